@@ -1,0 +1,36 @@
+/**
+ * An event as it was accepted. `data` holds the bytes as received and is never re-serialised: they are spliced into what is
+ * sent (key order, number spelling and escapes survive).
+ */
+export interface Event {
+  /** Our id: UUIDv7 text without dots; the `webhook-id` of every delivery, the correlation id of its results. */
+  readonly id: string;
+  readonly namespace: string;
+  /** CloudEvents `id` as the producer gave it; our own id for the short form. */
+  readonly sourceId: string;
+  /** CloudEvents `source`; `/namespaces/{ns}` for the short form. */
+  readonly source: string;
+  readonly type: string;
+  readonly subject: string | undefined;
+  /** CloudEvents `time` as given (RFC 3339), else undefined; bodies then use `receivedAtMs`. */
+  readonly time: string | undefined;
+  /** Media type of `data`, e.g. `application/json`; undefined when the event has no data. */
+  readonly dataContentType: string | undefined;
+  readonly dataKind: DataKind;
+  readonly data: Uint8Array;
+  /** CloudEvents extension attributes (names `[a-z0-9]+`), as their string form. */
+  readonly extensions: Readonly<Record<string, string>>;
+  /** When we received it, ms since the epoch. */
+  readonly receivedAtMs: number;
+}
+
+/** How `data` is shown to wrappers and CEL: parsed JSON, a string, an object of strings, a base64 string, or null. */
+export type DataKind = "json" | "text" | "form" | "binary" | "none";
+
+/** Limits of one request (design 2-api.md, Ingest). Every refusal names its number. */
+export const EVENT_BYTES_MAX = 256 * 1024;
+export const REQUEST_BYTES_MAX = 4 * 1024 * 1024;
+export const REQUEST_EVENTS_MAX = 1_000;
+export const JSON_DEPTH_MAX = 128;
+/** Longest `type` accepted, in characters (a subscription's pattern has the same bound). */
+export const EVENT_TYPE_CHARS_MAX = 253;

@@ -1,0 +1,39 @@
+/**
+ * What one attempt came to. Expected results are values: a receiver's 500 or a dead name is an outcome, never an exception.
+ * The metric `delivery_attempts_total{outcome}` uses exactly these words.
+ */
+export type OutcomeClass =
+  | "success"
+  | "client_error"
+  | "server_error"
+  | "timeout"
+  | "connect_error"
+  | "dns_error"
+  | "tls_error"
+  | "blocked";
+
+/** All classes, for metrics that want every label present. */
+export const OUTCOME_CLASSES: readonly OutcomeClass[] = [
+  "success", "client_error", "server_error", "timeout", "connect_error", "dns_error", "tls_error", "blocked",
+];
+
+/** The result of one HTTP attempt, as seen by the state machine and the attempt log. */
+export interface Outcome {
+  readonly class: OutcomeClass;
+  /** HTTP status of the answer; undefined when there was none. */
+  readonly statusCode: number | undefined;
+  /** What happened, for a person: `connection refused`, `certificate has expired`, `redirect to … not followed`. Redacted. */
+  readonly message: string;
+  /** `ok` or a stable error code: ECONNREFUSED, ENOTFOUND, ETIMEDOUT, EGRESS_DENIED, … */
+  readonly connectionStatus: string;
+  /** `ok`, `none` (plain HTTP or never reached) or OpenSSL's verify code name, e.g. CERT_HAS_EXPIRED (10). */
+  readonly tlsStatus: string;
+  /** Parsed Retry-After in ms from now, when the answer had a valid one. */
+  readonly retryAfterMs: number | undefined;
+  readonly durationMs: number;
+  readonly responseHeaders: readonly (readonly [string, string])[];
+  /** At most the captured bytes. */
+  readonly responseBody: Uint8Array;
+  /** True when no request was made and trying again cannot help until the spec changes (a body expression failed). */
+  readonly permanent?: boolean;
+}

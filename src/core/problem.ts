@@ -1,0 +1,14 @@
+/** Something wrong with what somebody wrote, as a value: where it is, why it is refused (a stable reason) and what to do. */
+export interface Problem {
+  /** Path of the field, e.g. `spec.endpoint.url`; empty for the whole object. */
+  readonly field: string;
+  /** CamelCase, stable; the condition's reason where one is set (see conditions.ts). */
+  readonly reason: string;
+  /** One or two sentences for a person: what is wrong and what to do. Never holds a secret's value. */
+  readonly message: string;
+}
+
+/** A value or the problems that stand in its way. */
+export type Decoded<T> =
+  | { readonly ok: true; readonly value: T }
+  | { readonly ok: false; readonly problems: readonly Problem[] };

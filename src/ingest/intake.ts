@@ -1,0 +1,15 @@
+import type { Event } from "../core/event.ts";
+import type { Route } from "../core/route-table.ts";
+import type { DeliveryId, NewDelivery } from "../store/store.ts";
+
+/**
+ * What the ingest asks of the engine around a commit: `admit` before it (how each delivery is stored, memory reserved), then
+ * exactly one of `committed` or `abandoned`. The engine fulfils it, app/compose.ts joins the two. None of the calls may block or throw.
+ */
+export interface Intake {
+  admit(event: Event, routes: readonly Route[], nowMs: number): readonly NewDelivery[];
+  committed(event: Event, deliveries: readonly NewDelivery[], ids: readonly DeliveryId[]): void;
+  abandoned(event: Event, deliveries: readonly NewDelivery[]): void;
+  /** False while the engine has no room: the ingest answers 503 with Retry-After. */
+  accepting(): boolean;
+}

@@ -1,0 +1,85 @@
+import type { EndReason, TerminalState } from "../core/delivery.ts";
+import type { Outcome } from "../core/outcome.ts";
+import type { SubscriptionName } from "../core/subscription.ts";
+import type { Log } from "./log.ts";
+import type { Metrics } from "./metrics.ts";
+
+/** One attempt, told once: counted and written as one wide log line. */
+export interface AttemptTold extends SubscriptionName {
+  readonly eventId: string;
+  readonly eventType: string;
+  readonly deliveryId: number;
+  readonly attempt: number;
+  readonly outcome: Outcome;
+  /** Redacted. */
+  readonly url: string;
+  /** What follows: `delivered`, `failed`, `retry`, `discarded`. */
+  readonly decision: TerminalState | "retry";
+  readonly reason: EndReason | undefined;
+  /** Delay until the next attempt, ms. */
+  readonly nextInMs: number | undefined;
+  readonly acceptedAtMs: number;
+  readonly nowMs: number;
+}
+
+/** One business event, one helper: it counts and writes the one wide log line. */
+export class BusinessEvents {
+  readonly #metrics: Metrics;
+  readonly #log: Log;
+
+  constructor(metrics: Metrics, log: Log) {
+    this.#metrics = metrics;
+    this.#log = log;
+  }
+
+  ingestAnswered(code: number, seconds: number): void {
+    this.#metrics.ingestRequests.inc({ code: String(code) });
+    this.#metrics.ingestDuration.observe(seconds);
+  }
+
+  eventAccepted(namespace: string, matched: number): void {
+    this.#metrics.eventsAccepted.inc({ namespace });
+    if (matched === 0) this.#metrics.eventsUnmatched.inc({ namespace });
+  }
+
+  filterFailed(name: SubscriptionName, message: string): void {
+    this.#metrics.filterErrors.inc({ namespace: name.namespace, subscription: name.name });
+    this.#log.warn({ event: "filter.failed", namespace: name.namespace, subscription: name.name, message }, "filter failed: counted as no match");
+  }
+
+  attemptEnded(told: AttemptTold): void {
+    const { namespace, name, outcome } = told;
+    if (this.#metrics.perSubscription !== "off") {
+      this.#metrics.attempts.inc({ namespace, subscription: name, outcome: outcome.class });
+      if (this.#metrics.perSubscription === "full") this.#metrics.attemptDuration.observe({ namespace, subscription: name }, outcome.durationMs / 1_000);
+    }
+    if (told.decision === "delivered") this.#metrics.deliveryLatency.observe({ namespace }, (told.nowMs - told.acceptedAtMs) / 1_000);
+    this.#log.info(
+      {
+        event: "delivery.attempted",
+        namespace,
+        subscription: name,
+        eventId: told.eventId,
+        eventType: told.eventType,
+        deliveryId: told.deliveryId,
+        attempt: told.attempt,
+        outcome: outcome.class,
+        statusCode: outcome.statusCode,
+        connectionStatus: outcome.connectionStatus,
+        tlsStatus: outcome.tlsStatus,
+        durationMs: Math.round(outcome.durationMs * 10) / 10,
+        url: told.url,
+        decision: told.decision,
+        reason: told.reason,
+        nextInMs: told.nextInMs,
+      },
+      outcome.message,
+    );
+  }
+
+  deliveryEnded(name: SubscriptionName, state: TerminalState): void {
+    if (this.#metrics.perSubscription !== "off") {
+      this.#metrics.deliveries.inc({ namespace: name.namespace, subscription: name.name, outcome: state });
+    }
+  }
+}

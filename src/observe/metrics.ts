@@ -1,0 +1,85 @@
+import { Counter, Gauge, Histogram, Registry, collectDefaultMetrics } from "prom-client";
+
+/** How much is shown per subscription: clusters with tens of thousands of them turn it down. */
+export type PerSubscriptionMetrics = "full" | "counters" | "off";
+
+const LATENCY_BUCKETS = [0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10, 30, 60, 300, 3_600];
+const SUBSCRIPTION = ["namespace", "subscription"] as const;
+
+/**
+ * Every metric of Postrider (prefix `postrider_`), and the only place that knows prom-client. Names and labels are an API:
+ * docs/metrics.md lists them. Labels are bounded: namespace, subscription, outcome, code.
+ */
+export class Metrics {
+  readonly registry = new Registry();
+  readonly perSubscription: PerSubscriptionMetrics;
+
+  readonly ingestRequests = this.#counter("ingest_requests_total", "Requests on the ingest port by HTTP status code.", ["code"]);
+  readonly ingestDuration = this.#histogram("ingest_request_duration_seconds", "From the request's first byte to its answer, in seconds.", []);
+  readonly eventsAccepted = this.#counter("events_accepted_total", "Events stored durably and answered 2xx (duplicates not counted).", ["namespace"]);
+  readonly eventsUnmatched = this.#counter("events_unmatched_total", "Accepted events that no subscription wanted.", ["namespace"]);
+  readonly filterErrors = this.#counter("filter_errors_total", "Filters that failed for an event (counted as no match).", SUBSCRIPTION);
+  readonly attempts = this.#counter("delivery_attempts_total", "HTTP attempts by outcome.", [...SUBSCRIPTION, "outcome"]);
+  readonly attemptDuration = this.#histogram("delivery_attempt_duration_seconds", "Duration of one attempt, in seconds.", SUBSCRIPTION);
+  readonly deliveries = this.#counter("deliveries_total", "Deliveries that ended, by outcome.", [...SUBSCRIPTION, "outcome"]);
+  readonly deliveryLatency = this.#histogram("delivery_latency_seconds", "From acceptance to the receiver's success, in seconds.", ["namespace"]);
+  readonly pending = this.#gauge("deliveries_pending", "Deliveries accepted and not ended.", SUBSCRIPTION);
+  readonly oldestPendingAge = this.#gauge("oldest_pending_age_seconds", "Age of the oldest delivery not ended, in seconds.", SUBSCRIPTION);
+  readonly circuitOpen = this.#gauge("circuit_open", "1 while the circuit breaker holds deliveries back.", SUBSCRIPTION);
+  readonly subscriptionReady = this.#gauge("subscription_ready", "1 when the subscription's Ready condition is True.", SUBSCRIPTION);
+  readonly storeCommitDuration = this.#histogram("store_commit_duration_seconds", "Duration of one group commit, fsync included, in seconds.", []);
+  readonly storeSize = this.#gauge("store_size_bytes", "Size of the store's files, in bytes.", []);
+  readonly storeFree = this.#gauge("store_free_bytes", "Free space of the store's file system, in bytes.", []);
+  readonly eventLoopLag = this.#gauge("event_loop_lag_seconds", "99th percentile of the event loop's delay over the last 10 s, in seconds.", []);
+  readonly inFlight = this.#gauge("attempts_in_flight", "Attempts under way.", []);
+  readonly reconcile = this.#counter("reconcile_total", "Reconciliations by result.", ["result"]);
+  readonly reconcileDuration = this.#histogram("reconcile_duration_seconds", "Duration of one reconciliation, in seconds.", []);
+  readonly statusWrites = this.#counter("status_writes_total", "Status writes to the API server by result.", ["result"]);
+  readonly watchRestarts = this.#counter("watch_restarts_total", "Watches started anew, by kind and reason.", ["kind", "reason"]);
+  readonly kubernetesEvents = this.#counter("kubernetes_events_total", "Kubernetes Events written, by result.", ["result"]);
+  readonly buildInfo = this.#gauge("build_info", "Always 1; the labels tell the build.", ["version", "node"]);
+
+  constructor(options: { readonly version: string; readonly perSubscription?: PerSubscriptionMetrics; readonly defaults?: boolean }) {
+    this.perSubscription = options.perSubscription ?? "full";
+    if (options.defaults ?? true) collectDefaultMetrics({ register: this.registry });
+    this.buildInfo.set({ version: options.version, node: process.version }, 1);
+  }
+
+  /** The exposition text; pass it on with `contentType`. */
+  expose(): Promise<string> {
+    return this.registry.metrics();
+  }
+
+  get contentType(): string {
+    return this.registry.contentType;
+  }
+
+  /** Forgets a subscription's series, so that deleted ones do not stay for ever. */
+  forgetSubscription(namespace: string, subscription: string): void {
+    const labels = { namespace, subscription };
+    for (const gauge of [this.pending, this.oldestPendingAge, this.circuitOpen, this.subscriptionReady]) gauge.remove(labels);
+    this.filterErrors.remove(labels);
+    this.attemptDuration.remove(labels);
+    for (const counter of [this.attempts, this.deliveries]) removeMatching(counter, labels);
+  }
+
+  #counter<const L extends string>(name: string, help: string, labelNames: readonly L[]): Counter<L> {
+    return new Counter({ name: `postrider_${name}`, help, labelNames: [...labelNames], registers: [this.registry] });
+  }
+
+  #gauge<const L extends string>(name: string, help: string, labelNames: readonly L[]): Gauge<L> {
+    return new Gauge({ name: `postrider_${name}`, help, labelNames: [...labelNames], registers: [this.registry] });
+  }
+
+  #histogram<const L extends string>(name: string, help: string, labelNames: readonly L[]): Histogram<L> {
+    return new Histogram({ name: `postrider_${name}`, help, labelNames: [...labelNames], buckets: LATENCY_BUCKETS, registers: [this.registry] });
+  }
+}
+
+const ATTEMPT_OUTCOMES = [
+  "success", "client_error", "server_error", "timeout", "connect_error", "dns_error", "tls_error", "blocked", "delivered", "failed", "discarded",
+];
+
+function removeMatching(counter: Counter<"namespace" | "subscription" | "outcome">, labels: { namespace: string; subscription: string }): void {
+  for (const outcome of ATTEMPT_OUTCOMES) counter.remove({ ...labels, outcome });
+}

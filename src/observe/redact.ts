@@ -1,0 +1,43 @@
+/**
+ * The one place secrets, header values and URL queries go through before any log, Kubernetes Event, condition, page or attempt row.
+ */
+
+/** Shown instead of what is hidden. */
+export const REDACTED = "[redacted]";
+
+/** Header names whose values are shown in history; every other value is hidden. */
+const SHOWN_HEADERS: ReadonlySet<string> = new Set([
+  "accept", "cache-control", "connection", "content-encoding", "content-length", "content-type", "date", "location", "retry-after", "server",
+  "traceparent", "transfer-encoding", "user-agent", "vary", "via", "webhook-id", "webhook-timestamp", "x-request-id",
+  "ce-id", "ce-source", "ce-type", "ce-specversion", "ce-subject", "ce-time", "webhook-allowed-origin", "webhook-allowed-rate",
+]);
+
+/** A URL for people: scheme, host, port and path; user info, query and fragment hidden. Never throws. */
+export function redactUrl(url: string): string {
+  const query = url.search(/[?#]/);
+  const head = query === -1 ? url : url.slice(0, query);
+  const withoutUser = head.replace(/^([a-z][a-z0-9+.-]*:\/\/)[^/@]*@/i, `$1${REDACTED}@`);
+  return query === -1 ? withoutUser : `${withoutUser}?${REDACTED}`;
+}
+
+/** Headers for history and logs: names kept, values of all but well-known harmless ones hidden. */
+export function redactHeaders(headers: readonly (readonly [string, string])[]): (readonly [string, string])[] {
+  return headers.map(([name, value]) => [name, SHOWN_HEADERS.has(name.toLowerCase()) ? redactLocation(name, value) : REDACTED] as const);
+}
+
+function redactLocation(name: string, value: string): string {
+  return name.toLowerCase() === "location" ? redactUrl(value) : value;
+}
+
+/** Text from outside (a receiver's words, an error's message) for one line: control characters out, bounded, URLs' queries hidden. */
+export function redactText(text: string, charsMax = 256): string {
+  const oneLine = text
+    // oxlint-disable-next-line no-control-regex -- removing control characters is the point
+    .replace(/[\u0000-\u001f\u007f-\u009f\u2028\u2029\u202a-\u202e\u2066-\u2069]+/g, " ")
+    .replace(/\b(https?:\/\/[^\s"'?#]+)[?#][^\s"']*/gi, `$1?${REDACTED}`)
+    .replace(/\b(https?:\/\/)[^\s/@"']+@/gi, `$1${REDACTED}@`)
+    .replace(/\b(bearer|basic)\s+[a-z0-9._~+/=-]{8,}/gi, `$1 ${REDACTED}`)
+    .replace(/\bwhs[ek][a-z]?_[A-Za-z0-9+/=]+/g, REDACTED)
+    .trim();
+  return oneLine.length > charsMax ? `${oneLine.slice(0, charsMax - 1)}…` : oneLine;
+}

@@ -1,0 +1,332 @@
+/**
+ * The store seam: one logical model, several engines (memory, SQLite, later PostgreSQL with several replicas). Every engine passes
+ * test/conformance/store. All times are ms since the epoch on the caller's clock; the store has no clock of its own.
+ *
+ * Durability: a promise that resolved means the change survives a kill and a power loss (memory excepted). A rejection with
+ * `StoreError.code === "unknown"` means the change may or may not be there.
+ *
+ * Leases: with several replicas each subscription's queue is owned by one of them at a time; `epoch` grows with each change of
+ * owner and every claim and completion is conditional on it, so a frozen owner changes nothing when it wakes. A single process
+ * owns all queues under epoch 1 and never loses them; the calls are the same.
+ */
+import type { DeliveryState, EndReason, TerminalState } from "../core/delivery.ts";
+import type { Event } from "../core/event.ts";
+import type { OutcomeClass } from "../core/outcome.ts";
+
+export type DeliveryId = number;
+
+/** What the store can do that not every engine can; callers ask, they never test the class. */
+export interface StoreCapabilities {
+  /** Survives the process. */
+  readonly durable: boolean;
+  /** Several processes may share it (leases mean something). */
+  readonly shared: boolean;
+}
+
+export interface Store {
+  readonly capabilities: StoreCapabilities;
+
+  /**
+   * Opens, migrates and checks (sync level asserted after a first write, no network file system, no second process, no newer
+   * schema). Rows found `claimed` are turned back: each gets an attempt `unknown` and its crash is counted. @throws StoreError
+   */
+  open(options: OpenOptions): Promise<BootReport>;
+  /** Finishes what was queued, then closes. Safe to call twice. */
+  close(): Promise<void>;
+
+  /** One transaction for the whole request: keys, events and all their deliveries, or nothing. */
+  accept(request: AcceptRequest): Promise<AcceptResult>;
+
+  /** Leases up to `limit` queues that have work due (or all of `prefer`), for `ttlMs`. Single-owner engines grant all. */
+  lease(request: LeaseRequest): Promise<readonly Lease[]>;
+  /** Renews all leases of `owner` in one statement; answers those still held. */
+  renew(owner: string, nowMs: number, ttlMs: number): Promise<readonly Lease[]>;
+  /** Hands queues back (drain). */
+  release(owner: string): Promise<void>;
+
+  /** Indexed rows of one queue due at `nowMs`, oldest due first; at most `limit` (window of 256). Bodies are not read. */
+  due(subscription: string, nowMs: number, limit: number): Promise<readonly ReadyDelivery[]>;
+  /** When each queue's earliest indexed row is due: the engine's wake-up table. Ascending by time, at most `limit`. */
+  nextDue(limit: number): Promise<readonly { readonly subscription: string; readonly dueAtMs: number }[]>;
+  /** At boot: ready rows that are not in the due index, in windows by id. */
+  fresh(afterId: DeliveryId, limit: number): Promise<readonly ReadyDelivery[]>;
+
+  /** Makes claims durable before a socket is touched. A claim whose row is not ready or whose epoch is old answers undefined. */
+  claim(claims: readonly ClaimRequest[]): Promise<readonly (Claimed | undefined)[]>;
+  /** Ends attempts: attempt row, next state, counters; conditional on the epoch. `false` = late, nothing changed. */
+  complete(completions: readonly Completion[]): Promise<readonly boolean[]>;
+
+  /** Ends the rest of a queue in bounded steps of `limit`; answers how many were ended. Claimed rows are left to their attempt. */
+  endAll(request: EndAllRequest): Promise<number>;
+  /** `delivered|failed` -> `ready` for exactly one extra attempt on the same delivery. */
+  resend(id: DeliveryId, nowMs: number): Promise<"resent" | "not_found" | "body_gone" | "not_ended">;
+
+  /** Pauses never touch rows: per reason an end time; `untilMs` null lifts that reason. The latest end wins. */
+  setPause(subscription: string, reason: PauseReason, untilMs: number | null): Promise<void>;
+  /** All queues with what is known of them: counts, pauses, epoch. */
+  queues(): Promise<readonly QueueState[]>;
+  /** Forgets a queue that has nothing left. */
+  forgetQueue(subscription: string): Promise<void>;
+
+  readEvent(namespace: string, eventId: string): Promise<Event | undefined>;
+  /** The event of a claimed delivery; undefined when its body is gone. */
+  readBody(id: DeliveryId): Promise<Event | undefined>;
+  readDelivery(id: DeliveryId): Promise<DeliveryRecord | undefined>;
+  deliveriesOf(eventId: string): Promise<readonly DeliveryRecord[]>;
+  attemptsOf(id: DeliveryId): Promise<readonly AttemptRecord[]>;
+  /** Newest first; pages by `beforeId`. */
+  listDeliveries(filter: DeliveryFilter): Promise<readonly DeliveryRecord[]>;
+
+  /** Small durable values that are not deliveries: last accepted specs, health snapshots, suspensions. */
+  putState(entries: readonly StateEntry[]): Promise<void>;
+  listState(kind: StateKind): Promise<readonly { readonly key: string; readonly value: string }[]>;
+  deleteState(kind: StateKind, key: string): Promise<void>;
+
+  /** Drops days past their retention (bodies still owed are copied first); idempotent. Answers what was dropped. */
+  dropExpired(nowMs: number): Promise<{ readonly tables: number; readonly idempotencyKeys: number }>;
+  /** Size, free space and whether writes are taken now. */
+  health(): Promise<StoreHealth>;
+}
+
+export interface OpenOptions {
+  /** Unique to this process run. */
+  readonly owner: string;
+  readonly nowMs: number;
+  /** How long idempotency keys are remembered. */
+  readonly idempotencyTtlMs: number;
+  /** Called once for every commit with its duration; feeds `store_commit_duration_seconds`. */
+  readonly onCommit?: (seconds: number, operations: number) => void;
+  /** The engine cannot go on (EIO on fsync, lost lock): the process must exit and reopen. */
+  readonly onFatal?: (error: Error) => void;
+}
+
+export interface BootReport {
+  /** Deliveries that were in flight when the last process ended uncleanly. */
+  readonly interrupted: number;
+  readonly pending: number;
+  /** Anything the operator should know, as sentences. */
+  readonly warnings: readonly string[];
+}
+
+export interface AcceptRequest {
+  readonly namespace: string;
+  readonly items: readonly AcceptItem[];
+  readonly nowMs: number;
+}
+
+export interface AcceptItem {
+  readonly event: Event;
+  /** Deduplicates within the namespace; undefined = never deduplicated. */
+  readonly idempotencyKey: string | undefined;
+  /** SHA-256 (32 bytes) over type, subject, datacontenttype and data bytes. */
+  readonly contentHash: Uint8Array;
+  readonly deliveries: readonly NewDelivery[];
+  /** Longest retention of the bodies among the matched subscriptions, in ms. */
+  readonly bodyRetentionMs: number;
+  readonly historyRetentionMs: number;
+}
+
+export interface NewDelivery {
+  readonly subscription: string;
+  readonly namespace: string;
+  /** Order key value; undefined = unordered. */
+  readonly orderKey: string | undefined;
+  /** First send is due then. */
+  readonly dueAtMs: number;
+  /**
+   * `claimed`: this transaction also writes the first claim (attempt 1), the caller sends right after the commit.
+   * `fresh`: ready, kept in the caller's memory. `indexed`: ready, found through the due index.
+   */
+  readonly as: "claimed" | "fresh" | "indexed";
+  readonly epoch: number;
+}
+
+export type AcceptResult =
+  | { readonly ok: true; readonly items: readonly AcceptedItem[] }
+  /** The same key came with other content: nothing of the request was stored. */
+  | { readonly ok: false; readonly conflict: { readonly index: number; readonly eventId: string } };
+
+export interface AcceptedItem {
+  readonly eventId: string;
+  readonly matched: number;
+  readonly duplicate: boolean;
+  /** Ids in the order of `AcceptItem.deliveries`; empty for a duplicate. */
+  readonly deliveryIds: readonly DeliveryId[];
+}
+
+export interface LeaseRequest {
+  readonly owner: string;
+  readonly nowMs: number;
+  readonly ttlMs: number;
+  readonly limit: number;
+  readonly prefer?: readonly string[];
+}
+
+export interface Lease {
+  readonly subscription: string;
+  readonly epoch: number;
+  /** Exclusive end; single-owner engines answer Number.MAX_SAFE_INTEGER. */
+  readonly untilMs: number;
+}
+
+export interface ReadyDelivery {
+  readonly id: DeliveryId;
+  readonly eventId: string;
+  readonly subscription: string;
+  readonly namespace: string;
+  readonly dueAtMs: number;
+  /** Attempts made so far. */
+  readonly attempt: number;
+  /** Crashes behind it: > 0 is tried alone. */
+  readonly crashes: number;
+  readonly acceptedAtMs: number;
+  readonly orderKey: string | undefined;
+}
+
+export interface ClaimRequest {
+  readonly id: DeliveryId;
+  readonly epoch: number;
+  /** Tried alone: only such a crash counts on towards quarantine. */
+  readonly lone: boolean;
+  /** The event is wanted back (retries; fresh deliveries have it in memory). */
+  readonly withEvent: boolean;
+}
+
+export interface Claimed extends ReadyDelivery {
+  /** The number of the attempt that may now be made (1 = first). In a Claimed, `attempt` is this number. */
+  readonly attempt: number;
+  readonly event: Event | undefined;
+}
+
+export interface Completion {
+  readonly id: DeliveryId;
+  readonly epoch: number;
+  /** Undefined when no attempt was made (age used up while paused). */
+  readonly attempt: AttemptRecord | undefined;
+  readonly next:
+    | { readonly state: "ready"; readonly dueAtMs: number; /** The try does not count (blocked by an operator's fault). */ readonly uncounted?: boolean }
+    | { readonly state: TerminalState; readonly reason: EndReason };
+  readonly nowMs: number;
+  readonly historyRetentionMs: number;
+}
+
+export interface EndAllRequest {
+  readonly subscription: string;
+  readonly state: "failed" | "discarded";
+  readonly reason: EndReason;
+  readonly nowMs: number;
+  readonly historyRetentionMs: number;
+  readonly limit: number;
+}
+
+export type PauseReason = "BySpec" | "AutoSuspended" | "EndpointGone" | "RetryAfter" | "CircuitOpen" | "RefsUnresolved";
+
+export interface QueueState {
+  readonly subscription: string;
+  readonly namespace: string;
+  readonly epoch: number;
+  readonly owner: string | undefined;
+  readonly pauses: Readonly<Partial<Record<PauseReason, number>>>;
+  /** ready + claimed rows. */
+  readonly pending: number;
+  readonly oldestAcceptedAtMs: number | undefined;
+  readonly counters: QueueCounters;
+}
+
+/** Monotonic since the queue first appeared; `sinceMs` says when. */
+export interface QueueCounters {
+  readonly sinceMs: number;
+  readonly accepted: number;
+  readonly delivered: number;
+  readonly retried: number;
+  readonly failed: number;
+  readonly discarded: number;
+}
+
+export interface DeliveryRecord {
+  readonly id: DeliveryId;
+  readonly eventId: string;
+  readonly eventType: string;
+  readonly subscription: string;
+  readonly namespace: string;
+  readonly state: DeliveryState;
+  readonly reason: EndReason | undefined;
+  readonly attempts: number;
+  readonly crashes: number;
+  readonly acceptedAtMs: number;
+  /** Ready rows only. */
+  readonly dueAtMs: number | undefined;
+  readonly endedAtMs: number | undefined;
+}
+
+export interface DeliveryFilter {
+  readonly namespace: string;
+  readonly subscription?: string;
+  readonly state?: DeliveryState;
+  readonly type?: string;
+  readonly sinceMs?: number;
+  readonly untilMs?: number;
+  readonly beforeId?: DeliveryId;
+  readonly limit: number;
+}
+
+/** One firing, with all that the attempt log shows. */
+export interface AttemptRecord {
+  readonly deliveryId: DeliveryId;
+  readonly eventId: string;
+  readonly subscription: string;
+  readonly namespace: string;
+  readonly eventType: string;
+  readonly attempt: number;
+  readonly startedAtMs: number;
+  readonly durationMs: number;
+  /** `unknown`: the process ended while it was under way. */
+  readonly outcome: OutcomeClass | "unknown";
+  readonly statusCode: number | undefined;
+  readonly connectionStatus: string;
+  readonly tlsStatus: string;
+  readonly message: string;
+  /** Redacted. */
+  readonly url: string;
+  readonly recordId: string | undefined;
+  /** Redacted. */
+  readonly requestHeaders: readonly (readonly [string, string])[];
+  /** Only where the bytes cannot be rendered again (a token in the body); redacted. */
+  readonly requestBody: Uint8Array | undefined;
+  readonly responseHeaders: readonly (readonly [string, string])[];
+  readonly responseBody: Uint8Array | undefined;
+}
+
+export type StateKind = "route" | "health" | "suspension" | "meta";
+
+export interface StateEntry {
+  readonly kind: StateKind;
+  readonly key: string;
+  /** JSON. */
+  readonly value: string;
+}
+
+export interface StoreHealth {
+  readonly writable: boolean;
+  readonly sizeBytes: number;
+  readonly freeBytes: number;
+  /** Below this the ingest answers 507. */
+  readonly freeBytesMin: number;
+}
+
+/**
+ * Why a store call failed. `disk_full`: 507, nothing was written. `unavailable`: 503, nothing was written. `unknown`: 503, the
+ * commit may have happened (a retry with the same idempotency key is harmless). `refused`: the store refuses to open; the message says what
+ * to do. `closed`: called after close.
+ */
+export type StoreErrorCode = "disk_full" | "unavailable" | "unknown" | "refused" | "closed";
+
+export class StoreError extends Error {
+  override readonly name = "StoreError";
+  readonly code: StoreErrorCode;
+
+  constructor(code: StoreErrorCode, message: string, options?: ErrorOptions) {
+    super(message, options);
+    this.code = code;
+  }
+}
