@@ -14,7 +14,14 @@ export type OutcomeClass =
 
 /** All classes, for metrics that want every label present. */
 export const OUTCOME_CLASSES: readonly OutcomeClass[] = [
-  "success", "client_error", "server_error", "timeout", "connect_error", "dns_error", "tls_error", "blocked",
+  "success",
+  "client_error",
+  "server_error",
+  "timeout",
+  "connect_error",
+  "dns_error",
+  "tls_error",
+  "blocked",
 ];
 
 /** The result of one HTTP attempt, as seen by the state machine and the attempt log. */

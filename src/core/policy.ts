@@ -30,7 +30,12 @@ export interface RetryPolicy {
 /** `delaysMs[i]` is the delay before attempt i+1; used up, the last entry repeats. Backoff sends first at once. */
 export type RetryDelays =
   | { readonly kind: "schedule"; readonly delaysMs: readonly number[] }
-  | { readonly kind: "backoff"; readonly growth: "Exponential" | "Linear" | "Constant"; readonly initialMs: number; readonly maxMs: number };
+  | {
+      readonly kind: "backoff";
+      readonly growth: "Exponential" | "Linear" | "Constant";
+      readonly initialMs: number;
+      readonly maxMs: number;
+    };
 
 /** Inclusive range of HTTP status codes. */
 export interface StatusRange {
@@ -59,9 +64,17 @@ export interface PolicyFields {
   readonly successCodes?: readonly StatusRange[] | undefined;
   readonly rateLimit?: RateLimit | undefined;
   readonly maxInFlight?: number | undefined;
-  readonly circuitBreaker?: { readonly consecutiveFailures?: number | undefined; readonly openForMs?: number | undefined; readonly halfOpenProbes?: number | undefined };
+  readonly circuitBreaker?: {
+    readonly consecutiveFailures?: number | undefined;
+    readonly openForMs?: number | undefined;
+    readonly halfOpenProbes?: number | undefined;
+  };
   readonly autoSuspendAfterMs?: number | undefined;
-  readonly retention?: { readonly historyMs?: number | undefined; readonly bodiesMs?: number | undefined; readonly responseBytes?: number | undefined };
+  readonly retention?: {
+    readonly historyMs?: number | undefined;
+    readonly bodiesMs?: number | undefined;
+    readonly responseBytes?: number | undefined;
+  };
 }
 
 /** A DeliveryPolicy as the controller sees it. */
@@ -92,7 +105,11 @@ export interface ClusterPolicy {
 /** Kubernetes' LabelSelector. */
 export interface LabelSelector {
   readonly matchLabels: Readonly<Record<string, string>>;
-  readonly matchExpressions: readonly { readonly key: string; readonly operator: "In" | "NotIn" | "Exists" | "DoesNotExist"; readonly values: readonly string[] }[];
+  readonly matchExpressions: readonly {
+    readonly key: string;
+    readonly operator: "In" | "NotIn" | "Exists" | "DoesNotExist";
+    readonly values: readonly string[];
+  }[];
 }
 
 /** Ceilings of the cluster policy; undefined = no ceiling beyond the CRD's bound. An unset value takes the ceiling. */
@@ -104,7 +121,11 @@ export interface PolicyLimits {
   readonly rateLimit?: RateLimit | undefined;
   readonly maxAttempts?: number | undefined;
   readonly maxAgeMs?: number | undefined;
-  readonly retention?: { readonly historyMs?: number | undefined; readonly bodiesMs?: number | undefined; readonly responseBytes?: number | undefined };
+  readonly retention?: {
+    readonly historyMs?: number | undefined;
+    readonly bodiesMs?: number | undefined;
+    readonly responseBytes?: number | undefined;
+  };
 }
 
 /** Where deliveries may go (design 2-api.md, `egress`; the guard in delivery/ obeys it at connect, the controller before). */
@@ -131,7 +152,16 @@ const HOUR = 60 * MINUTE;
 
 /** Standard Webhooks' retry schedule (standard-webhooks spec, "Deliverability and reliability"). */
 export const STANDARD_SCHEDULE_MS: readonly number[] = [
-  0, 5 * SECOND, 5 * MINUTE, 30 * MINUTE, 2 * HOUR, 5 * HOUR, 10 * HOUR, 14 * HOUR, 20 * HOUR, 24 * HOUR,
+  0,
+  5 * SECOND,
+  5 * MINUTE,
+  30 * MINUTE,
+  2 * HOUR,
+  5 * HOUR,
+  10 * HOUR,
+  14 * HOUR,
+  20 * HOUR,
+  24 * HOUR,
 ];
 
 /** The built-in policy: what holds where no policy says anything. */

@@ -44,14 +44,18 @@ export class BusinessEvents {
 
   filterFailed(name: SubscriptionName, message: string): void {
     this.#metrics.filterErrors.inc({ namespace: name.namespace, subscription: name.name });
-    this.#log.warn({ event: "filter.failed", namespace: name.namespace, subscription: name.name, message }, "filter failed: counted as no match");
+    this.#log.warn(
+      { event: "filter.failed", namespace: name.namespace, subscription: name.name, message },
+      "filter failed: counted as no match",
+    );
   }
 
   attemptEnded(told: AttemptTold): void {
     const { namespace, name, outcome } = told;
     if (this.#metrics.perSubscription !== "off") {
       this.#metrics.attempts.inc({ namespace, subscription: name, outcome: outcome.class });
-      if (this.#metrics.perSubscription === "full") this.#metrics.attemptDuration.observe({ namespace, subscription: name }, outcome.durationMs / 1_000);
+      if (this.#metrics.perSubscription === "full")
+        this.#metrics.attemptDuration.observe({ namespace, subscription: name }, outcome.durationMs / 1_000);
     }
     if (told.decision === "delivered") this.#metrics.deliveryLatency.observe({ namespace }, (told.nowMs - told.acceptedAtMs) / 1_000);
     this.#log.info(

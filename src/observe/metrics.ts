@@ -15,22 +15,38 @@ export class Metrics {
   readonly perSubscription: PerSubscriptionMetrics;
 
   readonly ingestRequests = this.#counter("ingest_requests_total", "Requests on the ingest port by HTTP status code.", ["code"]);
-  readonly ingestDuration = this.#histogram("ingest_request_duration_seconds", "From the request's first byte to its answer, in seconds.", []);
-  readonly eventsAccepted = this.#counter("events_accepted_total", "Events stored durably and answered 2xx (duplicates not counted).", ["namespace"]);
+  readonly ingestDuration = this.#histogram(
+    "ingest_request_duration_seconds",
+    "From the request's first byte to its answer, in seconds.",
+    [],
+  );
+  readonly eventsAccepted = this.#counter("events_accepted_total", "Events stored durably and answered 2xx (duplicates not counted).", [
+    "namespace",
+  ]);
   readonly eventsUnmatched = this.#counter("events_unmatched_total", "Accepted events that no subscription wanted.", ["namespace"]);
   readonly filterErrors = this.#counter("filter_errors_total", "Filters that failed for an event (counted as no match).", SUBSCRIPTION);
   readonly attempts = this.#counter("delivery_attempts_total", "HTTP attempts by outcome.", [...SUBSCRIPTION, "outcome"]);
   readonly attemptDuration = this.#histogram("delivery_attempt_duration_seconds", "Duration of one attempt, in seconds.", SUBSCRIPTION);
   readonly deliveries = this.#counter("deliveries_total", "Deliveries that ended, by outcome.", [...SUBSCRIPTION, "outcome"]);
-  readonly deliveryLatency = this.#histogram("delivery_latency_seconds", "From acceptance to the receiver's success, in seconds.", ["namespace"]);
+  readonly deliveryLatency = this.#histogram("delivery_latency_seconds", "From acceptance to the receiver's success, in seconds.", [
+    "namespace",
+  ]);
   readonly pending = this.#gauge("deliveries_pending", "Deliveries accepted and not ended.", SUBSCRIPTION);
   readonly oldestPendingAge = this.#gauge("oldest_pending_age_seconds", "Age of the oldest delivery not ended, in seconds.", SUBSCRIPTION);
   readonly circuitOpen = this.#gauge("circuit_open", "1 while the circuit breaker holds deliveries back.", SUBSCRIPTION);
   readonly subscriptionReady = this.#gauge("subscription_ready", "1 when the subscription's Ready condition is True.", SUBSCRIPTION);
-  readonly storeCommitDuration = this.#histogram("store_commit_duration_seconds", "Duration of one group commit, fsync included, in seconds.", []);
+  readonly storeCommitDuration = this.#histogram(
+    "store_commit_duration_seconds",
+    "Duration of one group commit, fsync included, in seconds.",
+    [],
+  );
   readonly storeSize = this.#gauge("store_size_bytes", "Size of the store's files, in bytes.", []);
   readonly storeFree = this.#gauge("store_free_bytes", "Free space of the store's file system, in bytes.", []);
-  readonly eventLoopLag = this.#gauge("event_loop_lag_seconds", "99th percentile of the event loop's delay over the last 10 s, in seconds.", []);
+  readonly eventLoopLag = this.#gauge(
+    "event_loop_lag_seconds",
+    "99th percentile of the event loop's delay over the last 10 s, in seconds.",
+    [],
+  );
   readonly inFlight = this.#gauge("attempts_in_flight", "Attempts under way.", []);
   readonly reconcile = this.#counter("reconcile_total", "Reconciliations by result.", ["result"]);
   readonly reconcileDuration = this.#histogram("reconcile_duration_seconds", "Duration of one reconciliation, in seconds.", []);
@@ -72,14 +88,33 @@ export class Metrics {
   }
 
   #histogram<const L extends string>(name: string, help: string, labelNames: readonly L[]): Histogram<L> {
-    return new Histogram({ name: `postrider_${name}`, help, labelNames: [...labelNames], buckets: LATENCY_BUCKETS, registers: [this.registry] });
+    return new Histogram({
+      name: `postrider_${name}`,
+      help,
+      labelNames: [...labelNames],
+      buckets: LATENCY_BUCKETS,
+      registers: [this.registry],
+    });
   }
 }
 
 const ATTEMPT_OUTCOMES = [
-  "success", "client_error", "server_error", "timeout", "connect_error", "dns_error", "tls_error", "blocked", "delivered", "failed", "discarded",
+  "success",
+  "client_error",
+  "server_error",
+  "timeout",
+  "connect_error",
+  "dns_error",
+  "tls_error",
+  "blocked",
+  "delivered",
+  "failed",
+  "discarded",
 ];
 
-function removeMatching(counter: Counter<"namespace" | "subscription" | "outcome">, labels: { namespace: string; subscription: string }): void {
+function removeMatching(
+  counter: Counter<"namespace" | "subscription" | "outcome">,
+  labels: { namespace: string; subscription: string },
+): void {
   for (const outcome of ATTEMPT_OUTCOMES) counter.remove({ ...labels, outcome });
 }

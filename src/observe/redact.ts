@@ -7,9 +7,32 @@ export const REDACTED = "[redacted]";
 
 /** Header names whose values are shown in history; every other value is hidden. */
 const SHOWN_HEADERS: ReadonlySet<string> = new Set([
-  "accept", "cache-control", "connection", "content-encoding", "content-length", "content-type", "date", "location", "retry-after", "server",
-  "traceparent", "transfer-encoding", "user-agent", "vary", "via", "webhook-id", "webhook-timestamp", "x-request-id",
-  "ce-id", "ce-source", "ce-type", "ce-specversion", "ce-subject", "ce-time", "webhook-allowed-origin", "webhook-allowed-rate",
+  "accept",
+  "cache-control",
+  "connection",
+  "content-encoding",
+  "content-length",
+  "content-type",
+  "date",
+  "location",
+  "retry-after",
+  "server",
+  "traceparent",
+  "transfer-encoding",
+  "user-agent",
+  "vary",
+  "via",
+  "webhook-id",
+  "webhook-timestamp",
+  "x-request-id",
+  "ce-id",
+  "ce-source",
+  "ce-type",
+  "ce-specversion",
+  "ce-subject",
+  "ce-time",
+  "webhook-allowed-origin",
+  "webhook-allowed-rate",
 ]);
 
 /** A URL for people: scheme, host, port and path; user info, query and fragment hidden. Never throws. */

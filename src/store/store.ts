@@ -204,7 +204,11 @@ export interface Completion {
   /** Undefined when no attempt was made (age used up while paused). */
   readonly attempt: AttemptRecord | undefined;
   readonly next:
-    | { readonly state: "ready"; readonly dueAtMs: number; /** The try does not count (blocked by an operator's fault). */ readonly uncounted?: boolean }
+    | {
+        readonly state: "ready";
+        readonly dueAtMs: number;
+        /** The try does not count (blocked by an operator's fault). */ readonly uncounted?: boolean;
+      }
     | { readonly state: TerminalState; readonly reason: EndReason };
   readonly nowMs: number;
   readonly historyRetentionMs: number;
