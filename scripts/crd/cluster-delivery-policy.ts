@@ -1,0 +1,114 @@
+import type { Definition } from "./definition.ts";
+import { ATTEMPTS_MAX, IN_FLIGHT_MAX, maxAge, policyColumns, policyFields, policyStatus, retention, timeout } from "./delivery-policy.ts";
+import { choice, dictionary, fields, flag, list, rule, text, whole } from "./schema.ts";
+import type { Schema } from "./schema.ts";
+import { rateLimit, secretKeyRef } from "./shared-fields.ts";
+
+const LABEL_KEY = "^([a-z0-9]([-a-z0-9.]*[a-z0-9])?/)?[A-Za-z0-9]([-A-Za-z0-9_.]*[A-Za-z0-9])?$";
+const LABEL_VALUE = "^(([A-Za-z0-9][-A-Za-z0-9_.]*)?[A-Za-z0-9])?$";
+const LABEL_KEY_CHARS_MAX = 317;
+
+function labelSelector(): Schema {
+  const value = (): Schema => text("A label's value.", { min: 0, max: 63, pattern: LABEL_VALUE });
+  const expression = fields(
+    "One requirement.",
+    {
+      key: text("The label's key.", { max: LABEL_KEY_CHARS_MAX, pattern: LABEL_KEY }),
+      operator: choice("How the label is compared.", ["In", "NotIn", "Exists", "DoesNotExist"]),
+      values: list("Values, for In and NotIn.", value(), { max: 64, type: "atomic" }),
+    },
+    {
+      required: ["key", "operator"],
+      rules: [
+        rule(
+          "(self.operator in ['In', 'NotIn']) == (has(self.values) && self.values.size() > 0)",
+          "In and NotIn need values, Exists and DoesNotExist have none",
+          ".values",
+        ),
+      ],
+    },
+  );
+  return fields(
+    "The namespaces this policy is for, by their labels; {} selects all. Policies with a selector come before those without.",
+    {
+      matchLabels: dictionary("Labels that must be there with these values.", value(), 32, [
+        rule(`self.all(k, k.size() <= ${LABEL_KEY_CHARS_MAX} && k.matches('${LABEL_KEY}'))`, "the keys must be label keys, for example team or example.com/team"),
+      ]),
+      matchExpressions: list("Requirements that must all hold.", expression, { max: 32, type: "atomic" }),
+    },
+    { atomic: true },
+  );
+}
+
+function limits(): Schema {
+  return fields("Ceilings for every subscription of these namespaces, whatever policy it follows. A value that a policy leaves out takes the ceiling.", {
+    urlLength: whole("Longest URL, in characters. Default: 2048.", 1, 2_048),
+    fanOut: whole("Most subscriptions that one event may match. Default: 10000.", 1, 10_000),
+    timeout: timeout("Ceiling of timeout."),
+    maxInFlight: whole("Ceiling of maxInFlight.", 1, IN_FLIGHT_MAX),
+    rateLimit: rateLimit("Ceiling of rateLimit, for each subscription."),
+    maxAttempts: whole("Ceiling of retry.maxAttempts.", 1, ATTEMPTS_MAX),
+    maxAge: maxAge("Ceiling of retry.maxAge."),
+    retention: retention("Ceilings of retention.", { history: "", bodies: "", bytes: "" }),
+  });
+}
+
+function cidrs(description: string): Schema {
+  const cidr = text("An IPv4 or IPv6 range.", {
+    max: 49,
+    rules: [rule("isCIDR(self)", "must be an IPv4 or IPv6 range in CIDR notation, for example 10.0.0.0/8 or 2001:db8::/32")],
+  });
+  return list(description, cidr, { max: 128, type: "set" });
+}
+
+function egress(): Schema {
+  const host = text("A host name, or *. before one for every host below it.", {
+    max: 253,
+    rules: [
+      rule(
+        "self.matches(r'^([*][.])?[A-Za-z0-9_]([-A-Za-z0-9_.]*[A-Za-z0-9_])?$')",
+        "must be a host name such as hooks.example.com, or *.example.com for every host below it; no scheme, port or path",
+      ),
+    ],
+  });
+  const port = text("A port or a range of ports.", {
+    max: 11,
+    rules: [
+      rule("self.matches(r'^[1-9][0-9]{0,4}(-[1-9][0-9]{0,4})?$')", 'must be a port such as "443", or a range such as "8000-8999"'),
+      rule(
+        "!self.matches(r'^[1-9][0-9]{0,4}(-[1-9][0-9]{0,4})?$') || (int(self.split('-')[0]) <= int(self.split('-')[self.split('-').size() - 1]) && int(self.split('-')[self.split('-').size() - 1]) <= 65535)",
+        "ports are at most 65535, and a range starts with the smaller one",
+      ),
+    ],
+  });
+  return fields("Where deliveries may go. Metadata addresses are always refused; then deniedCIDRs, allowedCIDRs and the built-in rules (public addresses only) decide.", {
+    allowedHosts: list("If set, only these hosts may be called.", host, { max: 128, type: "set" }),
+    allowedCIDRs: cidrs("Ranges that may be called although the built-in rules forbid them, such as private networks. Restricts nothing."),
+    deniedCIDRs: cidrs("Ranges that may never be called."),
+    allowPlainHTTP: flag("Whether http:// URLs may be called.", false),
+    ports: list(
+      'Ports that may be called, as "443" or "8000-8999". Default: 80, 443 and 1024-65535 without 2379, 2380, 3306, 5432, 6379, 6443, 9200, 10250, 11211 and 27017.',
+      port,
+      { min: 1, max: 64, type: "set" },
+    ),
+    services: choice("Whether endpoint.serviceRef may name Services of the subscription's own namespace.", ["None", "SameNamespace"], {
+      default: "SameNamespace",
+    }),
+    proxySecretRef: secretKeyRef("A key of a Secret, in Postrider's own namespace, that holds the URL of a proxy for all deliveries."),
+  });
+}
+
+/** ClusterDeliveryPolicy: what a platform team allows. */
+export const clusterDeliveryPolicy: Definition = {
+  plural: "clusterdeliverypolicies",
+  singular: "clusterdeliverypolicy",
+  kind: "ClusterDeliveryPolicy",
+  shortNames: ["cdpol"],
+  scope: "Cluster",
+  description:
+    "A ClusterDeliveryPolicy sets ceilings and egress rules for namespaces, and the rules for deliveries where no DeliveryPolicy does. " +
+    "Of several that select a namespace one applies: with a selector before without, then by name.",
+  spec: fields("The rules.", { namespaceSelector: labelSelector(), ...policyFields(), limits: limits(), egress: egress() }),
+  status: policyStatus(),
+  columns: policyColumns,
+};

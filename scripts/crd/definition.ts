@@ -1,0 +1,66 @@
+import type { Schema } from "./schema.ts";
+
+/** One custom resource, from which its CustomResourceDefinition is written. */
+export interface Definition {
+  readonly plural: string;
+  readonly singular: string;
+  readonly kind: string;
+  readonly shortNames: readonly string[];
+  readonly scope: "Namespaced" | "Cluster";
+  readonly description: string;
+  readonly spec: Schema;
+  readonly status: Schema;
+  readonly columns: readonly Column[];
+}
+
+/** A column of `kubectl get`; priority 1 shows only with `-o wide`. */
+export interface Column {
+  readonly name: string;
+  readonly type: "string" | "integer" | "date";
+  readonly jsonPath: string;
+  readonly description?: string;
+  readonly priority?: 1;
+}
+
+export const GROUP = "postrider.dev";
+export const VERSION = "v1alpha1";
+
+/** The CustomResourceDefinition as an object, in the order in which people read it. */
+export function definitionObject(definition: Definition): Record<string, unknown> {
+  const { plural, singular, kind, shortNames } = definition;
+  return {
+    apiVersion: "apiextensions.k8s.io/v1",
+    kind: "CustomResourceDefinition",
+    metadata: { name: `${plural}.${GROUP}` },
+    spec: {
+      group: GROUP,
+      scope: definition.scope,
+      names: { kind, listKind: `${kind}List`, plural, singular, shortNames, categories: ["webhooks"] },
+      versions: [
+        {
+          name: VERSION,
+          served: true,
+          storage: true,
+          subresources: { status: {} },
+          additionalPrinterColumns: definition.columns,
+          schema: { openAPIV3Schema: rootSchema(definition) },
+        },
+      ],
+    },
+  };
+}
+
+function rootSchema(definition: Definition): Schema {
+  return {
+    description: definition.description,
+    type: "object",
+    required: ["spec"],
+    properties: {
+      apiVersion: { type: "string", description: `Always ${GROUP}/${VERSION}.` },
+      kind: { type: "string", description: `Always ${definition.kind}.` },
+      metadata: { type: "object", description: "Name, labels and annotations, as of every Kubernetes object." },
+      spec: definition.spec,
+      status: definition.status,
+    },
+  };
+}

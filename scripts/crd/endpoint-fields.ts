@@ -1,0 +1,198 @@
+import { choice, fields, list, rule, text, whole } from "./schema.ts";
+import type { Rule, Schema } from "./schema.ts";
+import { exactlyOne, objectName, OPT_IN, secretKeyRef } from "./shared-fields.ts";
+
+/** Longest URL; a cluster policy's `limits.urlLength` may be shorter. */
+const URL_CHARS_MAX = 2_048;
+const HEADERS_MAX = 32;
+
+/** Headers that are ours, the HTTP client's or the connection's. */
+const DENIED_HEADERS = ["host", "content-length", "transfer-encoding", "connection", "te", "upgrade", "keep-alive", "trailer", "expect"];
+const DENIED_PREFIXES = ["proxy-", "ce-", "webhook-"];
+
+/**
+ * What no policy can allow; addresses are judged by the controller, because that needs the cluster policy. The user-info rule
+ * also sees `https:\\user@host` and `https:////user@host`, which URL parsers read as having a host.
+ */
+function urlRules(): Rule[] {
+  return [
+    rule(
+      String.raw`self.matches(r'^[hH][tT][tT][pP][sS]?://[^/?#@\\:]')`,
+      "must be an absolute http:// or https:// URL with a host, for example https://example.com/hooks",
+    ),
+    rule("self.matches(r'^[!-~]*$')", "must hold printable ASCII only (no spaces): percent-encode the path, write an international host name in punycode"),
+    rule(
+      String.raw`!self.matches(r'^[^:/?#]*:[/\\]*[^/\\?#]*@')`,
+      "must not hold a user name or password: use endpoint.auth.basic, or endpoint.urlSecretRef if the whole URL is secret",
+    ),
+    rule("!self.contains('#')", "must not have a fragment (#...): it would never be sent"),
+  ];
+}
+
+function header(): Schema {
+  const denied = DENIED_HEADERS.map((name) => `'${name}'`).join(", ");
+  const prefixes = DENIED_PREFIXES.map((prefix) => `!self.lowerAscii().startsWith('${prefix}')`).join(" && ");
+  return fields(
+    "One header.",
+    {
+      name: text("Name of the header, without regard to case.", {
+        max: 128,
+        pattern: "^[-!#$%&'*+.^_`|~0-9A-Za-z]+$",
+        rules: [
+          rule(
+            `!(self.lowerAscii() in [${denied}]) && ${prefixes}`,
+            `is set by Postrider or belongs to the connection: not allowed are ${[...DENIED_HEADERS, ...DENIED_PREFIXES.map((prefix) => `${prefix}*`)].join(", ")}`,
+          ),
+        ],
+      }),
+      value: text("Value of the header, sent as it is.", { min: 0, max: 4_096, pattern: "^[\\t -~]*$" }),
+      valueFrom: fields(
+        "Where the value comes from.",
+        { secretKeyRef: secretKeyRef(`A key of a Secret that holds the value. ${OPT_IN}`) },
+        { required: ["secretKeyRef"] },
+      ),
+    },
+    {
+      required: ["name"],
+      rules: [rule(exactlyOne(["value", "valueFrom"]), "set exactly one of value and valueFrom")],
+    },
+  );
+}
+
+function basicAuth(): Schema {
+  return fields(
+    "HTTP basic authentication.",
+    {
+      username: text("The user name.", { max: 256, pattern: "^[ -9;-~]+$" }),
+      usernameSecretRef: secretKeyRef(`A key of a Secret that holds the user name. ${OPT_IN}`),
+      passwordSecretRef: secretKeyRef(`A key of a Secret that holds the password. ${OPT_IN}`),
+    },
+    {
+      required: ["passwordSecretRef"],
+      rules: [rule(exactlyOne(["username", "usernameSecretRef"]), "set exactly one of username and usernameSecretRef")],
+    },
+  );
+}
+
+function oauth2(): Schema {
+  return fields(
+    "OAuth 2.0 client credentials: a token is fetched, cached and sent as a bearer token.",
+    {
+      tokenURL: text("URL of the authorization server's token endpoint.", { max: URL_CHARS_MAX, rules: urlRules() }),
+      clientIDSecretRef: secretKeyRef(`A key of a Secret that holds the client id. ${OPT_IN}`),
+      clientSecretRef: secretKeyRef(`A key of a Secret that holds the client secret. ${OPT_IN}`),
+      scopes: list("Scopes to ask for.", text("One scope.", { max: 256, pattern: "^[!#-\\[\\]-~]+$" }), { max: 16, type: "set" }),
+      audience: text("Audience to ask for.", { max: 512 }),
+    },
+    { required: ["tokenURL", "clientIDSecretRef", "clientSecretRef"] },
+  );
+}
+
+function serviceAccountToken(): Schema {
+  const reserved = ["postrider-ingest", "postrider-api"];
+  return fields(
+    "A token of a ServiceAccount of this namespace, sent as a bearer token and renewed before it expires.",
+    {
+      serviceAccountName: objectName('Name of the ServiceAccount, which must carry the label postrider.dev/use: "true".'),
+      audience: text("Audience of the token: the receiver's.", {
+        max: 512,
+        rules: [rule(`!(self in [${reserved.map((name) => `'${name}'`).join(", ")}])`, `must be the receiver's own audience, not one of ${reserved.join(", ")}`)],
+      }),
+      expirationSeconds: { ...whole("Life of a token.", 600, 86_400, "int64"), default: 3_600 },
+    },
+    { required: ["serviceAccountName", "audience"] },
+  );
+}
+
+function auth(): Schema {
+  const members = {
+    bearer: fields(
+      "A fixed bearer token.",
+      { secretRef: secretKeyRef(`A key of a Secret that holds the token. ${OPT_IN}`) },
+      { required: ["secretRef"] },
+    ),
+    basic: basicAuth(),
+    oauth2ClientCredentials: oauth2(),
+    serviceAccountToken: serviceAccountToken(),
+  };
+  const names = Object.keys(members);
+  return fields("How Postrider proves to the receiver who it is: exactly one way.", members, {
+    rules: [rule(exactlyOne(names), `set exactly one of ${names.join(", ")}`)],
+  });
+}
+
+function tls(): Schema {
+  return fields("TLS towards the receiver.", {
+    caRef: fields(
+      "Certificate authorities to trust instead of the public ones.",
+      {
+        kind: choice("Kind of the object that holds them.", ["ConfigMap", "Secret"]),
+        name: objectName("Name of the object."),
+        key: text("Key that holds the PEM bundle.", { max: 253, pattern: "^[-._a-zA-Z0-9]+$", default: "ca.crt" }),
+      },
+      { required: ["kind", "name"], atomic: true },
+    ),
+    clientCertSecretRef: fields(
+      `A Secret of type kubernetes.io/tls with the client certificate. ${OPT_IN}`,
+      { name: objectName("Name of the Secret.") },
+      { required: ["name"], atomic: true },
+    ),
+    serverName: text("Name to ask for and to check in the receiver's certificate, if not the URL's host.", {
+      max: 253,
+      pattern: "^[a-zA-Z0-9]([-a-zA-Z0-9.]*[a-zA-Z0-9])?$",
+    }),
+    minVersion: choice("Oldest TLS version accepted.", ["TLS12", "TLS13"], { default: "TLS12" }),
+  });
+}
+
+function serviceRef(): Schema {
+  return fields(
+    "A Service of this namespace, dialled at its ClusterIP. ExternalName and headless Services are refused.",
+    {
+      name: objectName("Name of the Service."),
+      port: whole("Port of the Service.", 1, 65_535),
+      path: text("Path and query of the request.", { max: 1_024, pattern: "^/[!\"$-~]*$", default: "/" }),
+      scheme: choice("HTTP, or HTTPS with the certificate checked against the Service's DNS name.", ["http", "https"], { default: "http" }),
+    },
+    { required: ["name", "port"] },
+  );
+}
+
+/** Where deliveries go: used for `spec.endpoint` and for `spec.deadLetter.endpoint`. */
+export function endpoint(description: string): Schema {
+  const targets = ["url", "urlSecretRef", "serviceRef"];
+  return fields(
+    description,
+    {
+      url: text("URL that each delivery is POSTed to. Where it may lead is decided by the ClusterDeliveryPolicy that applies.", {
+        max: URL_CHARS_MAX,
+        rules: urlRules(),
+      }),
+      urlSecretRef: secretKeyRef(`A key of a Secret that holds the URL, for URLs that are secrets themselves. ${OPT_IN}`),
+      serviceRef: serviceRef(),
+      headers: list("Extra request headers.", header(), {
+        max: HEADERS_MAX,
+        type: "map",
+        keys: ["name"],
+        rules: [
+          rule(
+            "self.all(h, self.exists_one(o, o.name.lowerAscii() == h.name.lowerAscii()))",
+            "a header may be listed only once: names are compared without regard to case",
+          ),
+        ],
+      }),
+      auth: auth(),
+      tls: tls(),
+    },
+    {
+      rules: [
+        rule(exactlyOne(targets), `set exactly one of ${targets.join(", ")}`),
+        rule(
+          "!has(self.auth) || !has(self.headers) || !self.headers.exists(h, h.name.lowerAscii() == 'authorization')",
+          "auth already sets the Authorization header: remove it from headers, or remove auth",
+        ),
+      ],
+    },
+  );
+}
+

@@ -1,0 +1,304 @@
+import { endpoint } from "./endpoint-fields.ts";
+import type { Definition } from "./definition.ts";
+import { choice, fields, flag, instant, list, rule, text, whole } from "./schema.ts";
+import type { Schema } from "./schema.ts";
+import { conditions, counter, observedGeneration, objectName, OPT_IN, secretKeyRef, status } from "./shared-fields.ts";
+
+/** Longest CEL expression, as everywhere in the API. */
+const EXPRESSION_CHARS_MAX = 2_048;
+
+function events(): Schema {
+  const type = text("An event type, or a prefix that ends in *.", {
+    max: 253,
+    rules: [
+      rule(
+        String.raw`self.matches(r'^[^*\s]+[*]?$') || self == '*'`,
+        "must be an exact event type such as order.paid, or a prefix that ends in its only *, such as order.*; no spaces",
+      ),
+    ],
+  });
+  return fields(
+    "Which events are delivered.",
+    {
+      types: list('Event types: exact ("order.paid"), or a prefix ("order.*", "*"). An event that matches several is delivered once.', type, {
+        min: 1,
+        max: 64,
+        type: "set",
+      }),
+      filter: text('A CEL expression that must be true, for example event.data.size > 1000. A field that is absent makes it false.', {
+        max: EXPRESSION_CHARS_MAX,
+      }),
+    },
+    { required: ["types"] },
+  );
+}
+
+function payload(): Schema {
+  return fields(
+    "What the body of a delivery looks like.",
+    {
+      format: choice(
+        "StandardWebhooks: {type, timestamp, data}. CloudEventsStructured and CloudEventsBinary: as in the CloudEvents HTTP binding. " +
+          "Form: one form parameter that holds the JSON. Raw: the event's data as received.",
+        ["StandardWebhooks", "CloudEventsStructured", "CloudEventsBinary", "Form", "Raw"],
+        { default: "StandardWebhooks" },
+      ),
+      formParameter: text("Name of the form parameter, with format Form. Default: payload.", { max: 64, pattern: "^[-._~A-Za-z0-9]+$" }),
+      body: text(
+        "A CEL expression that gives the JSON body instead, for example {'version': '1.0', 'event': event.type, 'data': event.data}. " +
+          "Values passed on whole keep their bytes.",
+        { max: EXPRESSION_CHARS_MAX },
+      ),
+    },
+    {
+      rules: [
+        rule("!has(self.formParameter) || self.format == 'Form'", "formParameter needs format: Form", ".formParameter"),
+        rule(
+          "!has(self.body) || self.format in ['StandardWebhooks', 'Raw', 'Form']",
+          "body replaces the JSON body of StandardWebhooks, Raw and Form: remove it, or use one of these formats",
+          ".body",
+        ),
+      ],
+    },
+  );
+}
+
+const ALGORITHMS = ["SHA256", "SHA512", "SHA1"];
+const HEADER_NAME = "^[-!#$%&'*+.^_`|~0-9A-Za-z]+$";
+
+function hmac(): Schema {
+  return fields(
+    "How an HMAC signature is made and written, with scheme HMAC: GitHub, Shopify, Slack, Stripe and their like.",
+    {
+      algorithm: choice("Hash of the HMAC. SHA1 is for receivers that know nothing better.", ALGORITHMS, { default: "SHA256" }),
+      encoding: choice("How the signature's bytes are written.", ["Hex", "Base64"], { default: "Hex" }),
+      header: text("Header that carries the value.", { max: 128, pattern: HEADER_NAME }),
+      prefix: text("What {prefix} stands for, for example sha256=.", { min: 0, max: 64, pattern: "^[ -~]*$", default: "" }),
+      timestampHeader: text("Header that carries the Unix time in seconds, if any.", { max: 128, pattern: HEADER_NAME }),
+      signedContent: text("What is signed: a text with {body}, {timestamp} and {id}, for example {timestamp}.{body}.", {
+        max: 256,
+        default: "{body}",
+        rules: [
+          rule("self.contains('{body}')", "must contain {body}: a signature that does not cover the body proves nothing"),
+          rule(
+            String.raw`self.matches(r'^([^{}]|\{body\}|\{timestamp\}|\{id\})*$')`,
+            "knows {body}, {timestamp} and {id} only",
+          ),
+        ],
+      }),
+      value: text("Value of the header: a text with {prefix}, {signature} and {timestamp}, for example t={timestamp},v1={signature}.", {
+        max: 256,
+        pattern: "^[ -~]+$",
+        default: "{prefix}{signature}",
+        rules: [
+          rule("self.contains('{signature}')", "must contain {signature}"),
+          rule(
+            String.raw`self.matches(r'^([^{}]|\{prefix\}|\{signature\}|\{timestamp\})*$')`,
+            "knows {prefix}, {signature} and {timestamp} only",
+          ),
+        ],
+      }),
+    },
+    { required: ["header"] },
+  );
+}
+
+function token(): Schema {
+  return fields("How a timestamp token is made, with scheme TimestampToken: <unix seconds><separator><hmac of the seconds>, fresh for every attempt.", {
+    field: text("Name of the body's top-level field, or of the header.", { max: 64, pattern: "^[-_A-Za-z0-9]+$", default: "token" }),
+    placement: choice("Where the token goes.", ["Body", "Header"], { default: "Body" }),
+    separator: text("What stands between the time and the HMAC.", { max: 8, pattern: "^[!-~]+$", default: "|" }),
+    algorithm: choice("Hash of the HMAC.", ALGORITHMS, { default: "SHA256" }),
+    encoding: choice("How the HMAC's bytes are written.", ["Hex", "Base64"], { default: "Hex" }),
+  });
+}
+
+function signing(): Schema {
+  const scheme = (name: string): string => `(has(self.scheme) && self.scheme == '${name}')`;
+  return fields(
+    "How deliveries are signed. Without it: Standard Webhooks with a generated key.",
+    {
+      scheme: choice("The signature scheme. Default: StandardWebhooks.", [
+        "StandardWebhooks",
+        "StandardWebhooksEd25519",
+        "HMAC",
+        "TimestampToken",
+        "HTTPMessageSignatures",
+        "None",
+      ]),
+      secretRefs: list(
+        "Keys, all of which sign, the first listed first: list the old and the new one while receivers change over. " +
+          "Absent: a Secret <subscription>-signing is generated and owned by the subscription.",
+        secretKeyRef(`A key of a Secret that holds a signing key. ${OPT_IN}`),
+        { min: 1, max: 3, type: "atomic" },
+      ),
+      hmac: hmac(),
+      token: token(),
+    },
+    {
+      rules: [
+        rule(`${scheme("HMAC")} == has(self.hmac)`, "scheme HMAC and the field hmac need each other: set both or neither", ".hmac"),
+        rule(`!has(self.token) || ${scheme("TimestampToken")}`, "token needs scheme: TimestampToken", ".token"),
+        rule(`!has(self.secretRefs) || !${scheme("None")}`, "scheme None signs nothing: remove secretRefs, or choose a scheme", ".secretRefs"),
+      ],
+    },
+  );
+}
+
+function ordering(): Schema {
+  return fields(
+    "Whether deliveries keep the order of events.",
+    {
+      mode: choice("PerKey: in order for each key, while other keys go on. None: no order.", ["None", "PerKey"], { default: "None" }),
+      key: text("What is the key: subject, or a path into the event such as data.id. Default: subject.", {
+        max: 256,
+        pattern: "^[A-Za-z_][A-Za-z0-9_]*([.][A-Za-z_][A-Za-z0-9_]*)*$",
+      }),
+    },
+    { rules: [rule("!has(self.key) || self.mode == 'PerKey'", "key needs mode: PerKey", ".key")] },
+  );
+}
+
+function history(): Schema {
+  return fields("What the history keeps of each attempt.", {
+    captureResponse: flag("Whether headers and body of the receiver's answer are kept (up to the policy's retention.responseBytes).", true),
+    recordIdField: text("Path of the event's field that people look records up by, for example data.id.", {
+      max: 256,
+      pattern: "^[A-Za-z_][A-Za-z0-9_]*([.][A-Za-z_][A-Za-z0-9_]*)*$",
+    }),
+  });
+}
+
+function spec(): Schema {
+  return fields(
+    "What is delivered, where to, and how.",
+    {
+      className: text("The Postrider installation that serves this subscription. It cannot be changed.", {
+        max: 63,
+        pattern: "^[a-z0-9]([-a-z0-9]*[a-z0-9])?$",
+        default: "postrider",
+        rules: [rule("self == oldSelf", "className cannot be changed: delete the subscription and create it again")],
+      }),
+      suspend: flag("While true nothing is sent: deliveries wait until their maxAge.", false),
+      events: events(),
+      endpoint: endpoint("The receiver."),
+      payload: payload(),
+      signing: signing(),
+      ordering: ordering(),
+      policyRef: fields(
+        "The DeliveryPolicy of this namespace to obey. Default: the namespace's default policy, else the cluster's, else the built-in one.",
+        { name: objectName("Name of the DeliveryPolicy.") },
+        { required: ["name"], atomic: true },
+      ),
+      deadLetter: fields(
+        "Where deliveries go that have failed for good. Default: they stay in the store, from where they can be replayed.",
+        { endpoint: endpoint("The receiver of dead letters.") },
+        { required: ["endpoint"] },
+      ),
+      verification: choice(
+        "CloudEventsHandshake: nothing is sent until the receiver has allowed it in answer to an OPTIONS request.",
+        ["None", "CloudEventsHandshake"],
+        { default: "None" },
+      ),
+      history: history(),
+      deletionPolicy: choice(
+        "Drain: pending deliveries are still tried for up to 5 minutes after the subscription is deleted. Discard: they end at once.",
+        ["Drain", "Discard"],
+        { default: "Drain" },
+      ),
+    },
+    { required: ["events", "endpoint"] },
+  );
+}
+
+const OUTCOMES = ["success", "client_error", "server_error", "timeout", "connect_error", "dns_error", "tls_error", "blocked"];
+const STATUS_CODE_MAX = 999;
+const DURATION_MS_MAX = 3_600_000;
+
+function attemptFields(): Record<string, Schema> {
+  return {
+    time: instant("When it was made."),
+    eventId: text("Id of the event.", { min: 0, max: 128 }),
+    eventType: text("Type of the event.", { min: 0, max: 253 }),
+    attempt: whole("Number of the attempt, from 1.", 0, 1_000_000),
+    statusCode: whole("HTTP status; absent when there was no answer.", 0, STATUS_CODE_MAX),
+    durationMs: whole("How long it took, in milliseconds.", 0, DURATION_MS_MAX),
+  };
+}
+
+function delivery(): Schema {
+  return fields("Counters since `since`, and the latest attempt. The full record is in the history API.", {
+    since: instant("When counting began."),
+    accepted: counter("Deliveries accepted for this subscription."),
+    delivered: counter("Deliveries that succeeded."),
+    retried: counter("Attempts after a delivery's first."),
+    failed: counter("Deliveries that failed for good."),
+    deadLettered: counter("Deliveries in the dead-letter store."),
+    pending: counter("Deliveries that have not ended."),
+    oldestPendingTime: instant("When the oldest pending delivery was accepted."),
+    consecutiveFailures: counter("Failed attempts since the last success."),
+    nextAttemptTime: instant("When the next attempt is due."),
+    lastSuccessTime: instant("When an attempt last succeeded."),
+    lastFailureTime: instant("When an attempt last failed."),
+    lastAttempt: fields("The latest attempt.", { ...attemptFields(), outcome: choice("How it ended.", OUTCOMES) }),
+  });
+}
+
+function statusFields(): Schema {
+  const failure = fields("A failed attempt.", {
+    ...attemptFields(),
+    reason: choice("How it ended.", OUTCOMES),
+    message: text("What went wrong.", { min: 0, max: 256 }),
+  });
+  return status("What Postrider found and did; written by the controller.", {
+    observedGeneration: observedGeneration(),
+    conditions: conditions("Ready, Accepted, ResolvedRefs, Programmed, EndpointHealthy, Suspended, Reconciling, Stalled"),
+    endpointHost: text("Host that deliveries go to; never the whole URL, which may hold a secret.", { min: 0, max: 253 }),
+    signingSecretName: text("Secret that holds the generated signing key.", { min: 0, max: 253 }),
+    lastHandledResume: text("Value of the annotation postrider.dev/resume that was last obeyed.", { min: 0, max: 256 }),
+    effectivePolicy: fields("The policy that is obeyed.", {
+      kind: choice("Kind of the winning policy.", ["DeliveryPolicy", "ClusterDeliveryPolicy", "BuiltIn"]),
+      name: text("Name of the winning policy; empty for the built-in one.", { min: 0, max: 253 }),
+      generation: counter("Its generation."),
+      clamped: list("Fields that the cluster policy's limits have lowered.", text("Path of a field.", { max: 64 }), { max: 16, type: "set" }),
+      cluster: fields("The ClusterDeliveryPolicy whose limits and egress rules hold.", {
+        name: text("Its name.", { min: 0, max: 253 }),
+        generation: counter("Its generation."),
+      }),
+    }),
+    delivery: delivery(),
+    recentFailures: list("The latest failed attempts, newest first.", failure, { max: 10, type: "atomic" }),
+  });
+}
+
+const ready = (field: string): string => `.status.conditions[?(@.type=="Ready")].${field}`;
+
+/** WebhookSubscription: the resource that product teams write. */
+export const webhookSubscription: Definition = {
+  plural: "webhooksubscriptions",
+  singular: "webhooksubscription",
+  kind: "WebhookSubscription",
+  shortNames: ["whsub"],
+  scope: "Namespaced",
+  description: "A WebhookSubscription delivers the events of its namespace that match to one receiver, as signed HTTP requests.",
+  spec: spec(),
+  status: statusFields(),
+  columns: [
+    { name: "Ready", type: "string", jsonPath: ready("status"), description: "Whether the subscription is in the routing table." },
+    {
+      name: "Healthy",
+      type: "string",
+      jsonPath: '.status.conditions[?(@.type=="EndpointHealthy")].status',
+      description: "Whether the receiver takes what it is sent.",
+    },
+    { name: "Endpoint", type: "string", jsonPath: ".status.endpointHost", description: "Host of the receiver." },
+    { name: "Pending", type: "integer", jsonPath: ".status.delivery.pending", description: "Deliveries that have not ended." },
+    { name: "Last-Status", type: "integer", jsonPath: ".status.delivery.lastAttempt.statusCode", description: "HTTP status of the latest attempt." },
+    { name: "Last-Success", type: "date", jsonPath: ".status.delivery.lastSuccessTime", description: "When an attempt last succeeded." },
+    { name: "Age", type: "date", jsonPath: ".metadata.creationTimestamp" },
+    { name: "Policy", type: "string", priority: 1, jsonPath: ".status.effectivePolicy.name", description: "The policy that is obeyed." },
+    { name: "Failed", type: "integer", priority: 1, jsonPath: ".status.delivery.failed", description: "Deliveries that failed for good." },
+    { name: "Reason", type: "string", priority: 1, jsonPath: ready("reason") },
+    { name: "Message", type: "string", priority: 1, jsonPath: ready("message") },
+  ],
+};

@@ -1,0 +1,109 @@
+/**
+ * `npm run generate` writes everything that is derived; `npm run generate:check` fails when a derived file is not what it would
+ * write. crds/ comes from scripts/crd/, and from crds/ come the types and schemas of src/api/generated and the tables of docs/spec.
+ */
+import { mkdirSync, readFileSync, writeFileSync } from "node:fs";
+import { dirname, join } from "node:path";
+import { parse, stringify } from "yaml";
+import { clusterDeliveryPolicy } from "./crd/cluster-delivery-policy.ts";
+import { definitionObject, GROUP } from "./crd/definition.ts";
+import { deliveryPolicy } from "./crd/delivery-policy.ts";
+import { deliveryReplay } from "./crd/delivery-replay.ts";
+import type { Schema } from "./crd/schema.ts";
+import { webhookSubscription } from "./crd/webhook-subscription.ts";
+import { withFieldTable } from "./generate-docs.ts";
+import { typesSource } from "./generate-types.ts";
+import type { CustomResource } from "./generate-types.ts";
+
+const ROOT = join(import.meta.dirname, "..");
+const DEFINITIONS = [webhookSubscription, deliveryPolicy, clusterDeliveryPolicy, deliveryReplay];
+const CRD_BYTES_MAX = 100 * 1024;
+
+interface DefinitionFile {
+  spec: {
+    scope: string;
+    group: string;
+    names: { kind: string };
+    versions: { name: string; schema: { openAPIV3Schema: Schema } }[];
+  };
+}
+
+function generatedFiles(): Map<string, string> {
+  const files = new Map<string, string>();
+  const resources: CustomResource[] = [];
+  for (const definition of DEFINITIONS) {
+    const yaml = `# Generated from scripts/crd/ by \`npm run generate\`; this file is the contract.\n${stringify(definitionObject(definition), {
+      lineWidth: 120,
+      aliasDuplicateObjects: false,
+    })}`;
+    if (Buffer.byteLength(yaml) >= CRD_BYTES_MAX) throw new Error(`${definition.plural}: over ${CRD_BYTES_MAX} bytes`);
+    files.set(`crds/${definition.plural}.${GROUP}.yaml`, yaml);
+    resources.push(resourceOf(yaml));
+  }
+  files.set("src/api/generated/custom-resources.ts", typesSource(resources));
+  files.set("src/api/generated/schemas.json", `${JSON.stringify(schemasOf(resources), undefined, 1)}\n`);
+  for (const resource of resources) {
+    const path = `docs/spec/${resource.kind.toLowerCase()}.md`;
+    files.set(path, withFieldTable(readFileSync(join(ROOT, path), "utf8"), resource.schema));
+  }
+  return files;
+}
+
+function resourceOf(yaml: string): CustomResource {
+  const { spec } = parse(yaml) as DefinitionFile;
+  const version = spec.versions[0];
+  if (version === undefined) throw new Error(`${spec.names.kind} has no version`);
+  return {
+    kind: spec.names.kind,
+    group: spec.group,
+    version: version.name,
+    namespaced: spec.scope === "Namespaced",
+    schema: version.schema.openAPIV3Schema,
+  };
+}
+
+/** The schemas as src/api reads them: descriptions are for people and left out. */
+function schemasOf(resources: readonly CustomResource[]): Record<string, unknown> {
+  return Object.fromEntries(
+    resources.map(({ kind, namespaced, schema }) => [kind, { namespaced, schema: withoutDescriptions(schema) }]),
+  );
+}
+
+function withoutDescriptions(schema: Schema): Schema {
+  const { description: _, ...rest } = schema;
+  if (rest.properties !== undefined) {
+    rest.properties = Object.fromEntries(Object.entries(rest.properties).map(([name, child]) => [name, withoutDescriptions(child)]));
+  }
+  if (rest.items !== undefined) rest.items = withoutDescriptions(rest.items);
+  if (rest.additionalProperties !== undefined) rest.additionalProperties = withoutDescriptions(rest.additionalProperties);
+  return rest;
+}
+
+function main(): void {
+  const isCheck = process.argv.includes("--check");
+  const stale: string[] = [];
+  for (const [path, content] of generatedFiles()) {
+    const file = join(ROOT, path);
+    if (readIfThere(file) === content) continue;
+    stale.push(path);
+    if (isCheck) continue;
+    mkdirSync(dirname(file), { recursive: true });
+    writeFileSync(file, content);
+  }
+  if (stale.length === 0) {
+    console.log("generated files are up to date");
+    return;
+  }
+  console.log(`${isCheck ? "not up to date (run: npm run generate)" : "written"}: ${stale.join(", ")}`);
+  if (isCheck) process.exitCode = 1;
+}
+
+function readIfThere(file: string): string | undefined {
+  try {
+    return readFileSync(file, "utf8");
+  } catch {
+    return undefined;
+  }
+}
+
+main();

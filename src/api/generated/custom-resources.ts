@@ -1,0 +1,821 @@
+// Generated from crds/ by `npm run generate`; do not edit.
+// Fields with a schema default are not optional: these are the objects as the API server returns them.
+
+/** The part of metav1.ObjectMeta that Postrider reads. */
+export interface ObjectMeta {
+  readonly name: string;
+  readonly namespace?: string;
+  readonly uid?: string;
+  readonly generation?: number;
+  readonly resourceVersion?: string;
+  readonly creationTimestamp?: string;
+  readonly deletionTimestamp?: string;
+  readonly labels?: Readonly<Record<string, string>>;
+  readonly annotations?: Readonly<Record<string, string>>;
+  readonly finalizers?: readonly string[];
+}
+
+/** A WebhookSubscription delivers the events of its namespace that match to one receiver, as signed HTTP requests. */
+export interface WebhookSubscription {
+  readonly apiVersion: "postrider.dev/v1alpha1";
+  readonly kind: "WebhookSubscription";
+  readonly metadata: ObjectMeta & { readonly namespace: string };
+  readonly spec: WebhookSubscriptionSpec;
+  readonly status?: WebhookSubscriptionStatus;
+}
+
+/** What is delivered, where to, and how. */
+export interface WebhookSubscriptionSpec {
+  /** The Postrider installation that serves this subscription. It cannot be changed. */
+  readonly className: string;
+  /** While true nothing is sent: deliveries wait until their maxAge. */
+  readonly suspend: boolean;
+  /** Which events are delivered. */
+  readonly events: {
+    /** Event types: exact ("order.paid"), or a prefix ("order.*", "*"). An event that matches several is delivered once. */
+    readonly types: readonly string[];
+    /** A CEL expression that must be true, for example event.data.size > 1000. A field that is absent makes it false. */
+    readonly filter?: string;
+  };
+  /** The receiver. */
+  readonly endpoint: {
+    /** URL that each delivery is POSTed to. Where it may lead is decided by the ClusterDeliveryPolicy that applies. */
+    readonly url?: string;
+    /** A key of a Secret that holds the URL, for URLs that are secrets themselves. The Secret must be in this namespace and carry the label postrider.dev/use: "true". */
+    readonly urlSecretRef?: {
+      /** Name of the Secret. */
+      readonly name: string;
+      /** Key within the Secret's data. */
+      readonly key: string;
+    };
+    /** A Service of this namespace, dialled at its ClusterIP. ExternalName and headless Services are refused. */
+    readonly serviceRef?: {
+      /** Name of the Service. */
+      readonly name: string;
+      /** Port of the Service. */
+      readonly port: number;
+      /** Path and query of the request. */
+      readonly path: string;
+      /** HTTP, or HTTPS with the certificate checked against the Service's DNS name. */
+      readonly scheme: "http" | "https";
+    };
+    /** Extra request headers. */
+    readonly headers?: readonly {
+      /** Name of the header, without regard to case. */
+      readonly name: string;
+      /** Value of the header, sent as it is. */
+      readonly value?: string;
+      /** Where the value comes from. */
+      readonly valueFrom?: {
+        /** A key of a Secret that holds the value. The Secret must be in this namespace and carry the label postrider.dev/use: "true". */
+        readonly secretKeyRef: {
+          /** Name of the Secret. */
+          readonly name: string;
+          /** Key within the Secret's data. */
+          readonly key: string;
+        };
+      };
+    }[];
+    /** How Postrider proves to the receiver who it is: exactly one way. */
+    readonly auth?: {
+      /** A fixed bearer token. */
+      readonly bearer?: {
+        /** A key of a Secret that holds the token. The Secret must be in this namespace and carry the label postrider.dev/use: "true". */
+        readonly secretRef: {
+          /** Name of the Secret. */
+          readonly name: string;
+          /** Key within the Secret's data. */
+          readonly key: string;
+        };
+      };
+      /** HTTP basic authentication. */
+      readonly basic?: {
+        /** The user name. */
+        readonly username?: string;
+        /** A key of a Secret that holds the user name. The Secret must be in this namespace and carry the label postrider.dev/use: "true". */
+        readonly usernameSecretRef?: {
+          /** Name of the Secret. */
+          readonly name: string;
+          /** Key within the Secret's data. */
+          readonly key: string;
+        };
+        /** A key of a Secret that holds the password. The Secret must be in this namespace and carry the label postrider.dev/use: "true". */
+        readonly passwordSecretRef: {
+          /** Name of the Secret. */
+          readonly name: string;
+          /** Key within the Secret's data. */
+          readonly key: string;
+        };
+      };
+      /** OAuth 2.0 client credentials: a token is fetched, cached and sent as a bearer token. */
+      readonly oauth2ClientCredentials?: {
+        /** URL of the authorization server's token endpoint. */
+        readonly tokenURL: string;
+        /** A key of a Secret that holds the client id. The Secret must be in this namespace and carry the label postrider.dev/use: "true". */
+        readonly clientIDSecretRef: {
+          /** Name of the Secret. */
+          readonly name: string;
+          /** Key within the Secret's data. */
+          readonly key: string;
+        };
+        /** A key of a Secret that holds the client secret. The Secret must be in this namespace and carry the label postrider.dev/use: "true". */
+        readonly clientSecretRef: {
+          /** Name of the Secret. */
+          readonly name: string;
+          /** Key within the Secret's data. */
+          readonly key: string;
+        };
+        /** Scopes to ask for. */
+        readonly scopes?: readonly string[];
+        /** Audience to ask for. */
+        readonly audience?: string;
+      };
+      /** A token of a ServiceAccount of this namespace, sent as a bearer token and renewed before it expires. */
+      readonly serviceAccountToken?: {
+        /** Name of the ServiceAccount, which must carry the label postrider.dev/use: "true". */
+        readonly serviceAccountName: string;
+        /** Audience of the token: the receiver's. */
+        readonly audience: string;
+        /** Life of a token. */
+        readonly expirationSeconds: number;
+      };
+    };
+    /** TLS towards the receiver. */
+    readonly tls?: {
+      /** Certificate authorities to trust instead of the public ones. */
+      readonly caRef?: {
+        /** Kind of the object that holds them. */
+        readonly kind: "ConfigMap" | "Secret";
+        /** Name of the object. */
+        readonly name: string;
+        /** Key that holds the PEM bundle. */
+        readonly key: string;
+      };
+      /** A Secret of type kubernetes.io/tls with the client certificate. The Secret must be in this namespace and carry the label postrider.dev/use: "true". */
+      readonly clientCertSecretRef?: {
+        /** Name of the Secret. */
+        readonly name: string;
+      };
+      /** Name to ask for and to check in the receiver's certificate, if not the URL's host. */
+      readonly serverName?: string;
+      /** Oldest TLS version accepted. */
+      readonly minVersion: "TLS12" | "TLS13";
+    };
+  };
+  /** What the body of a delivery looks like. */
+  readonly payload?: {
+    /** StandardWebhooks: {type, timestamp, data}. CloudEventsStructured and CloudEventsBinary: as in the CloudEvents HTTP binding. Form: one form parameter that holds the JSON. Raw: the event's data as received. */
+    readonly format: "StandardWebhooks" | "CloudEventsStructured" | "CloudEventsBinary" | "Form" | "Raw";
+    /** Name of the form parameter, with format Form. Default: payload. */
+    readonly formParameter?: string;
+    /** A CEL expression that gives the JSON body instead, for example {'version': '1.0', 'event': event.type, 'data': event.data}. Values passed on whole keep their bytes. */
+    readonly body?: string;
+  };
+  /** How deliveries are signed. Without it: Standard Webhooks with a generated key. */
+  readonly signing?: {
+    /** The signature scheme. Default: StandardWebhooks. */
+    readonly scheme?: "StandardWebhooks" | "StandardWebhooksEd25519" | "HMAC" | "TimestampToken" | "HTTPMessageSignatures" | "None";
+    /** Keys, all of which sign, the first listed first: list the old and the new one while receivers change over. Absent: a Secret <subscription>-signing is generated and owned by the subscription. */
+    readonly secretRefs?: readonly {
+      /** Name of the Secret. */
+      readonly name: string;
+      /** Key within the Secret's data. */
+      readonly key: string;
+    }[];
+    /** How an HMAC signature is made and written, with scheme HMAC: GitHub, Shopify, Slack, Stripe and their like. */
+    readonly hmac?: {
+      /** Hash of the HMAC. SHA1 is for receivers that know nothing better. */
+      readonly algorithm: "SHA256" | "SHA512" | "SHA1";
+      /** How the signature's bytes are written. */
+      readonly encoding: "Hex" | "Base64";
+      /** Header that carries the value. */
+      readonly header: string;
+      /** What {prefix} stands for, for example sha256=. */
+      readonly prefix: string;
+      /** Header that carries the Unix time in seconds, if any. */
+      readonly timestampHeader?: string;
+      /** What is signed: a text with {body}, {timestamp} and {id}, for example {timestamp}.{body}. */
+      readonly signedContent: string;
+      /** Value of the header: a text with {prefix}, {signature} and {timestamp}, for example t={timestamp},v1={signature}. */
+      readonly value: string;
+    };
+    /** How a timestamp token is made, with scheme TimestampToken: <unix seconds><separator><hmac of the seconds>, fresh for every attempt. */
+    readonly token?: {
+      /** Name of the body's top-level field, or of the header. */
+      readonly field: string;
+      /** Where the token goes. */
+      readonly placement: "Body" | "Header";
+      /** What stands between the time and the HMAC. */
+      readonly separator: string;
+      /** Hash of the HMAC. */
+      readonly algorithm: "SHA256" | "SHA512" | "SHA1";
+      /** How the HMAC's bytes are written. */
+      readonly encoding: "Hex" | "Base64";
+    };
+  };
+  /** Whether deliveries keep the order of events. */
+  readonly ordering?: {
+    /** PerKey: in order for each key, while other keys go on. None: no order. */
+    readonly mode: "None" | "PerKey";
+    /** What is the key: subject, or a path into the event such as data.id. Default: subject. */
+    readonly key?: string;
+  };
+  /** The DeliveryPolicy of this namespace to obey. Default: the namespace's default policy, else the cluster's, else the built-in one. */
+  readonly policyRef?: {
+    /** Name of the DeliveryPolicy. */
+    readonly name: string;
+  };
+  /** Where deliveries go that have failed for good. Default: they stay in the store, from where they can be replayed. */
+  readonly deadLetter?: {
+    /** The receiver of dead letters. */
+    readonly endpoint: {
+      /** URL that each delivery is POSTed to. Where it may lead is decided by the ClusterDeliveryPolicy that applies. */
+      readonly url?: string;
+      /** A key of a Secret that holds the URL, for URLs that are secrets themselves. The Secret must be in this namespace and carry the label postrider.dev/use: "true". */
+      readonly urlSecretRef?: {
+        /** Name of the Secret. */
+        readonly name: string;
+        /** Key within the Secret's data. */
+        readonly key: string;
+      };
+      /** A Service of this namespace, dialled at its ClusterIP. ExternalName and headless Services are refused. */
+      readonly serviceRef?: {
+        /** Name of the Service. */
+        readonly name: string;
+        /** Port of the Service. */
+        readonly port: number;
+        /** Path and query of the request. */
+        readonly path: string;
+        /** HTTP, or HTTPS with the certificate checked against the Service's DNS name. */
+        readonly scheme: "http" | "https";
+      };
+      /** Extra request headers. */
+      readonly headers?: readonly {
+        /** Name of the header, without regard to case. */
+        readonly name: string;
+        /** Value of the header, sent as it is. */
+        readonly value?: string;
+        /** Where the value comes from. */
+        readonly valueFrom?: {
+          /** A key of a Secret that holds the value. The Secret must be in this namespace and carry the label postrider.dev/use: "true". */
+          readonly secretKeyRef: {
+            /** Name of the Secret. */
+            readonly name: string;
+            /** Key within the Secret's data. */
+            readonly key: string;
+          };
+        };
+      }[];
+      /** How Postrider proves to the receiver who it is: exactly one way. */
+      readonly auth?: {
+        /** A fixed bearer token. */
+        readonly bearer?: {
+          /** A key of a Secret that holds the token. The Secret must be in this namespace and carry the label postrider.dev/use: "true". */
+          readonly secretRef: {
+            /** Name of the Secret. */
+            readonly name: string;
+            /** Key within the Secret's data. */
+            readonly key: string;
+          };
+        };
+        /** HTTP basic authentication. */
+        readonly basic?: {
+          /** The user name. */
+          readonly username?: string;
+          /** A key of a Secret that holds the user name. The Secret must be in this namespace and carry the label postrider.dev/use: "true". */
+          readonly usernameSecretRef?: {
+            /** Name of the Secret. */
+            readonly name: string;
+            /** Key within the Secret's data. */
+            readonly key: string;
+          };
+          /** A key of a Secret that holds the password. The Secret must be in this namespace and carry the label postrider.dev/use: "true". */
+          readonly passwordSecretRef: {
+            /** Name of the Secret. */
+            readonly name: string;
+            /** Key within the Secret's data. */
+            readonly key: string;
+          };
+        };
+        /** OAuth 2.0 client credentials: a token is fetched, cached and sent as a bearer token. */
+        readonly oauth2ClientCredentials?: {
+          /** URL of the authorization server's token endpoint. */
+          readonly tokenURL: string;
+          /** A key of a Secret that holds the client id. The Secret must be in this namespace and carry the label postrider.dev/use: "true". */
+          readonly clientIDSecretRef: {
+            /** Name of the Secret. */
+            readonly name: string;
+            /** Key within the Secret's data. */
+            readonly key: string;
+          };
+          /** A key of a Secret that holds the client secret. The Secret must be in this namespace and carry the label postrider.dev/use: "true". */
+          readonly clientSecretRef: {
+            /** Name of the Secret. */
+            readonly name: string;
+            /** Key within the Secret's data. */
+            readonly key: string;
+          };
+          /** Scopes to ask for. */
+          readonly scopes?: readonly string[];
+          /** Audience to ask for. */
+          readonly audience?: string;
+        };
+        /** A token of a ServiceAccount of this namespace, sent as a bearer token and renewed before it expires. */
+        readonly serviceAccountToken?: {
+          /** Name of the ServiceAccount, which must carry the label postrider.dev/use: "true". */
+          readonly serviceAccountName: string;
+          /** Audience of the token: the receiver's. */
+          readonly audience: string;
+          /** Life of a token. */
+          readonly expirationSeconds: number;
+        };
+      };
+      /** TLS towards the receiver. */
+      readonly tls?: {
+        /** Certificate authorities to trust instead of the public ones. */
+        readonly caRef?: {
+          /** Kind of the object that holds them. */
+          readonly kind: "ConfigMap" | "Secret";
+          /** Name of the object. */
+          readonly name: string;
+          /** Key that holds the PEM bundle. */
+          readonly key: string;
+        };
+        /** A Secret of type kubernetes.io/tls with the client certificate. The Secret must be in this namespace and carry the label postrider.dev/use: "true". */
+        readonly clientCertSecretRef?: {
+          /** Name of the Secret. */
+          readonly name: string;
+        };
+        /** Name to ask for and to check in the receiver's certificate, if not the URL's host. */
+        readonly serverName?: string;
+        /** Oldest TLS version accepted. */
+        readonly minVersion: "TLS12" | "TLS13";
+      };
+    };
+  };
+  /** CloudEventsHandshake: nothing is sent until the receiver has allowed it in answer to an OPTIONS request. */
+  readonly verification: "None" | "CloudEventsHandshake";
+  /** What the history keeps of each attempt. */
+  readonly history?: {
+    /** Whether headers and body of the receiver's answer are kept (up to the policy's retention.responseBytes). */
+    readonly captureResponse: boolean;
+    /** Path of the event's field that people look records up by, for example data.id. */
+    readonly recordIdField?: string;
+  };
+  /** Drain: pending deliveries are still tried for up to 5 minutes after the subscription is deleted. Discard: they end at once. */
+  readonly deletionPolicy: "Drain" | "Discard";
+}
+
+/** What Postrider found and did; written by the controller. */
+export interface WebhookSubscriptionStatus {
+  /** Generation of the object that the controller last acted upon; -1 until it first has. */
+  readonly observedGeneration?: number;
+  /** State of the object, one entry an aspect: Ready, Accepted, ResolvedRefs, Programmed, EndpointHealthy, Suspended, Reconciling, Stalled. */
+  readonly conditions?: readonly {
+    /** Which aspect. */
+    readonly type: string;
+    /** Whether it holds. */
+    readonly status: "True" | "False" | "Unknown";
+    /** Why, as one CamelCase word for programs. */
+    readonly reason: string;
+    /** Why, as a sentence for people, with what to do. */
+    readonly message: string;
+    /** When status last changed. */
+    readonly lastTransitionTime: string;
+    /** Generation of the object that this was judged from. */
+    readonly observedGeneration?: number;
+  }[];
+  /** Host that deliveries go to; never the whole URL, which may hold a secret. */
+  readonly endpointHost?: string;
+  /** Secret that holds the generated signing key. */
+  readonly signingSecretName?: string;
+  /** Value of the annotation postrider.dev/resume that was last obeyed. */
+  readonly lastHandledResume?: string;
+  /** The policy that is obeyed. */
+  readonly effectivePolicy?: {
+    /** Kind of the winning policy. */
+    readonly kind?: "DeliveryPolicy" | "ClusterDeliveryPolicy" | "BuiltIn";
+    /** Name of the winning policy; empty for the built-in one. */
+    readonly name?: string;
+    /** Its generation. */
+    readonly generation?: number;
+    /** Fields that the cluster policy's limits have lowered. */
+    readonly clamped?: readonly string[];
+    /** The ClusterDeliveryPolicy whose limits and egress rules hold. */
+    readonly cluster?: {
+      /** Its name. */
+      readonly name?: string;
+      /** Its generation. */
+      readonly generation?: number;
+    };
+  };
+  /** Counters since `since`, and the latest attempt. The full record is in the history API. */
+  readonly delivery?: {
+    /** When counting began. */
+    readonly since?: string;
+    /** Deliveries accepted for this subscription. */
+    readonly accepted?: number;
+    /** Deliveries that succeeded. */
+    readonly delivered?: number;
+    /** Attempts after a delivery's first. */
+    readonly retried?: number;
+    /** Deliveries that failed for good. */
+    readonly failed?: number;
+    /** Deliveries in the dead-letter store. */
+    readonly deadLettered?: number;
+    /** Deliveries that have not ended. */
+    readonly pending?: number;
+    /** When the oldest pending delivery was accepted. */
+    readonly oldestPendingTime?: string;
+    /** Failed attempts since the last success. */
+    readonly consecutiveFailures?: number;
+    /** When the next attempt is due. */
+    readonly nextAttemptTime?: string;
+    /** When an attempt last succeeded. */
+    readonly lastSuccessTime?: string;
+    /** When an attempt last failed. */
+    readonly lastFailureTime?: string;
+    /** The latest attempt. */
+    readonly lastAttempt?: {
+      /** When it was made. */
+      readonly time?: string;
+      /** Id of the event. */
+      readonly eventId?: string;
+      /** Type of the event. */
+      readonly eventType?: string;
+      /** Number of the attempt, from 1. */
+      readonly attempt?: number;
+      /** HTTP status; absent when there was no answer. */
+      readonly statusCode?: number;
+      /** How long it took, in milliseconds. */
+      readonly durationMs?: number;
+      /** How it ended. */
+      readonly outcome?: "success" | "client_error" | "server_error" | "timeout" | "connect_error" | "dns_error" | "tls_error" | "blocked";
+    };
+  };
+  /** The latest failed attempts, newest first. */
+  readonly recentFailures?: readonly {
+    /** When it was made. */
+    readonly time?: string;
+    /** Id of the event. */
+    readonly eventId?: string;
+    /** Type of the event. */
+    readonly eventType?: string;
+    /** Number of the attempt, from 1. */
+    readonly attempt?: number;
+    /** HTTP status; absent when there was no answer. */
+    readonly statusCode?: number;
+    /** How long it took, in milliseconds. */
+    readonly durationMs?: number;
+    /** How it ended. */
+    readonly reason?: "success" | "client_error" | "server_error" | "timeout" | "connect_error" | "dns_error" | "tls_error" | "blocked";
+    /** What went wrong. */
+    readonly message?: string;
+  }[];
+}
+
+/** A DeliveryPolicy says how deliveries are tried, limited and recorded, for the subscriptions that name it, or with the label postrider.dev/default: "true" for all of its namespace that name none. */
+export interface DeliveryPolicy {
+  readonly apiVersion: "postrider.dev/v1alpha1";
+  readonly kind: "DeliveryPolicy";
+  readonly metadata: ObjectMeta & { readonly namespace: string };
+  readonly spec: DeliveryPolicySpec;
+  readonly status?: DeliveryPolicyStatus;
+}
+
+/** The rules. What is left out takes the built-in value. */
+export interface DeliveryPolicySpec {
+  /** Total time of one attempt, from connecting to the end of the answer. Default: 15s. */
+  readonly timeout?: string;
+  /** Time for DNS, TCP and TLS, within timeout. Default: 5s. */
+  readonly connectTimeout?: string;
+  /** When a failed attempt is made again. */
+  readonly retry?: {
+    /** Most attempts of one delivery. Default: 10. */
+    readonly maxAttempts?: number;
+    /** Longest time a delivery is tried for, counted from acceptance, waiting included. Default: 96h. */
+    readonly maxAge?: string;
+    /** The delay before each attempt, beginning with the first; used up, the last entry repeats. Default: 0s, 5s, 5m, 30m, 2h, 5h, 10h, 14h, 20h, 24h (Standard Webhooks). Excludes backoff. */
+    readonly schedule?: readonly string[];
+    /** Delays that grow by rule. The first attempt is made at once. Excludes schedule. */
+    readonly backoff?: {
+      /** How the delay grows. Default: Exponential (doubling). */
+      readonly policy?: "Exponential" | "Linear" | "Constant";
+      /** Delay before the second attempt. Default: 2s. */
+      readonly initialDelay?: string;
+      /** Longest delay. Default: 1h. */
+      readonly maxDelay?: string;
+    };
+    /** Each delay is lengthened by a random share of up to this, never before the first attempt. Default: 10. */
+    readonly jitterPercent?: number;
+    /** HTTP statuses that are tried again, as "404", "5xx" or "300-499". Default: 404, 408, 409, 425, 429, 5xx. Network, DNS and TLS errors are always tried again. */
+    readonly statusCodes?: readonly string[];
+    /** Longest Retry-After that is obeyed; 0s ignores the header. Default: 1h. */
+    readonly retryAfterMax?: string;
+  };
+  /** What counts as delivered. */
+  readonly success?: {
+    /** HTTP statuses that are a success, as "204", "2xx" or "200-204". Default: 2xx. */
+    readonly statusCodes?: readonly string[];
+  };
+  /** Most requests to the receiver in a time. Default: no limit. */
+  readonly rateLimit?: {
+    /** How many requests are allowed in each period. */
+    readonly requests: number;
+    /** The period. */
+    readonly per: string;
+    /** How many requests may go out at once after a quiet time. Default: the value of requests. */
+    readonly burst?: number;
+  };
+  /** Most requests to the receiver at the same time. Default: 8. */
+  readonly maxInFlight?: number;
+  /** When a receiver that keeps failing is left alone for a while. */
+  readonly circuitBreaker?: {
+    /** Failed attempts in a row that open the circuit. Default: 20. */
+    readonly consecutiveFailures?: number;
+    /** How long nothing is sent then. Default: 30s. */
+    readonly openFor?: string;
+    /** Attempts that must succeed before traffic returns. Default: 1. */
+    readonly halfOpenProbes?: number;
+  };
+  /** Continuous failure after which the subscription is suspended until somebody resumes it. Default: 120h. */
+  readonly autoSuspendAfter?: string;
+  /** How long the record is kept. */
+  readonly retention?: {
+    /** How long deliveries and attempts stay visible after they ended. Default: 72h. */
+    readonly history?: string;
+    /** How long bodies of events, requests and answers are kept. Default: 72h. */
+    readonly bodies?: string;
+    /** How much of an answer's body is kept, in bytes. Default: 4096. */
+    readonly responseBytes?: number;
+  };
+}
+
+/** What Postrider found; written by the controller. */
+export interface DeliveryPolicyStatus {
+  /** Generation of the object that the controller last acted upon; -1 until it first has. */
+  readonly observedGeneration?: number;
+  /** State of the object, one entry an aspect: Accepted. */
+  readonly conditions?: readonly {
+    /** Which aspect. */
+    readonly type: string;
+    /** Whether it holds. */
+    readonly status: "True" | "False" | "Unknown";
+    /** Why, as one CamelCase word for programs. */
+    readonly reason: string;
+    /** Why, as a sentence for people, with what to do. */
+    readonly message: string;
+    /** When status last changed. */
+    readonly lastTransitionTime: string;
+    /** Generation of the object that this was judged from. */
+    readonly observedGeneration?: number;
+  }[];
+}
+
+/** A ClusterDeliveryPolicy sets ceilings and egress rules for namespaces, and the rules for deliveries where no DeliveryPolicy does. Of several that select a namespace one applies: with a selector before without, then by name. */
+export interface ClusterDeliveryPolicy {
+  readonly apiVersion: "postrider.dev/v1alpha1";
+  readonly kind: "ClusterDeliveryPolicy";
+  readonly metadata: ObjectMeta;
+  readonly spec: ClusterDeliveryPolicySpec;
+  readonly status?: ClusterDeliveryPolicyStatus;
+}
+
+/** The rules. */
+export interface ClusterDeliveryPolicySpec {
+  /** The namespaces this policy is for, by their labels; {} selects all. Policies with a selector come before those without. */
+  readonly namespaceSelector?: {
+    /** Labels that must be there with these values. */
+    readonly matchLabels?: Readonly<Record<string, string>>;
+    /** Requirements that must all hold. */
+    readonly matchExpressions?: readonly {
+      /** The label's key. */
+      readonly key: string;
+      /** How the label is compared. */
+      readonly operator: "In" | "NotIn" | "Exists" | "DoesNotExist";
+      /** Values, for In and NotIn. */
+      readonly values?: readonly string[];
+    }[];
+  };
+  /** Total time of one attempt, from connecting to the end of the answer. Default: 15s. */
+  readonly timeout?: string;
+  /** Time for DNS, TCP and TLS, within timeout. Default: 5s. */
+  readonly connectTimeout?: string;
+  /** When a failed attempt is made again. */
+  readonly retry?: {
+    /** Most attempts of one delivery. Default: 10. */
+    readonly maxAttempts?: number;
+    /** Longest time a delivery is tried for, counted from acceptance, waiting included. Default: 96h. */
+    readonly maxAge?: string;
+    /** The delay before each attempt, beginning with the first; used up, the last entry repeats. Default: 0s, 5s, 5m, 30m, 2h, 5h, 10h, 14h, 20h, 24h (Standard Webhooks). Excludes backoff. */
+    readonly schedule?: readonly string[];
+    /** Delays that grow by rule. The first attempt is made at once. Excludes schedule. */
+    readonly backoff?: {
+      /** How the delay grows. Default: Exponential (doubling). */
+      readonly policy?: "Exponential" | "Linear" | "Constant";
+      /** Delay before the second attempt. Default: 2s. */
+      readonly initialDelay?: string;
+      /** Longest delay. Default: 1h. */
+      readonly maxDelay?: string;
+    };
+    /** Each delay is lengthened by a random share of up to this, never before the first attempt. Default: 10. */
+    readonly jitterPercent?: number;
+    /** HTTP statuses that are tried again, as "404", "5xx" or "300-499". Default: 404, 408, 409, 425, 429, 5xx. Network, DNS and TLS errors are always tried again. */
+    readonly statusCodes?: readonly string[];
+    /** Longest Retry-After that is obeyed; 0s ignores the header. Default: 1h. */
+    readonly retryAfterMax?: string;
+  };
+  /** What counts as delivered. */
+  readonly success?: {
+    /** HTTP statuses that are a success, as "204", "2xx" or "200-204". Default: 2xx. */
+    readonly statusCodes?: readonly string[];
+  };
+  /** Most requests to the receiver in a time. Default: no limit. */
+  readonly rateLimit?: {
+    /** How many requests are allowed in each period. */
+    readonly requests: number;
+    /** The period. */
+    readonly per: string;
+    /** How many requests may go out at once after a quiet time. Default: the value of requests. */
+    readonly burst?: number;
+  };
+  /** Most requests to the receiver at the same time. Default: 8. */
+  readonly maxInFlight?: number;
+  /** When a receiver that keeps failing is left alone for a while. */
+  readonly circuitBreaker?: {
+    /** Failed attempts in a row that open the circuit. Default: 20. */
+    readonly consecutiveFailures?: number;
+    /** How long nothing is sent then. Default: 30s. */
+    readonly openFor?: string;
+    /** Attempts that must succeed before traffic returns. Default: 1. */
+    readonly halfOpenProbes?: number;
+  };
+  /** Continuous failure after which the subscription is suspended until somebody resumes it. Default: 120h. */
+  readonly autoSuspendAfter?: string;
+  /** How long the record is kept. */
+  readonly retention?: {
+    /** How long deliveries and attempts stay visible after they ended. Default: 72h. */
+    readonly history?: string;
+    /** How long bodies of events, requests and answers are kept. Default: 72h. */
+    readonly bodies?: string;
+    /** How much of an answer's body is kept, in bytes. Default: 4096. */
+    readonly responseBytes?: number;
+  };
+  /** Ceilings for every subscription of these namespaces, whatever policy it follows. A value that a policy leaves out takes the ceiling. */
+  readonly limits?: {
+    /** Longest URL, in characters. Default: 2048. */
+    readonly urlLength?: number;
+    /** Most subscriptions that one event may match. Default: 10000. */
+    readonly fanOut?: number;
+    /** Ceiling of timeout. */
+    readonly timeout?: string;
+    /** Ceiling of maxInFlight. */
+    readonly maxInFlight?: number;
+    /** Ceiling of rateLimit, for each subscription. */
+    readonly rateLimit?: {
+      /** How many requests are allowed in each period. */
+      readonly requests: number;
+      /** The period. */
+      readonly per: string;
+      /** How many requests may go out at once after a quiet time. Default: the value of requests. */
+      readonly burst?: number;
+    };
+    /** Ceiling of retry.maxAttempts. */
+    readonly maxAttempts?: number;
+    /** Ceiling of retry.maxAge. */
+    readonly maxAge?: string;
+    /** Ceilings of retention. */
+    readonly retention?: {
+      /** How long deliveries and attempts stay visible after they ended. */
+      readonly history?: string;
+      /** How long bodies of events, requests and answers are kept. */
+      readonly bodies?: string;
+      /** How much of an answer's body is kept, in bytes. */
+      readonly responseBytes?: number;
+    };
+  };
+  /** Where deliveries may go. Metadata addresses are always refused; then deniedCIDRs, allowedCIDRs and the built-in rules (public addresses only) decide. */
+  readonly egress?: {
+    /** If set, only these hosts may be called. */
+    readonly allowedHosts?: readonly string[];
+    /** Ranges that may be called although the built-in rules forbid them, such as private networks. Restricts nothing. */
+    readonly allowedCIDRs?: readonly string[];
+    /** Ranges that may never be called. */
+    readonly deniedCIDRs?: readonly string[];
+    /** Whether http:// URLs may be called. */
+    readonly allowPlainHTTP: boolean;
+    /** Ports that may be called, as "443" or "8000-8999". Default: 80, 443 and 1024-65535 without 2379, 2380, 3306, 5432, 6379, 6443, 9200, 10250, 11211 and 27017. */
+    readonly ports?: readonly string[];
+    /** Whether endpoint.serviceRef may name Services of the subscription's own namespace. */
+    readonly services: "None" | "SameNamespace";
+    /** A key of a Secret, in Postrider's own namespace, that holds the URL of a proxy for all deliveries. */
+    readonly proxySecretRef?: {
+      /** Name of the Secret. */
+      readonly name: string;
+      /** Key within the Secret's data. */
+      readonly key: string;
+    };
+  };
+}
+
+/** What Postrider found; written by the controller. */
+export interface ClusterDeliveryPolicyStatus {
+  /** Generation of the object that the controller last acted upon; -1 until it first has. */
+  readonly observedGeneration?: number;
+  /** State of the object, one entry an aspect: Accepted. */
+  readonly conditions?: readonly {
+    /** Which aspect. */
+    readonly type: string;
+    /** Whether it holds. */
+    readonly status: "True" | "False" | "Unknown";
+    /** Why, as one CamelCase word for programs. */
+    readonly reason: string;
+    /** Why, as a sentence for people, with what to do. */
+    readonly message: string;
+    /** When status last changed. */
+    readonly lastTransitionTime: string;
+    /** Generation of the object that this was judged from. */
+    readonly observedGeneration?: number;
+  }[];
+}
+
+/** A DeliveryReplay sends recorded deliveries of one subscription again, once. Deleting it stops it. */
+export interface DeliveryReplay {
+  readonly apiVersion: "postrider.dev/v1alpha1";
+  readonly kind: "DeliveryReplay";
+  readonly metadata: ObjectMeta & { readonly namespace: string };
+  readonly spec: DeliveryReplaySpec;
+  readonly status?: DeliveryReplayStatus;
+}
+
+/** What is sent again. Only suspend can be changed later. */
+export interface DeliveryReplaySpec {
+  /** The subscription whose deliveries are sent again. */
+  readonly subscriptionRef: {
+    /** Name of the WebhookSubscription, in this namespace. */
+    readonly name: string;
+  };
+  /** DeadLetter: what is in the dead-letter store. Failed: every delivery that failed. All: delivered ones too. */
+  readonly from: "DeadLetter" | "Failed" | "All";
+  /** Only events accepted in this time. */
+  readonly window?: {
+    /** First moment of the window. */
+    readonly start?: string;
+    /** First moment after the window. */
+    readonly end?: string;
+  };
+  /** A CEL expression over the event that must be true, as in a subscription. */
+  readonly filter?: string;
+  /** Most events to send again. */
+  readonly maxEvents?: number;
+  /** Most requests in a time, beside the subscription's own limit. */
+  readonly rateLimit?: {
+    /** How many requests are allowed in each period. */
+    readonly requests: number;
+    /** The period. */
+    readonly per: string;
+    /** How many requests may go out at once after a quiet time. Default: the value of requests. */
+    readonly burst?: number;
+  };
+  /** How long the finished DeliveryReplay is kept, in seconds. Default: until it is deleted. */
+  readonly ttlSecondsAfterFinished?: number;
+  /** While true nothing is sent. */
+  readonly suspend: boolean;
+}
+
+/** How far the replay has come; written by the controller. */
+export interface DeliveryReplayStatus {
+  /** Generation of the object that the controller last acted upon; -1 until it first has. */
+  readonly observedGeneration?: number;
+  /** State of the object, one entry an aspect: Accepted, Complete, Failed. */
+  readonly conditions?: readonly {
+    /** Which aspect. */
+    readonly type: string;
+    /** Whether it holds. */
+    readonly status: "True" | "False" | "Unknown";
+    /** Why, as one CamelCase word for programs. */
+    readonly reason: string;
+    /** Why, as a sentence for people, with what to do. */
+    readonly message: string;
+    /** When status last changed. */
+    readonly lastTransitionTime: string;
+    /** Generation of the object that this was judged from. */
+    readonly observedGeneration?: number;
+  }[];
+  /** When it began. */
+  readonly startTime?: string;
+  /** When it ended. */
+  readonly completionTime?: string;
+  /** Deliveries that are to be sent again. */
+  readonly matched?: number;
+  /** Deliveries put in the queue so far. */
+  readonly replayed?: number;
+  /** Of these, delivered. */
+  readonly delivered?: number;
+  /** Of these, failed. */
+  readonly failed?: number;
+  /** Deliveries that could not be sent again, because their body is gone. */
+  readonly skipped?: number;
+  /** Acceptance time of the event last looked at; everything before it is done. */
+  readonly lastEventTime?: string;
+}
