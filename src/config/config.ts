@@ -1,0 +1,117 @@
+import { readFileSync } from "node:fs";
+import { parse as parseYaml } from "yaml";
+import { z } from "zod";
+import { envName } from "./env.ts";
+import { LIST_SETTINGS, SETTINGS, type Listen, type SettingName, type Settings } from "./settings.ts";
+
+export type AuthMode = "kubernetes" | "static" | "none";
+
+/** What `run` obeys: validated and frozen, with the defaults that depend on the provider filled in. */
+export interface Config extends Omit<Settings, "store" | "ingest-listen" | "api-listen" | "metrics-listen" | "ingest-auth" | "api-auth"> {
+  readonly store: NonNullable<Settings["store"]>;
+  readonly "ingest-listen": Listen;
+  readonly "api-listen": Listen;
+  readonly "metrics-listen": Listen;
+  readonly "ingest-auth": readonly AuthMode[];
+  readonly "api-auth": readonly AuthMode[];
+}
+
+/** Wrong usage: the command ends with exit code 2. Each line names the setting, what is wrong and what to write. */
+export class ConfigError extends Error {
+  override readonly name = "ConfigError";
+  readonly code = "CONFIG";
+  readonly lines: readonly string[];
+
+  constructor(lines: readonly string[]) {
+    super(lines.join("\n"));
+    this.lines = lines;
+  }
+}
+
+export type RawSettings = Readonly<Partial<Record<SettingName, string | readonly string[]>>>;
+
+export interface ConfigSources {
+  /** From the command line; wins over the environment, which wins over the file. */
+  readonly flags: RawSettings;
+  readonly env: Readonly<Record<string, string>>;
+  readonly file?: string | undefined;
+}
+
+/** Reads, merges and checks all sources. @throws ConfigError */
+export function loadConfig(sources: ConfigSources): Config {
+  const fileValues = sources.file === undefined ? {} : readConfigFile(sources.file);
+  const problems: string[] = [];
+  const values: Record<string, unknown> = {};
+  for (const name of Object.keys(SETTINGS) as SettingName[]) {
+    const raw = sources.flags[name] ?? fromEnv(name, sources.env) ?? fileValues[name];
+    const parsed = SETTINGS[name].safeParse(raw);
+    if (parsed.success) values[name] = parsed.data;
+    else problems.push(...parsed.error.issues.map((issue) => `--${name}: ${issue.message}`));
+  }
+  if (problems.length > 0) throw new ConfigError(problems);
+  return complete(values as unknown as Settings);
+}
+
+function fromEnv(name: SettingName, env: Readonly<Record<string, string>>): string | string[] | undefined {
+  const raw = env[envName(name)];
+  if (raw === undefined) return undefined;
+  return LIST_SETTINGS.has(name) ? raw.split(",").map((part) => part.trim()) : raw;
+}
+
+function readConfigFile(file: string): RawSettings {
+  let parsed: unknown;
+  try {
+    parsed = parseYaml(readFileSync(file, "utf8"), { maxAliasCount: 0 });
+  } catch (error) {
+    throw new ConfigError([`--config ${file}: ${error instanceof Error ? error.message : String(error)}`]);
+  }
+  const scalar = z.union([z.string(), z.number(), z.boolean()]).transform(String);
+  const checked = z.record(z.string(), z.union([scalar, z.array(scalar)])).safeParse(parsed ?? {});
+  if (!checked.success) throw new ConfigError([`--config ${file}: write one 'flag-name: value' a line, lists as YAML lists`]);
+  const unknown = Object.keys(checked.data).filter((key) => !(key in SETTINGS));
+  if (unknown.length > 0) throw new ConfigError(unknown.map((key) => `--config ${file}: there is no setting '${key}'`));
+  return checked.data;
+}
+
+function complete(settings: Settings): Config {
+  const withFiles = settings.provider === "file";
+  const problems: string[] = [];
+  if (withFiles && settings.manifests === undefined) problems.push("--manifests: --provider file needs --manifests DIR");
+  if (!withFiles && settings.manifests !== undefined) problems.push("--manifests: goes with --provider file only");
+  if (settings.store === undefined) problems.push("--store: say where events are kept: sqlite:DIR, or memory: for a try-out");
+  const host = withFiles ? "127.0.0.1" : "0.0.0.0";
+  const ingestListen = settings["ingest-listen"] ?? { host, port: 8_080 };
+  const apiListen = settings["api-listen"] ?? { host, port: 8_081 };
+  const ingestAuth = settings["ingest-auth"] ?? ["static"];
+  const apiAuth = settings["api-auth"] ?? ["static"];
+  problems.push(...authProblems("ingest", ingestAuth, ingestListen), ...authProblems("api", apiAuth, apiListen));
+  if (problems.length > 0 || settings.store === undefined) throw new ConfigError(problems);
+  return Object.freeze({
+    ...settings,
+    store: settings.store,
+    "ingest-listen": ingestListen,
+    "api-listen": apiListen,
+    "metrics-listen": settings["metrics-listen"] ?? { host, port: 9_090 },
+    "ingest-auth": ingestAuth,
+    "api-auth": apiAuth,
+  });
+}
+
+/** 127.0.0.0/8, ::1 or localhost: the only places where `none` may listen. */
+export function isLoopback(host: string): boolean {
+  return /^127(\.\d{1,3}){3}$/.test(host) || host === "::1" || host === "localhost";
+}
+
+function authProblems(port: "ingest" | "api", modes: readonly AuthMode[], listen: Listen): string[] {
+  const flag = `--${port}-auth`;
+  if (modes.length === 0) return [`${flag}: name at least one of kubernetes, static, none`];
+  if (modes.includes("kubernetes"))
+    return [`${flag} kubernetes: not built yet; use static (labelled Secrets), or none on a loopback listener`];
+  if (modes.includes("none") && !isLoopback(listen.host)) {
+    return [
+      `${flag} none: refused on ${listen.host || "all addresses"}, anyone who reaches the port could use it; listen on 127.0.0.1 or use static`,
+    ];
+  }
+  if (modes.includes("none") && modes.length > 1) return [`${flag} none: makes the other modes pointless; name either none or the others`];
+  return [];
+}

@@ -1,0 +1,89 @@
+import { z } from "zod";
+
+/** `host:port`; port 0 takes a free one. */
+export interface Listen {
+  readonly host: string;
+  readonly port: number;
+}
+
+const LISTEN = /^(?:\[([0-9a-fA-F:.]+)\]|([^:\s[\]]*)):(\d{1,5})$/;
+
+const listen = z.string().transform((text, context): Listen => {
+  const match = LISTEN.exec(text);
+  const port = Number(match?.[3]);
+  if (match === null || port > 65_535) {
+    context.addIssue(`'${text}' is not host:port; write for example 127.0.0.1:8080, 0.0.0.0:0 or [::1]:8080`);
+    return z.NEVER;
+  }
+  return { host: match[1] ?? match[2] ?? "", port };
+});
+
+const UNIT_MS: Readonly<Record<string, number>> = { ms: 1, s: 1_000, m: 60_000, h: 3_600_000 };
+
+/** GEP-2257 durations without days, as in the resources: `1h30m`, `500ms`. Gives milliseconds. */
+const duration = z.string().transform((text, context): number => {
+  if (!/^([0-9]{1,5}(h|m|s|ms)){1,4}$/.test(text)) {
+    context.addIssue(`'${text}' is not a duration; write for example 500ms, 30s, 5m or 1h30m`);
+    return z.NEVER;
+  }
+  let total = 0;
+  for (const [, amount, unit] of text.matchAll(/([0-9]+)(ms|h|m|s)/g)) total += Number(amount) * (UNIT_MS[unit ?? ""] ?? 0);
+  return total;
+});
+
+const bytes = z.string().transform((text, context): number => {
+  const match = /^(\d{1,9})(Ki|Mi|Gi)?$/.exec(text);
+  if (match === null) {
+    context.addIssue(`'${text}' is not a size; write for example 64Mi`);
+    return z.NEVER;
+  }
+  const factor = { Ki: 1_024, Mi: 1_048_576, Gi: 1_073_741_824 }[match[2] ?? ""] ?? 1;
+  return Number(match[1]) * factor;
+});
+
+const storeAddress = z.string().transform((text, context) => {
+  if (text === "memory:") return { kind: "memory" as const };
+  const sqlite = /^sqlite:(.+)$/.exec(text);
+  if (sqlite?.[1] !== undefined) return { kind: "sqlite" as const, directory: sqlite[1] };
+  context.addIssue(
+    /^postgres(ql)?:/.test(text)
+      ? "the PostgreSQL store is not built yet; use sqlite:DIR"
+      : `'${text}' is not a store; write sqlite:DIR (durable) or memory: (lost at exit)`,
+  );
+  return z.NEVER;
+});
+
+const authMode = z.enum(["kubernetes", "static", "none"]);
+
+/** Every setting of `run`, by flag. The description is the help text; the same schema reads flags, environment and file. */
+export const SETTINGS = {
+  provider: z.enum(["cluster", "file"]).default("cluster").describe("where manifests come from: the cluster's API server, or a directory"),
+  manifests: z.string().optional().describe("directory of manifests (with --provider file); watched"),
+  store: storeAddress.optional().describe("sqlite:DIR (durable) or memory: (lost at exit)"),
+  "store-reserve": bytes.prefault("64Mi").describe("space kept aside so that completions still land when the disk is full"),
+  "store-free-min": bytes.prefault("128Mi").describe("below this much free space the ingest answers 507"),
+  "ingest-listen": listen.optional().describe("host:port for events (8080; host 127.0.0.1 with files, 0.0.0.0 with the cluster)"),
+  "api-listen": listen.optional().describe("host:port of the read and act API (8081)"),
+  "metrics-listen": listen.optional().describe("host:port of /metrics, /livez, /readyz, /startupz (9090)"),
+  "ingest-auth": z.array(authMode).optional().describe("who may publish: kubernetes, static, none (none: loopback only); repeatable"),
+  "api-auth": z.array(authMode).optional().describe("who may use the API: kubernetes, static, none (none: loopback only); repeatable"),
+  "ingest-token-in-query": z.stringbool().prefault("false").describe("also accept ?token=…; it is cut before anything is logged"),
+  "ingest-rate-limit": z.coerce.number().int().min(0).max(1_000_000).default(0).describe("events per second and namespace; 0 = no limit"),
+  "idempotency-ttl": duration.prefault("24h").describe("how long idempotency keys are remembered"),
+  "max-in-flight": z.coerce.number().int().min(1).max(65_536).default(2_048).describe("HTTP attempts at once; one namespace may hold half"),
+  class: z.string().min(1).max(63).default("postrider").describe("only subscriptions with this spec.className are served"),
+  "system-namespace": z.string().min(1).max(63).default("postrider-system").describe("namespace of Secrets named by cluster policies"),
+  namespace: z.array(z.string().min(1).max(63)).default([]).describe("serve only this namespace; repeatable"),
+  kubeconfig: z.string().optional().describe("kubeconfig file (default: in-cluster credentials, then the usual places)"),
+  "drain-timeout": duration.prefault("25s").describe("how long attempts under way may take to finish at SIGTERM"),
+  "dns-server": z.array(z.string()).default([]).describe("ask this resolver (ip or ip:port) for receivers' names; repeatable"),
+  "per-subscription-metrics": z.enum(["full", "counters", "off"]).default("full").describe("how much is shown per subscription"),
+  "log-level": z.enum(["trace", "debug", "info", "warn", "error", "fatal", "silent"]).default("info").describe("least level logged"),
+} as const;
+
+export type SettingName = keyof typeof SETTINGS;
+
+/** Settings that may be given several times, or comma-separated in the environment. */
+export const LIST_SETTINGS: ReadonlySet<SettingName> = new Set(["ingest-auth", "api-auth", "namespace", "dns-server"]);
+
+export type Settings = { readonly [K in SettingName]: z.output<(typeof SETTINGS)[K]> };

@@ -1,0 +1,71 @@
+import { readFileSync } from "node:fs";
+import { join, resolve } from "node:path";
+import { describe, expect, it } from "vitest";
+import { cycles, importGraph, importsOf, sourceFiles } from "./support/house/import-graph.ts";
+import { importBreaches, lockBreaches, textBreaches } from "./support/house/rules.ts";
+
+const ROOT = resolve(import.meta.dirname, "..");
+
+describe("house rules", () => {
+  const graph = importGraph(ROOT, "src");
+
+  it("sees the whole house", () => {
+    expect(graph.length).toBeGreaterThan(50);
+  });
+
+  it("keeps who may import whom", () => {
+    expect(importBreaches(graph)).toEqual([]);
+  });
+
+  it("has no cycles, type imports included", () => {
+    expect(cycles(graph)).toEqual([]);
+  });
+
+  it("keeps one owner per sharp edge and names that say something", () => {
+    expect(sourceFiles(ROOT, "src").flatMap((file) => textBreaches(file, readFileSync(join(ROOT, file), "utf8")))).toEqual([]);
+  });
+
+  it("holds no private addresses in lock files", () => {
+    expect(lockBreaches("package-lock.json", readFileSync(join(ROOT, "package-lock.json"), "utf8"))).toEqual([]);
+  });
+});
+
+describe("the gates themselves can fail", () => {
+  const one = (file: string, text: string) => importBreaches(importsOf(ROOT, file, text));
+
+  it.each([
+    ["src/core/a.ts", `import { x } from "../store/store.ts";`],
+    ["src/delivery/a.ts", `import type { X } from "../ingest/intake.ts";`],
+    ["src/delivery/a.ts", `import { X } from "../store/sqlite/sqlite-store.ts";`],
+    ["src/lib/a.ts", `import { x } from "../core/event.ts";`],
+    ["src/cli/a.ts", `import { x } from "../app/compose.ts";`],
+    ["src/delivery/engine.ts", `import { Agent } from "undici";`],
+    ["src/controller/a.ts", `const k = await import("@kubernetes/client-node");`],
+    ["src/ingest/a.ts", `import { DatabaseSync } from "node:sqlite";`],
+  ])("refuses %s with %s", (file, text) => {
+    expect(one(file, text)).toHaveLength(1);
+  });
+
+  it("finds a cycle", () => {
+    const imports = [
+      ...importsOf(ROOT, "src/core/a.ts", `import type { B } from "./b.ts";`),
+      ...importsOf(ROOT, "src/core/b.ts", `import type { A } from "./a.ts";`),
+    ];
+    expect(cycles(imports)).toHaveLength(1);
+  });
+
+  it.each([
+    ["src/core/a.ts", "const t = Date.now();"],
+    ["src/core/a.ts", "const r = Math.random();"],
+    ["src/ingest/a.ts", "const e = process.env.HOME;"],
+    ["src/core/utils.ts", ""],
+    ["src/core/a.ts", `export * from "./b.ts";`],
+    ["src/delivery/a.ts", `await fetch("https://example.com");`],
+  ])("refuses in %s: %s", (file, text) => {
+    expect(textBreaches(file, text)).toHaveLength(1);
+  });
+
+  it("refuses a lock file with addresses", () => {
+    expect(lockBreaches("package-lock.json", `"resolved": "https://registry.example/x.tgz"`)).toHaveLength(1);
+  });
+});
