@@ -1,4 +1,4 @@
-import type { Schema } from "./crd/schema.ts";
+import type { Schema } from "../src/api/schema.ts";
 
 const BEGIN = "<!-- fields: generated from crds/ by `npm run generate` -->";
 const END = "<!-- end of fields -->";
@@ -17,7 +17,10 @@ function tables(schema: Schema): string {
       const child = schema.properties?.[part];
       if (child === undefined) return "";
       const rows = rowsOf(child, part, false);
-      const header = part === "spec" ? "| field | type | default | bound | meaning |\n|---|---|---|---|---|" : "| field | type | bound | meaning |\n|---|---|---|---|";
+      const header =
+        part === "spec"
+          ? "| field | type | default | bound | meaning |\n|---|---|---|---|---|"
+          : "| field | type | bound | meaning |\n|---|---|---|---|";
       const lines = rows.map((row) => row.cells(part === "spec"));
       return `### ${part}\n\n${header}\n${lines.join("\n")}\n`;
     })
@@ -86,7 +89,8 @@ function bounds(schema: Schema): string {
     const text = schema["x-kubernetes-validations"]?.[0]?.message ?? "";
     return /from (\S+) to (\S+),/.exec(text)?.slice(1).join("..") ?? "";
   }
-  if (schema.minimum !== undefined) return schema.maximum === Number.MAX_SAFE_INTEGER ? `>= ${schema.minimum}` : `${schema.minimum}..${schema.maximum}`;
+  if (schema.minimum !== undefined)
+    return schema.maximum === Number.MAX_SAFE_INTEGER ? `>= ${schema.minimum}` : `${schema.minimum}..${schema.maximum}`;
   if (schema.maxProperties !== undefined) return `at most ${schema.maxProperties} entries`;
   return schema.maxLength === undefined ? "" : `${schema.minLength ?? 0}..${schema.maxLength} characters`;
 }

@@ -1,4 +1,4 @@
-import type { Schema } from "./crd/schema.ts";
+import type { Schema } from "../src/api/schema.ts";
 
 /** What is needed of a CustomResourceDefinition to write its TypeScript type. */
 export interface CustomResource {

@@ -9,7 +9,7 @@ import { clusterDeliveryPolicy } from "./crd/cluster-delivery-policy.ts";
 import { definitionObject, GROUP } from "./crd/definition.ts";
 import { deliveryPolicy } from "./crd/delivery-policy.ts";
 import { deliveryReplay } from "./crd/delivery-replay.ts";
-import type { Schema } from "./crd/schema.ts";
+import type { Schema } from "../src/api/schema.ts";
 import { webhookSubscription } from "./crd/webhook-subscription.ts";
 import { withFieldTable } from "./generate-docs.ts";
 import { typesSource } from "./generate-types.ts";
@@ -32,10 +32,13 @@ function generatedFiles(): Map<string, string> {
   const files = new Map<string, string>();
   const resources: CustomResource[] = [];
   for (const definition of DEFINITIONS) {
-    const yaml = `# Generated from scripts/crd/ by \`npm run generate\`; this file is the contract.\n${stringify(definitionObject(definition), {
-      lineWidth: 120,
-      aliasDuplicateObjects: false,
-    })}`;
+    const yaml = `# Generated from scripts/crd/ by \`npm run generate\`; this file is the contract.\n${stringify(
+      definitionObject(definition),
+      {
+        lineWidth: 120,
+        aliasDuplicateObjects: false,
+      },
+    )}`;
     if (Buffer.byteLength(yaml) >= CRD_BYTES_MAX) throw new Error(`${definition.plural}: over ${CRD_BYTES_MAX} bytes`);
     files.set(`crds/${definition.plural}.${GROUP}.yaml`, yaml);
     resources.push(resourceOf(yaml));
@@ -64,9 +67,7 @@ function resourceOf(yaml: string): CustomResource {
 
 /** The schemas as src/api reads them: descriptions are for people and left out. */
 function schemasOf(resources: readonly CustomResource[]): Record<string, unknown> {
-  return Object.fromEntries(
-    resources.map(({ kind, namespaced, schema }) => [kind, { namespaced, schema: withoutDescriptions(schema) }]),
-  );
+  return Object.fromEntries(resources.map(({ kind, namespaced, schema }) => [kind, { namespaced, schema: withoutDescriptions(schema) }]));
 }
 
 function withoutDescriptions(schema: Schema): Schema {

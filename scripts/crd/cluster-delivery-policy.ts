@@ -1,7 +1,7 @@
 import type { Definition } from "./definition.ts";
 import { ATTEMPTS_MAX, IN_FLIGHT_MAX, maxAge, policyColumns, policyFields, policyStatus, retention, timeout } from "./delivery-policy.ts";
 import { choice, dictionary, fields, flag, list, rule, text, whole } from "./schema.ts";
-import type { Schema } from "./schema.ts";
+import type { Schema } from "../../src/api/schema.ts";
 import { rateLimit, secretKeyRef } from "./shared-fields.ts";
 
 const LABEL_KEY = "^([a-z0-9]([-a-z0-9.]*[a-z0-9])?/)?[A-Za-z0-9]([-A-Za-z0-9_.]*[A-Za-z0-9])?$";
@@ -32,7 +32,10 @@ function labelSelector(): Schema {
     "The namespaces this policy is for, by their labels; {} selects all. Policies with a selector come before those without.",
     {
       matchLabels: dictionary("Labels that must be there with these values.", value(), 32, [
-        rule(`self.all(k, k.size() <= ${LABEL_KEY_CHARS_MAX} && k.matches('${LABEL_KEY}'))`, "the keys must be label keys, for example team or example.com/team"),
+        rule(
+          `self.all(k, k.size() <= ${LABEL_KEY_CHARS_MAX} && k.matches('${LABEL_KEY}'))`,
+          "the keys must be label keys, for example team or example.com/team",
+        ),
       ]),
       matchExpressions: list("Requirements that must all hold.", expression, { max: 32, type: "atomic" }),
     },
@@ -41,16 +44,19 @@ function labelSelector(): Schema {
 }
 
 function limits(): Schema {
-  return fields("Ceilings for every subscription of these namespaces, whatever policy it follows. A value that a policy leaves out takes the ceiling.", {
-    urlLength: whole("Longest URL, in characters. Default: 2048.", 1, 2_048),
-    fanOut: whole("Most subscriptions that one event may match. Default: 10000.", 1, 10_000),
-    timeout: timeout("Ceiling of timeout."),
-    maxInFlight: whole("Ceiling of maxInFlight.", 1, IN_FLIGHT_MAX),
-    rateLimit: rateLimit("Ceiling of rateLimit, for each subscription."),
-    maxAttempts: whole("Ceiling of retry.maxAttempts.", 1, ATTEMPTS_MAX),
-    maxAge: maxAge("Ceiling of retry.maxAge."),
-    retention: retention("Ceilings of retention.", { history: "", bodies: "", bytes: "" }),
-  });
+  return fields(
+    "Ceilings for every subscription of these namespaces, whatever policy it follows. A value that a policy leaves out takes the ceiling.",
+    {
+      urlLength: whole("Longest URL, in characters. Default: 2048.", 1, 2_048),
+      fanOut: whole("Most subscriptions that one event may match. Default: 10000.", 1, 10_000),
+      timeout: timeout("Ceiling of timeout."),
+      maxInFlight: whole("Ceiling of maxInFlight.", 1, IN_FLIGHT_MAX),
+      rateLimit: rateLimit("Ceiling of rateLimit, for each subscription."),
+      maxAttempts: whole("Ceiling of retry.maxAttempts.", 1, ATTEMPTS_MAX),
+      maxAge: maxAge("Ceiling of retry.maxAge."),
+      retention: retention("Ceilings of retention.", { history: "", bodies: "", bytes: "" }),
+    },
+  );
 }
 
 function cidrs(description: string): Schema {
@@ -81,21 +87,26 @@ function egress(): Schema {
       ),
     ],
   });
-  return fields("Where deliveries may go. Metadata addresses are always refused; then deniedCIDRs, allowedCIDRs and the built-in rules (public addresses only) decide.", {
-    allowedHosts: list("If set, only these hosts may be called.", host, { max: 128, type: "set" }),
-    allowedCIDRs: cidrs("Ranges that may be called although the built-in rules forbid them, such as private networks. Restricts nothing."),
-    deniedCIDRs: cidrs("Ranges that may never be called."),
-    allowPlainHTTP: flag("Whether http:// URLs may be called.", false),
-    ports: list(
-      'Ports that may be called, as "443" or "8000-8999". Default: 80, 443 and 1024-65535 without 2379, 2380, 3306, 5432, 6379, 6443, 9200, 10250, 11211 and 27017.',
-      port,
-      { min: 1, max: 64, type: "set" },
-    ),
-    services: choice("Whether endpoint.serviceRef may name Services of the subscription's own namespace.", ["None", "SameNamespace"], {
-      default: "SameNamespace",
-    }),
-    proxySecretRef: secretKeyRef("A key of a Secret, in Postrider's own namespace, that holds the URL of a proxy for all deliveries."),
-  });
+  return fields(
+    "Where deliveries may go. Metadata addresses are always refused; then deniedCIDRs, allowedCIDRs and the built-in rules (public addresses only) decide.",
+    {
+      allowedHosts: list("If set, only these hosts may be called.", host, { max: 128, type: "set" }),
+      allowedCIDRs: cidrs(
+        "Ranges that may be called although the built-in rules forbid them, such as private networks. Restricts nothing.",
+      ),
+      deniedCIDRs: cidrs("Ranges that may never be called."),
+      allowPlainHTTP: flag("Whether http:// URLs may be called.", false),
+      ports: list(
+        'Ports that may be called, as "443" or "8000-8999". Default: 80, 443 and 1024-65535 without 2379, 2380, 3306, 5432, 6379, 6443, 9200, 10250, 11211 and 27017.',
+        port,
+        { min: 1, max: 64, type: "set" },
+      ),
+      services: choice("Whether endpoint.serviceRef may name Services of the subscription's own namespace.", ["None", "SameNamespace"], {
+        default: "SameNamespace",
+      }),
+      proxySecretRef: secretKeyRef("A key of a Secret, in Postrider's own namespace, that holds the URL of a proxy for all deliveries."),
+    },
+  );
 }
 
 /** ClusterDeliveryPolicy: what a platform team allows. */

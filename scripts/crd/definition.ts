@@ -1,4 +1,4 @@
-import type { Schema } from "./schema.ts";
+import type { Schema } from "../../src/api/schema.ts";
 
 /** One custom resource, from which its CustomResourceDefinition is written. */
 export interface Definition {

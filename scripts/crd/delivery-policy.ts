@@ -1,6 +1,6 @@
 import type { Definition } from "./definition.ts";
 import { choice, fields, length, list, rule, whole } from "./schema.ts";
-import type { Schema } from "./schema.ts";
+import type { Schema } from "../../src/api/schema.ts";
 import { conditions, observedGeneration, rateLimit, status, statusCode } from "./shared-fields.ts";
 
 const AGE_MAX = "720h";
@@ -75,11 +75,15 @@ function success(): Schema {
     "a redirect (3xx) is never a success and never followed: end the range below 300 or begin it at 400",
   );
   return fields("What counts as delivered.", {
-    statusCodes: list('HTTP statuses that are a success, as "204", "2xx" or "200-204". Default: 2xx.', statusCode("A status, a class or a range.", "245", [crossing]), {
-      min: 1,
-      max: 32,
-      type: "set",
-    }),
+    statusCodes: list(
+      'HTTP statuses that are a success, as "204", "2xx" or "200-204". Default: 2xx.',
+      statusCode("A status, a class or a range.", "245", [crossing]),
+      {
+        min: 1,
+        max: 32,
+        type: "set",
+      },
+    ),
   });
 }
 
@@ -97,7 +101,11 @@ export function policyFields(): Record<string, Schema> {
       openFor: length("How long nothing is sent then. Default: 30s.", "1s", "1h"),
       halfOpenProbes: whole("Attempts that must succeed before traffic returns. Default: 1.", 1, 10),
     }),
-    autoSuspendAfter: length("Continuous failure after which the subscription is suspended until somebody resumes it. Default: 120h.", "1m", AGE_MAX),
+    autoSuspendAfter: length(
+      "Continuous failure after which the subscription is suspended until somebody resumes it. Default: 120h.",
+      "1m",
+      AGE_MAX,
+    ),
     retention: retention("How long the record is kept.", { history: " Default: 72h.", bodies: " Default: 72h.", bytes: " Default: 4096." }),
   };
 }
@@ -112,7 +120,12 @@ export function policyStatus(): Schema {
 
 /** Columns of both policy kinds. */
 export const policyColumns: Definition["columns"] = [
-  { name: "Accepted", type: "string", jsonPath: '.status.conditions[?(@.type=="Accepted")].status', description: "Whether the policy can be obeyed." },
+  {
+    name: "Accepted",
+    type: "string",
+    jsonPath: '.status.conditions[?(@.type=="Accepted")].status',
+    description: "Whether the policy can be obeyed.",
+  },
   { name: "Timeout", type: "string", jsonPath: ".spec.timeout" },
   { name: "Attempts", type: "integer", jsonPath: ".spec.retry.maxAttempts" },
   { name: "Age", type: "date", jsonPath: ".metadata.creationTimestamp" },

@@ -1,6 +1,6 @@
 import type { Definition } from "./definition.ts";
 import { choice, fields, flag, instant, rule, text, whole } from "./schema.ts";
-import type { Rule, Schema } from "./schema.ts";
+import type { Rule, Schema } from "../../src/api/schema.ts";
 import { conditions, counter, objectName, observedGeneration, rateLimit, status } from "./shared-fields.ts";
 
 /** A rule for a field that may not change; for an optional one, not appear or vanish either. */
@@ -20,7 +20,11 @@ function spec(): Schema {
         { name: objectName("Name of the WebhookSubscription, in this namespace.") },
         { required: ["name"], atomic: true },
       ),
-      from: choice("DeadLetter: what is in the dead-letter store. Failed: every delivery that failed. All: delivered ones too.", ["DeadLetter", "Failed", "All"]),
+      from: choice("DeadLetter: what is in the dead-letter store. Failed: every delivery that failed. All: delivered ones too.", [
+        "DeadLetter",
+        "Failed",
+        "All",
+      ]),
       window: fields(
         "Only events accepted in this time.",
         { start: instant("First moment of the window."), end: instant("First moment after the window.") },
@@ -32,7 +36,11 @@ function spec(): Schema {
       filter: text("A CEL expression over the event that must be true, as in a subscription.", { max: 2_048 }),
       maxEvents: whole("Most events to send again.", 1, 10_000_000, "int64"),
       rateLimit: rateLimit("Most requests in a time, beside the subscription's own limit."),
-      ttlSecondsAfterFinished: whole("How long the finished DeliveryReplay is kept, in seconds. Default: until it is deleted.", 0, 2_592_000),
+      ttlSecondsAfterFinished: whole(
+        "How long the finished DeliveryReplay is kept, in seconds. Default: until it is deleted.",
+        0,
+        2_592_000,
+      ),
       suspend: flag("While true nothing is sent.", false),
     },
     {

@@ -1,5 +1,5 @@
 import { choice, fields, list, rule, text, whole } from "./schema.ts";
-import type { Rule, Schema } from "./schema.ts";
+import type { Rule, Schema } from "../../src/api/schema.ts";
 import { exactlyOne, objectName, OPT_IN, secretKeyRef } from "./shared-fields.ts";
 
 /** Longest URL; a cluster policy's `limits.urlLength` may be shorter. */
@@ -20,7 +20,10 @@ function urlRules(): Rule[] {
       String.raw`self.matches(r'^[hH][tT][tT][pP][sS]?://[^/?#@\\:]')`,
       "must be an absolute http:// or https:// URL with a host, for example https://example.com/hooks",
     ),
-    rule("self.matches(r'^[!-~]*$')", "must hold printable ASCII only (no spaces): percent-encode the path, write an international host name in punycode"),
+    rule(
+      "self.matches(r'^[!-~]*$')",
+      "must hold printable ASCII only (no spaces): percent-encode the path, write an international host name in punycode",
+    ),
     rule(
       String.raw`!self.matches(r'^[^:/?#]*:[/\\]*[^/\\?#]*@')`,
       "must not hold a user name or password: use endpoint.auth.basic, or endpoint.urlSecretRef if the whole URL is secret",
@@ -96,7 +99,12 @@ function serviceAccountToken(): Schema {
       serviceAccountName: objectName('Name of the ServiceAccount, which must carry the label postrider.dev/use: "true".'),
       audience: text("Audience of the token: the receiver's.", {
         max: 512,
-        rules: [rule(`!(self in [${reserved.map((name) => `'${name}'`).join(", ")}])`, `must be the receiver's own audience, not one of ${reserved.join(", ")}`)],
+        rules: [
+          rule(
+            `!(self in [${reserved.map((name) => `'${name}'`).join(", ")}])`,
+            `must be the receiver's own audience, not one of ${reserved.join(", ")}`,
+          ),
+        ],
       }),
       expirationSeconds: { ...whole("Life of a token.", 600, 86_400, "int64"), default: 3_600 },
     },
@@ -151,7 +159,7 @@ function serviceRef(): Schema {
     {
       name: objectName("Name of the Service."),
       port: whole("Port of the Service.", 1, 65_535),
-      path: text("Path and query of the request.", { max: 1_024, pattern: "^/[!\"$-~]*$", default: "/" }),
+      path: text("Path and query of the request.", { max: 1_024, pattern: '^/[!"$-~]*$', default: "/" }),
       scheme: choice("HTTP, or HTTPS with the certificate checked against the Service's DNS name.", ["http", "https"], { default: "http" }),
     },
     { required: ["name", "port"] },
@@ -195,4 +203,3 @@ export function endpoint(description: string): Schema {
     },
   );
 }
-

@@ -3,38 +3,7 @@
  * description and no string, list or map without a bound: the API server's cost budget for CEL rules is computed from them.
  */
 
-/** The part of an OpenAPI v3 structural schema that we use. */
-export interface Schema {
-  description?: string;
-  type?: "object" | "array" | "string" | "integer" | "boolean";
-  format?: "int32" | "int64" | "date-time";
-  enum?: string[];
-  default?: unknown;
-  pattern?: string;
-  minLength?: number;
-  maxLength?: number;
-  minimum?: number;
-  maximum?: number;
-  minItems?: number;
-  maxItems?: number;
-  minProperties?: number;
-  maxProperties?: number;
-  required?: string[];
-  properties?: Record<string, Schema>;
-  additionalProperties?: Schema;
-  items?: Schema;
-  "x-kubernetes-list-type"?: "atomic" | "set" | "map";
-  "x-kubernetes-list-map-keys"?: string[];
-  "x-kubernetes-map-type"?: "atomic" | "granular";
-  "x-kubernetes-validations"?: Rule[];
-}
-
-/** A CEL rule and the message a person reads when it does not hold. */
-export interface Rule {
-  rule: string;
-  message: string;
-  fieldPath?: string;
-}
+import type { Rule, Schema } from "../../src/api/schema.ts";
 
 /** A rule; `fieldPath` (relative, e.g. `.hmac`) names the child that the message is about. */
 export function rule(expression: string, message: string, fieldPath?: string): Rule {
@@ -64,7 +33,11 @@ export function text(description: string, options: TextOptions): Schema {
 }
 
 /** One of a few CamelCase words. */
-export function choice(description: string, values: readonly string[], options: { default?: string; rules?: readonly Rule[] } = {}): Schema {
+export function choice(
+  description: string,
+  values: readonly string[],
+  options: { default?: string; rules?: readonly Rule[] } = {},
+): Schema {
   const schema: Schema = { description, type: "string", enum: [...values] };
   if (options.default !== undefined) schema.default = options.default;
   return withRules(schema, options.rules);

@@ -1,5 +1,5 @@
 import { choice, fields, instant, length, list, rule, text, whole } from "./schema.ts";
-import type { Rule, Schema } from "./schema.ts";
+import type { Rule, Schema } from "../../src/api/schema.ts";
 
 /** Bound of an object's name, as in Kubernetes. */
 const NAME_CHARS_MAX = 253;
@@ -77,7 +77,12 @@ export function conditions(types: string): Schema {
 
 /** Generation last acted upon. */
 export function observedGeneration(): Schema {
-  return whole("Generation of the object that the controller last acted upon; -1 until it first has.", -1, Number.MAX_SAFE_INTEGER, "int64");
+  return whole(
+    "Generation of the object that the controller last acted upon; -1 until it first has.",
+    -1,
+    Number.MAX_SAFE_INTEGER,
+    "int64",
+  );
 }
 
 /** A counter in a status. */

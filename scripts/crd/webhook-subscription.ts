@@ -1,7 +1,7 @@
 import { endpoint } from "./endpoint-fields.ts";
 import type { Definition } from "./definition.ts";
 import { choice, fields, flag, instant, list, rule, text, whole } from "./schema.ts";
-import type { Schema } from "./schema.ts";
+import type { Schema } from "../../src/api/schema.ts";
 import { conditions, counter, observedGeneration, objectName, OPT_IN, secretKeyRef, status } from "./shared-fields.ts";
 
 /** Longest CEL expression, as everywhere in the API. */
@@ -20,12 +20,16 @@ function events(): Schema {
   return fields(
     "Which events are delivered.",
     {
-      types: list('Event types: exact ("order.paid"), or a prefix ("order.*", "*"). An event that matches several is delivered once.', type, {
-        min: 1,
-        max: 64,
-        type: "set",
-      }),
-      filter: text('A CEL expression that must be true, for example event.data.size > 1000. A field that is absent makes it false.', {
+      types: list(
+        'Event types: exact ("order.paid"), or a prefix ("order.*", "*"). An event that matches several is delivered once.',
+        type,
+        {
+          min: 1,
+          max: 64,
+          type: "set",
+        },
+      ),
+      filter: text("A CEL expression that must be true, for example event.data.size > 1000. A field that is absent makes it false.", {
         max: EXPRESSION_CHARS_MAX,
       }),
     },
@@ -80,10 +84,7 @@ function hmac(): Schema {
         default: "{body}",
         rules: [
           rule("self.contains('{body}')", "must contain {body}: a signature that does not cover the body proves nothing"),
-          rule(
-            String.raw`self.matches(r'^([^{}]|\{body\}|\{timestamp\}|\{id\})*$')`,
-            "knows {body}, {timestamp} and {id} only",
-          ),
+          rule(String.raw`self.matches(r'^([^{}]|\{body\}|\{timestamp\}|\{id\})*$')`, "knows {body}, {timestamp} and {id} only"),
         ],
       }),
       value: text("Value of the header: a text with {prefix}, {signature} and {timestamp}, for example t={timestamp},v1={signature}.", {
@@ -104,13 +105,16 @@ function hmac(): Schema {
 }
 
 function token(): Schema {
-  return fields("How a timestamp token is made, with scheme TimestampToken: <unix seconds><separator><hmac of the seconds>, fresh for every attempt.", {
-    field: text("Name of the body's top-level field, or of the header.", { max: 64, pattern: "^[-_A-Za-z0-9]+$", default: "token" }),
-    placement: choice("Where the token goes.", ["Body", "Header"], { default: "Body" }),
-    separator: text("What stands between the time and the HMAC.", { max: 8, pattern: "^[!-~]+$", default: "|" }),
-    algorithm: choice("Hash of the HMAC.", ALGORITHMS, { default: "SHA256" }),
-    encoding: choice("How the HMAC's bytes are written.", ["Hex", "Base64"], { default: "Hex" }),
-  });
+  return fields(
+    "How a timestamp token is made, with scheme TimestampToken: <unix seconds><separator><hmac of the seconds>, fresh for every attempt.",
+    {
+      field: text("Name of the body's top-level field, or of the header.", { max: 64, pattern: "^[-_A-Za-z0-9]+$", default: "token" }),
+      placement: choice("Where the token goes.", ["Body", "Header"], { default: "Body" }),
+      separator: text("What stands between the time and the HMAC.", { max: 8, pattern: "^[!-~]+$", default: "|" }),
+      algorithm: choice("Hash of the HMAC.", ALGORITHMS, { default: "SHA256" }),
+      encoding: choice("How the HMAC's bytes are written.", ["Hex", "Base64"], { default: "Hex" }),
+    },
+  );
 }
 
 function signing(): Schema {
@@ -139,7 +143,11 @@ function signing(): Schema {
       rules: [
         rule(`${scheme("HMAC")} == has(self.hmac)`, "scheme HMAC and the field hmac need each other: set both or neither", ".hmac"),
         rule(`!has(self.token) || ${scheme("TimestampToken")}`, "token needs scheme: TimestampToken", ".token"),
-        rule(`!has(self.secretRefs) || !${scheme("None")}`, "scheme None signs nothing: remove secretRefs, or choose a scheme", ".secretRefs"),
+        rule(
+          `!has(self.secretRefs) || !${scheme("None")}`,
+          "scheme None signs nothing: remove secretRefs, or choose a scheme",
+          ".secretRefs",
+        ),
       ],
     },
   );
@@ -260,7 +268,10 @@ function statusFields(): Schema {
       kind: choice("Kind of the winning policy.", ["DeliveryPolicy", "ClusterDeliveryPolicy", "BuiltIn"]),
       name: text("Name of the winning policy; empty for the built-in one.", { min: 0, max: 253 }),
       generation: counter("Its generation."),
-      clamped: list("Fields that the cluster policy's limits have lowered.", text("Path of a field.", { max: 64 }), { max: 16, type: "set" }),
+      clamped: list("Fields that the cluster policy's limits have lowered.", text("Path of a field.", { max: 64 }), {
+        max: 16,
+        type: "set",
+      }),
       cluster: fields("The ClusterDeliveryPolicy whose limits and egress rules hold.", {
         name: text("Its name.", { min: 0, max: 253 }),
         generation: counter("Its generation."),
@@ -293,7 +304,12 @@ export const webhookSubscription: Definition = {
     },
     { name: "Endpoint", type: "string", jsonPath: ".status.endpointHost", description: "Host of the receiver." },
     { name: "Pending", type: "integer", jsonPath: ".status.delivery.pending", description: "Deliveries that have not ended." },
-    { name: "Last-Status", type: "integer", jsonPath: ".status.delivery.lastAttempt.statusCode", description: "HTTP status of the latest attempt." },
+    {
+      name: "Last-Status",
+      type: "integer",
+      jsonPath: ".status.delivery.lastAttempt.statusCode",
+      description: "HTTP status of the latest attempt.",
+    },
     { name: "Last-Success", type: "date", jsonPath: ".status.delivery.lastSuccessTime", description: "When an attempt last succeeded." },
     { name: "Age", type: "date", jsonPath: ".metadata.creationTimestamp" },
     { name: "Policy", type: "string", priority: 1, jsonPath: ".status.effectivePolicy.name", description: "The policy that is obeyed." },

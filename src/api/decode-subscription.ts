@@ -1,0 +1,94 @@
+import type { Decoded } from "../core/problem.ts";
+import type { AuthSpec, EndpointSpec, HmacStyle, PayloadSpec, SigningSpec, SubscriptionSpec, TokenStyle } from "../core/subscription.ts";
+import { assert } from "../lib/assert.ts";
+import type { WebhookSubscription, WebhookSubscriptionSpec } from "./generated/custom-resources.ts";
+import { notImplementedProblems } from "./not-implemented.ts";
+
+/** Form parameter of `payload.format: Form` where none is named (as Pipe's webhooks have it). */
+const FORM_PARAMETER = "payload";
+
+/**
+ * The domain value of a subscription that has passed the schema and its rules (readCustomResource, or the API server), with what the
+ * schema leaves to us filled in; or a problem for each field that this version does not obey.
+ */
+export function decodeSubscription(resource: WebhookSubscription): Decoded<SubscriptionSpec> {
+  const problems = notImplementedProblems(resource);
+  if (problems.length > 0) return { ok: false, problems };
+  const { spec } = resource;
+  return {
+    ok: true,
+    value: {
+      className: spec.className,
+      suspend: spec.suspend,
+      types: spec.events.types,
+      filter: spec.events.filter,
+      endpoint: endpointSpec(spec.endpoint),
+      payload: payloadSpec(spec.payload),
+      signing: signingSpec(spec.signing),
+      policyName: spec.policyRef?.name,
+      history: { captureResponse: spec.history?.captureResponse ?? true, recordIdField: spec.history?.recordIdField },
+      deletionPolicy: spec.deletionPolicy,
+    },
+  };
+}
+
+type Endpoint = WebhookSubscriptionSpec["endpoint"];
+
+function endpointSpec(endpoint: Endpoint): EndpointSpec {
+  return {
+    address: addressOf(endpoint),
+    headers: (endpoint.headers ?? []).map(({ name, value, valueFrom }) => ({ name, value: valueFrom?.secretKeyRef ?? value ?? "" })),
+    auth: authSpec(endpoint.auth),
+  };
+}
+
+function addressOf(endpoint: Endpoint): EndpointSpec["address"] {
+  if (endpoint.url !== undefined) return { kind: "url", url: endpoint.url };
+  assert(endpoint.urlSecretRef !== undefined, "the schema's rules leave exactly one of url and urlSecretRef");
+  return { kind: "urlSecretRef", ref: endpoint.urlSecretRef };
+}
+
+function authSpec(auth: Endpoint["auth"]): AuthSpec | undefined {
+  if (auth?.bearer !== undefined) return { kind: "bearer", ref: auth.bearer.secretRef };
+  if (auth?.basic === undefined) return undefined;
+  const username = auth.basic.username ?? auth.basic.usernameSecretRef;
+  assert(username !== undefined, "the schema's rules leave exactly one of username and usernameSecretRef");
+  return { kind: "basic", username, passwordRef: auth.basic.passwordSecretRef };
+}
+
+function payloadSpec(payload: WebhookSubscriptionSpec["payload"]): PayloadSpec {
+  return {
+    format: payload?.format ?? "StandardWebhooks",
+    formParameter: payload?.formParameter ?? FORM_PARAMETER,
+    body: payload?.body,
+  };
+}
+
+type Signing = NonNullable<WebhookSubscriptionSpec["signing"]>;
+
+function signingSpec(signing: Signing | undefined): SigningSpec {
+  const scheme = signing?.scheme ?? "StandardWebhooks";
+  assert(scheme !== "HTTPMessageSignatures", "not implemented, which is checked first");
+  return {
+    scheme,
+    secretRefs: signing?.secretRefs ?? [],
+    hmac: hmacStyle(signing?.hmac),
+    token: scheme === "TimestampToken" ? tokenStyle(signing?.token) : undefined,
+  };
+}
+
+function hmacStyle(hmac: Signing["hmac"]): HmacStyle | undefined {
+  if (hmac === undefined) return undefined;
+  const { algorithm, encoding, header, prefix, timestampHeader, signedContent, value } = hmac;
+  return { algorithm, encoding, header, prefix, timestampHeader, signedContent, value };
+}
+
+function tokenStyle(token: Signing["token"]): TokenStyle {
+  return {
+    field: token?.field ?? "token",
+    placement: token?.placement ?? "Body",
+    separator: token?.separator ?? "|",
+    algorithm: token?.algorithm ?? "SHA256",
+    encoding: token?.encoding ?? "Hex",
+  };
+}

@@ -1,0 +1,163 @@
+import type { Problem } from "../core/problem.ts";
+import { isJsonObject } from "./defaulting.ts";
+import type { Json, JsonObject } from "./defaulting.ts";
+import type { Schema } from "./schema.ts";
+
+/**
+ * Checks a value against a structural schema. The words follow the API server's, so that what `validate` says offline is what
+ * `kubectl apply` says: field paths like `spec.endpoint.headers[0].name`, one problem a breach.
+ */
+export function schemaProblems(schema: Schema, value: Json, field: string): Problem[] {
+  const problems: Problem[] = [];
+  visit(schema, value, field, problems);
+  return problems;
+}
+
+/** Reasons of a Problem found here. */
+export type SchemaReason = "Required" | "TypeInvalid" | "NotSupported" | "TooLong" | "TooMany" | "Duplicate" | "UnknownField" | "Invalid";
+
+/** After these the API server does not run CEL rules, since their types would not hold. */
+const BLOCKING: ReadonlySet<string> = new Set(["Required", "TypeInvalid", "NotSupported", "TooLong", "TooMany"]);
+
+/** Whether CEL rules make no sense any more. */
+export function isBlocking(problem: Problem): boolean {
+  return BLOCKING.has(problem.reason);
+}
+
+function visit(schema: Schema, value: Json, field: string, problems: Problem[]): void {
+  const add = (reason: SchemaReason, message: string): void => {
+    problems.push({ field, reason, message });
+  };
+  const actual = typeName(value);
+  if (schema.type !== undefined && actual !== schema.type && !(schema.type === "integer" && value === Math.trunc(Number(value)))) {
+    add("TypeInvalid", `must be of type ${schema.type}, but is ${article(actual)}`);
+    return;
+  }
+  if (typeof value === "string") stringProblems(schema, value, add);
+  else if (typeof value === "number") numberProblems(schema, value, add);
+  else if (Array.isArray(value)) listProblems(schema, value, field, problems);
+  else if (isJsonObject(value)) objectProblems(schema, value, field, problems);
+}
+
+/** The JSON type, as the API server names it. */
+function typeName(value: Json): string {
+  if (value === null) return "null";
+  if (Array.isArray(value)) return "array";
+  if (typeof value === "number") return Number.isSafeInteger(value) ? "integer" : "number";
+  return typeof value;
+}
+
+function article(type: string): string {
+  return /^[aeio]/.test(type) ? `an ${type}` : type === "null" ? type : `a ${type}`;
+}
+
+type Add = (reason: SchemaReason, message: string) => void;
+
+/** RFC 3339, which is stricter than what Date.parse reads. */
+const DATE_TIME =
+  /^\d{4}-(0[1-9]|1[0-2])-(0[1-9]|[12]\d|3[01])[Tt]([01]\d|2[0-3]):[0-5]\d:[0-5]\d(\.\d+)?([Zz]|[+-]([01]\d|2[0-3]):[0-5]\d)$/;
+
+const patterns = new Map<string, RegExp>();
+
+/** Patterns are from our own CRDs and the length is checked before them, so no input can make one slow. */
+function patternOf(source: string): RegExp {
+  let pattern = patterns.get(source);
+  if (pattern === undefined) {
+    pattern = new RegExp(source, "u");
+    patterns.set(source, pattern);
+  }
+  return pattern;
+}
+
+function stringProblems(schema: Schema, value: string, add: Add): void {
+  if (schema.enum !== undefined && !schema.enum.includes(value)) {
+    add("NotSupported", `Unsupported value: ${shown(value)}: supported values: ${schema.enum.map((one) => `"${one}"`).join(", ")}`);
+    return;
+  }
+  const characters = codePoints(value);
+  if (schema.maxLength !== undefined && characters > schema.maxLength) {
+    add("TooLong", `Too long: may not be more than ${schema.maxLength} characters, and has ${characters}`);
+    return;
+  }
+  if (schema.minLength !== undefined && characters < schema.minLength) add("Invalid", `should be at least ${schema.minLength} chars long`);
+  if (schema.pattern !== undefined && !patternOf(schema.pattern).test(value)) add("Invalid", `should match '${schema.pattern}'`);
+  if (schema.format === "date-time" && !(DATE_TIME.test(value) && !Number.isNaN(Date.parse(value)))) {
+    add("Invalid", "must be of type date-time: a time in RFC 3339 such as 2026-01-10T08:00:00Z");
+  }
+}
+
+/** The API server counts code points, not UTF-16 units. */
+function codePoints(text: string): number {
+  let count = 0;
+  for (const _ of text) count += 1;
+  return count;
+}
+
+function numberProblems(schema: Schema, value: number, add: Add): void {
+  if (schema.minimum !== undefined && value < schema.minimum) add("Invalid", `should be greater than or equal to ${schema.minimum}`);
+  if (schema.maximum !== undefined && value > schema.maximum) add("Invalid", `should be less than or equal to ${schema.maximum}`);
+}
+
+function listProblems(schema: Schema, value: readonly Json[], field: string, problems: Problem[]): void {
+  const { items, minItems, maxItems } = schema;
+  if (maxItems !== undefined && value.length > maxItems) {
+    problems.push({ field, reason: "TooMany", message: `Too many: ${value.length}: must have at most ${maxItems} items` });
+    return;
+  }
+  if (minItems !== undefined && value.length < minItems)
+    problems.push({ field, reason: "Invalid", message: `should have at least ${minItems} items` });
+  const seen = new Set<string>();
+  value.forEach((item, index) => {
+    const place = `${field}[${index}]`;
+    const key = identity(schema, item);
+    if (key !== undefined && seen.has(key)) problems.push({ field: place, reason: "Duplicate", message: `Duplicate value: ${key}` });
+    if (key !== undefined) seen.add(key);
+    if (items !== undefined) visit(items, item, place, problems);
+  });
+}
+
+/** What makes an item of a set or of a listMap unique; undefined where repeats are allowed. */
+function identity(schema: Schema, item: Json): string | undefined {
+  const type = schema["x-kubernetes-list-type"];
+  if (type === "set") return JSON.stringify(item);
+  const keys = schema["x-kubernetes-list-map-keys"];
+  if (type !== "map" || keys === undefined || !isJsonObject(item)) return undefined;
+  return JSON.stringify(Object.fromEntries(keys.map((key) => [key, item[key]])));
+}
+
+function objectProblems(schema: Schema, value: JsonObject, field: string, problems: Problem[]): void {
+  const known = schema.properties ?? {};
+  const names = Object.keys(value);
+  if (schema.maxProperties !== undefined && names.length > schema.maxProperties) {
+    problems.push({ field, reason: "TooMany", message: `Too many: ${names.length}: must have at most ${schema.maxProperties} items` });
+    return;
+  }
+  for (const name of schema.required ?? []) {
+    if (!Object.hasOwn(value, name)) problems.push({ field: join(field, name), reason: "Required", message: "Required value" });
+  }
+  for (const name of names) {
+    const child = value[name];
+    const childSchema = Object.hasOwn(known, name) ? known[name] : schema.additionalProperties;
+    const place = join(field, name);
+    if (childSchema === undefined)
+      problems.push({ field: place, reason: "UnknownField", message: unknownField(place, name, Object.keys(known)) });
+    else if (child !== undefined) visit(childSchema, child, place, problems);
+  }
+}
+
+function join(field: string, name: string): string {
+  return field === "" ? name : `${field}.${name}`;
+}
+
+function unknownField(place: string, name: string, known: readonly string[]): string {
+  const close = known.find((one) => one.toLowerCase() === name.toLowerCase());
+  const hint = close === undefined ? `known here: ${known.join(", ")}` : `did you mean ${close}?`;
+  return `unknown field ${shown(place)}: ${hint}`;
+}
+
+const SHOWN_CHARS_MAX = 128;
+
+/** A value in a message, cut so that a hostile manifest cannot fill a log. */
+function shown(text: string): string {
+  return JSON.stringify(text.length > SHOWN_CHARS_MAX ? `${text.slice(0, SHOWN_CHARS_MAX)}...` : text);
+}
