@@ -25,7 +25,7 @@ function urlRules(): Rule[] {
       "must hold printable ASCII only (no spaces): percent-encode the path, write an international host name in punycode",
     ),
     rule(
-      String.raw`!self.matches(r'^[^:/?#]*:[/\\]*[^/\\?#]*@')`,
+      String.raw`!self.matches(r'^[^:/?#]*:[/\\]*[^/?#]*@')`,
       "must not hold a user name or password: use endpoint.auth.basic, or endpoint.urlSecretRef if the whole URL is secret",
     ),
     rule("!self.contains('#')", "must not have a fragment (#...): it would never be sent"),
