@@ -58,7 +58,8 @@ function rootSchema(definition: Definition): Schema {
     properties: {
       apiVersion: { type: "string", description: `Always ${GROUP}/${VERSION}.` },
       kind: { type: "string", description: `Always ${definition.kind}.` },
-      metadata: { type: "object", description: "Name, labels and annotations, as of every Kubernetes object." },
+      // The API server describes metadata itself and refuses a description here.
+      metadata: { type: "object" },
       spec: definition.spec,
       status: definition.status,
     },
