@@ -4,6 +4,7 @@
  */
 import { mkdirSync, readFileSync, writeFileSync } from "node:fs";
 import { dirname, join } from "node:path";
+import { parseArgs } from "node:util";
 import { parse, stringify } from "yaml";
 import { clusterDeliveryPolicy } from "./crd/cluster-delivery-policy.ts";
 import { definitionObject, GROUP } from "./crd/definition.ts";
@@ -11,11 +12,14 @@ import { deliveryPolicy } from "./crd/delivery-policy.ts";
 import { deliveryReplay } from "./crd/delivery-replay.ts";
 import type { Schema } from "../src/api/schema.ts";
 import { webhookSubscription } from "./crd/webhook-subscription.ts";
+import { chartTemplate } from "./generate-chart.ts";
 import { withFieldTable } from "./generate-docs.ts";
 import { typesSource } from "./generate-types.ts";
 import type { CustomResource } from "./generate-types.ts";
 
-const ROOT = join(import.meta.dirname, "..");
+/** `--root DIR` is another checkout to write to or check; its own copy of the pages in docs/spec is read too. */
+const ROOT =
+  parseArgs({ options: { root: { type: "string" }, check: { type: "boolean" } } }).values.root ?? join(import.meta.dirname, "..");
 const DEFINITIONS = [webhookSubscription, deliveryPolicy, clusterDeliveryPolicy, deliveryReplay];
 const CRD_BYTES_MAX = 100 * 1024;
 
@@ -41,6 +45,7 @@ function generatedFiles(): Map<string, string> {
     )}`;
     if (Buffer.byteLength(yaml) >= CRD_BYTES_MAX) throw new Error(`${definition.plural}: over ${CRD_BYTES_MAX} bytes`);
     files.set(`crds/${definition.plural}.${GROUP}.yaml`, yaml);
+    files.set(...chartTemplate(`crds/${definition.plural}.${GROUP}.yaml`, yaml));
     resources.push(resourceOf(yaml));
   }
   files.set("src/api/generated/custom-resources.ts", typesSource(resources));

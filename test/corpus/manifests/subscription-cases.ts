@@ -41,7 +41,6 @@ const urls: BadManifest[] = [
   bad("tab in url", url("https://example.com/a\tb"), { field: URL_FIELD, message: "must hold printable ASCII only" }),
   bad("newline in url", url("https://example.com/\r\nX-Evil: 1"), { field: URL_FIELD, message: "must hold printable ASCII only" }),
   bad("international host", url("https://bücher.example/"), { field: URL_FIELD, message: "must hold printable ASCII only" }),
-  bad("delete character in url", url("https://example.com/\u007f"), { field: URL_FIELD, message: "must hold printable ASCII only" }),
   bad("url too long", url(`https://example.com/${"a".repeat(2_029)}`), { field: URL_FIELD, message: "Too long" }),
   bad("empty url", url(""), { field: URL_FIELD, message: "should be at least 1 chars long" }),
   bad("url a number", url(7 as unknown as string), { field: URL_FIELD, message: "must be of type string" }),

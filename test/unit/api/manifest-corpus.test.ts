@@ -29,7 +29,12 @@ describe("bad manifests", () => {
     const result = one.update === undefined ? read(one.yaml) : read(one.update, accepted(one.yaml));
     const problems: readonly Problem[] = result.ok ? [] : result.problems;
     expect(problems.map((problem) => problem.field)).toContain(one.field);
-    expect(problems.filter((problem) => problem.field === one.field).map((problem) => problem.message).join("\n")).toContain(one.message);
+    expect(
+      problems
+        .filter((problem) => problem.field === one.field)
+        .map((problem) => problem.message)
+        .join("\n"),
+    ).toContain(one.message);
   });
 });
 

@@ -1,0 +1,187 @@
+import { readdirSync, readFileSync } from "node:fs";
+import { join } from "node:path";
+import { parse as parseCel } from "@bufbuild/cel";
+import { describe, expect, it } from "vitest";
+import { parse } from "yaml";
+import type { Rule, Schema } from "../../../src/api/schema.ts";
+
+const CRDS = join(import.meta.dirname, "../../../crds");
+const CRD_BYTES_MAX = 100 * 1024;
+
+interface Crd {
+  metadata: { name: string };
+  spec: {
+    scope: string;
+    names: { kind: string; plural: string; shortNames: string[]; categories: string[] };
+    versions: {
+      name: string;
+      subresources: unknown;
+      additionalPrinterColumns: { name: string; priority?: number }[];
+      schema: { openAPIV3Schema: Schema };
+    }[];
+  };
+}
+
+const files = readdirSync(CRDS).filter((file) => file.endsWith(".yaml"));
+const crds = files.map((file) => {
+  const text = readFileSync(join(CRDS, file), "utf8");
+  const crd = parse(text) as Crd;
+  const version = crd.spec.versions[0];
+  if (version === undefined) throw new Error(`${file} has no version`);
+  return { file, text, crd, version, schema: version.schema.openAPIV3Schema };
+});
+
+interface Node {
+  readonly path: string;
+  readonly name: string;
+  readonly schema: Schema;
+}
+
+/** Every schema of a CRD but apiVersion, kind and metadata, which belong to the API server. */
+function nodes(schema: Schema, path = "", name = ""): Node[] {
+  const children = [
+    ...Object.entries(schema.properties ?? {}).filter(([key]) => path !== "" || key === "spec" || key === "status"),
+    ...(schema.items === undefined ? [] : [["[]", schema.items] as const]),
+    ...(schema.additionalProperties === undefined ? [] : [["{}", schema.additionalProperties] as const]),
+  ];
+  const own = path === "" ? [] : [{ path, name, schema }];
+  return [...own, ...children.flatMap(([key, child]) => nodes(child, `${path}.${key}`, key))];
+}
+
+const all = crds.flatMap(({ crd, schema }) => nodes(schema).map((node) => ({ ...node, path: `${crd.spec.names.kind}${node.path}` })));
+const paths = (found: readonly Node[]): string[] => found.map((node) => node.path);
+
+/** Functions of CEL as Kubernetes has it, with the release that brought them; the oldest cluster we serve is 1.33. */
+const FUNCTION_SINCE: Readonly<Record<string, number>> = {
+  // CEL's own, and the strings extension of Kubernetes 1.25.
+  ...Object.fromEntries(
+    ["size", "duration", "timestamp", "int", "matches", "contains", "startsWith", "endsWith", "lowerAscii", "split", "substring"].map(
+      (name) => [name, 25],
+    ),
+  ),
+  isCIDR: 31,
+};
+const OLDEST_USABLE = 32;
+/** What the parser makes of operators and macros. */
+const OPERATOR = /^(_.*_|-_|!_|@in|@not_strictly_false|_\[_\]|_\?_:_)$/;
+
+function functionsOf(rule: string): Set<string> {
+  const names = new Set<string>();
+  const walk = (value: unknown): void => {
+    if (typeof value !== "object" || value === null) return;
+    const { case: kind, value: inner } = value as { case?: unknown; value?: { function?: string } };
+    if (kind === "callExpr" && inner?.function !== undefined) names.add(inner.function);
+    for (const child of Object.values(value)) walk(child);
+  };
+  walk(parseCel(rule).expr);
+  return names;
+}
+
+function tooNew(rules: readonly Rule[]): string[] {
+  return rules.flatMap(({ rule }) =>
+    [...functionsOf(rule)]
+      .filter((name) => !OPERATOR.test(name) && !((FUNCTION_SINCE[name] ?? Infinity) <= OLDEST_USABLE))
+      .map((name) => `${name} in ${rule}`),
+  );
+}
+
+describe("the definitions", () => {
+  it("are four, with their names, statuses and columns", () => {
+    expect(
+      crds.map(({ crd, version }) => [
+        crd.metadata.name,
+        crd.spec.scope,
+        crd.spec.names.shortNames,
+        crd.spec.names.categories,
+        version.name,
+      ]),
+    ).toEqual([
+      ["clusterdeliverypolicies.postrider.dev", "Cluster", ["cdpol"], ["webhooks"], "v1alpha1"],
+      ["deliverypolicies.postrider.dev", "Namespaced", ["dpol"], ["webhooks"], "v1alpha1"],
+      ["deliveryreplays.postrider.dev", "Namespaced", ["dreplay"], ["webhooks"], "v1alpha1"],
+      ["webhooksubscriptions.postrider.dev", "Namespaced", ["whsub"], ["webhooks"], "v1alpha1"],
+    ]);
+    for (const { version } of crds) expect(version.subresources).toEqual({ status: {} });
+    const columns = crds[3]?.version.additionalPrinterColumns ?? [];
+    expect(columns.filter((column) => column.priority === undefined).map((column) => column.name)).toEqual([
+      "Ready",
+      "Healthy",
+      "Endpoint",
+      "Pending",
+      "Last-Status",
+      "Last-Success",
+      "Age",
+    ]);
+    expect(columns.filter((column) => column.priority === 1).map((column) => column.name)).toEqual([
+      "Policy",
+      "Failed",
+      "Reason",
+      "Message",
+    ]);
+  });
+
+  it.each(crds.map(({ file, text }) => [file, text] as const))("%s is under 100 KiB and requires a spec", (_file, text) => {
+    expect(Buffer.byteLength(text)).toBeLessThan(CRD_BYTES_MAX);
+    expect((parse(text) as Crd).spec.versions[0]?.schema.openAPIV3Schema.required).toEqual(["spec"]);
+  });
+});
+
+describe("every field", () => {
+  it("is described, so that kubectl explain speaks", () => {
+    expect(all.length).toBeGreaterThan(250);
+    expect(paths(all.filter(({ schema }) => (schema.description ?? "").length < 5))).toEqual([]);
+  });
+
+  it("is bounded", () => {
+    const unbounded = all.filter(({ schema }) => {
+      switch (schema.type) {
+        case "string":
+          return schema.maxLength === undefined && schema.enum === undefined && schema.format !== "date-time";
+        case "integer":
+          return schema.minimum === undefined || schema.maximum === undefined || schema.format === undefined;
+        case "array":
+          return schema.maxItems === undefined || schema["x-kubernetes-list-type"] === undefined;
+        case "object":
+          return schema.additionalProperties !== undefined && schema.maxProperties === undefined;
+        case "boolean":
+          return false;
+        default:
+          return true; // no type, or a number: neither has a place here
+      }
+    });
+    expect(paths(unbounded)).toEqual([]);
+  });
+
+  it("refers to nothing in another namespace", () => {
+    expect(paths(all.filter(({ name }) => name === "namespace"))).toEqual([]);
+  });
+
+  it("has a schema default only where the user's own object stands around it, and never in policies' retry, in signing or in a union", () => {
+    const defaulted = all.filter(({ schema, path }) => schema.default !== undefined && !path.endsWith(".status"));
+    expect(paths(defaulted.filter(({ schema }) => schema.type === "object" || schema.type === "array"))).toEqual([]);
+    expect(
+      paths(defaulted.filter(({ path }) => /\.(retry|backoff)(\.|$)|\.signing\.[^.]+$|\.endpoint\.[^.]+$|\.auth\.[^.]+$/.test(path))),
+    ).toEqual([]);
+  });
+});
+
+describe("every rule", () => {
+  const rules = all.flatMap(({ schema }) => schema["x-kubernetes-validations"] ?? []);
+
+  it("has a message for people", () => {
+    expect(rules.length).toBeGreaterThan(60);
+    expect(rules.filter(({ message }) => message.length < 15)).toEqual([]);
+  });
+
+  it("uses functions of Kubernetes 1.32 and older only", () => {
+    expect(tooNew(rules)).toEqual([]);
+  });
+
+  it("would be found if it used a newer one", () => {
+    expect(tooNew([{ rule: "semver(self).major() > 1", message: "" }])).toEqual([
+      "major in semver(self).major() > 1",
+      "semver in semver(self).major() > 1",
+    ]);
+    expect(tooNew([{ rule: "self.all(x, format.dns1123Label().validate(x).hasValue())", message: "" }])).toHaveLength(3);
+  });
+});

@@ -1,0 +1,42 @@
+import { spawnSync } from "node:child_process";
+import { appendFileSync, cpSync, mkdtempSync, rmSync } from "node:fs";
+import { tmpdir } from "node:os";
+import { join } from "node:path";
+import { afterEach, beforeEach, expect, it } from "vitest";
+
+const ROOT = join(import.meta.dirname, "../../..");
+const GENERATED = ["crds", "docs/spec", "src/api/generated", "charts/postrider/templates/crds"];
+
+let copy: string;
+
+beforeEach(() => {
+  copy = mkdtempSync(join(tmpdir(), "postrider-generated-"));
+  for (const path of GENERATED) cpSync(join(ROOT, path), join(copy, path), { recursive: true });
+});
+
+afterEach(() => rmSync(copy, { recursive: true, force: true }));
+
+function check(): { status: number | null; stdout: string } {
+  return spawnSync(process.execPath, [join(ROOT, "scripts/generate.ts"), "--check", "--root", copy], { encoding: "utf8" });
+}
+
+it("finds the committed files up to date", () => {
+  expect(check()).toMatchObject({ status: 0, stdout: "generated files are up to date\n" });
+});
+
+it.each([
+  "crds/webhooksubscriptions.postrider.dev.yaml",
+  "crds/deliveryreplays.postrider.dev.yaml",
+  "src/api/generated/custom-resources.ts",
+  "src/api/generated/schemas.json",
+])("fails when %s was edited by hand", (path) => {
+  appendFileSync(join(copy, path), "\n");
+  const { status, stdout } = check();
+  expect(status).toBe(1);
+  expect(stdout).toContain(`not up to date (run: npm run generate): ${path}`);
+});
+
+it("fails when a file is missing", () => {
+  rmSync(join(copy, "crds/deliverypolicies.postrider.dev.yaml"));
+  expect(check().status).toBe(1);
+});
