@@ -181,6 +181,8 @@ export interface ReadyDelivery {
   readonly crashes: number;
   readonly acceptedAtMs: number;
   readonly orderKey: string | undefined;
+  /** Set by `resend`: the next attempt is the one extra, whatever the limits say; it ends the delivery either way. */
+  readonly resent?: boolean;
 }
 
 export interface ClaimRequest {
@@ -317,6 +319,15 @@ export interface StoreHealth {
   /** Below this the ingest answers 507. */
   readonly freeBytesMin: number;
 }
+
+/** Every single-owner engine holds all its queues under this epoch; a claim or completion under another is late. */
+export const SINGLE_OWNER_EPOCH = 1;
+
+/** A window of `due`, `fresh` and `listDeliveries` is at most this long, whatever the caller asks. */
+export const WINDOW_ROWS_MAX = 1_000;
+
+/** The message of the attempt row written for a delivery that was in flight when the process ended. */
+export const INTERRUPTED_MESSAGE = "the process ended during this attempt; whether the receiver got it is unknown";
 
 /**
  * Why a store call failed. `disk_full`: 507, nothing was written. `unavailable`: 503, nothing was written. `unknown`: 503, the

@@ -1,0 +1,139 @@
+import type { DeliveryState, EndReason, TerminalState } from "../../core/delivery.ts";
+import type { Event } from "../../core/event.ts";
+import {
+  SINGLE_OWNER_EPOCH,
+  type AcceptItem,
+  type AttemptRecord,
+  type DeliveryId,
+  type DeliveryRecord,
+  type NewDelivery,
+  type PauseReason,
+  type QueueCounters,
+  type ReadyDelivery,
+} from "../store.ts";
+
+/** One delivery with everything known of it; `indexed` says that it is found through the due index. */
+export interface DeliveryRow {
+  readonly id: DeliveryId;
+  readonly eventId: string;
+  readonly eventType: string;
+  readonly subscription: string;
+  readonly namespace: string;
+  readonly orderKey: string | undefined;
+  readonly acceptedAtMs: number;
+  readonly historyRetentionMs: number;
+  state: DeliveryState;
+  reason: EndReason | undefined;
+  indexed: boolean;
+  dueAtMs: number;
+  attempt: number;
+  crashes: number;
+  loneCrashes: number;
+  lone: boolean;
+  resent: boolean;
+  epoch: number;
+  endedAtMs: number | undefined;
+  /** Ended rows only. */
+  expiresAtMs: number | undefined;
+  history: readonly StoredAttempt[];
+}
+
+export interface StoredAttempt {
+  readonly attempt: AttemptRecord;
+  readonly expiresAtMs: number;
+}
+
+export interface StoredEvent {
+  readonly event: Event;
+  readonly expiresAtMs: number;
+}
+
+export interface IdempotencyRow {
+  readonly eventId: string;
+  readonly matched: number;
+  readonly contentHash: Uint8Array;
+  readonly expiresAtMs: number;
+}
+
+export interface QueueRow {
+  readonly subscription: string;
+  namespace: string;
+  pauses: Readonly<Partial<Record<PauseReason, number>>>;
+  pending: number;
+  counters: QueueCounters;
+}
+
+/** A queue nobody has used yet; its counters begin at `sinceMs`. */
+export function emptyQueue(subscription: string, namespace: string, sinceMs: number): QueueRow {
+  const counters = { sinceMs, accepted: 0, delivered: 0, retried: 0, failed: 0, discarded: 0 };
+  return { subscription, namespace, pauses: {}, pending: 0, counters };
+}
+
+/** Adds one to a counter. */
+export function bump(queue: QueueRow, counter: Exclude<keyof QueueCounters, "sinceMs">): void {
+  queue.counters = { ...queue.counters, [counter]: queue.counters[counter] + 1 };
+}
+
+/** The row of a delivery just accepted. A first claim under an old epoch is stored as not claimed: its owner is somebody else. */
+export function newRow(id: DeliveryId, item: AcceptItem, delivery: NewDelivery, nowMs: number): DeliveryRow {
+  const claimed = delivery.as === "claimed" && delivery.epoch === SINGLE_OWNER_EPOCH;
+  return {
+    id,
+    eventId: item.event.id,
+    eventType: item.event.type,
+    subscription: delivery.subscription,
+    namespace: delivery.namespace,
+    orderKey: delivery.orderKey,
+    acceptedAtMs: nowMs,
+    historyRetentionMs: item.historyRetentionMs,
+    state: claimed ? "claimed" : "ready",
+    reason: undefined,
+    indexed: !claimed && delivery.as !== "fresh",
+    dueAtMs: delivery.dueAtMs,
+    attempt: claimed ? 1 : 0,
+    crashes: 0,
+    loneCrashes: 0,
+    lone: false,
+    resent: false,
+    epoch: delivery.epoch,
+    endedAtMs: undefined,
+    expiresAtMs: undefined,
+    history: [],
+  };
+}
+
+/** Ready or claimed: still owed. */
+export function isPending(row: DeliveryRow): boolean {
+  return row.state === "ready" || row.state === "claimed";
+}
+
+/** Makes a row final; it stays readable for `retentionMs`. */
+export function endRow(
+  row: DeliveryRow,
+  end: { readonly state: TerminalState; readonly reason: EndReason; readonly nowMs: number; readonly retentionMs: number },
+): void {
+  const { state, reason, nowMs } = end;
+  Object.assign(row, { state, reason, indexed: false, endedAtMs: nowMs, expiresAtMs: nowMs + end.retentionMs, resent: false });
+}
+
+export function toReady(row: DeliveryRow): ReadyDelivery {
+  const { id, eventId, subscription, namespace, dueAtMs, attempt, crashes, acceptedAtMs, orderKey, resent } = row;
+  return { id, eventId, subscription, namespace, dueAtMs, attempt, crashes, acceptedAtMs, orderKey, resent };
+}
+
+export function toRecord(row: DeliveryRow): DeliveryRecord {
+  return {
+    id: row.id,
+    eventId: row.eventId,
+    eventType: row.eventType,
+    subscription: row.subscription,
+    namespace: row.namespace,
+    state: row.state,
+    reason: row.reason,
+    attempts: row.attempt,
+    crashes: row.crashes,
+    acceptedAtMs: row.acceptedAtMs,
+    dueAtMs: row.state === "ready" ? row.dueAtMs : undefined,
+    endedAtMs: row.endedAtMs,
+  };
+}

@@ -1,0 +1,459 @@
+import type { Event } from "../../core/event.ts";
+import { LONE_CRASHES_MAX } from "../../core/delivery.ts";
+import {
+  INTERRUPTED_MESSAGE,
+  SINGLE_OWNER_EPOCH,
+  StoreError,
+  WINDOW_ROWS_MAX,
+  type AcceptItem,
+  type AcceptRequest,
+  type AcceptResult,
+  type AcceptedItem,
+  type AttemptRecord,
+  type BootReport,
+  type ClaimRequest,
+  type Claimed,
+  type Completion,
+  type DeliveryFilter,
+  type DeliveryId,
+  type DeliveryRecord,
+  type EndAllRequest,
+  type Lease,
+  type LeaseRequest,
+  type OpenOptions,
+  type PauseReason,
+  type QueueState,
+  type ReadyDelivery,
+  type StateEntry,
+  type StateKind,
+  type Store,
+  type StoreHealth,
+} from "../store.ts";
+import {
+  bump,
+  emptyQueue,
+  endRow,
+  isPending,
+  newRow,
+  toReady,
+  toRecord,
+  type DeliveryRow,
+  type IdempotencyRow,
+  type QueueRow,
+  type StoredAttempt,
+  type StoredEvent,
+} from "./memory-row.ts";
+
+export interface MemoryStoreOptions {
+  /** Called before every write with its name: an error that is answered fails the call and nothing is changed. For tests. */
+  readonly fault?: (operation: "accept" | "claim" | "complete" | "endAll" | "putState") => StoreError | undefined;
+}
+
+/**
+ * The whole store in memory: plain maps and scans, no cleverness, so that it can be believed at sight. It forgets everything with the
+ * process, but `open` on the same instance acts as a restart (claimed rows are turned back), so simulated crashes are truthful.
+ */
+export class MemoryStore implements Store {
+  readonly capabilities = { durable: false, shared: false } as const;
+  readonly #options: MemoryStoreOptions;
+  readonly #rows = new Map<DeliveryId, DeliveryRow>();
+  readonly #events = new Map<string, StoredEvent>();
+  readonly #queues = new Map<string, QueueRow>();
+  readonly #idempotency = new Map<string, IdempotencyRow>();
+  readonly #state = new Map<string, StateEntry>();
+  #lastId = 0;
+  #open = false;
+  /** The latest time the store was told; rows past their retention are hidden as of then. */
+  #nowMs = 0;
+  #opened: OpenOptions = { owner: "", nowMs: 0, idempotencyTtlMs: 0 };
+
+  constructor(options: MemoryStoreOptions = {}) {
+    this.#options = options;
+  }
+
+  async open(options: OpenOptions): Promise<BootReport> {
+    this.#open = true;
+    this.#opened = options;
+    this.#tell(options.nowMs);
+    const claimed = [...this.#rows.values()].filter((row) => row.state === "claimed");
+    for (const row of claimed) this.#interrupt(row, options.nowMs);
+    return { interrupted: claimed.length, pending: [...this.#rows.values()].filter(isPending).length, warnings: [] };
+  }
+
+  async close(): Promise<void> {
+    this.#open = false;
+  }
+
+  async accept(request: AcceptRequest): Promise<AcceptResult> {
+    this.#writable("accept");
+    this.#tell(request.nowMs);
+    const seen = new Map<string, IdempotencyRow>();
+    for (const [index, item] of request.items.entries()) {
+      const key = idempotencyKeyOf(request, item);
+      if (key === undefined) continue;
+      const known = this.#known(key, request.nowMs) ?? seen.get(key);
+      if (known === undefined) {
+        seen.set(key, { eventId: item.event.id, matched: item.deliveries.length, contentHash: item.contentHash, expiresAtMs: 0 });
+      } else if (!sameBytes(known.contentHash, item.contentHash)) {
+        return { ok: false, conflict: { index, eventId: known.eventId } };
+      }
+    }
+    const result: AcceptResult = { ok: true, items: request.items.map((item) => this.#acceptItem(request, item)) };
+    this.#opened.onCommit?.(0, 1);
+    return result;
+  }
+
+  async lease(request: LeaseRequest): Promise<readonly Lease[]> {
+    this.#check();
+    const subscriptions = request.prefer ?? [...this.#queues.values()].filter((q) => q.pending > 0).map((q) => q.subscription);
+    return subscriptions.slice(0, request.prefer === undefined ? request.limit : undefined).map(leaseOf);
+  }
+
+  async renew(_owner: string, _nowMs: number, _ttlMs: number): Promise<readonly Lease[]> {
+    this.#check();
+    return [...this.#queues.keys()].map(leaseOf);
+  }
+
+  async release(_owner: string): Promise<void> {
+    this.#check();
+  }
+
+  async due(subscription: string, nowMs: number, limit: number): Promise<readonly ReadyDelivery[]> {
+    this.#check();
+    this.#tell(nowMs);
+    return this.#indexed()
+      .filter((row) => row.subscription === subscription && row.dueAtMs <= nowMs)
+      .toSorted((a, b) => a.dueAtMs - b.dueAtMs || a.id - b.id)
+      .slice(0, Math.min(limit, WINDOW_ROWS_MAX))
+      .map(toReady);
+  }
+
+  async nextDue(limit: number): Promise<readonly { readonly subscription: string; readonly dueAtMs: number }[]> {
+    this.#check();
+    const earliest = new Map<string, number>();
+    for (const row of this.#indexed()) {
+      earliest.set(row.subscription, Math.min(row.dueAtMs, earliest.get(row.subscription) ?? Number.MAX_SAFE_INTEGER));
+    }
+    return [...earliest]
+      .map(([subscription, dueAtMs]) => ({ subscription, dueAtMs }))
+      .toSorted((a, b) => a.dueAtMs - b.dueAtMs)
+      .slice(0, limit);
+  }
+
+  async fresh(afterId: DeliveryId, limit: number): Promise<readonly ReadyDelivery[]> {
+    this.#check();
+    return [...this.#rows.values()]
+      .filter((row) => row.state === "ready" && !row.indexed && row.id > afterId)
+      .toSorted((a, b) => a.id - b.id)
+      .slice(0, Math.min(limit, WINDOW_ROWS_MAX))
+      .map(toReady);
+  }
+
+  async claim(claims: readonly ClaimRequest[]): Promise<readonly (Claimed | undefined)[]> {
+    this.#writable("claim");
+    return claims.map((request) => {
+      const row = this.#rows.get(request.id);
+      if (row?.state !== "ready" || request.epoch !== SINGLE_OWNER_EPOCH) return undefined;
+      row.state = "claimed";
+      row.epoch = request.epoch;
+      row.lone = request.lone;
+      row.attempt += 1;
+      return { ...toReady(row), event: request.withEvent ? this.#events.get(row.eventId)?.event : undefined };
+    });
+  }
+
+  async complete(completions: readonly Completion[]): Promise<readonly boolean[]> {
+    this.#writable("complete");
+    return completions.map((completion) => this.#completeOne(completion));
+  }
+
+  async endAll(request: EndAllRequest): Promise<number> {
+    this.#writable("endAll");
+    this.#tell(request.nowMs);
+    const rows = [...this.#rows.values()].filter((row) => row.subscription === request.subscription && row.state === "ready");
+    const ended = rows.toSorted((a, b) => a.id - b.id).slice(0, request.limit);
+    for (const row of ended) {
+      endRow(row, { state: request.state, reason: request.reason, nowMs: request.nowMs, retentionMs: request.historyRetentionMs });
+      this.#countEnd(row);
+    }
+    return ended.length;
+  }
+
+  async resend(id: DeliveryId, nowMs: number): Promise<"resent" | "not_found" | "body_gone" | "not_ended"> {
+    this.#writable("complete");
+    this.#tell(nowMs);
+    const row = this.#visible(id);
+    if (row === undefined || row.state === "discarded") return "not_found";
+    if (isPending(row)) return "not_ended";
+    if (!this.#bodyReadable(row.eventId)) return "body_gone";
+    Object.assign(row, { state: "ready", indexed: true, dueAtMs: nowMs, resent: true, reason: undefined, endedAtMs: undefined });
+    row.expiresAtMs = undefined;
+    this.#queue(row.subscription, row.namespace).pending += 1;
+    return "resent";
+  }
+
+  async setPause(subscription: string, reason: PauseReason, untilMs: number | null): Promise<void> {
+    this.#check();
+    const queue = this.#queue(subscription, "");
+    const { [reason]: _lifted, ...others } = queue.pauses;
+    queue.pauses = untilMs === null ? others : { ...others, [reason]: untilMs };
+  }
+
+  async queues(): Promise<readonly QueueState[]> {
+    this.#check();
+    const oldest = new Map<string, number>();
+    for (const row of this.#rows.values()) {
+      if (!isPending(row)) continue;
+      oldest.set(row.subscription, Math.min(row.acceptedAtMs, oldest.get(row.subscription) ?? Number.MAX_SAFE_INTEGER));
+    }
+    return [...this.#queues.values()].map((queue) => ({
+      subscription: queue.subscription,
+      namespace: queue.namespace,
+      epoch: SINGLE_OWNER_EPOCH,
+      owner: this.#opened.owner,
+      pauses: { ...queue.pauses },
+      pending: queue.pending,
+      oldestAcceptedAtMs: oldest.get(queue.subscription),
+      counters: { ...queue.counters },
+    }));
+  }
+
+  async forgetQueue(subscription: string): Promise<void> {
+    this.#check();
+    if (this.#queues.get(subscription)?.pending === 0) this.#queues.delete(subscription);
+  }
+
+  async readEvent(namespace: string, eventId: string): Promise<Event | undefined> {
+    this.#check();
+    const stored = this.#events.get(eventId);
+    return stored?.event.namespace === namespace && this.#bodyReadable(eventId) ? stored.event : undefined;
+  }
+
+  async readBody(id: DeliveryId): Promise<Event | undefined> {
+    this.#check();
+    const row = this.#visible(id);
+    if (row === undefined) return undefined;
+    return isPending(row) || this.#bodyReadable(row.eventId) ? this.#events.get(row.eventId)?.event : undefined;
+  }
+
+  async readDelivery(id: DeliveryId): Promise<DeliveryRecord | undefined> {
+    this.#check();
+    const row = this.#visible(id);
+    return row === undefined ? undefined : toRecord(row);
+  }
+
+  async deliveriesOf(eventId: string): Promise<readonly DeliveryRecord[]> {
+    this.#check();
+    return this.#visibleRows()
+      .filter((row) => row.eventId === eventId)
+      .toSorted((a, b) => a.id - b.id)
+      .map(toRecord);
+  }
+
+  async attemptsOf(id: DeliveryId): Promise<readonly AttemptRecord[]> {
+    this.#check();
+    return (this.#rows.get(id)?.history ?? []).filter((stored) => stored.expiresAtMs > this.#nowMs).map((stored) => stored.attempt);
+  }
+
+  async listDeliveries(filter: DeliveryFilter): Promise<readonly DeliveryRecord[]> {
+    this.#check();
+    return this.#visibleRows()
+      .filter((row) => matches(row, filter))
+      .toSorted((a, b) => b.id - a.id)
+      .slice(0, Math.min(filter.limit, WINDOW_ROWS_MAX))
+      .map(toRecord);
+  }
+
+  async putState(entries: readonly StateEntry[]): Promise<void> {
+    this.#writable("putState");
+    for (const entry of entries) this.#state.set(`${entry.kind} ${entry.key}`, { ...entry });
+  }
+
+  async listState(kind: StateKind): Promise<readonly { readonly key: string; readonly value: string }[]> {
+    this.#check();
+    const entries = [...this.#state.values()].filter((entry) => entry.kind === kind).map(({ key, value }) => ({ key, value }));
+    return entries.toSorted((a, b) => (a.key < b.key ? -1 : 1));
+  }
+
+  async deleteState(kind: StateKind, key: string): Promise<void> {
+    this.#check();
+    this.#state.delete(`${kind} ${key}`);
+  }
+
+  async dropExpired(nowMs: number): Promise<{ readonly tables: number; readonly idempotencyKeys: number }> {
+    this.#check();
+    this.#tell(nowMs);
+    const owed = new Set([...this.#rows.values()].filter(isPending).map((row) => row.eventId));
+    const dropped = new Set<string>();
+    for (const [id, stored] of this.#events) {
+      if (stored.expiresAtMs <= nowMs && !owed.has(id) && this.#events.delete(id)) dropped.add("event");
+    }
+    for (const [id, row] of this.#rows) {
+      row.history = row.history.filter((stored) => stored.expiresAtMs > nowMs);
+      if (row.expiresAtMs !== undefined && row.expiresAtMs <= nowMs && this.#rows.delete(id)) dropped.add("outcome");
+    }
+    const expired = [...this.#idempotency].filter(([, known]) => known.expiresAtMs <= nowMs);
+    for (const [key] of expired) this.#idempotency.delete(key);
+    return { tables: dropped.size, idempotencyKeys: expired.length };
+  }
+
+  async health(): Promise<StoreHealth> {
+    const bytes = [...this.#events.values()].reduce((sum, stored) => sum + stored.event.data.byteLength, 0);
+    return { writable: this.#open, sizeBytes: bytes, freeBytes: Number.MAX_SAFE_INTEGER, freeBytesMin: 0 };
+  }
+
+  #acceptItem(request: AcceptRequest, item: AcceptItem): AcceptedItem {
+    const key = idempotencyKeyOf(request, item);
+    const known = key === undefined ? undefined : this.#known(key, request.nowMs);
+    if (known !== undefined) return { eventId: known.eventId, matched: known.matched, duplicate: true, deliveryIds: [] };
+    const { event, deliveries, contentHash } = item;
+    if (key !== undefined) {
+      const expiresAtMs = request.nowMs + this.#opened.idempotencyTtlMs;
+      this.#idempotency.set(key, { eventId: event.id, matched: deliveries.length, contentHash, expiresAtMs });
+    }
+    this.#events.set(event.id, { event, expiresAtMs: request.nowMs + item.bodyRetentionMs });
+    const deliveryIds = deliveries.map((delivery) => {
+      const row = newRow(++this.#lastId, item, delivery, request.nowMs);
+      this.#rows.set(row.id, row);
+      const queue = this.#queue(row.subscription, row.namespace);
+      queue.pending += 1;
+      bump(queue, "accepted");
+      return row.id;
+    });
+    return { eventId: event.id, matched: deliveries.length, duplicate: false, deliveryIds };
+  }
+
+  #completeOne(completion: Completion): boolean {
+    this.#tell(completion.nowMs);
+    const row = this.#rows.get(completion.id);
+    const held =
+      row?.state === "claimed"
+        ? row.epoch === completion.epoch
+        : row?.state === "ready" && completion.attempt === undefined && completion.epoch === SINGLE_OWNER_EPOCH;
+    if (row === undefined || !held) return false;
+    if (completion.attempt !== undefined) this.#log(row, completion.attempt, completion.nowMs + completion.historyRetentionMs);
+    const { next } = completion;
+    if (next.state === "ready") {
+      if (next.uncounted === true) row.attempt -= 1;
+      else bump(this.#queue(row.subscription, row.namespace), "retried");
+      // An attempt that came to an end clears the suspicion that this delivery kills the process.
+      Object.assign(row, { state: "ready", indexed: true, dueAtMs: next.dueAtMs, crashes: 0, loneCrashes: 0, lone: false });
+      return true;
+    }
+    endRow(row, { ...next, nowMs: completion.nowMs, retentionMs: completion.historyRetentionMs });
+    this.#countEnd(row);
+    return true;
+  }
+
+  #interrupt(row: DeliveryRow, nowMs: number): void {
+    const attempt: AttemptRecord = {
+      deliveryId: row.id,
+      eventId: row.eventId,
+      subscription: row.subscription,
+      namespace: row.namespace,
+      eventType: row.eventType,
+      attempt: row.attempt,
+      startedAtMs: row.dueAtMs,
+      durationMs: 0,
+      outcome: "unknown",
+      statusCode: undefined,
+      connectionStatus: "unknown",
+      tlsStatus: "none",
+      message: INTERRUPTED_MESSAGE,
+      url: "",
+      recordId: undefined,
+      requestHeaders: [],
+      requestBody: undefined,
+      responseHeaders: [],
+      responseBody: undefined,
+    };
+    this.#log(row, attempt, nowMs + row.historyRetentionMs);
+    row.crashes += 1;
+    if (row.lone) row.loneCrashes += 1;
+    if (row.loneCrashes >= LONE_CRASHES_MAX) {
+      endRow(row, { state: "failed", reason: "Quarantined", nowMs, retentionMs: row.historyRetentionMs });
+      this.#countEnd(row);
+      return;
+    }
+    Object.assign(row, { state: "ready", indexed: true, dueAtMs: nowMs, lone: false });
+  }
+
+  #log(row: DeliveryRow, attempt: AttemptRecord, expiresAtMs: number): void {
+    const stored: StoredAttempt = { attempt, expiresAtMs };
+    row.history = [...row.history, stored];
+  }
+
+  #countEnd(row: DeliveryRow): void {
+    const queue = this.#queue(row.subscription, row.namespace);
+    queue.pending -= 1;
+    if (row.state === "delivered" || row.state === "failed" || row.state === "discarded") bump(queue, row.state);
+  }
+
+  #queue(subscription: string, namespace: string): QueueRow {
+    const found = this.#queues.get(subscription) ?? emptyQueue(subscription, namespace, this.#nowMs);
+    if (found.namespace === "") found.namespace = namespace;
+    this.#queues.set(subscription, found);
+    return found;
+  }
+
+  #indexed(): DeliveryRow[] {
+    return [...this.#rows.values()].filter((row) => row.state === "ready" && row.indexed);
+  }
+
+  #visibleRows(): DeliveryRow[] {
+    return [...this.#rows.values()].filter((row) => row.expiresAtMs === undefined || row.expiresAtMs > this.#nowMs);
+  }
+
+  #visible(id: DeliveryId): DeliveryRow | undefined {
+    const row = this.#rows.get(id);
+    return row?.expiresAtMs !== undefined && row.expiresAtMs <= this.#nowMs ? undefined : row;
+  }
+
+  #bodyReadable(eventId: string): boolean {
+    const stored = this.#events.get(eventId);
+    return stored !== undefined && stored.expiresAtMs > this.#nowMs;
+  }
+
+  #known(key: string, nowMs: number): IdempotencyRow | undefined {
+    const known = this.#idempotency.get(key);
+    return known !== undefined && known.expiresAtMs > nowMs ? known : undefined;
+  }
+
+  #tell(nowMs: number): void {
+    this.#nowMs = Math.max(this.#nowMs, nowMs);
+  }
+
+  #check(): void {
+    if (!this.#open) throw new StoreError("closed", "the store is closed");
+  }
+
+  #writable(operation: Parameters<NonNullable<MemoryStoreOptions["fault"]>>[0]): void {
+    this.#check();
+    const error = this.#options.fault?.(operation);
+    if (error !== undefined) throw error;
+  }
+}
+
+function leaseOf(subscription: string): Lease {
+  return { subscription, epoch: SINGLE_OWNER_EPOCH, untilMs: Number.MAX_SAFE_INTEGER };
+}
+
+function idempotencyKeyOf(request: AcceptRequest, item: AcceptItem): string | undefined {
+  return item.idempotencyKey === undefined ? undefined : `${request.namespace}\0${item.idempotencyKey}`;
+}
+
+function sameBytes(a: Uint8Array, b: Uint8Array): boolean {
+  return a.length === b.length && a.every((byte, i) => byte === b[i]);
+}
+
+function matches(row: DeliveryRow, filter: DeliveryFilter): boolean {
+  return (
+    row.namespace === filter.namespace &&
+    (filter.subscription === undefined || row.subscription === filter.subscription) &&
+    (filter.state === undefined || row.state === filter.state) &&
+    (filter.type === undefined || row.eventType === filter.type) &&
+    (filter.sinceMs === undefined || row.acceptedAtMs >= filter.sinceMs) &&
+    (filter.untilMs === undefined || row.acceptedAtMs < filter.untilMs) &&
+    (filter.beforeId === undefined || row.id < filter.beforeId)
+  );
+}
