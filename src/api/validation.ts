@@ -138,7 +138,7 @@ function objectProblems(schema: Schema, value: JsonObject, field: string, proble
   for (const name of names) {
     const child = value[name];
     const childSchema = Object.hasOwn(known, name) ? known[name] : schema.additionalProperties;
-    const place = join(field, name);
+    const place = join(field, cut(name));
     if (childSchema === undefined)
       problems.push({ field: place, reason: "UnknownField", message: unknownField(place, name, Object.keys(known)) });
     else if (child !== undefined) visit(childSchema, child, place, problems);
@@ -155,9 +155,14 @@ function unknownField(place: string, name: string, known: readonly string[]): st
   return `unknown field ${shown(place)}: ${hint}`;
 }
 
-const SHOWN_CHARS_MAX = 128;
+/** Longest key that a label selector may have, so that no good name is ever cut. */
+const SHOWN_CHARS_MAX = 317;
 
 /** A value in a message, cut so that a hostile manifest cannot fill a log. */
 function shown(text: string): string {
-  return JSON.stringify(text.length > SHOWN_CHARS_MAX ? `${text.slice(0, SHOWN_CHARS_MAX)}...` : text);
+  return JSON.stringify(cut(text));
+}
+
+function cut(text: string): string {
+  return text.length > SHOWN_CHARS_MAX ? `${text.slice(0, SHOWN_CHARS_MAX)}...` : text;
 }

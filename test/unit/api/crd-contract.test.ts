@@ -38,17 +38,17 @@ interface Node {
 }
 
 /** Every schema of a CRD but apiVersion, kind and metadata, which belong to the API server. */
-function nodes(schema: Schema, path = "", name = ""): Node[] {
+function nodes(schema: Schema, path: string, name = "", isRoot = true): Node[] {
   const children = [
-    ...Object.entries(schema.properties ?? {}).filter(([key]) => path !== "" || key === "spec" || key === "status"),
+    ...Object.entries(schema.properties ?? {}).filter(([key]) => !isRoot || key === "spec" || key === "status"),
     ...(schema.items === undefined ? [] : [["[]", schema.items] as const]),
     ...(schema.additionalProperties === undefined ? [] : [["{}", schema.additionalProperties] as const]),
   ];
-  const own = path === "" ? [] : [{ path, name, schema }];
-  return [...own, ...children.flatMap(([key, child]) => nodes(child, `${path}.${key}`, key))];
+  const own = isRoot ? [] : [{ path, name, schema }];
+  return [...own, ...children.flatMap(([key, child]) => nodes(child, `${path}.${key}`, key, false))];
 }
 
-const all = crds.flatMap(({ crd, schema }) => nodes(schema).map((node) => ({ ...node, path: `${crd.spec.names.kind}${node.path}` })));
+const all = crds.flatMap(({ crd, schema }) => nodes(schema, crd.spec.names.kind));
 const paths = (found: readonly Node[]): string[] => found.map((node) => node.path);
 
 /** Functions of CEL as Kubernetes has it, with the release that brought them; the oldest cluster we serve is 1.33. */
