@@ -1,9 +1,10 @@
-import { isAlias, isMap, isScalar, isSeq, LineCounter, parseAllDocuments } from "yaml";
-import type { Document, Node, Pair } from "yaml";
+import { Composer, LineCounter, Parser } from "yaml";
+import type { Document } from "yaml";
 import type { Problem } from "../core/problem.ts";
 import { isJsonObject } from "./defaulting.ts";
 import type { JsonObject } from "./defaulting.ts";
 import { ambiguousScalars, deepNode } from "./yaml-node.ts";
+import { fieldLine } from "./yaml-location.ts";
 
 /** Largest manifest file, in bytes: some ten thousand subscriptions. */
 export const MANIFEST_FILE_BYTES_MAX = 16 * 1024 * 1024;
@@ -47,17 +48,32 @@ export function readManifestFile(text: string): ManifestFile {
   if (Buffer.byteLength(text) > MANIFEST_FILE_BYTES_MAX) {
     return failed([problem(1, "TooLong", `the file has over ${MANIFEST_FILE_BYTES_MAX} bytes (16 MiB), the most that is read: split it`)]);
   }
-  const lines = new LineCounter();
-  const documents = parsed(text, lines);
-  if (documents === undefined) return failed([tooDeep(1)]);
   const manifests: Manifest[] = [];
   const problems: ManifestProblem[] = [];
-  for (const document of documents) {
-    const read = readDocument(document, lines);
-    manifests.push(...read.manifests);
-    problems.push(...read.problems);
+  const source: Source = { text, lines: new LineCounter() };
+  try {
+    for (const document of parsed(source)) {
+      const read = readDocument(document, source);
+      manifests.push(...read.manifests);
+      problems.push(...read.problems);
+    }
+  } catch (error) {
+    // The parser recurses: on input nested thousands of levels deep it runs out of stack.
+    if (!(error instanceof RangeError)) throw error;
+    problems.push(tooDeep(1));
   }
   return { manifests, problems };
+}
+
+interface Source {
+  readonly text: string;
+  readonly lines: LineCounter;
+}
+
+/** One document after the other, so that the trees of ten thousand are never in memory together. */
+function* parsed({ text, lines }: Source): Generator<ParsedDocument> {
+  const tokens = new Parser(lines.addNewLine).parse(text);
+  yield* new Composer({ uniqueKeys: true, version: "1.2", logLevel: "silent" }).compose(tokens);
 }
 
 function failed(problems: readonly ManifestProblem[]): ManifestFile {
@@ -68,23 +84,12 @@ function problem(line: number, reason: string, message: string, field = ""): Man
   return { field, reason, message, line };
 }
 
-/** The parser recurses: it runs out of stack, by an exception, on input nested thousands of levels deep. */
-function parsed(text: string, lines: LineCounter): readonly ParsedDocument[] | undefined {
-  try {
-    const documents = parseAllDocuments(text, { lineCounter: lines, uniqueKeys: true, version: "1.2", logLevel: "silent" });
-    return "empty" in documents ? [] : documents;
-  } catch (error) {
-    if (error instanceof RangeError) return undefined;
-    throw error;
-  }
-}
-
 function tooDeep(line: number): ManifestProblem {
   return problem(line, "TooDeep", `nested deeper than ${MANIFEST_DEPTH_MAX} levels`);
 }
 
-function readDocument(document: ParsedDocument, lines: LineCounter): ManifestFile {
-  const lineAt = (offset: number): number => lines.linePos(offset).line;
+function readDocument(document: ParsedDocument, source: Source): ManifestFile {
+  const lineAt = (offset: number): number => source.lines.linePos(offset).line;
   if (document.errors.length > 0) {
     const shown = document.errors.slice(0, SYNTAX_ERRORS_MAX);
     if (shown.some((error) => error.message.includes("call stack"))) return failed([tooDeep(1)]);
@@ -102,7 +107,7 @@ function readDocument(document: ParsedDocument, lines: LineCounter): ManifestFil
     return failed([problem(lineAt(start), "InvalidYAML", `${firstLine(String(error))} (at most ${MANIFEST_ALIASES_MAX} aliases)`)]);
   }
   if (object === null || object === undefined) return { manifests: [], problems: [] };
-  return manifestsOf(document, object, lineAt);
+  return manifestsOf(document, object, source);
 }
 
 /** The parser's messages go on with a picture of the place, which has no room in a condition or a log line. */
@@ -110,21 +115,30 @@ function firstLine(message: string): string {
   return (message.split("\n")[0] ?? "").replace(/^\w*Error: /, "").replace(/ at line \d+, column \d+:$/, "");
 }
 
-function manifestsOf(document: ParsedDocument, object: unknown, lineAt: (offset: number) => number): ManifestFile {
-  const root: Node | null = document.contents;
-  const line = lineAt(root?.range?.[0] ?? 0);
-  if (!isJsonObject(object))
-    return failed([problem(line, "TypeInvalid", "a manifest must be an object with apiVersion, kind and metadata")]);
+function manifestsOf(document: ParsedDocument, object: unknown, source: Source): ManifestFile {
+  const locate = locator(document, source);
+  if (!isJsonObject(object)) {
+    return failed([problem(locate(""), "TypeInvalid", "a manifest must be an object with apiVersion, kind and metadata")]);
+  }
   const { items } = object;
-  if (object["kind"] !== "List" || !Array.isArray(items)) return single(object, (field) => lineAt(offsetOf(document, root, field)), "");
+  if (object["kind"] !== "List" || !Array.isArray(items)) return single(object, locate, "");
   const files = items.map((item, index) => {
     const place = `items[${index}]`;
-    const locate = (field: string): number => lineAt(offsetOf(document, root, field === "" ? place : `${place}.${field}`));
+    const locateItem = (field: string): number => locate(field === "" ? place : `${place}.${field}`);
     return isJsonObject(item)
-      ? single(item, locate, place)
-      : failed([problem(locate(""), "TypeInvalid", "an item must be an object", place)]);
+      ? single(item, locateItem, place)
+      : failed([problem(locateItem(""), "TypeInvalid", "an item must be an object", place)]);
   });
   return { manifests: files.flatMap((file) => file.manifests), problems: files.flatMap((file) => file.problems) };
+}
+
+/** Keeps the document's text, not its tree: lines are asked for only when something is wrong. */
+function locator(document: ParsedDocument, { text, lines }: Source): (field: string) => number {
+  const contents = document.contents?.range?.[0] ?? 0;
+  const begin = text.lastIndexOf("\n", contents - 1) + 1;
+  const end = document.range[2];
+  const firstLineNumber = lines.linePos(begin).line;
+  return (field) => firstLineNumber - 1 + fieldLine(text.slice(begin, end), field);
 }
 
 function single(object: JsonObject, locate: (field: string) => number, place: string): ManifestFile {
@@ -138,49 +152,4 @@ function single(object: JsonObject, locate: (field: string) => number, place: st
   const namespace = isJsonObject(metadata) ? metadata["namespace"] : undefined;
   if (namespace !== undefined && namespace !== null && typeof namespace !== "string") return missing("metadata.namespace");
   return { manifests: [{ apiVersion, kind, namespace: namespace ?? undefined, name, object, locate }], problems: [] };
-}
-
-/** Where a field stands in the text: its key if it has one, else its nearest parent. */
-function offsetOf(document: ParsedDocument, root: Node | null, field: string): number {
-  let node: Node | null = root;
-  let offset = root?.range?.[0] ?? 0;
-  let rest = field;
-  while (rest !== "" && node !== null) {
-    const current: Node | undefined = isAlias(node) ? node.resolve(document) : node;
-    const step = isMap(current)
-      ? stepIntoMap(current.items, rest)
-      : isSeq(current)
-        ? stepIntoList(current.items as Node[], rest)
-        : undefined;
-    if (step === undefined) break;
-    offset = step.offset ?? offset;
-    node = step.node;
-    rest = step.rest;
-  }
-  return offset;
-}
-
-interface Step {
-  readonly node: Node | null;
-  readonly offset: number | undefined;
-  readonly rest: string;
-}
-
-/** Keys may hold dots (labels do), so the longest key that the path begins with is taken. */
-function stepIntoMap(items: readonly Pair[], path: string): Step | undefined {
-  let best: { key: string; pair: Pair } | undefined;
-  for (const pair of items) {
-    const key = isScalar(pair.key) ? String(pair.key.value) : undefined;
-    if (key === undefined || (path !== key && !path.startsWith(`${key}.`) && !path.startsWith(`${key}[`))) continue;
-    if (best === undefined || key.length > best.key.length) best = { key, pair };
-  }
-  if (best === undefined) return undefined;
-  const key = best.pair.key as Node;
-  return { node: best.pair.value as Node | null, offset: key.range?.[0], rest: path.slice(best.key.length).replace(/^\./, "") };
-}
-
-function stepIntoList(items: readonly Node[], path: string): Step | undefined {
-  const match = /^\[(\d+)\]\.?/.exec(path);
-  const node = match === null ? undefined : items[Number(match[1])];
-  return match === null || node === undefined ? undefined : { node, offset: node.range?.[0], rest: path.slice(match[0].length) };
 }

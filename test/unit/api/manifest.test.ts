@@ -51,6 +51,17 @@ describe("a manifest file", () => {
     expect(readManifestFile(FILE).manifests[1]?.locate(field)).toBe(line);
   });
 
+  it.each([
+    ["indented", "\n\n  apiVersion: v1\n  kind: A\n  metadata:\n    name: a\n", "metadata.name", 6],
+    ["on the line of its marker", "# first\n--- {apiVersion: v1, kind: A,\n metadata: {name: a}}\n", "metadata.name", 3],
+    ["after a directive", "%YAML 1.2\n---\napiVersion: v1\nkind: A\nmetadata:\n  name: a\n...\n", "metadata.name", 6],
+    ["with line ends of Windows", "apiVersion: v1\r\nkind: A\r\nmetadata:\r\n  name: a\r\n", "metadata.name", 4],
+  ])("knows lines in a document %s", (_name, text, field, line) => {
+    const { manifests, problems } = readManifestFile(text);
+    expect(problems).toEqual([]);
+    expect(manifests[0]?.locate(field)).toBe(line);
+  });
+
   it("finds keys that hold dots", () => {
     expect(readManifestFile(FILE).manifests[0]?.locate("metadata.labels.postrider.dev/use")).toBe(7);
   });
