@@ -1,0 +1,59 @@
+import type { ChildProcess } from "node:child_process";
+import { buildLoadgen, lineReader, startPinned } from "./machine.ts";
+
+/** What one run of the load generator measured. */
+export interface LoadResult {
+  readonly posted: number;
+  readonly accepted: number;
+  readonly refused: number;
+  readonly received: number;
+  readonly missing: number;
+  readonly seconds: number;
+  readonly deliveredPerSecond: number;
+  readonly acceptP50Ms: number;
+  readonly acceptP99Ms: number;
+  readonly arrivalP50Ms: number;
+  readonly arrivalP99Ms: number;
+  /** Share of its core the generator used; over 0.6 the run is void. */
+  readonly cpuShare: number;
+}
+
+export interface LoadCommand {
+  readonly url: string;
+  readonly types?: string;
+  readonly rate?: number;
+  readonly durationMs: number;
+  readonly connections?: number;
+  readonly batch?: number;
+  readonly fanOut?: number;
+  readonly waitMs?: number;
+}
+
+/** The receiver and load generator: one Go process on the second core. */
+export class Load {
+  readonly #child: ChildProcess;
+  readonly #next: () => Promise<Record<string, unknown>>;
+  readonly address: string;
+
+  private constructor(child: ChildProcess, next: () => Promise<Record<string, unknown>>, address: string) {
+    this.#child = child;
+    this.#next = next;
+    this.address = address;
+  }
+
+  static async start(hang = ""): Promise<Load> {
+    const child = startPinned(1, buildLoadgen(), hang === "" ? [] : ["-hang", hang]);
+    const next = lineReader(child);
+    const first = await next();
+    return new Load(child, next, String(first["listening"]));
+  }
+
+  async run(command: LoadCommand): Promise<LoadResult> {
+    this.#child.stdin?.write(`${JSON.stringify(command)}\n`);
+    return (await this.#next()) as unknown as LoadResult;
+  }
+
+  stop(): void {
+    this.#child.stdin?.end();
+  }
+}

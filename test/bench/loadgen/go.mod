@@ -1,0 +1,3 @@
+module postrider.dev/bench/loadgen
+
+go 1.24

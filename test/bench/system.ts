@@ -1,0 +1,107 @@
+import type { ChildProcess } from "node:child_process";
+import { mkdirSync, mkdtempSync, rmSync, writeFileSync } from "node:fs";
+import { tmpdir } from "node:os";
+import { join } from "node:path";
+import { lineReader, startPinned } from "./machine.ts";
+
+export interface SystemOptions {
+  /** Receiver's address, host:port. */
+  readonly receiver: string;
+  /** One subscription for each: its name, event type pattern and the path it is sent to. */
+  readonly subscriptions: readonly {
+    readonly name: string;
+    readonly namespace?: string;
+    readonly type: string;
+    readonly path?: string;
+    readonly port?: number;
+  }[];
+  readonly maxInFlight?: number;
+  readonly timeout?: string;
+  readonly initialDelay?: string;
+  readonly pinned?: boolean;
+  readonly logLevel?: string;
+  /** Kept from an earlier run (boot rows). */
+  readonly directory?: string;
+}
+
+/** Postrider itself, as a process on the first core, with files and SQLite. */
+export class System {
+  readonly #child: ChildProcess;
+  readonly directory: string;
+  readonly ingest: string;
+  readonly metrics: string;
+  readonly pid: number;
+  /** From the start of the process to its ready line, ms. */
+  readonly bootMs: number;
+
+  private constructor(child: ChildProcess, directory: string, ready: Record<string, unknown>, bootMs: number) {
+    this.#child = child;
+    this.directory = directory;
+    this.ingest = String(ready["ingest"]);
+    this.metrics = String(ready["metrics"]);
+    this.pid = Number(ready["pid"]);
+    this.bootMs = bootMs;
+  }
+
+  static async start(options: SystemOptions): Promise<System> {
+    const directory = options.directory ?? mkdtempSync(join(tmpdir(), "postrider-bench-"));
+    mkdirSync(join(directory, "manifests"), { recursive: true });
+    writeFileSync(join(directory, "manifests", "bench.yaml"), manifests(options));
+    const begin = performance.now();
+    const listen = ["--ingest-listen", "127.0.0.1:0", "--api-listen", "127.0.0.1:0", "--metrics-listen", "127.0.0.1:0"];
+    const auth = ["--ingest-auth", "none", "--api-auth", "none", "--log-level", options.logLevel ?? "warn"];
+    const store = ["--provider", "file", "--manifests", join(directory, "manifests"), "--store", `sqlite:${join(directory, "store")}`];
+    const child = startPinned((options.pinned ?? true) ? 0 : undefined, process.execPath, [
+      "src/main.ts",
+      "run",
+      ...store,
+      ...listen,
+      ...auth,
+    ]);
+    const ready = await lineReader(child)();
+    return new System(child, directory, ready, performance.now() - begin);
+  }
+
+  events(namespace = "bench"): string {
+    return `${this.ingest}/v1/namespaces/${namespace}/events`;
+  }
+
+  /** Ends the process; `keep` leaves its files for another start. */
+  async stop(signal: NodeJS.Signals = "SIGKILL", keep = false): Promise<void> {
+    const gone = new Promise((resolve) => this.#child.once("exit", resolve));
+    this.#child.kill(signal);
+    await gone;
+    if (!keep) rmSync(this.directory, { recursive: true, force: true });
+  }
+}
+
+function manifests(options: SystemOptions): string {
+  const [host = "127.0.0.1", port = "80"] = options.receiver.split(":");
+  const namespaces = [...new Set(options.subscriptions.map((subscription) => subscription.namespace ?? "bench"))];
+  const policies = namespaces.map(
+    (namespace) => `---
+apiVersion: postrider.dev/v1alpha1
+kind: DeliveryPolicy
+metadata: {name: bench, namespace: ${namespace}, labels: {postrider.dev/default: "true"}}
+spec:
+  maxInFlight: ${options.maxInFlight ?? 128}
+  timeout: ${options.timeout ?? "15s"}
+  retry: {maxAttempts: 100, backoff: {policy: Constant, initialDelay: ${options.initialDelay ?? "1h"}, maxDelay: ${options.initialDelay ?? "1h"}}}
+`,
+  );
+  const subscriptions = options.subscriptions.map(
+    (subscription) => `---
+apiVersion: postrider.dev/v1alpha1
+kind: WebhookSubscription
+metadata: {name: ${subscription.name}, namespace: ${subscription.namespace ?? "bench"}}
+spec:
+  events: {types: ["${subscription.type}"]}
+  endpoint: {url: "http://${host}:${subscription.port ?? port}${subscription.path ?? "/hook"}"}
+`,
+  );
+  return `apiVersion: postrider.dev/v1alpha1
+kind: ClusterDeliveryPolicy
+metadata: {name: bench}
+spec: {egress: {allowedCIDRs: ["127.0.0.0/8"], allowPlainHTTP: true}}
+${policies.join("")}${subscriptions.join("")}`;
+}
