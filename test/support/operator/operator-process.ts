@@ -1,0 +1,103 @@
+import { spawn, type ChildProcess } from "node:child_process";
+import { createServer } from "node:net";
+import { join, resolve } from "node:path";
+import { createInterface } from "node:readline";
+
+const ROOT = resolve(import.meta.dirname, "../../..");
+const READY_WITHIN_MS = 20_000;
+
+export interface OperatorProcessOptions {
+  readonly manifests: string;
+  readonly store: string;
+  readonly ingestPort?: number;
+  readonly flags?: readonly string[];
+}
+
+export interface ReadyLine {
+  readonly msg: "ready";
+  readonly ingest: string;
+  readonly api: string;
+  readonly metrics: string;
+  readonly pid: number;
+}
+
+/** The real binary as a child process: started with files, ended or killed by the test. */
+export class OperatorProcess {
+  readonly #child: ChildProcess;
+  readonly ready: ReadyLine;
+  readonly exited: Promise<number | null>;
+  readonly stdoutLines: string[];
+
+  private constructor(child: ChildProcess, ready: ReadyLine, exited: Promise<number | null>, stdoutLines: string[]) {
+    this.#child = child;
+    this.ready = ready;
+    this.exited = exited;
+    this.stdoutLines = stdoutLines;
+  }
+
+  static async start(options: OperatorProcessOptions): Promise<OperatorProcess> {
+    const listen = [
+      "--ingest-listen",
+      `127.0.0.1:${options.ingestPort ?? 0}`,
+      "--api-listen",
+      "127.0.0.1:0",
+      "--metrics-listen",
+      "127.0.0.1:0",
+    ];
+    const auth = ["--ingest-auth", "none", "--api-auth", "none", "--log-level", "warn"];
+    const source = ["--provider", "file", "--manifests", options.manifests, "--store", options.store, "--store-reserve", "1Mi"];
+    const child = spawn(process.execPath, ["src/main.ts", "run", ...source, ...listen, ...auth, ...(options.flags ?? [])], {
+      cwd: ROOT,
+      stdio: ["ignore", "pipe", "pipe"],
+    });
+    const killChild = (): void => void child.kill("SIGKILL");
+    process.once("exit", killChild);
+    const exited = new Promise<number | null>((done) => {
+      child.once("exit", (code) => {
+        process.removeListener("exit", killChild);
+        done(code);
+      });
+    });
+    let complaints = "";
+    child.stderr.setEncoding("utf8").on("data", (text: string) => (complaints = `${complaints}${text}`.slice(-8_000)));
+    const stdoutLines: string[] = [];
+    const ready = await new Promise<ReadyLine>((done, fail) => {
+      const timer = setTimeout(() => {
+        child.kill("SIGKILL");
+        fail(new Error(`no ready line within ${READY_WITHIN_MS} ms; stderr: ${complaints}`));
+      }, READY_WITHIN_MS);
+      void exited.then((code) => fail(new Error(`ended with ${code} before it was ready; stderr: ${complaints}`)));
+      createInterface({ input: child.stdout }).on("line", (line) => {
+        stdoutLines.push(line);
+        if (!line.includes('"msg":"ready"')) return;
+        clearTimeout(timer);
+        done(JSON.parse(line) as ReadyLine);
+      });
+    });
+    return new OperatorProcess(child, ready, exited, stdoutLines);
+  }
+
+  async signal(signal: NodeJS.Signals): Promise<number | null> {
+    this.#child.kill(signal);
+    return this.exited;
+  }
+
+  send(signal: NodeJS.Signals): void {
+    this.#child.kill(signal);
+  }
+}
+
+/** A port that was free a moment ago: for processes that must come back at the same address. */
+export async function freePort(): Promise<number> {
+  const server = createServer();
+  await new Promise<void>((done) => server.listen(0, "127.0.0.1", done));
+  const address = server.address();
+  await new Promise((done) => server.close(done));
+  if (address === null || typeof address === "string") throw new Error("no port");
+  return address.port;
+}
+
+/** Where the manifests of one test lie. */
+export function manifestsIn(directory: string): string {
+  return join(directory, "manifests");
+}

@@ -1,0 +1,65 @@
+import { createServer, type Server } from "node:http";
+import type { AddressInfo } from "node:net";
+import { Webhook } from "standardwebhooks";
+
+/** A receiver that checks every signature with the independent npm package `standardwebhooks` and counts arrivals by id. */
+export class VerifyingReceiver {
+  readonly #server: Server;
+  readonly #webhook: Webhook;
+  readonly arrivals = new Map<string, number>();
+  /** Bodies by id, so that a test can see they never change. */
+  readonly bodies = new Map<string, string>();
+  changedBodies = 0;
+  refused = 0;
+  /** Paths below this are never answered. */
+  #hangPath = "/hang";
+  delayMs = 0;
+
+  constructor(secret: string) {
+    this.#webhook = new Webhook(secret);
+    this.#server = createServer((request, response) => {
+      const chunks: Buffer[] = [];
+      request.on("data", (chunk: Buffer) => chunks.push(chunk));
+      request.on("end", () => {
+        if (request.url?.startsWith(this.#hangPath)) return;
+        const status = this.#take(request.headers as Record<string, string>, Buffer.concat(chunks).toString("utf8"));
+        if (this.delayMs > 0) setTimeout(() => response.writeHead(status).end(), this.delayMs);
+        else response.writeHead(status).end();
+      });
+    });
+  }
+
+  async start(): Promise<number> {
+    await new Promise<void>((done) => this.#server.listen(0, "127.0.0.1", done));
+    return (this.#server.address() as AddressInfo).port;
+  }
+
+  stop(): void {
+    this.#server.close();
+    this.#server.closeAllConnections();
+  }
+
+  /** Settles when `done` holds, looked at after each arrival; rejects after `withinMs`. */
+  async until(done: () => boolean, withinMs: number): Promise<void> {
+    const deadline = performance.now() + withinMs;
+    while (!done()) {
+      if (performance.now() > deadline) throw new Error(`not within ${withinMs} ms: ${this.arrivals.size} ids arrived`);
+      await new Promise((resolve) => setTimeout(resolve, 20));
+    }
+  }
+
+  #take(headers: Record<string, string>, body: string): number {
+    try {
+      this.#webhook.verify(body, headers);
+    } catch {
+      this.refused += 1;
+      return 401;
+    }
+    const id = headers["webhook-id"] ?? "";
+    this.arrivals.set(id, (this.arrivals.get(id) ?? 0) + 1);
+    const before = this.bodies.get(id);
+    if (before !== undefined && before !== body) this.changedBodies += 1;
+    this.bodies.set(id, body);
+    return 200;
+  }
+}
