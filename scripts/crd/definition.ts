@@ -14,7 +14,7 @@ export interface Definition {
 }
 
 /** A column of `kubectl get`; priority 1 shows only with `-o wide`. */
-export interface Column {
+interface Column {
   readonly name: string;
   readonly type: "string" | "integer" | "date";
   readonly jsonPath: string;
@@ -23,7 +23,7 @@ export interface Column {
 }
 
 export const GROUP = "postrider.dev";
-export const VERSION = "v1alpha1";
+const VERSION = "v1alpha1";
 
 /** The CustomResourceDefinition as an object, in the order in which people read it. */
 export function definitionObject(definition: Definition): Record<string, unknown> {

@@ -5,7 +5,7 @@ import { conditions, observedGeneration, rateLimit, status, statusCode } from ".
 
 const AGE_MAX = "720h";
 /** Most of a receiver's answer that can be kept. */
-export const RESPONSE_BYTES_MAX = 65_536;
+const RESPONSE_BYTES_MAX = 65_536;
 export const IN_FLIGHT_MAX = 1_024;
 export const ATTEMPTS_MAX = 100;
 

@@ -59,7 +59,7 @@ export function instant(description: string): Schema {
 }
 
 /** GEP-2257 without days: what Go's time.ParseDuration reads, and what people write. */
-export const DURATION_PATTERN = "^([0-9]{1,5}(h|m|s|ms)){1,4}$";
+const DURATION_PATTERN = "^([0-9]{1,5}(h|m|s|ms)){1,4}$";
 
 /** A length of time within `from..to`, as a GEP-2257 string such as `1h30m` or `500ms`. */
 export function length(description: string, from: string, to: string, byDefault?: string): Schema {

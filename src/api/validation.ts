@@ -14,7 +14,7 @@ export function schemaProblems(schema: Schema, value: Json, field: string): Prob
 }
 
 /** Reasons of a Problem found here. */
-export type SchemaReason = "Required" | "TypeInvalid" | "NotSupported" | "TooLong" | "TooMany" | "Duplicate" | "UnknownField" | "Invalid";
+type SchemaReason = "Required" | "TypeInvalid" | "NotSupported" | "TooLong" | "TooMany" | "Duplicate" | "UnknownField" | "Invalid";
 
 /** After these the API server does not run CEL rules, since their types would not hold. */
 const BLOCKING: ReadonlySet<string> = new Set(["Required", "TypeInvalid", "NotSupported", "TooLong", "TooMany"]);
