@@ -1,0 +1,29 @@
+# Postrider's image: Node and the sources as they are, nothing else. Node runs the TypeScript directly, so there is no build step.
+#
+#   docker build -t registry.example.com/postrider:0.1.0 .
+#
+# BUILD_IMAGE needs npm and a shell; BASE_IMAGE needs Node 24 and glibc, and neither shell nor package manager.
+# A private npm registry: --secret id=npmrc,src=$HOME/.npmrc
+ARG BUILD_IMAGE=docker.io/library/node:24-bookworm-slim
+ARG BASE_IMAGE=gcr.io/distroless/nodejs24-debian12:nonroot
+
+FROM ${BUILD_IMAGE} AS dependencies
+WORKDIR /app
+COPY package.json package-lock.json .npmrc ./
+# No install scripts: nothing here needs one, and none may run during a build.
+RUN --mount=type=secret,id=npmrc,target=/root/.npmrc --mount=type=cache,target=/root/.npm \
+    npm ci --omit=dev --ignore-scripts
+
+FROM ${BASE_IMAGE}
+# /nodejs/bin is where the distroless images keep Node; others have it on the usual path.
+ENV NODE_ENV=production \
+    PATH=/nodejs/bin:/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin
+WORKDIR /app
+COPY --from=dependencies /app/node_modules ./node_modules
+COPY package.json LICENSE ./
+COPY src ./src
+# By number, so that Kubernetes can check runAsNonRoot. Everything under /app belongs to root and stays read-only.
+USER 65532:65532
+EXPOSE 8080 8081 9090
+ENTRYPOINT ["node", "/app/src/main.ts"]
+CMD ["--help"]

@@ -1,0 +1,282 @@
+import { mkdtempSync, rmSync } from "node:fs";
+import { tmpdir } from "node:os";
+import { dirname, join } from "node:path";
+import { setTimeout as delay } from "node:timers/promises";
+import { attempt, output, type CommandOptions, type CommandResult } from "./command.ts";
+import { ProcessGroup } from "./process-group.ts";
+import { NODE_ADDRESS, NODE_NAME, PAUSE_IMAGE, POD_CIDR, SERVICE_CIDR, writeNodeFiles, type NodeFiles } from "./settings.ts";
+
+/** Directories of executables. */
+export interface NodePrograms {
+  /** kube-apiserver, etcd, kubelet, kube-scheduler, kube-controller-manager, kube-proxy, kubectl. */
+  readonly kube: string;
+  /** containerd, containerd-shim-runc-v2, ctr, pause. */
+  readonly containerd: string;
+  readonly helm: string;
+}
+
+const POLL_MS = 200;
+const READY_TIMEOUT_MS = 120_000;
+const ETCD = "http://127.0.0.1:2379";
+
+/**
+ * One Kubernetes node with its control plane, alone in a network namespace: nothing in it can reach the machine's network, and
+ * nothing outside can reach it but through this object. Needs root on Linux.
+ */
+export class RealNode {
+  readonly files: NodeFiles;
+  readonly #programs: NodePrograms;
+  readonly #netns: string;
+  readonly #processes: ProcessGroup;
+
+  private constructor(programs: NodePrograms) {
+    const directory = mkdtempSync(join(tmpdir(), "postrider-node-"));
+    this.#programs = programs;
+    this.#netns = `postrider-${process.pid}`;
+    this.files = writeNodeFiles(directory);
+    this.#processes = new ProcessGroup(this.#netns, directory);
+  }
+
+  /** Starts everything and returns once the node is Ready; on failure everything is stopped again. */
+  static async start(programs: NodePrograms, log: (line: string) => void): Promise<RealNode> {
+    const node = new RealNode(programs);
+    try {
+      await node.#start(log);
+      return node;
+    } catch (error) {
+      await node.stop();
+      throw error;
+    }
+  }
+
+  async #start(log: (line: string) => void): Promise<void> {
+    const begun = Date.now();
+    const say = (what: string): void => log(`node: ${what} after ${((Date.now() - begun) / 1_000).toFixed(1)} s`);
+    await this.#makeNetwork();
+    this.#startContainerd();
+    this.#startControlPlane();
+    await this.until("containerd answers", async () => (await this.#attemptCtr(["version"])).code === 0);
+    await this.#importPause();
+    await this.until("the API server is ready", async () => (await this.tryKubectl(["get", "--raw", "/readyz"])).code === 0);
+    say("the API server is ready");
+    await this.#grantProxy();
+    this.#startWorkers();
+    await this.until("the node is Ready", async () => {
+      const { stdout } = await this.tryKubectl(["get", "node", NODE_NAME, "-o", 'jsonpath={.status.conditions[?(@.type=="Ready")].status}']);
+      return stdout === "True";
+    });
+    say("the node is Ready");
+  }
+
+  async #makeNetwork(): Promise<void> {
+    await output(["ip", "netns", "add", this.#netns]);
+    const inside = (...command: [string, ...string[]]): Promise<string> => this.run(command);
+    await inside("ip", "link", "set", "lo", "up");
+    await inside("ip", "link", "add", "node0", "type", "bridge");
+    await inside("ip", "addr", "add", `${NODE_ADDRESS}/24`, "dev", "node0");
+    await inside("ip", "link", "set", "node0", "up");
+    // Components look for the default route to learn their address; behind it there is nobody.
+    await inside("ip", "route", "add", "default", "dev", "node0");
+    await inside("sh", "-c", "echo 1 > /proc/sys/net/ipv4/ip_forward");
+  }
+
+  #startContainerd(): void {
+    const { containerd } = this.#programs;
+    this.#processes.start("containerd", [join(containerd, "containerd"), "--config", this.files.containerdConfig], {
+      PATH: `${containerd}:${process.env["PATH"]}:/usr/sbin:/sbin`,
+    });
+  }
+
+  #startControlPlane(): void {
+    const { kube } = this.#programs;
+    const { files } = this;
+    const etcdData = join(files.directory, "etcd");
+    this.#processes.start("etcd", [
+      join(kube, "etcd"),
+      "--data-dir",
+      etcdData,
+      "--unsafe-no-fsync",
+      `--listen-client-urls=${ETCD}`,
+      `--advertise-client-urls=${ETCD}`,
+      "--listen-peer-urls=http://127.0.0.1:2380",
+    ]);
+    this.#processes.start("apiserver", [
+      join(kube, "kube-apiserver"),
+      `--etcd-servers=${ETCD}`,
+      `--advertise-address=${NODE_ADDRESS}`,
+      `--bind-address=${NODE_ADDRESS}`,
+      "--secure-port=6443",
+      `--cert-dir=${files.certificates}`,
+      `--service-cluster-ip-range=${SERVICE_CIDR}`,
+      `--token-auth-file=${files.tokens}`,
+      "--authorization-mode=Node,RBAC",
+      "--service-account-issuer=https://kubernetes.default.svc",
+      `--service-account-key-file=${files.serviceAccountKey}`,
+      `--service-account-signing-key-file=${files.serviceAccountKey}`,
+      "--allow-privileged=false",
+      "--kubelet-preferred-address-types=InternalIP",
+    ]);
+  }
+
+  #startWorkers(): void {
+    const { kube } = this.#programs;
+    const { files } = this;
+    this.#processes.start("controller-manager", [
+      join(kube, "kube-controller-manager"),
+      `--kubeconfig=${files.kubeconfig["controller-manager"]}`,
+      `--service-account-private-key-file=${files.serviceAccountKey}`,
+      // The API server's certificate is self-signed and its file holds the CA: Pods trust that.
+      `--root-ca-file=${join(files.certificates, "apiserver.crt")}`,
+      "--use-service-account-credentials=true",
+      "--leader-elect=false",
+      `--cert-dir=${join(files.directory, "run")}`,
+    ]);
+    this.#processes.start("scheduler", [
+      join(kube, "kube-scheduler"),
+      `--kubeconfig=${files.kubeconfig.scheduler}`,
+      "--leader-elect=false",
+      `--cert-dir=${join(files.directory, "run")}`,
+    ]);
+    this.#processes.start("proxy", [
+      join(kube, "kube-proxy"),
+      `--kubeconfig=${files.kubeconfig.proxy}`,
+      "--proxy-mode=nftables",
+      `--hostname-override=${NODE_NAME}`,
+      `--cluster-cidr=${POD_CIDR}`,
+      // Machine-wide sysctls stay as they are.
+      "--conntrack-max-per-core=0",
+      "--conntrack-tcp-timeout-established=0s",
+      "--conntrack-tcp-timeout-close-wait=0s",
+    ]);
+    this.#processes.start("kubelet", [
+      join(kube, "kubelet"),
+      `--kubeconfig=${files.kubeconfig.kubelet}`,
+      `--config=${files.kubeletConfig}`,
+      `--hostname-override=${NODE_NAME}`,
+      `--node-ip=${NODE_ADDRESS}`,
+      `--root-dir=${join(files.directory, "kubelet")}`,
+      `--cert-dir=${join(files.directory, "run")}`,
+    ]);
+  }
+
+  /** kube-proxy's role exists from the start, its binding is the installer's business. */
+  async #grantProxy(): Promise<void> {
+    await this.until("kube-proxy's role exists", async () => {
+      const { code, stderr } = await this.tryKubectl(["create", "clusterrolebinding", "proxy", "--clusterrole=system:node-proxier", "--user=system:kube-proxy"]);
+      return code === 0 || stderr.includes("already exists");
+    });
+  }
+
+  async #importPause(): Promise<void> {
+    const rootfs = join(this.files.directory, "pause");
+    await output(["mkdir", "-p", rootfs]);
+    await output(["cp", join(this.#programs.containerd, "pause"), rootfs]);
+    const archive = join(this.files.directory, "pause.tar");
+    await writeScratchImage({ rootfs, archive, reference: PAUSE_IMAGE, entrypoint: ["/pause"] });
+    await this.importImage(archive);
+  }
+
+  /** Imports a docker archive, as an image pull would. */
+  async importImage(archive: string): Promise<void> {
+    const { code, stdout, stderr } = await this.#attemptCtr(["images", "import", archive]);
+    if (code !== 0) throw new Error(`ctr images import ${archive}: ${stdout}${stderr}`);
+  }
+
+  /** Gives an image that is there a second name. */
+  async tagImage(reference: string, other: string): Promise<void> {
+    const { code, stdout, stderr } = await this.#attemptCtr(["images", "tag", "--force", reference, other]);
+    if (code !== 0) throw new Error(`ctr images tag ${reference}: ${stdout}${stderr}`);
+  }
+
+  #attemptCtr(args: readonly string[]): Promise<CommandResult> {
+    return attempt([join(this.#programs.containerd, "ctr"), "--address", this.files.containerdSocket, "--namespace", "k8s.io", ...args]);
+  }
+
+  /** A command inside the node's network; its output, or an error with what it printed. */
+  run(command: readonly [string, ...string[]], options: CommandOptions = {}): Promise<string> {
+    return output(["nsenter", `--net=/run/netns/${this.#netns}`, "--", ...command], this.#asAdmin(options));
+  }
+
+  kubectl(args: readonly string[], options: CommandOptions = {}): Promise<string> {
+    return this.run([join(this.#programs.kube, "kubectl"), ...args], options);
+  }
+
+  tryKubectl(args: readonly string[], options: CommandOptions = {}): Promise<CommandResult> {
+    const command = [`--net=/run/netns/${this.#netns}`, "--", join(this.#programs.kube, "kubectl"), ...args];
+    return attempt(["nsenter", ...command], this.#asAdmin(options));
+  }
+
+  helm(args: readonly string[], options: CommandOptions = {}): Promise<string> {
+    return this.run([join(this.#programs.helm, "helm"), ...args], { timeoutMs: 300_000, ...options });
+  }
+
+  #asAdmin(options: CommandOptions): CommandOptions {
+    const home = this.files.directory;
+    return { ...options, env: { KUBECONFIG: this.files.kubeconfig.admin, HOME: home, KUBECACHEDIR: join(home, "kubectl-cache"), ...options.env } };
+  }
+
+  /** Asks again and again; throws after two minutes, or at once when one of the node's programs has died. */
+  async until(what: string, check: () => Promise<boolean>, timeoutMs = READY_TIMEOUT_MS): Promise<void> {
+    const end = Date.now() + timeoutMs;
+    while (!(await check())) {
+      const dead = this.#processes.deceased();
+      if (dead !== undefined) throw new Error(`while waiting until ${what}: ${dead}`);
+      if (Date.now() > end) throw new Error(`not within ${timeoutMs} ms: ${what}`);
+      await delay(POLL_MS);
+    }
+  }
+
+  logTail(program: string): string {
+    return this.#processes.logTail(program);
+  }
+
+  /** Stops every Pod and program and removes the namespace and all files. May be called twice. */
+  async stop(): Promise<void> {
+    await this.#stopContainers();
+    await this.#processes.stop();
+    await unmountBelow(this.files.directory);
+    await attempt(["ip", "netns", "delete", this.#netns]);
+    if (process.env["POSTRIDER_KEEP_NODE"] === undefined) rmSync(this.files.directory, { recursive: true, force: true });
+  }
+
+  /** Shims outlive containerd, so the Pods are ended by the kubelet while everything still runs, and what is left by ctr. */
+  async #stopContainers(): Promise<void> {
+    if (this.#processes.deceased() === undefined) {
+      await this.tryKubectl(["delete", "pods", "--all-namespaces", "--all", "--grace-period=1", "--wait=false", "--ignore-not-found"]).catch(() => undefined);
+    }
+    for (const command of [["tasks", "ls", "-q"], ["containers", "ls", "-q"]] as const) {
+      const { stdout } = await this.#attemptCtr(command).catch(() => ({ stdout: "" }));
+      for (const id of stdout.split("\n").filter(Boolean)) {
+        await this.#attemptCtr(command[0] === "tasks" ? ["tasks", "rm", "--force", id] : ["containers", "rm", id]).catch(() => undefined);
+      }
+    }
+  }
+}
+
+interface ScratchImage {
+  readonly rootfs: string;
+  readonly archive: string;
+  readonly reference: string;
+  readonly entrypoint: readonly string[];
+}
+
+/** One layer, no base: what `FROM scratch` would make. */
+async function writeScratchImage({ rootfs, archive, reference, entrypoint }: ScratchImage): Promise<void> {
+  const storage = join(dirname(rootfs), "buildah");
+  const buildah = (...args: string[]): Promise<string> =>
+    output(["buildah", "--root", storage, "--runroot", `${storage}-run`, "--storage-driver", "vfs", ...args]);
+  const container = (await buildah("from", "scratch")).trim();
+  await buildah("add", "--quiet", container, rootfs, "/");
+  await buildah("config", `--entrypoint=${JSON.stringify(entrypoint)}`, container);
+  await buildah("commit", "--quiet", "--rm", container, reference);
+  await buildah("push", "--quiet", reference, `docker-archive:${archive}:${reference}`);
+}
+
+async function unmountBelow(directory: string): Promise<void> {
+  const mounts = (await output(["cat", "/proc/self/mounts"]))
+    .split("\n")
+    .map((line) => line.split(" ")[1] ?? "")
+    .filter((target) => target.startsWith(`${directory}/`));
+  for (const target of mounts.reverse()) await attempt(["umount", "--lazy", target]);
+}
+
