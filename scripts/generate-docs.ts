@@ -1,64 +1,66 @@
+import { NOT_IMPLEMENTED } from "../src/api/not-implemented.ts";
 import type { Schema } from "../src/api/schema.ts";
 
 const BEGIN = "<!-- fields: generated from crds/ by `npm run generate` -->";
 const END = "<!-- end of fields -->";
 
 /** Puts the table of fields between the two marks of a page, which must both be there. */
-export function withFieldTable(page: string, schema: Schema): string {
+export function withFieldTable(page: string, kind: string, schema: Schema): string {
   const begin = page.indexOf(BEGIN);
   const end = page.indexOf(END);
   if (begin < 0 || end < begin) throw new Error(`the page needs the lines ${BEGIN} and ${END}`);
-  return `${page.slice(0, begin)}${BEGIN}\n\n${tables(schema)}\n${page.slice(end)}`;
+  return `${page.slice(0, begin)}${BEGIN}\n\n${tables(kind, schema)}\n${page.slice(end)}`;
 }
 
-function tables(schema: Schema): string {
-  return ["spec", "status"]
-    .map((part) => {
-      const child = schema.properties?.[part];
-      if (child === undefined) return "";
-      const rows = rowsOf(child, part, false);
-      const header =
-        part === "spec"
-          ? "| field | type | default | bound | meaning |\n|---|---|---|---|---|"
-          : "| field | type | bound | meaning |\n|---|---|---|---|";
-      const lines = rows.map((row) => row.cells(part === "spec"));
-      return `### ${part}\n\n${header}\n${lines.join("\n")}\n`;
-    })
-    .join("\n");
+function tables(kind: string, schema: Schema): string {
+  return ["spec", "status"].map((part) => table(kind, part, schema.properties?.[part] ?? {})).join("\n");
 }
 
-interface Row {
-  cells(withDefault: boolean): string;
+function table(kind: string, part: string, schema: Schema): string {
+  const columns = part === "spec" ? ["field", "type", "default", "bound", "meaning"] : ["field", "type", "bound", "meaning"];
+  const rows = fieldsOf(schema, part).map((field) => {
+    const cells = [`\`${field.path.replace(/^(spec|status)\./, "")}\``, typeName(field.schema), bounds(field.schema), meaning(kind, field)];
+    if (part === "spec") cells.splice(2, 0, defaultOf(field));
+    return line(cells.map((cell) => cell.replaceAll("|", "\\|").replaceAll("<", "&lt;").replaceAll("\n", " ")));
+  });
+  return `### ${part}\n\n${[line(columns), line(columns.map(() => "---")), ...rows].join("\n")}\n`;
 }
 
-function rowsOf(schema: Schema, path: string, isItem: boolean): Row[] {
-  const rows: Row[] = [];
+function line(cells: readonly string[]): string {
+  return `| ${cells.join(" | ")} |`;
+}
+
+interface Field {
+  readonly path: string;
+  readonly schema: Schema;
+  readonly isRequired: boolean;
+}
+
+function fieldsOf(schema: Schema, path: string): Field[] {
+  const found: Field[] = [];
   for (const [name, child] of Object.entries(schema.properties ?? {})) {
-    const field = `${path}.${name}`;
-    rows.push(rowOf(child, field, schema.required?.includes(name) === true));
-    rows.push(...childRows(child, field));
+    const field: Field = { path: `${path}.${name}`, schema: child, isRequired: schema.required?.includes(name) === true };
+    found.push(field, ...(child.items === undefined ? fieldsOf(child, field.path) : fieldsOf(child.items, `${field.path}[]`)));
   }
-  return isItem && rows.length === 0 ? [] : rows;
+  return found;
 }
 
-function childRows(schema: Schema, field: string): Row[] {
-  if (schema.type === "array" && schema.items !== undefined) {
-    const item = schema.items;
-    return item.type === "object" ? rowsOf(item, `${field}[]`, true) : [];
-  }
-  return rowsOf(schema, field, false);
+/** Defaults that the code fills in, not the schema, stand in the description. */
+const DEFAULT_SENTENCE = / ?Default: ([^.]+)\./;
+
+function defaultOf({ schema, isRequired }: Field): string {
+  if (isRequired) return "required";
+  if (schema.default !== undefined) return `\`${JSON.stringify(schema.default)}\``;
+  return DEFAULT_SENTENCE.exec(schema.description ?? "")?.[1] ?? "";
 }
 
-function rowOf(schema: Schema, field: string, isRequired: boolean): Row {
-  const shown = field.replace(/^(spec|status)\./, "");
-  const meaning = [schema.description ?? "", ...ruleTexts(schema)].join(" ");
-  return {
-    cells: (withDefault) => {
-      const byDefault = isRequired ? "required" : schema.default === undefined ? "" : `\`${JSON.stringify(schema.default)}\``;
-      const cells = [`\`${shown}\``, typeName(schema), ...(withDefault ? [byDefault] : []), bounds(schema), meaning];
-      return `| ${cells.map((cell) => cell.replaceAll("|", "\\|").replaceAll("\n", " ")).join(" | ")} |`;
-    },
-  };
+function meaning(kind: string, { path, schema }: Field): string {
+  const unobeyed = NOT_IMPLEMENTED.find((entry) => entry.kind === kind && entry.field === path);
+  const note =
+    unobeyed === undefined
+      ? []
+      : [unobeyed.obeyed === undefined ? "**Not obeyed yet.**" : `**Obeyed so far: ${unobeyed.obeyed.join(", ")}.**`];
+  return [(schema.description ?? "").replace(DEFAULT_SENTENCE, ""), ...ruleTexts(schema), ...note].join(" ");
 }
 
 /** Rules as sentences. Durations and ranges repeat what the bound already says, so those are left out. */

@@ -52,7 +52,7 @@ function generatedFiles(): Map<string, string> {
   files.set("src/api/generated/schemas.json", `${JSON.stringify(schemasOf(resources), undefined, 1)}\n`);
   for (const resource of resources) {
     const path = `docs/spec/${resource.kind.toLowerCase()}.md`;
-    files.set(path, withFieldTable(readFileSync(join(ROOT, path), "utf8"), resource.schema));
+    files.set(path, withFieldTable(readFileSync(join(ROOT, path), "utf8"), resource.kind, resource.schema));
   }
   return files;
 }

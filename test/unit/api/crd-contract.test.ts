@@ -3,7 +3,10 @@ import { join } from "node:path";
 import { parse as parseCel } from "@bufbuild/cel";
 import { describe, expect, it } from "vitest";
 import { parse } from "yaml";
+import { durationMs } from "../../../src/api/duration.ts";
+import { statusRange } from "../../../src/api/number-range.ts";
 import type { Rule, Schema } from "../../../src/api/schema.ts";
+import { BUILT_IN_POLICY, inRanges } from "../../../src/core/policy.ts";
 
 const CRDS = join(import.meta.dirname, "../../../crds");
 const CRD_BYTES_MAX = 100 * 1024;
@@ -162,6 +165,49 @@ describe("every field", () => {
     expect(
       paths(defaulted.filter(({ path }) => /\.(retry|backoff)(\.|$)|\.signing\.[^.]+$|\.endpoint\.[^.]+$|\.auth\.[^.]+$/.test(path))),
     ).toEqual([]);
+  });
+});
+
+describe("the defaults that descriptions promise", () => {
+  const { retry, circuitBreaker, retention } = BUILT_IN_POLICY;
+  const promised = (path: string): string | undefined =>
+    / ?Default: ([^.]+)\./.exec(all.find((node) => node.path === `DeliveryPolicy.spec.${path}`)?.schema.description ?? "")?.[1];
+
+  it.each([
+    ["timeout", BUILT_IN_POLICY.timeoutMs],
+    ["connectTimeout", BUILT_IN_POLICY.connectTimeoutMs],
+    ["retry.maxAge", retry.maxAgeMs],
+    ["retry.retryAfterMax", retry.retryAfterMaxMs],
+    ["circuitBreaker.openFor", circuitBreaker.openForMs],
+    ["autoSuspendAfter", BUILT_IN_POLICY.autoSuspendAfterMs],
+    ["retention.history", retention.historyMs],
+    ["retention.bodies", retention.bodiesMs],
+  ])("%s is the built-in policy's", (path, ms) => {
+    expect(durationMs(promised(path) ?? "")).toBe(ms);
+  });
+
+  it.each([
+    ["retry.maxAttempts", retry.maxAttempts],
+    ["retry.jitterPercent", retry.jitterPercent],
+    ["maxInFlight", BUILT_IN_POLICY.maxInFlight],
+    ["circuitBreaker.consecutiveFailures", circuitBreaker.consecutiveFailures],
+    ["circuitBreaker.halfOpenProbes", circuitBreaker.halfOpenProbes],
+    ["retention.responseBytes", retention.responseBytes],
+  ])("%s is the built-in policy's", (path, value) => {
+    expect(promised(path)).toBe(String(value));
+  });
+
+  it("the schedule and the status codes are the built-in policy's", () => {
+    const schedule = (promised("retry.schedule") ?? "").replace(" (Standard Webhooks)", "").split(", ");
+    expect({ kind: "schedule", delaysMs: schedule.map(durationMs) }).toEqual(retry.delays);
+    const codes = (text: string | undefined): number[] =>
+      (text ?? "").split(", ").flatMap((code) => {
+        const { from, to } = statusRange(code);
+        return Array.from({ length: to - from + 1 }, (_, i) => from + i);
+      });
+    const all999 = Array.from({ length: 1_000 }, (_, i) => i);
+    expect(codes(promised("retry.statusCodes"))).toEqual(all999.filter((code) => inRanges(code, retry.retryableCodes)));
+    expect(codes(promised("success.statusCodes"))).toEqual(all999.filter((code) => inRanges(code, BUILT_IN_POLICY.successCodes)));
   });
 });
 
