@@ -1,0 +1,118 @@
+import type {
+  ClusterDeliveryPolicy,
+  DeliveryPolicy,
+  DeliveryReplay,
+  ObjectMeta,
+  WebhookSubscription,
+} from "../api/generated/custom-resources.ts";
+
+/** A namespace; with files it may exist without an object, then it has no labels. */
+export interface NamespaceObject {
+  readonly kind: "Namespace";
+  readonly metadata: ObjectMeta;
+  /** Being deleted: what is in it is discarded at once. */
+  readonly terminating: boolean;
+}
+
+/** A Secret that may be used (it carries an opt-in label). Its values never leave the controller but into a route's target. */
+export interface SecretObject {
+  readonly kind: "Secret";
+  readonly metadata: ObjectMeta;
+  readonly type: string;
+  readonly data: Readonly<Record<string, Uint8Array>>;
+  /** `uid` of the controlling owner. */
+  readonly controllerUid: string | undefined;
+}
+
+/** The objects that the controller works on, by kind. */
+export interface ObjectsByKind {
+  readonly WebhookSubscription: WebhookSubscription;
+  readonly DeliveryPolicy: DeliveryPolicy;
+  readonly ClusterDeliveryPolicy: ClusterDeliveryPolicy;
+  readonly DeliveryReplay: DeliveryReplay;
+  readonly Namespace: NamespaceObject;
+  readonly Secret: SecretObject;
+}
+
+export type ObjectKind = keyof ObjectsByKind;
+export type WatchedObject = ObjectsByKind[ObjectKind];
+/** Kinds that have a status of ours. */
+export type ReportedObject = ObjectsByKind["WebhookSubscription" | "DeliveryPolicy" | "ClusterDeliveryPolicy" | "DeliveryReplay"];
+
+/** Names one object; `namespace` is empty for cluster-scoped kinds. */
+export interface ObjectRef {
+  readonly kind: ObjectKind;
+  readonly namespace: string;
+  readonly name: string;
+}
+
+/** What is known of a Secret that a subscription names. `unlabelled` and `forbidden` exist so that the message can say what to do. */
+export type SecretLookup =
+  | { readonly state: "usable"; readonly secret: SecretObject }
+  | { readonly state: "unlabelled" }
+  | { readonly state: "absent" }
+  | { readonly state: "forbidden"; readonly message: string }
+  | { readonly state: "unknown"; readonly message: string };
+
+/** Where manifests come from, whatever the provider: a snapshot that is always whole, and word of each change. */
+export interface Resources {
+  get<K extends ObjectKind>(kind: K, namespace: string, name: string): ObjectsByKind[K] | undefined;
+  /** All of a kind, or those of one namespace. */
+  list<K extends ObjectKind>(kind: K, namespace?: string): Iterable<ObjectsByKind[K]>;
+  /** A Secret by name, used or not. Never rejects; may ask the API server. */
+  findSecret(namespace: string, name: string): SecretLookup | Promise<SecretLookup>;
+  /** Whether every watched kind has been listed once. */
+  readonly synced: boolean;
+  /** Called after each change, and with undefined when `synced` turns true. The callback only notes a key; it must not throw. */
+  onChange(callback: (ref: ObjectRef | undefined) => void): void;
+}
+
+/** `conflict`: the object has changed or was recreated, look again; `gone`: it is no more; `failed`: try again later. */
+export type WriteResult =
+  | { readonly kind: "done" | "conflict" | "gone" }
+  | { readonly kind: "failed"; readonly message: string; readonly retryAfterMs?: number };
+
+/** A signing Secret to be made; owned by the subscription where there is somebody who deletes what is owned. */
+export interface NewSigningSecret {
+  readonly owner: WebhookSubscription;
+  readonly name: string;
+  readonly key: string;
+  readonly value: string;
+}
+
+/** `exists`: there is a Secret of that name already, which is never overwritten. */
+export type CreateSecretResult = WriteResult | { readonly kind: "exists" };
+
+/** A Kubernetes Event about an object. */
+export interface EventNote {
+  readonly type: "Normal" | "Warning";
+  /** CamelCase. */
+  readonly reason: string;
+  readonly message: string;
+}
+
+/** Where results go. No call rejects: what cannot be written now is answered as a value. */
+export interface ResultSink {
+  /** `status` is the whole status that we own. */
+  writeStatus(object: ReportedObject, status: object): Promise<WriteResult>;
+  recordEvent(object: ReportedObject, note: EventNote): void;
+  /** Adds or removes the drain finalizer. A provider without finalizers answers done. */
+  setFinalizer(object: WebhookSubscription, present: boolean): Promise<WriteResult>;
+  createSigningSecret(secret: NewSigningSecret): Promise<CreateSecretResult>;
+}
+
+/** The finalizer that holds a deleted subscription until its deliveries have ended. */
+export const DRAIN_FINALIZER = "postrider.dev/drain";
+/** A Secret or ServiceAccount may be used by subscriptions only with this label set to "true". */
+export const USE_LABEL = "postrider.dev/use";
+/** Every value of an Opaque Secret with this label set to "true" is an ingest token of its namespace. */
+export const INGEST_TOKEN_LABEL = "postrider.dev/ingest-token";
+/** The same for the read and act API. */
+export const API_TOKEN_LABEL = "postrider.dev/api-token";
+/** A new value lifts an automatic suspension; echoed in `status.lastHandledResume`. */
+export const RESUME_ANNOTATION = "postrider.dev/resume";
+
+/** Which objects may be asked for by key. */
+export function refKey(ref: ObjectRef): string {
+  return `${ref.kind}/${ref.namespace}/${ref.name}`;
+}

@@ -1,0 +1,217 @@
+import { BUILT_IN_EGRESS, BUILT_IN_LIMITS, BUILT_IN_POLICY } from "./policy.ts";
+import type {
+  ClusterPolicy,
+  EgressPolicy,
+  LabelSelector,
+  NamespacePolicy,
+  Policy,
+  PolicyFields,
+  PolicyLimits,
+  RateLimit,
+} from "./policy.ts";
+import type { Problem } from "./problem.ts";
+
+/** A policy object that may or may not be obeyed: one that is not accepted still wins its place, so that nobody falls under another. */
+export type Candidate<T> =
+  | { readonly accepted: true; readonly policy: T }
+  | { readonly accepted: false; readonly policy: Pick<T & { name: string }, "name"> & Partial<T>; readonly message: string };
+
+export type NamespaceCandidate = Candidate<NamespacePolicy>;
+export type ClusterCandidate = Candidate<ClusterPolicy>;
+
+export interface PolicyQuestion {
+  /** `spec.policyRef.name`. */
+  readonly policyName: string | undefined;
+  readonly namespace: string;
+  readonly namespaceLabels: Readonly<Record<string, string>>;
+  /** All DeliveryPolicies of the namespace. */
+  readonly namespacePolicies: readonly NamespaceCandidate[];
+  readonly clusterPolicies: readonly ClusterCandidate[];
+}
+
+/** What a subscription obeys and where it comes from. */
+export interface EffectivePolicy {
+  readonly policy: Policy;
+  readonly egress: EgressPolicy;
+  readonly limits: PolicyLimits;
+  readonly kind: "DeliveryPolicy" | "ClusterDeliveryPolicy" | "BuiltIn";
+  /** Empty for the built-in one. */
+  readonly name: string;
+  readonly generation: number;
+  /** Fields that the limits have lowered, by their path in the manifest. */
+  readonly clamped: readonly string[];
+  readonly cluster: { readonly name: string; readonly generation: number } | undefined;
+}
+
+/** The policy to obey; with a problem nothing may be sent, and `effective` only says how long events are kept. */
+export interface PolicyResolution {
+  readonly effective: EffectivePolicy;
+  readonly problem: Problem | undefined;
+}
+
+/**
+ * Which policy wins: `policyRef`, else the namespace's default, else the cluster policy, else built-in (2-api.md, "Which policy"). The
+ * winner wins whole; `limits` and `egress` always come from the cluster policy that applies.
+ */
+export function resolvePolicy(question: PolicyQuestion): PolicyResolution {
+  const cluster = clusterPolicyFor(question.clusterPolicies, question.namespaceLabels);
+  if (cluster !== undefined && !cluster.accepted) {
+    return refused(undefined, "PolicyNotAccepted", `the ClusterDeliveryPolicy ${cluster.policy.name} is not accepted: ${cluster.message}`);
+  }
+  const clusterPolicy = cluster?.policy;
+  const winner = winnerOf(question);
+  if (winner === "missing") {
+    const name = question.policyName ?? "";
+    const message =
+      `the DeliveryPolicy ${name} does not exist in namespace ${question.namespace}: ` +
+      `create it, or correct or remove spec.policyRef; until then deliveries wait`;
+    return refused(clusterPolicy, "PolicyNotFound", message, "spec.policyRef.name");
+  }
+  if (winner !== undefined && !winner.accepted) {
+    return refused(
+      clusterPolicy,
+      "PolicyNotAccepted",
+      `the DeliveryPolicy ${winner.policy.name} is not accepted: ${winner.message}; until it is, deliveries wait`,
+    );
+  }
+  return { effective: effectivePolicy(winner?.policy, clusterPolicy), problem: undefined };
+}
+
+function refused(cluster: ClusterPolicy | undefined, reason: string, message: string, field = ""): PolicyResolution {
+  return { effective: effectivePolicy(undefined, cluster), problem: { field, reason, message } };
+}
+
+function winnerOf(question: PolicyQuestion): NamespaceCandidate | "missing" | undefined {
+  const { policyName, namespacePolicies } = question;
+  if (policyName !== undefined) return namespacePolicies.find(({ policy }) => policy.name === policyName) ?? "missing";
+  return defaultPolicyOf(namespacePolicies);
+}
+
+/** The namespace's default: of several labelled ones the oldest, then by name. */
+export function defaultPolicyOf(candidates: readonly NamespaceCandidate[]): NamespaceCandidate | undefined {
+  return candidates
+    .filter(({ policy }) => policy.isDefault === true)
+    .toSorted((a, b) => (a.policy.createdAtMs ?? 0) - (b.policy.createdAtMs ?? 0) || byName(a, b))[0];
+}
+
+/** Of the cluster policies that match a namespace, one with a selector comes before one without (`{}` counts as with), then by name. */
+export function clusterPolicyFor(
+  candidates: readonly ClusterCandidate[],
+  labels: Readonly<Record<string, string>>,
+): ClusterCandidate | undefined {
+  return candidates
+    .filter(({ policy }) => policy.namespaceSelector === undefined || matchesSelector(policy.namespaceSelector, labels))
+    .toSorted(
+      (a, b) => Number(a.policy.namespaceSelector === undefined) - Number(b.policy.namespaceSelector === undefined) || byName(a, b),
+    )[0];
+}
+
+function byName(a: { policy: { name: string } }, b: { policy: { name: string } }): number {
+  return a.policy.name < b.policy.name ? -1 : a.policy.name > b.policy.name ? 1 : 0;
+}
+
+/** Kubernetes' label selector semantics: all terms must hold, NotIn holds for an absent key, `{}` matches everything. */
+export function matchesSelector(selector: LabelSelector, labels: Readonly<Record<string, string>>): boolean {
+  const value = (key: string): string | undefined => (Object.hasOwn(labels, key) ? labels[key] : undefined);
+  return (
+    Object.entries(selector.matchLabels).every(([key, wanted]) => value(key) === wanted) &&
+    selector.matchExpressions.every(({ key, operator, values }) => {
+      const actual = value(key);
+      switch (operator) {
+        case "In":
+          return actual !== undefined && values.includes(actual);
+        case "NotIn":
+          return actual === undefined || !values.includes(actual);
+        case "Exists":
+          return actual !== undefined;
+        case "DoesNotExist":
+          return actual === undefined;
+      }
+    })
+  );
+}
+
+function effectivePolicy(winner: NamespacePolicy | undefined, cluster: ClusterPolicy | undefined): EffectivePolicy {
+  const limits = cluster?.limits ?? BUILT_IN_LIMITS;
+  const { policy, clamped } = clamp(withBuiltIns((winner ?? cluster)?.fields ?? {}), limits);
+  const kind = winner !== undefined ? "DeliveryPolicy" : cluster !== undefined ? "ClusterDeliveryPolicy" : "BuiltIn";
+  return {
+    policy,
+    egress: cluster?.egress ?? BUILT_IN_EGRESS,
+    limits,
+    kind,
+    name: (winner ?? cluster)?.name ?? "",
+    generation: (winner ?? cluster)?.generation ?? 0,
+    clamped,
+    cluster: cluster === undefined ? undefined : { name: cluster.name, generation: cluster.generation },
+  };
+}
+
+/** The winner wins whole: what it leaves out is built in, never another policy's. */
+export function withBuiltIns(fields: PolicyFields): Policy {
+  const base = BUILT_IN_POLICY;
+  const { retry = {}, circuitBreaker = {}, retention = {} } = fields;
+  return {
+    timeoutMs: fields.timeoutMs ?? base.timeoutMs,
+    connectTimeoutMs: fields.connectTimeoutMs ?? base.connectTimeoutMs,
+    retry: {
+      maxAttempts: retry.maxAttempts ?? base.retry.maxAttempts,
+      maxAgeMs: retry.maxAgeMs ?? base.retry.maxAgeMs,
+      delays: retry.delays ?? base.retry.delays,
+      jitterPercent: retry.jitterPercent ?? base.retry.jitterPercent,
+      retryableCodes: retry.retryableCodes ?? base.retry.retryableCodes,
+      retryAfterMaxMs: retry.retryAfterMaxMs ?? base.retry.retryAfterMaxMs,
+    },
+    successCodes: fields.successCodes ?? base.successCodes,
+    rateLimit: fields.rateLimit ?? base.rateLimit,
+    maxInFlight: fields.maxInFlight ?? base.maxInFlight,
+    circuitBreaker: {
+      consecutiveFailures: circuitBreaker.consecutiveFailures ?? base.circuitBreaker.consecutiveFailures,
+      openForMs: circuitBreaker.openForMs ?? base.circuitBreaker.openForMs,
+      halfOpenProbes: circuitBreaker.halfOpenProbes ?? base.circuitBreaker.halfOpenProbes,
+    },
+    autoSuspendAfterMs: fields.autoSuspendAfterMs ?? base.autoSuspendAfterMs,
+    retention: {
+      historyMs: retention.historyMs ?? base.retention.historyMs,
+      bodiesMs: retention.bodiesMs ?? base.retention.bodiesMs,
+      responseBytes: retention.responseBytes ?? base.retention.responseBytes,
+    },
+  };
+}
+
+/** Lowers what is above a ceiling; where nothing is set and nothing is built in (the rate limit) the ceiling itself holds. */
+export function clamp(policy: Policy, limits: PolicyLimits): { readonly policy: Policy; readonly clamped: readonly string[] } {
+  const clamped: string[] = [];
+  const lower = (field: string, value: number, ceiling: number | undefined): number => {
+    if (ceiling === undefined || value <= ceiling) return value;
+    clamped.push(field);
+    return ceiling;
+  };
+  const { retry, retention } = policy;
+  const lowered: Policy = {
+    ...policy,
+    timeoutMs: lower("timeout", policy.timeoutMs, limits.timeoutMs),
+    maxInFlight: lower("maxInFlight", policy.maxInFlight, limits.maxInFlight),
+    retry: {
+      ...retry,
+      maxAttempts: lower("retry.maxAttempts", retry.maxAttempts, limits.maxAttempts),
+      maxAgeMs: lower("retry.maxAge", retry.maxAgeMs, limits.maxAgeMs),
+    },
+    retention: {
+      historyMs: lower("retention.history", retention.historyMs, limits.retention?.historyMs),
+      bodiesMs: lower("retention.bodies", retention.bodiesMs, limits.retention?.bodiesMs),
+      responseBytes: lower("retention.responseBytes", retention.responseBytes, limits.retention?.responseBytes),
+    },
+    rateLimit: lowerRate(policy.rateLimit, limits.rateLimit, clamped),
+  };
+  // An attempt never connects longer than it may take in all; that follows from the timeout and is not reported by itself.
+  return { policy: { ...lowered, connectTimeoutMs: Math.min(lowered.connectTimeoutMs, lowered.timeoutMs) }, clamped };
+}
+
+function lowerRate(rate: RateLimit | undefined, ceiling: RateLimit | undefined, clamped: string[]): RateLimit | undefined {
+  if (ceiling === undefined) return rate;
+  const tooFast = rate === undefined || rate.requests * ceiling.perMs > ceiling.requests * rate.perMs;
+  if (!tooFast && rate.burst <= ceiling.burst) return rate;
+  clamped.push("rateLimit");
+  return tooFast ? ceiling : { ...rate, burst: ceiling.burst };
+}

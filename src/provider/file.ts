@@ -1,0 +1,227 @@
+import { watch } from "node:fs";
+import { join } from "node:path";
+import type { Clock } from "../lib/clock.ts";
+import type { Service } from "../lib/service.ts";
+import type { Log } from "../observe/log.ts";
+import { refKey, USE_LABEL } from "../controller/objects.ts";
+import type {
+  CreateSecretResult,
+  EventNote,
+  NewSigningSecret,
+  ObjectKind,
+  ObjectRef,
+  ObjectsByKind,
+  ReportedObject,
+  Resources,
+  ResultSink,
+  SecretLookup,
+  WatchedObject,
+  WriteResult,
+} from "../controller/objects.ts";
+import { ManifestDirectory } from "./manifest-directory.ts";
+import type { FileProblem, ReadObject } from "./manifest-directory.ts";
+import { ObjectCache, refOf } from "./object-cache.ts";
+import { SigningSecretFiles } from "./signing-secret-files.ts";
+
+/** An editor writes a file in several steps; a look follows the last of them by this much. */
+export const SETTLE_MS = 50;
+/** The directory is looked at this often although nothing was heard: some file systems and mounts tell nothing. */
+export const RESCAN_MS = 5_000;
+
+export interface FileProviderOptions {
+  /** Directory of manifests. */
+  readonly directory: string;
+  /** Where generated signing keys are kept (created with mode 0700). */
+  readonly secretsDirectory: string;
+  readonly clock: Clock;
+  readonly log: Log;
+}
+
+/** Manifests from a directory, watched: the same YAML as for kubectl, read by the same rules. Status goes to the log and to memory. */
+export class FileProvider implements Resources, ResultSink, Service {
+  readonly name = "manifests";
+  readonly #options: FileProviderOptions;
+  readonly #directory: ManifestDirectory;
+  readonly #keys: SigningSecretFiles;
+  readonly #cache = new ObjectCache();
+  readonly #callbacks: ((ref: ObjectRef | undefined) => void)[] = [];
+  readonly #statuses = new Map<string, object>();
+  /** What the last look found, by key; generated Secrets are not among them. */
+  #found: ReadonlyMap<string, ReadObject> = new Map();
+  #problems: readonly FileProblem[] = [];
+  #synced = false;
+  #look: Promise<void> | undefined;
+  #lookAgain = false;
+
+  constructor(options: FileProviderOptions) {
+    this.#options = options;
+    this.#directory = new ManifestDirectory(options.directory);
+    this.#keys = new SigningSecretFiles(options.secretsDirectory);
+  }
+
+  /** Reads keys and manifests, then follows changes. Rejects when the directory cannot be read at the start. */
+  async run(signal: AbortSignal): Promise<void> {
+    if (!this.#synced) for (const secret of await this.#keys.load()) this.#cache.set("Secret", secret);
+    await this.rescan();
+    const stop = this.#follow();
+    try {
+      await new Promise<void>((resolve) => {
+        if (signal.aborted) resolve();
+        else signal.addEventListener("abort", () => resolve(), { once: true });
+      });
+    } finally {
+      stop();
+      await this.#look;
+    }
+  }
+
+  /** Looks at the directory now; what has changed is told before it resolves. */
+  async rescan(): Promise<void> {
+    const { objects, problems } = await this.#directory.scan();
+    this.#tellProblems(problems);
+    const changed = this.#apply(objects);
+    const isFirst = !this.#synced;
+    this.#synced = true;
+    for (const ref of isFirst ? [undefined, ...changed] : changed) for (const callback of this.#callbacks) callback(ref);
+  }
+
+  #apply(objects: ReadonlyMap<string, ReadObject>): ObjectRef[] {
+    const changed: ObjectRef[] = [];
+    for (const [key, { ref }] of this.#found) {
+      if (objects.has(key)) continue;
+      this.#cache.delete(ref);
+      this.#statuses.delete(key);
+      changed.push(ref);
+    }
+    for (const [key, { ref, object }] of objects) {
+      if (this.#found.get(key)?.object === object) continue;
+      this.#cache.set(ref.kind, object);
+      changed.push(ref);
+    }
+    this.#found = objects;
+    return changed;
+  }
+
+  #follow(): () => void {
+    const { clock, log, directory } = this.#options;
+    let cancel = clock.after(RESCAN_MS, look);
+    const again = (): void => this.#lookSoon();
+    function look(): void {
+      again();
+      cancel = clock.after(RESCAN_MS, look);
+    }
+    let cancelSettle = (): void => undefined;
+    let stopWatch = (): void => undefined;
+    try {
+      const watcher = watch(directory, { recursive: true, persistent: false }, () => {
+        cancelSettle();
+        cancelSettle = clock.after(SETTLE_MS, again);
+      });
+      watcher.on("error", (error) => log.warn({ err: error, directory }, "manifests cannot be watched: looking every 5 s"));
+      stopWatch = () => watcher.close();
+    } catch (error) {
+      log.warn({ err: error, directory }, "manifests cannot be watched: looking every 5 s");
+    }
+    return () => {
+      cancel();
+      cancelSettle();
+      stopWatch();
+    };
+  }
+
+  /** One look at a time; a change during a look asks for one more. */
+  #lookSoon(): void {
+    if (this.#look !== undefined) {
+      this.#lookAgain = true;
+      return;
+    }
+    this.#look = this.rescan()
+      .catch((error: unknown) => {
+        this.#options.log.error(
+          { err: error, directory: this.#options.directory },
+          "manifests cannot be read: the last good state goes on",
+        );
+      })
+      .finally(() => {
+        this.#look = undefined;
+        if (!this.#lookAgain) return;
+        this.#lookAgain = false;
+        this.#lookSoon();
+      });
+  }
+
+  #tellProblems(problems: readonly FileProblem[]): void {
+    const known = new Set(this.#problems.map((problem) => JSON.stringify(problem)));
+    for (const problem of problems) {
+      if (known.has(JSON.stringify(problem))) continue;
+      const place = `${join(this.#options.directory, problem.file)}:${problem.line}`;
+      const field = problem.field === "" ? "" : ` ${problem.field}:`;
+      this.#options.log.error({ event: "manifest.refused", ...problem }, `${place}:${field} ${problem.message}`);
+    }
+    if (problems.length === 0 && this.#problems.length > 0)
+      this.#options.log.info({ event: "manifest.mended" }, "all manifests are whole again");
+    this.#problems = problems;
+  }
+
+  /** What is wrong with the files now; empty when all is well. */
+  problems(): readonly FileProblem[] {
+    return this.#problems;
+  }
+
+  get synced(): boolean {
+    return this.#synced;
+  }
+
+  get<K extends ObjectKind>(kind: K, namespace: string, name: string): ObjectsByKind[K] | undefined {
+    return this.#cache.get(kind, namespace, name);
+  }
+
+  list<K extends ObjectKind>(kind: K, namespace?: string): Iterable<ObjectsByKind[K]> {
+    return this.#cache.list(kind, namespace);
+  }
+
+  findSecret(namespace: string, name: string): SecretLookup {
+    const secret = this.#cache.get("Secret", namespace, name);
+    if (secret === undefined) return { state: "absent" };
+    return secret.metadata.labels?.[USE_LABEL] === "true" ? { state: "usable", secret } : { state: "unlabelled" };
+  }
+
+  onChange(callback: (ref: ObjectRef | undefined) => void): void {
+    this.#callbacks.push(callback);
+  }
+
+  /** The status last written for an object of ours. */
+  statusOf(ref: ObjectRef): object | undefined {
+    return this.#statuses.get(refKey(ref));
+  }
+
+  writeStatus(object: ReportedObject, status: object): Promise<WriteResult> {
+    const { kind } = object;
+    const { namespace, name } = refOf(kind, object as WatchedObject);
+    this.#statuses.set(refKey({ kind, namespace, name }), status);
+    this.#options.log.debug({ event: "status", kind, namespace, name, status }, "status");
+    return Promise.resolve({ kind: "done" });
+  }
+
+  recordEvent(object: ReportedObject, note: EventNote): void {
+    const { kind } = object;
+    const { namespace, name } = refOf(kind, object as WatchedObject);
+    const level = note.type === "Warning" ? "warn" : "info";
+    this.#options.log[level]({ event: "object.event", kind, namespace, name, reason: note.reason }, note.message);
+  }
+
+  /** Nothing holds a file back from being deleted: the controller drains without one. */
+  setFinalizer(): Promise<WriteResult> {
+    return Promise.resolve({ kind: "done" });
+  }
+
+  async createSigningSecret(secret: NewSigningSecret): Promise<CreateSecretResult> {
+    if (this.#cache.get("Secret", secret.owner.metadata.namespace, secret.name) !== undefined) return { kind: "exists" };
+    const { result, secret: made } = await this.#keys.create(secret);
+    if (made !== undefined) {
+      const ref = this.#cache.set("Secret", made);
+      for (const callback of this.#callbacks) callback(ref);
+    }
+    return result;
+  }
+}
