@@ -1,0 +1,160 @@
+import type { IncomingMessage, ServerResponse } from "node:http";
+import { type Refusal, problemBody, problemHeaders, refuse } from "./refusal.ts";
+
+/** How long the rest of a refused body is read and thrown away, so that the sender sees the answer and not a reset, in ms. */
+export const LINGER_MS = 2_000;
+/** How much of it, in bytes. */
+const LINGER_BYTES_MAX = 8 * 1024 * 1024;
+/** A body must come at this rate once SLOW_GRACE_MS are over, in bytes per second. */
+export const BODY_RATE_MIN = 1_024;
+export const SLOW_GRACE_MS = 5_000;
+/** The whole body must be here after this, in ms. */
+export const BODY_DEADLINE_MS = 30_000;
+
+export interface ExchangeEnd {
+  /** 0 when the client left before it was answered. */
+  readonly status: number;
+}
+
+/**
+ * One request and its one answer. States: `head` → `body` (reading) → `working` → `answered` → `closed`; a refusal with body
+ * still to come passes through `lingering` (answered, the rest is thrown away for a while). A lost client closes it from any state.
+ */
+export class Exchange {
+  readonly request: IncomingMessage;
+  readonly response: ServerResponse;
+  readonly startedMs: number;
+  #state: "head" | "body" | "working" | "lingering" | "answered" | "closed" = "head";
+  #bytes = 0;
+  #lingerUntilMs = 0;
+  #failBody: ((refusal: Refusal) => void) | undefined;
+  readonly #onBytes: (bytes: number) => void;
+  readonly #onEnd: (exchange: Exchange, end: ExchangeEnd) => void;
+
+  constructor(
+    pair: { readonly request: IncomingMessage; readonly response: ServerResponse },
+    startedMs: number,
+    hooks: { readonly onBytes: (bytes: number) => void; readonly onEnd: (exchange: Exchange, end: ExchangeEnd) => void },
+  ) {
+    this.request = pair.request;
+    this.response = pair.response;
+    this.startedMs = startedMs;
+    this.#onBytes = hooks.onBytes;
+    this.#onEnd = hooks.onEnd;
+    this.response.once("close", () => this.#close());
+  }
+
+  /** Bytes of the body held for this exchange. */
+  get bytes(): number {
+    return this.#bytes;
+  }
+
+  get isReading(): boolean {
+    return this.#state === "body";
+  }
+
+  get isOpen(): boolean {
+    return this.#state !== "answered" && this.#state !== "closed";
+  }
+
+  /** The whole body, or why it was given up; never settles when the client is lost (nothing is owed then). */
+  readBody(bytesMax: number, tooLarge: (bytes: number) => Refusal): Promise<Uint8Array | Refusal> {
+    this.#state = "body";
+    return new Promise((resolve) => {
+      const chunks: Buffer[] = [];
+      this.#failBody = resolve;
+      this.request.on("data", (chunk: Buffer) => {
+        if (this.#state === "lingering") this.#throwAway(chunk.length);
+        if (this.#state !== "body") return;
+        this.#bytes += chunk.length;
+        this.#onBytes(chunk.length);
+        if (this.#bytes > bytesMax) this.failBody(tooLarge(this.#bytes));
+        else chunks.push(chunk);
+      });
+      this.request.once("end", () => {
+        if (this.#state === "lingering") this.response.end();
+        if (this.#state !== "body") return;
+        this.#state = "working";
+        resolve(chunks.length === 1 ? chunks[0]! : Buffer.concat(chunks));
+      });
+    });
+  }
+
+  /** Gives a body up that is being read. */
+  failBody(refusal: Refusal): void {
+    this.#failBody?.(refusal);
+    this.#failBody = undefined;
+  }
+
+  /** Looks at the time: slow bodies are refused, lingering ends. Called about once a second. */
+  sweep(nowMs: number, bodyDeadlineMs: number): void {
+    if (this.#state === "lingering" && nowMs >= this.#lingerUntilMs) this.response.end();
+    if (this.#state !== "body") return;
+    const ageMs = nowMs - this.startedMs;
+    if (ageMs >= bodyDeadlineMs) {
+      this.failBody(refuse("request_timeout", `The body was not complete after ${bodyDeadlineMs / 1_000} s.`));
+    } else if (ageMs >= SLOW_GRACE_MS && this.#bytes < (ageMs / 1_000) * BODY_RATE_MIN) {
+      this.failBody(refuse("request_timeout", `The body came with less than ${BODY_RATE_MIN} bytes per second.`));
+    }
+  }
+
+  /** Answers with an ASCII body; `headers` in the flat form of `writeHead`. */
+  answer(status: number, headers: string[], body: string): void {
+    if (!this.#end(status)) return;
+    this.response.writeHead(status, headers);
+    this.response.end(body);
+  }
+
+  /** Answers with a problem. Body still to come is not wanted any more: the connection ends after it. */
+  refuse(refusal: Refusal, options: { readonly linger: boolean; readonly nowMs: number }): void {
+    const unread = !this.request.complete && hasBody(this.request);
+    if (!this.#end(refusal.status)) return;
+    const body = problemBody(refusal);
+    const headers: Record<string, string | number> = {
+      "Content-Type": "application/problem+json",
+      "Content-Length": Buffer.byteLength(body),
+      ...problemHeaders(refusal),
+    };
+    if (unread) headers["Connection"] = "close";
+    this.response.writeHead(refusal.status, headers);
+    if (!unread || !options.linger) {
+      this.response.end(body);
+      return;
+    }
+    this.#state = "lingering";
+    this.#lingerUntilMs = options.nowMs + LINGER_MS;
+    this.#bytes = 0;
+    this.response.write(body);
+    if (this.request.listenerCount("data") === 0) this.#listenForRest();
+  }
+
+  #listenForRest(): void {
+    this.request.on("data", (chunk: Buffer) => this.#throwAway(chunk.length));
+    this.request.once("end", () => this.response.end());
+  }
+
+  #throwAway(bytes: number): void {
+    this.#bytes += bytes;
+    if (this.#bytes > LINGER_BYTES_MAX) this.response.end();
+  }
+
+  /** True the first time. */
+  #end(status: number): boolean {
+    if (!this.isOpen || this.#state === "lingering") return false;
+    this.#state = "answered";
+    this.#onEnd(this, { status });
+    return true;
+  }
+
+  #close(): void {
+    const wasOpen = this.isOpen && this.#state !== "lingering";
+    this.#state = "closed";
+    this.#failBody = undefined;
+    if (wasOpen) this.#onEnd(this, { status: 0 });
+  }
+}
+
+function hasBody(request: IncomingMessage): boolean {
+  const { "content-length": length, "transfer-encoding": encoding } = request.headers;
+  return encoding !== undefined || (length !== undefined && length !== "0");
+}

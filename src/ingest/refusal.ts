@@ -1,0 +1,111 @@
+import type { JsonError } from "../core/json-scan.ts";
+
+/** Why a request on the ingest port was not accepted: becomes an RFC 9457 problem. `code` is stable; docs/errors.md lists them. */
+export interface Refusal {
+  readonly status: number;
+  readonly code: RefusalCode;
+  /** What is wrong and what to do, for a person. Never holds a secret or the request's data. */
+  readonly detail: string;
+  /** Byte in the request's body (from 0) at which it shows. */
+  readonly offset?: number;
+  /** Where in the body, as a JSON pointer (RFC 6901), e.g. `/3/type`. */
+  readonly pointer?: string;
+  /** Which event of a batch (from 0). */
+  readonly index?: number;
+  /** The event that holds the idempotency key already. */
+  readonly eventId?: string;
+  /** Seconds; sent as Retry-After. */
+  readonly retryAfterSeconds?: number;
+  /** Sent as Allow (405). */
+  readonly allow?: string;
+}
+
+/** A value, or the refusal that stands in its way. */
+export type Checked<T> = { readonly ok: true; readonly value: T } | { readonly ok: false; readonly refusal: Refusal };
+
+const KINDS = {
+  malformed_request: [400, "The request is not well-formed HTTP"],
+  duplicate_header: [400, "A header stands twice"],
+  body_truncated: [400, "The body ended too early"],
+  json_invalid: [400, "The body is not valid JSON"],
+  json_duplicate_key: [400, "A JSON object names a key twice"],
+  json_too_deep: [400, "The JSON is nested too deep"],
+  utf8_invalid: [400, "The body is not valid UTF-8"],
+  event_invalid: [400, "The event is not valid"],
+  attribute_missing: [400, "A required attribute is missing"],
+  attribute_invalid: [400, "An attribute is not valid"],
+  field_unknown: [400, "The short form has no such field"],
+  specversion_unsupported: [400, "This CloudEvents version is not supported"],
+  idempotency_key_invalid: [400, "The idempotency key cannot be used"],
+  unauthenticated: [401, "No valid token"],
+  not_found: [404, "There is nothing at this path"],
+  namespace_invalid: [404, "This is not a namespace name"],
+  method_not_allowed: [405, "This path takes other methods"],
+  request_timeout: [408, "The request came too slowly"],
+  idempotency_conflict: [409, "The same idempotency key came with other content"],
+  event_too_large: [413, "The event is too large"],
+  request_too_large: [413, "The request is too large"],
+  batch_too_long: [413, "The batch holds too many events"],
+  media_type_unsupported: [415, "This media type is not taken"],
+  charset_unsupported: [415, "Only UTF-8 is taken"],
+  content_encoding_unsupported: [415, "Compressed bodies are not taken"],
+  expectation_unsupported: [417, "This expectation is not supported"],
+  type_unknown: [422, "No subscription names this event type"],
+  rate_limited: [429, "The namespace publishes too fast"],
+  headers_too_large: [431, "The headers are too large"],
+  internal: [500, "Postrider made a mistake"],
+  not_ready: [503, "Postrider is not ready yet"],
+  overloaded: [503, "Postrider is busy"],
+  store_unavailable: [503, "The store does not answer"],
+  outcome_unknown: [503, "Whether the event was stored is not known"],
+  disk_low: [507, "The disk is nearly full"],
+} as const satisfies Record<string, readonly [number, string]>;
+
+export type RefusalCode = keyof typeof KINDS;
+
+/** Every code with its HTTP status and title, for the documentation's test. */
+export const REFUSAL_KINDS: Readonly<Record<RefusalCode, readonly [status: number, title: string]>> = KINDS;
+
+/** Base of `type`; the fragment is the code. A name, not an address that must answer. */
+const TYPE_BASE = "https://postrider.dev/errors#";
+
+type Extra = Omit<Refusal, "status" | "code" | "detail">;
+
+export function refuse(code: RefusalCode, detail: string, extra?: Extra): Refusal {
+  return { status: KINDS[code][0], code, detail, ...extra };
+}
+
+/** The same as a failed check. */
+export function refused(code: RefusalCode, detail: string, extra?: Extra): { readonly ok: false; readonly refusal: Refusal } {
+  return { ok: false, refusal: refuse(code, detail, extra) };
+}
+
+const JSON_CODES = {
+  syntax: "json_invalid",
+  control_byte: "json_invalid",
+  byte_order_mark: "json_invalid",
+  too_deep: "json_too_deep",
+  duplicate_key: "json_duplicate_key",
+  utf8: "utf8_invalid",
+} as const satisfies Record<JsonError["reason"], RefusalCode>;
+
+/** What the scanner found, as a refusal. `shift` is where the scanned bytes began in the body. */
+export function jsonRefusal(error: JsonError, shift = 0, extra: Extra = {}): Refusal {
+  const offset = error.offset + shift;
+  return refuse(JSON_CODES[error.reason], `At byte ${offset}: ${error.message}.`, { ...extra, offset });
+}
+
+/** The body of an RFC 9457 problem. */
+export function problemBody(refusal: Refusal): string {
+  const { status, code, detail, offset, pointer, index, eventId } = refusal;
+  return JSON.stringify({ type: TYPE_BASE + code, title: KINDS[code][1], status, detail, code, offset, pointer, index, eventId });
+}
+
+/** Headers of the answer beside Content-Type and Content-Length. */
+export function problemHeaders(refusal: Refusal): Record<string, string> {
+  const headers: Record<string, string> = {};
+  if (refusal.retryAfterSeconds !== undefined) headers["Retry-After"] = String(refusal.retryAfterSeconds);
+  if (refusal.allow !== undefined) headers["Allow"] = refusal.allow;
+  if (refusal.status === 401) headers["WWW-Authenticate"] = 'Bearer realm="postrider"';
+  return headers;
+}

@@ -1,0 +1,143 @@
+import type { IncomingMessage } from "node:http";
+import { type Checked, type Refusal, refuse, refused } from "./refusal.ts";
+
+/** What the ingest reads from a request before its body. */
+export interface RequestHead {
+  readonly namespace: string;
+  readonly contentType: string | undefined;
+  readonly contentLength: number | undefined;
+  readonly idempotencyKey: string | undefined;
+  /** Token of `Authorization: Bearer`, else of the query (when that is switched on). */
+  readonly token: string | undefined;
+  /** An Authorization header that is no Bearer token was there. */
+  readonly foreignAuthorization: boolean;
+  readonly attributes: readonly (readonly [name: string, value: string])[];
+  readonly origin: string | undefined;
+}
+
+export const IDEMPOTENCY_KEY_CHARS_MAX = 255;
+/** Longest namespace name (RFC 1123 label). */
+const NAMESPACE = /^[a-z0-9](?:[a-z0-9-]{0,61}[a-z0-9])?$/;
+const PATH = /^\/v1\/namespaces\/([^/]*)\/events$/;
+
+/** Headers that must stand once: a second one would be read by somebody else than the first. */
+const SINGLE: ReadonlySet<string> = new Set([
+  "content-type",
+  "content-length",
+  "content-encoding",
+  "transfer-encoding",
+  "authorization",
+  "idempotency-key",
+  "host",
+  "expect",
+]);
+
+export interface HeadOptions {
+  /** `?token=…` counts as the token. */
+  readonly tokenInQuery: boolean;
+}
+
+/** Path, method and headers, checked. A wrong path is told before a wrong method, both before anything else. */
+export function readHead(request: IncomingMessage, options: HeadOptions): Checked<RequestHead> {
+  const target = splitTarget(request.url ?? "");
+  const match = PATH.exec(target.path);
+  if (match?.[1] === undefined) return refused("not_found", "Events are posted to /v1/namespaces/{namespace}/events.");
+  const namespace = match[1];
+  if (!NAMESPACE.test(namespace)) {
+    return refused(
+      "namespace_invalid",
+      "A namespace name has 1 to 63 characters of a-z, 0-9 and '-', and begins and ends with a letter or digit.",
+    );
+  }
+  if (request.method !== "POST" && request.method !== "OPTIONS") {
+    return refused("method_not_allowed", "Events are sent with POST.", { allow: "POST, OPTIONS" });
+  }
+  if (request.headers.host === undefined && request.httpVersion === "1.1") {
+    return refused("malformed_request", "HTTP/1.1 needs a Host header (RFC 9112 3.2).");
+  }
+  const headers = readHeaders(request.rawHeaders);
+  if (!headers.ok) return headers;
+  const found = headers.value;
+  const bearer = found.authorization === undefined ? undefined : /^Bearer +([\w.~+/=-]+) *$/i.exec(found.authorization)?.[1];
+  const value: RequestHead = {
+    namespace,
+    contentType: found.contentType,
+    contentLength: found.contentLength === undefined ? undefined : Number(found.contentLength),
+    idempotencyKey: found.idempotencyKey,
+    token: bearer ?? (options.tokenInQuery && found.authorization === undefined ? queryToken(target.query) : undefined),
+    foreignAuthorization: found.authorization !== undefined && bearer === undefined,
+    attributes: found.attributes,
+    origin: found.origin,
+  };
+  return { ok: true, value };
+}
+
+interface Headers {
+  contentType?: string;
+  contentLength?: string;
+  idempotencyKey?: string;
+  authorization?: string;
+  origin?: string;
+  attributes: (readonly [string, string])[];
+}
+
+/** One pass over the raw headers: Node's own object joins or drops repeated ones silently. */
+function readHeaders(raw: readonly string[]): Checked<Headers> {
+  const found: Headers = { attributes: [] };
+  const seen: string[] = [];
+  for (let i = 0; i < raw.length; i += 2) {
+    const name = raw[i]!.toLowerCase();
+    const isAttribute = name.startsWith("ce-");
+    if (!isAttribute && !SINGLE.has(name) && name !== "webhook-request-origin") continue;
+    if (seen.includes(name)) return refused("duplicate_header", `Header '${name.slice(0, 64)}' stands twice: send it once.`);
+    seen.push(name);
+    const value = raw[i + 1] ?? "";
+    const refusal = isAttribute ? undefined : take(found, name, value);
+    if (refusal !== undefined) return { ok: false, refusal };
+    if (isAttribute) found.attributes.push([name, value]);
+  }
+  return { ok: true, value: found };
+}
+
+function take(found: Headers, name: string, value: string): Refusal | undefined {
+  switch (name) {
+    case "content-type":
+      Object.assign(found, { contentType: value });
+      return undefined;
+    case "content-length":
+      Object.assign(found, { contentLength: value });
+      return undefined;
+    case "authorization":
+      Object.assign(found, { authorization: value });
+      return undefined;
+    case "webhook-request-origin":
+      Object.assign(found, { origin: value });
+      return undefined;
+    case "content-encoding":
+      return value.toLowerCase() === "identity"
+        ? undefined
+        : refuse("content_encoding_unsupported", "Content-Encoding is not taken: send the body as it is.");
+    case "idempotency-key":
+      if (!/^[\u0021-\u007e]+$/.test(value) || value.length > IDEMPOTENCY_KEY_CHARS_MAX) {
+        return refuse(
+          "idempotency_key_invalid",
+          `Idempotency-Key has 1 to ${IDEMPOTENCY_KEY_CHARS_MAX} visible ASCII characters without spaces.`,
+        );
+      }
+      Object.assign(found, { idempotencyKey: value });
+      return undefined;
+    default:
+      return undefined;
+  }
+}
+
+/** Path and query of the request target; the absolute form (RFC 9112 3.2.2) must be understood too. */
+function splitTarget(url: string): { readonly path: string; readonly query: string } {
+  const local = url.startsWith("/") ? url : url.replace(/^https?:\/\/[^/?#]*/i, "");
+  const at = local.indexOf("?");
+  return at === -1 ? { path: local, query: "" } : { path: local.slice(0, at), query: local.slice(at + 1) };
+}
+
+function queryToken(query: string): string | undefined {
+  return query === "" ? undefined : (new URLSearchParams(query).get("token") ?? undefined);
+}

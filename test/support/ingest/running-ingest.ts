@@ -1,0 +1,197 @@
+import { connect, type Socket } from "node:net";
+import { type CompiledFilter } from "../../../src/core/expression.ts";
+import { BUILT_IN_EGRESS, BUILT_IN_POLICY } from "../../../src/core/policy.ts";
+import { RouteTable, type Route } from "../../../src/core/route-table.ts";
+import type { Event } from "../../../src/core/event.ts";
+import { type Clock, SystemClock } from "../../../src/lib/clock.ts";
+import { StaticTokens, openToAll, tokenDigest } from "../../../src/ingest/authenticator.ts";
+import { buildIngest } from "../../../src/ingest/ingest.ts";
+import type { IngestLimits } from "../../../src/ingest/ingest-server.ts";
+import { BusinessEvents } from "../../../src/observe/events.ts";
+import { createLog } from "../../../src/observe/log.ts";
+import { Metrics } from "../../../src/observe/metrics.ts";
+import { MemoryStore } from "../../../src/store/memory/memory-store.ts";
+import type { AcceptRequest, AcceptResult, NewDelivery, Store } from "../../../src/store/store.ts";
+
+export function route(name: string, types: readonly string[], filter?: CompiledFilter): Route {
+  return {
+    subscription: {
+      namespace: "shop",
+      name,
+      uid: `uid-${name}`,
+      generation: 1,
+      spec: {
+        className: "postrider",
+        suspend: false,
+        types,
+        filter: undefined,
+        endpoint: { address: { kind: "url", url: "https://example.com/" }, headers: [], auth: undefined },
+        payload: { format: "StandardWebhooks", formParameter: "payload", body: undefined },
+        signing: { scheme: "None", secretRefs: [], hmac: undefined, token: undefined },
+        policyName: undefined,
+        history: { captureResponse: true, recordIdField: undefined },
+        deletionPolicy: "Drain",
+      },
+      policy: BUILT_IN_POLICY,
+      egress: BUILT_IN_EGRESS,
+      blocked: undefined,
+      target: undefined,
+    },
+    filter,
+    body: undefined,
+    draining: false,
+  };
+}
+
+/** Remembers what it was asked, so that a test sees that every admit was followed by exactly one end. */
+export class RecordingIntake {
+  open = true;
+  admitted = 0;
+  readonly committedEvents: Event[] = [];
+  readonly abandonedEvents: Event[] = [];
+
+  accepting(): boolean {
+    return this.open;
+  }
+
+  admit(event: Event, routes: readonly Route[], nowMs: number): readonly NewDelivery[] {
+    this.admitted++;
+    return routes.map(({ subscription }) => ({
+      subscription: subscription.uid,
+      namespace: event.namespace,
+      orderKey: undefined,
+      dueAtMs: nowMs,
+      as: "indexed" as const,
+      epoch: 1,
+    }));
+  }
+
+  committed(event: Event): void {
+    this.committedEvents.push(event);
+  }
+
+  abandoned(event: Event): void {
+    this.abandonedEvents.push(event);
+  }
+}
+
+export interface IngestSetup {
+  readonly routes?: readonly Route[];
+  /** Values of the labelled Secrets of namespace `shop`; given = static tokens. */
+  readonly tokens?: readonly string[];
+  readonly tokenInQuery?: boolean;
+  readonly rateLimitPerSecond?: number;
+  readonly limits?: Partial<IngestLimits>;
+  readonly clock?: Clock;
+  /** Stands between ingest and the memory store. */
+  readonly accept?: (request: AcceptRequest, store: Store) => Promise<AcceptResult>;
+  readonly strict?: boolean;
+  readonly drainMs?: number;
+}
+
+/** A real ingest on a free port over a real memory store. */
+export async function runningIngest(setup: IngestSetup = {}) {
+  const clock = setup.clock ?? new SystemClock();
+  const store = new MemoryStore();
+  await store.open({ owner: "test", nowMs: clock.nowMs(), idempotencyTtlMs: 86_400_000 });
+  const state = { ready: true, diskLow: false, table: RouteTable.build(setup.routes ?? [route("orders", ["order.*"])]) };
+  const metrics = new Metrics({ version: "test", defaults: false });
+  const log = createLog("silent");
+  const events = new BusinessEvents(metrics, log);
+  const intake = new RecordingIntake();
+  const digests = (setup.tokens ?? []).flatMap((token) => tokenDigest(Buffer.from(token)) ?? []);
+  const server = buildIngest({
+    listen: { host: "127.0.0.1", port: 0 },
+    authenticator:
+      setup.tokens === undefined ? openToAll : new StaticTokens({ tokens: (namespace) => (namespace === "shop" ? digests : []) }),
+    rateLimitPerSecond: setup.rateLimitPerSecond ?? 0,
+    tokenInQuery: setup.tokenInQuery ?? false,
+    diskLow: () => state.diskLow,
+    store: { accept: (request) => setup.accept?.(request, store) ?? store.accept(request) },
+    routes: { ready: () => state.ready, table: () => state.table },
+    intake,
+    events,
+    log,
+    clock,
+    isStrict: () => setup.strict ?? false,
+    drainMs: setup.drainMs ?? 2_000,
+    ...(setup.limits === undefined ? {} : { limits: setup.limits }),
+  });
+  const url = await server.open();
+  const abort = new AbortController();
+  const done = server.run(abort.signal);
+  return {
+    url,
+    port: Number(new URL(url).port),
+    store,
+    intake,
+    metrics,
+    state,
+    abort,
+    done,
+    async stop(): Promise<void> {
+      abort.abort();
+      await done;
+      await store.close();
+    },
+    post(body: string | Uint8Array, headers: Record<string, string> = {}, namespace = "shop"): Promise<Response> {
+      return fetch(`${url}/v1/namespaces/${namespace}/events`, {
+        method: "POST",
+        headers: { "content-type": "application/json", ...headers },
+        body: body as BodyInit,
+      });
+    },
+  };
+}
+
+export type RunningIngest = Awaited<ReturnType<typeof runningIngest>>;
+
+/** A socket on which a test says exactly which bytes go out; `answer` is everything that came back once the server closed it. */
+export class RawClient {
+  readonly socket: Socket;
+  received = "";
+  readonly closed: Promise<string>;
+  #waiting: { readonly pattern: RegExp; readonly resolve: (text: string) => void }[] = [];
+
+  constructor(port: number) {
+    this.socket = connect({ port, host: "127.0.0.1", allowHalfOpen: true, noDelay: true });
+    this.socket.on("error", () => undefined);
+    this.socket.on("end", () => this.socket.end());
+    this.socket.on("data", (chunk: Buffer) => {
+      this.received += chunk.toString("latin1");
+      this.#waiting = this.#waiting.filter(({ pattern, resolve }) => {
+        if (!pattern.test(this.received)) return true;
+        resolve(this.received);
+        return false;
+      });
+    });
+    this.closed = new Promise((resolve) => {
+      this.socket.once("close", () => resolve(this.received));
+    });
+  }
+
+  send(text: string | Uint8Array): this {
+    this.socket.write(typeof text === "string" ? Buffer.from(text, "latin1") : text);
+    return this;
+  }
+
+  /** No more bytes from us; the answer can still come. */
+  finish(): this {
+    this.socket.end();
+    return this;
+  }
+
+  /** Resolves once what came back matches. */
+  until(pattern: RegExp): Promise<string> {
+    if (pattern.test(this.received)) return Promise.resolve(this.received);
+    return new Promise((resolve) => {
+      this.#waiting.push({ pattern, resolve });
+    });
+  }
+}
+
+/** The JSON body of the last answer in raw text. */
+export function lastBody(raw: string): Record<string, unknown> {
+  const at = raw.lastIndexOf("\r\n\r\n");
+  return JSON.parse(raw.slice(at + 4)) as Record<string, unknown>;
+}
