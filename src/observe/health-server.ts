@@ -1,0 +1,161 @@
+import { createServer, type Server, type ServerResponse } from "node:http";
+import type { AddressInfo } from "node:net";
+import { monitorEventLoopDelay } from "node:perf_hooks";
+import type { Clock } from "../lib/clock.ts";
+import type { Service } from "../lib/service.ts";
+import type { Metrics } from "./metrics.ts";
+
+/** One named condition of readiness; `reason` says what is missing, undefined = fine. Must not throw or block. */
+export interface HealthCheck {
+  readonly name: string;
+  reason(): string | undefined;
+}
+
+export interface HealthServerOptions {
+  readonly listen: { readonly host: string; readonly port: number };
+  readonly metrics: Metrics;
+  readonly clock: Clock;
+  /** `/readyz`: all must be fine. */
+  readonly ready: readonly HealthCheck[];
+  /** `/startupz`: all must have been fine once. */
+  readonly started: readonly HealthCheck[];
+  /** Called before every scrape: gauges that are cheaper to look up than to follow. Must not throw. */
+  readonly beforeScrape?: () => void;
+}
+
+/** The loop did not turn for so long: `/livez` fails and Kubernetes starts the Pod anew, in ms. */
+export const LOOP_STALL_MAX_MS = 10_000;
+const BEAT_MS = 1_000;
+/** The lag metric looks back over this many beats. */
+const LAG_BEATS = 10;
+const CONNECTIONS_MAX = 64;
+
+/**
+ * `/livez` (the event loop turns), `/readyz` and `/startupz` (named checks with reasons; 503 when one fails), `/metrics`. On a port of
+ * its own, so that a flood of events never hides how we are. Stopping closes it at once.
+ */
+export class HealthServer implements Service {
+  readonly name = "health";
+  readonly #options: HealthServerOptions;
+  readonly #server: Server;
+  #delay: ReturnType<typeof monitorEventLoopDelay> | undefined;
+  #lastBeatMs: number;
+  #started = false;
+  #url: string | undefined;
+
+  constructor(options: HealthServerOptions) {
+    this.#options = options;
+    this.#lastBeatMs = options.clock.monotonicMs();
+    this.#server = createServer({ headersTimeout: 5_000, requestTimeout: 10_000, keepAliveTimeout: 30_000 }, (request, response) => {
+      request.resume();
+      void this.#answer(request.method ?? "", request.url ?? "", response);
+    });
+    this.#server.maxConnections = CONNECTIONS_MAX;
+  }
+
+  /** Binds; answers the URL without a trailing slash. Rejects when the address cannot be had. Safe to call twice. */
+  async open(): Promise<string> {
+    if (this.#url !== undefined) return this.#url;
+    const { host, port } = this.#options.listen;
+    await new Promise<void>((resolve, reject) => {
+      this.#server.once("error", reject);
+      this.#server.listen({ host: host === "" ? undefined : host, port }, () => {
+        this.#server.off("error", reject);
+        resolve();
+      });
+    });
+    const bound = (this.#server.address() as AddressInfo).port;
+    this.#url = `http://${host.includes(":") ? `[${host}]` : host || "0.0.0.0"}:${bound}`;
+    return this.#url;
+  }
+
+  async run(signal: AbortSignal): Promise<void> {
+    await this.open();
+    const delay = monitorEventLoopDelay({ resolution: 20 });
+    delay.enable();
+    this.#delay = delay;
+    let cancel = (): void => undefined;
+    let beats = 0;
+    const beat = (): void => {
+      this.#lastBeatMs = this.#options.clock.monotonicMs();
+      if (++beats % LAG_BEATS === 0) this.#measureLag();
+      cancel = this.#options.clock.after(BEAT_MS, beat);
+    };
+    beat();
+    await new Promise<void>((resolve) => {
+      if (signal.aborted) resolve();
+      else signal.addEventListener("abort", () => resolve(), { once: true });
+    });
+    cancel();
+    delay.disable();
+    this.#delay = undefined;
+    await new Promise<void>((resolve) => {
+      this.#server.close(() => resolve());
+      this.#server.closeAllConnections();
+    });
+    this.#url = undefined;
+  }
+
+  #measureLag(): void {
+    const delay = this.#delay;
+    if (delay === undefined || delay.count === 0) return;
+    this.#options.metrics.eventLoopLag.set(delay.percentile(99) / 1e9);
+    delay.reset();
+  }
+
+  async #answer(method: string, url: string, response: ServerResponse): Promise<void> {
+    const path = url.split("?")[0];
+    if (method !== "GET" && method !== "HEAD") {
+      response.setHeader("Allow", "GET, HEAD");
+      send(response, 405, "text/plain; charset=utf-8", "use GET\n");
+    } else if (path === "/metrics") await this.#scrape(response);
+    else if (path === "/livez") this.#tell(response, [this.#loop()]);
+    else if (path === "/readyz") this.#tell(response, this.#options.ready);
+    else if (path === "/startupz") this.#startup(response);
+    else send(response, 404, "text/plain; charset=utf-8", "there are /metrics, /livez, /readyz and /startupz\n");
+  }
+
+  async #scrape(response: ServerResponse): Promise<void> {
+    try {
+      this.#options.beforeScrape?.();
+      const text = await this.#options.metrics.expose();
+      send(response, 200, this.#options.metrics.contentType, text);
+    } catch (error) {
+      send(
+        response,
+        500,
+        "text/plain; charset=utf-8",
+        `metrics could not be gathered: ${error instanceof Error ? error.message : "unknown"}\n`,
+      );
+    }
+  }
+
+  #startup(response: ServerResponse): void {
+    if (!this.#started) this.#started = this.#options.started.every((check) => check.reason() === undefined);
+    this.#tell(response, this.#started ? [] : this.#options.started);
+  }
+
+  /** Answering at all proves that the loop turns now; the beat shows whether it was stuck or timers starve. */
+  #loop(): HealthCheck {
+    const silentMs = this.#options.clock.monotonicMs() - this.#lastBeatMs;
+    const reason = silentMs > LOOP_STALL_MAX_MS ? `no timer fired for ${Math.round(silentMs)} ms` : undefined;
+    return { name: "event-loop", reason: () => reason };
+  }
+
+  /** One line a check, as the API server's own `/readyz?verbose`. */
+  #tell(response: ServerResponse, checks: readonly HealthCheck[]): void {
+    let failed = 0;
+    const lines = checks.map((check) => {
+      const text = check.reason();
+      if (text !== undefined) failed++;
+      return text === undefined ? `[+] ${check.name} ok\n` : `[-] ${check.name} failed: ${text}\n`;
+    });
+    const verdict = failed === 0 ? "ok\n" : `not ok: ${failed} of ${checks.length} checks failed\n`;
+    send(response, failed === 0 ? 200 : 503, "text/plain; charset=utf-8", lines.join("") + verdict);
+  }
+}
+
+function send(response: ServerResponse, status: number, type: string, body: string): void {
+  response.writeHead(status, { "Content-Type": type, "Content-Length": Buffer.byteLength(body), "Cache-Control": "no-store" });
+  response.end(body);
+}
