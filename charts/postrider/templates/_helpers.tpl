@@ -27,7 +27,7 @@ never meet. Use: include "postrider.suffixed" (dict "context" . "suffix" "ingest
 {{- $whole -}}
 {{- else -}}
 {{- $hash := sha256sum $base | trunc 8 -}}
-{{- $room := int (sub 63 (len .suffix) 10) -}}
+{{- $room := int (sub 53 (len .suffix)) -}}
 {{- printf "%s-%s-%s" ($base | trunc $room | trimSuffix "-") $hash .suffix -}}
 {{- end -}}
 {{- end }}

@@ -1,8 +1,8 @@
 import { execFileSync } from "node:child_process";
 import { createHash } from "node:crypto";
 import { existsSync, mkdirSync, readFileSync, renameSync, rmSync } from "node:fs";
-import { homedir } from "node:os";
 import { join } from "node:path";
+import { cacheDirectory } from "../kube/cache.ts";
 import { output } from "./command.ts";
 
 /**
@@ -15,14 +15,6 @@ const BUILD_TIMEOUT_MS = 15 * 60_000;
 const DEBIAN = { runc: "runc", nft: "nftables", conntrack: "conntrack", buildah: "buildah" } as const;
 export const CNI_DIRECTORY = "/usr/lib/cni";
 const CNI_PACKAGE = "containernetworking-plugins";
-
-/** The folder for what tests build and download, outside the checkout. */
-export function cacheDirectory(): string {
-  const base = process.env["XDG_CACHE_HOME"] ?? join(homedir(), ".cache");
-  const directory = join(base, "postrider-test");
-  mkdirSync(directory, { recursive: true });
-  return directory;
-}
 
 /** Builds containerd, containerd-shim-runc-v2, ctr and pause unless they are cached, and gives their directory. */
 export async function containerdBinaries(log: (line: string) => void): Promise<string> {

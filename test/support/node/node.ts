@@ -6,13 +6,23 @@ import { attempt, output, type CommandOptions, type CommandResult } from "./comm
 import { ProcessGroup } from "./process-group.ts";
 import { NODE_ADDRESS, NODE_NAME, PAUSE_IMAGE, POD_CIDR, SERVICE_CIDR, writeNodeFiles, type NodeFiles } from "./settings.ts";
 
-/** Directories of executables. */
+/** The Kubernetes programs of a node, as ../kube/binaries.ts names them. */
+export const NODE_BINARIES = [
+  "etcd",
+  "kube-apiserver",
+  "kube-controller-manager",
+  "kube-scheduler",
+  "kube-proxy",
+  "kubelet",
+  "kubectl",
+  "helm",
+] as const;
+
 export interface NodePrograms {
-  /** kube-apiserver, etcd, kubelet, kube-scheduler, kube-controller-manager, kube-proxy, kubectl. */
-  readonly kube: string;
-  /** containerd, containerd-shim-runc-v2, ctr, pause. */
+  /** Path of each program. */
+  readonly kube: Readonly<Record<(typeof NODE_BINARIES)[number], string>>;
+  /** Directory of containerd, containerd-shim-runc-v2, ctr and pause. */
   readonly containerd: string;
-  readonly helm: string;
 }
 
 const POLL_MS = 200;
@@ -92,7 +102,7 @@ export class RealNode {
     const { files } = this;
     const etcdData = join(files.directory, "etcd");
     this.#processes.start("etcd", [
-      join(kube, "etcd"),
+      kube.etcd,
       "--data-dir",
       etcdData,
       "--unsafe-no-fsync",
@@ -101,7 +111,7 @@ export class RealNode {
       "--listen-peer-urls=http://127.0.0.1:2380",
     ]);
     this.#processes.start("apiserver", [
-      join(kube, "kube-apiserver"),
+      kube["kube-apiserver"],
       `--etcd-servers=${ETCD}`,
       `--advertise-address=${NODE_ADDRESS}`,
       `--bind-address=${NODE_ADDRESS}`,
@@ -122,7 +132,7 @@ export class RealNode {
     const { kube } = this.#programs;
     const { files } = this;
     this.#processes.start("controller-manager", [
-      join(kube, "kube-controller-manager"),
+      kube["kube-controller-manager"],
       `--kubeconfig=${files.kubeconfig["controller-manager"]}`,
       `--service-account-private-key-file=${files.serviceAccountKey}`,
       // The API server's certificate is self-signed and its file holds the CA: Pods trust that.
@@ -132,13 +142,13 @@ export class RealNode {
       `--cert-dir=${join(files.directory, "run")}`,
     ]);
     this.#processes.start("scheduler", [
-      join(kube, "kube-scheduler"),
+      kube["kube-scheduler"],
       `--kubeconfig=${files.kubeconfig.scheduler}`,
       "--leader-elect=false",
       `--cert-dir=${join(files.directory, "run")}`,
     ]);
     this.#processes.start("proxy", [
-      join(kube, "kube-proxy"),
+      kube["kube-proxy"],
       `--kubeconfig=${files.kubeconfig.proxy}`,
       "--proxy-mode=nftables",
       `--hostname-override=${NODE_NAME}`,
@@ -149,7 +159,7 @@ export class RealNode {
       "--conntrack-tcp-timeout-close-wait=0s",
     ]);
     this.#processes.start("kubelet", [
-      join(kube, "kubelet"),
+      kube.kubelet,
       `--kubeconfig=${files.kubeconfig.kubelet}`,
       `--config=${files.kubeletConfig}`,
       `--hostname-override=${NODE_NAME}`,
@@ -198,16 +208,16 @@ export class RealNode {
   }
 
   kubectl(args: readonly string[], options: CommandOptions = {}): Promise<string> {
-    return this.run([join(this.#programs.kube, "kubectl"), ...args], options);
+    return this.run([this.#programs.kube.kubectl, ...args], options);
   }
 
   tryKubectl(args: readonly string[], options: CommandOptions = {}): Promise<CommandResult> {
-    const command = [`--net=/run/netns/${this.#netns}`, "--", join(this.#programs.kube, "kubectl"), ...args];
+    const command = [`--net=/run/netns/${this.#netns}`, "--", this.#programs.kube.kubectl, ...args];
     return attempt(["nsenter", ...command], this.#asAdmin(options));
   }
 
   helm(args: readonly string[], options: CommandOptions = {}): Promise<string> {
-    return this.run([join(this.#programs.helm, "helm"), ...args], { timeoutMs: 300_000, ...options });
+    return this.run([this.#programs.kube.helm, ...args], { timeoutMs: 300_000, ...options });
   }
 
   #asAdmin(options: CommandOptions): CommandOptions {

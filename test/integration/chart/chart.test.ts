@@ -1,0 +1,371 @@
+import { globSync, readFileSync } from "node:fs";
+import { join } from "node:path";
+import { parse } from "yaml";
+import { describe, expect, it } from "vitest";
+import { readCustomResource } from "../../../src/api/custom-resource.ts";
+import { readManifestFile } from "../../../src/api/manifest.ts";
+import { isKind } from "../../../src/api/schema.ts";
+import { loadConfig } from "../../../src/config/config.ts";
+import { SETTINGS } from "../../../src/config/settings.ts";
+import { CHART, helm, one, renderChart, type Rendered } from "../../support/chart/rendered-chart.ts";
+import { binaries } from "../../support/kube/binaries.ts";
+
+const { helm: HELM } = await binaries(["helm"]);
+const ROOT = join(CHART, "../..");
+const NAME_CHARS_MAX = 63;
+const DEFAULT_VALUES = parse(readFileSync(join(CHART, "values.yaml"), "utf8")) as Record<string, unknown>;
+
+const render = (values?: object, release?: { name?: string; namespace?: string }) => renderChart(HELM, values, release);
+const container = (objects: readonly Rendered[], kind = "StatefulSet") => one(objects, kind).spec.template.spec.containers[0];
+
+/** `--name=value` arguments as the settings read them; repeated flags become lists. */
+function flagsOf(args: readonly string[]): Record<string, string | string[]> {
+  const flags: Record<string, string | string[]> = {};
+  for (const arg of args) {
+    const [, name = "", value = ""] = /^--([^=]+)=(.*)$/.exec(arg) ?? [];
+    if (["ingest-auth", "api-auth", "namespace", "dns-server"].includes(name)) flags[name] = [...(flags[name] ?? []), value];
+    else flags[name] = value;
+  }
+  return flags;
+}
+
+describe("what is rendered", () => {
+  it("passes helm lint --strict", async () => {
+    await expect(helm(HELM, ["lint", "--strict", CHART])).resolves.toContain("0 chart(s) failed");
+  });
+
+  it("is, with the default values, these objects", async () => {
+    const objects = await render();
+    expect(objects.map(({ kind, metadata }) => `${kind} ${metadata.name}`).sort()).toEqual(
+      [
+        "ClusterRole hooks-pr-postrider",
+        "ClusterRole hooks-pr-postrider-secrets",
+        "ClusterRole hooks-pr-postrider-uninstall",
+        "ClusterRoleBinding hooks-pr-postrider",
+        "ClusterRoleBinding hooks-pr-postrider-uninstall",
+        "CustomResourceDefinition clusterdeliverypolicies.postrider.dev",
+        "CustomResourceDefinition deliverypolicies.postrider.dev",
+        "CustomResourceDefinition deliveryreplays.postrider.dev",
+        "CustomResourceDefinition webhooksubscriptions.postrider.dev",
+        "Job pr-postrider-uninstall",
+        "PersistentVolumeClaim pr-postrider-data",
+        "Role pr-postrider-uninstall",
+        "RoleBinding pr-postrider-uninstall",
+        "Service pr-postrider-api",
+        "Service pr-postrider-ingest",
+        "Service pr-postrider-metrics",
+        "ServiceAccount pr-postrider",
+        "ServiceAccount pr-postrider-uninstall",
+        "StatefulSet pr-postrider",
+      ].sort(),
+    );
+  });
+
+  it("fits a release Secret, which holds 1 MiB", async () => {
+    expect(Buffer.byteLength(await helm(HELM, ["template", "pr", CHART]))).toBeLessThan(512 * 1024);
+  });
+
+  it("is refused when the grace period ends before the drain", async () => {
+    await expect(render({ drainTimeoutSeconds: 45 })).rejects.toThrow(/terminationGracePeriodSeconds \(45\) must be longer/);
+  });
+});
+
+describe("the operator's arguments", () => {
+  it.each([
+    ["defaults", {}],
+    ["every setting", { namespaces: ["a", "b"], ingest: { tokenInQuery: true, rateLimit: 1_000_000, idempotencyTTL: "1h30m" }, maxInFlight: 65_536 }],
+    ["the rest", { className: "second", drainTimeoutSeconds: 0, logLevel: "debug", metrics: { perSubscription: false }, extraArgs: ["--store-reserve=1Mi"] }],
+  ])("are understood by the binary: %s", async (_name, values) => {
+    const [command, ...args] = container(await render(values)).args as string[];
+    expect(command).toBe("run");
+    const flags = flagsOf(args);
+    expect(Object.keys(flags).filter((flag) => !(flag in SETTINGS))).toEqual([]);
+    expect(() => loadConfig({ flags, env: {} })).not.toThrow();
+  });
+
+  it("say what the values say", async () => {
+    const flags = flagsOf(container(await render({ className: "second", namespaces: ["a", "b"] })).args);
+    expect(flags).toMatchObject({ class: "second", namespace: ["a", "b"], "system-namespace": "hooks", store: "sqlite:/data", provider: "cluster" });
+  });
+
+  it("listen where Services and probes look", async () => {
+    const objects = await render();
+    const config = loadConfig({ flags: flagsOf(container(objects).args.slice(1)), env: {} });
+    const ports = Object.fromEntries(container(objects).ports.map((port: { name: string; containerPort: number }) => [port.name, port.containerPort]));
+    expect(ports).toEqual({ ingest: config["ingest-listen"].port, api: config["api-listen"].port, metrics: config["metrics-listen"].port });
+    const targets = objects.filter(({ kind }) => kind === "Service").map(({ spec }) => spec.ports[0].targetPort);
+    expect(targets.sort()).toEqual(["api", "ingest", "metrics"]);
+    for (const probe of ["startupProbe", "livenessProbe", "readinessProbe"]) expect(container(objects)[probe].httpGet.port).toBe("metrics");
+  });
+});
+
+describe("rights", () => {
+  const rulesOf = (objects: readonly Rendered[]) => objects.flatMap(({ kind, metadata, rules }) => (rules ?? []).map((rule) => ({ kind, name: metadata.name, ...rule })));
+  const modes: [string, object][] = [
+    ["optIn", {}],
+    ["cluster", { secretAccess: "cluster" }],
+    ["namespaces", { namespaces: ["a", "b"] }],
+    ["namespaces with Secrets", { namespaces: ["a"], secretAccess: "cluster" }],
+    ["with reviews", { ingest: { auth: ["kubernetes", "static"] } }],
+  ];
+
+  it.each(modes)("hold no *: %s", async (_mode, values) => {
+    const rules = rulesOf(await render(values));
+    expect(rules.length).toBeGreaterThan(5);
+    for (const rule of rules) expect([...rule.apiGroups, ...rule.resources, ...rule.verbs].join()).not.toContain("*");
+  });
+
+  it("are, for the operator, exactly these", async () => {
+    expect(one(await render(), "ClusterRole", "hooks-pr-postrider").rules).toEqual([
+      { apiGroups: ["postrider.dev"], resources: ["webhooksubscriptions"], verbs: ["get", "list", "watch", "patch"] },
+      { apiGroups: ["postrider.dev"], resources: ["deliverypolicies", "deliveryreplays"], verbs: ["get", "list", "watch"] },
+      {
+        apiGroups: ["postrider.dev"],
+        resources: ["webhooksubscriptions/status", "deliverypolicies/status", "deliveryreplays/status"],
+        verbs: ["patch"],
+      },
+      { apiGroups: ["events.k8s.io"], resources: ["events"], verbs: ["create", "patch"] },
+      { apiGroups: ["postrider.dev"], resources: ["clusterdeliverypolicies"], verbs: ["get", "list", "watch"] },
+      { apiGroups: ["postrider.dev"], resources: ["clusterdeliverypolicies/status"], verbs: ["patch"] },
+      { apiGroups: [""], resources: ["namespaces"], verbs: ["get", "list", "watch"] },
+    ]);
+  });
+
+  it("read Secrets only through a role that nothing binds, unless asked", async () => {
+    const bindings = (objects: readonly Rendered[]) => objects.filter(({ roleRef }) => roleRef?.name.endsWith("-secrets")).map(({ kind }) => kind);
+    const withSecrets = (objects: readonly Rendered[]) => rulesOf(objects).filter(({ resources }) => resources.includes("secrets")).map(({ name }) => name);
+    const optIn = await render();
+    expect(withSecrets(optIn)).toEqual(["hooks-pr-postrider-secrets"]);
+    expect(bindings(optIn)).toEqual([]);
+    expect(bindings(await render({ secretAccess: "cluster" }))).toEqual(["ClusterRoleBinding"]);
+    expect(bindings(await render({ secretAccess: "cluster", namespaces: ["a", "b"] }))).toEqual(["RoleBinding", "RoleBinding"]);
+  });
+
+  it("are Roles when only some namespaces are served", async () => {
+    const objects = await render({ namespaces: ["a", "b"] });
+    expect(one(objects, "ClusterRole", "hooks-pr-postrider").rules?.flatMap(({ resources }) => resources)).toEqual([
+      "clusterdeliverypolicies",
+      "clusterdeliverypolicies/status",
+      "namespaces",
+    ]);
+    const roles = objects.filter(({ kind, metadata }) => kind === "Role" && metadata.namespace !== "hooks");
+    expect(roles.map(({ metadata }) => metadata.namespace)).toEqual(["a", "b"]);
+    expect(roles[0]?.rules?.map(({ resources }) => resources[0])).toContain("webhooksubscriptions");
+    expect(objects.filter(({ kind }) => kind === "ClusterRoleBinding").map(({ metadata }) => metadata.name)).toEqual(["hooks-pr-postrider"]);
+  });
+
+  it("include reviews only when a port asks for them", async () => {
+    const reviews = (objects: readonly Rendered[]) => rulesOf(objects).flatMap(({ resources }) => resources.filter((name) => name.endsWith("reviews")));
+    expect(reviews(await render())).toEqual([]);
+    expect(reviews(await render({ ingest: { auth: ["kubernetes"] } }))).toEqual(["tokenreviews", "subjectaccessreviews"]);
+    expect(reviews(await render({ api: { auth: ["kubernetes"] } }))).toEqual(["tokenreviews", "subjectaccessreviews"]);
+  });
+
+  it("let the uninstall Job stop this one StatefulSet and touch subscriptions, no more", async () => {
+    const objects = await render();
+    expect(one(objects, "Role", "pr-postrider-uninstall").rules).toEqual([
+      { apiGroups: ["apps"], resources: ["statefulsets/scale"], resourceNames: ["pr-postrider"], verbs: ["get", "patch"] },
+    ]);
+    expect(one(objects, "ClusterRole", "hooks-pr-postrider-uninstall").rules).toEqual([
+      { apiGroups: ["postrider.dev"], resources: ["webhooksubscriptions"], verbs: ["get", "list", "patch"] },
+    ]);
+    expect(one(objects, "Job").metadata.annotations).toMatchObject({ "helm.sh/hook": "pre-delete" });
+  });
+
+  it("are gone with rbac.create=false", async () => {
+    expect(rulesOf(await render({ rbac: { create: false } }))).toEqual([]);
+  });
+});
+
+describe("Pods", () => {
+  it.each(["StatefulSet", "Job"])("keep to the restricted Pod security standard: %s", async (kind) => {
+    const objects = await render();
+    const { securityContext } = one(objects, kind).spec.template.spec;
+    expect(securityContext).toMatchObject({ runAsNonRoot: true, runAsUser: 65_532, seccompProfile: { type: "RuntimeDefault" } });
+    expect(container(objects, kind).securityContext).toEqual({
+      allowPrivilegeEscalation: false,
+      readOnlyRootFilesystem: true,
+      capabilities: { drop: ["ALL"] },
+    });
+  });
+
+  it("never lead the operator's Services to the uninstall Job", async () => {
+    const objects = await render();
+    const selector = one(objects, "Service", "pr-postrider-ingest").spec.selector as Record<string, string>;
+    const labels = one(objects, "Job").spec.template.metadata.labels as Record<string, string>;
+    expect(Object.entries(selector).every(([name, value]) => labels[name] === value)).toBe(false);
+    expect(one(objects, "StatefulSet").spec.template.metadata.labels).toMatchObject(selector);
+  });
+
+  it.each([
+    [{}, "postrider:0.1.0"],
+    [{ registry: "registry.example.com/team/", tag: "v2" }, "registry.example.com/team/postrider:v2"],
+    [{ tag: "v2", digest: `sha256:${"a".repeat(64)}` }, `postrider@sha256:${"a".repeat(64)}`],
+  ])("take their image from %j", async (image, reference) => {
+    const objects = await render({ image });
+    expect([container(objects).image, container(objects, "Job").image]).toEqual([reference, reference]);
+  });
+
+  it("carry what the values add", async () => {
+    const objects = await render({
+      image: { pullSecrets: ["pull"] },
+      extraEnv: [{ name: "A", value: "b" }],
+      podLabels: { team: "x" },
+      podAnnotations: { note: "y" },
+      nodeSelector: { disk: "ssd" },
+      tolerations: [{ key: "k", operator: "Exists" }],
+      affinity: { nodeAffinity: {} },
+      priorityClassName: "high",
+    });
+    const { metadata, spec } = one(objects, "StatefulSet").spec.template;
+    expect(metadata).toMatchObject({ labels: { team: "x" }, annotations: { note: "y" } });
+    expect(spec).toMatchObject({
+      imagePullSecrets: [{ name: "pull" }],
+      nodeSelector: { disk: "ssd" },
+      tolerations: [{ key: "k", operator: "Exists" }],
+      affinity: { nodeAffinity: {} },
+      priorityClassName: "high",
+    });
+    expect(spec.containers[0].env).toEqual([{ name: "A", value: "b" }]);
+  });
+});
+
+describe("the volume", () => {
+  it("is a claim that outlives the release", async () => {
+    const claim = one(await render({ persistence: { storageClassName: "fast", size: "5Gi" } }), "PersistentVolumeClaim");
+    expect(claim.metadata.annotations).toMatchObject({ "helm.sh/resource-policy": "keep" });
+    expect(claim.spec).toEqual({ accessModes: ["ReadWriteOncePod"], storageClassName: "fast", resources: { requests: { storage: "5Gi" } } });
+  });
+
+  it.each([
+    [{ existingClaim: "mine" }, { persistentVolumeClaim: { claimName: "mine" } }],
+    [{ enabled: false }, { emptyDir: {} }],
+  ])("can be another: %j", async (persistence, source) => {
+    const objects = await render({ persistence });
+    expect(objects.filter(({ kind }) => kind === "PersistentVolumeClaim")).toEqual([]);
+    expect(one(objects, "StatefulSet").spec.template.spec.volumes[0]).toEqual({ name: "data", ...source });
+  });
+});
+
+describe("CRDs", () => {
+  const files = globSync("crds/*.yaml", { cwd: ROOT }).map((file) => parse(readFileSync(join(ROOT, file), "utf8")) as Rendered);
+
+  it("are those of crds/, kept at uninstallation", async () => {
+    const rendered = (await render()).filter(({ kind }) => kind === "CustomResourceDefinition");
+    expect(rendered).toHaveLength(4);
+    for (const file of files) {
+      const crd = one(rendered, "CustomResourceDefinition", file.metadata.name);
+      expect(crd.spec).toEqual(file.spec);
+      expect(crd.metadata.annotations).toEqual({ "helm.sh/resource-policy": "keep" });
+    }
+  });
+
+  it("can be removed with the release, or left out", async () => {
+    const removable = (await render({ crds: { keep: false } })).filter(({ kind }) => kind === "CustomResourceDefinition");
+    expect(removable.map(({ metadata }) => metadata.annotations)).toEqual([undefined, undefined, undefined, undefined]);
+    expect((await render({ crds: { enabled: false } })).filter(({ kind }) => kind === "CustomResourceDefinition")).toEqual([]);
+  });
+});
+
+describe("names", () => {
+  it("never pass 63 characters, nor 52 for a StatefulSet, and never meet", async () => {
+    const releases = ["a", "b"].map((last) => `${"long-release-name-".repeat(3).slice(0, 52)}${last}`);
+    const overrides = ["a", "b"].map((last) => `${"x".repeat(62)}${last}`);
+    for (const [values, names] of [
+      [() => ({}), releases],
+      [(name: string) => ({ fullnameOverride: name }), overrides],
+    ] as const) {
+      const [first = [], second = []] = await Promise.all(
+        names.map(async (name) => (await render({ ...values(name), crds: { enabled: false } }, { name: name.slice(0, 53) })).map(({ kind, metadata }) => `${kind} ${metadata.name}`)),
+      );
+      expect(first.filter((name) => second.includes(name))).toEqual([]);
+      for (const entry of [...first, ...second]) {
+        const [kind = "", name = ""] = entry.split(" ");
+        if (!kind.startsWith("Cluster")) expect(name.length, entry).toBeLessThanOrEqual(kind === "StatefulSet" ? 52 : NAME_CHARS_MAX);
+      }
+    }
+  });
+
+  it("of cluster-scoped objects carry the namespace", async () => {
+    const names = async (namespace: string) =>
+      (await render({ crds: { enabled: false } }, { namespace })).filter(({ kind }) => kind.startsWith("Cluster")).map(({ metadata }) => metadata.name);
+    const [first, second] = [await names("one"), await names("two")];
+    expect(first.length).toBeGreaterThan(3);
+    expect(first.filter((name) => second.includes(name))).toEqual([]);
+  });
+});
+
+describe("values", () => {
+  interface Schema {
+    readonly properties?: Readonly<Record<string, Schema>>;
+  }
+  const schema = JSON.parse(readFileSync(join(CHART, "values.schema.json"), "utf8")) as Schema;
+
+  it("are all in the schema, and the schema has no more", () => {
+    const compare = (values: Record<string, unknown>, { properties = {} }: Schema, path: string): string[] =>
+      Object.entries(values).flatMap(([key, value]) => {
+        const child = properties[key];
+        if (child === undefined) return [`${path}${key} is not in the schema`];
+        return value !== null && typeof value === "object" && !Array.isArray(value) && child.properties !== undefined
+          ? compare(value as Record<string, unknown>, child, `${path}${key}.`)
+          : [];
+      });
+    expect(compare(DEFAULT_VALUES, schema, "")).toEqual([]);
+    expect(Object.keys(schema.properties ?? {}).filter((key) => key !== "global" && !(key in DEFAULT_VALUES))).toEqual([]);
+  });
+
+  const closed = ["", "image", "crds", "ingest", "ingest.service", "api", "metrics", "persistence", "serviceAccount", "rbac", "uninstall", "networkPolicy", "livenessProbe"];
+  it.each(closed)("refuse a misspelt key in '%s'", async (path) => {
+    const values = path.split(".").filter(Boolean).reduceRight<object>((inner, key) => ({ [key]: inner }), { mispelt: 1 });
+    await expect(render(values)).rejects.toThrow(/additional properties 'mispelt' not allowed/);
+  });
+
+  it.each([
+    [{ secretAccess: "all" }],
+    [{ ingest: { auth: [] } }],
+    [{ ingest: { auth: ["none"] } }],
+    [{ image: { digest: "sha256:1" } }],
+    [{ persistence: { accessMode: "ReadWriteMany" } }],
+    [{ namespaces: ["Not_A_Name"] }],
+    [{ maxInFlight: 0 }],
+    [{ extraArgs: ["run"] }],
+  ])("refuse %j", async (values) => {
+    await expect(render(values)).rejects.toThrow(/specifications of the schema/);
+  });
+});
+
+describe("what is off by default", () => {
+  it("renders when switched on", async () => {
+    const objects = await render({
+      serviceMonitor: { enabled: true, labels: { release: "prometheus" } },
+      networkPolicy: { enabled: true, ingestFrom: [{ namespaceSelector: {} }] },
+    });
+    expect(one(objects, "ServiceMonitor").spec.selector.matchLabels).toEqual(
+      Object.fromEntries(Object.entries(one(objects, "Service", "pr-postrider-metrics").metadata.labels ?? {}).filter(([key]) => /\/(name|instance|component)$/.test(key))),
+    );
+    const { ingress, egress } = one(objects, "NetworkPolicy").spec;
+    expect(ingress[0]).toEqual({ ports: [{ port: "ingest", protocol: "TCP" }], from: [{ namespaceSelector: {} }] });
+    expect(egress[0].to[0].ipBlock.except).toEqual(["169.254.169.254/32"]);
+  });
+});
+
+describe("the notes", () => {
+  const notes = (values: object) => helm(HELM, ["install", "pr", CHART, "--namespace", "hooks", "--dry-run=client", "--kubeconfig", "/dev/null"], values);
+
+  it.each([{}, { secretAccess: "cluster" }])("show manifests that are good: %j", async (values) => {
+    const blocks = [...(await notes(values)).matchAll(/<<'EOF'\n(.*?)\n +EOF/gs)].map((match) => (match[1] ?? "").replaceAll(/^ {3}/gm, ""));
+    const kinds = blocks.flatMap((block) => {
+      const { manifests, problems } = readManifestFile(block);
+      expect(problems).toEqual([]);
+      for (const { kind, object } of manifests) if (isKind(kind)) expect(readCustomResource(object)).toMatchObject({ ok: true });
+      return manifests.map(({ kind }) => kind);
+    });
+    expect(kinds).toEqual(["ClusterDeliveryPolicy", "WebhookSubscription"]);
+  });
+
+  it("show the binding that opens a namespace's Secrets, and warn of what loses events", async () => {
+    expect(await notes({})).toContain("create rolebinding hooks-pr-postrider-secrets");
+    expect(await notes({ secretAccess: "cluster" })).not.toContain("create rolebinding");
+    expect(await notes({ persistence: { enabled: false } })).toContain("Accepted events are lost when the Pod goes");
+  });
+});
