@@ -81,9 +81,16 @@ function stringProblems(schema: Schema, value: string, add: Add): void {
   }
   if (schema.minLength !== undefined && characters < schema.minLength) add("Invalid", `should be at least ${schema.minLength} chars long`);
   if (schema.pattern !== undefined && !patternOf(schema.pattern).test(value)) add("Invalid", `should match '${schema.pattern}'`);
-  if (schema.format === "date-time" && !(DATE_TIME.test(value) && !Number.isNaN(Date.parse(value)))) {
+  if (schema.format === "date-time" && !isDateTime(value)) {
     add("Invalid", "must be of type date-time: a time in RFC 3339 such as 2026-01-10T08:00:00Z");
   }
+}
+
+/** Date.parse alone would take the 30th of February for the 2nd of March. */
+function isDateTime(text: string): boolean {
+  if (!DATE_TIME.test(text)) return false;
+  const [year = 0, month = 0, day = 0] = text.slice(0, 10).split("-").map(Number);
+  return day <= new Date(Date.UTC(year, month, 0)).getUTCDate();
 }
 
 /** The API server counts code points, not UTF-16 units. */

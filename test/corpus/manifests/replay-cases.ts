@@ -16,6 +16,7 @@ export const badReplays: readonly BadManifest[] = [
   bad("unknown source", base({ from: "History" }), { field: "spec.from", message: 'supported values: "DeadLetter", "Failed", "All"' }),
   bad("window upside down", base({ window: { start: END, end: START } }), { field: "spec.window", message: "start must be before end" }),
   bad("window without time", base({ window: { start: "2026-01-10" } }), { field: "spec.window.start", message: "must be of type date-time" }),
+  bad("window on a day that never was", base({ window: { end: "2026-02-30T00:00:00Z" } }), { field: "spec.window.end", message: "must be of type date-time" }),
   bad("no events", base({ maxEvents: 0 }), { field: "spec.maxEvents", message: "should be greater than or equal to 1" }),
   bad("kept too long", base({ ttlSecondsAfterFinished: 2_592_001 }), { field: "spec.ttlSecondsAfterFinished", message: "should be less than or equal to 2592000" }),
   bad("filter too long", base({ filter: "a".repeat(2_049) }), { field: "spec.filter", message: "Too long" }),
