@@ -1,0 +1,30 @@
+import { describe, inject } from "vitest";
+import type {} from "./global-setup.ts";
+import { kubectl, kubectlOutput } from "./kubectl.ts";
+import type { ControlPlaneAccess, KubectlOptions } from "./kubectl.ts";
+import type { CommandResult } from "../node/command.ts";
+
+/** The control plane that global-setup.ts started, as seen from one test file. */
+export interface SharedControlPlane extends ControlPlaneAccess {
+  kubectl(args: readonly string[], options?: KubectlOptions): Promise<CommandResult>;
+  kubectlOutput(args: readonly string[], options?: KubectlOptions): Promise<string>;
+}
+
+/**
+ * A suite on the shared control plane, with our CRDs installed; skipped as a whole where there is none. Other files run beside it:
+ * use namespaces and cluster-scoped names of your own.
+ */
+export function describeOnControlPlane(name: string, suite: (controlPlane: SharedControlPlane) => void): void {
+  const access = inject("controlPlane");
+  if ("unavailable" in access) {
+    describe.skip(`${name} (skipped: ${access.unavailable})`, () => suite(undefined as never));
+    return;
+  }
+  describe(name, () => {
+    suite({
+      ...access,
+      kubectl: (args, options) => kubectl(access, args, options),
+      kubectlOutput: (args, options) => kubectlOutput(access, args, options),
+    });
+  });
+}
