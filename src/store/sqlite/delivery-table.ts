@@ -1,0 +1,290 @@
+import type { DatabaseSync, StatementSync } from "node:sqlite";
+import type { EndReason, TerminalState } from "../../core/delivery.ts";
+import type { AttemptRecord } from "../store.ts";
+import type { PackedAttempt } from "./message.ts";
+import { ATTEMPT_PLACES, dayTableName, dayTables, dayTableSql, expiryDay } from "./schema.ts";
+
+/** `delivery.state` (see schema.ts). */
+export const FRESH = 0;
+export const CLAIMED = 1;
+export const INDEXED = 2;
+
+/** A hot row: a delivery that is still owed. */
+export interface Hot {
+  readonly id: number;
+  readonly queue: number;
+  state: number;
+  due: number;
+  attempt: number;
+  crashes: number;
+  loneCrashes: number;
+  lone: number;
+  resent: number;
+  epoch: number;
+  readonly event: number;
+  readonly eventDay: number;
+  readonly eventId: Uint8Array | string;
+  readonly type: string;
+  readonly orderKey: string | null;
+  readonly accepted: number;
+  readonly historyMs: number;
+}
+
+export interface End {
+  readonly state: TerminalState;
+  readonly reason: EndReason;
+  readonly nowMs: number;
+  readonly retentionMs: number;
+}
+
+export interface Outcome {
+  readonly hot: Hot;
+  readonly state: TerminalState;
+  readonly reason: EndReason;
+  readonly endedAtMs: number;
+  readonly expiresAtMs: number;
+  readonly day: number;
+}
+
+export const HOT_COLUMNS = `id, queue, state, due, attempt, crashes, lone_crashes, lone, resent, epoch, event, event_day, event_id, type,
+  order_key, accepted, history_ms`;
+
+const OUTCOME_COLUMNS = `id, queue, state, reason, attempts, crashes, lone_crashes, accepted, ended, expires, event, event_day, event_id,
+  type, order_key, history_ms`;
+
+type Value = number | string | Uint8Array | null;
+
+/** Hot rows, outcomes and attempts, by prepared statements. Rows being sent are kept in memory: ending one needs no read. */
+export class DeliveryTable {
+  readonly #db: DatabaseSync;
+  readonly #insert: StatementSync;
+  readonly #select: StatementSync;
+  readonly #claim: StatementSync;
+  readonly #ready: StatementSync;
+  readonly #delete: StatementSync;
+  readonly #outcomes = new Map<number, StatementSync>();
+  readonly #attempts = new Map<number, StatementSync>();
+  readonly #claimed = new Map<number, Hot>();
+
+  constructor(db: DatabaseSync) {
+    this.#db = db;
+    this.#insert = db.prepare(`INSERT INTO delivery (${HOT_COLUMNS}) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)`);
+    this.#select = db.prepare(`SELECT ${HOT_COLUMNS} FROM delivery WHERE id = ?`);
+    this.#select.setReturnArrays(true);
+    this.#claim = db.prepare("UPDATE delivery SET state = 1, attempt = ?, lone = ?, epoch = ? WHERE id = ?");
+    this.#ready = db.prepare("UPDATE delivery SET state = 2, due = ?, attempt = ?, crashes = ?, lone_crashes = ?, lone = 0 WHERE id = ?");
+    this.#delete = db.prepare("DELETE FROM delivery WHERE id = ?");
+    this.reload();
+  }
+
+  reload(): void {
+    this.#outcomes.clear();
+    this.#attempts.clear();
+    this.#claimed.clear();
+    for (const row of this.claimedRows()) this.#claimed.set(row.id, row);
+  }
+
+  /** Rows found claimed in the file. */
+  claimedRows(): Hot[] {
+    const rows = this.#db.prepare(`SELECT ${HOT_COLUMNS} FROM delivery INDEXED BY delivery_unindexed WHERE state < 2 AND state = 1`);
+    rows.setReturnArrays(true);
+    return (rows.all() as unknown as Value[][]).map(toHot);
+  }
+
+  insert(row: Hot): void {
+    this.#insert.run(
+      row.id,
+      row.queue,
+      row.state,
+      row.due,
+      row.attempt,
+      row.crashes,
+      row.loneCrashes,
+      row.lone,
+      row.resent,
+      row.epoch,
+      row.event,
+      row.eventDay,
+      row.eventId,
+      row.type,
+      row.orderKey,
+      row.accepted,
+      row.historyMs,
+    );
+    if (row.state === CLAIMED) this.#claimed.set(row.id, row);
+  }
+
+  get(id: number): Hot | undefined {
+    const claimed = this.#claimed.get(id);
+    if (claimed !== undefined) return claimed;
+    const row = this.#select.get(id) as unknown as Value[] | undefined;
+    return row === undefined ? undefined : toHot(row);
+  }
+
+  claim(row: Hot, lone: boolean, epoch: number): void {
+    Object.assign(row, { state: CLAIMED, attempt: row.attempt + 1, lone: lone ? 1 : 0, epoch });
+    this.#claim.run(row.attempt, row.lone, epoch, row.id);
+    this.#claimed.set(row.id, row);
+  }
+
+  /** Back into the due index. */
+  ready(row: Hot, dueAtMs: number): void {
+    this.#ready.run(dueAtMs, row.attempt, row.crashes, row.loneCrashes, row.id);
+    this.#claimed.delete(row.id);
+  }
+
+  end(row: Hot, end: End): void {
+    const day = expiryDay(end.nowMs, end.retentionMs);
+    const outcome = this.#statement("outcome", day, this.#outcomes);
+    outcome.run(
+      row.id,
+      row.queue,
+      end.state,
+      end.reason,
+      row.attempt,
+      row.crashes,
+      row.loneCrashes,
+      row.accepted,
+      end.nowMs,
+      end.nowMs + end.retentionMs,
+      row.event,
+      row.eventDay,
+      row.eventId,
+      row.type,
+      row.orderKey,
+      row.historyMs,
+    );
+    this.#delete.run(row.id);
+    this.#claimed.delete(row.id);
+  }
+
+  log(row: Hot, attempt: AttemptRecord | PackedAttempt, nowMs: number, retentionMs: number): void {
+    const day = expiryDay(nowMs, retentionMs);
+    const insert = this.#statement("attempt", day, this.#attempts);
+    const headers = "requestHeadersText" in attempt ? [attempt.requestHeadersText, attempt.responseHeadersText] : ["[]", "[]"];
+    const values: Value[] = [
+      attempt.attempt,
+      attempt.startedAtMs,
+      attempt.durationMs,
+      attempt.outcome,
+      attempt.statusCode ?? null,
+      attempt.connectionStatus,
+      attempt.tlsStatus,
+      attempt.message,
+      attempt.url,
+      attempt.recordId ?? null,
+      headers[0] ?? "[]",
+      attempt.requestBody ?? null,
+      headers[1] ?? "[]",
+      attempt.responseBody ?? null,
+      nowMs + retentionMs,
+    ];
+    const first = row.id * ATTEMPT_PLACES;
+    const place = first + Math.min(attempt.attempt, ATTEMPT_PLACES - 1);
+    if (insert.run(place, ...values).changes !== 0) return;
+    // Taken: an uncounted try had the same number. The next free place, or the last one, which is then replaced.
+    const name = dayTableName("attempt", day);
+    const top = this.#db
+      .prepare(`SELECT max(place) AS top FROM ${name} WHERE place BETWEEN ? AND ?`)
+      .get(first, first + ATTEMPT_PLACES - 1);
+    const next = Math.min(Number(top?.["top"]) + 1, first + ATTEMPT_PLACES - 1);
+    this.#db.prepare(`DELETE FROM ${name} WHERE place = ?`).run(next);
+    insert.run(next, ...values);
+  }
+
+  findOutcome(id: number): Outcome | undefined {
+    return findOutcome(this.#db, id);
+  }
+
+  removeOutcome(outcome: Outcome): void {
+    this.#db.prepare(`DELETE FROM ${dayTableName("outcome", outcome.day)} WHERE id = ?`).run(outcome.hot.id);
+  }
+
+  /** Ready rows of a queue, oldest first. Scans by id: for queues whose subscription is gone. */
+  readyRows(queue: number, limit: number): Hot[] {
+    const due = this.#db.prepare(
+      `SELECT ${HOT_COLUMNS} FROM delivery INDEXED BY delivery_due WHERE state = 2 AND queue = ? ORDER BY due, id LIMIT ?`,
+    );
+    due.setReturnArrays(true);
+    const indexed = (due.all(queue, limit) as unknown as Value[][]).map(toHot);
+    if (indexed.length >= limit) return indexed;
+    const fresh = this.#db.prepare(
+      `SELECT ${HOT_COLUMNS} FROM delivery INDEXED BY delivery_unindexed WHERE state < 2 AND state = 0 AND queue = ? ORDER BY id LIMIT ?`,
+    );
+    fresh.setReturnArrays(true);
+    return [...indexed, ...(fresh.all(queue, limit - indexed.length) as unknown as Value[][]).map(toHot)];
+  }
+
+  #statement(table: "outcome" | "attempt", day: number, cache: Map<number, StatementSync>): StatementSync {
+    const found = cache.get(day);
+    if (found !== undefined) return found;
+    this.#db.exec(dayTableSql(table, day));
+    const name = dayTableName(table, day);
+    const statement = this.#db.prepare(
+      table === "outcome"
+        ? `INSERT OR REPLACE INTO ${name} (${OUTCOME_COLUMNS}) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)`
+        : `INSERT OR IGNORE INTO ${name} (place, attempt, started, duration, outcome, status, connection, tls, message, url, record_id,
+             request_headers, request_body, response_headers, response_body, expires)
+           VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)`,
+    );
+    cache.set(day, statement);
+    return statement;
+  }
+}
+
+/** The outcome of an ended delivery, whatever its day. */
+export function findOutcome(db: DatabaseSync, id: number): Outcome | undefined {
+  for (const day of dayTables(db, "outcome").toReversed()) {
+    const row = db.prepare(`SELECT ${OUTCOME_COLUMNS} FROM ${dayTableName("outcome", day)} WHERE id = ?`).get(id);
+    if (row !== undefined) return toOutcome(row, day);
+  }
+  return undefined;
+}
+
+export function toOutcome(row: Record<string, unknown>, day: number): Outcome {
+  const number = (name: string): number => Number(row[name]);
+  const hot: Hot = {
+    id: number("id"),
+    queue: number("queue"),
+    state: INDEXED,
+    due: 0,
+    attempt: number("attempts"),
+    crashes: number("crashes"),
+    loneCrashes: number("lone_crashes"),
+    lone: 0,
+    resent: 0,
+    epoch: 0,
+    event: number("event"),
+    eventDay: number("event_day"),
+    eventId: row["event_id"] as Uint8Array | string,
+    type: String(row["type"]),
+    orderKey: row["order_key"] as string | null,
+    accepted: number("accepted"),
+    historyMs: number("history_ms"),
+  };
+  const state = String(row["state"]) as TerminalState;
+  return { hot, state, reason: String(row["reason"]) as EndReason, endedAtMs: number("ended"), expiresAtMs: number("expires"), day };
+}
+
+/** A row read as an array in the order of HOT_COLUMNS. */
+export function toHot(row: readonly Value[]): Hot {
+  return {
+    id: row[0] as number,
+    queue: row[1] as number,
+    state: row[2] as number,
+    due: row[3] as number,
+    attempt: row[4] as number,
+    crashes: row[5] as number,
+    loneCrashes: row[6] as number,
+    lone: row[7] as number,
+    resent: row[8] as number,
+    epoch: row[9] as number,
+    event: row[10] as number,
+    eventDay: row[11] as number,
+    eventId: row[12] as Uint8Array | string,
+    type: row[13] as string,
+    orderKey: row[14] as string | null,
+    accepted: row[15] as number,
+    historyMs: row[16] as number,
+  };
+}

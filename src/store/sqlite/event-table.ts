@@ -1,0 +1,128 @@
+import type { DatabaseSync, StatementSync } from "node:sqlite";
+import type { DataKind, Event } from "../../core/event.ts";
+import { packEventId, unpackEventId } from "./event-id.ts";
+import { dayTableName, dayTables, dayTableSql, expiryDay } from "./schema.ts";
+
+const COLUMNS = `event, event_id, deliveries, namespace, source_id, source, type, subject, time, content_type, kind, extensions, received,
+  expires, data`;
+
+/** Where an event's row lies. */
+export interface EventPlace {
+  readonly event: number;
+  readonly day: number;
+}
+
+export interface StoredEvent {
+  readonly event: Event;
+  readonly expiresAtMs: number;
+  readonly deliveries: number;
+  readonly place: EventPlace;
+}
+
+type Row = Record<string, unknown>;
+
+/** Event bodies: one table per day of expiry, and `event_kept` for bodies still owed when their day was dropped. */
+export class EventTable {
+  readonly #db: DatabaseSync;
+  readonly #inserts = new Map<number, StatementSync>();
+  readonly #reads = new Map<string, StatementSync>();
+
+  constructor(db: DatabaseSync) {
+    this.#db = db;
+  }
+
+  reload(): void {
+    this.#inserts.clear();
+    this.#reads.clear();
+  }
+
+  insert(
+    key: number,
+    event: Event & { readonly extensionsText?: string },
+    keep: { deliveries: number; nowMs: number; retentionMs: number; id: Uint8Array | string },
+  ): EventPlace {
+    const day = expiryDay(keep.nowMs, keep.retentionMs);
+    let statement = this.#inserts.get(day);
+    if (statement === undefined) {
+      this.#db.exec(dayTableSql("event", day));
+      statement = this.#db.prepare(
+        `INSERT INTO ${dayTableName("event", day)} (${COLUMNS}) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)`,
+      );
+      this.#inserts.set(day, statement);
+    }
+    const { namespace, sourceId, source, type, subject, time, dataContentType, dataKind, receivedAtMs, data } = event;
+    statement.run(
+      key,
+      keep.id,
+      keep.deliveries,
+      namespace,
+      sourceId,
+      source,
+      type,
+      subject ?? null,
+      time ?? null,
+      dataContentType ?? null,
+      dataKind,
+      event.extensionsText ?? JSON.stringify(event.extensions),
+      receivedAtMs,
+      keep.nowMs + keep.retentionMs,
+      data,
+    );
+    return { event: key, day };
+  }
+
+  /** The event at that place, or kept after its day was dropped. */
+  read(place: EventPlace): StoredEvent | undefined {
+    const row = this.#readAt(dayTableName("event", place.day), place.event) ?? this.#readAt("event_kept", place.event);
+    return row === undefined ? undefined : toStored(row, place.day);
+  }
+
+  /** Searches every day: only for questions people ask. */
+  find(eventId: string): StoredEvent | undefined {
+    const id = packEventId(eventId);
+    const days = dayTables(this.#db, "event").toReversed();
+    for (const [table, day] of [
+      ...days.map((d): [string, number] => [dayTableName("event", d), d]),
+      ["event_kept", 0] as [string, number],
+    ]) {
+      const row = this.#db.prepare(`SELECT ${COLUMNS} FROM ${table} WHERE event_id = ?`).get(id);
+      if (row !== undefined) return toStored(row, day);
+    }
+    return undefined;
+  }
+
+  #readAt(table: string, event: number): Row | undefined {
+    let statement = this.#reads.get(table);
+    try {
+      statement ??= this.#db.prepare(`SELECT ${COLUMNS} FROM ${table} WHERE event = ?`);
+      this.#reads.set(table, statement);
+      return statement.get(event);
+    } catch (error) {
+      // The day has been dropped: its statement cannot be prepared (again).
+      this.#reads.delete(table);
+      if (error instanceof Error && error.message.includes("no such table")) return undefined;
+      throw error;
+    }
+  }
+}
+
+function toStored(row: Row, day: number): StoredEvent {
+  const text = (name: string): string => String(row[name]);
+  const optional = (name: string): string | undefined => (row[name] === null ? undefined : String(row[name]));
+  const event: Event = {
+    id: unpackEventId(row["event_id"]),
+    namespace: text("namespace"),
+    sourceId: text("source_id"),
+    source: text("source"),
+    type: text("type"),
+    subject: optional("subject"),
+    time: optional("time"),
+    dataContentType: optional("content_type"),
+    dataKind: text("kind") as DataKind,
+    data: row["data"] as Uint8Array,
+    extensions: JSON.parse(text("extensions")) as Record<string, string>,
+    receivedAtMs: Number(row["received"]),
+  };
+  const place = { event: Number(row["event"]), day };
+  return { event, expiresAtMs: Number(row["expires"]), deliveries: Number(row["deliveries"]), place };
+}

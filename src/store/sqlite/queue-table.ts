@@ -1,0 +1,157 @@
+import type { DatabaseSync, StatementSync } from "node:sqlite";
+import { SINGLE_OWNER_EPOCH, type PauseReason, type QueueCounters } from "../store.ts";
+
+/** One subscription's queue as the writer keeps it in memory; written once per commit however many deliveries touched it. */
+export interface Queue {
+  readonly queue: number;
+  readonly subscription: string;
+  namespace: string;
+  forgotten: boolean;
+  pauses: Partial<Record<PauseReason, number>>;
+  pending: number;
+  sinceMs: number;
+  accepted: number;
+  delivered: number;
+  retried: number;
+  failed: number;
+  discarded: number;
+  dirty: boolean;
+}
+
+const UPSERT = `
+  INSERT INTO subscription_queue
+    (queue, subscription, namespace, forgotten, epoch, owner, pauses, pending, since, accepted, delivered, retried, failed, discarded)
+  VALUES (?, ?, ?, ?, ?, NULL, ?, ?, ?, ?, ?, ?, ?, ?)
+  ON CONFLICT (queue) DO UPDATE SET
+    namespace = excluded.namespace, forgotten = excluded.forgotten, pauses = excluded.pauses, pending = excluded.pending,
+    since = excluded.since, accepted = excluded.accepted, delivered = excluded.delivered, retried = excluded.retried,
+    failed = excluded.failed, discarded = excluded.discarded`;
+
+/** The table `subscription_queue`, written behind: changes are kept until `flush`, inside the same transaction. */
+export class QueueTable {
+  readonly #db: DatabaseSync;
+  readonly #upsert: StatementSync;
+  readonly #bySubscription = new Map<string, Queue>();
+  readonly #byNumber = new Map<number, Queue>();
+  #dirty: Queue[] = [];
+  #last = 0;
+
+  constructor(db: DatabaseSync) {
+    this.#db = db;
+    this.#upsert = db.prepare(UPSERT);
+    this.reload();
+  }
+
+  /** Forgets what was not flushed: after a rollback the file is right and the memory is not. */
+  reload(): void {
+    this.#bySubscription.clear();
+    this.#byNumber.clear();
+    this.#dirty = [];
+    this.#last = 0;
+    for (const row of this.#db.prepare("SELECT * FROM subscription_queue").all()) {
+      const number = (name: string): number => Number(row[name]);
+      this.#add({
+        queue: number("queue"),
+        subscription: String(row["subscription"]),
+        namespace: String(row["namespace"]),
+        forgotten: number("forgotten") === 1,
+        pauses: JSON.parse(String(row["pauses"])) as Queue["pauses"],
+        pending: number("pending"),
+        sinceMs: number("since"),
+        accepted: number("accepted"),
+        delivered: number("delivered"),
+        retried: number("retried"),
+        failed: number("failed"),
+        discarded: number("discarded"),
+        dirty: false,
+      });
+    }
+  }
+
+  /** The queue of a subscription, made on first use; a forgotten one begins anew. */
+  of(subscription: string, namespace: string, nowMs: number): Queue {
+    const found = this.#bySubscription.get(subscription);
+    if (found === undefined) {
+      const zero = { pending: 0, accepted: 0, delivered: 0, retried: 0, failed: 0, discarded: 0 };
+      return this.#add({
+        queue: this.#last + 1,
+        subscription,
+        namespace,
+        forgotten: false,
+        pauses: {},
+        sinceMs: nowMs,
+        ...zero,
+        dirty: false,
+      });
+    }
+    if (found.forgotten) {
+      Object.assign(found, {
+        forgotten: false,
+        pauses: {},
+        sinceMs: nowMs,
+        accepted: 0,
+        delivered: 0,
+        retried: 0,
+        failed: 0,
+        discarded: 0,
+      });
+    }
+    if (found.namespace === "") found.namespace = namespace;
+    return found;
+  }
+
+  find(subscription: string): Queue | undefined {
+    const found = this.#bySubscription.get(subscription);
+    return found?.forgotten === true ? undefined : found;
+  }
+
+  byNumber(queue: number): Queue | undefined {
+    return this.#byNumber.get(queue);
+  }
+
+  pending(): number {
+    let sum = 0;
+    for (const queue of this.#byNumber.values()) sum += queue.pending;
+    return sum;
+  }
+
+  touch(queue: Queue): void {
+    if (queue.dirty) return;
+    queue.dirty = true;
+    this.#dirty.push(queue);
+  }
+
+  count(queue: Queue, counter: Exclude<keyof QueueCounters, "sinceMs">, pendingBy: number): void {
+    queue[counter] += 1;
+    queue.pending += pendingBy;
+    this.touch(queue);
+  }
+
+  /** Writes what was touched; runs last in the transaction. */
+  flush(): void {
+    for (const q of this.#dirty) {
+      q.dirty = false;
+      const pauses = JSON.stringify(q.pauses);
+      const counters = [q.accepted, q.delivered, q.retried, q.failed, q.discarded];
+      this.#upsert.run(
+        q.queue,
+        q.subscription,
+        q.namespace,
+        q.forgotten ? 1 : 0,
+        SINGLE_OWNER_EPOCH,
+        pauses,
+        q.pending,
+        q.sinceMs,
+        ...counters,
+      );
+    }
+    this.#dirty = [];
+  }
+
+  #add(queue: Queue): Queue {
+    this.#bySubscription.set(queue.subscription, queue);
+    this.#byNumber.set(queue.queue, queue);
+    this.#last = Math.max(this.#last, queue.queue);
+    return queue;
+  }
+}

@@ -1,0 +1,303 @@
+import type { DatabaseSync } from "node:sqlite";
+import {
+  SINGLE_OWNER_EPOCH,
+  WINDOW_ROWS_MAX,
+  type AttemptRecord,
+  type DeliveryFilter,
+  type DeliveryRecord,
+  type QueueState,
+  type ReadyDelivery,
+} from "../store.ts";
+import { CLAIMED, findOutcome, HOT_COLUMNS, toHot, toOutcome, type Hot, type Outcome } from "./delivery-table.ts";
+import { packEventId, unpackEventId } from "./event-id.ts";
+import { EventTable } from "./event-table.ts";
+import { ATTEMPT_PLACES, dayTableName, dayTables } from "./schema.ts";
+
+type Name = { readonly subscription: string; readonly namespace: string };
+type HotValues = Parameters<typeof toHot>[0];
+
+/** Answers questions on a connection of its own. `nowMs` hides what is past its exact retention while its day table still stands. */
+export class Reader {
+  readonly #db: DatabaseSync;
+  readonly #events: EventTable;
+  readonly #names = new Map<number, Name>();
+
+  constructor(db: DatabaseSync) {
+    this.#db = db;
+    this.#events = new EventTable(db);
+  }
+
+  read(method: string, args: readonly unknown[]): unknown {
+    switch (method) {
+      case "due":
+        return this.#due(args[0] as string, args[1] as number, args[2] as number);
+      case "nextDue":
+        return this.#nextDue(args[0] as number);
+      case "fresh":
+        return this.#fresh(args[0] as number, args[1] as number);
+      case "queues":
+        return this.#queues(args[0] as string);
+      case "readEvent":
+        return this.#readEvent(args[0] as string, args[1] as string, args[2] as number);
+      case "readBody":
+        return this.#readBody(args[0] as number, args[1] as number);
+      case "readDelivery":
+        return this.#delivery(args[0] as number, args[1] as number);
+      case "deliveriesOf":
+        return this.#deliveriesOf(args[0] as string, args[1] as number);
+      case "attemptsOf":
+        return this.#attemptsOf(args[0] as number, args[1] as number);
+      case "listDeliveries":
+        return this.#list(args[0] as DeliveryFilter, args[1] as number);
+      case "listState":
+        return this.#db
+          .prepare("SELECT key, value FROM state WHERE kind = ? ORDER BY key")
+          .all(args[0] as string)
+          .map(plain);
+      default:
+        throw new Error(`the reader knows no question '${method}'`);
+    }
+  }
+
+  #due(subscription: string, nowMs: number, limit: number): ReadyDelivery[] {
+    const queue = this.#queueOf(subscription);
+    if (queue === undefined) return [];
+    const sql = `SELECT ${HOT_COLUMNS} FROM delivery INDEXED BY delivery_due WHERE state = 2 AND queue = ? AND due <= ? ORDER BY due, id LIMIT ?`;
+    return this.#hot(sql, queue, nowMs, Math.min(limit, WINDOW_ROWS_MAX)).map((row) => this.#toReady(row));
+  }
+
+  #nextDue(limit: number): { subscription: string; dueAtMs: number }[] {
+    const earliest = this.#db.prepare(
+      "SELECT due FROM delivery INDEXED BY delivery_due WHERE state = 2 AND queue = ? ORDER BY due LIMIT 1",
+    );
+    const found: { subscription: string; dueAtMs: number }[] = [];
+    for (const row of this.#db.prepare("SELECT queue, subscription FROM subscription_queue WHERE pending > 0").all()) {
+      const due = earliest.get(Number(row["queue"]))?.["due"];
+      if (due !== undefined) found.push({ subscription: String(row["subscription"]), dueAtMs: Number(due) });
+    }
+    return found.toSorted((a, b) => a.dueAtMs - b.dueAtMs).slice(0, limit);
+  }
+
+  #fresh(afterId: number, limit: number): ReadyDelivery[] {
+    const sql = `SELECT ${HOT_COLUMNS} FROM delivery INDEXED BY delivery_unindexed WHERE state < 2 AND state = 0 AND id > ? ORDER BY id LIMIT ?`;
+    return this.#hot(sql, afterId, Math.min(limit, WINDOW_ROWS_MAX)).map((row) => this.#toReady(row));
+  }
+
+  #queues(owner: string): QueueState[] {
+    const oldest = new Map<number, number>();
+    for (const row of this.#db.prepare("SELECT queue, min(accepted) AS accepted FROM delivery GROUP BY queue").all()) {
+      oldest.set(Number(row["queue"]), Number(row["accepted"]));
+    }
+    return this.#db
+      .prepare("SELECT * FROM subscription_queue WHERE forgotten = 0")
+      .all()
+      .map((row) => {
+        const number = (name: string): number => Number(row[name]);
+        return {
+          subscription: String(row["subscription"]),
+          namespace: String(row["namespace"]),
+          epoch: SINGLE_OWNER_EPOCH,
+          owner,
+          pauses: JSON.parse(String(row["pauses"])) as QueueState["pauses"],
+          pending: number("pending"),
+          oldestAcceptedAtMs: oldest.get(number("queue")),
+          counters: {
+            sinceMs: number("since"),
+            accepted: number("accepted"),
+            delivered: number("delivered"),
+            retried: number("retried"),
+            failed: number("failed"),
+            discarded: number("discarded"),
+          },
+        };
+      });
+  }
+
+  #readEvent(namespace: string, eventId: string, nowMs: number): unknown {
+    const stored = this.#events.find(eventId);
+    return stored !== undefined && stored.event.namespace === namespace && stored.expiresAtMs > nowMs ? stored.event : undefined;
+  }
+
+  #readBody(id: number, nowMs: number): unknown {
+    const hot = this.#hotById(id);
+    if (hot !== undefined) return this.#events.read({ event: hot.event, day: hot.eventDay })?.event;
+    const outcome = this.#outcome(id, nowMs);
+    if (outcome === undefined) return undefined;
+    const stored = this.#events.read({ event: outcome.hot.event, day: outcome.hot.eventDay });
+    return stored !== undefined && stored.expiresAtMs > nowMs ? stored.event : undefined;
+  }
+
+  #delivery(id: number, nowMs: number): DeliveryRecord | undefined {
+    const hot = this.#hotById(id);
+    if (hot !== undefined) return this.#toRecord(hot);
+    const outcome = this.#outcome(id, nowMs);
+    return outcome === undefined ? undefined : this.#toRecord(outcome.hot, outcome);
+  }
+
+  #deliveriesOf(eventId: string, nowMs: number): DeliveryRecord[] {
+    const stored = this.#events.find(eventId);
+    if (stored === undefined) return this.#deliveriesWithoutBody(eventId, nowMs);
+    const ids = Array.from({ length: stored.deliveries }, (_, i) => stored.place.event + 1 + i);
+    return ids.map((id) => this.#delivery(id, nowMs)).filter((record) => record !== undefined);
+  }
+
+  /** The body's day is gone, which named the deliveries: a scan of what is left. */
+  #deliveriesWithoutBody(eventId: string, nowMs: number): DeliveryRecord[] {
+    const records: DeliveryRecord[] = [];
+    for (const day of dayTables(this.#db, "outcome")) {
+      const rows = this.#db.prepare(`SELECT * FROM ${dayTableName("outcome", day)} WHERE event_id = ? AND expires > ?`);
+      for (const row of rows.all(packEventId(eventId), nowMs)) {
+        const outcome = toOutcome(row, day);
+        records.push(this.#toRecord(outcome.hot, outcome));
+      }
+    }
+    return records.toSorted((a, b) => a.id - b.id);
+  }
+
+  #attemptsOf(id: number, nowMs: number): AttemptRecord[] {
+    const delivery = this.#delivery(id, nowMs);
+    if (delivery === undefined) return [];
+    const first = id * ATTEMPT_PLACES;
+    const rows = dayTables(this.#db, "attempt").flatMap((day) =>
+      this.#db
+        .prepare(`SELECT * FROM ${dayTableName("attempt", day)} WHERE place BETWEEN ? AND ? AND expires > ? ORDER BY place`)
+        .all(first, first + ATTEMPT_PLACES - 1, nowMs),
+    );
+    return rows.toSorted((a, b) => Number(a["place"]) - Number(b["place"])).map((row) => toAttempt(row, delivery));
+  }
+
+  #list(filter: DeliveryFilter, nowMs: number): DeliveryRecord[] {
+    const limit = Math.min(filter.limit, WINDOW_ROWS_MAX);
+    const records = [...this.#listHot(filter, limit), ...this.#listEnded(filter, limit, nowMs)];
+    return records.toSorted((a, b) => b.id - a.id).slice(0, limit);
+  }
+
+  #listHot(filter: DeliveryFilter, limit: number): DeliveryRecord[] {
+    if (filter.state !== undefined && filter.state !== "ready" && filter.state !== "claimed") return [];
+    const state = filter.state === undefined ? "" : filter.state === "claimed" ? " AND state = 1" : " AND state <> 1";
+    const { where, values } = conditions(filter);
+    const sql = `SELECT ${HOT_COLUMNS} FROM delivery WHERE ${where}${state} ORDER BY id DESC LIMIT ?`;
+    return this.#hot(sql, ...values, limit).map((row) => this.#toRecord(row));
+  }
+
+  #listEnded(filter: DeliveryFilter, limit: number, nowMs: number): DeliveryRecord[] {
+    if (filter.state === "ready" || filter.state === "claimed") return [];
+    const { where, values } = conditions(filter);
+    const state = filter.state === undefined ? "" : ` AND state = '${filter.state}'`;
+    return dayTables(this.#db, "outcome").flatMap((day) => {
+      const sql = `SELECT * FROM ${dayTableName("outcome", day)} WHERE ${where}${state} AND expires > ? ORDER BY id DESC LIMIT ?`;
+      const rows = this.#db.prepare(sql).all(...values, nowMs, limit);
+      return rows.map((row) => {
+        const outcome = toOutcome(row, day);
+        return this.#toRecord(outcome.hot, outcome);
+      });
+    });
+  }
+
+  #outcome(id: number, nowMs: number): Outcome | undefined {
+    const outcome = findOutcome(this.#db, id);
+    return outcome !== undefined && outcome.expiresAtMs > nowMs ? outcome : undefined;
+  }
+
+  #hotById(id: number): Hot | undefined {
+    return this.#hot(`SELECT ${HOT_COLUMNS} FROM delivery WHERE id = ?`, id)[0];
+  }
+
+  #hot(sql: string, ...values: (string | number)[]): Hot[] {
+    const statement = this.#db.prepare(sql);
+    statement.setReturnArrays(true);
+    return (statement.all(...values) as unknown as HotValues[]).map(toHot);
+  }
+
+  #queueOf(subscription: string): number | undefined {
+    const row = this.#db.prepare("SELECT queue FROM subscription_queue WHERE subscription = ?").get(subscription);
+    return row === undefined ? undefined : Number(row["queue"]);
+  }
+
+  #name(queue: number): Name {
+    const known = this.#names.get(queue);
+    if (known !== undefined) return known;
+    const row = this.#db.prepare("SELECT subscription, namespace FROM subscription_queue WHERE queue = ?").get(queue);
+    const name = { subscription: String(row?.["subscription"] ?? ""), namespace: String(row?.["namespace"] ?? "") };
+    // A queue first seen through a pause learns its namespace with its first delivery.
+    if (name.namespace !== "") this.#names.set(queue, name);
+    return name;
+  }
+
+  #toReady(row: Hot): ReadyDelivery {
+    return {
+      id: row.id,
+      eventId: unpackEventId(row.eventId),
+      ...this.#name(row.queue),
+      dueAtMs: row.due,
+      attempt: row.attempt,
+      crashes: row.crashes,
+      acceptedAtMs: row.accepted,
+      orderKey: row.orderKey ?? undefined,
+      resent: row.resent === 1,
+    };
+  }
+
+  #toRecord(row: Hot, outcome?: Outcome): DeliveryRecord {
+    const state = outcome?.state ?? (row.state === CLAIMED ? "claimed" : "ready");
+    return {
+      id: row.id,
+      eventId: unpackEventId(row.eventId),
+      eventType: row.type,
+      ...this.#name(row.queue),
+      state,
+      reason: outcome?.reason,
+      attempts: row.attempt,
+      crashes: row.crashes,
+      acceptedAtMs: row.accepted,
+      dueAtMs: state === "ready" ? row.due : undefined,
+      endedAtMs: outcome?.endedAtMs,
+    };
+  }
+}
+
+function conditions(filter: DeliveryFilter): { readonly where: string; readonly values: (string | number)[] } {
+  const parts = ["queue IN (SELECT queue FROM subscription_queue WHERE namespace = ?)"];
+  const values: (string | number)[] = [filter.namespace];
+  const add = (sql: string, value: string | number | undefined): void => {
+    if (value === undefined) return;
+    parts.push(sql);
+    values.push(value);
+  };
+  add("queue = (SELECT queue FROM subscription_queue WHERE subscription = ?)", filter.subscription);
+  add("type = ?", filter.type);
+  add("accepted >= ?", filter.sinceMs);
+  add("accepted < ?", filter.untilMs);
+  add("id < ?", filter.beforeId);
+  return { where: parts.join(" AND "), values };
+}
+
+function toAttempt(row: Record<string, unknown>, delivery: DeliveryRecord): AttemptRecord {
+  const text = (name: string): string => String(row[name]);
+  const { eventId, eventType, subscription, namespace } = delivery;
+  return {
+    deliveryId: delivery.id,
+    eventId,
+    subscription,
+    namespace,
+    eventType,
+    attempt: Number(row["attempt"]),
+    startedAtMs: Number(row["started"]),
+    durationMs: Number(row["duration"]),
+    outcome: text("outcome") as AttemptRecord["outcome"],
+    statusCode: row["status"] === null ? undefined : Number(row["status"]),
+    connectionStatus: text("connection"),
+    tlsStatus: text("tls"),
+    message: text("message"),
+    url: text("url"),
+    recordId: row["record_id"] === null ? undefined : text("record_id"),
+    requestHeaders: JSON.parse(text("request_headers")) as AttemptRecord["requestHeaders"],
+    requestBody: (row["request_body"] as Uint8Array | null) ?? undefined,
+    responseHeaders: JSON.parse(text("response_headers")) as AttemptRecord["responseHeaders"],
+    responseBody: (row["response_body"] as Uint8Array | null) ?? undefined,
+  };
+}
+
+function plain(row: Record<string, unknown>): { key: string; value: string } {
+  return { key: String(row["key"]), value: String(row["value"]) };
+}

@@ -1,0 +1,134 @@
+import type { DatabaseSync } from "node:sqlite";
+import { StoreError } from "../store.ts";
+
+/** Lowest SQLite that has the WAL-reset corruption fixed. */
+const SQLITE_VERSION_MIN = [3, 51, 3] as const;
+
+/**
+ * Forward-only: entry i brings a database from version i to i + 1 and is never edited once released.
+ *
+ * `delivery.state`: 0 ready and only in the caller's memory (fresh), 1 claimed, 2 ready and in the due index. Fresh rows stay out of the
+ * due index: with a million rows pending, an index entry per fresh row cost two thirds of the throughput. A tiny second index finds fresh
+ * and claimed rows at boot.
+ */
+const MIGRATIONS: readonly string[] = [
+  `
+  CREATE TABLE meta (key TEXT PRIMARY KEY, value TEXT NOT NULL) WITHOUT ROWID;
+  CREATE TABLE state (kind TEXT NOT NULL, key TEXT NOT NULL, value TEXT NOT NULL, PRIMARY KEY (kind, key)) WITHOUT ROWID;
+  CREATE TABLE subscription_queue (
+    queue INTEGER PRIMARY KEY, subscription TEXT NOT NULL UNIQUE, namespace TEXT NOT NULL, forgotten INTEGER NOT NULL,
+    epoch INTEGER NOT NULL, owner TEXT, pauses TEXT NOT NULL, pending INTEGER NOT NULL, since INTEGER NOT NULL,
+    accepted INTEGER NOT NULL, delivered INTEGER NOT NULL, retried INTEGER NOT NULL, failed INTEGER NOT NULL, discarded INTEGER NOT NULL
+  );
+  CREATE TABLE delivery (
+    id INTEGER PRIMARY KEY, queue INTEGER NOT NULL, state INTEGER NOT NULL, due INTEGER NOT NULL, attempt INTEGER NOT NULL,
+    crashes INTEGER NOT NULL, lone_crashes INTEGER NOT NULL, lone INTEGER NOT NULL, resent INTEGER NOT NULL, epoch INTEGER NOT NULL,
+    event INTEGER NOT NULL, event_day INTEGER NOT NULL, event_id BLOB NOT NULL, type TEXT NOT NULL, order_key TEXT,
+    accepted INTEGER NOT NULL, history_ms INTEGER NOT NULL
+  );
+  CREATE INDEX delivery_due ON delivery (queue, due, id) WHERE state = 2;
+  CREATE INDEX delivery_unindexed ON delivery (id) WHERE state < 2;
+  CREATE TABLE event_kept (${eventColumns()});
+  CREATE INDEX event_kept_id ON event_kept (event_id);
+  `,
+];
+
+/** The kinds of table that come one per day of expiry; a whole day is dropped at once. */
+export const DAY_TABLES = ["event", "outcome", "attempt", "idempotency"] as const;
+export type DayTable = (typeof DAY_TABLES)[number];
+
+export const DAY_MS = 86_400_000;
+const RETENTION_CLASSES_DAYS = [1, 3, 7, 30];
+
+/** The day (days since the epoch) whose table holds a row written at `nowMs` and kept for `retentionMs`, rounded up to its class. */
+export function expiryDay(nowMs: number, retentionMs: number): number {
+  const days = Math.ceil(retentionMs / DAY_MS);
+  const rounded = RETENTION_CLASSES_DAYS.find((limit) => days <= limit) ?? days;
+  return Math.floor(nowMs / DAY_MS) + rounded;
+}
+
+export function dayTableName(table: DayTable, day: number): string {
+  return `${table}_${day}`;
+}
+
+/** True when every row of that day's table is past its retention. */
+export function dayIsOver(day: number, nowMs: number): boolean {
+  return nowMs >= (day + 1) * DAY_MS;
+}
+
+export function dayTableSql(table: DayTable, day: number): string {
+  const name = dayTableName(table, day);
+  switch (table) {
+    case "event":
+      return `CREATE TABLE IF NOT EXISTS ${name} (${eventColumns()}); CREATE INDEX IF NOT EXISTS ${name}_id ON ${name} (event_id);`;
+    case "outcome":
+      return `CREATE TABLE IF NOT EXISTS ${name} (
+        id INTEGER PRIMARY KEY, queue INTEGER NOT NULL, state TEXT NOT NULL, reason TEXT NOT NULL, attempts INTEGER NOT NULL,
+        crashes INTEGER NOT NULL, lone_crashes INTEGER NOT NULL, accepted INTEGER NOT NULL, ended INTEGER NOT NULL,
+        expires INTEGER NOT NULL, event INTEGER NOT NULL, event_day INTEGER NOT NULL, event_id BLOB NOT NULL, type TEXT NOT NULL,
+        order_key TEXT, history_ms INTEGER NOT NULL);`;
+    case "attempt":
+      // `place` is delivery * 256 + number of the attempt: a delivery's attempts lie together without a second index.
+      return `CREATE TABLE IF NOT EXISTS ${name} (
+        place INTEGER PRIMARY KEY, attempt INTEGER NOT NULL, started INTEGER NOT NULL, duration REAL NOT NULL, outcome TEXT NOT NULL,
+        status INTEGER, connection TEXT NOT NULL, tls TEXT NOT NULL, message TEXT NOT NULL, url TEXT NOT NULL, record_id TEXT,
+        request_headers TEXT NOT NULL, request_body BLOB, response_headers TEXT NOT NULL, response_body BLOB, expires INTEGER NOT NULL);`;
+    case "idempotency":
+      return `CREATE TABLE IF NOT EXISTS ${name} (
+        key BLOB PRIMARY KEY, event_id BLOB NOT NULL, matched INTEGER NOT NULL, content_hash BLOB NOT NULL, expires INTEGER NOT NULL
+        ) WITHOUT ROWID;`;
+  }
+}
+
+/** Attempts of one delivery that keep a row of their own within one day table; a further one replaces the last. */
+export const ATTEMPT_PLACES = 256;
+
+function eventColumns(): string {
+  return `event INTEGER PRIMARY KEY, event_id BLOB NOT NULL, deliveries INTEGER NOT NULL, namespace TEXT NOT NULL,
+    source_id TEXT NOT NULL, source TEXT NOT NULL, type TEXT NOT NULL, subject TEXT, time TEXT, content_type TEXT, kind TEXT NOT NULL,
+    extensions TEXT NOT NULL, received INTEGER NOT NULL, expires INTEGER NOT NULL, data BLOB NOT NULL`;
+}
+
+/** Days that have a table of this kind, ascending. */
+export function dayTables(db: DatabaseSync, table: DayTable): number[] {
+  const rows = db.prepare("SELECT name FROM sqlite_schema WHERE type = 'table' AND name GLOB ? || '_[0-9]*'").all(table);
+  return rows.map((row) => Number(String(row["name"]).slice(table.length + 1))).toSorted((a, b) => a - b);
+}
+
+/** Creates or migrates the schema in one transaction. @throws StoreError `refused` when the database is newer than this program */
+export function migrate(db: DatabaseSync, directory: string): void {
+  const version = Number(db.prepare("PRAGMA user_version").get()?.["user_version"]);
+  if (version > MIGRATIONS.length) {
+    throw new StoreError(
+      "refused",
+      `the store in ${directory} has schema version ${version}, this program knows up to ${MIGRATIONS.length}; run the newer version again, or restore a backup made before the upgrade`,
+    );
+  }
+  if (version === MIGRATIONS.length) return;
+  db.exec("BEGIN IMMEDIATE");
+  for (const migration of MIGRATIONS.slice(version)) db.exec(migration);
+  db.exec(`PRAGMA user_version = ${MIGRATIONS.length}`);
+  db.exec("COMMIT");
+}
+
+/** Refuses a SQLite library with the WAL-reset bug. @throws StoreError `refused` */
+export function checkLibrary(db: DatabaseSync): void {
+  const text = String(db.prepare("SELECT sqlite_version() AS version").get()?.["version"]);
+  const parts = text.split(".").map(Number);
+  const difference = SQLITE_VERSION_MIN.map((least, i) => (parts[i] ?? 0) - least).find((d) => d !== 0) ?? 0;
+  if (difference < 0) {
+    throw new StoreError(
+      "refused",
+      `SQLite ${text} is too old: ${SQLITE_VERSION_MIN.join(".")} or newer is needed; use Node 24.15 or newer`,
+    );
+  }
+}
+
+/** Set on every connection; the sync level is asserted after a first write. */
+export const CONNECTION_PRAGMAS = `
+  PRAGMA synchronous = FULL;
+  PRAGMA cache_size = -65536;
+  PRAGMA temp_store = MEMORY;
+  PRAGMA journal_size_limit = 67108864;
+  PRAGMA wal_autocheckpoint = 0;
+`;

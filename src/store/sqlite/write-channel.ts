@@ -1,0 +1,157 @@
+import type { Worker } from "node:worker_threads";
+import type { Event } from "../../core/event.ts";
+import {
+  StoreError,
+  type AcceptRequest,
+  type AcceptResult,
+  type AcceptedItem,
+  type ClaimRequest,
+  type Claimed,
+  type Completion,
+  type StoreErrorCode,
+} from "../store.ts";
+import { ANSWER, readEvent, writeAccept, writeCall, writeClaims, writeCompletions } from "./message.ts";
+import { PacketReader, PacketWriter, type Packet } from "./packet.ts";
+import type { ToWriter } from "./worker-message.ts";
+
+interface Waiting {
+  readonly answer: (from: PacketReader, kind: number) => void;
+  readonly reject: (error: Error) => void;
+}
+
+/**
+ * The main thread's end of the one write queue: what is asked within one turn of the event loop goes over as one packet, and the
+ * writer's batches come back as one packet each.
+ */
+export class WriteChannel {
+  readonly #worker: Worker;
+  readonly #out = new PacketWriter();
+  readonly #waiting = new Map<number, Waiting>();
+  readonly #onCommit: ((seconds: number, operations: number) => void) | undefined;
+  #lastCall = 0;
+  #scheduled = false;
+  #idle: (() => void)[] = [];
+  #broken: StoreError | undefined;
+
+  constructor(worker: Worker, onCommit: ((seconds: number, operations: number) => void) | undefined) {
+    this.#worker = worker;
+    this.#onCommit = onCommit;
+  }
+
+  accept(request: AcceptRequest): Promise<AcceptResult> {
+    return this.#ask(
+      (callId) => writeAccept(this.#out, callId, request),
+      (from, kind) => readAccepted(from, kind, request),
+    );
+  }
+
+  claim(claims: readonly ClaimRequest[]): Promise<readonly (Claimed | undefined)[]> {
+    return this.#ask(
+      (callId) => writeClaims(this.#out, callId, claims),
+      (from) => claims.map((claim) => readClaimed(from, claim.id)),
+    );
+  }
+
+  complete(completions: readonly Completion[]): Promise<readonly boolean[]> {
+    return this.#ask(
+      (callId) => writeCompletions(this.#out, callId, completions),
+      (from) => completions.map(() => from.flag()),
+    );
+  }
+
+  call(method: string, args: readonly unknown[]): Promise<unknown> {
+    return this.#ask(
+      (callId) => writeCall(this.#out, callId, { method, args }),
+      (from) => JSON.parse(from.string()) as unknown,
+    );
+  }
+
+  /** Takes a packet of answers. */
+  answered(packet: Packet): void {
+    const from = new PacketReader(packet);
+    const seconds = from.number();
+    this.#onCommit?.(seconds, from.number());
+    while (!from.done) {
+      const kind = from.number();
+      const callId = from.number();
+      const waiting = this.#waiting.get(callId);
+      if (waiting === undefined) throw new Error(`an answer to call ${callId}, which nobody asked`);
+      this.#waiting.delete(callId);
+      if (kind === ANSWER.failed) {
+        const code = from.string() as StoreErrorCode;
+        waiting.reject(new StoreError(code, from.string()));
+      } else {
+        waiting.answer(from, kind);
+      }
+    }
+    if (this.#waiting.size === 0) for (const resolve of this.#idle.splice(0)) resolve();
+  }
+
+  /** Settles when everything asked so far is answered. */
+  async idle(): Promise<void> {
+    if (this.#waiting.size > 0) await new Promise<void>((resolve) => this.#idle.push(resolve));
+  }
+
+  /** The thread is gone: what waits may or may not have been written. */
+  break(error: StoreError): void {
+    this.#broken = error;
+    const waiting = [...this.#waiting.values()];
+    this.#waiting.clear();
+    for (const each of waiting) each.reject(new StoreError("unknown", error.message, { cause: error }));
+    for (const resolve of this.#idle.splice(0)) resolve();
+  }
+
+  #ask<T>(write: (callId: number) => void, read: (from: PacketReader, kind: number) => T): Promise<T> {
+    if (this.#broken !== undefined) return Promise.reject(new StoreError("unavailable", this.#broken.message));
+    const callId = ++this.#lastCall;
+    write(callId);
+    if (!this.#scheduled) {
+      this.#scheduled = true;
+      setImmediate(() => this.#send());
+    }
+    return new Promise<T>((resolve, reject) => {
+      this.#waiting.set(callId, { answer: (from, kind) => resolve(read(from, kind)), reject });
+    });
+  }
+
+  #send(): void {
+    this.#scheduled = false;
+    if (this.#broken !== undefined) return;
+    const { packet, transfer } = this.#out.take();
+    const message: ToWriter = { type: "packet", packet };
+    this.#worker.postMessage(message, transfer);
+  }
+}
+
+function readAccepted(from: PacketReader, kind: number, request: AcceptRequest): AcceptResult {
+  if (kind === ANSWER.conflict) return { ok: false, conflict: { index: from.number(), eventId: from.string() } };
+  const items = request.items.map((item): AcceptedItem => {
+    const firstId = from.number();
+    if (firstId === 0) return { matched: from.number(), eventId: from.string(), duplicate: true, deliveryIds: [] };
+    const matched = item.deliveries.length;
+    const deliveryIds = matched === 1 ? [firstId] : item.deliveries.map((_, i) => firstId + i);
+    return { eventId: item.event.id, matched, duplicate: false, deliveryIds };
+  });
+  return { ok: true, items };
+}
+
+function readClaimed(from: PacketReader, id: number): Claimed | undefined {
+  if (!from.flag()) return undefined;
+  const attempt = from.number();
+  const dueAtMs = from.number();
+  const crashes = from.number();
+  const acceptedAtMs = from.number();
+  const resent = from.flag();
+  const eventId = from.string();
+  const subscription = from.string();
+  const namespace = from.string();
+  const orderKey = from.optionalString();
+  const event = from.flag() ? claimedEvent(from) : undefined;
+  return { id, eventId, subscription, namespace, dueAtMs, attempt, crashes, acceptedAtMs, orderKey, resent, event };
+}
+
+function claimedEvent(from: PacketReader): Event {
+  const { extensionsText, ...event } = readEvent(from);
+  // The packet's buffer is shared by a whole batch: a copy lets the rest of it go.
+  return { ...event, data: event.data.slice(), extensions: JSON.parse(extensionsText) as Record<string, string> };
+}

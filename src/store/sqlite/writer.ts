@@ -1,0 +1,342 @@
+import type { DatabaseSync } from "node:sqlite";
+import { LONE_CRASHES_MAX } from "../../core/delivery.ts";
+import {
+  INTERRUPTED_MESSAGE,
+  SINGLE_OWNER_EPOCH,
+  type AcceptRequest,
+  type AttemptRecord,
+  type ClaimRequest,
+  type Completion,
+  type DeliveryId,
+  type EndAllRequest,
+  type PauseReason,
+  type StateEntry,
+  type StateKind,
+} from "../store.ts";
+import { CLAIMED, DeliveryTable, FRESH, INDEXED, type End, type Hot } from "./delivery-table.ts";
+import { packEventId, unpackEventId } from "./event-id.ts";
+import { EventTable } from "./event-table.ts";
+import { IdempotencyTable, type Known } from "./idempotency-table.ts";
+import { ANSWER, writeEvent, type Operation, type PackedAttempt } from "./message.ts";
+import type { PacketWriter } from "./packet.ts";
+import { QueueTable, type Queue } from "./queue-table.ts";
+import { dropExpired } from "./retention.ts";
+import { highestId } from "./sequence.ts";
+
+type Answer = (out: PacketWriter) => void;
+
+/**
+ * Applies operations to the database inside a transaction that the caller opens and commits. What it keeps in memory (queues, claimed
+ * rows, the last id) is ahead of the file until the commit; after a rollback call `reload`.
+ */
+export class Writer {
+  readonly #db: DatabaseSync;
+  readonly #queues: QueueTable;
+  readonly #events: EventTable;
+  readonly #deliveries: DeliveryTable;
+  readonly #idempotency: IdempotencyTable;
+  #lastId: number;
+
+  constructor(db: DatabaseSync, idempotencyTtlMs: number) {
+    this.#db = db;
+    this.#queues = new QueueTable(db);
+    this.#events = new EventTable(db);
+    this.#deliveries = new DeliveryTable(db);
+    this.#idempotency = new IdempotencyTable(db, idempotencyTtlMs);
+    this.#lastId = highestId(db);
+  }
+
+  reload(): void {
+    this.#queues.reload();
+    this.#events.reload();
+    this.#deliveries.reload();
+    this.#idempotency.reload();
+    this.#lastId = highestId(this.#db);
+  }
+
+  pending(): number {
+    return this.#queues.pending();
+  }
+
+  /** Last in every transaction. */
+  flush(): void {
+    this.#queues.flush();
+  }
+
+  /** Applies one operation and gives what to answer once the commit has returned. */
+  apply(operation: Operation): Answer {
+    switch (operation.kind) {
+      case "accept":
+        return this.#accept(operation.callId, operation.request);
+      case "claim": {
+        const answers = operation.claims.map((claim) => this.#claim(claim));
+        return (out) => {
+          out.number(ANSWER.claimed);
+          out.number(operation.callId);
+          for (const answer of answers) answer(out);
+        };
+      }
+      case "complete": {
+        const done = operation.completions.map((completion) => this.#complete(completion));
+        return (out) => {
+          out.number(ANSWER.completed);
+          out.number(operation.callId);
+          for (const each of done) out.flag(each);
+        };
+      }
+      case "call": {
+        const value = this.#call(operation.method, operation.args);
+        return (out) => {
+          out.number(ANSWER.called);
+          out.number(operation.callId);
+          out.string(JSON.stringify(value ?? null));
+        };
+      }
+    }
+  }
+
+  /** After an unclean end: every claimed row gets an attempt `unknown` and its crash is counted. Answers how many there were. */
+  interruptClaimed(nowMs: number): number {
+    const rows = this.#deliveries.claimedRows();
+    for (const row of rows) this.#interrupt(row, nowMs);
+    return rows.length;
+  }
+
+  #accept(callId: number, request: AcceptRequest): Answer {
+    const known: (Known | undefined)[] = [];
+    const keys: (Buffer | undefined)[] = [];
+    const inRequest = new Map<string, Known>();
+    // Nothing is written before every item has been judged: a conflict must leave no trace in the transaction it shares.
+    for (const [index, item] of request.items.entries()) {
+      if (item.idempotencyKey === undefined) continue;
+      const key = this.#idempotency.key(request.namespace, item.idempotencyKey);
+      keys[index] = key;
+      const found = inRequest.get(item.idempotencyKey) ?? this.#idempotency.find(key, request.nowMs);
+      if (found === undefined) {
+        inRequest.set(item.idempotencyKey, { eventId: item.event.id, matched: item.deliveries.length, contentHash: item.contentHash });
+      } else if (Buffer.compare(found.contentHash, item.contentHash) === 0) {
+        known[index] = found;
+      } else {
+        return (out) => {
+          out.number(ANSWER.conflict);
+          out.number(callId);
+          out.number(index);
+          out.string(found.eventId);
+        };
+      }
+    }
+    const firstIds = request.items.map((_, index) => (known[index] === undefined ? this.#insertItem(request, index, keys[index]) : 0));
+    return (out) => {
+      out.number(ANSWER.accepted);
+      out.number(callId);
+      for (const [index, firstId] of firstIds.entries()) {
+        const duplicate = known[index];
+        out.number(firstId);
+        if (duplicate !== undefined) {
+          out.number(duplicate.matched);
+          out.string(duplicate.eventId);
+        }
+      }
+    };
+  }
+
+  /** Answers the id of the first delivery; an event and its deliveries have consecutive numbers. */
+  #insertItem(request: AcceptRequest, index: number, key: Buffer | undefined): number {
+    const item = request.items[index];
+    if (item === undefined) return 0;
+    const { event, deliveries } = item;
+    const { nowMs } = request;
+    if (key !== undefined) {
+      this.#idempotency.insert(key, { eventId: event.id, matched: deliveries.length, contentHash: item.contentHash }, nowMs);
+    }
+    const id = packEventId(event.id);
+    const keep = { deliveries: deliveries.length, nowMs, retentionMs: item.bodyRetentionMs, id };
+    const place = this.#events.insert(++this.#lastId, event, keep);
+    const firstId = this.#lastId + 1;
+    for (const delivery of deliveries) {
+      const queue = this.#queues.of(delivery.subscription, delivery.namespace, nowMs);
+      this.#queues.count(queue, "accepted", 1);
+      // A first claim under an old epoch is stored as not claimed: its owner is somebody else.
+      const claimed = delivery.as === "claimed" && delivery.epoch === SINGLE_OWNER_EPOCH;
+      this.#deliveries.insert({
+        id: ++this.#lastId,
+        queue: queue.queue,
+        state: claimed ? CLAIMED : delivery.as === "fresh" ? FRESH : INDEXED,
+        due: delivery.dueAtMs,
+        attempt: claimed ? 1 : 0,
+        crashes: 0,
+        loneCrashes: 0,
+        lone: 0,
+        resent: 0,
+        epoch: delivery.epoch,
+        event: place.event,
+        eventDay: place.day,
+        eventId: id,
+        type: event.type,
+        orderKey: delivery.orderKey ?? null,
+        accepted: nowMs,
+        historyMs: item.historyRetentionMs,
+      });
+    }
+    return firstId;
+  }
+
+  #claim(request: ClaimRequest): Answer {
+    const row = this.#deliveries.get(request.id);
+    if (row === undefined || row.state === CLAIMED || request.epoch !== SINGLE_OWNER_EPOCH) return (out) => out.flag(false);
+    this.#deliveries.claim(row, request.lone, request.epoch);
+    const queue = this.#queues.byNumber(row.queue);
+    const event = request.withEvent ? this.#events.read({ event: row.event, day: row.eventDay })?.event : undefined;
+    const { attempt, due, crashes, accepted, resent } = row;
+    return (out) => {
+      out.flag(true);
+      out.number(attempt);
+      out.number(due);
+      out.number(crashes);
+      out.number(accepted);
+      out.number(resent);
+      out.string(unpackEventId(row.eventId));
+      out.string(queue?.subscription);
+      out.string(queue?.namespace);
+      out.string(row.orderKey ?? undefined);
+      out.flag(event !== undefined);
+      if (event !== undefined) writeEvent(out, event);
+    };
+  }
+
+  #complete(completion: Completion): boolean {
+    const row = this.#deliveries.get(completion.id);
+    if (row === undefined) return false;
+    const held =
+      row.state === CLAIMED ? row.epoch === completion.epoch : completion.attempt === undefined && completion.epoch === SINGLE_OWNER_EPOCH;
+    if (!held) return false;
+    const { next, nowMs, historyRetentionMs } = completion;
+    if (completion.attempt !== undefined) {
+      this.#deliveries.log(row, completion.attempt as PackedAttempt, nowMs, historyRetentionMs);
+    }
+    if (next.state !== "ready") {
+      this.#end(row, { state: next.state, reason: next.reason, nowMs, retentionMs: historyRetentionMs });
+      return true;
+    }
+    if (next.uncounted === true) row.attempt -= 1;
+    else this.#countOn(row, "retried", 0);
+    // An attempt that came to an end clears the suspicion that this delivery kills the process.
+    Object.assign(row, { crashes: 0, loneCrashes: 0 });
+    this.#deliveries.ready(row, next.dueAtMs);
+    return true;
+  }
+
+  #end(row: Hot, end: End): void {
+    this.#deliveries.end(row, end);
+    this.#countOn(row, end.state, -1);
+  }
+
+  #countOn(row: Hot, counter: "delivered" | "retried" | "failed" | "discarded", pendingBy: number): void {
+    const queue = this.#queues.byNumber(row.queue);
+    if (queue !== undefined) this.#queues.count(queue, counter, pendingBy);
+  }
+
+  #interrupt(row: Hot, nowMs: number): void {
+    this.#deliveries.log(row, interruptedAttempt(row), nowMs, row.historyMs);
+    row.crashes += 1;
+    if (row.lone === 1) row.loneCrashes += 1;
+    if (row.loneCrashes >= LONE_CRASHES_MAX) {
+      this.#end(row, { state: "failed", reason: "Quarantined", nowMs, retentionMs: row.historyMs });
+    } else {
+      this.#deliveries.ready(row, nowMs);
+    }
+  }
+
+  #call(method: string, args: readonly unknown[]): unknown {
+    switch (method) {
+      case "endAll":
+        return this.#endAll(args[0] as EndAllRequest);
+      case "resend":
+        return this.#resend(args[0] as DeliveryId, args[1] as number);
+      case "setPause":
+        return this.#setPause(args[0] as string, args[1] as PauseReason, { untilMs: args[2] as number | null, nowMs: args[3] as number });
+      case "forgetQueue":
+        return this.#forgetQueue(args[0] as string);
+      case "putState": {
+        const put = this.#db.prepare("INSERT OR REPLACE INTO state (kind, key, value) VALUES (?, ?, ?)");
+        for (const entry of args[0] as readonly StateEntry[]) put.run(entry.kind, entry.key, entry.value);
+        return null;
+      }
+      case "deleteState":
+        this.#db.prepare("DELETE FROM state WHERE kind = ? AND key = ?").run(args[0] as StateKind, args[1] as string);
+        return null;
+      case "dropExpired": {
+        const dropped = dropExpired(this.#db, args[0] as number, this.#lastId);
+        if (dropped.tables > 0) {
+          this.#events.reload();
+          this.#deliveries.reload();
+          this.#idempotency.reload();
+        }
+        return dropped;
+      }
+      default:
+        throw new Error(`the writer knows no call '${method}'`);
+    }
+  }
+
+  #endAll(request: EndAllRequest): number {
+    const queue = this.#queues.find(request.subscription);
+    if (queue === undefined) return 0;
+    const rows = this.#deliveries.readyRows(queue.queue, request.limit);
+    const { state, reason, nowMs } = request;
+    for (const row of rows) this.#end(row, { state, reason, nowMs, retentionMs: request.historyRetentionMs });
+    return rows.length;
+  }
+
+  #resend(id: DeliveryId, nowMs: number): "resent" | "not_found" | "body_gone" | "not_ended" {
+    if (this.#deliveries.get(id) !== undefined) return "not_ended";
+    const outcome = this.#deliveries.findOutcome(id);
+    if (outcome === undefined || outcome.expiresAtMs <= nowMs || outcome.state === "discarded") return "not_found";
+    const { hot } = outcome;
+    const stored = this.#events.read({ event: hot.event, day: hot.eventDay });
+    if (stored === undefined || stored.expiresAtMs <= nowMs) return "body_gone";
+    this.#deliveries.removeOutcome(outcome);
+    this.#deliveries.insert({ ...hot, state: INDEXED, due: nowMs, resent: 1 });
+    const queue = this.#queues.byNumber(hot.queue);
+    if (queue !== undefined) {
+      const current = this.#queues.of(queue.subscription, queue.namespace, nowMs);
+      current.pending += 1;
+      this.#queues.touch(current);
+    }
+    return "resent";
+  }
+
+  #setPause(subscription: string, reason: PauseReason, to: { readonly untilMs: number | null; readonly nowMs: number }): null {
+    const queue: Queue = this.#queues.of(subscription, "", to.nowMs);
+    const { [reason]: _lifted, ...others } = queue.pauses;
+    queue.pauses = to.untilMs === null ? others : { ...others, [reason]: to.untilMs };
+    this.#queues.touch(queue);
+    return null;
+  }
+
+  #forgetQueue(subscription: string): null {
+    const queue = this.#queues.find(subscription);
+    if (queue?.pending === 0) {
+      // The row stays: ended deliveries still need the name behind its number.
+      queue.forgotten = true;
+      this.#queues.touch(queue);
+    }
+    return null;
+  }
+}
+
+function interruptedAttempt(row: Hot): AttemptRecord {
+  const owner = { deliveryId: row.id, eventId: "", subscription: "", namespace: "", eventType: row.type };
+  const nothing = { statusCode: undefined, url: "", recordId: undefined, requestBody: undefined, responseBody: undefined };
+  const told = { outcome: "unknown", connectionStatus: "unknown", tlsStatus: "none", message: INTERRUPTED_MESSAGE } as const;
+  return {
+    ...owner,
+    ...nothing,
+    ...told,
+    attempt: row.attempt,
+    startedAtMs: row.due,
+    durationMs: 0,
+    requestHeaders: [],
+    responseHeaders: [],
+  };
+}
