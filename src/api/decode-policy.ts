@@ -22,7 +22,7 @@ import { notImplementedProblems } from "./not-implemented.ts";
 import { portRange, statusRange } from "./number-range.ts";
 
 /** Marks the policy of a namespace for subscriptions that name none. */
-const DEFAULT_POLICY_LABEL = "postrider.dev/default";
+export const DEFAULT_POLICY_LABEL = "postrider.dev/default";
 
 /** The domain value of a DeliveryPolicy that has passed the schema and its rules. */
 export function decodePolicy(resource: DeliveryPolicy): Decoded<NamespacePolicy> {
