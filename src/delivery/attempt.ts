@@ -1,0 +1,179 @@
+import { judgeUrl } from "../core/egress.ts";
+import type { Event } from "../core/event.ts";
+import type { Outcome } from "../core/outcome.ts";
+import { renderPayload, withBodyToken } from "../core/payload.ts";
+import type { Payload } from "../core/payload.ts";
+import { BUILT_IN_LIMITS } from "../core/policy.ts";
+import type { Problem } from "../core/problem.ts";
+import type { Route } from "../core/route-table.ts";
+import { signatureHeaders, timestampToken } from "../core/signature.ts";
+import type { Subscription, Target } from "../core/subscription.ts";
+import { assert } from "../lib/assert.ts";
+import type { Clock } from "../lib/clock.ts";
+import { TimerWheel } from "../lib/timer-wheel.ts";
+import { REDACTED, redactUrl } from "../observe/redact.ts";
+import type { AttemptDone, AttemptInput, Attempter } from "./attempter.ts";
+import { Dispatcher } from "./dispatcher.ts";
+import type { PoolTarget } from "./dispatcher.ts";
+import { EGRESS_DENIED } from "./egress-guard.ts";
+import { Exchange } from "./exchange.ts";
+import { RequestHeaders } from "./request-headers.ts";
+import { DnsResolver } from "./resolver.ts";
+import type { NameResolver } from "./resolver.ts";
+
+export interface HttpAttempterOptions {
+  readonly clock: Clock;
+  /** For `User-Agent: Postrider/<version>`. */
+  readonly version: string;
+  /** Default: c-ares with the system's name servers. */
+  readonly resolver?: NameResolver;
+  /** PEM certificates trusted instead of Node's own list (tests). */
+  readonly ca?: readonly string[];
+}
+
+/** What is the same for every attempt of one state of a subscription: worked out once, kept as long as that state is. */
+interface Prepared {
+  readonly target: Target;
+  readonly pool: PoolTarget;
+  readonly path: string;
+  readonly tls: boolean;
+  readonly captureBytes: number;
+  readonly headers: RequestHeaders;
+  readonly shownUrl: string;
+  readonly refused: Problem | undefined;
+}
+
+interface Sendable {
+  readonly payload: Payload;
+  /** The body with its token hidden, where the token stands in the body. */
+  readonly shownBody: Uint8Array | undefined;
+}
+
+/** Makes attempts over HTTP: renders, signs, sends, and says what came of it. Nothing is kept between attempts but connections. */
+export class HttpAttempter implements Attempter {
+  readonly #clock: Clock;
+  readonly #userAgent: string;
+  readonly #wheel: TimerWheel;
+  readonly #dispatcher: Dispatcher;
+  readonly #resolver: NameResolver & { close?: () => void };
+  readonly #prepared = new WeakMap<Subscription, Prepared>();
+  readonly #underWay = new Set<Exchange>();
+
+  constructor(options: HttpAttempterOptions) {
+    this.#clock = options.clock;
+    this.#userAgent = `Postrider/${options.version}`;
+    this.#wheel = new TimerWheel(options.clock);
+    this.#resolver = options.resolver ?? new DnsResolver({ clock: options.clock });
+    this.#dispatcher = new Dispatcher({ clock: options.clock, wheel: this.#wheel, resolver: this.#resolver, ca: options.ca });
+  }
+
+  attempt(input: AttemptInput): Promise<AttemptDone> {
+    return new Promise((resolve) => this.#start(input, resolve));
+  }
+
+  forget(uid: string): void {
+    this.#dispatcher.forget(uid);
+  }
+
+  async close(): Promise<void> {
+    for (const exchange of this.#underWay) exchange.cancel("Postrider is shutting down");
+    this.#resolver.close?.();
+    await this.#dispatcher.close();
+    this.#wheel.clear();
+  }
+
+  /** Connections a subscription holds now; for tests and metrics. */
+  connections(uid: string): number {
+    return this.#dispatcher.connections(uid);
+  }
+
+  #start(input: AttemptInput, resolve: (done: AttemptDone) => void): void {
+    const { subscription } = input.route;
+    const prepared = this.#prepare(subscription);
+    const startedAtMs = this.#clock.nowMs();
+    const timestampSec = Math.floor(startedAtMs / 1_000);
+    const sendable = render(input.event, input.route, timestampSec);
+    const headers = typeof sendable === "string" ? prepared.headers.bare(input.event) : signed(prepared, sendable, input, timestampSec);
+    const exchange: Exchange = new Exchange({
+      clock: this.#clock,
+      policy: subscription.policy,
+      tls: prepared.tls,
+      captureBytes: prepared.captureBytes,
+      done: (outcome: Outcome) => {
+        this.#wheel.cancel(slot, exchange);
+        this.#underWay.delete(exchange);
+        const requestBody = typeof sendable === "string" ? undefined : sendable.shownBody;
+        resolve({ outcome, startedAtMs, url: prepared.shownUrl, requestHeaders: headers.shown, requestBody });
+      },
+    });
+    const slot = this.#wheel.add(subscription.policy.timeoutMs, exchange);
+    this.#underWay.add(exchange);
+    if (typeof sendable === "string") exchange.refuse("client_error", "PAYLOAD_INVALID", sendable);
+    else if (prepared.refused !== undefined) exchange.refuseUrl(EGRESS_DENIED, `not sent: ${prepared.refused.message}`);
+    else this.#send(exchange, input, { prepared, headers: headers.sent, body: sendable.payload.body });
+  }
+
+  #send(exchange: Exchange, input: AttemptInput, request: { prepared: Prepared; headers: string[]; body: Uint8Array }): void {
+    const { prepared, headers, body } = request;
+    try {
+      this.#dispatcher.post(input.route.subscription.uid, prepared.pool, { path: prepared.path, headers, body }, exchange);
+    } catch (error) {
+      const code = error instanceof Error && "code" in error && typeof error.code === "string" ? error.code : "EUNKNOWN";
+      exchange.refuse("client_error", code, `the request could not be built (${code}): check the endpoint's headers`);
+    }
+  }
+
+  #prepare(subscription: Subscription): Prepared {
+    const known = this.#prepared.get(subscription);
+    if (known !== undefined) return known;
+    const { target, egress, policy, spec } = subscription;
+    assert(target !== undefined, "an attempt needs a subscription whose references are resolved");
+    const refused = judgeUrl(target.url, egress, BUILT_IN_LIMITS);
+    const url = URL.canParse(target.url) ? new URL(target.url) : new URL("https://invalid.invalid/");
+    const prepared: Prepared = {
+      target,
+      pool: {
+        origin: url.origin,
+        egress,
+        connections: policy.maxInFlight,
+        connectLimitMs: Math.min(policy.connectTimeoutMs, policy.timeoutMs),
+      },
+      path: `${url.pathname}${url.search}`,
+      tls: url.protocol === "https:",
+      captureBytes: spec.history.captureResponse ? policy.retention.responseBytes : 0,
+      headers: new RequestHeaders(this.#userAgent, target),
+      shownUrl: redactUrl(target.url),
+      refused,
+    };
+    this.#prepared.set(subscription, prepared);
+    return prepared;
+  }
+}
+
+/** The body to send, or why there is none. */
+function render(event: Event, route: Route, timestampSec: number): Sendable | string {
+  const { spec, target } = route.subscription;
+  const rendered = renderPayload(event, spec.payload, route.body);
+  if (!rendered.ok) return `payload.body failed: ${rendered.message}`;
+  const { token, scheme } = spec.signing;
+  const key = target?.keys[0];
+  if (scheme !== "TimestampToken" || token?.placement !== "Body" || key === undefined) {
+    return { payload: rendered.payload, shownBody: undefined };
+  }
+  const payload = withBodyToken(rendered.payload, token.field, timestampToken(token, key, timestampSec));
+  const shown = withBodyToken(rendered.payload, token.field, REDACTED);
+  if (payload === undefined)
+    return `signing.token.placement Body needs a body that is a JSON object or a form; this one is neither: use placement Header`;
+  return { payload, shownBody: shown?.body };
+}
+
+function signed(
+  prepared: Prepared,
+  { payload }: Sendable,
+  input: AttemptInput,
+  timestampSec: number,
+): ReturnType<RequestHeaders["forAttempt"]> {
+  const { signing } = input.route.subscription.spec;
+  const signature = signatureHeaders(signing, prepared.target.keys, { id: input.event.id, timestampSec, body: payload.body });
+  return prepared.headers.forAttempt(input.event, payload, signature);
+}

@@ -1,0 +1,87 @@
+import type { OutcomeClass } from "../core/outcome.ts";
+
+/** Why no connection came about; told to the attempt that asked for it through undici's error path. */
+export class ConnectFailure extends Error {
+  override readonly name = "ConnectFailure";
+  readonly code: string;
+  readonly outcome: Extract<OutcomeClass, "connect_error" | "dns_error" | "tls_error" | "blocked">;
+  readonly tlsStatus: string;
+
+  constructor(outcome: ConnectFailure["outcome"], code: string, message: string, tlsStatus = "none") {
+    super(message);
+    this.outcome = outcome;
+    this.code = code;
+    this.tlsStatus = tlsStatus;
+  }
+}
+
+/** OpenSSL's verify codes by Node's names for them (X509_V_ERR_…, openssl-verify(1)). */
+const VERIFY_CODES: Readonly<Record<string, number>> = {
+  UNABLE_TO_GET_ISSUER_CERT: 2,
+  UNABLE_TO_GET_CRL: 3,
+  CERT_SIGNATURE_FAILURE: 7,
+  CERT_NOT_YET_VALID: 9,
+  CERT_HAS_EXPIRED: 10,
+  DEPTH_ZERO_SELF_SIGNED_CERT: 18,
+  SELF_SIGNED_CERT_IN_CHAIN: 19,
+  UNABLE_TO_GET_ISSUER_CERT_LOCALLY: 20,
+  UNABLE_TO_VERIFY_LEAF_SIGNATURE: 21,
+  CERT_CHAIN_TOO_LONG: 22,
+  CERT_REVOKED: 23,
+  INVALID_CA: 24,
+  PATH_LENGTH_EXCEEDED: 25,
+  INVALID_PURPOSE: 26,
+  CERT_UNTRUSTED: 27,
+  CERT_REJECTED: 28,
+  HOSTNAME_MISMATCH: 62,
+};
+
+const TLS_MESSAGES: Readonly<Record<string, string>> = {
+  CERT_HAS_EXPIRED: "the receiver's certificate has expired",
+  CERT_NOT_YET_VALID: "the receiver's certificate is not valid yet",
+  DEPTH_ZERO_SELF_SIGNED_CERT: "the receiver's certificate is self-signed",
+  SELF_SIGNED_CERT_IN_CHAIN: "the receiver's certificate chain ends in one that is not trusted",
+  UNABLE_TO_GET_ISSUER_CERT_LOCALLY: "the receiver's certificate was issued by an authority that is not trusted",
+  UNABLE_TO_VERIFY_LEAF_SIGNATURE: "the receiver sends its certificate without the intermediate ones",
+  HOSTNAME_MISMATCH: "the receiver's certificate is for another host name",
+};
+
+const SOCKET_MESSAGES: Readonly<Record<string, string>> = {
+  ECONNREFUSED: "connection refused",
+  ECONNRESET: "the receiver reset the connection",
+  EHOSTUNREACH: "no route to the receiver's host",
+  ENETUNREACH: "no route to the receiver's network",
+  ETIMEDOUT: "the connection timed out",
+};
+
+const DNS_MESSAGES: Readonly<Record<string, string>> = {
+  ENOTFOUND: "no such host name",
+  ENODATA: "the host name has no address",
+  ESERVFAIL: "the name server failed",
+  ETIMEOUT: "no answer from the name servers in time",
+  ETIMEDOUT: "no answer from the name servers in time",
+  ECONNREFUSED: "the name server refused the connection",
+  EREFUSED: "the name server refused to answer",
+};
+
+/** A lookup's error as a failure. */
+export function dnsFailure(host: string, error: unknown): ConnectFailure {
+  const code = codeOf(error);
+  return new ConnectFailure("dns_error", code, `${DNS_MESSAGES[code] ?? "the host name could not be resolved"} (${host})`);
+}
+
+/** A socket's error as a failure; `handshaking`: TCP stood, so it is TLS that failed. */
+export function socketFailure(error: unknown, handshaking: boolean): ConnectFailure {
+  const nodeCode = codeOf(error);
+  if (!handshaking) return new ConnectFailure("connect_error", nodeCode, SOCKET_MESSAGES[nodeCode] ?? `no connection (${nodeCode})`);
+  const code = nodeCode === "ERR_TLS_CERT_ALTNAME_INVALID" ? "HOSTNAME_MISMATCH" : nodeCode;
+  const number = VERIFY_CODES[code];
+  const message =
+    TLS_MESSAGES[code] ??
+    (number === undefined ? `the TLS handshake failed (${code})` : `the receiver's certificate is not valid (${code})`);
+  return new ConnectFailure("tls_error", code, message, number === undefined ? code : `${code} (${number})`);
+}
+
+function codeOf(error: unknown): string {
+  return error instanceof Error && "code" in error && typeof error.code === "string" ? error.code : "EUNKNOWN";
+}

@@ -1,0 +1,149 @@
+import { createSecureContext } from "node:tls";
+import { Pool } from "undici";
+import type { Dispatcher as UndiciDispatcher } from "undici";
+import type { EgressPolicy } from "../core/policy.ts";
+import type { Clock } from "../lib/clock.ts";
+import type { TimerWheel } from "../lib/timer-wheel.ts";
+import { EgressGuard } from "./egress-guard.ts";
+import type { NameResolver } from "./resolver.ts";
+
+/** Most bytes of an answer's head. */
+export const RESPONSE_HEAD_BYTES_MAX = 16 * 1024;
+/** A quiet connection is closed after this long: below the 5 s after which many servers close theirs, so that we do not write into a closing one. */
+const KEEP_ALIVE_MS = 4_000;
+/** A pool unused for this long is closed, so that thousands of subscriptions do not hold memory. */
+const POOL_IDLE_MS = 60_000;
+
+/** Where a pool's connections go and how many there may be; a change of any field makes another pool. */
+export interface PoolTarget {
+  /** `https://host[:port]`. */
+  readonly origin: string;
+  readonly egress: EgressPolicy;
+  readonly connections: number;
+  /** DNS, TCP and TLS together, ms. */
+  readonly connectLimitMs: number;
+}
+
+export type DispatchHandler = UndiciDispatcher.DispatchHandler;
+export type DispatchController = UndiciDispatcher.DispatchController;
+
+export interface PostRequest {
+  readonly path: string;
+  /** Flat: name, value, name, value. */
+  readonly headers: string[];
+  readonly body: Uint8Array;
+}
+
+interface PoolEntry {
+  readonly pool: Pool;
+  readonly target: PoolTarget;
+  usedAtMs: number;
+}
+
+export interface DispatcherOptions {
+  readonly clock: Clock;
+  readonly wheel: TimerWheel;
+  readonly resolver: NameResolver;
+  /** PEM certificates trusted instead of Node's own list (tests). */
+  readonly ca?: readonly string[] | undefined;
+}
+
+/**
+ * The only owner of undici: one pool of keep-alive connections per subscription, so that a poisoned connection cannot cross tenants. HTTP/1.1,
+ * one request at a time per connection, no redirects, no decompression, no time-outs of its own (the attempt has one deadline).
+ */
+export class Dispatcher {
+  readonly #clock: Clock;
+  readonly #guard: EgressGuard;
+  readonly #pools = new Map<string, PoolEntry>();
+  readonly #closing = new Set<Promise<void>>();
+  #cancelSweep: (() => void) | undefined;
+
+  constructor(options: DispatcherOptions) {
+    this.#clock = options.clock;
+    const secureContext = createSecureContext(options.ca === undefined ? {} : { ca: [...options.ca] });
+    this.#guard = new EgressGuard(options.resolver, options.wheel, secureContext);
+  }
+
+  /** Sends one POST through the subscription's pool. Errors reach the handler; @throws where the request cannot be built (a header's bytes). */
+  post(uid: string, target: PoolTarget, request: PostRequest, handler: DispatchHandler): void {
+    const entry = this.#poolFor(uid, target);
+    entry.pool.dispatch({ method: "POST", path: request.path, headers: request.headers, body: request.body as Buffer }, handler);
+  }
+
+  /** How many connections a subscription's pool holds now. */
+  connections(uid: string): number {
+    return this.#pools.get(uid)?.pool.stats.connected ?? 0;
+  }
+
+  /** The pool takes no new requests and closes once what is under way has ended. */
+  forget(uid: string): void {
+    const entry = this.#pools.get(uid);
+    if (entry === undefined) return;
+    this.#pools.delete(uid);
+    const closed = entry.pool.close().catch(() => undefined);
+    this.#closing.add(closed);
+    void closed.finally(() => this.#closing.delete(closed));
+  }
+
+  /** Destroys every connection. */
+  async close(): Promise<void> {
+    this.#cancelSweep?.();
+    const pools = [...this.#pools.values()].map(({ pool }) => pool.destroy());
+    this.#pools.clear();
+    await Promise.allSettled([...pools, ...this.#closing]);
+  }
+
+  #poolFor(uid: string, target: PoolTarget): PoolEntry {
+    const known = this.#pools.get(uid);
+    if (known !== undefined && (known.target === target || sameTarget(known.target, target))) {
+      known.usedAtMs = this.#clock.monotonicMs();
+      return known;
+    }
+    this.forget(uid);
+    const entry = { pool: this.#createPool(target), target, usedAtMs: this.#clock.monotonicMs() };
+    this.#pools.set(uid, entry);
+    this.#cancelSweep ??= this.#clock.after(POOL_IDLE_MS, () => this.#sweep());
+    return entry;
+  }
+
+  #createPool(target: PoolTarget): Pool {
+    const url = new URL(target.origin);
+    const tls = url.protocol === "https:";
+    const connectTarget = {
+      hostname: url.hostname,
+      port: url.port === "" ? (tls ? 443 : 80) : Number(url.port),
+      tls,
+      egress: target.egress,
+      limitMs: target.connectLimitMs,
+    };
+    return new Pool(target.origin, {
+      connections: target.connections,
+      pipelining: 1,
+      allowH2: false,
+      headersTimeout: 0,
+      bodyTimeout: 0,
+      keepAliveTimeout: KEEP_ALIVE_MS,
+      keepAliveMaxTimeout: KEEP_ALIVE_MS,
+      maxHeaderSize: RESPONSE_HEAD_BYTES_MAX,
+      connect: (_options, callback) => {
+        this.#guard.connect(connectTarget).then(
+          (socket) => callback(null, socket),
+          (error: unknown) => callback(error as Error, null),
+        );
+      },
+    });
+  }
+
+  #sweep(): void {
+    const before = this.#clock.monotonicMs() - POOL_IDLE_MS;
+    for (const [uid, entry] of this.#pools) {
+      if (entry.usedAtMs < before && entry.pool.stats.running + entry.pool.stats.pending === 0) this.forget(uid);
+    }
+    this.#cancelSweep = this.#pools.size === 0 ? undefined : this.#clock.after(POOL_IDLE_MS, () => this.#sweep());
+  }
+}
+
+function sameTarget(a: PoolTarget, b: PoolTarget): boolean {
+  return a.origin === b.origin && a.egress === b.egress && a.connections === b.connections && a.connectLimitMs === b.connectLimitMs;
+}

@@ -1,0 +1,230 @@
+import { STATUS_CODES } from "node:http";
+import type { Outcome, OutcomeClass } from "../core/outcome.ts";
+import { inRanges } from "../core/policy.ts";
+import type { Policy } from "../core/policy.ts";
+import { parseRetryAfter } from "../core/retry-after.ts";
+import type { Clock } from "../lib/clock.ts";
+import type { WheelEntry } from "../lib/timer-wheel.ts";
+import { redactHeaders, redactText, redactUrl } from "../observe/redact.ts";
+import { ConnectFailure } from "./connect-failure.ts";
+import type { DispatchController, DispatchHandler } from "./dispatcher.ts";
+
+/** An answer's body is read up to this much even if less is kept, so that short answers leave the connection usable. */
+const READ_BYTES_MIN = 4 * 1024;
+/** Interim answers (1xx) allowed before the real one. */
+export const INTERIM_RESPONSES_MAX = 16;
+/** Of an answer's headers at most this many are kept, each value up to so many characters. */
+const KEPT_HEADERS_MAX = 64;
+const KEPT_HEADER_CHARS_MAX = 1_024;
+const NO_BODY = new Uint8Array(0);
+const NO_HEADERS: Outcome["responseHeaders"] = [];
+/** What undici is told when we let a socket go; never shown. */
+const LET_GO = new Error("answer complete for us");
+
+export interface ExchangeOptions {
+  readonly clock: Clock;
+  readonly policy: Policy;
+  readonly tls: boolean;
+  /** Bytes of the answer to keep; 0 = none. */
+  readonly captureBytes: number;
+  readonly done: (outcome: Outcome) => void;
+}
+
+type ResponseHeaders = Readonly<Record<string, string | string[] | undefined>>;
+
+/**
+ * One request's life, as undici and the timer wheel tell it. Whatever they do, `done` is called exactly once. The status line decides; the
+ * rest of the answer is read up to its cap and then the socket is let go.
+ */
+export class Exchange implements DispatchHandler, WheelEntry {
+  readonly #options: ExchangeOptions;
+  readonly #startedMs: number;
+  #controller: DispatchController | undefined;
+  #done = false;
+  #statusCode: number | undefined;
+  #headers: ResponseHeaders = {};
+  #chunks: Buffer[] | undefined;
+  #bytes = 0;
+  #interim = 0;
+
+  constructor(options: ExchangeOptions) {
+    this.#options = options;
+    this.#startedMs = options.clock.monotonicMs();
+  }
+
+  get ended(): boolean {
+    return this.#done;
+  }
+
+  onRequestStart(controller: DispatchController): void {
+    this.#controller = controller;
+    if (this.#done) controller.abort(LET_GO);
+  }
+
+  onResponseStart(controller: DispatchController, statusCode: number, headers: ResponseHeaders): void {
+    if (statusCode >= 100 && statusCode < 200) {
+      this.#interim += 1;
+      if (this.#interim > INTERIM_RESPONSES_MAX) {
+        this.#fail(
+          "connect_error",
+          "INTERIM_FLOOD",
+          `the receiver sent more than ${INTERIM_RESPONSES_MAX} interim answers (status ${statusCode})`,
+        );
+      }
+      return;
+    }
+    this.#controller = controller;
+    this.#statusCode = statusCode;
+    this.#headers = headers;
+  }
+
+  onResponseData(_controller: DispatchController, chunk: Buffer): void {
+    if (this.#done) return;
+    const room = this.#options.captureBytes - this.#bytes;
+    if (room > 0) {
+      this.#chunks ??= [];
+      this.#chunks.push(chunk.length > room ? chunk.subarray(0, room) : chunk);
+    }
+    this.#bytes += chunk.length;
+    if (this.#bytes > Math.max(this.#options.captureBytes, READ_BYTES_MIN)) this.#answered();
+  }
+
+  onResponseEnd(): void {
+    // Complete: nothing to abort, so the connection stays open for the next attempt.
+    this.#controller = undefined;
+    this.#answered();
+  }
+
+  onResponseError(_controller: DispatchController, error: Error): void {
+    if (this.#done) return;
+    if (this.#statusCode !== undefined) this.#answered();
+    else this.#settle(this.#outcomeOf(error));
+  }
+
+  /** The deadline. */
+  expire(): void {
+    if (this.#statusCode !== undefined) {
+      this.#answered();
+      return;
+    }
+    const waitedFor = this.#controller === undefined ? "no connection" : "no answer";
+    this.#fail("timeout", "ETIMEDOUT", `${waitedFor} within ${this.#options.policy.timeoutMs / 1_000} s`);
+  }
+
+  /** Ends it from outside, as at shutdown. */
+  cancel(reason: string): void {
+    this.#fail("connect_error", "ECANCELED", reason);
+  }
+
+  /** The guard refused the URL: nothing was sent; a changed cluster policy may allow it, so it is not permanent. */
+  refuseUrl(code: string, message: string): void {
+    this.#fail("blocked", code, message);
+  }
+
+  /** Ends it before anything was sent; trying again cannot help until the spec changes. */
+  refuse(outcomeClass: OutcomeClass, code: string, message: string): void {
+    this.#fail(outcomeClass, code, message, true);
+  }
+
+  #fail(outcomeClass: OutcomeClass, code: string, message: string, permanent = false): void {
+    const connected = this.#controller !== undefined;
+    this.#settle({
+      ...this.#blank(outcomeClass, message),
+      connectionStatus: code,
+      tlsStatus: connected && this.#options.tls ? "ok" : "none",
+      ...(permanent ? { permanent } : {}),
+    });
+  }
+
+  #settle(outcome: Outcome): void {
+    if (this.#done) return;
+    this.#done = true;
+    this.#options.done(outcome);
+    // Afterwards, so that nothing undici does in `abort` can come between the outcome and its reader.
+    if (this.#controller !== undefined && !this.#controller.aborted) this.#controller.abort(LET_GO);
+  }
+
+  #answered(): void {
+    const statusCode = this.#statusCode;
+    if (this.#done || statusCode === undefined) return;
+    const { policy, clock } = this.#options;
+    const location = headerText(this.#headers["location"]);
+    const outcomeClass = classOf(statusCode, policy);
+    this.#settle({
+      ...this.#blank(outcomeClass, messageOf(statusCode, outcomeClass, location)),
+      statusCode,
+      tlsStatus: this.#options.tls ? "ok" : "none",
+      retryAfterMs: parseRetryAfter(headerText(this.#headers["retry-after"]), clock.nowMs(), policy.retry.retryAfterMaxMs),
+      responseHeaders: keptHeaders(this.#headers),
+      responseBody: this.#chunks === undefined ? NO_BODY : this.#chunks.length === 1 ? this.#chunks[0]! : Buffer.concat(this.#chunks),
+    });
+  }
+
+  #blank(outcomeClass: OutcomeClass, message: string): Outcome {
+    return {
+      class: outcomeClass,
+      statusCode: undefined,
+      message,
+      connectionStatus: "ok",
+      tlsStatus: "none",
+      retryAfterMs: undefined,
+      durationMs: Math.max(0, Math.round(this.#options.clock.monotonicMs() - this.#startedMs)),
+      responseHeaders: NO_HEADERS,
+      responseBody: NO_BODY,
+    };
+  }
+
+  #outcomeOf(error: Error): Outcome {
+    if (error instanceof ConnectFailure) {
+      return { ...this.#blank(error.outcome, redactText(error.message)), connectionStatus: error.code, tlsStatus: error.tlsStatus };
+    }
+    const code =
+      "code" in error && typeof error.code === "string" ? error.code : error.name === "HTTPParserError" ? "HPE_INVALID" : "EUNKNOWN";
+    const [connectionStatus, message] = explain(code);
+    return { ...this.#blank("connect_error", message), connectionStatus, tlsStatus: this.#options.tls ? "ok" : "none" };
+  }
+}
+
+/** Status line -> class; a redirect is a failure, a status outside 200-599 is not HTTP and a client_error. */
+function classOf(statusCode: number, policy: Policy): OutcomeClass {
+  if (inRanges(statusCode, policy.successCodes)) return "success";
+  return statusCode >= 500 && statusCode <= 599 ? "server_error" : "client_error";
+}
+
+function messageOf(statusCode: number, outcomeClass: OutcomeClass, location: string | undefined): string {
+  const line = `HTTP ${statusCode}${STATUS_CODES[statusCode] === undefined ? "" : ` ${STATUS_CODES[statusCode]}`}`;
+  if (outcomeClass === "success") return line;
+  if (statusCode >= 300 && statusCode < 400) {
+    return location === undefined
+      ? `${line}: redirects are not followed`
+      : `${line}: redirect to ${redactText(redactUrl(location))} not followed`;
+  }
+  if (statusCode >= 200 && statusCode < 300) return `${line} is not among the policy's success codes`;
+  return statusCode >= 400 && statusCode < 600 ? line : `the receiver answered with status ${statusCode}, which HTTP does not have`;
+}
+
+function explain(code: string): readonly [connectionStatus: string, message: string] {
+  if (code === "UND_ERR_SOCKET" || code === "ECONNRESET" || code === "EPIPE") {
+    return ["ECONNRESET", "the receiver closed the connection before it answered"];
+  }
+  if (code === "UND_ERR_HEADERS_OVERFLOW") return [code, "the head of the receiver's answer is too long (over 16 KiB)"];
+  if (code.startsWith("HPE_") || code === "ERR_ASSERTION") return [code, "the receiver's answer is not valid HTTP"];
+  if (code.startsWith("UND_ERR_RES")) return [code, "the receiver's answer breaks off or contradicts its own length"];
+  return [code, `the request failed (${code})`];
+}
+
+function headerText(value: string | string[] | undefined): string | undefined {
+  return typeof value === "string" ? value : value?.[0];
+}
+
+function keptHeaders(headers: ResponseHeaders): Outcome["responseHeaders"] {
+  const kept: [string, string][] = [];
+  for (const name in headers) {
+    const value = headers[name];
+    if (value === undefined) continue;
+    if (kept.length === KEPT_HEADERS_MAX) break;
+    const text = typeof value === "string" ? value : value.join(", ");
+    kept.push([name, text.length > KEPT_HEADER_CHARS_MAX ? text.slice(0, KEPT_HEADER_CHARS_MAX) : text]);
+  }
+  return redactHeaders(kept);
+}
