@@ -1,0 +1,142 @@
+import { decodeClusterPolicy, decodePolicy } from "../api/decode-policy.ts";
+import { decodeSubscription } from "../api/decode-subscription.ts";
+import { readManifestFile } from "../api/manifest.ts";
+import type { Manifest } from "../api/manifest.ts";
+import { notImplementedProblems } from "../api/not-implemented.ts";
+import { API_VERSION } from "../api/schema.ts";
+import type { ExpressionCache } from "../controller/expression-cache.ts";
+import { refKey, USE_LABEL } from "../controller/objects.ts";
+import type { ObjectRef, Resources, WatchedObject } from "../controller/objects.ts";
+import { PolicyView } from "../controller/policy-view.ts";
+import { lookupProblem, secretNames } from "../controller/secret-refs.ts";
+import { ACCEPTANCE_CHECKS } from "../controller/subscription-checks.ts";
+import type { Problem } from "../core/problem.ts";
+import { manifestRef, objectOf } from "../provider/manifest-object.ts";
+import { ObjectCache } from "../provider/object-cache.ts";
+
+/** A manifest file to check; `file` is only a name for the findings. */
+export interface ManifestText {
+  readonly file: string;
+  readonly text: string;
+}
+
+/** Something to say about one manifest. Notes are about what other files or the cluster may still bring; they refuse nothing. */
+export interface Finding extends Problem {
+  readonly severity: "error" | "note";
+  readonly file: string;
+  /** From 1. */
+  readonly line: number;
+  /** `WebhookSubscription shop/orders`; empty where the file could not be read that far. */
+  readonly object: string;
+}
+
+export interface ManifestCheck {
+  readonly findings: readonly Finding[];
+  /** How many objects of ours were looked at. */
+  readonly objects: number;
+}
+
+interface Entry {
+  readonly file: string;
+  readonly manifest: Manifest;
+  readonly ref: ObjectRef;
+  readonly object: WatchedObject;
+}
+
+/**
+ * Judges manifests as the API server and then the controller would, all files together: schema, defaults, rules, expressions, policies and
+ * destinations. What is not in the files (Secrets, policies that are in the cluster) is left out or noted, never an error.
+ */
+export function checkManifests(files: readonly ManifestText[], expressions: ExpressionCache): ManifestCheck {
+  const findings: Finding[] = [];
+  const entries = new Map<string, Entry>();
+  let objects = 0;
+  for (const { file, text } of files) {
+    const { manifests, problems } = readManifestFile(text);
+    for (const problem of problems) findings.push({ ...problem, severity: "error", file, object: "" });
+    for (const manifest of manifests) {
+      const { entry, problems: wrong } = entryOf(file, manifest, entries);
+      if (manifest.apiVersion.startsWith("postrider.dev/")) objects += 1;
+      if (entry !== undefined) entries.set(refKey(entry.ref), entry);
+      findings.push(...wrong.map((problem) => finding("error", file, manifest, problem)));
+    }
+  }
+  const resources = resourcesOf(entries.values());
+  const policies = new PolicyView(resources);
+  for (const entry of entries.values()) findings.push(...objectFindings(entry, resources, policies, expressions));
+  return { findings, objects };
+}
+
+function entryOf(file: string, manifest: Manifest, known: ReadonlyMap<string, Entry>): { entry?: Entry; problems: readonly Problem[] } {
+  const ref = manifestRef(manifest);
+  if (ref === undefined) {
+    const isOurs = manifest.apiVersion.startsWith("postrider.dev/");
+    const problem: Problem = { field: "kind", reason: "NotSupported", message: `${manifest.kind} is not a kind of ${API_VERSION}` };
+    return { problems: isOurs ? [problem] : [] };
+  }
+  const twin = known.get(refKey(ref));
+  if (twin !== undefined) {
+    const message = `${ref.kind} ${ref.name} is in ${twin.file} too, on line ${twin.manifest.locate("metadata.name")}: remove one of them`;
+    return { problems: [{ field: "metadata.name", reason: "Duplicate", message }] };
+  }
+  const read = objectOf(manifest, ref, undefined);
+  return read.ok ? { entry: { file, manifest, ref, object: read.value }, problems: [] } : { problems: read.problems };
+}
+
+function finding(severity: Finding["severity"], file: string, manifest: Manifest, problem: Problem): Finding {
+  const ref = manifestRef(manifest);
+  const place = ref === undefined || ref.namespace === "" ? manifest.name : `${ref.namespace}/${manifest.name}`;
+  return { ...problem, severity, file, line: manifest.locate(problem.field), object: `${manifest.kind} ${place}` };
+}
+
+/** The files as the controller sees a cluster that holds exactly them. */
+function resourcesOf(entries: Iterable<Entry>): Resources {
+  const cache = new ObjectCache();
+  for (const { ref, object } of entries) cache.set(ref.kind, object);
+  return {
+    get: (kind, namespace, name) => cache.get(kind, namespace, name),
+    list: (kind, namespace) => cache.list(kind, namespace),
+    findSecret: (namespace, name) => {
+      const secret = cache.get("Secret", namespace, name);
+      if (secret === undefined) return { state: "absent" };
+      return secret.metadata.labels?.[USE_LABEL] === "true" ? { state: "usable", secret } : { state: "unlabelled" };
+    },
+    synced: true,
+    onChange: () => undefined,
+  };
+}
+
+function objectFindings(entry: Entry, resources: Resources, policies: PolicyView, expressions: ExpressionCache): Finding[] {
+  const { file, manifest, object } = entry;
+  const errors = (problems: readonly Problem[]): Finding[] => problems.map((problem) => finding("error", file, manifest, problem));
+  switch (object.kind) {
+    case "DeliveryPolicy":
+    case "ClusterDeliveryPolicy": {
+      const decoded = object.kind === "DeliveryPolicy" ? decodePolicy(object) : decodeClusterPolicy(object);
+      return decoded.ok ? [] : errors(decoded.problems);
+    }
+    case "DeliveryReplay":
+      return errors(notImplementedProblems(object));
+    case "WebhookSubscription": {
+      const decoded = decodeSubscription(object);
+      if (!decoded.ok) return errors(decoded.problems);
+      const spec = decoded.value;
+      const { namespace } = entry.ref;
+      const { effective, problem } = policies.resolve(namespace, spec.policyName);
+      const refused = ACCEPTANCE_CHECKS.flatMap(({ check }) => check({ spec, effective, expressions }) ?? []);
+      const secrets = secretProblems(resources, namespace, secretNames(spec));
+      const notes = problem === undefined ? [] : [finding("note", file, manifest, problem)];
+      return [...errors([...refused, ...secrets]), ...notes];
+    }
+    default:
+      return [];
+  }
+}
+
+/** Secrets are seldom in the same files; those that are must carry the label. */
+function secretProblems(resources: Resources, namespace: string, names: ReadonlySet<string>): Problem[] {
+  return [...names].flatMap((name) => {
+    const found = resources.findSecret(namespace, name);
+    return !(found instanceof Promise) && found.state === "unlabelled" ? [lookupProblem(found, namespace, name, "")] : [];
+  });
+}

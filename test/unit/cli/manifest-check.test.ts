@@ -1,0 +1,123 @@
+import { readFileSync } from "node:fs";
+import { join } from "node:path";
+import { describe, expect, it } from "vitest";
+import { checkManifests } from "../../../src/cli/manifest-check.ts";
+import type { Finding } from "../../../src/cli/manifest-check.ts";
+import { ExpressionCache } from "../../../src/controller/expression-cache.ts";
+
+const CORPUS = join(import.meta.dirname, "../../corpus/destinations.json");
+
+interface Destination {
+  readonly url: string;
+  readonly verdict: "accept" | "refuse";
+}
+
+/** The compiler is judged elsewhere; here an expression is wrong when it says so. */
+const refusal = { ok: false, problem: { field: "", reason: "Invalid", message: "does not parse: write CEL" } } as const;
+const expressions = new ExpressionCache({
+  filter: (source) => (source.includes("wrong") ? refusal : { ok: true, value: { source, evaluate: () => ({ ok: true, matched: true }) } }),
+  body: (source) =>
+    source.includes("wrong") ? refusal : { ok: true, value: { source, evaluate: () => ({ ok: true, json: new Uint8Array() }) } },
+});
+
+function check(...texts: string[]): readonly Finding[] {
+  return checkManifests(
+    texts.map((text, index) => ({ file: `${index}.yaml`, text })),
+    expressions,
+  ).findings;
+}
+
+function subscription(spec: string, name = "orders"): string {
+  return `apiVersion: postrider.dev/v1alpha1\nkind: WebhookSubscription\nmetadata:\n  name: ${name}\n  namespace: shop\nspec:\n${spec}`;
+}
+
+const EVENTS = "  events:\n    types: [order.*]\n";
+const URL_LINE = "  endpoint:\n    url: https://example.com/\n";
+const PLAIN_HTTP = `apiVersion: postrider.dev/v1alpha1\nkind: ClusterDeliveryPolicy\nmetadata:\n  name: all\nspec:\n  egress:\n    allowPlainHTTP: true\n`;
+
+describe("one subscription", () => {
+  it("passes when all is good", () => {
+    expect(check(subscription(EVENTS + URL_LINE))).toEqual([]);
+  });
+
+  it.each([
+    ["a schema error", subscription(`${EVENTS}${URL_LINE}  retries: 3\n`), 11, "spec.retries", "UnknownField"],
+    ["a filter that does not compile", subscription(`${EVENTS}    filter: wrong\n${URL_LINE}`), 9, "spec.events.filter", "InvalidFilter"],
+    [
+      "a body that does not compile",
+      subscription(`${EVENTS}${URL_LINE}  payload:\n    body: wrong\n`),
+      12,
+      "spec.payload.body",
+      "InvalidBody",
+    ],
+    ["a loopback address", subscription(`${EVENTS}  endpoint:\n    url: https://127.0.0.1/\n`), 10, "spec.endpoint.url", "EgressDenied"],
+    ["plain http", subscription(`${EVENTS}  endpoint:\n    url: http://example.com/\n`), 10, "spec.endpoint.url", "EgressDenied"],
+    [
+      "what is not obeyed yet",
+      subscription(`${EVENTS}${URL_LINE}  verification: CloudEventsHandshake\n`),
+      11,
+      "spec.verification",
+      "NotImplemented",
+    ],
+    [
+      "a kind that is not ours",
+      subscription(EVENTS + URL_LINE).replace("WebhookSubscription", "WebhookSubscripton"),
+      2,
+      "kind",
+      "NotSupported",
+    ],
+    ["broken YAML", "a: ]\n", 1, "", "InvalidYAML"],
+  ])("is told %s with its line and field", (_name, text, line, field, reason) => {
+    expect(check(text)).toMatchObject([{ severity: "error", file: "0.yaml", line, field, reason }]);
+  });
+});
+
+describe("files together", () => {
+  it("a cluster policy opens plain http, for the namespaces it selects", () => {
+    const plain = subscription(`${EVENTS}  endpoint:\n    url: http://example.com/\n`);
+    const selecting = PLAIN_HTTP.replace("spec:\n", "spec:\n  namespaceSelector:\n    matchLabels: {stage: test}\n");
+    const namespace = "apiVersion: v1\nkind: Namespace\nmetadata:\n  name: shop\n  labels: {stage: test}\n";
+    expect(check(plain, PLAIN_HTTP)).toEqual([]);
+    expect(check(plain, selecting)).toMatchObject([{ reason: "EgressDenied" }]);
+    expect(check(plain, selecting, namespace)).toEqual([]);
+  });
+
+  it("the same object twice is refused, naming both places", () => {
+    const findings = check(subscription(EVENTS + URL_LINE), `---\n${subscription(EVENTS + URL_LINE)}`);
+    expect(findings).toMatchObject([{ severity: "error", file: "1.yaml", line: 5, reason: "Duplicate" }]);
+    expect(findings[0]?.message).toContain("is in 0.yaml too, on line 4");
+  });
+
+  it("a policy that is not among them is a note, since it may be in the cluster", () => {
+    const findings = check(subscription(`${EVENTS}${URL_LINE}  policyRef:\n    name: careful\n`));
+    expect(findings).toMatchObject([{ severity: "note", line: 12, field: "spec.policyRef.name", reason: "PolicyNotFound" }]);
+  });
+
+  it("a Secret without the label is refused, an absent one is not", () => {
+    const text = subscription(`${EVENTS}  endpoint:\n    urlSecretRef: {name: hook, key: url}\n`);
+    const secret = "apiVersion: v1\nkind: Secret\nmetadata:\n  name: hook\n  namespace: shop\nstringData: {url: x}\n";
+    expect(check(text)).toEqual([]);
+    expect(check(text, secret)).toMatchObject([{ severity: "error", reason: "RefNotPermitted", file: "0.yaml" }]);
+    expect(check(text, secret.replace("  namespace", '  labels: {postrider.dev/use: "true"}\n  namespace'))).toEqual([]);
+  });
+
+  it("foreign objects are left alone", () => {
+    expect(check("apiVersion: apps/v1\nkind: Deployment\nmetadata: {name: a}\nspec: {whatever: true}\n")).toEqual([]);
+  });
+});
+
+describe("the corpus of destinations", () => {
+  const destinations = JSON.parse(readFileSync(CORPUS, "utf8")) as Destination[];
+  const judged = (url: string, ...others: string[]): boolean =>
+    check(subscription(`${EVENTS}  endpoint:\n    url: ${JSON.stringify(url)}\n`), ...others).length === 0;
+
+  it("has both verdicts", () => {
+    expect(new Set(destinations.map(({ verdict }) => verdict))).toEqual(new Set(["accept", "refuse"]));
+  });
+
+  it.each(destinations.map(({ url, verdict }) => [verdict, url] as const))("%s %s, over https and beside plain http", (verdict, url) => {
+    const secure = url.replace(/^(\s*)http:/i, "$1https:");
+    expect(judged(secure)).toBe(verdict === "accept");
+    expect(judged(url, PLAIN_HTTP)).toBe(verdict === "accept");
+  });
+});
