@@ -25,6 +25,16 @@ export default defineConfig({
           hookTimeout: 60_000,
         },
       },
+      {
+        // Real Pods on a real node: root and Linux, see test/support/node. Not part of `npm test`.
+        test: {
+          name: "cluster",
+          include: ["test/cluster/**/*.test.ts"],
+          bail: 1,
+          testTimeout: 240_000,
+          hookTimeout: 1_200_000,
+        },
+      },
     ],
   },
 });
