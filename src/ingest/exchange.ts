@@ -49,8 +49,9 @@ export class Exchange {
     return this.#bytes;
   }
 
+  /** Part of the body is still to come. */
   get isReading(): boolean {
-    return this.#state === "body";
+    return this.#state === "body" && !this.request.complete;
   }
 
   get isOpen(): boolean {

@@ -138,7 +138,7 @@ export async function runningIngest(setup: IngestSetup = {}) {
       return fetch(`${url}/v1/namespaces/${namespace}/events`, {
         method: "POST",
         headers: { "content-type": "application/json", ...headers },
-        body: body as BodyInit,
+        body: typeof body === "string" ? body : new Uint8Array(body),
       });
     },
   };
