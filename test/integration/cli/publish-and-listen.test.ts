@@ -1,0 +1,124 @@
+import { Webhook } from "standardwebhooks";
+import { afterEach, beforeEach, describe, expect, it, vi } from "vitest";
+import { DevelopmentReceiver, listenCommand } from "../../../src/cli/listen.ts";
+import { ProcessSignals } from "../../../src/cli/process-signals.ts";
+import { createProgram, runProgram } from "../../../src/cli/program.ts";
+import { publishCommand } from "../../../src/cli/publish.ts";
+import { SystemClock } from "../../../src/lib/clock.ts";
+import { ManualClock } from "../../support/time/manual-clock.ts";
+import { runningIngest, type RunningIngest } from "../../support/ingest/running-ingest.ts";
+
+let out = "";
+let ingest: RunningIngest | undefined;
+beforeEach(() => {
+  out = "";
+  for (const stream of [process.stdout, process.stderr]) {
+    vi.spyOn(stream, "write").mockImplementation((text) => {
+      out += String(text);
+      return true;
+    });
+  }
+});
+afterEach(async () => {
+  vi.restoreAllMocks();
+  process.exitCode = undefined;
+  await ingest?.stop();
+  ingest = undefined;
+});
+
+describe("postrider publish", () => {
+  const run = (...argv: string[]): Promise<number> => runProgram(createProgram("0", [publishCommand()]), ["publish", ...argv]);
+
+  it("sends the data's bytes as they are and says what became of the event", async () => {
+    ingest = await runningIngest();
+    const to = ["-n", "shop", "--server", `${ingest.url}/`];
+    expect(await run(...to, "--type", "order.paid", "--data", '{"b": 1.0,"a":2}', "--subject", 'o"1')).toBe(0);
+    expect(out).toMatch(/^[0-9a-f-]{36} stored: 1 subscription gets it\n$/);
+    const event = ingest.intake.committedEvents[0];
+    expect(Buffer.from(event?.data ?? []).toString()).toBe('{"b": 1.0,"a":2}');
+    expect(event?.subject).toBe('o"1');
+  });
+
+  it("counts, keeps identities apart, and tells duplicates", async () => {
+    ingest = await runningIngest();
+    const to = ["-n", "shop", "--server", ingest.url, "--type", "x"];
+    expect(await run(...to, "--count", "3", "--idempotency-key", "k")).toBe(0);
+    expect(await run(...to, "--id", "7", "--source", "/s")).toBe(0);
+    expect(await run(...to, "--id", "7", "--source", "/s")).toBe(0);
+    expect(out.match(/stored: no subscription wants it/g)).toHaveLength(4);
+    expect(out).toContain("already stored (duplicate)");
+    expect(await run(...to, "-o", "json")).toBe(0);
+    expect(out).toContain('"statusCode":202');
+  });
+
+  it("passes a refusal on in words: exit code 1", async () => {
+    ingest = await runningIngest({ tokens: ["0123456789abcdef"] });
+    const to = ["-n", "shop", "--server", ingest.url, "--type", "x"];
+    expect(await run(...to)).toBe(1);
+    expect(out).toContain("refused with 401 unauthenticated");
+    expect(await run(...to, "--token", "0123456789abcdef", "--data", "{")).toBe(1);
+    expect(out).toContain("refused with 400 json_invalid");
+    expect(await run(...to, "--token", "0123456789abcdef")).toBe(0);
+  });
+
+  it("says when nobody answers, and what is wrong usage", async () => {
+    expect(await run("-n", "shop", "--type", "x", "--server", "http://127.0.0.1:1")).toBe(1);
+    expect(out).toContain("Is the operator running?");
+    expect(await run("-n", "shop")).toBe(2);
+    expect(await run("-n", "shop", "--type", "x", "--count", "0")).toBe(2);
+    expect(await run("-n", "shop", "--type", "x", "--data", "@/nowhere")).toBe(1);
+  });
+});
+
+describe("postrider listen", () => {
+  const SECRET = `whsec_${Buffer.from("k".repeat(32)).toString("base64")}`;
+  const options = { host: "127.0.0.1", port: 0, status: 200, delay: 0, output: "json" as const, secret: SECRET };
+
+  it("verifies, prints and answers; fails when told to", async () => {
+    const lines: string[] = [];
+    const receiver = new DevelopmentReceiver({ ...options, failEvery: 3 }, new SystemClock(), (line) => lines.push(line));
+    const url = await receiver.start();
+    const body = '{"type":"a"}';
+    const now = new Date();
+    const signature = new Webhook(SECRET).sign("evt-1", now, body);
+    const headers = {
+      "webhook-id": "evt-1",
+      "webhook-timestamp": String(Math.floor(now.getTime() / 1_000)),
+      "webhook-signature": signature,
+    };
+    const send = async (text: string): Promise<number> => (await fetch(url, { method: "POST", headers, body: text })).status;
+    expect([await send(body), await send(`${body} `), await send(body)]).toEqual([200, 401, 500]);
+    await receiver.stop();
+    const told = lines.map((line) => JSON.parse(line) as Record<string, unknown>);
+    expect(told[0]).toEqual({ msg: "listening", url });
+    expect(told.slice(1).map((line) => [line["verified"], line["status"]])).toEqual([
+      [true, 200],
+      [false, 401],
+      [true, 500],
+    ]);
+    expect(told[2]).toMatchObject({ failure: { reason: "SignatureMismatch" } });
+  });
+
+  it("prints for people without letting strangers draw on the terminal", async () => {
+    const lines: string[] = [];
+    const plain = { ...options, secret: undefined, output: "text" as const, status: 204 };
+    const receiver = new DevelopmentReceiver(plain, new SystemClock(), (line) => lines.push(line));
+    const url = await receiver.start();
+    expect((await fetch(url, { method: "POST", body: "\u001b[2Jboo" })).status).toBe(204);
+    await receiver.stop();
+    expect(lines.join("")).toContain("·[2Jboo");
+    expect(lines.join("")).toContain("not verified");
+    expect(lines.join("")).not.toContain("\u001b");
+  });
+
+  it("ends by a signal with exit code 0, and refuses odd options with 2", async () => {
+    const signals = new ProcessSignals(new ManualClock(), () => undefined);
+    const program = (): ReturnType<typeof createProgram> => createProgram("0", [listenCommand(new SystemClock(), signals)]);
+    const done = runProgram(program(), ["listen", "--port", "0", "-o", "json"]);
+    await expect.poll(() => out).toContain('"listening"');
+    signals.received();
+    expect(await done).toBe(0);
+    expect(await runProgram(program(), ["listen", "--port", "99999"])).toBe(2);
+    expect(await runProgram(program(), ["listen", "--delay", "soon"])).toBe(2);
+  });
+});
