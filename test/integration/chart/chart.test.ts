@@ -6,7 +6,7 @@ import { readCustomResource } from "../../../src/api/custom-resource.ts";
 import { readManifestFile } from "../../../src/api/manifest.ts";
 import { isKind } from "../../../src/api/schema.ts";
 import { loadConfig } from "../../../src/config/config.ts";
-import { SETTINGS } from "../../../src/config/settings.ts";
+import { LIST_SETTINGS, SETTINGS, type SettingName } from "../../../src/config/settings.ts";
 import { CHART, helm, one, renderChart, type Rendered } from "../../support/chart/rendered-chart.ts";
 import { binaries } from "../../support/kube/binaries.ts";
 
@@ -19,14 +19,15 @@ const render = (values?: object, release?: { name?: string; namespace?: string }
 const container = (objects: readonly Rendered[], kind = "StatefulSet") => one(objects, kind).spec.template.spec.containers[0];
 
 /** `--name=value` arguments as the settings read them; repeated flags become lists. */
-function flagsOf(args: readonly string[]): Record<string, string | string[]> {
-  const flags: Record<string, string | string[]> = {};
+function flagsOf(args: readonly string[]): Record<string, string | readonly string[]> {
+  const values = new Map<string, string[]>();
   for (const arg of args) {
     const [, name = "", value = ""] = /^--([^=]+)=(.*)$/.exec(arg) ?? [];
-    if (["ingest-auth", "api-auth", "namespace", "dns-server"].includes(name)) flags[name] = [...(flags[name] ?? []), value];
-    else flags[name] = value;
+    values.set(name, [...(values.get(name) ?? []), value]);
   }
-  return flags;
+  return Object.fromEntries(
+    [...values].map(([name, given]) => [name, LIST_SETTINGS.has(name as SettingName) ? given : (given.at(-1) ?? "")]),
+  );
 }
 
 describe("what is rendered", () => {
@@ -73,8 +74,20 @@ describe("what is rendered", () => {
 describe("the operator's arguments", () => {
   it.each([
     ["defaults", {}],
-    ["every setting", { namespaces: ["a", "b"], ingest: { tokenInQuery: true, rateLimit: 1_000_000, idempotencyTTL: "1h30m" }, maxInFlight: 65_536 }],
-    ["the rest", { className: "second", drainTimeoutSeconds: 0, logLevel: "debug", metrics: { perSubscription: false }, extraArgs: ["--store-reserve=1Mi"] }],
+    [
+      "every setting",
+      { namespaces: ["a", "b"], ingest: { tokenInQuery: true, rateLimit: 1_000_000, idempotencyTTL: "1h30m" }, maxInFlight: 65_536 },
+    ],
+    [
+      "the rest",
+      {
+        className: "second",
+        drainTimeoutSeconds: 0,
+        logLevel: "debug",
+        metrics: { perSubscription: false },
+        extraArgs: ["--store-reserve=1Mi"],
+      },
+    ],
   ])("are understood by the binary: %s", async (_name, values) => {
     const [command, ...args] = container(await render(values)).args as string[];
     expect(command).toBe("run");
@@ -85,22 +98,31 @@ describe("the operator's arguments", () => {
 
   it("say what the values say", async () => {
     const flags = flagsOf(container(await render({ className: "second", namespaces: ["a", "b"] })).args);
-    expect(flags).toMatchObject({ class: "second", namespace: ["a", "b"], "system-namespace": "hooks", store: "sqlite:/data", provider: "cluster" });
+    expect(flags).toMatchObject({
+      class: "second",
+      namespace: ["a", "b"],
+      "system-namespace": "hooks",
+      store: "sqlite:/data",
+      provider: "cluster",
+    });
   });
 
   it("listen where Services and probes look", async () => {
     const objects = await render();
     const config = loadConfig({ flags: flagsOf(container(objects).args.slice(1)), env: {} });
-    const ports = Object.fromEntries(container(objects).ports.map((port: { name: string; containerPort: number }) => [port.name, port.containerPort]));
+    const ports = Object.fromEntries(
+      container(objects).ports.map((port: { name: string; containerPort: number }) => [port.name, port.containerPort]),
+    );
     expect(ports).toEqual({ ingest: config["ingest-listen"].port, api: config["api-listen"].port, metrics: config["metrics-listen"].port });
-    const targets = objects.filter(({ kind }) => kind === "Service").map(({ spec }) => spec.ports[0].targetPort);
-    expect(targets.sort()).toEqual(["api", "ingest", "metrics"]);
+    const targets = objects.filter(({ kind }) => kind === "Service").map(({ spec }) => String(spec.ports[0].targetPort));
+    expect(targets.toSorted((a, b) => a.localeCompare(b))).toEqual(["api", "ingest", "metrics"]);
     for (const probe of ["startupProbe", "livenessProbe", "readinessProbe"]) expect(container(objects)[probe].httpGet.port).toBe("metrics");
   });
 });
 
 describe("rights", () => {
-  const rulesOf = (objects: readonly Rendered[]) => objects.flatMap(({ kind, metadata, rules }) => (rules ?? []).map((rule) => ({ kind, name: metadata.name, ...rule })));
+  const rulesOf = (objects: readonly Rendered[]) =>
+    objects.flatMap(({ metadata, rules }) => (rules ?? []).map((rule) => Object.assign({ role: metadata.name }, rule)));
   const modes: [string, object][] = [
     ["optIn", {}],
     ["cluster", { secretAccess: "cluster" }],
@@ -132,8 +154,12 @@ describe("rights", () => {
   });
 
   it("read Secrets only through a role that nothing binds, unless asked", async () => {
-    const bindings = (objects: readonly Rendered[]) => objects.filter(({ roleRef }) => roleRef?.name.endsWith("-secrets")).map(({ kind }) => kind);
-    const withSecrets = (objects: readonly Rendered[]) => rulesOf(objects).filter(({ resources }) => resources.includes("secrets")).map(({ name }) => name);
+    const bindings = (objects: readonly Rendered[]) =>
+      objects.filter(({ roleRef }) => roleRef?.name.endsWith("-secrets")).map(({ kind }) => kind);
+    const withSecrets = (objects: readonly Rendered[]) =>
+      rulesOf(objects)
+        .filter(({ resources }) => resources.includes("secrets"))
+        .map(({ role }) => role);
     const optIn = await render();
     expect(withSecrets(optIn)).toEqual(["hooks-pr-postrider-secrets"]);
     expect(bindings(optIn)).toEqual([]);
@@ -151,11 +177,14 @@ describe("rights", () => {
     const roles = objects.filter(({ kind, metadata }) => kind === "Role" && metadata.namespace !== "hooks");
     expect(roles.map(({ metadata }) => metadata.namespace)).toEqual(["a", "b"]);
     expect(roles[0]?.rules?.map(({ resources }) => resources[0])).toContain("webhooksubscriptions");
-    expect(objects.filter(({ kind }) => kind === "ClusterRoleBinding").map(({ metadata }) => metadata.name)).toEqual(["hooks-pr-postrider"]);
+    expect(objects.filter(({ kind }) => kind === "ClusterRoleBinding").map(({ metadata }) => metadata.name)).toEqual([
+      "hooks-pr-postrider",
+    ]);
   });
 
   it("include reviews only when a port asks for them", async () => {
-    const reviews = (objects: readonly Rendered[]) => rulesOf(objects).flatMap(({ resources }) => resources.filter((name) => name.endsWith("reviews")));
+    const reviews = (objects: readonly Rendered[]) =>
+      rulesOf(objects).flatMap(({ resources }) => resources.filter((name) => name.endsWith("reviews")));
     expect(reviews(await render())).toEqual([]);
     expect(reviews(await render({ ingest: { auth: ["kubernetes"] } }))).toEqual(["tokenreviews", "subjectaccessreviews"]);
     expect(reviews(await render({ api: { auth: ["kubernetes"] } }))).toEqual(["tokenreviews", "subjectaccessreviews"]);
@@ -234,7 +263,11 @@ describe("the volume", () => {
   it("is a claim that outlives the release", async () => {
     const claim = one(await render({ persistence: { storageClassName: "fast", size: "5Gi" } }), "PersistentVolumeClaim");
     expect(claim.metadata.annotations).toMatchObject({ "helm.sh/resource-policy": "keep" });
-    expect(claim.spec).toEqual({ accessModes: ["ReadWriteOncePod"], storageClassName: "fast", resources: { requests: { storage: "5Gi" } } });
+    expect(claim.spec).toEqual({
+      accessModes: ["ReadWriteOncePod"],
+      storageClassName: "fast",
+      resources: { requests: { storage: "5Gi" } },
+    });
   });
 
   it.each([
@@ -276,7 +309,11 @@ describe("names", () => {
       [(name: string) => ({ fullnameOverride: name }), overrides],
     ] as const) {
       const [first = [], second = []] = await Promise.all(
-        names.map(async (name) => (await render({ ...values(name), crds: { enabled: false } }, { name: name.slice(0, 53) })).map(({ kind, metadata }) => `${kind} ${metadata.name}`)),
+        names.map(async (name) =>
+          (await render({ ...values(name), crds: { enabled: false } }, { name: name.slice(0, 53) })).map(
+            ({ kind, metadata }) => `${kind} ${metadata.name}`,
+          ),
+        ),
       );
       expect(first.filter((name) => second.includes(name))).toEqual([]);
       for (const entry of [...first, ...second]) {
@@ -288,7 +325,9 @@ describe("names", () => {
 
   it("of cluster-scoped objects carry the namespace", async () => {
     const names = async (namespace: string) =>
-      (await render({ crds: { enabled: false } }, { namespace })).filter(({ kind }) => kind.startsWith("Cluster")).map(({ metadata }) => metadata.name);
+      (await render({ crds: { enabled: false } }, { namespace }))
+        .filter(({ kind }) => kind.startsWith("Cluster"))
+        .map(({ metadata }) => metadata.name);
     const [first, second] = [await names("one"), await names("two")];
     expect(first.length).toBeGreaterThan(3);
     expect(first.filter((name) => second.includes(name))).toEqual([]);
@@ -314,9 +353,26 @@ describe("values", () => {
     expect(Object.keys(schema.properties ?? {}).filter((key) => key !== "global" && !(key in DEFAULT_VALUES))).toEqual([]);
   });
 
-  const closed = ["", "image", "crds", "ingest", "ingest.service", "api", "metrics", "persistence", "serviceAccount", "rbac", "uninstall", "networkPolicy", "livenessProbe"];
+  const closed = [
+    "",
+    "image",
+    "crds",
+    "ingest",
+    "ingest.service",
+    "api",
+    "metrics",
+    "persistence",
+    "serviceAccount",
+    "rbac",
+    "uninstall",
+    "networkPolicy",
+    "livenessProbe",
+  ];
   it.each(closed)("refuse a misspelt key in '%s'", async (path) => {
-    const values = path.split(".").filter(Boolean).reduceRight<object>((inner, key) => ({ [key]: inner }), { mispelt: 1 });
+    const values = path
+      .split(".")
+      .filter(Boolean)
+      .reduceRight<object>((inner, key) => ({ [key]: inner }), { mispelt: 1 });
     await expect(render(values)).rejects.toThrow(/additional properties 'mispelt' not allowed/);
   });
 
@@ -341,7 +397,11 @@ describe("what is off by default", () => {
       networkPolicy: { enabled: true, ingestFrom: [{ namespaceSelector: {} }] },
     });
     expect(one(objects, "ServiceMonitor").spec.selector.matchLabels).toEqual(
-      Object.fromEntries(Object.entries(one(objects, "Service", "pr-postrider-metrics").metadata.labels ?? {}).filter(([key]) => /\/(name|instance|component)$/.test(key))),
+      Object.fromEntries(
+        Object.entries(one(objects, "Service", "pr-postrider-metrics").metadata.labels ?? {}).filter(([key]) =>
+          /\/(name|instance|component)$/.test(key),
+        ),
+      ),
     );
     const { ingress, egress } = one(objects, "NetworkPolicy").spec;
     expect(ingress[0]).toEqual({ ports: [{ port: "ingest", protocol: "TCP" }], from: [{ namespaceSelector: {} }] });
@@ -350,10 +410,13 @@ describe("what is off by default", () => {
 });
 
 describe("the notes", () => {
-  const notes = (values: object) => helm(HELM, ["install", "pr", CHART, "--namespace", "hooks", "--dry-run=client", "--kubeconfig", "/dev/null"], values);
+  const notes = (values: object) =>
+    helm(HELM, ["install", "pr", CHART, "--namespace", "hooks", "--dry-run=client", "--kubeconfig", "/dev/null"], values);
 
   it.each([{}, { secretAccess: "cluster" }])("show manifests that are good: %j", async (values) => {
-    const blocks = [...(await notes(values)).matchAll(/<<'EOF'\n(.*?)\n +EOF/gs)].map((match) => (match[1] ?? "").replaceAll(/^ {3}/gm, ""));
+    const blocks = [...(await notes(values)).matchAll(/<<'EOF'\n(.*?)\n +EOF/gs)].map((match) =>
+      (match[1] ?? "").replaceAll(/^ {3}/gm, ""),
+    );
     const kinds = blocks.flatMap((block) => {
       const { manifests, problems } = readManifestFile(block);
       expect(problems).toEqual([]);

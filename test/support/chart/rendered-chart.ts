@@ -45,7 +45,11 @@ export function helm(binary: string, args: readonly string[], values: object = {
 }
 
 /** `helm template`, parsed. */
-export async function renderChart(binary: string, values: object = {}, { name = "pr", namespace = "hooks" }: Release = {}): Promise<Rendered[]> {
+export async function renderChart(
+  binary: string,
+  values: object = {},
+  { name = "pr", namespace = "hooks" }: Release = {},
+): Promise<Rendered[]> {
   const text = await helm(binary, ["template", name, CHART, "--namespace", namespace], values);
   return parseAllDocuments(text).flatMap((document) => (document.contents === null ? [] : [document.toJS() as Rendered]));
 }

@@ -63,7 +63,10 @@ export async function installPackages(packages: readonly string[], log: (line: s
 
 function isOnPath(program: string): boolean {
   try {
-    execFileSync("sh", ["-c", `command -v ${program}`], { stdio: "ignore", env: { ...process.env, PATH: `${process.env["PATH"]}:/usr/sbin:/sbin` } });
+    execFileSync("sh", ["-c", `command -v ${program}`], {
+      stdio: "ignore",
+      env: { ...process.env, PATH: `${process.env["PATH"]}:/usr/sbin:/sbin` },
+    });
     return true;
   } catch {
     return false;

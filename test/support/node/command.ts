@@ -22,7 +22,12 @@ export function attempt(command: readonly [string, ...string[]], options: Comman
   return new Promise((resolve, reject) => {
     const [file, ...args] = command;
     const timeoutMs = options.timeoutMs ?? TIMEOUT_MS;
-    const child = spawn(file, args, { cwd: options.cwd, env: { ...process.env, ...options.env }, timeout: timeoutMs, killSignal: "SIGKILL" });
+    const child = spawn(file, args, {
+      cwd: options.cwd,
+      env: { ...process.env, ...options.env },
+      timeout: timeoutMs,
+      killSignal: "SIGKILL",
+    });
     let stdout = "";
     let stderr = "";
     child.stdout.setEncoding("utf8").on("data", (text: string) => (stdout += text));

@@ -69,7 +69,10 @@ function runRootfs(rootfs: string): string {
   for (const folder of ["nodejs/bin", "etc/ssl/certs", "home/nonroot", "tmp", "root"]) mkdirSync(join(rootfs, folder), { recursive: true });
   copyProgram(rootfs, realpathSync(process.execPath), "/nodejs/bin/node");
   cpSync(CERTIFICATES, join(rootfs, CERTIFICATES), { dereference: true });
-  writeFileSync(join(rootfs, "etc/passwd"), "root:x:0:0:root:/root:/sbin/nologin\nnonroot:x:65532:65532:nonroot:/home/nonroot:/sbin/nologin\n");
+  writeFileSync(
+    join(rootfs, "etc/passwd"),
+    "root:x:0:0:root:/root:/sbin/nologin\nnonroot:x:65532:65532:nonroot:/home/nonroot:/sbin/nologin\n",
+  );
   writeFileSync(join(rootfs, "etc/group"), "root:x:0:\nnonroot:x:65532:\n");
   writeFileSync(join(rootfs, "etc/nsswitch.conf"), "hosts: files dns\n");
   chmodSync(join(rootfs, "tmp"), 0o1777);

@@ -72,7 +72,13 @@ export class RealNode {
     await this.#grantProxy();
     this.#startWorkers();
     await this.until("the node is Ready", async () => {
-      const { stdout } = await this.tryKubectl(["get", "node", NODE_NAME, "-o", 'jsonpath={.status.conditions[?(@.type=="Ready")].status}']);
+      const { stdout } = await this.tryKubectl([
+        "get",
+        "node",
+        NODE_NAME,
+        "-o",
+        'jsonpath={.status.conditions[?(@.type=="Ready")].status}',
+      ]);
       return stdout === "True";
     });
     say("the node is Ready");
@@ -172,7 +178,13 @@ export class RealNode {
   /** kube-proxy's role exists from the start, its binding is the installer's business. */
   async #grantProxy(): Promise<void> {
     await this.until("kube-proxy's role exists", async () => {
-      const { code, stderr } = await this.tryKubectl(["create", "clusterrolebinding", "proxy", "--clusterrole=system:node-proxier", "--user=system:kube-proxy"]);
+      const { code, stderr } = await this.tryKubectl([
+        "create",
+        "clusterrolebinding",
+        "proxy",
+        "--clusterrole=system:node-proxier",
+        "--user=system:kube-proxy",
+      ]);
       return code === 0 || stderr.includes("already exists");
     });
   }
@@ -202,6 +214,13 @@ export class RealNode {
     return attempt([join(this.#programs.containerd, "ctr"), "--address", this.files.containerdSocket, "--namespace", "k8s.io", ...args]);
   }
 
+  /** Kills the first container of a Pod as the kernel would, without a word to anyone; the kubelet starts it again. */
+  async killContainer(namespace: string, pod: string): Promise<void> {
+    const id = await this.kubectl(["-n", namespace, "get", "pod", pod, "-o", "jsonpath={.status.containerStatuses[0].containerID}"]);
+    const { code, stderr } = await this.#attemptCtr(["tasks", "kill", "--signal", "SIGKILL", id.replace("containerd://", "")]);
+    if (code !== 0) throw new Error(`ctr tasks kill ${id}: ${stderr}`);
+  }
+
   /** A command inside the node's network; its output, or an error with what it printed. */
   run(command: readonly [string, ...string[]], options: CommandOptions = {}): Promise<string> {
     return output(["nsenter", `--net=/run/netns/${this.#netns}`, "--", ...command], this.#asAdmin(options));
@@ -222,7 +241,10 @@ export class RealNode {
 
   #asAdmin(options: CommandOptions): CommandOptions {
     const home = this.files.directory;
-    return { ...options, env: { KUBECONFIG: this.files.kubeconfig.admin, HOME: home, KUBECACHEDIR: join(home, "kubectl-cache"), ...options.env } };
+    return {
+      ...options,
+      env: { KUBECONFIG: this.files.kubeconfig.admin, HOME: home, KUBECACHEDIR: join(home, "kubectl-cache"), ...options.env },
+    };
   }
 
   /** Asks again and again; throws after two minutes, or at once when one of the node's programs has died. */
@@ -252,9 +274,20 @@ export class RealNode {
   /** Shims outlive containerd, so the Pods are ended by the kubelet while everything still runs, and what is left by ctr. */
   async #stopContainers(): Promise<void> {
     if (this.#processes.deceased() === undefined) {
-      await this.tryKubectl(["delete", "pods", "--all-namespaces", "--all", "--grace-period=1", "--wait=false", "--ignore-not-found"]).catch(() => undefined);
+      await this.tryKubectl([
+        "delete",
+        "pods",
+        "--all-namespaces",
+        "--all",
+        "--grace-period=1",
+        "--wait=false",
+        "--ignore-not-found",
+      ]).catch(() => undefined);
     }
-    for (const command of [["tasks", "ls", "-q"], ["containers", "ls", "-q"]] as const) {
+    for (const command of [
+      ["tasks", "ls", "-q"],
+      ["containers", "ls", "-q"],
+    ] as const) {
       const { stdout } = await this.#attemptCtr(command).catch(() => ({ stdout: "" }));
       for (const id of stdout.split("\n").filter(Boolean)) {
         await this.#attemptCtr(command[0] === "tasks" ? ["tasks", "rm", "--force", id] : ["containers", "rm", id]).catch(() => undefined);
@@ -287,6 +320,5 @@ async function unmountBelow(directory: string): Promise<void> {
     .split("\n")
     .map((line) => line.split(" ")[1] ?? "")
     .filter((target) => target.startsWith(`${directory}/`));
-  for (const target of mounts.reverse()) await attempt(["umount", "--lazy", target]);
+  for (const target of mounts.toReversed()) await attempt(["umount", "--lazy", target]);
 }
-

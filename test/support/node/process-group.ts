@@ -40,16 +40,22 @@ export class ProcessGroup {
   /** The first program that has ended although nobody stopped it, with the end of its log. */
   deceased(): string | undefined {
     const dead = this.#running.find(({ child }) => child.exitCode !== null || child.signalCode !== null);
-    return dead === undefined ? undefined : `${dead.name} ended (${dead.child.exitCode ?? dead.child.signalCode})\n${this.logTail(dead.name)}`;
+    return dead === undefined
+      ? undefined
+      : `${dead.name} ended (${dead.child.exitCode ?? dead.child.signalCode})\n${this.logTail(dead.name)}`;
   }
 
   logTail(name: string): string {
-    return readFileSync(join(this.#directory, `${name}.log`), "utf8").trimEnd().split("\n").slice(-LOG_TAIL_LINES).join("\n");
+    return readFileSync(join(this.#directory, `${name}.log`), "utf8")
+      .trimEnd()
+      .split("\n")
+      .slice(-LOG_TAIL_LINES)
+      .join("\n");
   }
 
   /** SIGTERM, then SIGKILL after 15 s, one program after the other, the last started first. */
   async stop(): Promise<void> {
-    for (const { child, ended } of this.#running.splice(0).reverse()) {
+    for (const { child, ended } of this.#running.splice(0).toReversed()) {
       if (child.exitCode !== null || child.signalCode !== null) continue;
       child.kill("SIGTERM");
       const timer = setTimeout(() => child.kill("SIGKILL"), STOP_TIMEOUT_MS);

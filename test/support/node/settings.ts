@@ -160,6 +160,8 @@ function kubeletConfig(directory: string, socket: string): Record<string, unknow
     imageGCHighThresholdPercent: 100,
     imageGCLowThresholdPercent: 99,
     nodeStatusUpdateFrequency: "5s",
+    // A receiver's log is the ledger of what arrived: it is never rotated away.
+    containerLogMaxSize: "1Gi",
     shutdownGracePeriod: "0s",
   };
 }

@@ -1,0 +1,83 @@
+import { chownSync, mkdirSync, mkdtempSync, rmSync } from "node:fs";
+import { tmpdir } from "node:os";
+import { join } from "node:path";
+import { binaries } from "../support/kube/binaries.ts";
+import { containerdBinaries, installPackages, missingPackages } from "../support/node/binaries.ts";
+import { buildImage } from "../support/node/image.ts";
+import { NODE_BINARIES, RealNode } from "../support/node/node.ts";
+import { CHART } from "../support/chart/rendered-chart.ts";
+import { RELEASE, SYSTEM } from "./manifests.ts";
+
+export const IMAGE = "docker.io/library/postrider:test";
+/** The same image under another name: what an upgrade rolls out. */
+export const IMAGE_AFTER_UPGRADE_TAG = "test-upgraded";
+const NONROOT = 65_532;
+
+export interface Installation {
+  readonly node: RealNode;
+  /** The folder behind the operator's volume. */
+  readonly data: string;
+  stop(): Promise<void>;
+}
+
+/** Builds the image, starts the node and gives it the image; nothing is installed yet. */
+export async function prepareNode(log: (line: string) => void): Promise<Installation> {
+  await installPackages(missingPackages(), log);
+  const directory = mkdtempSync(join(tmpdir(), "postrider-cluster-"));
+  const [kube, containerd] = [await binaries(NODE_BINARIES, log), await containerdBinaries(log)];
+  const archive = await buildImage({ directory: join(directory, "image"), reference: IMAGE, log });
+  const node = await RealNode.start({ kube, containerd }, log);
+  const stop = async (): Promise<void> => {
+    await node.stop();
+    rmSync(directory, { recursive: true, force: true });
+  };
+  try {
+    await node.importImage(archive);
+    await node.tagImage(IMAGE, IMAGE.replace(/:.*$/, `:${IMAGE_AFTER_UPGRADE_TAG}`));
+    const data = join(directory, "data");
+    mkdirSync(data);
+    chownSync(data, NONROOT, NONROOT);
+    return { node, data, stop };
+  } catch (error) {
+    await stop();
+    throw error;
+  }
+}
+
+/** What every install and upgrade in this suite sets; all else is the chart's default. */
+export const VALUES = ["--set=image.tag=test", "--set=image.pullPolicy=Never"];
+
+export function helmInstall(node: RealNode): Promise<string> {
+  return node.helm(["install", RELEASE, CHART, "--namespace", SYSTEM, ...VALUES, "--wait", "--timeout", "150s"]);
+}
+
+export function helmUpgrade(node: RealNode, ...set: string[]): Promise<string> {
+  return node.helm(["upgrade", RELEASE, CHART, "--namespace", SYSTEM, ...VALUES, ...set, "--wait", "--timeout", "180s"]);
+}
+
+export function applyAll(node: RealNode, objects: readonly object[]): Promise<string> {
+  const list = { apiVersion: "v1", kind: "List", items: objects };
+  return node.kubectl(["apply", "-f", "-"], { stdin: JSON.stringify(list) });
+}
+
+export async function getObject<T>(node: RealNode, ...args: string[]): Promise<T> {
+  return JSON.parse(await node.kubectl(["get", ...args, "-o", "json"])) as T;
+}
+
+/** All that helps to see what went wrong, as text. */
+export async function diagnosis(node: RealNode): Promise<string> {
+  const parts = [
+    ["get", "pods", "--all-namespaces", "-o", "wide"],
+    ["get", "events", "--all-namespaces", "--sort-by=.lastTimestamp"],
+    ["-n", SYSTEM, "logs", `statefulset/${RELEASE}`, "--tail=60"],
+    ["-n", SYSTEM, "logs", `statefulset/${RELEASE}`, "--tail=40", "--previous"],
+    ["get", "whsub", "--all-namespaces", "-o", "yaml"],
+  ];
+  const texts = await Promise.all(
+    parts.map(async (args) => {
+      const { stdout, stderr } = await node.tryKubectl(args);
+      return `--- kubectl ${args.join(" ")}\n${stdout}${stderr}`;
+    }),
+  );
+  return texts.join("\n");
+}

@@ -1,0 +1,173 @@
+import { POD_CIDR, SERVICE_CIDR } from "../support/node/settings.ts";
+
+/** Addresses of Services made by the test itself. */
+export const RECEIVER_ADDRESS = "10.96.77.7";
+export const SHOP = "shop";
+export const SYSTEM = "postrider-system";
+export const RELEASE = "postrider";
+export const TOKEN = "cluster-test-token-0123456789";
+const NONROOT = 65_532;
+
+/** The volume that the chart's claim is bound to: a folder of the machine. */
+export function volume(path: string): object {
+  return {
+    apiVersion: "v1",
+    kind: "PersistentVolume",
+    metadata: { name: "postrider-data" },
+    spec: {
+      capacity: { storage: "10Gi" },
+      accessModes: ["ReadWriteOncePod"],
+      persistentVolumeReclaimPolicy: "Retain",
+      claimRef: { namespace: SYSTEM, name: `${RELEASE}-data` },
+      hostPath: { path, type: "Directory" },
+    },
+  };
+}
+
+/** Namespaces under the restricted Pod security standard: a Pod that breaks it is never created. */
+export function namespace(name: string): object {
+  return { apiVersion: "v1", kind: "Namespace", metadata: { name, labels: { "pod-security.kubernetes.io/enforce": "restricted" } } };
+}
+
+export const CLUSTER_POLICY = {
+  apiVersion: "postrider.dev/v1alpha1",
+  kind: "ClusterDeliveryPolicy",
+  metadata: { name: "inside" },
+  spec: { egress: { allowedCIDRs: [POD_CIDR, SERVICE_CIDR], allowPlainHTTP: true } },
+};
+
+export const PUBLISH_TOKEN = {
+  apiVersion: "v1",
+  kind: "Secret",
+  type: "Opaque",
+  metadata: { name: "publish", namespace: SHOP, labels: { "postrider.dev/ingest-token": "true" } },
+  stringData: { token: TOKEN },
+};
+
+export const SUBSCRIPTION = {
+  apiVersion: "postrider.dev/v1alpha1",
+  kind: "WebhookSubscription",
+  metadata: { name: "orders", namespace: SHOP },
+  spec: {
+    events: { types: ["order.*"] },
+    endpoint: { url: `http://${RECEIVER_ADDRESS}:8080/hooks` },
+  },
+};
+
+const RECEIVER_LABELS = { app: "receiver" };
+
+/** `postrider listen` behind a Service; it verifies with the signing Secret that the operator generated. */
+export function receiver(image: string): object[] {
+  return [
+    {
+      apiVersion: "v1",
+      kind: "Service",
+      metadata: { name: "receiver", namespace: SHOP },
+      spec: { clusterIP: RECEIVER_ADDRESS, selector: RECEIVER_LABELS, ports: [{ port: 8080, targetPort: 8080 }] },
+    },
+    pod({
+      name: "receiver",
+      image,
+      labels: RECEIVER_LABELS,
+      args: ["listen", "--host", "0.0.0.0", "--port", "8080", "--secret-file", "/signing/secret", "-o", "json"],
+      secret: { name: "orders-signing", path: "/signing" },
+    }),
+  ];
+}
+
+/** One event from the command that users have. */
+export function publisher(image: string, ingest: string): object {
+  return pod({
+    name: "publisher",
+    image,
+    args: [
+      "publish",
+      "--server",
+      ingest,
+      "--token",
+      "@/publish/token",
+      "-n",
+      SHOP,
+      "--type",
+      "order.paid",
+      "--data",
+      '{"id":"42"}',
+      "-o",
+      "json",
+    ],
+    secret: { name: "publish", path: "/publish" },
+  });
+}
+
+/**
+ * Posts event after event under one idempotency key each, trying a refused or cut post again, and prints the id of every 202.
+ * Ends with a line "done" after GET /stop on port 9000.
+ */
+export function producer(image: string, ingest: string): object {
+  return pod({ name: "producer", image, command: ["node", "-e", PRODUCER, `${ingest}/v1/namespaces/${SHOP}/events`, TOKEN] });
+}
+
+const PRODUCER = `
+const [url, token] = process.argv.slice(1);
+let stopping = false;
+require("node:http").createServer((request, response) => { stopping = true; response.end("stopping"); }).listen(9000);
+const pause = (ms) => new Promise((resolve) => setTimeout(resolve, ms));
+async function post(n) {
+  for (;;) {
+    try {
+      const answer = await fetch(url, {
+        method: "POST",
+        headers: { "content-type": "application/json", authorization: "Bearer " + token, "idempotency-key": "key-" + n },
+        body: JSON.stringify({ type: "order.moved", data: { n } }),
+        signal: AbortSignal.timeout(5000),
+      });
+      const told = await answer.json();
+      if (answer.status === 202) { console.log(JSON.stringify({ n, id: told.id, matched: told.matched })); return; }
+      if (answer.status !== 503 && answer.status !== 429) console.log(JSON.stringify({ n, refused: answer.status, told }));
+    } catch {}
+    await pause(100);
+  }
+}
+(async () => {
+  let next = 0;
+  const lane = async () => { while (!stopping) { await post(next++); await pause(100); } };
+  await Promise.all([lane(), lane(), lane(), lane()]);
+  console.log("done");
+})();
+`;
+
+interface PodSettings {
+  readonly name: string;
+  readonly image: string;
+  readonly labels?: Readonly<Record<string, string>>;
+  readonly args?: readonly string[];
+  readonly command?: readonly string[];
+  readonly secret?: { readonly name: string; readonly path: string };
+}
+
+function pod({ name, image, labels, args, command, secret }: PodSettings): object {
+  return {
+    apiVersion: "v1",
+    kind: "Pod",
+    metadata: { name, namespace: SHOP, labels: labels ?? { app: name } },
+    spec: {
+      restartPolicy: "Never",
+      automountServiceAccountToken: false,
+      terminationGracePeriodSeconds: 2,
+      dnsPolicy: "Default",
+      securityContext: { runAsNonRoot: true, runAsUser: NONROOT, fsGroup: NONROOT, seccompProfile: { type: "RuntimeDefault" } },
+      containers: [
+        {
+          name: "main",
+          image,
+          imagePullPolicy: "Never",
+          ...(command === undefined ? {} : { command }),
+          ...(args === undefined ? {} : { args }),
+          securityContext: { allowPrivilegeEscalation: false, readOnlyRootFilesystem: true, capabilities: { drop: ["ALL"] } },
+          volumeMounts: secret === undefined ? [] : [{ name: "secret", mountPath: secret.path, readOnly: true }],
+        },
+      ],
+      volumes: secret === undefined ? [] : [{ name: "secret", secret: { secretName: secret.name } }],
+    },
+  };
+}
