@@ -1,0 +1,90 @@
+import type { Clock } from "../lib/clock.ts";
+import type { Log } from "../observe/log.ts";
+import type { Deliveries } from "./deliveries.ts";
+import { WorkQueue } from "./work-queue.ts";
+
+/** A deleted subscription's deliveries may go on for this long; the rest goes to the dead-letter store. */
+export const DRAIN_MAX_MS = 5 * 60_000;
+const LOOK_EVERY_MS = 1_000;
+
+/** A subscription on its way out. */
+export interface Departure {
+  readonly uid: string;
+  readonly namespace: string;
+  readonly name: string;
+  /** `discard`: by `deletionPolicy`, or because the namespace is going away. */
+  readonly how: "drain" | "discard";
+  readonly sinceMs: number;
+  /** Nothing can be sent any more: suspended, or a reference is gone. */
+  readonly hopeless: boolean;
+  /** Lets the object go (finalizer, routes). Rejects to be called again. */
+  readonly finish: () => Promise<void>;
+}
+
+/** Ends what is left of deleted subscriptions (2-api.md, "Deletion"). A crash loses nothing: the object, or what was last accepted, is still there. */
+export class Departures {
+  readonly #clock: Clock;
+  readonly #log: Log;
+  readonly #deliveries: Deliveries;
+  readonly #departing = new Map<string, Departure>();
+  readonly #queue: WorkQueue;
+
+  constructor(clock: Clock, log: Log, deliveries: Deliveries) {
+    this.#clock = clock;
+    this.#log = log;
+    this.#deliveries = deliveries;
+    this.#queue = new WorkQueue(
+      clock,
+      (uid) => this.#step(uid),
+      (uid, error) => log.warn({ err: error, uid }, "a deleted subscription cannot be ended yet: trying again"),
+    );
+  }
+
+  start(): void {
+    this.#queue.start();
+  }
+
+  stop(): Promise<void> {
+    return this.#queue.stop();
+  }
+
+  /** Begins, or goes on with what is known now. */
+  begin(departure: Departure): void {
+    this.#departing.set(departure.uid, departure);
+    this.#queue.add(departure.uid);
+  }
+
+  /** The subscription is back (a manifest that was away for a moment). */
+  cancel(uid: string): void {
+    this.#departing.delete(uid);
+  }
+
+  has(uid: string): boolean {
+    return this.#departing.has(uid);
+  }
+
+  /** Something about its deliveries has changed. */
+  poke(uid: string): void {
+    if (this.#departing.has(uid)) this.#queue.add(uid);
+  }
+
+  async #step(uid: string): Promise<void> {
+    const departure = this.#departing.get(uid);
+    if (departure === undefined) return;
+    const { namespace, name, how, finish } = departure;
+    if (how === "drain" && this.#deliveries.pending(uid) > 0 && !this.#isOver(departure)) {
+      this.#queue.addAfter(uid, LOOK_EVERY_MS);
+      return;
+    }
+    const ended = await this.#deliveries.end(uid, how === "discard" ? "discard" : "dead-letter");
+    if (this.#departing.get(uid) !== departure) return;
+    await finish();
+    this.#departing.delete(uid);
+    this.#queue.forget(uid);
+    this.#log.info({ event: "subscription.deleted", namespace, subscription: name, uid, how, ended }, "subscription deleted");
+  }
+
+  #isOver({ uid, sinceMs, hopeless }: Departure): boolean {
+    return hopeless || this.#clock.nowMs() - sinceMs >= DRAIN_MAX_MS || this.#deliveries.health(uid)?.suspension !== undefined;
+  }
+}

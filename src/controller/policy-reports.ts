@@ -1,0 +1,71 @@
+import { isDeepStrictEqual } from "node:util";
+import { mergeConditions } from "../core/conditions.ts";
+import type { Condition, ConditionDraft } from "../core/conditions.ts";
+import { defaultPolicyOf } from "../core/policy-resolution.ts";
+import type { Clock } from "../lib/clock.ts";
+import type { ObjectKind, ReportedObject, Resources } from "./objects.ts";
+import type { PolicyView } from "./policy-view.ts";
+import { ACCEPTED, CONFLICTED } from "./reasons.ts";
+import type { DueStatus } from "./status-reporter.ts";
+
+/** Kinds that have nothing but an `Accepted` condition. */
+export type SimpleKind = Exclude<ReportedObject["kind"], "WebhookSubscription">;
+
+export function isSimpleKind(kind: ObjectKind): kind is SimpleKind {
+  return kind === "DeliveryPolicy" || kind === "ClusterDeliveryPolicy" || kind === "DeliveryReplay";
+}
+
+/** `Accepted` of policies and replays. */
+export class PolicyReports {
+  readonly #resources: Resources;
+  readonly #policies: PolicyView;
+  readonly #clock: Clock;
+  readonly #written = new Map<string, object>();
+
+  constructor(resources: Resources, policies: PolicyView, clock: Clock) {
+    this.#resources = resources;
+    this.#policies = policies;
+    this.#clock = clock;
+  }
+
+  compose(kind: SimpleKind, namespace: string, name: string): DueStatus | undefined {
+    const object = this.#resources.get(kind, namespace, name);
+    if (object === undefined) return undefined;
+    const current = this.#written.get(object.metadata.uid ?? "") ?? object.status;
+    const generation = object.metadata.generation ?? 1;
+    const before = ((current as { conditions?: readonly Condition[] } | undefined)?.conditions ?? []) as readonly Condition[];
+    const conditions = mergeConditions(before, [this.#accepted(object)], generation, this.#clock.nowMs());
+    const status = { observedGeneration: generation, conditions };
+    return { object, current: isDeepStrictEqual(current, status) ? status : current, status };
+  }
+
+  written(kind: SimpleKind, namespace: string, name: string, status: object): void {
+    const uid = this.#resources.get(kind, namespace, name)?.metadata.uid;
+    if (uid !== undefined) this.#written.set(uid, status);
+  }
+
+  #accepted(object: Exclude<ReportedObject, { kind: "WebhookSubscription" }>): ConditionDraft {
+    if (object.kind === "DeliveryReplay") {
+      return refused("NotImplemented", "DeliveryReplay is part of the API but not obeyed by this version: nothing is done");
+    }
+    if (object.kind === "ClusterDeliveryPolicy") {
+      const candidate = this.#policies.clusterPolicy(object);
+      return candidate.accepted ? ACCEPTED_DRAFT : refused("NotImplemented", candidate.message);
+    }
+    const candidate = this.#policies.namespacePolicy(object);
+    if (!candidate.accepted) return refused("NotImplemented", candidate.message);
+    const { namespace } = object.metadata;
+    const winner = defaultPolicyOf(this.#policies.namespacePolicies(namespace));
+    if (!candidate.policy.isDefault || winner === undefined || winner.policy.name === object.metadata.name) return ACCEPTED_DRAFT;
+    return refused(
+      CONFLICTED,
+      `${winner.policy.name} is the default of namespace ${namespace} already (the oldest, then the first by name, is): remove the label from one of them`,
+    );
+  }
+}
+
+const ACCEPTED_DRAFT: ConditionDraft = { type: ACCEPTED, status: "True", reason: ACCEPTED, message: "the policy is valid" };
+
+function refused(reason: string, message: string): ConditionDraft {
+  return { type: ACCEPTED, status: "False", reason, message };
+}

@@ -1,0 +1,75 @@
+import { decodeClusterPolicy, decodePolicy, DEFAULT_POLICY_LABEL } from "../api/decode-policy.ts";
+import type { ClusterDeliveryPolicy, DeliveryPolicy } from "../api/generated/custom-resources.ts";
+import { resolvePolicy } from "../core/policy-resolution.ts";
+import type { ClusterCandidate, NamespaceCandidate, PolicyResolution } from "../core/policy-resolution.ts";
+import type { Resources } from "./objects.ts";
+
+/** Policies as the resolution wants them; each object is decoded once in its life. */
+export class PolicyView {
+  readonly #resources: Resources;
+  readonly #namespacePolicies = new WeakMap<DeliveryPolicy, NamespaceCandidate>();
+  readonly #clusterPolicies = new WeakMap<ClusterDeliveryPolicy, ClusterCandidate>();
+
+  constructor(resources: Resources) {
+    this.#resources = resources;
+  }
+
+  /** What a subscription of `namespace` that names `policyName` (or none) obeys now. */
+  resolve(namespace: string, policyName: string | undefined): PolicyResolution {
+    return resolvePolicy({
+      policyName,
+      namespace,
+      namespaceLabels: this.#resources.get("Namespace", "", namespace)?.metadata.labels ?? {},
+      namespacePolicies: this.namespacePolicies(namespace),
+      clusterPolicies: [...this.#resources.list("ClusterDeliveryPolicy")].map((policy) => this.clusterPolicy(policy)),
+    });
+  }
+
+  namespacePolicies(namespace: string): NamespaceCandidate[] {
+    return [...this.#resources.list("DeliveryPolicy", namespace)].map((policy) => this.namespacePolicy(policy));
+  }
+
+  namespacePolicy(object: DeliveryPolicy): NamespaceCandidate {
+    let candidate = this.#namespacePolicies.get(object);
+    if (candidate === undefined) this.#namespacePolicies.set(object, (candidate = namespaceCandidate(object)));
+    return candidate;
+  }
+
+  clusterPolicy(object: ClusterDeliveryPolicy): ClusterCandidate {
+    let candidate = this.#clusterPolicies.get(object);
+    if (candidate === undefined) this.#clusterPolicies.set(object, (candidate = clusterCandidate(object)));
+    return candidate;
+  }
+}
+
+/** The API server has checked these by the schema of its day: what cannot be decoded is not accepted, never an exception. */
+function namespaceCandidate(object: DeliveryPolicy): NamespaceCandidate {
+  const { metadata } = object;
+  const decoded = decodedOr(() => decodePolicy(object));
+  if (decoded.ok) return { accepted: true, policy: decoded.value };
+  const isDefault = metadata.labels?.[DEFAULT_POLICY_LABEL] === "true";
+  const createdAtMs = metadata.creationTimestamp === undefined ? 0 : Date.parse(metadata.creationTimestamp);
+  return { accepted: false, policy: { name: metadata.name, isDefault, createdAtMs }, message: decoded.message };
+}
+
+function clusterCandidate(object: ClusterDeliveryPolicy): ClusterCandidate {
+  const decoded = decodedOr(() => decodeClusterPolicy(object));
+  if (decoded.ok) return { accepted: true, policy: decoded.value };
+  const { namespaceSelector } = object.spec ?? {};
+  const selector = namespaceSelector && {
+    matchLabels: namespaceSelector.matchLabels ?? {},
+    matchExpressions: (namespaceSelector.matchExpressions ?? []).map((term) => ({ ...term, values: term.values ?? [] })),
+  };
+  return { accepted: false, policy: { name: object.metadata.name, namespaceSelector: selector }, message: decoded.message };
+}
+
+function decodedOr<T>(
+  decode: () => { ok: true; value: T } | { ok: false; problems: readonly { message: string }[] },
+): { ok: true; value: T } | { ok: false; message: string } {
+  try {
+    const decoded = decode();
+    return decoded.ok ? decoded : { ok: false, message: decoded.problems.map(({ message }) => message).join("; ") };
+  } catch (error) {
+    return { ok: false, message: `it cannot be read: ${error instanceof Error ? error.message : String(error)}` };
+  }
+}

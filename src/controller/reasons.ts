@@ -1,0 +1,32 @@
+/** Condition types (2-api.md, "Conditions"). */
+export const READY = "Ready";
+export const ACCEPTED = "Accepted";
+export const RESOLVED_REFS = "ResolvedRefs";
+export const PROGRAMMED = "Programmed";
+export const ENDPOINT_HEALTHY = "EndpointHealthy";
+export const SUSPENDED = "Suspended";
+export const RECONCILING = "Reconciling";
+export const STALLED = "Stalled";
+
+/** Reasons of `Accepted=False`. */
+export const INVALID_FILTER = "InvalidFilter";
+export const INVALID_BODY = "InvalidBody";
+export const INVALID_OBJECT = "InvalidObject";
+export const CONFLICTED = "Conflicted";
+
+/** Reasons of `ResolvedRefs=False`. */
+export const SECRET_NOT_FOUND = "SecretNotFound";
+export const SECRET_KEY_NOT_FOUND = "SecretKeyNotFound";
+export const SECRET_INVALID = "SecretInvalid";
+export const SECRET_CONFLICT = "SecretConflict";
+export const SECRET_ACCESS_DENIED = "SecretAccessDenied";
+export const SECRET_UNKNOWN = "SecretUnknown";
+export const REF_NOT_PERMITTED = "RefNotPermitted";
+
+/** Reasons of things that are as they should be, and of waiting. */
+export const RECONCILED = "Reconciled";
+export const NOT_SUSPENDED = "NotSuspended";
+export const NOT_PROGRAMMED = "NotProgrammed";
+export const DRAINING = "Draining";
+export const IDLE = "Idle";
+export const STARTING = "Starting";

@@ -1,0 +1,184 @@
+import { judgeUrl } from "../core/egress.ts";
+import type { CompiledBody, CompiledFilter } from "../core/expression.ts";
+import type { EffectivePolicy } from "../core/policy-resolution.ts";
+import type { Problem } from "../core/problem.ts";
+import type { SecretKeyRef, SubscriptionSpec, Target } from "../core/subscription.ts";
+import type { ExpressionCache } from "./expression-cache.ts";
+import type { SubscriptionFacts } from "./subscription-facts.ts";
+import { generatesKey } from "./subscription-facts.ts";
+import { INVALID_BODY, INVALID_FILTER, SECRET_CONFLICT, SECRET_NOT_FOUND } from "./reasons.ts";
+import { lookupProblem, SecretReader } from "./secret-refs.ts";
+import { SIGNING_SECRET_KEY } from "./signing-secret.ts";
+import { resolveTarget } from "./target.ts";
+
+/** What the checks look at to accept a spec. */
+export interface AcceptanceInput {
+  readonly spec: SubscriptionSpec;
+  readonly effective: EffectivePolicy;
+  readonly expressions: ExpressionCache;
+}
+
+export interface AcceptanceCheck {
+  readonly name: string;
+  readonly check: (input: AcceptanceInput) => Problem | undefined;
+}
+
+/** What must hold for a spec to be accepted, in the order in which problems are told. `validate` runs the same chain. */
+export const ACCEPTANCE_CHECKS: readonly AcceptanceCheck[] = [
+  {
+    name: "filter compiles",
+    check: ({ spec, expressions }) => compileProblem(spec.filter, "spec.events.filter", INVALID_FILTER, (s) => expressions.filter(s)),
+  },
+  {
+    name: "body compiles",
+    check: ({ spec, expressions }) => compileProblem(spec.payload.body, "spec.payload.body", INVALID_BODY, (s) => expressions.body(s)),
+  },
+  { name: "endpoint may be reached", check: endpointProblem },
+];
+
+/** The first problem in the way of accepting a spec. */
+export function acceptanceProblem(input: AcceptanceInput): Problem | undefined {
+  for (const { check } of ACCEPTANCE_CHECKS) {
+    const problem = check(input);
+    if (problem !== undefined) return problem;
+  }
+  return undefined;
+}
+
+function compileProblem(
+  source: string | undefined,
+  field: string,
+  reason: string,
+  compile: (source: string) => { readonly ok: true } | { readonly ok: false; readonly problem: Problem },
+): Problem | undefined {
+  if (source === undefined) return undefined;
+  const compiled = compile(source);
+  return compiled.ok ? undefined : { field, reason, message: compiled.problem.message };
+}
+
+function endpointProblem({ spec, effective }: AcceptanceInput): Problem | undefined {
+  const { address } = spec.endpoint;
+  if (address.kind !== "url") return undefined;
+  const problem = judgeUrl(address.url, effective.egress, effective.limits);
+  if (problem === undefined) return undefined;
+  const by =
+    effective.cluster === undefined
+      ? "no ClusterDeliveryPolicy applies: public HTTPS only"
+      : `ClusterDeliveryPolicy ${effective.cluster.name}`;
+  return { ...problem, message: `${hostOf(address.url) ?? "the endpoint"}: ${problem.message} (${by})` };
+}
+
+/** Host and port of a URL, for people; undefined when it is none. */
+export function hostOf(url: string): string | undefined {
+  return URL.canParse(url) ? new URL(url).host.slice(0, 253) : undefined;
+}
+
+/** What is to be done with a subscription. */
+export interface Verdict {
+  /** Why the spec as it is now is not accepted. */
+  readonly refusal: Problem | undefined;
+  /** What is obeyed: the spec as it is now, or the last accepted one; undefined when none ever was. */
+  readonly active: ActiveSpec | undefined;
+  /** A signing Secret must be generated first. */
+  readonly needsKey: boolean;
+  /** The generated Secret, once it is there and ours. */
+  readonly ownKey: string | undefined;
+}
+
+export interface ActiveSpec {
+  readonly spec: SubscriptionSpec;
+  readonly generation: number;
+  readonly effective: EffectivePolicy;
+  readonly filter: CompiledFilter | undefined;
+  readonly body: CompiledBody | undefined;
+  /** Why nothing may be sent although events match. */
+  readonly blocked: Problem | undefined;
+  readonly target: Target | undefined;
+}
+
+/** Judges one subscription from its facts. Pure: the same facts give the same verdict. */
+export function judgeSubscription(facts: SubscriptionFacts, expressions: ExpressionCache): Verdict {
+  const { decoded, resolution } = facts;
+  const refusal = decoded.ok
+    ? acceptanceProblem({ spec: decoded.value, effective: resolution.effective, expressions })
+    : mergedProblem(decoded.problems);
+  const chosen =
+    refusal === undefined && decoded.ok
+      ? { spec: decoded.value, generation: facts.generation, resolution }
+      : facts.lastAccepted && {
+          spec: facts.lastAccepted.spec,
+          generation: facts.lastAccepted.generation,
+          resolution: facts.lastResolution,
+        };
+  if (chosen === undefined) return { refusal, active: undefined, needsKey: false, ownKey: undefined };
+  const { spec, generation } = chosen;
+  const { effective, problem: policyProblem } = chosen.resolution;
+  const keys = signingKeys(facts, spec);
+  const refs = policyProblem ?? keys.problem;
+  const resolved = refs === undefined ? resolveTarget(spec, keys.refs, secretsOf(facts), effective) : { ok: false as const, problem: refs };
+  const active: ActiveSpec = {
+    spec,
+    generation,
+    effective,
+    filter: spec.filter === undefined ? undefined : filterOf(spec.filter, expressions),
+    body: spec.payload.body === undefined ? undefined : bodyOf(spec.payload.body, expressions),
+    blocked: resolved.ok ? undefined : resolved.problem,
+    target: resolved.ok ? resolved.value : undefined,
+  };
+  return { refusal, active, needsKey: keys.missing, ownKey: keys.own };
+}
+
+function secretsOf(facts: SubscriptionFacts): SecretReader {
+  return new SecretReader(facts.object.metadata.namespace, facts.secrets);
+}
+
+/** Several problems of one object are told at once, under the first one's reason. */
+function mergedProblem(problems: readonly Problem[]): Problem {
+  const [first] = problems;
+  if (first === undefined) return { field: "", reason: "Invalid", message: "the object is not valid" };
+  return { ...first, message: problems.map(({ message }) => message).join("; ") };
+}
+
+interface KeyRefs {
+  readonly refs: readonly SecretKeyRef[];
+  readonly problem: Problem | undefined;
+  /** None is named and none was generated yet. */
+  readonly missing: boolean;
+  readonly own?: string;
+}
+
+/** The keys that sign: those named, or the generated one, which is ours or is not used at all. */
+function signingKeys({ object, uid, secrets, signingName, lastAccepted }: SubscriptionFacts, spec: SubscriptionSpec): KeyRefs {
+  if (!generatesKey(spec)) return { refs: spec.signing.secretRefs, problem: undefined, missing: false };
+  const refs = [{ name: signingName, key: SIGNING_SECRET_KEY }];
+  const field = "spec.signing.secretRefs";
+  const found = secrets.get(signingName) ?? { state: "absent" };
+  if (found.state === "usable" && found.secret.controllerUid === uid) return { refs, problem: undefined, missing: false, own: signingName };
+  if (found.state === "usable" || found.state === "unlabelled") {
+    const message = `the Secret ${signingName} exists and is not the one generated for this subscription: delete or rename it, or name your own in ${field}`;
+    return { refs, problem: { field, reason: SECRET_CONFLICT, message }, missing: false };
+  }
+  if (found.state !== "absent") {
+    return { refs, problem: lookupProblem(found, object.metadata.namespace, signingName, field), missing: false };
+  }
+  const wasGenerated = (lastAccepted?.signingSecretName ?? object.status?.signingSecretName) !== undefined;
+  const message = wasGenerated
+    ? `the generated Secret ${signingName} is gone and is never generated again, because receivers know its key: restore it, or name your own in ${field}`
+    : `the signing Secret ${signingName} is being generated`;
+  return { refs, problem: { field, reason: SECRET_NOT_FOUND, message }, missing: !wasGenerated };
+}
+
+/** A filter that was accepted once and does not compile any more (another version) matches nothing and is counted, never guessed. */
+function filterOf(source: string, expressions: ExpressionCache): CompiledFilter {
+  const compiled = expressions.filter(source);
+  if (compiled.ok) return compiled.value;
+  const { message } = compiled.problem;
+  return { source, evaluate: () => ({ ok: false, message }) };
+}
+
+function bodyOf(source: string, expressions: ExpressionCache): CompiledBody {
+  const compiled = expressions.body(source);
+  if (compiled.ok) return compiled.value;
+  const { message } = compiled.problem;
+  return { source, evaluate: () => ({ ok: false, message }) };
+}

@@ -1,0 +1,202 @@
+import type { WebhookSubscriptionStatus } from "../api/generated/custom-resources.ts";
+import { mergeConditions, wholeSeconds } from "../core/conditions.ts";
+import type { Condition, ConditionDraft } from "../core/conditions.ts";
+import { FAILURE_MESSAGE_CHARS_MAX, RECENT_FAILURES_MAX } from "../core/health.ts";
+import type { SubscriptionHealth } from "../core/health.ts";
+import type { Problem } from "../core/problem.ts";
+import type { ActiveSpec, Verdict } from "./subscription-checks.ts";
+import { generatesKey } from "./subscription-facts.ts";
+import { hostOf } from "./subscription-checks.ts";
+import {
+  ACCEPTED,
+  DRAINING,
+  ENDPOINT_HEALTHY,
+  IDLE,
+  NOT_PROGRAMMED,
+  NOT_SUSPENDED,
+  PROGRAMMED,
+  READY,
+  RECONCILED,
+  RECONCILING,
+  RESOLVED_REFS,
+  STALLED,
+  SUSPENDED,
+} from "./reasons.ts";
+
+/** All that a subscription's status is made of. */
+export interface StatusInput {
+  readonly generation: number;
+  readonly verdict: Verdict;
+  /** In the routing table. */
+  readonly programmed: boolean;
+  readonly draining: boolean;
+  readonly health: SubscriptionHealth | undefined;
+  /** The Secret that was generated; shown while it is the one that signs. */
+  readonly signingName: string | undefined;
+  readonly lastHandledResume: string | undefined;
+}
+
+/** The whole status that we own; times of unmoved conditions are taken over from `previous`. Stays far below 16 KiB. */
+export function composeStatus(
+  input: StatusInput,
+  previous: WebhookSubscriptionStatus | undefined,
+  nowMs: number,
+): WebhookSubscriptionStatus {
+  const { verdict, health } = input;
+  const { active } = verdict;
+  const conditions = mergeConditions((previous?.conditions ?? []) as readonly Condition[], conditionDrafts(input), input.generation, nowMs);
+  const url = active?.target?.url ?? (active?.spec.endpoint.address.kind === "url" ? active.spec.endpoint.address.url : undefined);
+  return dropUndefined({
+    observedGeneration: input.generation,
+    conditions,
+    endpointHost: url === undefined ? undefined : hostOf(url),
+    signingSecretName: active !== undefined && generatesKey(active.spec) ? input.signingName : undefined,
+    lastHandledResume: input.lastHandledResume,
+    effectivePolicy: active === undefined ? undefined : policyStatus(active),
+    delivery: health === undefined ? undefined : deliveryStatus(health),
+    recentFailures: health === undefined || health.recentFailures.length === 0 ? undefined : failuresStatus(health),
+  });
+}
+
+/** The conditions as they are now, in the order in which people read them. */
+export function conditionDrafts(input: StatusInput): ConditionDraft[] {
+  const { verdict, health } = input;
+  const accepted = acceptedDraft(verdict);
+  const refs = refsDraft(verdict);
+  const programmed = programmedDraft(input);
+  return [
+    readyDraft([accepted, refs, programmed]),
+    accepted,
+    refs,
+    programmed,
+    healthDraft(health),
+    suspendedDraft(verdict.active, health),
+    ...kstatusDrafts(verdict),
+  ];
+}
+
+function draft(type: string, status: "True" | "False" | "Unknown", reason: string, message: string): ConditionDraft {
+  return { type, status, reason, message };
+}
+
+function acceptedDraft({ refusal, active }: Verdict): ConditionDraft {
+  if (refusal === undefined) return draft(ACCEPTED, "True", ACCEPTED, "the spec is valid");
+  const goesOn = active === undefined ? "" : `; generation ${active.generation}, which was accepted, goes on until this is mended`;
+  return draft(ACCEPTED, "False", refusal.reason, sentence(refusal) + goesOn);
+}
+
+function sentence({ field, message }: Problem): string {
+  return field === "" || message.includes(field) ? message : `${field}: ${message}`;
+}
+
+function refsDraft({ active }: Verdict): ConditionDraft {
+  if (active === undefined) return draft(RESOLVED_REFS, "Unknown", "NotAccepted", "references are looked at once the spec is accepted");
+  if (active.blocked !== undefined) return draft(RESOLVED_REFS, "False", active.blocked.reason, sentence(active.blocked));
+  return draft(RESOLVED_REFS, "True", RESOLVED_REFS, "everything that the spec names was found");
+}
+
+function programmedDraft({ programmed, draining }: StatusInput): ConditionDraft {
+  if (draining) return draft(PROGRAMMED, "False", DRAINING, "being deleted: no new events, what was accepted is still delivered");
+  if (!programmed) return draft(PROGRAMMED, "False", NOT_PROGRAMMED, "not in the routing table: no event is matched");
+  return draft(PROGRAMMED, "True", PROGRAMMED, "in the routing table: events are matched");
+}
+
+function readyDraft(parts: readonly ConditionDraft[]): ConditionDraft {
+  const bad = parts.find(({ status }) => status === "False") ?? parts.find(({ status }) => status !== "True");
+  return bad === undefined
+    ? draft(READY, "True", READY, "accepted, resolved and in the routing table")
+    : { ...bad, type: READY, status: "False" };
+}
+
+function healthDraft(health: SubscriptionHealth | undefined): ConditionDraft {
+  if (health === undefined) return draft(ENDPOINT_HEALTHY, "Unknown", IDLE, "nothing was sent yet");
+  const { healthy, reason, message } = health.endpoint;
+  return draft(ENDPOINT_HEALTHY, healthy === undefined ? "Unknown" : healthy ? "True" : "False", reason, message);
+}
+
+function suspendedDraft(active: ActiveSpec | undefined, health: SubscriptionHealth | undefined): ConditionDraft {
+  if (active?.spec.suspend === true) {
+    return draft(SUSPENDED, "True", "BySpec", "spec.suspend is true: deliveries wait until their maxAge; set it to false to go on");
+  }
+  const suspension = health?.suspension;
+  if (suspension !== undefined && suspension.reason !== "BySpec") return draft(SUSPENDED, "True", suspension.reason, suspension.message);
+  return draft(SUSPENDED, "False", NOT_SUSPENDED, "deliveries go out");
+}
+
+/** kstatus (Flux, Argo CD, `helm --wait`): stalled needs a person, reconciling goes on by itself once what is missing is there. */
+function kstatusDrafts({ refusal, active }: Verdict): ConditionDraft[] {
+  const waits = refusal === undefined && active?.blocked !== undefined ? active.blocked : undefined;
+  return [
+    waits === undefined
+      ? draft(RECONCILING, "False", RECONCILED, "nothing is left to do")
+      : draft(RECONCILING, "True", waits.reason, "waiting for what the spec names"),
+    refusal === undefined
+      ? draft(STALLED, "False", RECONCILED, "nothing stands in the way")
+      : draft(STALLED, "True", refusal.reason, "the spec must be changed, or what refuses it"),
+  ];
+}
+
+function policyStatus({ effective }: ActiveSpec): WebhookSubscriptionStatus["effectivePolicy"] {
+  return dropUndefined({
+    kind: effective.kind,
+    name: effective.name === "" ? undefined : effective.name,
+    generation: effective.kind === "BuiltIn" ? undefined : effective.generation,
+    clamped: effective.clamped.length === 0 ? undefined : effective.clamped,
+    cluster: effective.cluster,
+  });
+}
+
+function deliveryStatus(health: SubscriptionHealth): NonNullable<WebhookSubscriptionStatus["delivery"]> {
+  const { lastAttempt } = health;
+  return dropUndefined({
+    since: wholeSeconds(health.sinceMs),
+    accepted: health.accepted,
+    delivered: health.delivered,
+    retried: health.retried,
+    failed: health.failed,
+    deadLettered: health.deadLettered,
+    pending: health.pending,
+    oldestPendingTime: time(health.oldestPendingAtMs),
+    consecutiveFailures: health.consecutiveFailures,
+    nextAttemptTime: time(health.nextAttemptAtMs),
+    lastSuccessTime: time(health.lastSuccessAtMs),
+    lastFailureTime: time(health.lastFailureAtMs),
+    lastAttempt:
+      lastAttempt &&
+      dropUndefined({
+        time: wholeSeconds(lastAttempt.atMs),
+        eventId: lastAttempt.eventId,
+        eventType: lastAttempt.eventType,
+        attempt: lastAttempt.attempt,
+        statusCode: lastAttempt.statusCode,
+        durationMs: Math.round(lastAttempt.durationMs),
+        outcome: lastAttempt.outcome,
+      }),
+  });
+}
+
+function failuresStatus({ recentFailures }: SubscriptionHealth): NonNullable<WebhookSubscriptionStatus["recentFailures"]> {
+  return recentFailures.slice(0, RECENT_FAILURES_MAX).map((failure) =>
+    dropUndefined({
+      time: wholeSeconds(failure.atMs),
+      eventId: failure.eventId,
+      eventType: failure.eventType,
+      attempt: failure.attempt,
+      statusCode: failure.statusCode,
+      durationMs: Math.round(failure.durationMs),
+      reason: failure.reason,
+      message: failure.message.slice(0, FAILURE_MESSAGE_CHARS_MAX),
+    }),
+  );
+}
+
+function time(atMs: number | undefined): string | undefined {
+  return atMs === undefined ? undefined : wholeSeconds(atMs);
+}
+
+/** An absent field is absent: JSON has no undefined, and two statuses are compared as JSON. */
+function dropUndefined<T extends object>(value: T): { [K in keyof T]: Exclude<T[K], undefined> } {
+  return Object.fromEntries(Object.entries(value).filter(([, field]) => field !== undefined)) as {
+    [K in keyof T]: Exclude<T[K], undefined>;
+  };
+}

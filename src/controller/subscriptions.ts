@@ -1,0 +1,340 @@
+import { isDeepStrictEqual } from "node:util";
+import type { WebhookSubscription, WebhookSubscriptionStatus } from "../api/generated/custom-resources.ts";
+import { movedConditions } from "../core/conditions.ts";
+import type { Condition } from "../core/conditions.ts";
+import type { Route } from "../core/route-table.ts";
+import type { Clock } from "../lib/clock.ts";
+import type { Random } from "../lib/random.ts";
+import type { AcceptedBook, AcceptedSpec } from "./accepted-specs.ts";
+import type { Deliveries } from "./deliveries.ts";
+import type { Departures } from "./departures.ts";
+import type { DependencyIndex } from "./dependency-index.ts";
+import type { ExpressionCache } from "./expression-cache.ts";
+import { DRAIN_FINALIZER, RESUME_ANNOTATION } from "./objects.ts";
+import type { Resources, ResultSink } from "./objects.ts";
+import type { PolicyView } from "./policy-view.ts";
+import { ACCEPTED, ENDPOINT_HEALTHY, RESOLVED_REFS, STARTING, SUSPENDED } from "./reasons.ts";
+import type { RouteBook } from "./route-book.ts";
+import { newSigningSecret, SIGNING_SECRET_KEY, signingSecretName } from "./signing-secret.ts";
+import type { DueStatus } from "./status-reporter.ts";
+import { judgeSubscription } from "./subscription-checks.ts";
+import type { Verdict } from "./subscription-checks.ts";
+import { gatherFacts } from "./subscription-facts.ts";
+import type { SubscriptionFacts } from "./subscription-facts.ts";
+import { composeStatus } from "./subscription-status.ts";
+
+/** What can come later is looked for this often although nothing was heard (a Secret that exists but is not ours to watch). */
+export const RECHECK_MS = 30_000;
+/** A longer resume annotation is cut, like the status field that echoes it. */
+const RESUME_CHARS_MAX = 256;
+
+/** What one reconciliation needs of its surroundings. */
+export interface SubscriptionParts {
+  readonly resources: Resources;
+  readonly sink: ResultSink;
+  readonly deliveries: Deliveries;
+  readonly policies: PolicyView;
+  readonly expressions: ExpressionCache;
+  readonly accepted: AcceptedBook;
+  readonly routes: RouteBook;
+  readonly dependencies: DependencyIndex;
+  readonly departures: Departures;
+  readonly clock: Clock;
+  readonly random: Random;
+  readonly className: string;
+}
+
+/** What is remembered of a subscription between two looks. */
+interface Known {
+  readonly uid: string;
+  readonly namespace: string;
+  readonly name: string;
+  object: WebhookSubscription;
+  verdict: Verdict | undefined;
+  signingName: string | undefined;
+  resume: string | undefined;
+  status: WebhookSubscriptionStatus | undefined;
+}
+
+/** After a look: whether to look again without being asked, and whether the status may have moved. */
+export interface Looked {
+  readonly recheckMs: number | undefined;
+  readonly finalizerDue: boolean;
+  readonly ready: boolean | undefined;
+}
+
+const NOTHING: Looked = { recheckMs: undefined, finalizerDue: false, ready: undefined };
+
+/** Gathers, checks and applies one subscription at a time. Keys are `namespace/name`. */
+export class Subscriptions {
+  readonly #parts: SubscriptionParts;
+  readonly #known = new Map<string, Known>();
+  readonly #keyOf = new Map<string, string>();
+
+  constructor(parts: SubscriptionParts) {
+    this.#parts = parts;
+  }
+
+  keyOf(uid: string): string | undefined {
+    return this.#keyOf.get(uid);
+  }
+
+  /** Routes from the store, before anything was listed: events match and wait until their references are resolved. */
+  restore(loaded: readonly AcceptedSpec[]): void {
+    const { expressions, routes } = this.#parts;
+    for (const { uid, namespace, name, generation, spec, policy, egress } of loaded) {
+      const blocked = { reason: STARTING, message: "the manifests are being read" };
+      const subscription = { uid, namespace, name, generation, spec, policy, egress, blocked, target: undefined };
+      const filter = spec.filter === undefined ? undefined : expressions.filter(spec.filter);
+      const body = spec.payload.body === undefined ? undefined : expressions.body(spec.payload.body);
+      if (filter?.ok === false || body?.ok === false) continue;
+      routes.set({ subscription, filter: filter?.value, body: body?.value, draining: false });
+    }
+  }
+
+  /** What was accepted once and is not there any more, after everything was listed. */
+  departMissing(): void {
+    const { accepted, resources, className } = this.#parts;
+    for (const spec of [...accepted.all()]) {
+      const object = resources.get("WebhookSubscription", spec.namespace, spec.name);
+      if (object?.metadata.uid === spec.uid && object.spec.className === className) continue;
+      this.#depart(spec.uid, undefined);
+    }
+  }
+
+  /** Brings one subscription to what its manifest says now. Rejects when the store or the engine could not do its part. */
+  async reconcile(key: string): Promise<Looked> {
+    const { resources, className, accepted, departures } = this.#parts;
+    const [namespace = "", name = ""] = key.split("/");
+    const object = resources.get("WebhookSubscription", namespace, name);
+    const known = this.#known.get(key);
+    const isOurs = object !== undefined && object.spec.className === className;
+    if (known !== undefined && (!isOurs || known.uid !== object.metadata.uid)) this.#forget(key, known);
+    if (!isOurs) return NOTHING;
+    const uid = object.metadata.uid ?? "";
+    if (object.metadata.deletionTimestamp === undefined) departures.cancel(uid);
+    const facts = await gatherFacts(resources, this.#parts.policies, object, accepted.get(uid));
+    const verdict = judgeSubscription(facts, this.#parts.expressions);
+    return this.#apply(key, facts, verdict);
+  }
+
+  async #apply(key: string, facts: SubscriptionFacts, verdict: Verdict): Promise<Looked> {
+    const { object, uid, lastAccepted } = facts;
+    const known = this.#remember(key, facts, verdict);
+    this.#parts.dependencies.set(known.namespace, known.name, [...facts.secrets.keys(), facts.signingName]);
+    const isLeaving = object.metadata.deletionTimestamp !== undefined;
+    this.#program(known, verdict, isLeaving);
+    if (verdict.refusal === undefined) this.#accept(known, verdict);
+    if (isLeaving) {
+      this.#depart(uid, facts);
+      return { ...NOTHING, ready: false };
+    }
+    if (verdict.needsKey && (await this.#generateKey(known, verdict))) return { ...NOTHING, recheckMs: 0 };
+    const { active } = verdict;
+    const moved =
+      lastAccepted !== undefined &&
+      verdict.refusal === undefined &&
+      !isDeepStrictEqual(plain(lastAccepted.spec.endpoint), plain(active?.spec.endpoint));
+    await this.#resume(known, moved);
+    const wantsFinalizer = active?.spec.deletionPolicy === "Drain";
+    return {
+      recheckMs: active?.blocked === undefined ? undefined : RECHECK_MS,
+      finalizerDue: wantsFinalizer !== hasFinalizer(object) && (active !== undefined || hasFinalizer(object)),
+      ready: verdict.refusal === undefined && active?.blocked === undefined,
+    };
+  }
+
+  #remember(key: string, { object, uid, lastAccepted }: SubscriptionFacts, verdict: Verdict): Known {
+    const { namespace, name } = object.metadata;
+    const before = this.#known.get(key);
+    const known: Known = before ?? {
+      uid,
+      namespace,
+      name,
+      object,
+      verdict,
+      signingName: lastAccepted?.signingSecretName ?? object.status?.signingSecretName,
+      resume: lastAccepted?.lastHandledResume ?? object.status?.lastHandledResume,
+      status: object.status,
+    };
+    known.object = object;
+    known.verdict = verdict;
+    known.signingName ??= verdict.ownKey;
+    this.#known.set(key, known);
+    this.#keyOf.set(uid, key);
+    return known;
+  }
+
+  /** The routing table learns of a change first; everything else may wait. A route that has not changed stays the same object. */
+  #program(known: Known, { active }: Verdict, draining: boolean): void {
+    const { routes } = this.#parts;
+    const { uid, namespace, name } = known;
+    if (active === undefined) return routes.delete(uid);
+    const { spec, generation, effective, filter, body, target } = active;
+    const blocked = active.blocked && { reason: active.blocked.reason, message: active.blocked.message };
+    const { policy, egress } = effective;
+    const route: Route = {
+      subscription: { uid, namespace, name, generation, spec, policy, egress, blocked, target },
+      filter,
+      body,
+      draining,
+    };
+    const before = routes.get(uid);
+    if (before !== undefined && before.filter === filter && before.body === body && isDeepStrictEqual(before, route)) return;
+    routes.set(route);
+  }
+
+  #accept(known: Known, { active }: Verdict): void {
+    if (active === undefined) return;
+    const { uid, namespace, name, signingName, resume } = known;
+    const { spec, generation, effective } = active;
+    const { policy, egress } = effective;
+    this.#parts.accepted.put({
+      uid,
+      namespace,
+      name,
+      generation,
+      spec,
+      policy,
+      egress,
+      signingSecretName: signingName,
+      lastHandledResume: resume,
+    });
+  }
+
+  /** Answers whether a key was made; otherwise the verdict says why not. */
+  async #generateKey(known: Known, verdict: Verdict): Promise<boolean> {
+    const { sink, random } = this.#parts;
+    const { active } = verdict;
+    if (active === undefined) return false;
+    const name = signingSecretName(known.name);
+    const value = newSigningSecret(active.spec.signing.scheme, random);
+    const result = await sink.createSigningSecret({ owner: known.object, name, key: SIGNING_SECRET_KEY, value });
+    if (result.kind === "done") {
+      known.signingName = name;
+      this.#accept(known, verdict);
+      return true;
+    }
+    if (result.kind === "failed") {
+      const blocked = { field: "spec.signing.secretRefs", reason: "SecretNotCreated", message: result.message };
+      known.verdict = { ...verdict, active: { ...active, blocked } };
+    }
+    return false;
+  }
+
+  /** A new value of the annotation, or a new endpoint, lifts an automatic suspension. */
+  async #resume(known: Known, endpointMoved: boolean): Promise<void> {
+    const { deliveries, routes, accepted } = this.#parts;
+    const asked = known.object.metadata.annotations?.[RESUME_ANNOTATION]?.slice(0, RESUME_CHARS_MAX);
+    const isAsked = asked !== undefined && asked !== known.resume;
+    if (!isAsked && !endpointMoved) return;
+    // The engine must not try the old endpoint once more.
+    routes.build();
+    await deliveries.resume(known.uid);
+    if (!isAsked) return;
+    known.resume = asked;
+    const last = accepted.get(known.uid);
+    if (last !== undefined) accepted.put({ ...last, lastHandledResume: asked });
+  }
+
+  #forget(key: string, known: Known): void {
+    this.#known.delete(key);
+    this.#keyOf.delete(known.uid);
+    this.#parts.dependencies.delete(known.namespace, known.name);
+    if (this.#parts.routes.get(known.uid) !== undefined) this.#depart(known.uid, undefined);
+  }
+
+  /** Ends a deleted subscription; `facts` while its object is still there. */
+  #depart(uid: string, facts: SubscriptionFacts | undefined): void {
+    const { routes, accepted, departures, resources, sink, clock } = this.#parts;
+    const route = routes.get(uid);
+    const last = accepted.get(uid);
+    if (route !== undefined && !route.draining) routes.set({ ...route, draining: true });
+    const { namespace, name, spec } = route?.subscription ?? last ?? { namespace: "", name: "", spec: undefined };
+    const deletedAt = facts?.object.metadata.deletionTimestamp;
+    const isTerminating = facts?.terminating ?? resources.get("Namespace", "", namespace)?.terminating ?? false;
+    const policy = facts?.object.spec.deletionPolicy ?? spec?.deletionPolicy ?? "Drain";
+    const object = facts?.object;
+    departures.begin({
+      uid,
+      namespace: object?.metadata.namespace ?? namespace,
+      name: object?.metadata.name ?? name,
+      how: policy === "Discard" || isTerminating ? "discard" : "drain",
+      sinceMs: deletedAt === undefined ? clock.nowMs() : Date.parse(deletedAt),
+      hopeless: route === undefined || route.subscription.blocked !== undefined || spec?.suspend === true,
+      finish: async () => {
+        if (object !== undefined && hasFinalizer(object)) {
+          const current = resources.get("WebhookSubscription", object.metadata.namespace, object.metadata.name) ?? object;
+          const result = current.metadata.uid === uid ? await sink.setFinalizer(current, false) : ({ kind: "gone" } as const);
+          if (result.kind === "failed" || result.kind === "conflict")
+            throw new Error(`the finalizer cannot be removed yet (${result.kind})`);
+        }
+        routes.delete(uid);
+        accepted.forget(uid);
+      },
+    });
+  }
+
+  /** Adds or removes the drain finalizer as the spec wants it now. Rejects to be called again. */
+  async settleFinalizer(key: string): Promise<void> {
+    const [namespace = "", name = ""] = key.split("/");
+    const object = this.#parts.resources.get("WebhookSubscription", namespace, name);
+    const known = this.#known.get(key);
+    if (object === undefined || known?.uid !== object.metadata.uid || object.metadata.deletionTimestamp !== undefined) return;
+    const wanted = known?.verdict?.active?.spec.deletionPolicy === "Drain";
+    if (wanted === hasFinalizer(object)) return;
+    const result = await this.#parts.sink.setFinalizer(object, wanted);
+    if (result.kind === "failed") throw new Error(result.message);
+    if (result.kind === "conflict") throw new Error("the object has changed meanwhile");
+  }
+
+  composeStatus(key: string): DueStatus | undefined {
+    const known = this.#known.get(key);
+    if (known?.verdict === undefined) return undefined;
+    const { routes, deliveries, clock } = this.#parts;
+    const { object, verdict, uid } = known;
+    const route = routes.get(uid);
+    const status = composeStatus(
+      {
+        generation: object.metadata.generation ?? 1,
+        verdict,
+        programmed: route !== undefined,
+        draining: route?.draining ?? false,
+        health: deliveries.health(uid),
+        signingName: known.signingName,
+        lastHandledResume: known.resume,
+      },
+      known.status,
+      clock.nowMs(),
+    );
+    return { object, current: known.status, status };
+  }
+
+  /** Notes a status that is there now, and tells of conditions that moved. */
+  statusWritten(key: string, status: WebhookSubscriptionStatus): void {
+    const known = this.#known.get(key);
+    if (known === undefined) return;
+    const before = (known.status?.conditions ?? []) as readonly Condition[];
+    const after = (status.conditions ?? []) as readonly Condition[];
+    for (const { type, status: now, reason, message } of movedConditions(before, after)) {
+      if (!TOLD.has(type)) continue;
+      const isBad = type === SUSPENDED ? now === "True" : now === "False";
+      const isNew = !before.some((condition) => condition.type === type);
+      if (isBad || (!isNew && now !== "Unknown"))
+        this.#parts.sink.recordEvent(known.object, { type: isBad ? "Warning" : "Normal", reason, message });
+    }
+    known.status = status;
+  }
+}
+
+/** Conditions whose moves become Kubernetes Events; the others follow from them. */
+const TOLD: ReadonlySet<string> = new Set([ACCEPTED, RESOLVED_REFS, ENDPOINT_HEALTHY, SUSPENDED]);
+
+function hasFinalizer(object: WebhookSubscription): boolean {
+  return object.metadata.finalizers?.includes(DRAIN_FINALIZER) ?? false;
+}
+
+/** As it is after the store: JSON knows no undefined. */
+function plain(value: unknown): unknown {
+  return value === undefined ? undefined : JSON.parse(JSON.stringify(value));
+}

@@ -1,0 +1,117 @@
+import type { Clock } from "../lib/clock.ts";
+
+/** A key that keeps failing is tried again after these delays: 100 ms, doubled each time, at most a minute. */
+export const RETRY_DELAY_MIN_MS = 100;
+export const RETRY_DELAY_MAX_MS = 60_000;
+/** Keys worked on at the same time; most wait for nothing, some for the API server. */
+export const WORKERS = 32;
+/** After this much work in one go the event loop gets its turn: deliveries must not wait for ten thousand subscriptions. */
+const SLICE_MS = 8;
+
+/**
+ * Keys to look at, each at most once: a key that is added while it waits is there already, one that is added while it is worked on is
+ * looked at again afterwards. Owns its timers; nothing is kept over a restart, because everything is looked at then.
+ */
+export class WorkQueue {
+  readonly #clock: Clock;
+  readonly #work: (key: string) => Promise<void>;
+  readonly #onFailure: (key: string, error: unknown) => void;
+  readonly #waiting = new Set<string>();
+  readonly #working = new Set<string>();
+  readonly #again = new Set<string>();
+  readonly #failures = new Map<string, number>();
+  readonly #timers = new Map<string, { readonly dueMs: number; readonly cancel: () => void }>();
+  readonly #idle: (() => void)[] = [];
+  #stopped = true;
+  #pumping = false;
+
+  constructor(clock: Clock, work: (key: string) => Promise<void>, onFailure: (key: string, error: unknown) => void) {
+    this.#clock = clock;
+    this.#work = work;
+    this.#onFailure = onFailure;
+  }
+
+  start(): void {
+    this.#stopped = false;
+    this.#pump();
+  }
+
+  /** Settles when the keys under way are done; the others stay. */
+  async stop(): Promise<void> {
+    this.#stopped = true;
+    for (const { cancel } of this.#timers.values()) cancel();
+    this.#timers.clear();
+    if (this.#working.size > 0) await new Promise<void>((resolve) => this.#idle.push(resolve));
+  }
+
+  add(key: string): void {
+    this.#dropTimer(key);
+    if (this.#working.has(key)) this.#again.add(key);
+    else this.#waiting.add(key);
+    this.#pump();
+  }
+
+  /** Adds the key after a delay, unless it is to come sooner anyway. */
+  addAfter(key: string, delayMs: number): void {
+    if (this.#waiting.has(key) || this.#stopped) return;
+    const dueMs = this.#clock.monotonicMs() + delayMs;
+    const before = this.#timers.get(key);
+    if (before !== undefined && before.dueMs <= dueMs) return;
+    before?.cancel();
+    this.#timers.set(key, { dueMs, cancel: this.#clock.after(delayMs, () => this.add(key)) });
+  }
+
+  /** Adds the key after a delay that grows with each failure since the last `forget`. */
+  retry(key: string): void {
+    const failures = this.#failures.get(key) ?? 0;
+    this.#failures.set(key, failures + 1);
+    this.addAfter(key, Math.min(RETRY_DELAY_MIN_MS * 2 ** failures, RETRY_DELAY_MAX_MS));
+  }
+
+  /** The key is well again. */
+  forget(key: string): void {
+    this.#failures.delete(key);
+  }
+
+  get size(): number {
+    return this.#waiting.size + this.#working.size;
+  }
+
+  #dropTimer(key: string): void {
+    this.#timers.get(key)?.cancel();
+    this.#timers.delete(key);
+  }
+
+  #pump(): void {
+    if (this.#pumping || this.#stopped) return;
+    this.#pumping = true;
+    setImmediate(() => {
+      this.#pumping = false;
+      this.#slice();
+    });
+  }
+
+  #slice(): void {
+    const untilMs = this.#clock.monotonicMs() + SLICE_MS;
+    for (const key of this.#waiting) {
+      if (this.#stopped || this.#working.size >= WORKERS) return;
+      if (this.#clock.monotonicMs() > untilMs) return this.#pump();
+      this.#waiting.delete(key);
+      this.#working.add(key);
+      void this.#run(key);
+    }
+  }
+
+  async #run(key: string): Promise<void> {
+    try {
+      await this.#work(key);
+    } catch (error) {
+      this.#onFailure(key, error);
+      this.retry(key);
+    }
+    this.#working.delete(key);
+    if (this.#again.delete(key)) this.#waiting.add(key);
+    if (this.#working.size === 0 && this.#stopped) for (const resolve of this.#idle.splice(0)) resolve();
+    if (this.#waiting.size > 0) this.#pump();
+  }
+}
