@@ -17,7 +17,7 @@ export interface JsonMember {
   readonly value: JsonNode;
 }
 
-export type JsonErrorReason = "syntax" | "too_deep" | "duplicate_key" | "control_byte" | "utf8" | "byte_order_mark";
+type JsonErrorReason = "syntax" | "too_deep" | "duplicate_key" | "control_byte" | "utf8" | "byte_order_mark";
 
 /** Why bytes are not JSON as we take it, and the byte (from 0) at which that shows. */
 export interface JsonError {

@@ -11,7 +11,7 @@ import type { Intake } from "./intake.ts";
 import { type Checked, type Refusal, refuse, refused } from "./refusal.ts";
 
 /** The routing table in force; not ready until every watched kind was listed or the last accepted routes were loaded. */
-export interface Routes {
+interface Routes {
   ready(): boolean;
   table(): RouteTable;
 }

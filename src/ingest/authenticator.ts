@@ -14,7 +14,7 @@ export interface IngestTokens {
 }
 
 /** Shorter tokens can be guessed: they are ignored, and the owner is told. */
-export const TOKEN_BYTES_MIN = 16;
+const TOKEN_BYTES_MIN = 16;
 /** Longer ones cannot be sent in a header anyway. */
 const TOKEN_CHARS_MAX = 4_096;
 

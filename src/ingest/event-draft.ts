@@ -18,10 +18,10 @@ export interface EventDraft {
 }
 
 /** Longest `id`, `source`, `subject`, `datacontenttype` or extension value, in characters. */
-export const ATTRIBUTE_CHARS_MAX = 2_048;
+const ATTRIBUTE_CHARS_MAX = 2_048;
 /** Longest extension name, in characters. */
-export const ATTRIBUTE_NAME_CHARS_MAX = 64;
-export const EXTENSIONS_MAX = 64;
+const ATTRIBUTE_NAME_CHARS_MAX = 64;
+const EXTENSIONS_MAX = 64;
 
 export const NO_DATA = new Uint8Array(0);
 

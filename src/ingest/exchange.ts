@@ -6,8 +6,8 @@ export const LINGER_MS = 2_000;
 /** How much of it, in bytes. */
 const LINGER_BYTES_MAX = 8 * 1024 * 1024;
 /** A body must come at this rate once SLOW_GRACE_MS are over, in bytes per second. */
-export const BODY_RATE_MIN = 1_024;
-export const SLOW_GRACE_MS = 5_000;
+const BODY_RATE_MIN = 1_024;
+const SLOW_GRACE_MS = 5_000;
 /** The whole body must be here after this, in ms. */
 export const BODY_DEADLINE_MS = 30_000;
 

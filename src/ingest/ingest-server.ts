@@ -12,15 +12,15 @@ import { RETRY_AFTER_SECONDS } from "./acceptance.ts";
 import { type Refusal, problemBody, problemHeaders, refuse } from "./refusal.ts";
 
 /** Connections at once; more are closed unanswered. */
-export const CONNECTIONS_MAX = 8_192;
+const CONNECTIONS_MAX = 8_192;
 /** Requests under way at once (reading, committing); more are answered 503. */
-export const REQUESTS_MAX = 4_096;
+const REQUESTS_MAX = 4_096;
 /** Bytes of bodies held at once; more are answered 503. */
-export const BODY_BYTES_HELD_MAX = 64 * 1024 * 1024;
+const BODY_BYTES_HELD_MAX = 64 * 1024 * 1024;
 /** Request line and headers, in bytes. */
-export const HEADER_BYTES_MAX = 16 * 1024;
+const HEADER_BYTES_MAX = 16 * 1024;
 /** The headers must be here after this, in ms. */
-export const HEADERS_DEADLINE_MS = 10_000;
+const HEADERS_DEADLINE_MS = 10_000;
 /** Idle connections are kept this long: longer than the usual 60 s of proxies, so that they close first, in ms. */
 const KEEP_ALIVE_MS = 75_000;
 const SWEEP_MS = 500;
@@ -55,7 +55,7 @@ const LIMITS: IngestLimits = {
 };
 
 /** `--ingest-auth none` on an address that others can reach. */
-export class IngestConfigError extends Error {
+class IngestConfigError extends Error {
   override readonly name = "IngestConfigError";
   readonly code = "INGEST_AUTH_NONE";
 }

@@ -5,7 +5,7 @@ import { isJson, isUtf8Charset, kindOfData, parseMediaType } from "./media-type.
 import { type Checked, type Refusal, jsonRefusal, refuse, refused } from "./refusal.ts";
 
 /** The body field that may carry the token; never part of the event once it was matched. */
-export const TOKEN_FIELD = "token";
+const TOKEN_FIELD = "token";
 
 /** A JSON body whose events are read once the caller is known: the token may stand in it. */
 export interface JsonRequest {

@@ -15,7 +15,7 @@ export interface RequestHead {
   readonly origin: string | undefined;
 }
 
-export const IDEMPOTENCY_KEY_CHARS_MAX = 255;
+const IDEMPOTENCY_KEY_CHARS_MAX = 255;
 /** Longest namespace name (RFC 1123 label). */
 const NAMESPACE = /^[a-z0-9](?:[a-z0-9-]{0,61}[a-z0-9])?$/;
 const PATH = /^\/v1\/namespaces\/([^/]*)\/events$/;
