@@ -1,0 +1,205 @@
+import { stat } from "node:fs/promises";
+import { join } from "node:path";
+import { afterEach, describe, expect, it } from "vitest";
+import { QUIET } from "../../support/controller/fake-deliveries.ts";
+import { FileOperator, SPEC, subscriptionYaml } from "../../support/controller/file-operator.ts";
+
+const running: FileOperator[] = [];
+
+async function start(files: Readonly<Record<string, string>>): Promise<FileOperator> {
+  const operator = await FileOperator.start(files);
+  running.push(operator);
+  return operator;
+}
+
+afterEach(async () => {
+  await Promise.all(running.splice(0).map((operator) => operator.end()));
+});
+
+const secret = (name: string, value: string, label = true): string => `apiVersion: v1
+kind: Secret
+metadata: {name: ${name}, namespace: shop${label ? ', labels: {postrider.dev/use: "true"}' : ""}}
+stringData: {token: ${value}}
+`;
+
+const WITH_AUTH = `  events: {types: [order.paid]}
+  endpoint: {url: "https://example.com/hooks", auth: {bearer: {secretRef: {name: api, key: token}}}}`;
+
+describe("subscriptions from files", () => {
+  it("generates a signing key once, keeps it 0600, and the same key signs after a restart", async () => {
+    const first = await start({ "a.yaml": subscriptionYaml("orders", SPEC) });
+    await first.until(() => first.route("orders")?.subscription.target !== undefined);
+    const key = first.route("orders")?.subscription.target?.keys[0]?.key.export().toString("base64");
+    expect(key).toHaveLength(44);
+    const mode = (await stat(join(first.directory, "secrets", "shop.orders-signing.json"))).mode & 0o777;
+    expect(mode).toBe(0o600);
+    await first.until(() => first.condition("orders", "Ready")?.status === "True");
+    expect(first.status("orders")).toMatchObject({
+      endpointHost: "example.com",
+      signingSecretName: "orders-signing",
+      observedGeneration: 1,
+    });
+
+    const second = await first.restart();
+    running.push(second);
+    await second.until(() => second.route("orders")?.subscription.target !== undefined);
+    expect(second.route("orders")?.subscription.target?.keys[0]?.key.export().toString("base64")).toBe(key);
+  });
+
+  it("says where a broken file is wrong and goes on with its last good state", async () => {
+    const operator = await start({ "a.yaml": subscriptionYaml("orders", SPEC) });
+    expect(operator.route("orders")).toBeDefined();
+    await operator.write("a.yaml", subscriptionYaml("orders", `${SPEC}\n  colour: red`));
+    await operator.provider.rescan();
+    expect(operator.provider.problems()).toMatchObject([{ file: "a.yaml", line: 9, field: "spec.colour", reason: "UnknownField" }]);
+    expect(operator.route("orders")?.draining).toBe(false);
+    await operator.write("a.yaml", subscriptionYaml("orders", SPEC.replace("order.paid", "order.sent")));
+    await operator.until(() => operator.route("orders")?.subscription.spec.types[0] === "order.sent");
+    expect(operator.provider.problems()).toEqual([]);
+  });
+
+  it("never loses an event by a typo: the last accepted spec goes on, over a restart too, and heals", async () => {
+    const operator = await start({ "a.yaml": subscriptionYaml("orders", SPEC) });
+    await operator.write("a.yaml", subscriptionYaml("orders", SPEC.replace("}\n", ', filter: "event.!!"}\n')));
+    await operator.until(() => operator.condition("orders", "Accepted")?.status === "False");
+    expect(operator.condition("orders", "Accepted")).toMatchObject({ reason: "InvalidFilter" });
+    expect(operator.condition("orders", "Accepted")?.message).toContain("1:1: unexpected token");
+    expect(operator.route("orders")?.filter).toBeUndefined();
+
+    const next = await operator.restart();
+    running.push(next);
+    await next.until(() => next.condition("orders", "Accepted")?.status === "False");
+    expect(next.route("orders")?.subscription.target?.url).toBe("https://example.com/hooks");
+    await next.write("a.yaml", subscriptionYaml("orders", SPEC));
+    await next.until(() => next.condition("orders", "Ready")?.status === "True");
+  });
+
+  it("does not match what was never accepted", async () => {
+    const operator = await start({ "a.yaml": subscriptionYaml("inner", SPEC.replace("example.com", "127.0.0.1")) });
+    await operator.until(() => operator.condition("inner", "Accepted") !== undefined);
+    expect(operator.condition("inner", "Accepted")).toMatchObject({ status: "False", reason: "EgressDenied" });
+    expect(operator.condition("inner", "Accepted")?.message).toContain("127.0.0.1");
+    expect(operator.route("inner")).toBeUndefined();
+    await operator.write(
+      "policy.yaml",
+      "apiVersion: postrider.dev/v1alpha1\nkind: ClusterDeliveryPolicy\nmetadata: {name: base}\nspec: {egress: {allowedCIDRs: [127.0.0.0/8]}}\n",
+    );
+    await operator.until(() => operator.condition("inner", "Ready")?.status === "True");
+    expect(operator.status("inner")?.effectivePolicy).toMatchObject({
+      kind: "ClusterDeliveryPolicy",
+      name: "base",
+      cluster: { name: "base" },
+    });
+  });
+
+  it("lets deliveries wait while a Secret is missing, unlabelled or has another key, and heals", async () => {
+    const operator = await start({ "a.yaml": subscriptionYaml("orders", WITH_AUTH) });
+    expect(operator.route("orders")?.subscription).toMatchObject({ blocked: { reason: "SecretNotFound" }, target: undefined });
+    await operator.write("s.yaml", secret("api", "one", false));
+    await operator.until(() => operator.route("orders")?.subscription.blocked?.reason === "RefNotPermitted");
+    expect(operator.route("orders")?.subscription.blocked?.message).toContain("kubectl label secret api postrider.dev/use=true -n shop");
+    await operator.write("s.yaml", secret("api", "one"));
+    await operator.until(() => operator.route("orders")?.subscription.target?.authorization === "Bearer one");
+    await operator.write("s.yaml", secret("api", "two"));
+    await operator.until(() => operator.route("orders")?.subscription.target?.authorization === "Bearer two");
+  });
+
+  it("never sends under another policy than the one named", async () => {
+    const operator = await start({ "a.yaml": subscriptionYaml("orders", `${SPEC}\n  policyRef: {name: careful}`) });
+    expect(operator.route("orders")?.subscription.blocked?.reason).toBe("PolicyNotFound");
+    await operator.write(
+      "p.yaml",
+      "apiVersion: postrider.dev/v1alpha1\nkind: DeliveryPolicy\nmetadata: {name: careful, namespace: shop}\nspec: {maxInFlight: 3}\n",
+    );
+    await operator.until(() => operator.route("orders")?.subscription.blocked === undefined);
+    expect(operator.route("orders")?.subscription.policy.maxInFlight).toBe(3);
+    await operator.until(() => operator.condition("careful", "Accepted", "DeliveryPolicy")?.status === "True");
+  });
+
+  it("drains a removed subscription: no new events, pending ones go on until they have ended", async () => {
+    const operator = await start({ "a.yaml": subscriptionYaml("orders", SPEC) });
+    const uid = operator.route("orders")?.subscription.uid ?? "";
+    operator.deliveries.pendings.set(uid, 2);
+    await operator.remove("a.yaml");
+    await operator.until(() => operator.route("orders")?.draining === true);
+    expect(operator.deliveries.ended).toEqual([]);
+    operator.deliveries.pendings.set(uid, 0);
+    operator.deliveries.tell(uid, "counters");
+    await operator.until(() => operator.route("orders") === undefined);
+    expect(operator.deliveries.ended).toEqual([{ uid, how: "dead-letter" }]);
+  });
+
+  it("discards at once when the spec says so, and gives up draining a suspended one", async () => {
+    const operator = await start({
+      "a.yaml": subscriptionYaml("orders", `${SPEC}\n  deletionPolicy: Discard`),
+      "b.yaml": subscriptionYaml("paused", `${SPEC}\n  suspend: true`),
+    });
+    const uids = ["orders", "paused"].map((name) => operator.route(name)?.subscription.uid ?? "");
+    for (const uid of uids) operator.deliveries.pendings.set(uid, 5);
+    await operator.remove("a.yaml");
+    await operator.remove("b.yaml");
+    await operator.until(() => operator.table.size === 0);
+    expect(new Map(operator.deliveries.ended.map(({ uid, how }) => [uid, how]))).toEqual(
+      new Map([
+        [uids[0], "discard"],
+        [uids[1], "dead-letter"],
+      ]),
+    );
+  });
+
+  it("obeys a resume annotation once, and shows suspensions", async () => {
+    const operator = await start({ "a.yaml": subscriptionYaml("orders", SPEC) });
+    const uid = operator.route("orders")?.subscription.uid ?? "";
+    operator.deliveries.healths.set(uid, {
+      ...QUIET,
+      suspension: { reason: "EndpointGone", message: "the receiver said 410", sinceMs: 1 },
+    });
+    operator.deliveries.tell(uid, "transition");
+    await operator.until(() => operator.condition("orders", "Suspended")?.reason === "EndpointGone");
+    expect(operator.condition("orders", "Ready")?.status).toBe("True");
+    await operator.write("a.yaml", subscriptionYaml("orders", SPEC, '  annotations: {postrider.dev/resume: "1"}\n'));
+    await operator.until(() => operator.status("orders")?.lastHandledResume === "1");
+    expect(operator.deliveries.resumed).toEqual([uid]);
+    const next = await operator.restart();
+    running.push(next);
+    await next.until(() => next.condition("orders", "Ready") !== undefined);
+    expect(next.deliveries.resumed).toEqual([]);
+  });
+
+  it("does not see subscriptions of another class, dotfiles, backups or other kinds", async () => {
+    const operator = await start({
+      "a.yaml": subscriptionYaml("other", `${SPEC}\n  className: other`),
+      ".hidden.yaml": subscriptionYaml("hidden", SPEC),
+      "b.yaml~": subscriptionYaml("backup", SPEC),
+      "deep/er/c.yaml": subscriptionYaml("deep", SPEC),
+      "d.yaml": "apiVersion: apps/v1\nkind: Deployment\nmetadata: {name: x}\n",
+    });
+    expect([...operator.table.routes()].map(({ subscription }) => subscription.name)).toEqual(["deep"]);
+    expect(operator.provider.problems()).toEqual([]);
+  });
+
+  it("reconciles 10,000 subscriptions into the table within 10 s, and one edit among them within 1 s", { timeout: 60_000 }, async () => {
+    const one = (index: number): string =>
+      `apiVersion: postrider.dev/v1alpha1\nkind: WebhookSubscription\nmetadata: {name: s${index}, namespace: n${index % 100}}\n` +
+      `spec:\n  events: {types: [a.b], filter: "event.data.size > ${index % 50}"}\n  endpoint: {url: "https://r${index}.example.com/"}\n  signing: {scheme: None}\n---\n`;
+    const files = Object.fromEntries(
+      Array.from({ length: 100 }, (_, file) => [
+        `f${file}.yaml`,
+        Array.from({ length: 100 }, (_, index) => one(file * 100 + index)).join(""),
+      ]),
+    );
+    const operator = new FileOperator(await FileOperator.prepare(files));
+    running.push(operator);
+    await operator.provider.rescan();
+    const startedMs = performance.now();
+    operator.run();
+    await operator.until(() => operator.controller.ready && operator.table.size === 10_000, 30_000);
+    const tookMs = performance.now() - startedMs;
+    expect(tookMs).toBeLessThan(10_000);
+
+    await operator.write("f0.yaml", one(0).replace("a.b", "c.d") + Array.from({ length: 99 }, (_, index) => one(index + 1)).join(""));
+    const editedMs = performance.now();
+    await operator.until(() => operator.route("s0", "n0")?.subscription.spec.types[0] === "c.d");
+    expect(performance.now() - editedMs).toBeLessThan(1_000);
+  });
+});
