@@ -120,7 +120,6 @@ export class MemoryStore implements Store {
 
   async due(subscription: string, nowMs: number, limit: number): Promise<readonly ReadyDelivery[]> {
     this.#check();
-    this.#tell(nowMs);
     return this.#indexed()
       .filter((row) => row.subscription === subscription && row.dueAtMs <= nowMs)
       .toSorted((a, b) => a.dueAtMs - b.dueAtMs || a.id - b.id)

@@ -70,7 +70,8 @@ export class WriteChannel {
   answered(packet: Packet): void {
     const from = new PacketReader(packet);
     const seconds = from.number();
-    this.#onCommit?.(seconds, from.number());
+    const operations = from.number();
+    this.#onCommit?.(seconds, operations);
     while (!from.done) {
       const kind = from.number();
       const callId = from.number();

@@ -1,0 +1,16 @@
+import { describe } from "vitest";
+import { acceptCases } from "./accept-cases.ts";
+import { deliveryCases } from "./delivery-cases.ts";
+import type { Engine } from "./harness.ts";
+import { historyCases } from "./history-cases.ts";
+import { modelCases } from "./model-cases.ts";
+
+/** Everything any engine of the Store seam must do. PostgreSQL will run the same. */
+export function storeConformance(engine: Engine): void {
+  describe(`${engine.name} store`, () => {
+    acceptCases(engine);
+    deliveryCases(engine);
+    historyCases(engine);
+    modelCases(engine);
+  });
+}
