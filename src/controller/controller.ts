@@ -10,7 +10,6 @@ import type { Deliveries } from "./deliveries.ts";
 import { Departures } from "./departures.ts";
 import { DependencyIndex } from "./dependency-index.ts";
 import { ExpressionCache } from "./expression-cache.ts";
-import type { ExpressionCompiler } from "./expression-cache.ts";
 import { refKey } from "./objects.ts";
 import type { ObjectKind, ObjectRef, Resources, ResultSink } from "./objects.ts";
 import { isSimpleKind, PolicyReports } from "./policy-reports.ts";
@@ -26,7 +25,6 @@ export interface ControllerOptions {
   readonly sink: ResultSink;
   readonly deliveries: Deliveries;
   readonly acceptedSpecs: AcceptedSpecs;
-  readonly compiler: ExpressionCompiler;
   readonly clock: Clock;
   readonly random: Random;
   readonly log: Log;
@@ -64,16 +62,32 @@ export class Controller implements Service, StatusSource {
     this.#options = options;
     const { resources, sink, deliveries, clock, random, log, className } = options;
     const policies = new PolicyView(resources);
-    const expressions = new ExpressionCache(options.compiler);
+    const expressions = new ExpressionCache();
     this.#accepted = new AcceptedBook(options.acceptedSpecs, clock, log);
     this.#routes = new RouteBook(clock, options.onTable);
     this.#departures = new Departures(clock, log, deliveries);
     this.#subscriptions = new Subscriptions({
-      ...{ resources, sink, deliveries, policies, expressions, clock, random, className },
-      ...{ accepted: this.#accepted, routes: this.#routes, dependencies: this.#dependencies, departures: this.#departures },
+      resources,
+      sink,
+      deliveries,
+      policies,
+      expressions,
+      clock,
+      random,
+      className,
+      accepted: this.#accepted,
+      routes: this.#routes,
+      dependencies: this.#dependencies,
+      departures: this.#departures,
     });
     this.#reports = new PolicyReports(resources, policies, clock);
-    this.#reporter = new StatusReporter(clock, log, sink, this, (result) => options.metrics?.statusWrites.inc({ result }));
+    this.#reporter = new StatusReporter({
+      clock,
+      log,
+      sink,
+      source: this,
+      onResult: (result) => options.metrics?.statusWrites.inc({ result }),
+    });
     this.#queue = new WorkQueue(
       clock,
       (key) => this.#reconcile(key),

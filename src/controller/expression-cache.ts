@@ -1,13 +1,13 @@
-import type { CompiledBody, CompiledFilter } from "../core/expression.ts";
-import type { Problem } from "../core/problem.ts";
+import { compileBody, compileFilter } from "../core/expression.ts";
+import type { Compiled, CompiledBody, CompiledFilter } from "../core/expression.ts";
 
-export type Compiled<T> = { readonly ok: true; readonly value: T } | { readonly ok: false; readonly problem: Problem };
-
-/** Compiles CEL; core/expression.ts fulfils it, tests may pass another. */
+/** Compiles CEL; core's unless something else is asked for. */
 export interface ExpressionCompiler {
   filter(source: string): Compiled<CompiledFilter>;
   body(source: string): Compiled<CompiledBody>;
 }
+
+const CEL: ExpressionCompiler = { filter: compileFilter, body: compileBody };
 
 /** Most sources kept compiled; when more come the oldest go. */
 export const EXPRESSIONS_MAX = 20_000;
@@ -18,7 +18,7 @@ export class ExpressionCache {
   readonly #filters = new Map<string, Compiled<CompiledFilter>>();
   readonly #bodies = new Map<string, Compiled<CompiledBody>>();
 
-  constructor(compiler: ExpressionCompiler) {
+  constructor(compiler: ExpressionCompiler = CEL) {
     this.#compiler = compiler;
   }
 

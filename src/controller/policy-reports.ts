@@ -33,8 +33,8 @@ export class PolicyReports {
     if (object === undefined) return undefined;
     const current = this.#written.get(object.metadata.uid ?? "") ?? object.status;
     const generation = object.metadata.generation ?? 1;
-    const before = ((current as { conditions?: readonly Condition[] } | undefined)?.conditions ?? []) as readonly Condition[];
-    const conditions = mergeConditions(before, [this.#accepted(object)], generation, this.#clock.nowMs());
+    const before: { readonly conditions?: readonly Condition[] } = current ?? {};
+    const conditions = mergeConditions(before.conditions ?? [], [this.#accepted(object)], generation, this.#clock.nowMs());
     const status = { observedGeneration: generation, conditions };
     return { object, current: isDeepStrictEqual(current, status) ? status : current, status };
   }

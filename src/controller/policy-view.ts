@@ -58,7 +58,11 @@ function clusterCandidate(object: ClusterDeliveryPolicy): ClusterCandidate {
   const { namespaceSelector } = object.spec ?? {};
   const selector = namespaceSelector && {
     matchLabels: namespaceSelector.matchLabels ?? {},
-    matchExpressions: (namespaceSelector.matchExpressions ?? []).map((term) => ({ ...term, values: term.values ?? [] })),
+    matchExpressions: (namespaceSelector.matchExpressions ?? []).map(({ key, operator, values }) => ({
+      key,
+      operator,
+      values: values ?? [],
+    })),
   };
   return { accepted: false, policy: { name: object.metadata.name, namespaceSelector: selector }, message: decoded.message };
 }

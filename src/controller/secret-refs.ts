@@ -1,5 +1,6 @@
 import type { Problem } from "../core/problem.ts";
 import type { SecretKeyRef, SubscriptionSpec } from "../core/subscription.ts";
+import { unreachable } from "../lib/assert.ts";
 import type { SecretLookup } from "./objects.ts";
 import { USE_LABEL } from "./objects.ts";
 import { REF_NOT_PERMITTED, SECRET_ACCESS_DENIED, SECRET_KEY_NOT_FOUND, SECRET_NOT_FOUND, SECRET_UNKNOWN } from "./reasons.ts";
@@ -77,5 +78,7 @@ export function lookupProblem(lookup: Exclude<SecretLookup, { state: "usable" }>
       return { field, reason: SECRET_ACCESS_DENIED, message: lookup.message };
     case "unknown":
       return { field, reason: SECRET_UNKNOWN, message: lookup.message };
+    default:
+      return unreachable(lookup);
   }
 }

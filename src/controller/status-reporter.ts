@@ -33,6 +33,15 @@ export interface StatusSource {
   written(key: string, status: object): void;
 }
 
+export interface StatusReporterOptions {
+  readonly clock: Clock;
+  readonly log: Log;
+  readonly sink: ResultSink;
+  readonly source: StatusSource;
+  /** Told how each write ended. */
+  readonly onResult?: (result: string) => void;
+}
+
 interface Waiting {
   readonly lane: StatusLane;
   readonly dueMs: number;
@@ -57,12 +66,12 @@ export class StatusReporter {
   #wakeAtMs = Number.POSITIVE_INFINITY;
   #stopped = true;
 
-  constructor(clock: Clock, log: Log, sink: ResultSink, source: StatusSource, onResult: (result: string) => void = () => undefined) {
+  constructor({ clock, log, sink, source, onResult }: StatusReporterOptions) {
     this.#clock = clock;
     this.#log = log;
     this.#sink = sink;
     this.#source = source;
-    this.#onResult = onResult;
+    this.#onResult = onResult ?? ((): void => undefined);
     this.#buckets = {
       transition: new TokenBucket(clock, TRANSITIONS_PER_SECOND, TRANSITIONS_BURST),
       counters: new TokenBucket(clock, COUNTERS_PER_SECOND, COUNTERS_BURST),

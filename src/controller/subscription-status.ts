@@ -1,6 +1,6 @@
 import type { WebhookSubscriptionStatus } from "../api/generated/custom-resources.ts";
 import { mergeConditions, wholeSeconds } from "../core/conditions.ts";
-import type { Condition, ConditionDraft } from "../core/conditions.ts";
+import type { ConditionDraft } from "../core/conditions.ts";
 import { FAILURE_MESSAGE_CHARS_MAX, RECENT_FAILURES_MAX } from "../core/health.ts";
 import type { SubscriptionHealth } from "../core/health.ts";
 import type { Problem } from "../core/problem.ts";
@@ -44,7 +44,7 @@ export function composeStatus(
 ): WebhookSubscriptionStatus {
   const { verdict, health } = input;
   const { active } = verdict;
-  const conditions = mergeConditions((previous?.conditions ?? []) as readonly Condition[], conditionDrafts(input), input.generation, nowMs);
+  const conditions = mergeConditions(previous?.conditions ?? [], conditionDrafts(input), input.generation, nowMs);
   const url = active?.target?.url ?? (active?.spec.endpoint.address.kind === "url" ? active.spec.endpoint.address.url : undefined);
   return dropUndefined({
     observedGeneration: input.generation,

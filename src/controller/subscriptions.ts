@@ -95,7 +95,7 @@ export class Subscriptions {
   /** What was accepted once and is not there any more, after everything was listed. */
   departMissing(): void {
     const { accepted, resources, className } = this.#parts;
-    for (const spec of [...accepted.all()]) {
+    for (const spec of accepted.all()) {
       const object = resources.get("WebhookSubscription", spec.namespace, spec.name);
       if (object?.metadata.uid === spec.uid && object.spec.className === className) continue;
       this.#depart(spec.uid, undefined);

@@ -1,3 +1,4 @@
+import { unreachable } from "../lib/assert.ts";
 import { BUILT_IN_EGRESS, BUILT_IN_LIMITS, BUILT_IN_POLICY } from "./policy.ts";
 import type {
   ClusterPolicy,
@@ -126,6 +127,8 @@ export function matchesSelector(selector: LabelSelector, labels: Readonly<Record
           return actual !== undefined;
         case "DoesNotExist":
           return actual === undefined;
+        default:
+          return unreachable(operator);
       }
     })
   );

@@ -15,7 +15,6 @@ import type {
   Resources,
   ResultSink,
   SecretLookup,
-  WatchedObject,
   WriteResult,
 } from "../controller/objects.ts";
 import { ManifestDirectory } from "./manifest-directory.ts";
@@ -197,7 +196,7 @@ export class FileProvider implements Resources, ResultSink, Service {
 
   writeStatus(object: ReportedObject, status: object): Promise<WriteResult> {
     const { kind } = object;
-    const { namespace, name } = refOf(kind, object as WatchedObject);
+    const { namespace, name } = refOf(kind, object);
     this.#statuses.set(refKey({ kind, namespace, name }), status);
     this.#options.log.debug({ event: "status", kind, namespace, name, status }, "status");
     return Promise.resolve({ kind: "done" });
@@ -205,7 +204,7 @@ export class FileProvider implements Resources, ResultSink, Service {
 
   recordEvent(object: ReportedObject, note: EventNote): void {
     const { kind } = object;
-    const { namespace, name } = refOf(kind, object as WatchedObject);
+    const { namespace, name } = refOf(kind, object);
     const level = note.type === "Warning" ? "warn" : "info";
     this.#options.log[level]({ event: "object.event", kind, namespace, name, reason: note.reason }, note.message);
   }

@@ -124,7 +124,7 @@ function broken(before: FileState | undefined, mark: string, file: string, messa
 
 function parsed(text: string, file: string, mark: string, before: FileState | undefined): FileState {
   const { manifests, problems: syntax } = readManifestFile(text);
-  const problems: FileProblem[] = syntax.map((problem) => ({ ...problem, file }));
+  const problems: FileProblem[] = syntax.map(({ line, field, reason, message }) => ({ file, line, field, reason, message }));
   const objects = new Map<string, ReadObject>();
   for (const manifest of manifests) {
     const ref = manifestRef(manifest);
@@ -135,7 +135,8 @@ function parsed(text: string, file: string, mark: string, before: FileState | un
     if (objects.has(key)) {
       problems.push({ ...at, field: "metadata.name", reason: "Duplicate", message: `${ref.kind} ${ref.name} stands in this file twice` });
     } else if (read.ok) objects.set(key, { ref, object: read.value });
-    else problems.push(...read.problems.map((problem) => ({ ...problem, file, line: manifest.locate(problem.field) })));
+    else
+      problems.push(...read.problems.map(({ field, reason, message }) => ({ file, line: manifest.locate(field), field, reason, message })));
   }
   const keep = problems.length > 0 && before !== undefined && before.objects.size > 0;
   return { mark, objects: keep ? before.objects : objects, problems };

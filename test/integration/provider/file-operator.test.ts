@@ -63,7 +63,7 @@ describe("subscriptions from files", () => {
     await operator.write("a.yaml", subscriptionYaml("orders", SPEC.replace("}\n", ', filter: "event.!!"}\n')));
     await operator.until(() => operator.condition("orders", "Accepted")?.status === "False");
     expect(operator.condition("orders", "Accepted")).toMatchObject({ reason: "InvalidFilter" });
-    expect(operator.condition("orders", "Accepted")?.message).toContain("1:1: unexpected token");
+    expect(operator.condition("orders", "Accepted")?.message).toContain("not a CEL expression");
     expect(operator.route("orders")?.filter).toBeUndefined();
 
     const next = await operator.restart();
@@ -181,7 +181,7 @@ describe("subscriptions from files", () => {
   it("reconciles 10,000 subscriptions into the table within 10 s, and one edit among them within 1 s", { timeout: 60_000 }, async () => {
     const one = (index: number): string =>
       `apiVersion: postrider.dev/v1alpha1\nkind: WebhookSubscription\nmetadata: {name: s${index}, namespace: n${index % 100}}\n` +
-      `spec:\n  events: {types: [a.b], filter: "event.data.size > ${index % 50}"}\n  endpoint: {url: "https://r${index}.example.com/"}\n  signing: {scheme: None}\n---\n`;
+      `spec:\n  events: {types: [a.b], filter: "event.data.size > ${index}"}\n  endpoint: {url: "https://r${index}.example.com/"}\n  signing: {scheme: None}\n---\n`;
     const files = Object.fromEntries(
       Array.from({ length: 100 }, (_, file) => [
         `f${file}.yaml`,

@@ -3,7 +3,6 @@ import { tmpdir } from "node:os";
 import { dirname, join } from "node:path";
 import type { AcceptedSpec } from "../../../src/controller/accepted-specs.ts";
 import { Controller } from "../../../src/controller/controller.ts";
-import type { ExpressionCompiler } from "../../../src/controller/expression-cache.ts";
 import type { ObjectRef } from "../../../src/controller/objects.ts";
 import type { WebhookSubscriptionStatus } from "../../../src/api/generated/custom-resources.ts";
 import { RouteTable } from "../../../src/core/route-table.ts";
@@ -13,14 +12,6 @@ import { systemRandom } from "../../../src/lib/random.ts";
 import { createLog } from "../../../src/observe/log.ts";
 import { FileProvider } from "../../../src/provider/file.ts";
 import { FakeDeliveries } from "./fake-deliveries.ts";
-
-/** Refuses what holds `!!`; everything else compiles and matches. */
-const LENIENT: ExpressionCompiler = {
-  filter: (source) => (source.includes("!!") ? refused : { ok: true, value: { source, evaluate: () => ({ ok: true, matched: true }) } }),
-  body: (source) =>
-    source.includes("!!") ? refused : { ok: true, value: { source, evaluate: () => ({ ok: true, json: new Uint8Array() }) } },
-};
-const refused = { ok: false, problem: { field: "", reason: "InvalidFilter", message: "1:1: unexpected token" } } as const;
 
 const WAIT_MS = 8_000;
 
@@ -44,15 +35,12 @@ export class FileOperator {
     this.provider = new FileProvider({ directory: join(directory, "manifests"), secretsDirectory: join(directory, "secrets"), clock, log });
     const heard = (): void => this.#heard.splice(0).forEach((resolve) => resolve());
     this.controller = new Controller({
-      ...{
-        resources: this.provider,
-        sink: this.provider,
-        deliveries: this.deliveries,
-        compiler: LENIENT,
-        clock,
-        random: systemRandom,
-        log,
-      },
+      resources: this.provider,
+      sink: this.provider,
+      deliveries: this.deliveries,
+      clock,
+      random: systemRandom,
+      log,
       className: "postrider",
       acceptedSpecs: {
         load: () => Promise.resolve([...stored.values()]),
@@ -132,7 +120,7 @@ export class FileOperator {
     kind: ObjectRef["kind"] = "WebhookSubscription",
   ): { status: string; reason: string; message: string } | undefined {
     const namespace = kind === "ClusterDeliveryPolicy" ? "" : "shop";
-    const status = this.provider.statusOf({ kind, namespace, name }) as WebhookSubscriptionStatus | undefined;
+    const status: WebhookSubscriptionStatus | undefined = this.provider.statusOf({ kind, namespace, name });
     return status?.conditions?.find((condition) => condition.type === type);
   }
 

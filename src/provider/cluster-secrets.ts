@@ -1,0 +1,207 @@
+import { INGEST_TOKEN_LABEL, USE_LABEL, type ObjectRef, type SecretLookup, type SecretObject } from "../controller/objects.ts";
+import { Reflector, type KubeObject, type ReflectorHandler } from "../kube/reflector.ts";
+import type { KubeTransport } from "../kube/transport.ts";
+import type { Clock } from "../lib/clock.ts";
+import type { Random } from "../lib/random.ts";
+import type { Log } from "../observe/log.ts";
+import type { Metrics } from "../observe/metrics.ts";
+import { secretObject } from "./cluster-kinds.ts";
+
+const LABELS = [USE_LABEL, INGEST_TOKEN_LABEL] as const;
+/** An unlabelled or absent Secret that a subscription names is looked for again this often, ms. */
+const LOOK_AGAIN_MS = 5_000;
+
+export interface ClusterSecretsOptions {
+  readonly transport: KubeTransport;
+  readonly clock: Clock;
+  readonly random: Random;
+  readonly log: Log;
+  readonly metrics: Metrics;
+  /** The command that lets us use Secrets of a namespace; `{namespace}` is replaced. */
+  readonly bindingHint: string;
+  readonly changed: (ref: ObjectRef) => void;
+}
+
+interface Scope {
+  readonly abort: AbortController;
+  readonly done: Promise<unknown>;
+  /** Labels whose list has been read, or refused. */
+  readonly listed: Set<string>;
+  forbidden: boolean;
+}
+
+/**
+ * The labelled Secrets of the namespaces that have subscriptions, watched where a RoleBinding lets us. Never all Secrets: only those with an
+ * opt-in label are ever read; of others no more than that they exist.
+ */
+export class ClusterSecrets {
+  readonly #options: ClusterSecretsOptions;
+  readonly #scopes = new Map<string, Scope>();
+  /** namespace → name → Secret, with the labels through which it is seen. */
+  readonly #secrets = new Map<string, Map<string, { readonly secret: SecretObject; readonly labels: Set<string> }>>();
+  readonly #missing = new Map<string, ObjectRef>();
+  readonly #waiting: (() => void)[] = [];
+
+  constructor(options: ClusterSecretsOptions) {
+    this.#options = options;
+  }
+
+  get(namespace: string, name: string): SecretObject | undefined {
+    return this.#secrets.get(namespace)?.get(name)?.secret;
+  }
+
+  *list(namespace?: string): Iterable<SecretObject> {
+    const chosen = namespace === undefined ? [...this.#secrets.values()] : [this.#secrets.get(namespace) ?? new Map<string, never>()];
+    for (const names of chosen) for (const { secret } of names.values()) yield secret;
+  }
+
+  /** Watches exactly these namespaces from now on. */
+  follow(namespaces: ReadonlySet<string>, signal: AbortSignal): void {
+    for (const namespace of namespaces) if (!this.#scopes.has(namespace)) this.#scopes.set(namespace, this.#open(namespace, signal));
+    for (const [namespace, scope] of this.#scopes) {
+      if (namespaces.has(namespace)) continue;
+      scope.abort.abort();
+      this.#scopes.delete(namespace);
+      this.#secrets.delete(namespace);
+    }
+  }
+
+  /** Settles when every followed namespace has been listed or refused once. */
+  async listed(): Promise<void> {
+    while ([...this.#scopes.values()].some((scope) => scope.listed.size < LABELS.length && !scope.forbidden)) {
+      await new Promise<void>((resolve) => this.#waiting.push(resolve));
+    }
+  }
+
+  async find(namespace: string, name: string): Promise<SecretLookup> {
+    const scope = this.#scopes.get(namespace);
+    if (scope === undefined) return { state: "unknown", message: `Secrets of namespace ${namespace} are not read yet; this mends itself` };
+    if (scope.forbidden) return { state: "forbidden", message: this.#hint(namespace) };
+    const secret = this.get(namespace, name);
+    if (secret?.metadata.labels?.[USE_LABEL] === "true") return { state: "usable", secret };
+    this.#missing.set(`${namespace}/${name}`, { kind: "Secret", namespace, name });
+    return this.#ask(namespace, name);
+  }
+
+  /** Metadata only: whether a Secret exists that we may not use. */
+  async #ask(namespace: string, name: string): Promise<SecretLookup> {
+    try {
+      const answer = await this.#options.transport.request({
+        method: "GET",
+        path: `/api/v1/namespaces/${namespace}/secrets/${name}`,
+        accept: "application/json;as=PartialObjectMetadata;g=meta.k8s.io;v=v1",
+      });
+      if (answer.status === 404) return { state: "absent" };
+      if (answer.status === 403) return { state: "forbidden", message: this.#hint(namespace) };
+      if (answer.status !== 200) return { state: "unknown", message: `the API server answered ${answer.status}` };
+      const labels = (answer.body as { metadata?: { labels?: Record<string, string> } }).metadata?.labels;
+      if (labels?.[USE_LABEL] !== "true") return { state: "unlabelled" };
+      return { state: "unknown", message: `Secret ${name} has just been labelled; this mends itself within seconds` };
+    } catch (error) {
+      return { state: "unknown", message: error instanceof Error ? error.message : String(error) };
+    }
+  }
+
+  /** Asks again for Secrets that were named and not usable: a label is not seen by a watch that selects on it until it is set. */
+  async run(signal: AbortSignal): Promise<void> {
+    while (!signal.aborted) {
+      await this.#pause(LOOK_AGAIN_MS, signal);
+      const missing = [...this.#missing.values()];
+      this.#missing.clear();
+      for (const ref of missing) this.#options.changed(ref);
+    }
+    await Promise.all([...this.#scopes.values()].map(async (scope) => scope.done));
+    this.#scopes.clear();
+  }
+
+  #hint(namespace: string): string {
+    return `Secrets of namespace ${namespace} may not be read; allow it with: ${this.#options.bindingHint.replaceAll("{namespace}", namespace)}`;
+  }
+
+  #open(namespace: string, signal: AbortSignal): Scope {
+    const abort = new AbortController();
+    const stop = (): void => abort.abort();
+    signal.addEventListener("abort", stop, { once: true });
+    const scope: { -readonly [K in keyof Scope]: Scope[K] } = { abort, listed: new Set(), forbidden: false, done: Promise.resolve() };
+    const { transport, clock, random } = this.#options;
+    scope.done = Promise.all(
+      LABELS.map(async (label) =>
+        new Reflector({
+          name: `secrets-${namespace}`,
+          path: `/api/v1/namespaces/${namespace}/secrets`,
+          labelSelector: `${label}=true`,
+          transport,
+          clock,
+          random,
+          handler: this.#handler(namespace, label, scope),
+        }).run(abort.signal),
+      ),
+    ).finally(() => signal.removeEventListener("abort", stop));
+    return scope;
+  }
+
+  #handler(namespace: string, label: string, scope: Scope): ReflectorHandler {
+    const settle = (): void => {
+      for (const resolve of this.#waiting.splice(0)) resolve();
+    };
+    return {
+      replace: (objects) => {
+        const first = !scope.listed.has(label);
+        const mended = scope.forbidden;
+        scope.listed.add(label);
+        scope.forbidden = false;
+        const seen = new Set(objects.map((object) => object.metadata.name));
+        for (const [name, entry] of this.#secrets.get(namespace) ?? [])
+          if (entry.labels.has(label) && !seen.has(name)) this.#drop(namespace, name, label);
+        for (const object of objects) this.#put(namespace, label, object);
+        if (first || mended) this.#options.changed({ kind: "Namespace", namespace: "", name: namespace });
+        settle();
+      },
+      changed: (object) => this.#put(namespace, label, object),
+      deleted: (object) => this.#drop(namespace, object.metadata.name, label),
+      restarted: (reason, message) => {
+        this.#options.metrics.watchRestarts.inc({ kind: "Secret", reason });
+        if (reason === "forbidden" && !scope.forbidden) {
+          scope.forbidden = true;
+          this.#options.log.warn({ event: "secrets.forbidden", namespace }, this.#hint(namespace));
+          this.#options.changed({ kind: "Namespace", namespace: "", name: namespace });
+        } else if (reason !== "forbidden") {
+          this.#options.log.info({ event: "watch.restarted", kind: "Secret", namespace, reason }, message);
+        }
+        settle();
+      },
+      failed: (error) => this.#options.log.error({ err: error, kind: "Secret", namespace }, "a change could not be handled"),
+    };
+  }
+
+  #put(namespace: string, label: string, object: KubeObject): void {
+    let names = this.#secrets.get(namespace);
+    if (names === undefined) this.#secrets.set(namespace, (names = new Map()));
+    const { name } = object.metadata;
+    const labels = names.get(name)?.labels ?? new Set<string>();
+    labels.add(label);
+    names.set(name, { secret: secretObject(object), labels });
+    this.#options.changed({ kind: "Secret", namespace, name });
+  }
+
+  #drop(namespace: string, name: string, label: string): void {
+    const names = this.#secrets.get(namespace);
+    const entry = names?.get(name);
+    if (entry === undefined) return;
+    entry.labels.delete(label);
+    if (entry.labels.size === 0) names?.delete(name);
+    this.#options.changed({ kind: "Secret", namespace, name });
+  }
+
+  #pause(ms: number, signal: AbortSignal): Promise<void> {
+    return new Promise((resolve) => {
+      const cancel = this.#options.clock.after(ms, done);
+      signal.addEventListener("abort", done, { once: true });
+      function done(): void {
+        cancel();
+        signal.removeEventListener("abort", done);
+        resolve();
+      }
+    });
+  }
+}

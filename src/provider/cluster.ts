@@ -1,0 +1,256 @@
+import {
+  USE_LABEL,
+  type CreateSecretResult,
+  type EventNote,
+  type NewSigningSecret,
+  type ObjectKind,
+  type ObjectRef,
+  type ObjectsByKind,
+  type ReportedObject,
+  type Resources,
+  type ResultSink,
+  type SecretLookup,
+  type WatchedObject,
+  type WriteResult,
+  DRAIN_FINALIZER,
+} from "../controller/objects.ts";
+import type { WebhookSubscription } from "../api/generated/custom-resources.ts";
+import { EventRecorder } from "../kube/event-recorder.ts";
+import { ObjectWriter, type ObjectVersion, type WriteOutcome } from "../kube/object-writer.ts";
+import { Reflector, type KubeObject, type ReflectorHandler } from "../kube/reflector.ts";
+import type { KubeTransport } from "../kube/transport.ts";
+import type { Clock } from "../lib/clock.ts";
+import type { Random } from "../lib/random.ts";
+import type { Service } from "../lib/service.ts";
+import type { Log } from "../observe/log.ts";
+import type { Metrics } from "../observe/metrics.ts";
+import { CLUSTER_KINDS, collectionPath, differsForUs, objectPath, watchedObject, type ClusterKind } from "./cluster-kinds.ts";
+import { ClusterSecrets } from "./cluster-secrets.ts";
+import { ObjectCache, refOf } from "./object-cache.ts";
+
+export interface ClusterProviderOptions {
+  readonly transport: KubeTransport;
+  readonly clock: Clock;
+  readonly random: Random;
+  readonly log: Log;
+  readonly metrics: Metrics;
+  /** `spec.className` of the subscriptions that are ours; also part of the field manager. */
+  readonly className: string;
+  /** Only these namespaces; empty = all. */
+  readonly namespaces: readonly string[];
+  readonly instance: string;
+  readonly bindingHint: string;
+}
+
+/** Manifests from a cluster's API server, and results back to it. What was last seen stays in force while the API server is away. */
+export class ClusterProvider implements Resources, ResultSink, Service {
+  readonly name = "cluster";
+  readonly #options: ClusterProviderOptions;
+  readonly #cache = new ObjectCache();
+  readonly #secrets: ClusterSecrets;
+  readonly #writer: ObjectWriter;
+  readonly #recorder: EventRecorder;
+  readonly #callbacks: ((ref: ObjectRef | undefined) => void)[] = [];
+  readonly #listed = new Set<string>();
+  readonly #watches: readonly { readonly key: string; readonly kind: ClusterKind; readonly namespace: string | undefined }[];
+  #signal: AbortSignal | undefined;
+  #synced = false;
+
+  constructor(options: ClusterProviderOptions) {
+    this.#options = options;
+    const { transport, clock, random, log, metrics, bindingHint, namespaces, className, instance } = options;
+    this.#secrets = new ClusterSecrets({ transport, clock, random, log, metrics, bindingHint, changed: (ref) => this.#tell(ref) });
+    this.#writer = new ObjectWriter(transport, `postrider-${className}`);
+    const told = (result: string): void => metrics.kubernetesEvents.inc({ result });
+    this.#recorder = new EventRecorder({ transport, clock, random, controller: { name: "postrider.dev/controller", instance }, told });
+    this.#watches = CLUSTER_KINDS.flatMap((kind) => {
+      const scopes = kind.namespaced && namespaces.length > 0 ? namespaces : [undefined];
+      return scopes.map((namespace) => ({ key: `${kind.kind}/${namespace ?? ""}`, kind, namespace }));
+    });
+  }
+
+  async run(signal: AbortSignal): Promise<void> {
+    this.#signal = signal;
+    const { transport, clock, random } = this.#options;
+    const reflectors = this.#watches.map(({ key, kind, namespace }) => {
+      const handler = this.#handler(key, kind, namespace);
+      return new Reflector({ name: kind.plural, path: collectionPath(kind, namespace), transport, clock, random, handler });
+    });
+    await Promise.all([...reflectors, this.#recorder, this.#secrets].map(async (service) => service.run(signal)));
+  }
+
+  get synced(): boolean {
+    return this.#synced;
+  }
+
+  get<K extends ObjectKind>(kind: K, namespace: string, name: string): ObjectsByKind[K] | undefined {
+    if (kind === "Secret") return this.#secrets.get(namespace, name) as ObjectsByKind[K] | undefined;
+    return this.#cache.get(kind, namespace, name);
+  }
+
+  list<K extends ObjectKind>(kind: K, namespace?: string): Iterable<ObjectsByKind[K]> {
+    if (kind === "Secret") return this.#secrets.list(namespace) as Iterable<ObjectsByKind[K]>;
+    return this.#cache.list(kind, namespace);
+  }
+
+  findSecret(namespace: string, name: string): SecretLookup | Promise<SecretLookup> {
+    const secret = this.#secrets.get(namespace, name);
+    if (secret?.metadata.labels?.[USE_LABEL] === "true") return { state: "usable", secret };
+    return this.#secrets.find(namespace, name);
+  }
+
+  onChange(callback: (ref: ObjectRef | undefined) => void): void {
+    this.#callbacks.push(callback);
+  }
+
+  async writeStatus(object: ReportedObject, status: object): Promise<WriteResult> {
+    const outcome = await this.#writer.applyStatus(versionOf(this.#latest(object)), status);
+    this.#options.metrics.statusWrites.inc({ result: outcome.kind });
+    this.#remember(object.kind, outcome);
+    return resultOf(outcome);
+  }
+
+  recordEvent(object: ReportedObject, note: EventNote): void {
+    const { path: _path, ...subject } = versionOf(object);
+    this.#recorder.record(subject, note);
+  }
+
+  async setFinalizer(object: WebhookSubscription, present: boolean): Promise<WriteResult> {
+    const latest = this.#latest(object);
+    const before = latest.metadata.finalizers ?? [];
+    if (before.includes(DRAIN_FINALIZER) === present) return { kind: "done" };
+    const after = present ? [...before, DRAIN_FINALIZER] : before.filter((name) => name !== DRAIN_FINALIZER);
+    const outcome = await this.#writer.setFinalizers(versionOf(latest), after);
+    if (present) this.#remember(object.kind, outcome);
+    return resultOf(outcome);
+  }
+
+  async createSigningSecret({ owner, name, key, value }: NewSigningSecret): Promise<CreateSecretResult> {
+    const { namespace, uid = "" } = owner.metadata;
+    const outcome = await this.#writer.create(`/api/v1/namespaces/${namespace}/secrets`, {
+      apiVersion: "v1",
+      kind: "Secret",
+      metadata: {
+        name,
+        namespace,
+        labels: { [USE_LABEL]: "true", "app.kubernetes.io/managed-by": "postrider" },
+        ownerReferences: [
+          { apiVersion: owner.apiVersion, kind: owner.kind, name: owner.metadata.name, uid, controller: true, blockOwnerDeletion: false },
+        ],
+      },
+      type: "Opaque",
+      stringData: { [key]: value },
+    });
+    return outcome.kind === "exists" ? { kind: "exists" } : resultOf(outcome);
+  }
+
+  /** The version last seen of the same object: a caller may hold one that is older by a status of ours. */
+  #latest<T extends ReportedObject>(object: T): T {
+    const { namespace = "", name, uid } = object.metadata;
+    const cached = this.#cache.get(object.kind, namespace, name);
+    return cached !== undefined && cached.metadata.uid === uid ? (cached as unknown as T) : object;
+  }
+
+  /** What the API server answered to a write is newer than what the watch has told so far. */
+  #remember(kind: ReportedObject["kind"], outcome: WriteOutcome): void {
+    if (outcome.kind !== "done") return;
+    const found = CLUSTER_KINDS.find((candidate) => candidate.kind === kind);
+    const object = outcome.object as KubeObject | undefined;
+    if (found === undefined || object?.metadata?.resourceVersion === undefined) return;
+    const { namespace = "", name, uid } = object.metadata;
+    const cached = this.#cache.get(kind, namespace, name);
+    if (cached?.metadata.uid !== uid || isOlder(object.metadata.resourceVersion, cached?.metadata.resourceVersion)) return;
+    this.#put(found, object);
+  }
+
+  #handler(key: string, kind: ClusterKind, namespace: string | undefined): ReflectorHandler {
+    const { log, metrics } = this.#options;
+    return {
+      replace: (objects) => {
+        const seen = new Set(objects.map((object) => `${object.metadata.namespace ?? ""}/${object.metadata.name}`));
+        for (const old of [...this.#cache.list(kind.kind, namespace)]) {
+          const ref = refOf(kind.kind, old as WatchedObject);
+          if (!seen.has(`${ref.namespace}/${ref.name}`)) this.#drop(ref);
+        }
+        for (const object of objects) this.#put(kind, object);
+        this.#listed.add(key);
+        this.#followSecrets();
+        this.#becomeSynced();
+      },
+      changed: (object) => {
+        this.#put(kind, object);
+        if (kind.kind === "WebhookSubscription") this.#followSecrets();
+      },
+      deleted: (object) => {
+        this.#drop({ kind: kind.kind, namespace: object.metadata.namespace ?? "", name: object.metadata.name });
+        if (kind.kind === "WebhookSubscription") this.#followSecrets();
+      },
+      restarted: (reason, message) => {
+        metrics.watchRestarts.inc({ kind: kind.kind, reason });
+        const level = reason === "periodic" || reason === "expired" ? "debug" : "warn";
+        log[level]({ event: "watch.restarted", kind: kind.kind, namespace, reason }, message);
+      },
+      failed: (error) => log.error({ err: error, kind: kind.kind }, "a change could not be handled"),
+    };
+  }
+
+  #put(kind: ClusterKind, raw: KubeObject): void {
+    const object = watchedObject(kind, raw);
+    const ref = refOf(kind.kind, object);
+    const before = this.#cache.get(kind.kind, ref.namespace, ref.name) as WatchedObject | undefined;
+    if (
+      before !== undefined &&
+      before.metadata.uid === object.metadata.uid &&
+      isOlder(object.metadata.resourceVersion, before.metadata.resourceVersion)
+    )
+      return;
+    this.#cache.set(kind.kind, object);
+    if (differsForUs(before, object)) this.#tell(ref);
+  }
+
+  #drop(ref: ObjectRef): void {
+    if (this.#cache.delete(ref)) this.#tell(ref);
+  }
+
+  /** Secrets are read only where a subscription of ours lives. */
+  #followSecrets(): void {
+    if (this.#signal === undefined) return;
+    const namespaces = new Set<string>();
+    for (const { metadata, spec } of this.#cache.list("WebhookSubscription"))
+      if (spec.className === this.#options.className) namespaces.add(metadata.namespace);
+    this.#secrets.follow(namespaces, this.#signal);
+  }
+
+  #becomeSynced(): void {
+    if (this.#synced || this.#listed.size < this.#watches.length) return;
+    void this.#secrets.listed().then(() => {
+      if (this.#synced) return;
+      this.#synced = true;
+      for (const callback of this.#callbacks) callback(undefined);
+    });
+  }
+
+  #tell(ref: ObjectRef): void {
+    for (const callback of this.#callbacks) callback(ref);
+  }
+}
+
+/** resourceVersions are comparable numbers (KEP-5504); anything else is taken as newer. */
+function isOlder(candidate: string | undefined, known: string | undefined): boolean {
+  if (candidate === undefined || known === undefined || !/^\d+$/.test(candidate) || !/^\d+$/.test(known)) return false;
+  return BigInt(candidate) < BigInt(known);
+}
+
+function versionOf(object: ReportedObject): ObjectVersion {
+  const { namespace, name, uid, resourceVersion } = object.metadata;
+  const path = objectPath({ kind: object.kind, namespace: namespace ?? "", name });
+  return { apiVersion: object.apiVersion, kind: object.kind, path, namespace, name, uid, resourceVersion };
+}
+
+function resultOf(outcome: WriteOutcome): WriteResult {
+  return outcome.kind === "done" || outcome.kind === "conflict" || outcome.kind === "gone"
+    ? { kind: outcome.kind }
+    : outcome.kind === "exists"
+      ? { kind: "conflict" }
+      : outcome;
+}
