@@ -173,8 +173,13 @@ function policyBlock(cidr: string, kind: "allowed" | "denied"): readonly Block[]
   try {
     return [toBlock({ name: cidr, cidr })];
   } catch {
-    return kind === "allowed" ? [] : ["0.0.0.0/0", "::/0"].map((all) => ({ ...toBlock({ name: cidr, cidr: all }), cidr }));
+    return kind === "allowed" ? [] : [blockOver("0.0.0.0/0", cidr), blockOver("::/0", cidr)];
   }
+}
+
+/** A block that covers `range` and is shown as `cidr`. */
+function blockOver(range: string, cidr: string): Block {
+  return { ...toBlock({ name: cidr, cidr: range }), cidr };
 }
 
 function builtBlocks(rules: AddressRules): { readonly metadata: readonly Block[]; readonly forbidden: readonly Block[] } {

@@ -90,7 +90,6 @@ export const URL_RULES: readonly UrlRule[] = [
         ? `the port ':${portText}' is not a number from 1 to 65535`
         : undefined,
   },
-  { name: "trailing-dot", judge: ({ host }) => (host.endsWith(".") ? "the host ends with a dot: write it without" : undefined) },
   { name: "parse", judge: ({ parsed }) => (parsed === undefined ? "the URL is not valid: its host cannot be read" : undefined) },
   {
     name: "repaired",
@@ -99,7 +98,13 @@ export const URL_RULES: readonly UrlRule[] = [
         ? `the host '${host}' would be read as '${parsed.hostname}': write it so`
         : undefined,
   },
-  { name: "host-syntax", judge: ({ host }) => (isIpv6(host) || isHostName(host) ? undefined : `'${host}' is not a valid host name`) },
+  {
+    name: "host-syntax",
+    judge: ({ host }) =>
+      isIpv6(host) || isHostName(host)
+        ? undefined
+        : `'${host}' is not a valid host name${host.endsWith(".") ? ": write it without the dot at its end" : ""}`,
+  },
   {
     name: "metadata-host",
     judge: ({ host }) => (METADATA_HOSTS.has(host) ? `'${host}' is a cloud's metadata service, which no policy can allow` : undefined),
@@ -141,7 +146,6 @@ const SYNTAX_RULES: ReadonlySet<string> = new Set([
   "fragment",
   "userinfo",
   "port-syntax",
-  "trailing-dot",
   "parse",
   "repaired",
   "host-syntax",

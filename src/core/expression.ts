@@ -1,4 +1,13 @@
+import { celEnv, isCelError, isCelList, isCelMap, isCelUint, parse, plan } from "@bufbuild/cel";
+import type { CelResult, CelValue } from "@bufbuild/cel";
 import type { Event } from "./event.ts";
+import { asBuffer } from "./event-data.ts";
+import { eventBinding, jsonBytesAt, rawJsonOf } from "./expression-input.ts";
+import type { EventBinding } from "./expression-input.ts";
+import { judgeExpression } from "./expression-limits.ts";
+import type { Expr } from "./expression-limits.ts";
+import { withinMs } from "./expression-watchdog.ts";
+import type { Problem } from "./problem.ts";
 
 /** A CEL filter, compiled at reconcile. Reading an absent field is "no match"; any other failure is an error to be counted. */
 export interface CompiledFilter {
@@ -10,4 +19,227 @@ export interface CompiledFilter {
 export interface CompiledBody {
   readonly source: string;
   evaluate(event: Event): { readonly ok: true; readonly json: Uint8Array } | { readonly ok: false; readonly message: string };
+}
+
+export type Compiled<T> = { readonly ok: true; readonly value: T } | { readonly ok: false; readonly problem: Problem };
+
+/** A single evaluation is cut off after this long; a filter is then an error, a body a failed attempt. */
+export const EVALUATION_MS_MAX = 50;
+const COMPILATION_MS_MAX = 250;
+/** The longest JSON a body expression may give. */
+export const BODY_BYTES_MAX = 1024 * 1024;
+/** Data up to this size cannot keep an expression without loops or regular expressions busy: no watchdog (which costs a thread) is needed. */
+const UNGUARDED_BYTES_MAX = 16 * 1024;
+
+const env = celEnv();
+type Evaluate = (ctx: { event: EventBinding }) => CelResult;
+
+/** Compiles `spec.events.filter`. The problem (`InvalidFilter`) says what is wrong; CEL's parser gives the place. */
+export function compileFilter(source: string): Compiled<CompiledFilter> {
+  const parsed = parseExpression(source, { field: "spec.events.filter", reason: "InvalidFilter" });
+  if (!parsed.ok) return parsed;
+  const { expr, loops } = parsed.value;
+  const evaluate: Evaluate = plan(env, expr);
+  return {
+    ok: true,
+    value: {
+      source,
+      evaluate: (event) => {
+        const outcome = guarded(event, loops, () => evaluate({ event: eventBinding(event) }));
+        if (!outcome.ok) return outcome;
+        const result = outcome.value;
+        if (typeof result === "boolean") return { ok: true, matched: result };
+        if (!isCelError(result)) return { ok: false, message: `the filter gave ${kindOf(result)} instead of true or false` };
+        return isAbsence(result.message) ? { ok: true, matched: false } : { ok: false, message: result.message };
+      },
+    },
+  };
+}
+
+/** Compiles `spec.payload.body`. The problem (`InvalidBody`) says what is wrong. */
+export function compileBody(source: string): Compiled<CompiledBody> {
+  const parsed = parseExpression(source, { field: "spec.payload.body", reason: "InvalidBody" });
+  if (!parsed.ok) return parsed;
+  const { expr, loops } = parsed.value;
+  const writer = writerOf(expr);
+  return {
+    ok: true,
+    value: {
+      source,
+      evaluate: (event) => {
+        const outcome = guarded(event, loops, () => {
+          const out = new JsonOutput();
+          writer(event, out);
+          return out.bytes();
+        });
+        return outcome.ok ? { ok: true, json: outcome.value } : outcome;
+      },
+    },
+  };
+}
+
+function parseExpression(
+  source: string,
+  at: Pick<Problem, "field" | "reason">,
+): Compiled<{ readonly expr: Expr; readonly loops: boolean }> {
+  const before = judgeExpression.source(source);
+  if (before !== undefined) return { ok: false, problem: { ...at, message: before } };
+  const parsed = withinMs(COMPILATION_MS_MAX, () => parse(source).expr);
+  if (!parsed.ok) return { ok: false, problem: { ...at, message: `not a CEL expression: ${parsed.message}` } };
+  const judged = judgeExpression.tree(parsed.value);
+  if (typeof judged === "string") return { ok: false, problem: { ...at, message: judged } };
+  return { ok: true, value: { expr: parsed.value, loops: judged.costly } };
+}
+
+type Guarded<T> = { readonly ok: true; readonly value: T } | { readonly ok: false; readonly message: string };
+
+function guarded<T>(event: Event, costly: boolean, run: () => T): Guarded<T> {
+  if (costly || event.data.length > UNGUARDED_BYTES_MAX) return withinMs(EVALUATION_MS_MAX, run);
+  try {
+    return { ok: true, value: run() };
+  } catch (error) {
+    return { ok: false, message: error instanceof Error ? error.message : "the expression failed" };
+  }
+}
+
+/** CEL's words for reading what is not there. */
+function isAbsence(message: string): boolean {
+  return /field not found|no such key|undefined field|key not found|index out of (range|bounds)|not found/i.test(message);
+}
+
+type Writer = (event: Event, out: JsonOutput) => void;
+
+/**
+ * A body is written along its syntax tree: map literals entry by entry in the order written, a plain path like `event.data.items` as the bytes
+ * received, all else as the JSON of its value.
+ */
+function writerOf(expr: Expr): Writer {
+  const kind = expr.exprKind;
+  if (kind.case === "structExpr" && kind.value.messageName === "") {
+    const entries = kind.value.entries.map(({ keyKind, value }) => ({
+      key: keyKind.case === "mapKey" ? valueOf(keyKind.value) : undefined,
+      value: value === undefined ? undefined : writerOf(value),
+    }));
+    return (event, out) => {
+      const seen = new Set<string>();
+      out.text("{");
+      for (const { key, value } of entries) {
+        const name = key?.(event);
+        if (typeof name !== "string") throw new Error("the keys of a JSON object must be strings");
+        if (seen.has(name)) throw new Error(`the key '${name.slice(0, 64)}' is written twice`);
+        out.text(`${seen.size === 0 ? "" : ","}${JSON.stringify(name)}:`);
+        seen.add(name);
+        value?.(event, out);
+      }
+      out.text("}");
+    };
+  }
+  if (kind.case === "listExpr") {
+    const elements = kind.value.elements.map(writerOf);
+    return (event, out) => {
+      out.text("[");
+      for (const [i, element] of elements.entries()) {
+        if (i > 0) out.text(",");
+        element(event, out);
+      }
+      out.text("]");
+    };
+  }
+  const path = dataPath(expr);
+  const value = valueOf(expr);
+  return (event, out) => {
+    const bytes = path === undefined ? undefined : jsonBytesAt(event, path);
+    if (bytes === undefined) out.value(value(event));
+    else out.raw(bytes);
+  };
+}
+
+function valueOf(expr: Expr): (event: Event) => CelValue {
+  const evaluate: Evaluate = plan(env, expr);
+  return (event) => {
+    const result = evaluate({ event: eventBinding(event) });
+    if (isCelError(result)) throw new Error(result.message);
+    return result;
+  };
+}
+
+/** `event.data.a.b` -> [a, b]; undefined for anything else. */
+function dataPath(expr: Expr): readonly string[] | undefined {
+  const kind = expr.exprKind;
+  if (kind.case !== "selectExpr" || kind.value.testOnly || kind.value.operand === undefined) return undefined;
+  const operand = kind.value.operand.exprKind;
+  if (operand.case === "identExpr" && operand.value.name === "event") return kind.value.field === "data" ? [] : undefined;
+  const above = dataPath(kind.value.operand);
+  return above === undefined ? undefined : [...above, kind.value.field];
+}
+
+class JsonOutput {
+  readonly #chunks: Buffer[] = [];
+  #length = 0;
+
+  text(text: string): void {
+    this.raw(Buffer.from(text));
+  }
+
+  raw(bytes: Uint8Array): void {
+    this.#length += bytes.length;
+    if (this.#length > BODY_BYTES_MAX) throw new Error(`the body is longer than ${BODY_BYTES_MAX} bytes`);
+    this.#chunks.push(asBuffer(bytes));
+  }
+
+  bytes(): Uint8Array {
+    return this.#chunks.length === 1 ? this.#chunks[0]! : Buffer.concat(this.#chunks);
+  }
+
+  value(value: CelValue): void {
+    if (value === null || typeof value === "boolean" || typeof value === "string") this.text(JSON.stringify(value));
+    else if (typeof value === "bigint") this.text(value.toString());
+    else if (isCelUint(value)) this.text(value.value.toString());
+    else if (typeof value === "number") this.text(finite(value));
+    else if (isCelMap(value) || isCelList(value)) this.#container(value);
+    else if (value instanceof Uint8Array) this.text(JSON.stringify(asBuffer(value).toString("base64")));
+    else throw new Error(`${kindOf(value)} has no JSON form: use string(…)`);
+  }
+
+  #container(value: CelValue): void {
+    const raw = rawJsonOf(value);
+    if (raw !== undefined) {
+      this.raw(raw);
+      return;
+    }
+    let first = true;
+    const comma = (): void => {
+      if (!first) this.text(",");
+      first = false;
+    };
+    if (isCelList(value)) {
+      this.text("[");
+      for (const item of value) {
+        comma();
+        this.value(item);
+      }
+      this.text("]");
+    } else if (isCelMap(value)) {
+      this.text("{");
+      for (const [key, item] of value) {
+        if (typeof key !== "string") throw new Error("the keys of a JSON object must be strings");
+        comma();
+        this.text(`${JSON.stringify(key)}:`);
+        this.value(item);
+      }
+      this.text("}");
+    }
+  }
+}
+
+function finite(value: number): string {
+  if (!Number.isFinite(value)) throw new Error(`${value} has no JSON form`);
+  return JSON.stringify(value);
+}
+
+function kindOf(value: CelValue): string {
+  if (value === null) return "null";
+  if (isCelList(value)) return "a list";
+  if (isCelMap(value)) return "a map";
+  return typeof value === "object" ? "an object" : `a ${typeof value === "bigint" ? "number" : typeof value}`;
 }

@@ -68,7 +68,7 @@ export class Dispatcher {
   /** Sends one POST through the subscription's pool. Errors reach the handler; @throws where the request cannot be built (a header's bytes). */
   post(uid: string, target: PoolTarget, request: PostRequest, handler: DispatchHandler): void {
     const entry = this.#poolFor(uid, target);
-    entry.pool.dispatch({ method: "POST", path: request.path, headers: request.headers, body: request.body as Buffer }, handler);
+    entry.pool.dispatch({ method: "POST", path: request.path, headers: request.headers, body: request.body }, handler);
   }
 
   /** How many connections a subscription's pool holds now. */
@@ -127,10 +127,12 @@ export class Dispatcher {
       keepAliveMaxTimeout: KEEP_ALIVE_MS,
       maxHeaderSize: RESPONSE_HEAD_BYTES_MAX,
       connect: (_options, callback) => {
+        // oxlint-disable promise/no-callback-in-promise -- undici's connector speaks callbacks
         this.#guard.connect(connectTarget).then(
           (socket) => callback(null, socket),
           (error: unknown) => callback(error as Error, null),
         );
+        // oxlint-enable promise/no-callback-in-promise
       },
     });
   }

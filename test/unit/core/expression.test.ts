@@ -1,0 +1,131 @@
+import { describe, expect, test } from "vitest";
+import type { Event } from "../../../src/core/event.ts";
+import { compileBody, compileFilter, EVALUATION_MS_MAX } from "../../../src/core/expression.ts";
+import { anEvent } from "../../support/delivery/attempt-input.ts";
+
+function matches(source: string, event: Event = anEvent()): boolean | string {
+  const compiled = compileFilter(source);
+  if (!compiled.ok) throw new Error(compiled.problem.message);
+  const result = compiled.value.evaluate(event);
+  return result.ok ? result.matched : result.message;
+}
+
+function body(source: string, event: Event = anEvent()): string {
+  const compiled = compileBody(source);
+  if (!compiled.ok) throw new Error(compiled.problem.message);
+  const result = compiled.value.evaluate(event);
+  return result.ok ? Buffer.from(result.json).toString() : `! ${result.message}`;
+}
+
+const json = (data: string): Event => anEvent({ data: Buffer.from(data) });
+
+describe("filters", () => {
+  test.each([
+    ["event.data.id > 41", true],
+    ["event.data.id == 42 && event.type == 'order.paid'", true],
+    ["event.data.price > 10.0", true],
+    ["event.subject == '42'", true],
+    ["event.type.startsWith('order.')", true],
+    ["event.data.note.matches('^.$')", true],
+    ["has(event.data.missing)", false],
+    ["event.data.missing == 1", false],
+    ["event.data.missing.deeper == 1", false],
+    ["event.data['missing'] == 1", false],
+    ["event.extensions.tenant == 'a'", false],
+    ["event.data.missing == 1 || event.data.id == 42", true],
+    ["event.source == '/orders' && event.dataContentType == 'application/json'", true],
+  ])("%s is %s", (source, expected) => {
+    expect(matches(source)).toBe(expected);
+  });
+
+  test("integers are exact", () => {
+    const event = json('{"id":9007199254740993,"huge":123456789012345678901234567890}');
+    expect(matches("event.data.id == 9007199254740993", event)).toBe(true);
+    expect(matches("event.data.id == 9007199254740992", event)).toBe(false);
+    expect(matches("event.data.huge > 1e29", event)).toBe(true);
+  });
+
+  test("data that is not JSON is a string, an object of strings, or null", () => {
+    expect(matches("event.data == 'hällo'", anEvent({ dataKind: "text", data: Buffer.from("hällo") }))).toBe(true);
+    const form = anEvent({ dataKind: "form", data: Buffer.from("a=1&b=x&b=y") });
+    expect(matches("event.data.a == '1' && event.data.b == ['x', 'y']", form)).toBe(true);
+    expect(matches("event.data == null", anEvent({ dataKind: "none", data: Buffer.alloc(0) }))).toBe(true);
+  });
+
+  test("keys like __proto__ are only keys", () => {
+    expect(matches("event.data.__proto__ == 1", json('{"__proto__":1}'))).toBe(true);
+    expect(matches("has(event.data.constructor)", json("{}"))).toBe(false);
+  });
+
+  test("an error that is not absence is told", () => {
+    expect(matches("event.data.id + 'x' == 'y'")).toMatch(/./);
+    expect(matches("event.data.id")).toBe("the filter gave a number instead of true or false");
+    expect(matches("1 / (event.data.id - 42) == 1")).toMatch(/divi/);
+  });
+
+  test.each([
+    ["", "empty"],
+    ["event.", "not a CEL expression"],
+    ["evnt.type == 'a'", "'evnt' is not known"],
+    ["event.kind == 'a'", "event has no field 'kind'"],
+    [`event.type == '${"a".repeat(2_048)}'`, "2048"],
+    [`${"(".repeat(40)}true${")".repeat(40)}`, "32"],
+    ["event.data.a.all(x, event.data.b.all(y, event.data.c.all(z, true)))", "2 allowed"],
+    [`event.data${".a".repeat(100)}`, "96"],
+    [Array.from({ length: 400 }, () => "true").join("||"), ""],
+  ])("%# is refused or taken with its limit named", (source, message) => {
+    const compiled = compileFilter(source);
+    if (message === "") expect(compiled.ok || compiled.problem.message.length > 0).toBe(true);
+    else
+      expect(compiled).toMatchObject({
+        ok: false,
+        problem: { field: "spec.events.filter", reason: "InvalidFilter", message: expect.stringContaining(message) },
+      });
+  });
+
+  test.each([
+    ["event.data.all(x, event.data.all(y, x == y || true))", `[${Array.from({ length: 20_000 }, (_, i) => i).join(",")}]`],
+    ["event.data.matches('(a+)+$')", JSON.stringify("a".repeat(200_000))],
+    [
+      "[event.data].map(x,[x,x,x,x]).map(x,[x,x,x,x]).map(x,[x,x,x,x]) == [event.data].map(x,[x,x,x,x]).map(x,[x,x,x,x]).map(x,[x,x,x,x])",
+      `[${"1,".repeat(50_000)}1]`,
+    ],
+  ])("%s cannot stall the process", (source, data) => {
+    const event = json(data);
+    const started = performance.now();
+    matches(source, event);
+    matches(source, event);
+    expect(performance.now() - started).toBeLessThan(2 * EVALUATION_MS_MAX + 400);
+  });
+
+  test("works again after one was cut off", () => {
+    expect(matches("event.data.all(x, event.data.all(y, true))", json(`[${"1,".repeat(40_000)}1]`))).toMatch(/50 ms/);
+    expect(matches("event.data.all(x, x > 0)", json("[1,2,3]"))).toBe(true);
+  });
+});
+
+describe("bodies", () => {
+  test("keep written order, and bytes of values passed on whole", () => {
+    const event = json('{"b":{"2":1.50,"1":1e3},"l":[ 1.0 , 2 ],"s":"\\u00e4","big":12345678901234567890}');
+    expect(body("{'z': 1, '10': event.type, '2': event.data.b, 'l': event.data.l, 's': event.data.s, 'big': event.data.big}", event)).toBe(
+      '{"z":1,"10":"order.paid","2":{"2":1.50,"1":1e3},"l":[ 1.0 , 2 ],"s":"\\u00e4","big":12345678901234567890}',
+    );
+    expect(body("event.data", event)).toBe(Buffer.from(event.data).toString());
+    expect(body("[event.data.b, event.data.l.map(x, x)]", event)).toBe('[{"2":1.50,"1":1e3},[1,2]]');
+    expect(body("event.data.l.size() > 1 ? {'many': event.data.b} : {}", event)).toBe('{"many":{"2":1.50,"1":1e3}}');
+  });
+
+  test("say why they fail", () => {
+    expect(body("{'a': event.data.missing}")).toMatch(/^! /);
+    expect(body("{'a': 1, 'a': 2}")).toBe("! the key 'a' is written twice");
+    expect(body("{1: 2}")).toBe("! the keys of a JSON object must be strings");
+    expect(body("{'a': 1.0 / 0.0}")).toMatch(/^! .*JSON/);
+    expect(compileBody("{'a': }")).toMatchObject({ ok: false, problem: { field: "spec.payload.body", reason: "InvalidBody" } });
+  });
+
+  test("are cut off at their length", () => {
+    expect(
+      body("{'a': event.data, 'b': event.data, 'c': event.data, 'd': event.data, 'e': event.data}", json(`"${"x".repeat(250_000)}"`)),
+    ).toMatch(/1048576/);
+  });
+});
