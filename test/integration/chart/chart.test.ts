@@ -5,8 +5,10 @@ import { describe, expect, it } from "vitest";
 import { readCustomResource } from "../../../src/api/custom-resource.ts";
 import { readManifestFile } from "../../../src/api/manifest.ts";
 import { isKind } from "../../../src/api/schema.ts";
+import { uninstallCommand } from "../../../src/cli/uninstall.ts";
 import { loadConfig } from "../../../src/config/config.ts";
 import { LIST_SETTINGS, SETTINGS, type SettingName } from "../../../src/config/settings.ts";
+import { SystemClock } from "../../../src/lib/clock.ts";
 import { CHART, helm, one, renderChart, type Rendered } from "../../support/chart/rendered-chart.ts";
 import { binaries } from "../../support/kube/binaries.ts";
 
@@ -118,6 +120,28 @@ describe("the operator's arguments", () => {
     expect(targets.toSorted((a, b) => a.localeCompare(b))).toEqual(["api", "ingest", "metrics"]);
     for (const probe of ["startupProbe", "livenessProbe", "readinessProbe"]) expect(container(objects)[probe].httpGet.port).toBe("metrics");
   });
+});
+
+describe("the uninstall Job's arguments", () => {
+  it.each([{}, { className: "second", namespaces: ["a", "b"], uninstall: { timeoutSeconds: 3_600 } }])(
+    "are understood by the binary: %j",
+    async (values) => {
+      const asked: string[] = [];
+      const api = {
+        request: async ({ path }: { path: string }) => {
+          asked.push(path);
+          return { status: 404, body: undefined, retryAfterMs: undefined };
+        },
+      };
+      const [command, ...args] = container(await render(values), "Job").args as string[];
+      expect(command).toBe("uninstall");
+      await uninstallCommand(new SystemClock(), async () => api)
+        .exitOverride()
+        .parseAsync(args, { from: "user" });
+      expect(asked[0]).toBe("/apis/apps/v1/namespaces/hooks/statefulsets/pr-postrider/scale");
+      expect(asked.length).toBe("namespaces" in values ? 3 : 2);
+    },
+  );
 });
 
 describe("rights", () => {

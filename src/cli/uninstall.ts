@@ -1,0 +1,214 @@
+import { Command, InvalidArgumentError } from "commander";
+import { API_VERSION } from "../api/schema.ts";
+import { DRAIN_FINALIZER } from "../controller/objects.ts";
+import { statusMessage, type ApiAnswer, type ApiRequest } from "../kube/transport.ts";
+import type { Clock } from "../lib/clock.ts";
+import { CommandFailure } from "./program.ts";
+
+const EXAMPLES = `
+Examples:
+  # what the chart does before it is uninstalled: stop the operator, then let every subscription go
+  postrider uninstall --statefulset postrider-system/postrider
+
+  # the operator is gone already and subscriptions hang in deletion
+  postrider uninstall
+
+It removes the finalizer ${DRAIN_FINALIZER}, which holds a deleted subscription until its deliveries have ended, and nothing else.
+Exit code: 0 when none is left, 1 when some are or the API server refuses.`;
+
+const TIMEOUT_DEFAULT_S = 90;
+const TIMEOUT_MAX_S = 3_600;
+const POLL_MS = 500;
+/** Objects read and finalizers written at a time. */
+const PAGE = 500;
+const PARALLEL = 16;
+const MERGE = "application/merge-patch+json";
+const RESOURCE = "webhooksubscriptions";
+const DNS_NAME = /^[a-z0-9][a-z0-9.-]{0,252}$/;
+
+/** As much of the API server as this command uses. */
+export interface KubernetesApi {
+  request(request: ApiRequest): Promise<ApiAnswer>;
+}
+
+interface UninstallOptions {
+  readonly statefulset?: { readonly namespace: string; readonly name: string };
+  readonly class: string;
+  readonly namespace: readonly string[];
+  readonly timeout: number;
+  readonly kubeconfig?: string;
+}
+
+/** `postrider uninstall`: takes our finalizer off every subscription; `connect` opens the API server of a kubeconfig. */
+export function uninstallCommand(clock: Clock, connect: (kubeconfig: string | undefined) => Promise<KubernetesApi>): Command {
+  return new Command("uninstall")
+    .description("before the operator goes: remove its finalizer from every subscription")
+    .option("--statefulset <namespace/name>", "stop this operator first, so that it cannot put finalizers back", namespacedName)
+    .option("--class <name>", "only subscriptions of this class", "postrider")
+    .option("--namespace <name>", "only this namespace; repeatable", (value: string, before: string[]) => [...before, value], [])
+    .option("--timeout <duration>", "give up after this long, for example 90s", seconds, TIMEOUT_DEFAULT_S)
+    .option("--kubeconfig <file>", "kubeconfig file (default: in-cluster credentials, then the usual places)")
+    .addHelpText("after", EXAMPLES)
+    .action(async (options: UninstallOptions) => {
+      const api = await connect(options.kubeconfig);
+      // Our clock's timers do not hold the process; the whole time allowed does.
+      const hold = setTimeout(() => undefined, options.timeout * 1_000);
+      try {
+        await new Uninstallation(api, clock, options, (line) => process.stdout.write(`${line}\n`)).run();
+      } finally {
+        clearTimeout(hold);
+      }
+    });
+}
+
+interface Item {
+  readonly metadata: {
+    readonly name: string;
+    readonly namespace: string;
+    readonly resourceVersion: string;
+    readonly finalizers?: readonly string[];
+  };
+  readonly spec?: { readonly className?: string };
+}
+
+/** Bounded by the timeout; a crash in between leaves fewer finalizers than before, and running it again goes on. */
+export class Uninstallation {
+  readonly #api: KubernetesApi;
+  readonly #clock: Clock;
+  readonly #options: UninstallOptions;
+  readonly #print: (line: string) => void;
+  readonly #endMs: number;
+
+  constructor(api: KubernetesApi, clock: Clock, options: UninstallOptions, print: (line: string) => void) {
+    this.#api = api;
+    this.#clock = clock;
+    this.#options = options;
+    this.#print = print;
+    this.#endMs = clock.monotonicMs() + options.timeout * 1_000;
+  }
+
+  /** @throws CommandFailure when finalizers are left at the end of the time, or the API server refuses to list. */
+  async run(): Promise<void> {
+    if (this.#options.statefulset !== undefined) await this.#stopOperator(this.#options.statefulset);
+    let removed = 0;
+    for (;;) {
+      const held = await this.#held();
+      if (held.length === 0) break;
+      const problems = await this.#release(held);
+      removed += held.length - problems.length;
+      // Conflicts are read again at once; only a pass without any progress waits.
+      if (problems.length === held.length) await this.#pauseOrFail(problems);
+    }
+    this.#print(`finalizers removed from ${removed} subscriptions; none is left`);
+  }
+
+  /** Without this the operator would answer each removal by putting its finalizer back. Half of the time, then it goes on. */
+  async #stopOperator({ namespace, name }: { readonly namespace: string; readonly name: string }): Promise<void> {
+    const path = `/apis/apps/v1/namespaces/${namespace}/statefulsets/${name}/scale`;
+    const halfMs = this.#clock.monotonicMs() + (this.#options.timeout * 1_000) / 2;
+    let answer = await this.#api.request({ method: "PATCH", path, contentType: MERGE, body: { spec: { replicas: 0 } } });
+    if (answer.status === 404) return;
+    if (answer.status >= 300) throw new CommandFailure(`cannot stop statefulset ${namespace}/${name}: ${statusMessage(answer)}`);
+    while (replicas(answer) !== 0 && answer.status !== 404) {
+      if (this.#clock.monotonicMs() > halfMs) {
+        this.#print(`statefulset ${namespace}/${name} has not stopped in time: going on`);
+        return;
+      }
+      await this.#pause();
+      answer = await this.#api.request({ method: "GET", path });
+    }
+    this.#print(`statefulset ${namespace}/${name} is stopped`);
+  }
+
+  async #held(): Promise<Item[]> {
+    const held: Item[] = [];
+    const { namespace: namespaces, class: className } = this.#options;
+    for (const scope of namespaces.length === 0 ? [""] : namespaces.map((name) => `namespaces/${encodeURIComponent(name)}/`)) {
+      for (const item of await this.#list(`/apis/${API_VERSION}/${scope}${RESOURCE}`)) {
+        if ((item.spec?.className ?? "postrider") !== className) continue;
+        if (item.metadata.finalizers?.includes(DRAIN_FINALIZER) === true) held.push(item);
+      }
+    }
+    return held;
+  }
+
+  async #list(path: string): Promise<Item[]> {
+    const items: Item[] = [];
+    let next: string | undefined = "";
+    while (next !== undefined) {
+      const query: string = next === "" ? "" : `&continue=${encodeURIComponent(next)}`;
+      const answer: ApiAnswer = await this.#api.request({ method: "GET", path: `${path}?limit=${PAGE}${query}` });
+      // No such resource: the CRDs are gone, and every finalizer with them.
+      if (answer.status === 404) return [];
+      if (answer.status !== 200) throw new CommandFailure(`cannot list subscriptions: ${statusMessage(answer)}`);
+      const page = answer.body as { items: Item[]; metadata?: { continue?: string } };
+      items.push(...page.items);
+      next = page.metadata?.continue === "" ? undefined : page.metadata?.continue;
+    }
+    return items;
+  }
+
+  /** The problems of those that still hold their finalizer. */
+  async #release(held: readonly Item[]): Promise<string[]> {
+    const problems: string[] = [];
+    const waiting = [...held];
+    const lane = async (): Promise<void> => {
+      for (let item = waiting.pop(); item !== undefined; item = waiting.pop()) {
+        const problem = await this.#releaseOne(item);
+        if (problem !== undefined) problems.push(problem);
+      }
+    };
+    await Promise.all(Array.from({ length: PARALLEL }, lane));
+    return problems;
+  }
+
+  /** Merge patch with the resourceVersion that was read: somebody else's finalizer, added meanwhile, is never lost. */
+  async #releaseOne({ metadata }: Item): Promise<string | undefined> {
+    const { namespace, name, resourceVersion } = metadata;
+    const path = `/apis/${API_VERSION}/namespaces/${encodeURIComponent(namespace)}/${RESOURCE}/${encodeURIComponent(name)}`;
+    const finalizers = metadata.finalizers?.filter((each) => each !== DRAIN_FINALIZER) ?? [];
+    const answer = await this.#api.request({
+      method: "PATCH",
+      path,
+      contentType: MERGE,
+      body: { metadata: { resourceVersion, finalizers } },
+    });
+    if (answer.status < 300 || answer.status === 404) return undefined;
+    return `${namespace}/${name}: ${statusMessage(answer)}`;
+  }
+
+  async #pauseOrFail(problems: readonly string[]): Promise<void> {
+    if (this.#clock.monotonicMs() >= this.#endMs) {
+      throw new CommandFailure(
+        `${problems.length} subscriptions keep their finalizer after ${this.#options.timeout} s, the first: ${problems[0] ?? ""}`,
+      );
+    }
+    await this.#pause();
+  }
+
+  #pause(): Promise<void> {
+    return new Promise((resolve) => {
+      this.#clock.after(POLL_MS, resolve);
+    });
+  }
+}
+
+/** Pods that exist, those that are ending included. */
+function replicas(scale: ApiAnswer): number | undefined {
+  return (scale.body as { status?: { replicas?: number } } | undefined)?.status?.replicas;
+}
+
+function namespacedName(text: string): { readonly namespace: string; readonly name: string } {
+  const [namespace = "", name = "", ...more] = text.split("/");
+  if (more.length > 0 || !DNS_NAME.test(namespace) || !DNS_NAME.test(name)) {
+    throw new InvalidArgumentError("namespace/name is wanted, for example postrider-system/postrider.");
+  }
+  return { namespace, name };
+}
+
+function seconds(text: string): number {
+  const match = /^(\d{1,4})(s|m)$/.exec(text);
+  const value = Number(match?.[1]) * (match?.[2] === "m" ? 60 : 1);
+  if (!(value >= 1 && value <= TIMEOUT_MAX_S)) throw new InvalidArgumentError("a duration from 1s to 60m is wanted, for example 90s.");
+  return value;
+}
