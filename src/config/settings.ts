@@ -75,6 +75,12 @@ export const SETTINGS = {
   "system-namespace": z.string().min(1).max(63).default("postrider-system").describe("namespace of Secrets named by cluster policies"),
   namespace: z.array(z.string().min(1).max(63)).default([]).describe("serve only this namespace; repeatable"),
   kubeconfig: z.string().optional().describe("kubeconfig file (default: in-cluster credentials, then the usual places)"),
+  "secrets-binding-hint": z
+    .string()
+    .default(
+      "kubectl -n {namespace} create rolebinding postrider-secrets --clusterrole=postrider-secrets --serviceaccount=postrider-system:postrider",
+    )
+    .describe("the command shown where Secrets of a namespace may not be read; {namespace} is replaced (the chart sets it)"),
   "drain-timeout": duration.prefault("25s").describe("how long attempts under way may take to finish at SIGTERM"),
   "dns-server": z.array(z.string()).default([]).describe("ask this resolver (ip or ip:port) for receivers' names; repeatable"),
   "per-subscription-metrics": z.enum(["full", "counters", "off"]).default("full").describe("how much is shown per subscription"),

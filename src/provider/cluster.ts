@@ -169,7 +169,7 @@ export class ClusterProvider implements Resources, ResultSink, Service {
       replace: (objects) => {
         const seen = new Set(objects.map((object) => `${object.metadata.namespace ?? ""}/${object.metadata.name}`));
         for (const old of [...this.#cache.list(kind.kind, namespace)]) {
-          const ref = refOf(kind.kind, old as WatchedObject);
+          const ref = refOf(kind.kind, old);
           if (!seen.has(`${ref.namespace}/${ref.name}`)) this.#drop(ref);
         }
         for (const object of objects) this.#put(kind, object);
@@ -223,11 +223,13 @@ export class ClusterProvider implements Resources, ResultSink, Service {
 
   #becomeSynced(): void {
     if (this.#synced || this.#listed.size < this.#watches.length) return;
-    void this.#secrets.listed().then(() => {
-      if (this.#synced) return;
-      this.#synced = true;
-      for (const callback of this.#callbacks) callback(undefined);
-    });
+    void this.#secrets.listed().then(() => this.#synchronised());
+  }
+
+  #synchronised(): void {
+    if (this.#synced) return;
+    this.#synced = true;
+    for (const callback of this.#callbacks) callback(undefined);
   }
 
   #tell(ref: ObjectRef): void {
@@ -248,9 +250,6 @@ function versionOf(object: ReportedObject): ObjectVersion {
 }
 
 function resultOf(outcome: WriteOutcome): WriteResult {
-  return outcome.kind === "done" || outcome.kind === "conflict" || outcome.kind === "gone"
-    ? { kind: outcome.kind }
-    : outcome.kind === "exists"
-      ? { kind: "conflict" }
-      : outcome;
+  if (outcome.kind === "failed") return outcome;
+  return { kind: outcome.kind === "exists" ? "conflict" : outcome.kind };
 }
