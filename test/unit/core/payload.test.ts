@@ -1,5 +1,6 @@
 import { describe, expect, test } from "vitest";
-import { CloudEvent, HTTP } from "cloudevents";
+import { HTTP } from "cloudevents";
+import type { CloudEvent } from "cloudevents";
 import { compileBody } from "../../../src/core/expression.ts";
 import { percentEncode, renderPayload, scalarAt, withBodyToken } from "../../../src/core/payload.ts";
 import type { Payload } from "../../../src/core/payload.ts";

@@ -1,0 +1,82 @@
+import { execFileSync } from "node:child_process";
+import { mkdtempSync, readFileSync, rmSync, writeFileSync } from "node:fs";
+import { tmpdir } from "node:os";
+import { join } from "node:path";
+
+export interface Certificate {
+  readonly key: string;
+  readonly cert: string;
+}
+
+/** Certificates for loopback receivers, made with the openssl command; undefined where there is none. */
+export interface TestCertificates {
+  readonly ca: string;
+  /** For `localhost` and 127.0.0.1, by the CA. */
+  readonly good: Certificate;
+  readonly expired: Certificate;
+  /** For another host, by the CA. */
+  readonly otherHost: Certificate;
+  readonly selfSigned: Certificate;
+}
+
+export function makeCertificates(): TestCertificates | undefined {
+  const dir = mkdtempSync(join(tmpdir(), "postrider-certs-"));
+  const openssl = (...args: string[]): void => void execFileSync("openssl", args, { cwd: dir, stdio: "pipe" });
+  const read = (name: string): string => readFileSync(join(dir, name), "utf8");
+  const newKey = (name: string): void => openssl("ecparam", "-name", "prime256v1", "-genkey", "-noout", "-out", `${name}.key`);
+  const issue = (name: string, names: string, period: readonly string[]): Certificate => {
+    newKey(name);
+    openssl("req", "-new", "-key", `${name}.key`, "-subj", `/CN=${name}`, "-out", `${name}.csr`);
+    writeFileSync(join(dir, `${name}.ext`), `subjectAltName=${names}\n`);
+    openssl(
+      "x509",
+      "-req",
+      "-in",
+      `${name}.csr`,
+      "-CA",
+      "ca.pem",
+      "-CAkey",
+      "ca.key",
+      "-CAcreateserial",
+      "-extfile",
+      `${name}.ext`,
+      "-out",
+      `${name}.pem`,
+      ...period,
+    );
+    return { key: read(`${name}.key`), cert: read(`${name}.pem`) };
+  };
+  try {
+    newKey("ca");
+    openssl("req", "-x509", "-new", "-key", "ca.key", "-subj", "/CN=test CA", "-days", "30", "-out", "ca.pem");
+    newKey("self");
+    openssl(
+      "req",
+      "-x509",
+      "-new",
+      "-key",
+      "self.key",
+      "-subj",
+      "/CN=self",
+      "-days",
+      "30",
+      "-out",
+      "self.pem",
+      "-addext",
+      "subjectAltName=IP:127.0.0.1",
+    );
+    const local = "IP:127.0.0.1,DNS:localhost";
+    return {
+      ca: read("ca.pem"),
+      good: issue("good", local, ["-days", "30"]),
+      expired: issue("expired", local, ["-days", "-1"]),
+      otherHost: issue("other", "DNS:other.example", ["-days", "30"]),
+      selfSigned: { key: read("self.key"), cert: read("self.pem") },
+    };
+  } catch (error) {
+    if (error instanceof Error && "code" in error && error.code === "ENOENT") return undefined;
+    throw error;
+  } finally {
+    rmSync(dir, { recursive: true, force: true });
+  }
+}
