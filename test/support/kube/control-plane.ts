@@ -68,7 +68,7 @@ export class ControlPlane {
   /** Rejects after 90 s, or when a server ends, with the last lines of that server's log. */
   static async start(options: ControlPlaneOptions = {}): Promise<ControlPlane> {
     const managed: BinaryName[] = options.controllerManager === true ? ["kube-controller-manager"] : [];
-    const paths = (await binaries(["etcd", "kube-apiserver", "kubectl", ...managed])) as Record<BinaryName, string>;
+    const paths: Record<BinaryName, string> = await binaries(["etcd", "kube-apiserver", "kubectl", ...managed]);
     for (let attempt = 1; ; attempt++) {
       const begunMs = performance.now();
       const layout = await prepare(paths, options.apiServerFlags ?? []);

@@ -1,5 +1,4 @@
 import { describe, inject } from "vitest";
-import type {} from "./global-setup.ts";
 import { kubectl, kubectlOutput } from "./kubectl.ts";
 import type { ControlPlaneAccess, KubectlOptions } from "./kubectl.ts";
 import type { CommandResult } from "../node/command.ts";
