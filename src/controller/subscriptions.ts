@@ -291,12 +291,15 @@ export class Subscriptions {
   composeStatus(key: string): DueStatus | undefined {
     const known = this.#known.get(key);
     if (known?.verdict === undefined) return undefined;
-    const { routes, deliveries, clock } = this.#parts;
-    const { object, verdict, uid } = known;
+    const { resources, routes, deliveries, clock } = this.#parts;
+    const { verdict, uid } = known;
+    // Our own status writes move the resourceVersion without a look at the object.
+    const newest = resources.get("WebhookSubscription", known.namespace, known.name);
+    const object = newest?.metadata.uid === uid ? newest : known.object;
     const route = routes.get(uid);
     const status = composeStatus(
       {
-        generation: object.metadata.generation ?? 1,
+        generation: known.object.metadata.generation ?? 1,
         verdict,
         programmed: route !== undefined,
         draining: route?.draining ?? false,

@@ -1,0 +1,155 @@
+import { describe, expect, it } from "vitest";
+import { BUILT_IN_EGRESS, BUILT_IN_LIMITS, BUILT_IN_POLICY } from "../../../src/core/policy.ts";
+import type { ClusterPolicy, LabelSelector, NamespacePolicy, PolicyLimits } from "../../../src/core/policy.ts";
+import { clamp, matchesSelector, resolvePolicy } from "../../../src/core/policy-resolution.ts";
+import type { ClusterCandidate, NamespaceCandidate, PolicyQuestion } from "../../../src/core/policy-resolution.ts";
+
+function policy(name: string, fields: NamespacePolicy["fields"] = {}, more: Partial<NamespacePolicy> = {}): NamespaceCandidate {
+  return {
+    accepted: true,
+    policy: { namespace: "shop", name, uid: name, generation: 2, createdAtMs: 0, isDefault: false, fields, ...more },
+  };
+}
+
+function cluster(name: string, more: Partial<ClusterPolicy> = {}): ClusterCandidate {
+  const base = { uid: name, generation: 7, createdAtMs: 0, namespaceSelector: undefined, fields: {} };
+  return { accepted: true, policy: { ...base, name, limits: BUILT_IN_LIMITS, egress: BUILT_IN_EGRESS, ...more } };
+}
+
+function selector(matchLabels: Record<string, string>): LabelSelector {
+  return { matchLabels, matchExpressions: [] };
+}
+
+const question: PolicyQuestion = {
+  policyName: undefined,
+  namespace: "shop",
+  namespaceLabels: { team: "a" },
+  namespacePolicies: [],
+  clusterPolicies: [],
+};
+
+function winner(change: Partial<PolicyQuestion>): string {
+  const { effective, problem } = resolvePolicy({ ...question, ...change });
+  return problem === undefined ? `${effective.kind}/${effective.name}` : problem.reason;
+}
+
+describe("which policy wins", () => {
+  const careful = policy("careful");
+  const byDefault = policy("usual", {}, { isDefault: true, createdAtMs: 5 });
+  const older = policy("zebra", {}, { isDefault: true, createdAtMs: 1 });
+  const sameAge = policy("alpha", {}, { isDefault: true, createdAtMs: 1 });
+  const bad: NamespaceCandidate = { accepted: false, policy: { name: "bad", isDefault: true }, message: "not obeyed" };
+
+  it.each<[string, Partial<PolicyQuestion>, string]>([
+    ["nothing says anything", {}, "BuiltIn/"],
+    [
+      "the one named",
+      { policyName: "careful", namespacePolicies: [byDefault, careful], clusterPolicies: [cluster("c")] },
+      "DeliveryPolicy/careful",
+    ],
+    ["a missing one is never replaced by another", { policyName: "gone", namespacePolicies: [byDefault] }, "PolicyNotFound"],
+    [
+      "the namespace's default before the cluster's",
+      { namespacePolicies: [careful, byDefault], clusterPolicies: [cluster("c")] },
+      "DeliveryPolicy/usual",
+    ],
+    ["the oldest default", { namespacePolicies: [byDefault, older] }, "DeliveryPolicy/zebra"],
+    ["of the same age, by name", { namespacePolicies: [older, sameAge] }, "DeliveryPolicy/alpha"],
+    ["no default: the cluster's", { namespacePolicies: [careful], clusterPolicies: [cluster("c")] }, "ClusterDeliveryPolicy/c"],
+    ["a default that is not accepted keeps its place", { namespacePolicies: [bad], clusterPolicies: [cluster("c")] }, "PolicyNotAccepted"],
+    [
+      "one with a selector before one without",
+      { clusterPolicies: [cluster("a"), cluster("b", { namespaceSelector: selector({ team: "a" }) })] },
+      "ClusterDeliveryPolicy/b",
+    ],
+    [
+      "{} counts as a selector",
+      { clusterPolicies: [cluster("a"), cluster("b", { namespaceSelector: selector({}) })] },
+      "ClusterDeliveryPolicy/b",
+    ],
+    [
+      "a selector that does not match does not count",
+      { clusterPolicies: [cluster("b", { namespaceSelector: selector({ team: "z" }) })] },
+      "BuiltIn/",
+    ],
+    ["then by name", { clusterPolicies: [cluster("b"), cluster("a")] }, "ClusterDeliveryPolicy/a"],
+    [
+      "a cluster policy that is not accepted opens nothing",
+      {
+        clusterPolicies: [{ accepted: false, policy: { name: "x" }, message: "not obeyed" }],
+        policyName: "careful",
+        namespacePolicies: [careful],
+      },
+      "PolicyNotAccepted",
+    ],
+  ])("%s", (_, change, expected) => {
+    expect(winner(change)).toBe(expected);
+  });
+
+  it("wins whole, while limits and egress come from the cluster policy", () => {
+    const egress = { ...BUILT_IN_EGRESS, allowPlainHttp: true };
+    const { effective } = resolvePolicy({
+      ...question,
+      policyName: "careful",
+      namespacePolicies: [policy("careful", { maxInFlight: 50 })],
+      clusterPolicies: [
+        cluster("c", { fields: { timeoutMs: 1, maxInFlight: 2 }, egress, limits: { ...BUILT_IN_LIMITS, maxInFlight: 20 } }),
+      ],
+    });
+    expect(effective.policy.timeoutMs).toBe(BUILT_IN_POLICY.timeoutMs);
+    expect(effective.policy.maxInFlight).toBe(20);
+    expect(effective).toMatchObject({ clamped: ["maxInFlight"], egress, generation: 2, cluster: { name: "c", generation: 7 } });
+  });
+});
+
+describe("clamping", () => {
+  const rate = (requests: number, perMs: number, burst: number) => ({ requests, perMs, burst });
+  it.each<[string, Partial<PolicyLimits>, string[]]>([
+    ["nothing is above no ceiling", {}, []],
+    ["equal is not above", { timeoutMs: BUILT_IN_POLICY.timeoutMs }, []],
+    [
+      "every ceiling is reported",
+      { timeoutMs: 1, maxInFlight: 1, maxAttempts: 1, maxAgeMs: 1 },
+      ["timeout", "maxInFlight", "retry.maxAttempts", "retry.maxAge"],
+    ],
+    [
+      "retention",
+      { retention: { historyMs: 1, bodiesMs: 1, responseBytes: 1 } },
+      ["retention.history", "retention.bodies", "retention.responseBytes"],
+    ],
+    ["no rate limit takes the ceiling", { rateLimit: rate(1, 1_000, 1) }, ["rateLimit"]],
+  ])("%s", (_, limits, expected) => {
+    expect(clamp(BUILT_IN_POLICY, { ...BUILT_IN_LIMITS, ...limits }).clamped).toEqual(expected);
+  });
+
+  it.each([
+    ["a slower rate stays", rate(10, 60_000, 5), rate(1, 1_000, 5), rate(10, 60_000, 5)],
+    ["a faster one is lowered", rate(100, 1_000, 5), rate(1, 1_000, 5), rate(1, 1_000, 5)],
+    ["a larger burst is lowered alone", rate(10, 60_000, 50), rate(1, 1_000, 5), rate(10, 60_000, 5)],
+  ])("rate: %s", (_, own, ceiling, expected) => {
+    expect(clamp({ ...BUILT_IN_POLICY, rateLimit: own }, { ...BUILT_IN_LIMITS, rateLimit: ceiling }).policy.rateLimit).toEqual(expected);
+  });
+
+  it("never connects longer than an attempt may take", () => {
+    expect(clamp(BUILT_IN_POLICY, { ...BUILT_IN_LIMITS, timeoutMs: 900 }).policy.connectTimeoutMs).toBe(900);
+  });
+});
+
+describe("label selectors", () => {
+  const labels = { team: "a", tier: "1" };
+  type Operator = LabelSelector["matchExpressions"][number]["operator"];
+  it.each<[string, Operator, string[], boolean]>([
+    ["team", "In", ["a", "b"], true],
+    ["team", "In", ["b"], false],
+    ["none", "In", ["a"], false],
+    ["team", "NotIn", ["a"], false],
+    ["none", "NotIn", ["a"], true],
+    ["team", "Exists", [], true],
+    ["none", "Exists", [], false],
+    ["team", "DoesNotExist", [], false],
+    ["none", "DoesNotExist", [], true],
+    ["constructor", "Exists", [], false],
+  ])("%s %s %j is %s", (key, operator, values, expected) => {
+    expect(matchesSelector({ matchLabels: {}, matchExpressions: [{ key, operator, values }] }, labels)).toBe(expected);
+  });
+});
