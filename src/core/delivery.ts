@@ -22,7 +22,13 @@ export type EndReason =
   | "Quarantined"
   | "PayloadInvalid"
   | "SubscriptionDeleted"
-  | "Discarded";
+  | "Discarded"
+  // Its age was used up while a pause held it back; no attempt was made at the end.
+  | "BySpec"
+  | "AutoSuspended"
+  | "RetryAfter"
+  | "CircuitOpen"
+  | "RefsUnresolved";
 
 /** Three crashed lone tries and a delivery is quarantined (failed), so that one poisoned delivery cannot loop for ever. */
 export const LONE_CRASHES_MAX = 3;

@@ -1,0 +1,108 @@
+import { delayBefore } from "./backoff.ts";
+import type { EndReason, TerminalState } from "./delivery.ts";
+import type { Outcome } from "./outcome.ts";
+import { inRanges, type Policy } from "./policy.ts";
+
+/** What the decision needs to know of a delivery whose attempt just ended. */
+export interface AttemptedDelivery {
+  /** Number of the attempt that ended (1 = first). */
+  readonly attempt: number;
+  readonly acceptedAtMs: number;
+  /** The one extra attempt of a resend: it ends the delivery either way, whatever the limits say. */
+  readonly resent: boolean;
+}
+
+export interface Moment {
+  readonly nowMs: number;
+  /** In [0, 1): feeds the jitter. */
+  readonly random: number;
+}
+
+/** What follows from an attempt: the delivery's next state and what it means for its whole subscription, as values. */
+export interface Transition {
+  readonly next:
+    | { readonly state: "ready"; readonly dueAtMs: number }
+    | { readonly state: Extract<TerminalState, "delivered" | "failed">; readonly reason: EndReason };
+  /** The subscription pauses this long (Retry-After, already clamped by the policy). */
+  readonly pauseMs: number | undefined;
+  /** 410: the receiver is gone, the others wait. */
+  readonly endpointGone: boolean;
+  /** The receiver is overloaded: its in-flight cap is halved. */
+  readonly slowDown: boolean;
+}
+
+const GONE = 410;
+/** A time-out or one of these says "too much"; the in-flight cap is halved (2-api.md, `retry.statusCodes`). */
+const SLOW_DOWN_CODES: ReadonlySet<number> = new Set([429, 502, 503, 504]);
+
+/**
+ * The only place where a delivery changes state after an attempt:
+ *   success                        -> delivered
+ *   body could not be rendered     -> failed PayloadInvalid (trying again cannot help until the spec changes)
+ *   410                            -> failed EndpointGone, and the subscription is suspended
+ *   another code not to be retried -> failed NotRetryable
+ *   else, attempts or age left     -> ready, due after the policy's delay with jitter
+ *   else                           -> failed AttemptsExhausted | AgeExceeded
+ * No answer at all (time-out, connect, DNS, TLS, blocked) is always retried. Age counts from acceptance, waiting included; a retry that
+ * could only come after the age is used up is not waited for.
+ */
+export function next(delivery: AttemptedDelivery, outcome: Outcome, policy: Policy, moment: Moment): Transition {
+  const pauseMs = retryAfter(outcome, policy);
+  const slowDown = outcome.class === "timeout" || (outcome.statusCode !== undefined && SLOW_DOWN_CODES.has(outcome.statusCode));
+  if (outcome.class === "success") return { next: { state: "delivered", reason: "Delivered" }, pauseMs: undefined, ...CALM };
+  if (outcome.permanent === true) return { next: failed("PayloadInvalid"), pauseMs: undefined, ...CALM };
+  if (outcome.statusCode === GONE && answered(outcome)) {
+    return { next: failed("EndpointGone"), pauseMs: undefined, slowDown: false, endpointGone: true };
+  }
+  return { next: afterFailure(delivery, outcome, policy, moment), pauseMs, slowDown, endpointGone: false };
+}
+
+const CALM = { slowDown: false, endpointGone: false } as const;
+
+function afterFailure(delivery: AttemptedDelivery, outcome: Outcome, policy: Policy, moment: Moment): Transition["next"] {
+  const { retry } = policy;
+  if (!isRetryable(outcome, policy)) return failed("NotRetryable");
+  if (delivery.resent || delivery.attempt >= retry.maxAttempts) return failed("AttemptsExhausted");
+  const dueAtMs = moment.nowMs + delayBefore(delivery.attempt + 1, retry, moment.random);
+  if (dueAtMs > delivery.acceptedAtMs + retry.maxAgeMs) return failed("AgeExceeded");
+  return { state: "ready", dueAtMs };
+}
+
+/** Whether the receiver's answer ended the attempt (else the code, if any, came from an answer that never ended). */
+function answered(outcome: Outcome): boolean {
+  return outcome.class === "client_error" || outcome.class === "server_error";
+}
+
+function isRetryable(outcome: Outcome, policy: Policy): boolean {
+  if (!answered(outcome) || outcome.statusCode === undefined) return true;
+  return inRanges(outcome.statusCode, policy.retry.retryableCodes);
+}
+
+/** Only a retryable answer may pause its subscription; `retryAfterMax` 0 ignores the header. */
+function retryAfter(outcome: Outcome, policy: Policy): number | undefined {
+  const { retryAfterMs } = outcome;
+  const max = policy.retry.retryAfterMaxMs;
+  if (retryAfterMs === undefined || retryAfterMs <= 0 || max <= 0 || !isRetryable(outcome, policy)) return undefined;
+  return Math.min(retryAfterMs, max);
+}
+
+function failed(reason: EndReason): Transition["next"] {
+  return { state: "failed", reason };
+}
+
+/** When a delivery just accepted is due for the first time: `schedule[0]` delays it, a backoff sends at once. */
+export function firstDueAtMs(policy: Policy, acceptedAtMs: number): number {
+  return acceptedAtMs + delayBefore(1, policy.retry, 0);
+}
+
+/** What an attempt may not even begin with: limits are judged by the policy at claim, so a shortened one ends old deliveries. */
+export function spent(
+  delivery: Omit<AttemptedDelivery, "attempt"> & { readonly made: number },
+  policy: Policy,
+  nowMs: number,
+): EndReason | undefined {
+  if (delivery.resent) return undefined;
+  // One attempt at least: nothing expires unseen because this process was down or its clock stepped.
+  if (delivery.made > 0 && nowMs > delivery.acceptedAtMs + policy.retry.maxAgeMs) return "AgeExceeded";
+  return delivery.made >= policy.retry.maxAttempts ? "AttemptsExhausted" : undefined;
+}

@@ -1,0 +1,54 @@
+import type { Clock } from "../lib/clock.ts";
+import type { Store } from "../store/store.ts";
+import type { HealthBook } from "./health-book.ts";
+import type { IntakeDesk } from "./intake-desk.ts";
+import { waitingOf, WINDOW_MAX } from "./lane.ts";
+import type { PauseKeeper } from "./pause-keeper.ts";
+import type { Scheduler } from "./scheduler.ts";
+
+export interface BootParts {
+  readonly store: Store;
+  readonly clock: Clock;
+  readonly scheduler: Scheduler;
+  readonly desk: IntakeDesk;
+  readonly pauses: PauseKeeper;
+  readonly health: HealthBook;
+}
+
+/**
+ * What the engine must know before it may send: queues with pauses, health, when each is due next, and the fresh rows that only memory knew.
+ * The backlog itself stays where it is.
+ */
+export async function bootEngine(parts: BootParts): Promise<void> {
+  const { store, clock, scheduler, pauses, health } = parts;
+  const queues = await store.queues();
+  const laneOf = (uid: string) => scheduler.lanes.get(uid);
+  for (const queue of queues) {
+    const lane = scheduler.lane(queue.subscription, queue.namespace);
+    lane.epoch = queue.epoch;
+    lane.pending = queue.pending;
+    lane.oldestAcceptedAtMs = queue.oldestAcceptedAtMs;
+    lane.counters = { ...queue.counters };
+  }
+  await health.restore(laneOf);
+  const nowMs = clock.nowMs();
+  for (const queue of queues) {
+    const lane = laneOf(queue.subscription);
+    if (lane !== undefined) pauses.restore(lane, queue, nowMs);
+  }
+  await pauses.restoreSuspensions(laneOf);
+  for (const { subscription, dueAtMs } of await store.nextDue(queues.length)) laneOf(subscription)?.noteDue(dueAtMs);
+  await loadFresh(parts);
+}
+
+async function loadFresh({ store, scheduler, desk }: BootParts): Promise<void> {
+  let afterId = 0;
+  for (;;) {
+    const rows = await store.fresh(afterId, WINDOW_MAX);
+    for (const row of rows) {
+      desk.restored(scheduler.lane(row.subscription, row.namespace), waitingOf(row, undefined, true));
+      afterId = Math.max(afterId, row.id);
+    }
+    if (rows.length < WINDOW_MAX) return;
+  }
+}

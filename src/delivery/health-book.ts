@@ -1,0 +1,136 @@
+import { FAILING_AFTER, emptyRecord, judgeEndpoint, noteAttempt, type EndpointRecord } from "../core/endpoint-health.ts";
+import { FAILURE_MESSAGE_CHARS_MAX, type LastAttempt, type SubscriptionHealth } from "../core/health.ts";
+import type { Outcome } from "../core/outcome.ts";
+import type { Clock } from "../lib/clock.ts";
+import type { Log } from "../observe/log.ts";
+import type { Metrics } from "../observe/metrics.ts";
+import type { Store } from "../store/store.ts";
+import type { Lane } from "./lane.ts";
+
+/** Snapshots written in one call. */
+const BATCH_MAX = 500;
+
+export interface HealthBookParts {
+  readonly store: Pick<Store, "putState" | "listState" | "deleteState">;
+  readonly clock: Clock;
+  readonly log: Log;
+  readonly metrics: Metrics;
+  /** The lane's share of slots depends on it. */
+  readonly failing: (lane: Lane, failing: boolean) => void;
+}
+
+export type HealthCallback = (uid: string, kind: "transition" | "counters") => void;
+
+/** How every subscription is doing, for status, conditions and gauges; snapshots of what changed survive a restart. */
+export class HealthBook {
+  readonly #parts: HealthBookParts;
+  readonly #dirty = new Set<Lane>();
+  #callbacks: HealthCallback[] = [];
+
+  constructor(parts: HealthBookParts) {
+    this.#parts = parts;
+  }
+
+  onChange(callback: HealthCallback): void {
+    this.#callbacks.push(callback);
+  }
+
+  /** At boot: what was known when the last process ended (at most 5 s old). */
+  async restore(laneOf: (uid: string) => Lane | undefined): Promise<void> {
+    for (const { key, value } of await this.#parts.store.listState("health")) {
+      const lane = laneOf(key);
+      if (lane === undefined) continue;
+      lane.record = { ...emptyRecord(), ...parse(value) };
+      lane.verdict = judgeEndpoint(lane.record, lane.breaker.isOpen, undefined);
+      this.#parts.failing(lane, lane.record.consecutiveFailures >= FAILING_AFTER);
+    }
+  }
+
+  /** Notes one attempt and judges the endpoint anew. */
+  attempted(lane: Lane, attempt: LastAttempt, outcome: Outcome): void {
+    const isFailure = outcome.class !== "success";
+    const { atMs, eventId, eventType, statusCode, durationMs } = attempt;
+    const message = outcome.message.slice(0, FAILURE_MESSAGE_CHARS_MAX);
+    const failure = { eventId, eventType, attempt: attempt.attempt, atMs, statusCode, durationMs, reason: outcome.class, message };
+    noteAttempt(lane.record, attempt, isFailure ? failure : undefined);
+    if (isFailure || lane.fair.failing) this.#parts.failing(lane, lane.record.consecutiveFailures >= FAILING_AFTER);
+    this.changed(lane);
+  }
+
+  /** Numbers, pauses or verdict of the lane may have moved. */
+  changed(lane: Lane): void {
+    this.#dirty.add(lane);
+    const before = lane.verdict;
+    lane.verdict = judgeEndpoint(lane.record, lane.breaker.isOpen, before);
+    this.tell(lane, before?.healthy === lane.verdict.healthy && before?.reason === lane.verdict.reason ? "counters" : "transition");
+  }
+
+  tell(lane: Lane, kind: "transition" | "counters"): void {
+    for (const callback of this.#callbacks) callback(lane.uid, kind);
+  }
+
+  view(lane: Lane): SubscriptionHealth {
+    const { record, counters } = lane;
+    const nowMs = this.#parts.clock.nowMs();
+    const endpoint = lane.verdict ?? judgeEndpoint(record, lane.breaker.isOpen, undefined);
+    const dueAtMs = Math.min(lane.wakeAtMs, lane.nextRowAtMs(nowMs));
+    return {
+      ...counters,
+      deadLettered: counters.failed,
+      pending: lane.pending,
+      oldestPendingAtMs: lane.pending > 0 ? lane.oldestAcceptedAtMs : undefined,
+      consecutiveFailures: record.consecutiveFailures,
+      nextAttemptAtMs: lane.pending > 0 && Number.isFinite(dueAtMs) ? dueAtMs : undefined,
+      lastSuccessAtMs: record.lastSuccessAtMs,
+      lastFailureAtMs: record.lastFailureAtMs,
+      lastAttempt: record.lastAttempt,
+      recentFailures: record.recentFailures,
+      endpoint,
+      suspension: lane.suspension,
+    };
+  }
+
+  /** Writes snapshots of what changed since the last time; what fails is written the next time. */
+  async flush(): Promise<void> {
+    while (this.#dirty.size > 0) {
+      const lanes = [...this.#dirty].slice(0, BATCH_MAX);
+      for (const lane of lanes) this.#dirty.delete(lane);
+      try {
+        await this.#parts.store.putState(lanes.map((lane) => ({ kind: "health", key: lane.uid, value: JSON.stringify(lane.record) })));
+      } catch (error) {
+        for (const lane of lanes) this.#dirty.add(lane);
+        this.#parts.log.warn({ err: error }, "health snapshots could not be stored: trying again");
+        return;
+      }
+    }
+  }
+
+  async forget(lane: Lane): Promise<void> {
+    this.#dirty.delete(lane);
+    await this.#parts.store.deleteState("health", lane.uid);
+  }
+
+  /** Sets the gauges of some lanes; the caller bounds how many at once. */
+  showGauges(lanes: Iterable<Lane>, nowMs: number): void {
+    const { metrics } = this.#parts;
+    if (metrics.perSubscription !== "full") return;
+    for (const lane of lanes) {
+      const subscription = lane.route?.subscription;
+      if (subscription === undefined) continue;
+      const labels = { namespace: subscription.namespace, subscription: subscription.name };
+      const oldestAtMs = lane.pending > 0 ? lane.oldestAcceptedAtMs : undefined;
+      metrics.pending.set(labels, lane.pending);
+      metrics.oldestPendingAge.set(labels, oldestAtMs === undefined ? 0 : Math.max(0, nowMs - oldestAtMs) / 1_000);
+      metrics.circuitOpen.set(labels, lane.breaker.isOpen ? 1 : 0);
+    }
+  }
+}
+
+function parse(text: string): Partial<EndpointRecord> {
+  try {
+    return JSON.parse(text) as Partial<EndpointRecord>;
+  } catch {
+    // A snapshot is a convenience: a broken one is as good as none.
+    return {};
+  }
+}

@@ -1,0 +1,95 @@
+import type { Clock } from "../lib/clock.ts";
+import type { Log } from "../observe/log.ts";
+import type { Metrics } from "../observe/metrics.ts";
+import type { Store } from "../store/store.ts";
+import type { ExpirySweep } from "./expiry-sweep.ts";
+import type { HealthBook } from "./health-book.ts";
+import type { Lane } from "./lane.ts";
+import type { Scheduler } from "./scheduler.ts";
+
+const ROUND_MS = 1_000;
+const HEALTH_EVERY_MS = 5_000;
+/** Lanes whose gauges are set in one round. */
+const GAUGES_MAX = 2_000;
+/** Ages of the oldest come from the store; reading them may take at most this share of the time. */
+const AGES_EVERY_MS = 10_000;
+const AGES_SHARE = 0.02;
+
+export interface HousekeepingParts {
+  readonly store: Pick<Store, "queues">;
+  readonly clock: Clock;
+  readonly log: Log;
+  readonly metrics: Metrics;
+  readonly scheduler: Scheduler;
+  readonly health: HealthBook;
+  readonly sweep: ExpirySweep;
+}
+
+/** What is done every second, in bounded steps: aged deliveries, health snapshots, gauges. */
+export class Housekeeping {
+  readonly #parts: HousekeepingParts;
+  #stopped = false;
+  #healthAtMs = 0;
+  #agesAtMs = 0;
+  #gaugeRound: Iterator<Lane> | undefined;
+
+  constructor(parts: HousekeepingParts) {
+    this.#parts = parts;
+  }
+
+  /** Answers the function that stops it. */
+  start(): () => void {
+    this.#stopped = false;
+    let cancel = (): void => undefined;
+    const again = (): void => {
+      if (!this.#stopped) cancel = this.#parts.clock.after(ROUND_MS, () => void this.#round().finally(again));
+    };
+    again();
+    return () => {
+      this.#stopped = true;
+      cancel();
+    };
+  }
+
+  async #round(): Promise<void> {
+    const { clock, scheduler, health, sweep, metrics, log } = this.#parts;
+    const nowMs = clock.nowMs();
+    metrics.inFlight.set(scheduler.inFlight);
+    this.#showSome(nowMs);
+    try {
+      await sweep.run(scheduler.lanes.values());
+      if (nowMs >= this.#healthAtMs) {
+        this.#healthAtMs = nowMs + HEALTH_EVERY_MS;
+        await health.flush();
+      }
+      if (nowMs >= this.#agesAtMs) await this.#readAges();
+    } catch (error) {
+      log.warn({ err: error }, "housekeeping failed: trying again");
+    }
+  }
+
+  #showSome(nowMs: number): void {
+    this.#gaugeRound ??= this.#parts.scheduler.lanes.values();
+    const some: Lane[] = [];
+    while (some.length < GAUGES_MAX) {
+      const step = this.#gaugeRound.next();
+      if (step.done === true) {
+        this.#gaugeRound = undefined;
+        break;
+      }
+      some.push(step.value);
+    }
+    this.#parts.health.showGauges(some, nowMs);
+  }
+
+  /** Ages move when the oldest of a queue ends, which only the store sees. */
+  async #readAges(): Promise<void> {
+    const { clock, store, scheduler } = this.#parts;
+    const startMs = clock.monotonicMs();
+    for (const queue of await store.queues()) {
+      const lane = scheduler.lanes.get(queue.subscription);
+      if (lane !== undefined && lane.pending > 0) lane.oldestAcceptedAtMs = queue.oldestAcceptedAtMs ?? lane.oldestAcceptedAtMs;
+    }
+    this.#agesAtMs = clock.nowMs() + Math.max(AGES_EVERY_MS, (clock.monotonicMs() - startMs) / AGES_SHARE);
+  }
+}

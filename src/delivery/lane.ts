@@ -1,0 +1,230 @@
+import { Breaker } from "../core/breaker.ts";
+import { emptyRecord, type EndpointRecord, type EndpointVerdict } from "../core/endpoint-health.ts";
+import type { Event } from "../core/event.ts";
+import { fairMarks, Line, type FairLane, type FairMarks, type WorkKind } from "../core/fair-queue.ts";
+import type { Suspension } from "../core/health.ts";
+import { TokenBucket } from "../core/rate-limit.ts";
+import type { Route } from "../core/route-table.ts";
+import { SINGLE_OWNER_EPOCH, type DeliveryId, type PauseReason, type QueueCounters, type ReadyDelivery } from "../store/store.ts";
+import type { Wakeable } from "./wake-heap.ts";
+
+/** A delivery the engine holds: fresh in memory, or a row of a loaded window. */
+export interface Waiting {
+  readonly id: DeliveryId;
+  /** Attempts made so far. */
+  readonly made: number;
+  readonly crashes: number;
+  readonly acceptedAtMs: number;
+  readonly dueAtMs: number;
+  readonly resent: boolean;
+  /** Fresh ones have it; of rows it comes with the claim. */
+  readonly event: Event | undefined;
+  /** Not in the due index: only memory knows it until it is claimed. */
+  readonly isFresh: boolean;
+}
+
+/** An end that only an event can bring: a suspension, an unresolved reference. */
+export const FOREVER_MS = Number.MAX_SAFE_INTEGER;
+/** Rows of one window; a backlog is never loaded whole. */
+export const WINDOW_MAX = 256;
+const WINDOW_MIN = 32;
+/** Rows due this soon are loaded too, so that a stream of retries costs one read a second. */
+export const LOOKAHEAD_MS = 1_000;
+
+/**
+ * Everything the engine knows of one subscription's queue. Rows stay in the store; only fresh deliveries (at most 256), one window of due
+ * rows and a few numbers are here. A crash loses nothing of it but the moving cap, the ramp and the rate tokens.
+ */
+export class Lane implements FairLane, Wakeable {
+  readonly uid: string;
+  readonly namespace: string;
+  readonly fair: FairMarks = fairMarks();
+  wakeAtMs = Number.POSITIVE_INFINITY;
+  heapAt = -1;
+
+  route: Route | undefined;
+  epoch = SINGLE_OWNER_EPOCH;
+  /** Being ended: nothing is sent any more. */
+  ending = false;
+
+  readonly fresh = new Line<Waiting>();
+  /** Fresh ones held or promised room. */
+  freshReserved = 0;
+  /** Loaded rows never tried (or resent), and those tried before; oldest due first. */
+  readonly rows: Record<WorkKind, Line<Waiting>> = { fresh: new Line(), retry: new Line() };
+  /** Loaded rows with a crash behind them: tried alone. */
+  readonly lone = new Line<Waiting>();
+  /** When the earliest row that is not loaded is due; Infinity = none is known. */
+  indexDueAtMs = Number.POSITIVE_INFINITY;
+  windowLimit = WINDOW_MIN;
+  loading = false;
+  /** Rows let go while a window was being read: what was read of them is old. */
+  readonly letGo = new Set<DeliveryId>();
+
+  breaker = new Breaker();
+  readonly pauses: Partial<Record<PauseReason, number>> = {};
+  suspension: Suspension | undefined;
+  /** Digest of the endpoint that was suspended: another endpoint lifts it. */
+  suspendedEndpoint: string | undefined;
+  expiryCheckAtMs = 0;
+
+  pending = 0;
+  oldestAcceptedAtMs: number | undefined;
+  counters: { -readonly [K in keyof QueueCounters]: number };
+  record: EndpointRecord = emptyRecord();
+  verdict: EndpointVerdict | undefined;
+
+  #cap = Number.POSITIVE_INFINITY;
+  #bucket: TokenBucket | undefined;
+
+  constructor(uid: string, namespace: string, nowMs: number) {
+    this.uid = uid;
+    this.namespace = namespace;
+    this.counters = { sinceMs: nowMs, accepted: 0, delivered: 0, retried: 0, failed: 0, discarded: 0 };
+  }
+
+  /** Most attempts at once now: the policy's, halved by each sign of overload, one more with each success. */
+  get capNow(): number {
+    return Math.min(this.#cap, this.route?.subscription.policy.maxInFlight ?? 1);
+  }
+
+  slowDown(): void {
+    this.#cap = Math.max(1, Math.floor(this.capNow / 2));
+  }
+
+  speedUp(): void {
+    if (this.#cap !== Number.POSITIVE_INFINITY) this.#cap = Math.min(this.#cap + 1, this.route?.subscription.policy.maxInFlight ?? 1);
+  }
+
+  /** A new route: policies apply at once, the bucket is made anew only if its limit changed. */
+  adopt(route: Route | undefined, nowMs: number): void {
+    const before = this.route?.subscription.policy.rateLimit;
+    this.route = route;
+    const limit = route?.subscription.policy.rateLimit;
+    const same = before?.requests === limit?.requests && before?.perMs === limit?.perMs && before?.burst === limit?.burst;
+    if (!same) this.#bucket = limit === undefined ? undefined : new TokenBucket(limit, nowMs);
+  }
+
+  /** Why and until when nothing may be sent; the latest end wins. */
+  pausedUntil(nowMs: number): { readonly reason: PauseReason; readonly untilMs: number } | undefined {
+    let latest: { readonly reason: PauseReason; readonly untilMs: number } | undefined;
+    for (const reason in this.pauses) {
+      const untilMs = this.pauses[reason as PauseReason] ?? 0;
+      if (untilMs > nowMs && untilMs > (latest?.untilMs ?? 0)) latest = { reason: reason as PauseReason, untilMs };
+    }
+    return latest;
+  }
+
+  /** When one more may be sent: `nowMs` = now, a later time, or Infinity = only after something happened. */
+  openAtMs(nowMs: number): number {
+    const { route } = this;
+    if (route?.subscription.target === undefined || this.ending) return Number.POSITIVE_INFINITY;
+    const pausedUntilMs = this.pausedUntil(nowMs)?.untilMs ?? nowMs;
+    if (pausedUntilMs === FOREVER_MS) return Number.POSITIVE_INFINITY;
+    const breakerAtMs = this.breaker.readyAtMs(nowMs, route.subscription.policy.circuitBreaker);
+    return Math.max(pausedUntilMs, breakerAtMs, this.#bucket?.readyAtMs(nowMs) ?? nowMs);
+  }
+
+  /** One is sent now; answers whether it is a probe of the half-open breaker. */
+  started(nowMs: number): boolean {
+    this.#bucket?.take(nowMs);
+    return this.breaker.started();
+  }
+
+  hasReady(kind: WorkKind, nowMs: number): boolean {
+    if (kind === "fresh" && this.fresh.length > 0) return true;
+    const head = this.rows[kind].peek();
+    return head !== undefined && head.dueAtMs <= nowMs;
+  }
+
+  /** Takes the oldest that is ready. */
+  take(kind: WorkKind, nowMs: number): Waiting | undefined {
+    const row = this.rows[kind].peek();
+    const rowReady = row !== undefined && row.dueAtMs <= nowMs;
+    const fresh = kind === "fresh" ? this.fresh.peek() : undefined;
+    if (fresh !== undefined && !(rowReady && row.acceptedAtMs < fresh.acceptedAtMs)) return this.fresh.shift();
+    return rowReady ? this.rows[kind].shift() : undefined;
+  }
+
+  /** Gives a delivery back to where it came from (its claim was not written). */
+  putBack(waiting: Waiting): void {
+    if (waiting.isFresh) this.fresh.unshift(waiting);
+    else if (waiting.crashes > 0) this.lone.unshift(waiting);
+    else this.rows[kindOf(waiting)].unshift(waiting);
+  }
+
+  /** Whether due rows are in the store while none that is loaded could go now. */
+  wantsRows(nowMs: number): boolean {
+    if (this.loading || this.indexDueAtMs > nowMs || this.windowRows >= WINDOW_MAX) return false;
+    return !(this.#headIsDue("fresh", nowMs) || this.#headIsDue("retry", nowMs));
+  }
+
+  get windowRows(): number {
+    return this.rows.fresh.length + this.rows.retry.length + this.lone.length;
+  }
+
+  /** When the next row is due that is not due now. */
+  nextRowAtMs(nowMs: number): number {
+    let atMs = this.indexDueAtMs > nowMs ? this.indexDueAtMs : Number.POSITIVE_INFINITY;
+    for (const kind of WORK_KINDS) {
+      const head = this.rows[kind].peek();
+      if (head !== undefined && head.dueAtMs > nowMs) atMs = Math.min(atMs, head.dueAtMs);
+    }
+    return atMs;
+  }
+
+  /** A row with this due time was written to the index. */
+  noteDue(dueAtMs: number): void {
+    if (dueAtMs < this.indexDueAtMs) this.indexDueAtMs = dueAtMs;
+  }
+
+  /** Adds rows of a window, oldest due first, behind or between those that wait. */
+  addRows(rows: readonly ReadyDelivery[]): void {
+    let resort = false;
+    for (const row of rows) {
+      const waiting = waitingOf(row, undefined, false);
+      if (waiting.crashes > 0) this.lone.push(waiting);
+      else {
+        const line = this.rows[kindOf(waiting)];
+        resort ||= line.length > 0;
+        line.push(waiting);
+      }
+    }
+    if (!resort) return;
+    for (const kind of WORK_KINDS) {
+      const line = this.rows[kind];
+      const sorted = emptied(line).toSorted((a, b) => a.dueAtMs - b.dueAtMs || a.id - b.id);
+      for (const waiting of sorted) line.push(waiting);
+    }
+  }
+
+  /** Forgets the loaded rows (they stay in the store); answers their ids. */
+  dropWindow(): DeliveryId[] {
+    const dropped = [...emptied(this.rows.fresh), ...emptied(this.rows.retry), ...emptied(this.lone)];
+    for (const waiting of dropped) this.noteDue(waiting.dueAtMs);
+    return dropped.map((waiting) => waiting.id);
+  }
+
+  #headIsDue(kind: WorkKind, nowMs: number): boolean {
+    const head = this.rows[kind].peek();
+    return head !== undefined && head.dueAtMs <= nowMs;
+  }
+}
+
+export const WORK_KINDS: readonly WorkKind[] = ["fresh", "retry"];
+
+export function waitingOf(row: ReadyDelivery, event: Event | undefined, isFresh: boolean): Waiting {
+  const { id, crashes, acceptedAtMs, dueAtMs, resent } = row;
+  return { id, made: row.attempt, crashes, acceptedAtMs, dueAtMs, resent: resent === true, event, isFresh };
+}
+
+/** A first try, however late, and a resend are no retries. */
+function kindOf(waiting: Waiting): WorkKind {
+  return waiting.made === 0 || waiting.resent ? "fresh" : "retry";
+}
+
+function emptied<T>(line: Line<T>): T[] {
+  const items: T[] = [];
+  for (let item = line.shift(); item !== undefined; item = line.shift()) items.push(item);
+  return items;
+}

@@ -1,0 +1,65 @@
+import { RouteTable, type Route } from "../core/route-table.ts";
+import type { Clock } from "../lib/clock.ts";
+import type { Attempter } from "./attempter.ts";
+import type { Lane } from "./lane.ts";
+import type { PauseKeeper } from "./pause-keeper.ts";
+import type { Scheduler } from "./scheduler.ts";
+
+/** Tables that follow each other this closely are compared once: a change of one of 10,000 routes must not cost 10,000 look-ups each time. */
+const SETTLE_MS = 20;
+
+export interface RouteWatchParts {
+  readonly clock: Clock;
+  readonly scheduler: Scheduler;
+  readonly pauses: PauseKeeper;
+  readonly attempter: Pick<Attempter, "forget">;
+  readonly forgetMetrics: (route: Route) => void;
+}
+
+/** Brings new routes to the lanes: policies and targets apply to the next claim, pauses of the spec at once. */
+export class RouteWatch {
+  readonly #parts: RouteWatchParts;
+  #table: RouteTable = RouteTable.empty;
+  #pending = false;
+
+  constructor(parts: RouteWatchParts) {
+    this.#parts = parts;
+  }
+
+  get table(): RouteTable {
+    return this.#table;
+  }
+
+  publish(table: RouteTable): void {
+    this.#table = table;
+    if (this.#pending) return;
+    this.#pending = true;
+    this.#parts.clock.after(SETTLE_MS, () => {
+      this.#pending = false;
+      this.applyAll();
+    });
+  }
+
+  /** Gives every lane the route of the table in force. */
+  applyAll(): void {
+    for (const lane of this.#parts.scheduler.lanes.values()) {
+      const route = this.#table.byUid(lane.uid);
+      if (route !== lane.route) this.adopt(lane, route);
+    }
+  }
+
+  adopt(lane: Lane, route: Route | undefined): void {
+    const before = lane.route;
+    if (before === route) return;
+    lane.adopt(route, this.#parts.clock.nowMs());
+    if (before !== undefined) {
+      const kept = route?.subscription;
+      // Only what an open connection depends on closes its pool.
+      if (kept?.target !== before.subscription.target || kept?.egress !== before.subscription.egress)
+        this.#parts.attempter.forget(lane.uid);
+      if (route === undefined) this.#parts.forgetMetrics(before);
+    }
+    this.#parts.pauses.routeChanged(lane);
+    this.#parts.scheduler.refresh(lane);
+  }
+}

@@ -1,0 +1,256 @@
+import { pino } from "pino";
+import type { Event } from "../../../src/core/event.ts";
+import type { Outcome, OutcomeClass } from "../../../src/core/outcome.ts";
+import { BUILT_IN_EGRESS, BUILT_IN_POLICY, type Policy } from "../../../src/core/policy.ts";
+import { RouteTable, type Route } from "../../../src/core/route-table.ts";
+import type { Subscription } from "../../../src/core/subscription.ts";
+import type { AttemptDone, AttemptInput, Attempter } from "../../../src/delivery/attempter.ts";
+import { Engine } from "../../../src/delivery/engine.ts";
+import type { Intake } from "../../../src/ingest/intake.ts";
+import type { Deliveries } from "../../../src/controller/deliveries.ts";
+import { uuidv7, type Random } from "../../../src/lib/random.ts";
+import { BusinessEvents } from "../../../src/observe/events.ts";
+import { Metrics } from "../../../src/observe/metrics.ts";
+import { MemoryStore, type MemoryStoreOptions } from "../../../src/store/memory/memory-store.ts";
+import type { Store } from "../../../src/store/store.ts";
+import { ManualClock, settle } from "../time/manual-clock.ts";
+
+/** mulberry32: small, seeded, good enough for chance in tests. */
+export function seededRandom(seed: number): Random & { below(n: number): number } {
+  let state = seed >>> 0;
+  const nextValue = (): number => {
+    state = (state + 0x6d2b79f5) >>> 0;
+    let t = state;
+    t = Math.imul(t ^ (t >>> 15), t | 1);
+    t ^= t + Math.imul(t ^ (t >>> 7), t | 61);
+    return ((t ^ (t >>> 14)) >>> 0) / 4_294_967_296;
+  };
+  return {
+    next: nextValue,
+    bytes: (n) => Uint8Array.from({ length: n }, () => Math.floor(nextValue() * 256)),
+    below: (n) => Math.floor(nextValue() * n),
+  };
+}
+
+export function outcome(cls: OutcomeClass, fields: Partial<Outcome> = {}): Outcome {
+  const statusCode = cls === "success" ? 200 : cls === "server_error" ? 500 : cls === "client_error" ? 400 : undefined;
+  return {
+    class: cls,
+    statusCode,
+    message: cls,
+    connectionStatus: "ok",
+    tlsStatus: "none",
+    retryAfterMs: undefined,
+    durationMs: 1,
+    responseHeaders: [],
+    responseBody: new Uint8Array(0),
+    ...fields,
+  };
+}
+
+export type PolicyChange = Partial<Omit<Policy, "retry">> & { readonly retry?: Partial<Policy["retry"]> };
+
+export function policyOf(change: PolicyChange = {}): Policy {
+  return { ...BUILT_IN_POLICY, ...change, retry: { ...BUILT_IN_POLICY.retry, ...change.retry } };
+}
+
+export function routeOf(
+  uid: string,
+  fields: { namespace?: string; policy?: PolicyChange; url?: string; suspend?: boolean; blocked?: boolean; recordIdField?: string } = {},
+): Route {
+  const url = fields.url ?? `https://${uid}.test/`;
+  const subscription: Subscription = {
+    uid,
+    namespace: fields.namespace ?? "ns",
+    name: uid,
+    generation: 1,
+    spec: {
+      className: "postrider",
+      suspend: fields.suspend ?? false,
+      types: ["*"],
+      filter: undefined,
+      endpoint: { address: { kind: "url", url }, headers: [], auth: undefined },
+      payload: { format: "StandardWebhooks", formParameter: "payload", body: undefined },
+      signing: { scheme: "None", secretRefs: [], hmac: undefined, token: undefined },
+      policyName: undefined,
+      history: { captureResponse: true, recordIdField: fields.recordIdField },
+      deletionPolicy: "Drain",
+    },
+    policy: policyOf(fields.policy),
+    egress: BUILT_IN_EGRESS,
+    blocked: fields.blocked === true ? { reason: "SecretNotFound", message: "no" } : undefined,
+    target: fields.blocked === true ? undefined : { url, headers: [], authorization: undefined, keys: [] },
+  };
+  return { subscription, filter: undefined, body: undefined, draining: false };
+}
+
+export interface Sent {
+  readonly uid: string;
+  readonly eventId: string;
+  readonly attempt: number;
+  readonly atMs: number;
+  readonly latencyMs: number;
+}
+
+/** A receiver: answers an outcome after a time; undefined = never (until the attempter is closed or the policy's time-out). */
+export type Receiver = (input: AttemptInput, nowMs: number) => { readonly afterMs: number; readonly outcome: Outcome };
+
+/** The network of the simulation: scripted receivers, everything sent is kept. */
+export class FakeAttempter implements Attempter {
+  readonly sent: Sent[] = [];
+  readonly inFlight = new Map<string, number>();
+  readonly inFlightMax = new Map<string, number>();
+  total = 0;
+  totalMax = 0;
+  /** Called before anything else: invariants are checked here. */
+  onSend: (input: AttemptInput) => void = () => undefined;
+  readonly #clock: ManualClock;
+  readonly #receiver: Receiver;
+  readonly #open = new Set<(outcome: Outcome) => void>();
+  #closed = false;
+
+  constructor(clock: ManualClock, receiver: Receiver) {
+    this.#clock = clock;
+    this.#receiver = receiver;
+  }
+
+  attempt(input: AttemptInput): Promise<AttemptDone> {
+    const { uid, policy } = input.route.subscription;
+    const startedAtMs = this.#clock.nowMs();
+    this.onSend(input);
+    const { event, attempt } = input;
+    this.sent.push({ uid, eventId: event.id, attempt, atMs: startedAtMs, latencyMs: startedAtMs - event.receivedAtMs });
+    this.#bump(uid, 1);
+    const answer = this.#closed ? { afterMs: 0, outcome: ABORTED } : this.#receiver(input, startedAtMs);
+    const isLate = answer.afterMs > policy.timeoutMs;
+    return new Promise((resolve) => {
+      const finish = (result: Outcome): void => {
+        if (!this.#open.delete(finish)) return;
+        this.#bump(uid, -1);
+        const timed = { ...result, durationMs: this.#clock.nowMs() - startedAtMs };
+        resolve({ outcome: timed, startedAtMs, url: "https://x/", requestHeaders: [], requestBody: undefined });
+      };
+      this.#open.add(finish);
+      this.#clock.after(Math.min(answer.afterMs, policy.timeoutMs), () => finish(isLate ? outcome("timeout") : answer.outcome));
+    });
+  }
+
+  forget(): void {
+    // No pools here.
+  }
+
+  async close(): Promise<void> {
+    this.#closed = true;
+    for (const finish of this.#open) finish(ABORTED);
+  }
+
+  #bump(uid: string, by: number): void {
+    const now = (this.inFlight.get(uid) ?? 0) + by;
+    this.inFlight.set(uid, now);
+    this.total += by;
+    this.inFlightMax.set(uid, Math.max(now, this.inFlightMax.get(uid) ?? 0));
+    this.totalMax = Math.max(this.total, this.totalMax);
+  }
+}
+
+const ABORTED = outcome("connect_error", { connectionStatus: "ABORTED" });
+
+export interface WorldOptions {
+  readonly receiver: Receiver;
+  readonly seed?: number;
+  readonly slotsMax?: number;
+  readonly store?: Store;
+  readonly clock?: ManualClock;
+  readonly fault?: MemoryStoreOptions["fault"];
+}
+
+/** Engine + memory store + virtual clock + scripted network. Also checks at compile time that the engine fits its seams. */
+export class World {
+  readonly clock: ManualClock;
+  readonly store: Store;
+  readonly network: FakeAttempter;
+  readonly engine: Engine & Intake & Deliveries;
+  readonly metrics = new Metrics({ version: "test", defaults: false });
+  table = RouteTable.empty;
+  readonly #abort = new AbortController();
+  #running: Promise<void> | undefined;
+  #sequence = 0;
+
+  constructor(options: WorldOptions) {
+    this.clock = options.clock ?? new ManualClock();
+    this.store = options.store ?? new MemoryStore(options.fault === undefined ? {} : { fault: options.fault });
+    this.network = new FakeAttempter(this.clock, options.receiver);
+    const log = pino({ level: "silent" });
+    this.engine = new Engine({
+      store: this.store,
+      attempter: this.network,
+      clock: this.clock,
+      random: seededRandom(options.seed ?? 1),
+      events: new BusinessEvents(this.metrics, log),
+      metrics: this.metrics,
+      log,
+      owner: `owner-${options.seed ?? 1}`,
+      slotsMax: options.slotsMax ?? 2_048,
+    });
+  }
+
+  async start(routes: readonly Route[]): Promise<void> {
+    await this.store.open({ owner: "o", nowMs: this.clock.nowMs(), idempotencyTtlMs: 1_000 });
+    this.route(routes);
+    this.#running = this.engine.run(this.#abort.signal);
+    await settle();
+    await this.clock.advance(50);
+  }
+
+  route(routes: readonly Route[]): void {
+    this.table = RouteTable.build(routes, this.table);
+    this.engine.publish(this.table);
+  }
+
+  /** As the ingest does it: admit, commit, committed. Answers the event, or undefined when the commit failed. */
+  async post(namespace = "ns", to?: (route: Route) => boolean): Promise<Event | undefined> {
+    const event = eventOf(namespace, this.clock.nowMs(), ++this.#sequence);
+    const routes = this.table.match(event).routes.filter((route) => to?.(route) ?? true);
+    const deliveries = this.engine.admit(event, routes, event.receivedAtMs);
+    const item = {
+      event,
+      idempotencyKey: undefined,
+      contentHash: new Uint8Array(32),
+      deliveries,
+      bodyRetentionMs: 1e9,
+      historyRetentionMs: 1e9,
+    };
+    try {
+      const result = await this.store.accept({ namespace, items: [item], nowMs: event.receivedAtMs });
+      if (!result.ok) throw new Error("conflict");
+      this.engine.committed(event, deliveries, result.items[0]?.deliveryIds ?? []);
+      return event;
+    } catch {
+      this.engine.abandoned(event, deliveries);
+      return undefined;
+    }
+  }
+
+  /** Asks the engine to stop; time must move on for the grace period to pass. */
+  stop(): Promise<void> {
+    this.#abort.abort();
+    return this.#running ?? Promise.resolve();
+  }
+}
+
+export function eventOf(namespace: string, nowMs: number, sequence = 0): Event {
+  return {
+    id: uuidv7(nowMs),
+    namespace,
+    sourceId: String(sequence),
+    source: "/test",
+    type: "a.b",
+    subject: undefined,
+    time: undefined,
+    dataContentType: "application/json",
+    dataKind: "json",
+    data: new TextEncoder().encode(`{"id":"rec-${sequence}"}`),
+    extensions: {},
+    receivedAtMs: nowMs,
+  };
+}
