@@ -63,7 +63,7 @@ export class MemoryStore implements Store {
   readonly #state = new Map<string, StateEntry>();
   #lastId = 0;
   #open = false;
-  /** The latest time the store was told; rows past their retention are hidden as of then. */
+  /** The latest time a write told the store; rows past their retention are hidden as of then. */
   #nowMs = 0;
   #opened: OpenOptions = { owner: "", nowMs: 0, idempotencyTtlMs: 0 };
 
@@ -378,7 +378,8 @@ export class MemoryStore implements Store {
   }
 
   #log(row: DeliveryRow, attempt: AttemptRecord, expiresAtMs: number): void {
-    const stored: StoredAttempt = { attempt, expiresAtMs };
+    const { id: deliveryId, eventId, eventType, subscription, namespace } = row;
+    const stored: StoredAttempt = { attempt: { ...attempt, deliveryId, eventId, eventType, subscription, namespace }, expiresAtMs };
     row.history = [...row.history, stored];
   }
 
