@@ -107,7 +107,7 @@ helm.sh/chart: {{ printf "%s-%s" .Chart.Name .Chart.Version | replace "+" "_" | 
   verbs: [patch]
 - apiGroups: [events.k8s.io]
   resources: [events]
-  verbs: [create, patch]
+  verbs: [create]
 {{- end }}
 
 {{/* What is cluster-scoped by nature. */}}
@@ -141,4 +141,10 @@ helm.sh/chart: {{ printf "%s-%s" .Chart.Name .Chart.Version | replace "+" "_" | 
 helm.sh/hook: pre-delete
 helm.sh/hook-weight: {{ . | quote }}
 helm.sh/hook-delete-policy: before-hook-creation,hook-succeeded
+{{- end }}
+
+{{/* The command that opens the Secrets of a namespace; the operator's conditions and the notes show it. */}}
+{{- define "postrider.secretsBindingHint" -}}
+{{- $role := include "postrider.secretsClusterRoleName" . -}}
+{{- printf "kubectl -n {namespace} create rolebinding %s --clusterrole=%s --serviceaccount=%s:%s" $role $role .Release.Namespace (include "postrider.serviceAccountName" .) -}}
 {{- end }}

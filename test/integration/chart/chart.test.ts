@@ -100,6 +100,9 @@ describe("the operator's arguments", () => {
 
   it("say what the values say", async () => {
     const flags = flagsOf(container(await render({ className: "second", namespaces: ["a", "b"] })).args);
+    expect(flags["secrets-binding-hint"]).toBe(
+      "kubectl -n {namespace} create rolebinding hooks-pr-postrider-secrets --clusterrole=hooks-pr-postrider-secrets --serviceaccount=hooks:pr-postrider",
+    );
     expect(flags).toMatchObject({
       class: "second",
       namespace: ["a", "b"],
@@ -170,7 +173,7 @@ describe("rights", () => {
         resources: ["webhooksubscriptions/status", "deliverypolicies/status", "deliveryreplays/status"],
         verbs: ["patch"],
       },
-      { apiGroups: ["events.k8s.io"], resources: ["events"], verbs: ["create", "patch"] },
+      { apiGroups: ["events.k8s.io"], resources: ["events"], verbs: ["create"] },
       { apiGroups: ["postrider.dev"], resources: ["clusterdeliverypolicies"], verbs: ["get", "list", "watch"] },
       { apiGroups: ["postrider.dev"], resources: ["clusterdeliverypolicies/status"], verbs: ["patch"] },
       { apiGroups: [""], resources: ["namespaces"], verbs: ["get", "list", "watch"] },
