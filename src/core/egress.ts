@@ -30,12 +30,12 @@ export interface EgressRules {
 }
 
 /** Ports allowed where the cluster policy lists none: web ports and the unprivileged ones, without the usual internal services. */
-export const BUILT_IN_PORTS: readonly PortRange[] = [
+const BUILT_IN_PORTS: readonly PortRange[] = [
   { from: 80, to: 80 },
   { from: 443, to: 443 },
   { from: 1_024, to: 65_535 },
 ];
-export const BUILT_IN_PORTS_EXCEPT: readonly number[] = [2379, 2380, 3306, 5432, 6379, 6443, 9200, 10250, 11211, 27017];
+const BUILT_IN_PORTS_EXCEPT: readonly number[] = [2379, 2380, 3306, 5432, 6379, 6443, 9200, 10250, 11211, 27017];
 
 const INTERNAL_SUFFIXES: readonly string[] = [".svc", ".local", ".internal", ".localhost"];
 const METADATA_HOSTS: ReadonlySet<string> = new Set(["metadata.google.internal", "metadata.goog", "instance-data.ec2.internal"]);
@@ -43,7 +43,7 @@ const LABEL = /^[a-z0-9]([a-z0-9-]{0,61}[a-z0-9])?$/;
 const HOST_CHARS_MAX = 253;
 
 /** URL rules, in order. Names are stable: tests and docs use them. */
-export const URL_RULES: readonly UrlRule[] = [
+const URL_RULES: readonly UrlRule[] = [
   {
     name: "length",
     judge: ({ raw }, _egress, limits) =>
@@ -170,7 +170,7 @@ export function judgeUrl(url: string, egress: EgressPolicy, limits: PolicyLimits
 }
 
 /** Why this port may not be dialled, or undefined. */
-export function judgePort(port: number, egress: EgressPolicy): string | undefined {
+function judgePort(port: number, egress: EgressPolicy): string | undefined {
   const listed = (egress.ports ?? BUILT_IN_PORTS).some(({ from, to }) => port >= from && port <= to);
   const excepted = egress.ports === undefined && BUILT_IN_PORTS_EXCEPT.includes(port);
   return listed && !excepted

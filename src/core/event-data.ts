@@ -27,7 +27,7 @@ export function dataAsText(event: Event): string {
 }
 
 /** The fields of a form in the order of their first appearance, each with all its values. */
-export function formFields(text: string): ReadonlyMap<string, readonly string[]> {
+function formFields(text: string): ReadonlyMap<string, readonly string[]> {
   const fields = new Map<string, string[]>();
   for (const [name, value] of new URLSearchParams(text)) {
     const values = fields.get(name);

@@ -4,12 +4,12 @@ import type { parse } from "@bufbuild/cel";
 export type Expr = ReturnType<typeof parse>["expr"];
 
 /** Limits judged at reconcile, so that no expression that could stall or overflow is ever evaluated. */
-export const EXPRESSION_CHARS_MAX = 2_048;
-export const EXPRESSION_BRACKETS_MAX = 32;
-export const EXPRESSION_DEPTH_MAX = 96;
-export const EXPRESSION_NODES_MAX = 1_024;
+const EXPRESSION_CHARS_MAX = 2_048;
+const EXPRESSION_BRACKETS_MAX = 32;
+const EXPRESSION_DEPTH_MAX = 96;
+const EXPRESSION_NODES_MAX = 1_024;
 /** Loops (`all`, `exists`, `map`, `filter`, …) inside each other. */
-export const EXPRESSION_LOOPS_NESTED_MAX = 2;
+const EXPRESSION_LOOPS_NESTED_MAX = 2;
 
 const EVENT_FIELDS: ReadonlySet<string> = new Set(["id", "source", "type", "subject", "time", "dataContentType", "data", "extensions"]);
 const TYPE_NAMES: ReadonlySet<string> = new Set([

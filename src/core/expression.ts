@@ -27,7 +27,7 @@ export type Compiled<T> = { readonly ok: true; readonly value: T } | { readonly 
 export const EVALUATION_MS_MAX = 50;
 const COMPILATION_MS_MAX = 250;
 /** The longest JSON a body expression may give. */
-export const BODY_BYTES_MAX = 1024 * 1024;
+const BODY_BYTES_MAX = 1024 * 1024;
 /** Data up to this size cannot keep an expression without loops or regular expressions busy: no watchdog (which costs a thread) is needed. */
 const UNGUARDED_BYTES_MAX = 16 * 1024;
 

@@ -27,7 +27,7 @@ const DENIED: ReadonlySet<string> = new Set([
 const DENIED_PREFIXES: readonly string[] = ["webhook-", "ce-", "postrider-", "x-forwarded-", "sec-"];
 const TOKEN = /^[A-Za-z0-9!#$%&'*+.^_`|~-]{1,256}$/;
 const VALUE = /^[\x20-\x7e\t]*$/;
-export const HEADER_VALUE_CHARS_MAX = 8_192;
+const HEADER_VALUE_CHARS_MAX = 8_192;
 
 /**
  * What is wrong with a subscription's extra headers: denied, not a token, or named twice in different case (both would be sent). `values` are

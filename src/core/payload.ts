@@ -50,7 +50,7 @@ export function renderPayload(event: Event, spec: PayloadSpec, body: CompiledBod
 }
 
 /** When the event happened as its producer said it, else when we received it. */
-export function eventTime(event: Event): string {
+function eventTime(event: Event): string {
   return event.time ?? new Date(event.receivedAtMs).toISOString();
 }
 

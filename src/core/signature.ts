@@ -5,10 +5,10 @@ import type { Problem } from "./problem.ts";
 import type { HmacStyle, SigningKey, SigningScheme, SigningSpec, TokenStyle } from "./subscription.ts";
 
 /** Standard Webhooks: a symmetric key has 24 to 64 bytes. */
-export const WHSEC_BYTES_MIN = 24;
-export const WHSEC_BYTES_MAX = 64;
+const WHSEC_BYTES_MIN = 24;
+const WHSEC_BYTES_MAX = 64;
 /** Keys of the HMAC and TimestampToken styles: the Secret's raw bytes. */
-export const RAW_KEY_BYTES_MIN = 16;
+const RAW_KEY_BYTES_MIN = 16;
 const ED25519_SEED_BYTES = 32;
 const ED25519_PKCS8_PREFIX = Buffer.from("302e020100300506032b657004220420", "hex");
 const HASHES = { SHA256: "sha256", SHA512: "sha512", SHA1: "sha1" } as const;

@@ -8,7 +8,7 @@ import { EgressGuard } from "./egress-guard.ts";
 import type { NameResolver } from "./resolver.ts";
 
 /** Most bytes of an answer's head. */
-export const RESPONSE_HEAD_BYTES_MAX = 16 * 1024;
+const RESPONSE_HEAD_BYTES_MAX = 16 * 1024;
 /** A quiet connection is closed after this long: below the 5 s after which many servers close theirs, so that we do not write into a closing one. */
 const KEEP_ALIVE_MS = 4_000;
 /** A pool unused for this long is closed, so that thousands of subscriptions do not hold memory. */

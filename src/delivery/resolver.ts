@@ -8,10 +8,10 @@ export interface NameResolver {
 }
 
 /** A lookup ends after this long, whatever the name servers do. */
-export const DNS_TIMEOUT_MS = 2_000;
+const DNS_TIMEOUT_MS = 2_000;
 /** An answer is kept for its TTL but no longer, so that a moved receiver is followed. Addresses are judged anew at each connect. */
-export const DNS_TTL_MAX_MS = 30_000;
-export const DNS_CACHE_NAMES_MAX = 4_096;
+const DNS_TTL_MAX_MS = 30_000;
+const DNS_CACHE_NAMES_MAX = 4_096;
 
 export interface DnsResolverOptions {
   readonly clock: Clock;
