@@ -35,7 +35,7 @@ const BUILT_IN_PORTS: readonly PortRange[] = [
   { from: 443, to: 443 },
   { from: 1_024, to: 65_535 },
 ];
-const BUILT_IN_PORTS_EXCEPT: readonly number[] = [2379, 2380, 3306, 5432, 6379, 6443, 9200, 10250, 11211, 27017];
+const BUILT_IN_PORTS_EXCEPT: ReadonlySet<number> = new Set([2379, 2380, 3306, 5432, 6379, 6443, 9200, 10250, 11211, 27017]);
 
 const INTERNAL_SUFFIXES: readonly string[] = [".svc", ".local", ".internal", ".localhost"];
 const METADATA_HOSTS: ReadonlySet<string> = new Set(["metadata.google.internal", "metadata.goog", "instance-data.ec2.internal"]);
@@ -172,7 +172,7 @@ export function judgeUrl(url: string, egress: EgressPolicy, limits: PolicyLimits
 /** Why this port may not be dialled, or undefined. */
 function judgePort(port: number, egress: EgressPolicy): string | undefined {
   const listed = (egress.ports ?? BUILT_IN_PORTS).some(({ from, to }) => port >= from && port <= to);
-  const excepted = egress.ports === undefined && BUILT_IN_PORTS_EXCEPT.includes(port);
+  const excepted = egress.ports === undefined && BUILT_IN_PORTS_EXCEPT.has(port);
   return listed && !excepted
     ? undefined
     : `port ${port} is not allowed${egress.ports === undefined ? "" : " by the cluster policy's egress.ports"}`;
