@@ -22,7 +22,10 @@ const { values } = parseArgs({
 
 const DAY_MS = 86_400_000;
 const body = Buffer.from(JSON.stringify({ text: "x".repeat(1_000) }));
-const headers = [["content-type", "application/json"], ["webhook-id", "0199-x"]] as const;
+const headers = [
+  ["content-type", "application/json"],
+  ["webhook-id", "0199-x"],
+] as const;
 let commits = 0;
 let operations = 0;
 
@@ -30,8 +33,18 @@ function item(nowMs: number, as: "claimed" | "indexed" | "fresh", subscription: 
   const id = uuidv7(nowMs);
   return {
     event: {
-      id, namespace: "shop", sourceId: id, source: "/namespaces/shop", type: "order.created", subject: undefined, time: undefined,
-      dataContentType: "application/json", dataKind: "json", data: body, extensions: {}, receivedAtMs: nowMs,
+      id,
+      namespace: "shop",
+      sourceId: id,
+      source: "/namespaces/shop",
+      type: "order.created",
+      subject: undefined,
+      time: undefined,
+      dataContentType: "application/json",
+      dataKind: "json",
+      data: body,
+      extensions: {},
+      receivedAtMs: nowMs,
     },
     idempotencyKey: undefined,
     contentHash: new Uint8Array(32),
@@ -43,11 +56,31 @@ function item(nowMs: number, as: "claimed" | "indexed" | "fresh", subscription: 
 
 function completion(id: number, eventId: string, nowMs: number): Completion {
   return {
-    id, epoch: 1, nowMs, historyRetentionMs: 7 * DAY_MS, next: { state: "delivered", reason: "Delivered" },
+    id,
+    epoch: 1,
+    nowMs,
+    historyRetentionMs: 7 * DAY_MS,
+    next: { state: "delivered", reason: "Delivered" },
     attempt: {
-      deliveryId: id, eventId, subscription: "sub-1", namespace: "shop", eventType: "order.created", attempt: 1, startedAtMs: nowMs, durationMs: 3,
-      outcome: "success", statusCode: 200, connectionStatus: "ok", tlsStatus: "ok", message: "", url: "https://receiver.example/hook", recordId: undefined,
-      requestHeaders: headers, requestBody: undefined, responseHeaders: headers, responseBody: Buffer.from("ok"),
+      deliveryId: id,
+      eventId,
+      subscription: "sub-1",
+      namespace: "shop",
+      eventType: "order.created",
+      attempt: 1,
+      startedAtMs: nowMs,
+      durationMs: 3,
+      outcome: "success",
+      statusCode: 200,
+      connectionStatus: "ok",
+      tlsStatus: "ok",
+      message: "",
+      url: "https://receiver.example/hook",
+      recordId: undefined,
+      requestHeaders: headers,
+      requestBody: undefined,
+      responseHeaders: headers,
+      responseBody: Buffer.from("ok"),
     },
   };
 }
@@ -55,8 +88,13 @@ function completion(id: number, eventId: string, nowMs: number): Completion {
 const directory = mkdtempSync(join(tmpdir(), "postrider-bench-"));
 const store = new SqliteStore({ directory, reserveBytes: 0 });
 const openOptions = {
-  owner: "bench", nowMs: Date.now(), idempotencyTtlMs: DAY_MS,
-  onCommit: (_seconds: number, count: number) => { commits += 1; operations += count; },
+  owner: "bench",
+  nowMs: Date.now(),
+  idempotencyTtlMs: DAY_MS,
+  onCommit: (_seconds: number, count: number) => {
+    commits += 1;
+    operations += count;
+  },
 };
 await store.open(openOptions);
 if (values.mode === "fill") {
@@ -79,7 +117,9 @@ if (values.mode === "fill") {
   const next = performance.now();
   await again.nextDue(1_000);
   const nextDueMs = performance.now() - next;
-  console.log(JSON.stringify({ rows: total, filledMs, bootMs, queuesMs, nextDueMs, pending: report.pending, rssMb: process.memoryUsage().rss / 1e6 }));
+  console.log(
+    JSON.stringify({ rows: total, filledMs, bootMs, queuesMs, nextDueMs, pending: report.pending, rssMb: process.memoryUsage().rss / 1e6 }),
+  );
   await again.close();
 } else {
   let running = true;
@@ -107,8 +147,11 @@ if (values.mode === "fill") {
   const us = (usage: { user: number; system: number }): number => (usage.user + usage.system) / count;
   console.log(
     JSON.stringify({
-      perSecond: Math.round(count / seconds), mainUs: us(main).toFixed(1), allUs: us(total).toFixed(1),
-      commitsPerSecond: Math.round((commits - loop) / seconds), operationsPerCommit: (operations / commits).toFixed(1),
+      perSecond: Math.round(count / seconds),
+      mainUs: us(main).toFixed(1),
+      allUs: us(total).toFixed(1),
+      commitsPerSecond: Math.round((commits - loop) / seconds),
+      operationsPerCommit: (operations / commits).toFixed(1),
     }),
   );
   running = false;

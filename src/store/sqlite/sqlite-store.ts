@@ -66,7 +66,7 @@ export class SqliteStore implements Store {
   #owner = "";
   #onFatal: ((error: Error) => void) | undefined;
   #dead = false;
-  /** The latest time the store was told; rows past their retention are hidden as of then. */
+  /** The latest time a write told the store; rows past their retention are hidden as of then. */
   #nowMs = 0;
 
   constructor(options: SqliteStoreOptions) {
@@ -130,7 +130,6 @@ export class SqliteStore implements Store {
   }
 
   async due(subscription: string, nowMs: number, limit: number): Promise<readonly ReadyDelivery[]> {
-    this.#tell(nowMs);
     return this.#read("due", subscription, nowMs, limit);
   }
 

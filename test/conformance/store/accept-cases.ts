@@ -16,7 +16,13 @@ export function acceptCases(engine: Engine): void {
 
     it("stores an event byte for byte with all its attributes", async () => {
       const data = Uint8Array.from([0, 255, 10, 13, 200, 128]);
-      const whole = event({ data, subject: "o/1", time: "2026-01-01T00:00:00Z", extensions: { tenant: "a\u0000b", lang: "日本" }, dataKind: "binary" });
+      const whole = event({
+        data,
+        subject: "o/1",
+        time: "2026-01-01T00:00:00Z",
+        extensions: { tenant: "a\u0000b", lang: "日本" },
+        dataKind: "binary",
+      });
       const none = event({ data: new Uint8Array(), dataContentType: undefined, dataKind: "none" });
       const [id = 0] = await accept(store(), [item({ event: whole }), item({ event: none })]);
       const read = await store().readEvent(NAMESPACE, whole.id);
@@ -130,7 +136,9 @@ export function acceptCases(engine: Engine): void {
 
     it("never uses a number again, even when all tables were dropped", async () => {
       const [id = 0] = await accept(store(), [item({ deliveries: [delivery({ as: "claimed" })] })]);
-      await store().complete([{ id, epoch: 1, attempt: undefined, next: { state: "failed", reason: "AgeExceeded" }, nowMs: START_MS, historyRetentionMs: 0 }]);
+      await store().complete([
+        { id, epoch: 1, attempt: undefined, next: { state: "failed", reason: "AgeExceeded" }, nowMs: START_MS, historyRetentionMs: 0 },
+      ]);
       await store().dropExpired(START_MS + 60 * DAY_MS);
       await harness.reopen(START_MS + 60 * DAY_MS);
       expect(await store().readDelivery(id)).toBeUndefined();

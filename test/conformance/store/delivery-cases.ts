@@ -42,7 +42,9 @@ export function deliveryCases(engine: Engine): void {
     it("tells when each queue is next due", async () => {
       await accept(store(), [
         item({ deliveries: [delivery({ dueAtMs: START_MS + 20 }), delivery({ dueAtMs: START_MS + 10 })] }),
-        item({ deliveries: [delivery({ subscription: "sub-b", dueAtMs: START_MS + 5 }), delivery({ subscription: "sub-c", as: "fresh" })] }),
+        item({
+          deliveries: [delivery({ subscription: "sub-b", dueAtMs: START_MS + 5 }), delivery({ subscription: "sub-c", as: "fresh" })],
+        }),
       ]);
       expect(await store().nextDue(10)).toEqual([
         { subscription: "sub-b", dueAtMs: START_MS + 5 },
@@ -55,7 +57,13 @@ export function deliveryCases(engine: Engine): void {
       const stored = event();
       const [id = 0] = await accept(store(), [item({ event: stored, deliveries: [delivery({ as: "fresh" })] })]);
       const claimed = await claimOne(store(), id, { withEvent: true });
-      expect(claimed).toMatchObject({ id, eventId: stored.id, attempt: 1, acceptedAtMs: START_MS, event: { id: stored.id, type: "order.created" } });
+      expect(claimed).toMatchObject({
+        id,
+        eventId: stored.id,
+        attempt: 1,
+        acceptedAtMs: START_MS,
+        event: { id: stored.id, type: "order.created" },
+      });
       expect([...(claimed?.event?.data ?? [])]).toEqual([...stored.data]);
       expect(await claimOne(store(), id)).toBeUndefined();
       expect(await store().fresh(0, 10)).toEqual([]);
@@ -85,7 +93,12 @@ export function deliveryCases(engine: Engine): void {
       const id = await one("claimed");
       expect(await store().complete([completion(id, { nowMs: START_MS + 7 }), completion(id)])).toEqual([true, false]);
       expect(await store().complete([completion(id), completion(id + 50)])).toEqual([false, false]);
-      expect(await store().readDelivery(id)).toMatchObject({ state: "delivered", reason: "Delivered", attempts: 1, endedAtMs: START_MS + 7 });
+      expect(await store().readDelivery(id)).toMatchObject({
+        state: "delivered",
+        reason: "Delivered",
+        attempts: 1,
+        endedAtMs: START_MS + 7,
+      });
       expect(await store().attemptsOf(id)).toHaveLength(1);
       expect(await pendingOf(store(), "sub-a")).toBe(0);
     });
@@ -140,7 +153,11 @@ export function deliveryCases(engine: Engine): void {
       await store().complete([completion(id, { attempt: full })]);
       const [read] = await store().attemptsOf(id);
       const record = await store().readDelivery(id);
-      expect({ ...read, requestBody: [...(read?.requestBody ?? [])] }).toEqual({ ...full, eventId: record?.eventId, requestBody: [1, 2, 0] });
+      expect({ ...read, requestBody: [...(read?.requestBody ?? [])] }).toEqual({
+        ...full,
+        eventId: record?.eventId,
+        requestBody: [1, 2, 0],
+      });
     });
 
     it("turns claimed rows back after an unclean end and says so", async () => {
@@ -182,7 +199,11 @@ export function deliveryCases(engine: Engine): void {
       expect(await store().resend(id, START_MS + 9)).toBe("resent");
       expect(await store().due("sub-a", START_MS + 9, 10)).toMatchObject([{ id, attempt: 1, resent: true }]);
       expect(await pendingOf(store(), "sub-a")).toBe(1);
-      expect(await claimOne(store(), id, { withEvent: true })).toMatchObject({ attempt: 2, resent: true, event: { type: "order.created" } });
+      expect(await claimOne(store(), id, { withEvent: true })).toMatchObject({
+        attempt: 2,
+        resent: true,
+        event: { type: "order.created" },
+      });
       const next = { state: "failed", reason: "AttemptsExhausted" } as const;
       await store().complete([completion(id, { attempt: attempt(id, { attempt: 2 }), next })]);
       expect(await store().readDelivery(id)).toMatchObject({ state: "failed", attempts: 2 });
@@ -195,7 +216,13 @@ export function deliveryCases(engine: Engine): void {
       for (let i = 0; i < 4; i++) await one("indexed");
       for (let i = 0; i < 3; i++) await one("fresh");
       const flying = await one("claimed");
-      const request = { subscription: "sub-a", state: "discarded", reason: "SubscriptionDeleted", nowMs: START_MS, historyRetentionMs: HOUR_MS } as const;
+      const request = {
+        subscription: "sub-a",
+        state: "discarded",
+        reason: "SubscriptionDeleted",
+        nowMs: START_MS,
+        historyRetentionMs: HOUR_MS,
+      } as const;
       expect(await store().endAll({ ...request, limit: 5 })).toBe(5);
       expect(await store().endAll({ ...request, limit: 5 })).toBe(2);
       expect(await store().endAll({ ...request, limit: 5 })).toBe(0);

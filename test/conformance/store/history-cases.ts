@@ -33,7 +33,11 @@ export function historyCases(engine: Engine): void {
       const ids = await accept(store(), [item({ deliveries: Array.from({ length: 5 }, () => delivery({ as: "claimed" })) })], START_MS + 3);
       const [a = 0, b = 0, c = 0] = ids;
       const retry = { state: "ready", dueAtMs: START_MS } as const;
-      await store().complete([completion(a), completion(b, { next: { state: "failed", reason: "NotRetryable" } }), completion(c, { next: retry })]);
+      await store().complete([
+        completion(a),
+        completion(b, { next: { state: "failed", reason: "NotRetryable" } }),
+        completion(c, { next: retry }),
+      ]);
       await harness.reopen(START_MS + 4);
       const [queue] = await store().queues();
       expect(queue).toMatchObject({ subscription: "sub-a", namespace: NAMESPACE, epoch: 1, pending: 3, oldestAcceptedAtMs: START_MS + 3 });

@@ -70,11 +70,20 @@ function pick(model: Model, at: number): Row | undefined {
 function acceptCommand(subscriptions: readonly string[], as: "claimed" | "fresh" | "indexed", dueMs: number): Command {
   return command(`accept ${subscriptions.join("+")} ${as} ${dueMs}`, async (model, harness) => {
     const dueAtMs = START_MS + dueMs;
-    const ids = await accept(harness.store(), [item({ deliveries: subscriptions.map((subscription) => delivery({ subscription, as, dueAtMs })) })]);
+    const ids = await accept(harness.store(), [
+      item({ deliveries: subscriptions.map((subscription) => delivery({ subscription, as, dueAtMs })) }),
+    ]);
     for (const [i, id] of ids.entries()) {
       const claimed = as === "claimed";
       const counts = { attempts: claimed ? 1 : 0, crashes: 0, loneCrashes: 0, lone: false, log: [] };
-      model.rows.push({ id, subscription: subscriptions[i] ?? "", state: claimed ? "claimed" : "ready", indexed: as === "indexed", dueAtMs, ...counts });
+      model.rows.push({
+        id,
+        subscription: subscriptions[i] ?? "",
+        state: claimed ? "claimed" : "ready",
+        indexed: as === "indexed",
+        dueAtMs,
+        ...counts,
+      });
     }
   });
 }
@@ -139,7 +148,14 @@ function resendCommand(at: number): Command {
 
 function endAllCommand(subscription: string, limit: number): Command {
   return command(`endAll ${subscription} ${limit}`, async (model, harness) => {
-    const request = { subscription, state: "failed", reason: "SubscriptionDeleted", nowMs: START_MS, historyRetentionMs: HOUR_MS, limit } as const;
+    const request = {
+      subscription,
+      state: "failed",
+      reason: "SubscriptionDeleted",
+      nowMs: START_MS,
+      historyRetentionMs: HOUR_MS,
+      limit,
+    } as const;
     const count = await harness.store().endAll(request);
     const ready = model.rows.filter((row) => row.subscription === subscription && row.state === "ready");
     expect(count).toBe(Math.min(limit, ready.length));
@@ -168,10 +184,14 @@ const subscription = fc.constantFrom(...SUBSCRIPTIONS);
 const epoch = fc.constantFrom(1, 1, 1, 1, 0);
 const at = fc.nat(40);
 const COMMANDS = [
-  fc.tuple(fc.uniqueArray(subscription, { minLength: 1 }), fc.constantFrom("claimed", "fresh", "indexed"), fc.nat(5)).map((a) => acceptCommand(a[0], a[1] as "fresh", a[2])),
+  fc
+    .tuple(fc.uniqueArray(subscription, { minLength: 1 }), fc.constantFrom("claimed", "fresh", "indexed"), fc.nat(5))
+    .map((a) => acceptCommand(a[0], a[1] as "fresh", a[2])),
   fc.tuple(fc.constantFrom("k1", "k2"), fc.nat(1)).map((a) => keyedCommand(a[0], a[1])),
   fc.tuple(at, epoch, fc.boolean()).map((a) => claimCommand(a[0], a[1], a[2])),
-  fc.tuple(at, epoch, fc.oneof(fc.constantFrom("delivered" as const, "failed" as const), fc.nat(9))).map((a) => completeCommand(a[0], a[1], a[2])),
+  fc
+    .tuple(at, epoch, fc.oneof(fc.constantFrom("delivered" as const, "failed" as const), fc.nat(9)))
+    .map((a) => completeCommand(a[0], a[1], a[2])),
   at.map(resendCommand),
   fc.tuple(subscription, fc.integer({ min: 1, max: 4 })).map((a) => endAllCommand(a[0], a[1])),
   fc.constant(reopenCommand),
@@ -188,7 +208,7 @@ export function modelCases(engine: Engine): void {
           await harness.dispose();
         }
       });
-      await fc.assert(property, { numRuns: engine.name === "memory" ? 150 : 25 });
+      await fc.assert(property, { numRuns: engine.name === "memory" ? 150 : 12 });
     });
   });
 }
