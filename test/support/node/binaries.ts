@@ -29,7 +29,7 @@ export async function containerdBinaries(log: (line: string) => void): Promise<s
   const commands = ["containerd", "containerd-shim-runc-v2", "ctr"].map((name) => `github.com/containerd/containerd/v2/cmd/${name}`);
   await output(
     ["go", "build", "-trimpath", "-tags=no_btrfs no_zfs no_devmapper", "-ldflags=-s -w", "-o", `${partial}/`, ...commands, "./pause"],
-    { cwd: HERE, timeoutMs: BUILD_TIMEOUT_MS, env: { CGO_ENABLED: "0", GOFLAGS: "-mod=mod -buildvcs=false" } },
+    { cwd: HERE, timeoutMs: BUILD_TIMEOUT_MS, env: { CGO_ENABLED: "0", GOFLAGS: "-mod=readonly -buildvcs=false", GOWORK: "off" } },
   );
   renameSync(partial, directory);
   log(`containerd: built in ${Math.round((Date.now() - begun) / 1_000)} s`);
