@@ -1,11 +1,11 @@
 import { POD_CIDR, SERVICE_CIDR } from "../support/node/settings.ts";
 
 /** Addresses of Services made by the test itself. */
-export const RECEIVER_ADDRESS = "10.96.77.7";
+const RECEIVER_ADDRESS = "10.96.77.7";
 export const SHOP = "shop";
 export const SYSTEM = "postrider-system";
 export const RELEASE = "postrider";
-export const TOKEN = "cluster-test-token-0123456789";
+const TOKEN = "cluster-test-token-0123456789";
 const NONROOT = 65_532;
 
 /** The volume that the chart's claim is bound to: a folder of the machine. */

@@ -9,7 +9,7 @@ export const NODE_ADDRESS = "10.250.0.1";
 export const NODE_NAME = "postrider-node";
 export const POD_CIDR = "10.244.0.0/24";
 export const SERVICE_CIDR = "10.96.0.0/16";
-export const API_SERVER = `https://${NODE_ADDRESS}:6443`;
+const API_SERVER = `https://${NODE_ADDRESS}:6443`;
 export const PAUSE_IMAGE = "localhost/pause:1";
 
 /** Who talks to the API server, with the identity that Kubernetes' own roles expect; `admin` is for kubectl and helm. */
