@@ -64,7 +64,7 @@ class Demo {
     try {
       const [healthy = 0, flaky = 0, dead = 0] = await Promise.all(receivers.map(async (receiver) => receiver.start()));
       writeFileSync(join(this.#directory, "demo.yaml"), demoManifests({ healthy, flaky, dead }, secret), { mode: 0o600 });
-      const operator = await this.#parts.start(this.#config(), { logLevel: "warn" });
+      const operator = await this.#parts.start(this.#config(), { logLevel: "error" });
       this.#screen.opened(operator.urls, this.#directory);
       return await this.#play(operator, receivers, forMs);
     } finally {

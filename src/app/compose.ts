@@ -1,0 +1,240 @@
+import { mkdirSync } from "node:fs";
+import { hostname } from "node:os";
+import { join } from "node:path";
+import { ApiServer } from "../admin/api-server.ts";
+import type { Operator, SubscriptionCounters } from "../cli/operator.ts";
+import type { Config } from "../config/config.ts";
+import { Controller } from "../controller/controller.ts";
+import type { Resources, ResultSink } from "../controller/objects.ts";
+import { RouteTable } from "../core/route-table.ts";
+import { HttpAttempter } from "../delivery/attempt.ts";
+import { Engine } from "../delivery/engine.ts";
+import { DnsResolver } from "../delivery/resolver.ts";
+import { openToAll, StaticTokens } from "../ingest/authenticator.ts";
+import { DiskWatch } from "../ingest/disk-watch.ts";
+import { buildIngest } from "../ingest/ingest.ts";
+import type { IngestServer } from "../ingest/ingest-server.ts";
+import type { Clock } from "../lib/clock.ts";
+import { type Random, uuidv7 } from "../lib/random.ts";
+import type { Service } from "../lib/service.ts";
+import { BusinessEvents } from "../observe/events.ts";
+import { HealthServer } from "../observe/health-server.ts";
+import type { Log } from "../observe/log.ts";
+import { Metrics } from "../observe/metrics.ts";
+import { FileProvider } from "../provider/file.ts";
+import { MemoryStore } from "../store/memory/memory-store.ts";
+import { SqliteStore } from "../store/sqlite/sqlite-store.ts";
+import type { Store } from "../store/store.ts";
+import { acceptedSpecsIn } from "./accepted-specs.ts";
+import { SecretTokens } from "./ingest-tokens.ts";
+import { Supervisor } from "./supervise.ts";
+import { VERSION } from "./version.ts";
+
+export interface ComposeParts {
+  readonly clock: Clock;
+  readonly random: Random;
+  readonly log: Log;
+  /** Tests put their own store in. */
+  readonly store?: Store;
+  /** The store cannot go on: the process must end and open it anew. */
+  readonly onFatal: (error: Error) => void;
+}
+
+type Provider = Resources & ResultSink & Service;
+
+/** Everything that a running operator is made of, named once. */
+interface Rooms {
+  readonly store: Store;
+  readonly provider: Provider;
+  readonly engine: Engine;
+  readonly attempter: HttpAttempter;
+  readonly controller: Controller;
+  readonly ingest: IngestServer;
+  readonly api: ApiServer;
+  readonly health: HealthServer;
+  readonly diskWatch: DiskWatch;
+}
+
+/**
+ * Builds every concrete part once and starts them: the store first, the ingest last; stopping goes the other way, so that nothing is
+ * accepted any more while what is under way finishes. Rejects when something cannot be opened (a store in use, a port that is taken).
+ */
+export async function startOperator(config: Config, parts: ComposeParts): Promise<Operator> {
+  const { clock, log } = parts;
+  const metrics = new Metrics({ version: VERSION, perSubscription: config["per-subscription-metrics"] });
+  const owner = uuidv7(clock.nowMs());
+  const store = parts.store ?? storeOf(config);
+  const report = await store.open({
+    owner,
+    nowMs: clock.nowMs(),
+    idempotencyTtlMs: config["idempotency-ttl"],
+    onCommit: (seconds) => metrics.storeCommitDuration.observe(seconds),
+    onFatal: parts.onFatal,
+  });
+  for (const warning of report.warnings) log.warn({ event: "store.warning" }, warning);
+  log.info({ event: "store.opened", pending: report.pending, interrupted: report.interrupted }, "store opened");
+  try {
+    const rooms = await build(config, parts, { store, metrics, owner });
+    return await start(rooms, parts, config);
+  } catch (error) {
+    await store.close();
+    throw error;
+  }
+}
+
+function storeOf(config: Config): Store {
+  if (config.store.kind === "memory") return new MemoryStore();
+  mkdirSync(config.store.directory, { recursive: true, mode: 0o700 });
+  return new SqliteStore({
+    directory: config.store.directory,
+    reserveBytes: config["store-reserve"],
+    freeBytesMin: config["store-free-min"],
+  });
+}
+
+async function providerOf(config: Config, parts: ComposeParts, metrics: Metrics): Promise<Provider> {
+  const { clock, random, log } = parts;
+  if (config.provider === "file") {
+    const kept = config.store.kind === "sqlite" ? config.store.directory : (config.manifests ?? ".");
+    return new FileProvider({ directory: config.manifests ?? ".", secretsDirectory: join(kept, ".keys"), clock, log });
+  }
+  // Loaded here only: the Kubernetes client alone holds more memory than everything else.
+  const [{ kubernetesCredentials }, { KubeTransport }, { ClusterProvider }] = await Promise.all([
+    import("../kube/credentials.ts"),
+    import("../kube/transport.ts"),
+    import("../provider/cluster.ts"),
+  ]);
+  const transport = new KubeTransport(kubernetesCredentials(config.kubeconfig), clock);
+  return new ClusterProvider({
+    transport,
+    clock,
+    random,
+    log,
+    metrics,
+    className: config.class,
+    namespaces: config.namespace,
+    instance: hostname(),
+    bindingHint: config["secrets-binding-hint"],
+  });
+}
+
+interface Ground {
+  readonly store: Store;
+  readonly metrics: Metrics;
+  readonly owner: string;
+}
+
+async function build(config: Config, parts: ComposeParts, { store, metrics, owner }: Ground): Promise<Rooms> {
+  const { clock, random, log } = parts;
+  const events = new BusinessEvents(metrics, log);
+  const provider = await providerOf(config, parts, metrics);
+  const resolver = new DnsResolver({ clock, ...(config["dns-server"].length > 0 ? { servers: config["dns-server"] } : {}) });
+  const attempter = new HttpAttempter({ clock, version: VERSION, resolver });
+  const graceMs = config["drain-timeout"];
+  const engine = new Engine({ store, attempter, clock, random, events, metrics, log, owner, slotsMax: config["max-in-flight"], graceMs });
+  let table = RouteTable.empty;
+  const controller = new Controller({
+    resources: provider,
+    sink: provider,
+    deliveries: engine,
+    acceptedSpecs: acceptedSpecsIn(store),
+    clock,
+    random,
+    log,
+    metrics,
+    className: config.class,
+    onTable: (next) => {
+      table = next;
+      engine.publish(next);
+    },
+  });
+  const diskWatch = new DiskWatch(store, metrics, clock);
+  const ready = (): boolean => controller.ready && engine.ready;
+  const ingest = buildIngest({
+    listen: config["ingest-listen"],
+    authenticator: config["ingest-auth"].includes("none") ? openToAll : new StaticTokens(new SecretTokens(provider)),
+    rateLimitPerSecond: config["ingest-rate-limit"],
+    tokenInQuery: config["ingest-token-in-query"],
+    diskLow: () => diskWatch.low(),
+    store,
+    routes: { ready, table: () => table },
+    intake: engine,
+    events,
+    log,
+    clock,
+    isStrict: (namespace) => provider.get("Namespace", "", namespace)?.metadata.labels?.["postrider.dev/strict"] === "true",
+    drainMs: graceMs,
+  });
+  const checks = [
+    { name: "routes", reason: () => (controller.ready ? undefined : "subscriptions have not been read yet") },
+    { name: "engine", reason: () => (engine.ready ? undefined : "the store's deliveries have not been read yet") },
+    { name: "disk", reason: () => (diskWatch.low() ? "free space is below --store-free-min: events are refused with 507" : undefined) },
+  ];
+  const health = new HealthServer({ listen: config["metrics-listen"], metrics, clock, ready: checks, started: checks.slice(0, 2) });
+  return { store, provider, engine, attempter, controller, ingest, api: new ApiServer(config["api-listen"]), health, diskWatch };
+}
+
+async function start(rooms: Rooms, parts: ComposeParts, config: Config): Promise<Operator> {
+  const { store, provider, engine, attempter, controller, ingest, api, health, diskWatch } = rooms;
+  const supervisor = new Supervisor(parts.clock, parts.log);
+  await diskWatch.look();
+  const urls = { metrics: await health.open(), api: await api.open(), ingest: await ingest.open() };
+  for (const service of [health, diskWatch, engine, provider, controller, api, ingest]) supervisor.start(service);
+  // With files everything is there at once; with a cluster the API server may be away, and the ready line must not wait for it.
+  if (config.provider === "file") await settled(parts.clock, () => controller.ready && engine.ready);
+  let finish = (_code: number): void => {};
+  const finished = new Promise<number>((resolve) => (finish = resolve));
+  let stopping = false;
+  return {
+    urls,
+    finished,
+    stop: () => {
+      if (stopping) return;
+      stopping = true;
+      void shutDown(supervisor, attempter, store, parts.log).then(finish);
+    },
+    counters: async () => countersOf(store, provider),
+  };
+}
+
+const READY_WITHIN_MS = 10_000;
+const READY_POLL_MS = 5;
+
+/** Waits for the first table; a table that does not come is told by /readyz, not by a start that never ends. */
+async function settled(clock: Clock, done: () => boolean): Promise<void> {
+  const untilMs = clock.monotonicMs() + READY_WITHIN_MS;
+  while (!done() && clock.monotonicMs() < untilMs) {
+    await new Promise<void>((resolve) => {
+      clock.after(READY_POLL_MS, resolve);
+    });
+  }
+}
+
+async function shutDown(supervisor: Supervisor, attempter: HttpAttempter, store: Store, log: Log): Promise<number> {
+  log.info({ event: "stopping" }, "stopping: finishing what is under way");
+  try {
+    await supervisor.stop();
+    await attempter.close();
+    await store.close();
+    log.info({ event: "stopped" }, "stopped");
+    return 0;
+  } catch (error) {
+    log.error({ err: error }, "stopping failed");
+    return 1;
+  }
+}
+
+async function countersOf(store: Store, provider: Resources): Promise<readonly SubscriptionCounters[]> {
+  const queues = new Map((await store.queues()).map((queue) => [queue.subscription, queue]));
+  return [...provider.list("WebhookSubscription")].map(({ metadata }) => {
+    const queue = queues.get(metadata.uid ?? "");
+    return {
+      subscription: `${metadata.namespace}/${metadata.name}`,
+      accepted: queue?.counters.accepted ?? 0,
+      delivered: queue?.counters.delivered ?? 0,
+      retried: queue?.counters.retried ?? 0,
+      failed: queue?.counters.failed ?? 0,
+      pending: queue?.pending ?? 0,
+    };
+  });
+}
