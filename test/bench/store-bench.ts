@@ -122,10 +122,10 @@ if (values.mode === "fill") {
   );
   await again.close();
 } else {
-  let running = true;
+  const run = { running: true };
   let lifecycles = 0;
   const caller = async (): Promise<void> => {
-    while (running) {
+    while (run.running) {
       const nowMs = Date.now();
       const one = item(nowMs, "claimed", "sub-1");
       const accepted = await store.accept({ namespace: "shop", nowMs, items: [one] });
@@ -154,7 +154,7 @@ if (values.mode === "fill") {
       operationsPerCommit: (operations / commits).toFixed(1),
     }),
   );
-  running = false;
+  run.running = false;
   await Promise.all(callers);
   await store.close();
 }

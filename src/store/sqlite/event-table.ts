@@ -108,7 +108,7 @@ export class EventTable {
 
 function toStored(row: Row, day: number): StoredEvent {
   const text = (name: string): string => String(row[name]);
-  const optional = (name: string): string | undefined => (row[name] === null ? undefined : String(row[name]));
+  const optional = (name: string): string | undefined => (row[name] as string | null) ?? undefined;
   const event: Event = {
     id: unpackEventId(row["event_id"]),
     namespace: text("namespace"),

@@ -58,7 +58,7 @@ export class PacketWriter {
   /** The packet and what to transfer with it. */
   take(): { readonly packet: Packet; readonly transfer: ArrayBuffer[] } {
     const used = this.#length > 0;
-    const bytes = used ? new Uint8Array(this.#bytes.buffer as ArrayBuffer, 0, this.#length) : new Uint8Array();
+    const bytes = used ? new Uint8Array(this.#bytes.buffer, 0, this.#length) : new Uint8Array();
     const packet = { numbers: this.#numbers, strings: this.#strings, bytes };
     this.#numbers = [];
     this.#strings = [];

@@ -1,4 +1,5 @@
 import type { DatabaseSync } from "node:sqlite";
+import { unreachable } from "../../lib/assert.ts";
 import { StoreError } from "../store.ts";
 
 /** Lowest SQLite that has the WAL-reset corruption fixed. */
@@ -77,6 +78,8 @@ export function dayTableSql(table: DayTable, day: number): string {
       return `CREATE TABLE IF NOT EXISTS ${name} (
         key BLOB PRIMARY KEY, event_id BLOB NOT NULL, matched INTEGER NOT NULL, content_hash BLOB NOT NULL, expires INTEGER NOT NULL
         ) WITHOUT ROWID;`;
+    default:
+      return unreachable(table);
   }
 }
 

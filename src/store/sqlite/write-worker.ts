@@ -5,9 +5,7 @@ import { StoreError } from "../store.ts";
 import { CommitLoop } from "./commit-loop.ts";
 import { assertSynchronous, openDatabase, takeLock } from "./database.ts";
 import { prepareDirectory, ReserveFile } from "./disk.ts";
-import type { Packet } from "./packet.ts";
-import { keepHighestId } from "./sequence.ts";
-import { highestId } from "./sequence.ts";
+import { highestId, keepHighestId } from "./sequence.ts";
 import { Writer } from "./writer.ts";
 import type { FromWriter, ToWriter, WriterData } from "./worker-message.ts";
 
@@ -58,7 +56,7 @@ function start(): void {
 
   function take(message: ToWriter): void {
     if (message.type === "packet") {
-      loop.push(message.packet as Packet);
+      loop.push(message.packet);
       return;
     }
     while (loop.step());

@@ -1,5 +1,6 @@
 import type { DatabaseSync } from "node:sqlite";
 import { LONE_CRASHES_MAX } from "../../core/delivery.ts";
+import { unreachable } from "../../lib/assert.ts";
 import {
   INTERRUPTED_MESSAGE,
   SINGLE_OWNER_EPOCH,
@@ -17,7 +18,7 @@ import { CLAIMED, DeliveryTable, FRESH, INDEXED, type End, type Hot } from "./de
 import { packEventId, unpackEventId } from "./event-id.ts";
 import { EventTable } from "./event-table.ts";
 import { IdempotencyTable, type Known } from "./idempotency-table.ts";
-import { ANSWER, writeEvent, type Operation, type PackedAttempt } from "./message.ts";
+import { ANSWER, writeEvent, type Operation } from "./message.ts";
 import type { PacketWriter } from "./packet.ts";
 import { QueueTable, type Queue } from "./queue-table.ts";
 import { dropExpired } from "./retention.ts";
@@ -92,6 +93,8 @@ export class Writer {
           out.string(JSON.stringify(value ?? null));
         };
       }
+      default:
+        return unreachable(operation);
     }
   }
 
@@ -212,7 +215,7 @@ export class Writer {
     if (!held) return false;
     const { next, nowMs, historyRetentionMs } = completion;
     if (completion.attempt !== undefined) {
-      this.#deliveries.log(row, completion.attempt as PackedAttempt, nowMs, historyRetentionMs);
+      this.#deliveries.log(row, completion.attempt, nowMs, historyRetentionMs);
     }
     if (next.state !== "ready") {
       this.#end(row, { state: next.state, reason: next.reason, nowMs, retentionMs: historyRetentionMs });

@@ -84,7 +84,7 @@ export function historyCases(engine: Engine): void {
       await store().deleteState("health", "a");
       await store().deleteState("health", "never");
       await harness.reopen(START_MS);
-      expect((await store().listState("route")).map((entry) => ({ ...entry }))).toEqual([
+      expect((await store().listState("route")).map(({ key, value }) => ({ key, value }))).toEqual([
         { key: "a", value: "1" },
         { key: "b", value: '{"n":2}' },
       ]);
