@@ -1,4 +1,5 @@
 import { join } from "node:path";
+import { setTimeout as delay } from "node:timers/promises";
 import type { TestProject } from "vitest/node";
 import { unavailable } from "./binaries.ts";
 import { ControlPlane } from "./control-plane.ts";
@@ -6,6 +7,9 @@ import type { ControlPlaneAccess } from "./kubectl.ts";
 
 /** The CRDs under test: installed once, before any test file runs. */
 export const CRD_FOLDER = join(import.meta.dirname, "../../../crds");
+
+const SERVED_TIMEOUT_MS = 30_000;
+const SERVED_POLL_MS = 100;
 
 declare module "vitest" {
   interface ProvidedContext {
@@ -30,6 +34,7 @@ export async function setup(project: TestProject): Promise<(() => Promise<void>)
   try {
     await controlPlane.kubectlOutput(["create", "--filename", CRD_FOLDER]);
     await controlPlane.kubectlOutput(["wait", "--for=condition=Established", "--timeout=30s", "--filename", CRD_FOLDER]);
+    await served(controlPlane);
   } catch (error) {
     await controlPlane.stop();
     throw error;
@@ -37,4 +42,15 @@ export async function setup(project: TestProject): Promise<(() => Promise<void>)
   process.stderr.write(`kubernetes: API server ready in ${controlPlane.startedInMs} ms at ${controlPlane.access.url}\n`);
   project.provide("controlPlane", controlPlane.access);
   return () => controlPlane.stop();
+}
+
+/** Established is not yet served: the paths of a new group appear a moment later, and until then answer 404. */
+async function served(controlPlane: ControlPlane): Promise<void> {
+  const deadlineMs = performance.now() + SERVED_TIMEOUT_MS;
+  for (;;) {
+    const { code, stderr } = await controlPlane.kubectl(["get", "whsub,dpol,cdpol,dreplay"]);
+    if (code === 0) return;
+    if (performance.now() > deadlineMs) throw new Error(`the CRDs are not served after ${SERVED_TIMEOUT_MS} ms: ${stderr}`);
+    await delay(SERVED_POLL_MS);
+  }
 }
