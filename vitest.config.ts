@@ -6,7 +6,7 @@ export default defineConfig({
   test: {
     projects: [
       {
-        test: { name: "unit", include: ["test/unit/**/*.test.ts", "test/house*.test.ts", "test/conformance/**/*.test.ts"] },
+        test: { name: "unit", include: ["test/unit/**/*.test.ts", "test/house*.test.ts", "test/conformance/**/*.test.ts", "test/sim/**/*.test.ts"] },
       },
       {
         test: {
@@ -24,6 +24,10 @@ export default defineConfig({
           testTimeout: 60_000,
           hookTimeout: 60_000,
         },
+      },
+      {
+        // The real binary as a child process, from outside.
+        test: { name: "e2e", include: ["test/e2e/**/*.test.ts"], testTimeout: 60_000, fileParallelism: false },
       },
       {
         // Real Pods on a real node: root and Linux, see test/support/node. Not part of `npm test`.
