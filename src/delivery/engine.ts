@@ -1,4 +1,4 @@
-import { next, spent, type Transition } from "../core/delivery-state.ts";
+import { next, spent } from "../core/delivery-state.ts";
 import type { EndReason } from "../core/delivery.ts";
 import type { Event } from "../core/event.ts";
 import type { SubscriptionHealth } from "../core/health.ts";
@@ -14,6 +14,7 @@ import type { Metrics } from "../observe/metrics.ts";
 import type { Claimed, Completion, DeliveryId, NewDelivery, Store } from "../store/store.ts";
 import { attemptRecord, recordIdOf } from "./attempt-record.ts";
 import type { AttemptDone, Attempter } from "./attempter.ts";
+import { Aftermath, type Flight } from "./aftermath.ts";
 import { bootEngine } from "./boot.ts";
 import { CompletionWriter } from "./completion-writer.ts";
 import { ExpirySweep } from "./expiry-sweep.ts";
@@ -49,15 +50,6 @@ export interface EngineParts {
   readonly graceMs?: number;
 }
 
-/** One attempt under way. */
-interface Flight extends Turn {
-  readonly id: DeliveryId;
-  readonly route: Route;
-  readonly event: Event;
-  readonly attempt: number;
-  readonly recordId: string | undefined;
-}
-
 /**
  * Delivers what the store owes. The way of a delivery: admitted (IntakeDesk) or found due (DueLoader) → its turn (Scheduler) → claim durable
  * → attempt → next state decided (core/delivery-state) → completion durable (CompletionWriter). No claim, no socket. A crash leaves claimed
@@ -70,6 +62,7 @@ export class Engine implements Service {
   readonly #desk: IntakeDesk;
   readonly #pauses: PauseKeeper;
   readonly #health: HealthBook;
+  readonly #aftermath: Aftermath;
   readonly #routes: RouteWatch;
   readonly #writer: CompletionWriter<Turn>;
   readonly #housekeeping: Housekeeping;
@@ -98,6 +91,7 @@ export class Engine implements Service {
         this.#health.tell(lane, "transition");
       },
     });
+    this.#aftermath = new Aftermath({ clock, pauses: this.#pauses, health: this.#health, events: parts.events });
     const forgetMetrics = (route: Route): void => metrics.forgetSubscription(route.subscription.namespace, route.subscription.name);
     this.#routes = new RouteWatch({ clock, scheduler, pauses: this.#pauses, attempter: parts.attempter, forgetMetrics });
     this.#writer = new CompletionWriter({
@@ -380,60 +374,10 @@ export class Engine implements Service {
     this.#complete(flight, record, transition.next);
     if (transition.next.state === "ready") lane.counters.retried += 1;
     else this.#count(lane, transition.next.state);
-    this.#react(flight, outcome, transition);
-    this.#tell(flight, done, transition);
+    this.#aftermath.react(flight, outcome, transition);
+    this.#aftermath.tell(flight, done, transition);
     this.#scheduler.release(lane, { ...flight, sent: true });
     this.#checkIdle();
-  }
-
-  /** What the outcome means for the whole subscription. */
-  #react(flight: Flight, outcome: Outcome, transition: Transition): void {
-    const { lane, route, probe } = flight;
-    const { policy } = route.subscription;
-    const nowMs = this.#parts.clock.nowMs();
-    const { breaker } = lane;
-    if (outcome.class === "success") {
-      lane.speedUp();
-      if (breaker.succeeded(probe, nowMs)) this.#pauses.set(lane, "CircuitOpen", null);
-    } else if (outcome.permanent === true) breaker.abandoned(probe);
-    else if (breaker.failed(probe, nowMs, policy.circuitBreaker)) this.#pauses.set(lane, "CircuitOpen", breaker.openUntilMs ?? null);
-    if (transition.slowDown) lane.slowDown();
-    if (transition.pauseMs !== undefined) {
-      this.#pauses.set(lane, "RetryAfter", Math.max(lane.pauses.RetryAfter ?? 0, nowMs + transition.pauseMs));
-    }
-    if (outcome.permanent !== true) {
-      const { event, attempt } = flight;
-      const { statusCode, durationMs } = outcome;
-      const last = { eventId: event.id, eventType: event.type, attempt, statusCode, durationMs, outcome: outcome.class };
-      this.#health.attempted(lane, { ...last, atMs: Math.round(nowMs - durationMs) }, outcome);
-    }
-    if (transition.endpointGone) this.#pauses.suspend(lane, "EndpointGone", "The receiver answered 410 Gone.");
-    const failingSinceMs = lane.record.failingSinceMs;
-    if (failingSinceMs !== undefined && nowMs - failingSinceMs >= policy.autoSuspendAfterMs) {
-      this.#pauses.suspend(lane, "AutoSuspended", `Every attempt has failed since ${new Date(failingSinceMs).toISOString()}.`);
-    }
-  }
-
-  #tell(flight: Flight, done: AttemptDone, transition: Transition): void {
-    const { event, waiting, attempt } = flight;
-    const { namespace, name } = flight.route.subscription;
-    const nowMs = this.#parts.clock.nowMs();
-    const { next: state } = transition;
-    this.#parts.events.attemptEnded({
-      namespace,
-      name,
-      eventId: event.id,
-      eventType: event.type,
-      deliveryId: flight.id,
-      attempt,
-      outcome: done.outcome,
-      url: done.url,
-      decision: state.state === "ready" ? "retry" : state.state,
-      reason: state.state === "ready" ? undefined : state.reason,
-      nextInMs: state.state === "ready" ? state.dueAtMs - nowMs : undefined,
-      acceptedAtMs: waiting.acceptedAtMs,
-      nowMs,
-    });
   }
 
   #complete(turn: Turn, attempt: Completion["attempt"], nextState: Completion["next"]): void {

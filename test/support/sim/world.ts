@@ -108,13 +108,20 @@ export class FakeAttempter implements Attempter {
   readonly #receiver: Receiver;
   readonly #open = new Set<(outcome: Outcome) => void>();
   #closed = false;
+  #isDead = false;
 
   constructor(clock: ManualClock, receiver: Receiver) {
     this.#clock = clock;
     this.#receiver = receiver;
   }
 
+  kill(): void {
+    this.#isDead = true;
+    this.#open.clear();
+  }
+
   attempt(input: AttemptInput): Promise<AttemptDone> {
+    if (this.#isDead) return new Promise(() => undefined);
     const { uid, policy } = input.route.subscription;
     const startedAtMs = this.#clock.nowMs();
     this.onSend(input);
@@ -175,6 +182,7 @@ export class World {
   readonly #abort = new AbortController();
   #running: Promise<void> | undefined;
   #sequence = 0;
+  #isDead = false;
 
   constructor(options: WorldOptions) {
     this.clock = options.clock ?? new ManualClock();
@@ -182,7 +190,7 @@ export class World {
     this.network = new FakeAttempter(this.clock, options.receiver);
     const log = pino({ level: "silent" });
     this.engine = new Engine({
-      store: this.store,
+      store: this.#mortal(this.store),
       attempter: this.network,
       clock: this.clock,
       random: seededRandom(options.seed ?? 1),
@@ -229,6 +237,22 @@ export class World {
       this.engine.abandoned(event, deliveries);
       return undefined;
     }
+  }
+
+  /** A crash: from now on nothing of this process reaches the store or the network, and nobody is told. */
+  kill(): void {
+    this.#isDead = true;
+    this.network.kill();
+  }
+
+  #mortal(store: Store): Store {
+    return new Proxy(store, {
+      get: (target, name) => {
+        const member: unknown = Reflect.get(target, name, target);
+        if (typeof member !== "function") return member;
+        return (...args: unknown[]): unknown => (this.#isDead ? new Promise(() => undefined) : Reflect.apply(member, target, args));
+      },
+    });
   }
 
   /** Asks the engine to stop; time must move on for the grace period to pass. */

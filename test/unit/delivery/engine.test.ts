@@ -196,6 +196,7 @@ test("a crash: what was claimed is tried again alone, the rest as before, nothin
   for (let i = 0; i < 10; i++) await world.post();
   await world.clock.advance(1_000);
   expect(world.network.sent.length).toBe(4);
+  world.kill();
   const next = new World({ receiver: OK, store: world.store, clock: world.clock });
   await next.start([routeOf("a", { policy: { maxInFlight: 4 } })]);
   await next.clock.advance(5_000);
@@ -210,12 +211,14 @@ test("a delivery that kills the process three times alone is quarantined, its ne
   const poison = await world.post();
   const others = [await world.post(), await world.post()];
   await world.clock.advance(100);
+  world.kill();
   for (let life = 0; life < 4; life++) {
     // Each life ends the moment the poisoned one has been sent: the instance is dropped with its claims.
     const receiver: Receiver = (input) => ({ afterMs: input.event.id === poison?.id ? 1e6 : 5, outcome: outcome("success") });
     world = new World({ receiver, store: world.store, clock: world.clock });
     await world.start([routeOf("a", { policy: { timeoutMs: 1e7 } })]);
     await world.clock.advance(2_000);
+    if (life < 3) world.kill();
   }
   expect(await world.store.deliveriesOf(poison?.id ?? "")).toMatchObject([{ state: "failed", reason: "Quarantined" }]);
   for (const other of others) expect(await world.store.deliveriesOf(other?.id ?? "")).toMatchObject([{ state: "delivered" }]);

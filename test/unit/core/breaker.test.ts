@@ -1,0 +1,80 @@
+import { expect, test } from "vitest";
+import { Breaker } from "../../../src/core/breaker.ts";
+import { TokenBucket } from "../../../src/core/rate-limit.ts";
+
+const POLICY = { consecutiveFailures: 3, openForMs: 1_000, halfOpenProbes: 1 };
+
+function opened(): Breaker {
+  const breaker = new Breaker();
+  for (let i = 0; i < 3; i++) breaker.failed(breaker.started(), 0, POLICY);
+  return breaker;
+}
+
+test("opens after so many failures in a row; a success in between starts over", () => {
+  const breaker = new Breaker();
+  expect(breaker.failed(false, 0, POLICY)).toBe(false);
+  expect(breaker.failed(false, 0, POLICY)).toBe(false);
+  breaker.succeeded(false, 0);
+  expect(breaker.failed(false, 0, POLICY)).toBe(false);
+  expect(breaker.failed(false, 0, POLICY)).toBe(false);
+  expect(breaker.failed(false, 5, POLICY)).toBe(true);
+  expect(breaker.readyAtMs(6, POLICY)).toBe(1_005);
+});
+
+test("half-open lets one probe through; what was sent before changes nothing", () => {
+  const breaker = opened();
+  expect(breaker.readyAtMs(1_000, POLICY)).toBe(1_000);
+  expect(breaker.started()).toBe(true);
+  expect(breaker.readyAtMs(1_000, POLICY)).toBe(Number.POSITIVE_INFINITY);
+  expect(breaker.succeeded(false, 1_001)).toBe(false);
+  expect(breaker.failed(false, 1_001, POLICY)).toBe(false);
+  expect(breaker.isOpen).toBe(true);
+  expect(breaker.failed(true, 1_002, POLICY)).toBe(true);
+  expect(breaker.readyAtMs(1_003, POLICY)).toBe(2_002);
+});
+
+test("a probe that never left may be tried again", () => {
+  const breaker = opened();
+  breaker.readyAtMs(1_000, POLICY);
+  breaker.abandoned(breaker.started());
+  expect(breaker.readyAtMs(1_000, POLICY)).toBe(1_000);
+});
+
+test("closed again it ramps by doubling", () => {
+  const breaker = opened();
+  breaker.readyAtMs(1_000, POLICY);
+  expect(breaker.succeeded(breaker.started(), 1_000)).toBe(true);
+  const perWindow: number[] = [];
+  for (let window = 0; window < 5; window++) {
+    let sent = 0;
+    const nowMs = 1_000 + window * 10_000;
+    while (breaker.readyAtMs(nowMs, POLICY) <= nowMs) {
+      breaker.started();
+      sent += 1;
+    }
+    perWindow.push(sent);
+  }
+  expect(perWindow).toEqual([2, 4, 8, 16, 32]);
+});
+
+test("comes back open after a crash", () => {
+  const breaker = new Breaker(7, 500);
+  expect(breaker.readyAtMs(400, POLICY)).toBe(500);
+  expect(breaker.readyAtMs(600, POLICY)).toBe(600);
+  expect(breaker.started()).toBe(true);
+});
+
+test("a token bucket gives its burst, then its rate, whatever the steps of time", () => {
+  const bucket = new TokenBucket({ requests: 10, perMs: 1_000, burst: 5 }, 0);
+  let taken = 0;
+  for (let nowMs = 0; nowMs <= 10_000; nowMs += 7) {
+    while (bucket.readyAtMs(nowMs) <= nowMs) {
+      bucket.take(nowMs);
+      taken += 1;
+    }
+  }
+  expect(taken).toBeGreaterThanOrEqual(104);
+  expect(taken).toBeLessThanOrEqual(105);
+  expect(bucket.readyAtMs(9_996)).toBeGreaterThan(9_996);
+  expect(bucket.readyAtMs(9_996)).toBeLessThanOrEqual(10_096);
+});
