@@ -3,7 +3,7 @@ import type { Policy } from "./policy.ts";
 export type BreakerPolicy = Policy["circuitBreaker"];
 
 /** A recovering receiver gets at most twice as many requests as in the 10 s before (promise 17). */
-export const RAMP_WINDOW_MS = 10_000;
+const RAMP_WINDOW_MS = 10_000;
 /** After this many doublings (131,072 requests per 10 s) the ramp holds nothing back any more. */
 const RAMP_STEPS_MAX = 17;
 

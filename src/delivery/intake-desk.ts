@@ -6,9 +6,9 @@ import type { Lane, Waiting } from "./lane.ts";
 import type { Scheduler } from "./scheduler.ts";
 
 /** Fresh deliveries in memory: of one subscription, of all, and their bodies' bytes together. */
-export const FRESH_PER_LANE_MAX = 256;
+const FRESH_PER_LANE_MAX = 256;
 export const FRESH_MAX = 20_000;
-export const FRESH_BYTES_MAX = 64 * 1024 * 1024;
+const FRESH_BYTES_MAX = 64 * 1024 * 1024;
 /** What a held delivery takes beside its body, bytes. */
 const FRESH_OVERHEAD_BYTES = 400;
 

@@ -262,7 +262,7 @@ export class World {
   }
 }
 
-export function eventOf(namespace: string, nowMs: number, sequence = 0): Event {
+function eventOf(namespace: string, nowMs: number, sequence = 0): Event {
   return {
     id: uuidv7(nowMs),
     namespace,
