@@ -81,13 +81,7 @@ export class Controller implements Service, StatusSource {
       departures: this.#departures,
     });
     this.#reports = new PolicyReports(resources, policies, clock);
-    this.#reporter = new StatusReporter({
-      clock,
-      log,
-      sink,
-      source: this,
-      onResult: (result) => options.metrics?.statusWrites.inc({ result }),
-    });
+    this.#reporter = new StatusReporter({ clock, log, sink, source: this });
     this.#queue = new WorkQueue(
       clock,
       (key) => this.#reconcile(key),
@@ -163,12 +157,18 @@ export class Controller implements Service, StatusSource {
     this.#queue.forget(key);
     if (recheckMs !== undefined) this.#queue.addAfter(key, recheckMs);
     if (finalizerDue) this.#finalizers.add(key);
-    this.#reporter.report(`WebhookSubscription/${key}`, "transition");
+    if (ready === undefined) this.#reporter.forget(`WebhookSubscription/${key}`);
+    else this.#reporter.report(`WebhookSubscription/${key}`, "transition");
     this.#looked(key);
     metrics?.reconcile.inc({ result: "done" });
     metrics?.reconcileDuration.observe((clock.monotonicMs() - startedMs) / 1_000);
-    const [namespace = "", subscription = ""] = key.split("/");
+    this.#showReady(key, ready);
+  }
+
+  #showReady(key: string, ready: boolean | undefined): void {
+    const { metrics } = this.#options;
     if (metrics === undefined || metrics.perSubscription === "off") return;
+    const [namespace = "", subscription = ""] = key.split("/");
     if (ready === undefined) metrics.subscriptionReady.remove({ namespace, subscription });
     else metrics.subscriptionReady.set({ namespace, subscription }, ready ? 1 : 0);
   }

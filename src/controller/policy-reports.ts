@@ -1,8 +1,8 @@
-import { isDeepStrictEqual } from "node:util";
 import { mergeConditions } from "../core/conditions.ts";
 import type { Condition, ConditionDraft } from "../core/conditions.ts";
 import { defaultPolicyOf } from "../core/policy-resolution.ts";
 import type { Clock } from "../lib/clock.ts";
+import { refKey } from "./objects.ts";
 import type { ObjectKind, ReportedObject, Resources } from "./objects.ts";
 import type { PolicyView } from "./policy-view.ts";
 import { ACCEPTED, CONFLICTED } from "./reasons.ts";
@@ -20,7 +20,8 @@ export class PolicyReports {
   readonly #resources: Resources;
   readonly #policies: PolicyView;
   readonly #clock: Clock;
-  readonly #written = new Map<string, object>();
+  /** By kind and name, with the uid of the object that has this status. */
+  readonly #written = new Map<string, { readonly uid: string | undefined; readonly status: object }>();
 
   constructor(resources: Resources, policies: PolicyView, clock: Clock) {
     this.#resources = resources;
@@ -30,18 +31,23 @@ export class PolicyReports {
 
   compose(kind: SimpleKind, namespace: string, name: string): DueStatus | undefined {
     const object = this.#resources.get(kind, namespace, name);
-    if (object === undefined) return undefined;
-    const current = this.#written.get(object.metadata.uid ?? "") ?? object.status;
+    const key = refKey({ kind, namespace, name });
+    if (object === undefined) {
+      this.#written.delete(key);
+      return undefined;
+    }
+    const written = this.#written.get(key);
+    const current = written?.uid === object.metadata.uid ? written?.status : object.status;
     const generation = object.metadata.generation ?? 1;
     const before: { readonly conditions?: readonly Condition[] } = current ?? {};
     const conditions = mergeConditions(before.conditions ?? [], [this.#accepted(object)], generation, this.#clock.nowMs());
     const status = { observedGeneration: generation, conditions };
-    return { object, current: isDeepStrictEqual(current, status) ? status : current, status };
+    return { object, current, status };
   }
 
   written(kind: SimpleKind, namespace: string, name: string, status: object): void {
-    const uid = this.#resources.get(kind, namespace, name)?.metadata.uid;
-    if (uid !== undefined) this.#written.set(uid, status);
+    const object = this.#resources.get(kind, namespace, name);
+    if (object !== undefined) this.#written.set(refKey({ kind, namespace, name }), { uid: object.metadata.uid, status });
   }
 
   #accepted(object: Exclude<ReportedObject, { kind: "WebhookSubscription" }>): ConditionDraft {

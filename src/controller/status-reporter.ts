@@ -38,8 +38,6 @@ export interface StatusReporterOptions {
   readonly log: Log;
   readonly sink: ResultSink;
   readonly source: StatusSource;
-  /** Told how each write ended. */
-  readonly onResult?: (result: string) => void;
 }
 
 interface Waiting {
@@ -56,7 +54,6 @@ export class StatusReporter {
   readonly #log: Log;
   readonly #sink: ResultSink;
   readonly #source: StatusSource;
-  readonly #onResult: (result: string) => void;
   readonly #buckets: Readonly<Record<StatusLane, TokenBucket>>;
   readonly #waiting: Readonly<Record<StatusLane, Map<string, Waiting>>> = { transition: new Map(), counters: new Map() };
   readonly #writing = new Map<string, Promise<void>>();
@@ -66,12 +63,11 @@ export class StatusReporter {
   #wakeAtMs = Number.POSITIVE_INFINITY;
   #stopped = true;
 
-  constructor({ clock, log, sink, source, onResult }: StatusReporterOptions) {
+  constructor({ clock, log, sink, source }: StatusReporterOptions) {
     this.#clock = clock;
     this.#log = log;
     this.#sink = sink;
     this.#source = source;
-    this.#onResult = onResult ?? ((): void => undefined);
     this.#buckets = {
       transition: new TokenBucket(clock, TRANSITIONS_PER_SECOND, TRANSITIONS_BURST),
       counters: new TokenBucket(clock, COUNTERS_PER_SECOND, COUNTERS_BURST),
@@ -167,7 +163,6 @@ export class StatusReporter {
 
   #ended(key: string, due: DueStatus, result: WriteResult): void {
     this.#writing.delete(key);
-    this.#onResult(result.kind);
     if (result.kind === "done") {
       this.#failures.delete(key);
       this.#source.written(key, due.status);

@@ -56,10 +56,11 @@ interface Known {
   status: WebhookSubscriptionStatus | undefined;
 }
 
-/** After a look: whether to look again without being asked, and whether the status may have moved. */
+/** After a look: what else is to be done. */
 export interface Looked {
   readonly recheckMs: number | undefined;
   readonly finalizerDue: boolean;
+  /** Accepted and able to send; undefined when the subscription is not there (any more). */
   readonly ready: boolean | undefined;
 }
 
@@ -129,7 +130,7 @@ export class Subscriptions {
       this.#depart(uid, facts);
       return { ...NOTHING, ready: false };
     }
-    if (verdict.needsKey && (await this.#generateKey(known, verdict))) return { ...NOTHING, recheckMs: 0 };
+    if (verdict.needsKey && (await this.#generateKey(known, verdict))) return { ...NOTHING, recheckMs: 0, ready: false };
     const { active } = verdict;
     const moved =
       lastAccepted !== undefined &&

@@ -1,20 +1,20 @@
 import { stat } from "node:fs/promises";
 import { join } from "node:path";
-import { afterEach, describe, expect, it } from "vitest";
+import { describe, expect, it, onTestFinished } from "vitest";
 import { QUIET } from "../../support/controller/fake-deliveries.ts";
 import { FileOperator, SPEC, subscriptionYaml } from "../../support/controller/file-operator.ts";
 
-const running: FileOperator[] = [];
-
 async function start(files: Readonly<Record<string, string>>): Promise<FileOperator> {
   const operator = await FileOperator.start(files);
-  running.push(operator);
+  onTestFinished(() => operator.end());
   return operator;
 }
 
-afterEach(async () => {
-  await Promise.all(running.splice(0).map((operator) => operator.end()));
-});
+async function restart(operator: FileOperator): Promise<FileOperator> {
+  const next = await operator.restart();
+  onTestFinished(() => next.stop());
+  return next;
+}
 
 const secret = (name: string, value: string, label = true): string => `apiVersion: v1
 kind: Secret
@@ -25,7 +25,7 @@ stringData: {token: ${value}}
 const WITH_AUTH = `  events: {types: [order.paid]}
   endpoint: {url: "https://example.com/hooks", auth: {bearer: {secretRef: {name: api, key: token}}}}`;
 
-describe("subscriptions from files", () => {
+describe.concurrent("subscriptions from files", () => {
   it("generates a signing key once, keeps it 0600, and the same key signs after a restart", async () => {
     const first = await start({ "a.yaml": subscriptionYaml("orders", SPEC) });
     await first.until(() => first.route("orders")?.subscription.target !== undefined);
@@ -40,8 +40,7 @@ describe("subscriptions from files", () => {
       observedGeneration: 1,
     });
 
-    const second = await first.restart();
-    running.push(second);
+    const second = await restart(first);
     await second.until(() => second.route("orders")?.subscription.target !== undefined);
     expect(second.route("orders")?.subscription.target?.keys[0]?.key.export().toString("base64")).toBe(key);
   });
@@ -66,8 +65,7 @@ describe("subscriptions from files", () => {
     expect(operator.condition("orders", "Accepted")?.message).toContain("not a CEL expression");
     expect(operator.route("orders")?.filter).toBeUndefined();
 
-    const next = await operator.restart();
-    running.push(next);
+    const next = await restart(operator);
     await next.until(() => next.condition("orders", "Accepted")?.status === "False");
     expect(next.route("orders")?.subscription.target?.url).toBe("https://example.com/hooks");
     await next.write("a.yaml", subscriptionYaml("orders", SPEC));
@@ -160,8 +158,7 @@ describe("subscriptions from files", () => {
     await operator.write("a.yaml", subscriptionYaml("orders", SPEC, '  annotations: {postrider.dev/resume: "1"}\n'));
     await operator.until(() => operator.status("orders")?.lastHandledResume === "1");
     expect(operator.deliveries.resumed).toEqual([uid]);
-    const next = await operator.restart();
-    running.push(next);
+    const next = await restart(operator);
     await next.until(() => next.condition("orders", "Ready") !== undefined);
     expect(next.deliveries.resumed).toEqual([]);
   });
@@ -177,7 +174,9 @@ describe("subscriptions from files", () => {
     expect([...operator.table.routes()].map(({ subscription }) => subscription.name)).toEqual(["deep"]);
     expect(operator.provider.problems()).toEqual([]);
   });
+});
 
+describe("many subscriptions from files", () => {
   it("reconciles 10,000 subscriptions into the table within 10 s, and one edit among them within 1 s", { timeout: 60_000 }, async () => {
     const one = (index: number): string =>
       `apiVersion: postrider.dev/v1alpha1\nkind: WebhookSubscription\nmetadata: {name: s${index}, namespace: n${index % 100}}\n` +
@@ -189,7 +188,7 @@ describe("subscriptions from files", () => {
       ]),
     );
     const operator = new FileOperator(await FileOperator.prepare(files));
-    running.push(operator);
+    onTestFinished(() => operator.end());
     await operator.provider.rescan();
     const startedMs = performance.now();
     operator.run();

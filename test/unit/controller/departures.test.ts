@@ -1,0 +1,99 @@
+import { describe, expect, it } from "vitest";
+import { DRAIN_MAX_MS, Departures } from "../../../src/controller/departures.ts";
+import type { Departure } from "../../../src/controller/departures.ts";
+import { createLog } from "../../../src/observe/log.ts";
+import { FakeDeliveries, QUIET } from "../../support/controller/fake-deliveries.ts";
+import { ManualClock } from "../../support/time/manual-clock.ts";
+
+class Bench {
+  readonly clock = new ManualClock();
+  readonly deliveries = new FakeDeliveries();
+  readonly departures = new Departures(this.clock, createLog("silent"), this.deliveries);
+  readonly finished: string[] = [];
+  failures = 0;
+
+  constructor() {
+    this.departures.start();
+    this.deliveries.pendings.set("u1", 3);
+  }
+
+  begin(change: Partial<Departure> = {}): void {
+    this.departures.begin({
+      ...{ uid: "u1", namespace: "shop", name: "orders", how: "drain", sinceMs: this.clock.nowMs(), hopeless: false },
+      finish: () => {
+        if (this.failures-- > 0) return Promise.reject(new Error("409"));
+        this.finished.push("u1");
+        return Promise.resolve();
+      },
+      ...change,
+    });
+  }
+
+  /** Timers and the queue's turns of the event loop. */
+  async pass(ms: number): Promise<void> {
+    for (let turn = 0; turn < 10; turn++) {
+      await this.clock.advance(ms / 10);
+      await new Promise((resolve) => setImmediate(resolve));
+    }
+  }
+}
+
+describe("a deleted subscription", () => {
+  it("waits while deliveries are pending and ends once they have", async () => {
+    const bench = new Bench();
+    bench.begin();
+    await bench.pass(60_000);
+    expect(bench.finished).toEqual([]);
+    bench.deliveries.pendings.set("u1", 0);
+    bench.departures.poke("u1");
+    await bench.pass(10);
+    expect(bench.finished).toEqual(["u1"]);
+  });
+
+  it("ends after five minutes from its deletion, however late we came", async () => {
+    const bench = new Bench();
+    bench.begin({ sinceMs: bench.clock.nowMs() - DRAIN_MAX_MS + 20_000 });
+    await bench.pass(10_000);
+    expect(bench.deliveries.ended).toEqual([]);
+    await bench.pass(20_000);
+    expect(bench.deliveries.ended).toEqual([{ uid: "u1", how: "dead-letter" }]);
+  });
+
+  it.each<[string, Partial<Departure>, string]>([
+    ["discard", { how: "discard" }, "discard"],
+    ["nothing can be sent", { hopeless: true }, "dead-letter"],
+  ])("ends at once: %s", async (_, change, how) => {
+    const bench = new Bench();
+    bench.begin(change);
+    await bench.pass(10);
+    expect(bench.deliveries.ended).toEqual([{ uid: "u1", how }]);
+    expect(bench.finished).toEqual(["u1"]);
+  });
+
+  it("ends when it is suspended meanwhile", async () => {
+    const bench = new Bench();
+    bench.begin();
+    await bench.pass(10);
+    bench.deliveries.healths.set("u1", { ...QUIET, suspension: { reason: "EndpointGone", message: "410", sinceMs: 0 } });
+    bench.departures.poke("u1");
+    await bench.pass(10);
+    expect(bench.finished).toEqual(["u1"]);
+  });
+
+  it("is let go as soon as that works", async () => {
+    const bench = new Bench();
+    bench.failures = 2;
+    bench.begin({ how: "discard" });
+    await bench.pass(10_000);
+    expect(bench.finished).toEqual(["u1"]);
+  });
+
+  it("goes on when it comes back", async () => {
+    const bench = new Bench();
+    bench.begin();
+    await bench.pass(10);
+    bench.departures.cancel("u1");
+    await bench.pass(2 * DRAIN_MAX_MS);
+    expect(bench.deliveries.ended).toEqual([]);
+  });
+});
