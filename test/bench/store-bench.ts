@@ -2,7 +2,7 @@
  * Lifecycles per second of one store: accept with its first claim, then complete with an attempt row. Prints one JSON line.
  * Run: npx node test/bench/store-bench.ts [--callers 128] [--seconds 5] [--mode lifecycle|fill] [--rows 100000]
  */
-import { mkdtempSync, rmSync } from "node:fs";
+import { mkdtempSync, readdirSync, readFileSync, rmSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { parseArgs } from "node:util";
@@ -154,6 +154,20 @@ if (values.mode === "fill") {
       operationsPerCommit: (operations / commits).toFixed(1),
     }),
   );
+  for (const task of readdirSync("/proc/self/task")) {
+    const stat = readFileSync(`/proc/self/task/${task}/stat`, "latin1").split(" ");
+    const [user, system] = [Number(stat.at(-39)), Number(stat.at(-38))];
+    if (user + system > 20)
+      console.error(
+        task,
+        stat[1],
+        "user",
+        ((user * 10_000) / lifecycles).toFixed(1),
+        "system",
+        ((system * 10_000) / lifecycles).toFixed(1),
+        "us per lifecycle",
+      );
+  }
   run.running = false;
   await Promise.all(callers);
   await store.close();

@@ -1,7 +1,7 @@
 import { join } from "node:path";
 import { DatabaseSync } from "node:sqlite";
 import { StoreError } from "../store.ts";
-import { checkLibrary, CONNECTION_PRAGMAS, migrate } from "./schema.ts";
+import { checkLibrary, CONNECTION_PRAGMAS, HELPER_CACHE_KIB, migrate, READER_CACHE_KIB, WRITER_CACHE_KIB } from "./schema.ts";
 
 const DATABASE_FILE = "postrider.db";
 const LOCK_FILE = "lock.db";
@@ -41,6 +41,7 @@ export function openDatabase(directory: string): DatabaseSync {
     // Both only take effect before the first table is made.
     db.exec("PRAGMA page_size = 8192; PRAGMA auto_vacuum = INCREMENTAL; PRAGMA journal_mode = WAL;");
     db.exec(CONNECTION_PRAGMAS);
+    db.exec(`PRAGMA cache_size = -${WRITER_CACHE_KIB}`);
     migrate(db, directory);
     return db;
   } catch (error) {
@@ -56,6 +57,7 @@ export function openDatabase(directory: string): DatabaseSync {
 export function openBeside(directory: string, options: { readonly readOnly: boolean }): DatabaseSync {
   const db = new DatabaseSync(databasePath(directory), { readOnly: options.readOnly, timeout: BUSY_TIMEOUT_MS });
   db.exec(CONNECTION_PRAGMAS);
+  db.exec(`PRAGMA cache_size = -${options.readOnly ? READER_CACHE_KIB : HELPER_CACHE_KIB}`);
   return db;
 }
 

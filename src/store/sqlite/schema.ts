@@ -127,10 +127,14 @@ export function checkLibrary(db: DatabaseSync): void {
   }
 }
 
+/** Page caches in KiB: the writer works on hot pages, readers and the checkpoint helper pass through. */
+export const WRITER_CACHE_KIB = 65_536;
+export const READER_CACHE_KIB = 16_384;
+export const HELPER_CACHE_KIB = 1_024;
+
 /** Set on every connection; the sync level is asserted after a first write. */
 export const CONNECTION_PRAGMAS = `
   PRAGMA synchronous = FULL;
-  PRAGMA cache_size = -65536;
   PRAGMA temp_store = MEMORY;
   PRAGMA journal_size_limit = 67108864;
   PRAGMA wal_autocheckpoint = 0;
