@@ -1,16 +1,19 @@
 import { stat } from "node:fs/promises";
 import { join } from "node:path";
-import { describe, expect, it, onTestFinished } from "vitest";
+import { describe, it } from "vitest";
+import type { TestContext } from "vitest";
 import { QUIET } from "../../support/controller/fake-deliveries.ts";
 import { FileOperator, SPEC, subscriptionYaml } from "../../support/controller/file-operator.ts";
 
-async function start(files: Readonly<Record<string, string>>): Promise<FileOperator> {
+type Finished = TestContext["onTestFinished"];
+
+async function start(onTestFinished: Finished, files: Readonly<Record<string, string>>): Promise<FileOperator> {
   const operator = await FileOperator.start(files);
   onTestFinished(() => operator.end());
   return operator;
 }
 
-async function restart(operator: FileOperator): Promise<FileOperator> {
+async function restart(onTestFinished: Finished, operator: FileOperator): Promise<FileOperator> {
   const next = await operator.restart();
   onTestFinished(() => next.stop());
   return next;
@@ -26,8 +29,8 @@ const WITH_AUTH = `  events: {types: [order.paid]}
   endpoint: {url: "https://example.com/hooks", auth: {bearer: {secretRef: {name: api, key: token}}}}`;
 
 describe.concurrent("subscriptions from files", () => {
-  it("generates a signing key once, keeps it 0600, and the same key signs after a restart", async () => {
-    const first = await start({ "a.yaml": subscriptionYaml("orders", SPEC) });
+  it("generates a signing key once, keeps it 0600, and the same key signs after a restart", async ({ expect, onTestFinished }) => {
+    const first = await start(onTestFinished, { "a.yaml": subscriptionYaml("orders", SPEC) });
     await first.until(() => first.route("orders")?.subscription.target !== undefined);
     const key = first.route("orders")?.subscription.target?.keys[0]?.key.export().toString("base64");
     expect(key).toHaveLength(44);
@@ -40,13 +43,13 @@ describe.concurrent("subscriptions from files", () => {
       observedGeneration: 1,
     });
 
-    const second = await restart(first);
+    const second = await restart(onTestFinished, first);
     await second.until(() => second.route("orders")?.subscription.target !== undefined);
     expect(second.route("orders")?.subscription.target?.keys[0]?.key.export().toString("base64")).toBe(key);
   });
 
-  it("says where a broken file is wrong and goes on with its last good state", async () => {
-    const operator = await start({ "a.yaml": subscriptionYaml("orders", SPEC) });
+  it("says where a broken file is wrong and goes on with its last good state", async ({ expect, onTestFinished }) => {
+    const operator = await start(onTestFinished, { "a.yaml": subscriptionYaml("orders", SPEC) });
     expect(operator.route("orders")).toBeDefined();
     await operator.write("a.yaml", subscriptionYaml("orders", `${SPEC}\n  colour: red`));
     await operator.provider.rescan();
@@ -57,23 +60,26 @@ describe.concurrent("subscriptions from files", () => {
     expect(operator.provider.problems()).toEqual([]);
   });
 
-  it("never loses an event by a typo: the last accepted spec goes on, over a restart too, and heals", async () => {
-    const operator = await start({ "a.yaml": subscriptionYaml("orders", SPEC) });
+  it("never loses an event by a typo: the last accepted spec goes on, over a restart too, and heals", async ({
+    expect,
+    onTestFinished,
+  }) => {
+    const operator = await start(onTestFinished, { "a.yaml": subscriptionYaml("orders", SPEC) });
     await operator.write("a.yaml", subscriptionYaml("orders", SPEC.replace("}\n", ', filter: "event.!!"}\n')));
     await operator.until(() => operator.condition("orders", "Accepted")?.status === "False");
     expect(operator.condition("orders", "Accepted")).toMatchObject({ reason: "InvalidFilter" });
     expect(operator.condition("orders", "Accepted")?.message).toContain("not a CEL expression");
     expect(operator.route("orders")?.filter).toBeUndefined();
 
-    const next = await restart(operator);
+    const next = await restart(onTestFinished, operator);
     await next.until(() => next.condition("orders", "Accepted")?.status === "False");
     expect(next.route("orders")?.subscription.target?.url).toBe("https://example.com/hooks");
     await next.write("a.yaml", subscriptionYaml("orders", SPEC));
     await next.until(() => next.condition("orders", "Ready")?.status === "True");
   });
 
-  it("does not match what was never accepted", async () => {
-    const operator = await start({ "a.yaml": subscriptionYaml("inner", SPEC.replace("example.com", "127.0.0.1")) });
+  it("does not match what was never accepted", async ({ expect, onTestFinished }) => {
+    const operator = await start(onTestFinished, { "a.yaml": subscriptionYaml("inner", SPEC.replace("example.com", "127.0.0.1")) });
     await operator.until(() => operator.condition("inner", "Accepted") !== undefined);
     expect(operator.condition("inner", "Accepted")).toMatchObject({ status: "False", reason: "EgressDenied" });
     expect(operator.condition("inner", "Accepted")?.message).toContain("127.0.0.1");
@@ -90,8 +96,8 @@ describe.concurrent("subscriptions from files", () => {
     });
   });
 
-  it("lets deliveries wait while a Secret is missing, unlabelled or has another key, and heals", async () => {
-    const operator = await start({ "a.yaml": subscriptionYaml("orders", WITH_AUTH) });
+  it("lets deliveries wait while a Secret is missing, unlabelled or has another key, and heals", async ({ expect, onTestFinished }) => {
+    const operator = await start(onTestFinished, { "a.yaml": subscriptionYaml("orders", WITH_AUTH) });
     expect(operator.route("orders")?.subscription).toMatchObject({ blocked: { reason: "SecretNotFound" }, target: undefined });
     await operator.write("s.yaml", secret("api", "one", false));
     await operator.until(() => operator.route("orders")?.subscription.blocked?.reason === "RefNotPermitted");
@@ -102,8 +108,8 @@ describe.concurrent("subscriptions from files", () => {
     await operator.until(() => operator.route("orders")?.subscription.target?.authorization === "Bearer two");
   });
 
-  it("never sends under another policy than the one named", async () => {
-    const operator = await start({ "a.yaml": subscriptionYaml("orders", `${SPEC}\n  policyRef: {name: careful}`) });
+  it("never sends under another policy than the one named", async ({ expect, onTestFinished }) => {
+    const operator = await start(onTestFinished, { "a.yaml": subscriptionYaml("orders", `${SPEC}\n  policyRef: {name: careful}`) });
     expect(operator.route("orders")?.subscription.blocked?.reason).toBe("PolicyNotFound");
     await operator.write(
       "p.yaml",
@@ -114,8 +120,8 @@ describe.concurrent("subscriptions from files", () => {
     await operator.until(() => operator.condition("careful", "Accepted", "DeliveryPolicy")?.status === "True");
   });
 
-  it("drains a removed subscription: no new events, pending ones go on until they have ended", async () => {
-    const operator = await start({ "a.yaml": subscriptionYaml("orders", SPEC) });
+  it("drains a removed subscription: no new events, pending ones go on until they have ended", async ({ expect, onTestFinished }) => {
+    const operator = await start(onTestFinished, { "a.yaml": subscriptionYaml("orders", SPEC) });
     const uid = operator.route("orders")?.subscription.uid ?? "";
     operator.deliveries.pendings.set(uid, 2);
     await operator.remove("a.yaml");
@@ -127,8 +133,8 @@ describe.concurrent("subscriptions from files", () => {
     expect(operator.deliveries.ended).toEqual([{ uid, how: "dead-letter" }]);
   });
 
-  it("discards at once when the spec says so, and gives up draining a suspended one", async () => {
-    const operator = await start({
+  it("discards at once when the spec says so, and gives up draining a suspended one", async ({ expect, onTestFinished }) => {
+    const operator = await start(onTestFinished, {
       "a.yaml": subscriptionYaml("orders", `${SPEC}\n  deletionPolicy: Discard`),
       "b.yaml": subscriptionYaml("paused", `${SPEC}\n  suspend: true`),
     });
@@ -145,8 +151,8 @@ describe.concurrent("subscriptions from files", () => {
     );
   });
 
-  it("obeys a resume annotation once, and shows suspensions", async () => {
-    const operator = await start({ "a.yaml": subscriptionYaml("orders", SPEC) });
+  it("obeys a resume annotation once, and shows suspensions", async ({ expect, onTestFinished }) => {
+    const operator = await start(onTestFinished, { "a.yaml": subscriptionYaml("orders", SPEC) });
     const uid = operator.route("orders")?.subscription.uid ?? "";
     operator.deliveries.healths.set(uid, {
       ...QUIET,
@@ -158,13 +164,13 @@ describe.concurrent("subscriptions from files", () => {
     await operator.write("a.yaml", subscriptionYaml("orders", SPEC, '  annotations: {postrider.dev/resume: "1"}\n'));
     await operator.until(() => operator.status("orders")?.lastHandledResume === "1");
     expect(operator.deliveries.resumed).toEqual([uid]);
-    const next = await restart(operator);
+    const next = await restart(onTestFinished, operator);
     await next.until(() => next.condition("orders", "Ready") !== undefined);
     expect(next.deliveries.resumed).toEqual([]);
   });
 
-  it("does not see subscriptions of another class, dotfiles, backups or other kinds", async () => {
-    const operator = await start({
+  it("does not see subscriptions of another class, dotfiles, backups or other kinds", async ({ expect, onTestFinished }) => {
+    const operator = await start(onTestFinished, {
       "a.yaml": subscriptionYaml("other", `${SPEC}\n  className: other`),
       ".hidden.yaml": subscriptionYaml("hidden", SPEC),
       "b.yaml~": subscriptionYaml("backup", SPEC),
@@ -177,28 +183,32 @@ describe.concurrent("subscriptions from files", () => {
 });
 
 describe("many subscriptions from files", () => {
-  it("reconciles 10,000 subscriptions into the table within 10 s, and one edit among them within 1 s", { timeout: 60_000 }, async () => {
-    const one = (index: number): string =>
-      `apiVersion: postrider.dev/v1alpha1\nkind: WebhookSubscription\nmetadata: {name: s${index}, namespace: n${index % 100}}\n` +
-      `spec:\n  events: {types: [a.b], filter: "event.data.size > ${index}"}\n  endpoint: {url: "https://r${index}.example.com/"}\n  signing: {scheme: None}\n---\n`;
-    const files = Object.fromEntries(
-      Array.from({ length: 100 }, (_, file) => [
-        `f${file}.yaml`,
-        Array.from({ length: 100 }, (_, index) => one(file * 100 + index)).join(""),
-      ]),
-    );
-    const operator = new FileOperator(await FileOperator.prepare(files));
-    onTestFinished(() => operator.end());
-    await operator.provider.rescan();
-    const startedMs = performance.now();
-    operator.run();
-    await operator.until(() => operator.controller.ready && operator.table.size === 10_000, 30_000);
-    const tookMs = performance.now() - startedMs;
-    expect(tookMs).toBeLessThan(10_000);
+  it(
+    "reconciles 10,000 subscriptions into the table within 10 s, and one edit among them within 1 s",
+    { timeout: 60_000 },
+    async ({ expect, onTestFinished }) => {
+      const one = (index: number): string =>
+        `apiVersion: postrider.dev/v1alpha1\nkind: WebhookSubscription\nmetadata: {name: s${index}, namespace: n${index % 100}}\n` +
+        `spec:\n  events: {types: [a.b], filter: "event.data.size > ${index}"}\n  endpoint: {url: "https://r${index}.example.com/"}\n  signing: {scheme: None}\n---\n`;
+      const files = Object.fromEntries(
+        Array.from({ length: 100 }, (_, file) => [
+          `f${file}.yaml`,
+          Array.from({ length: 100 }, (_, index) => one(file * 100 + index)).join(""),
+        ]),
+      );
+      const operator = new FileOperator(await FileOperator.prepare(files));
+      onTestFinished(() => operator.end());
+      await operator.provider.rescan();
+      const startedMs = performance.now();
+      operator.run();
+      await operator.until(() => operator.controller.ready && operator.table.size === 10_000, 30_000);
+      const tookMs = performance.now() - startedMs;
+      expect(tookMs).toBeLessThan(10_000);
 
-    await operator.write("f0.yaml", one(0).replace("a.b", "c.d") + Array.from({ length: 99 }, (_, index) => one(index + 1)).join(""));
-    const editedMs = performance.now();
-    await operator.until(() => operator.route("s0", "n0")?.subscription.spec.types[0] === "c.d");
-    expect(performance.now() - editedMs).toBeLessThan(1_000);
-  });
+      await operator.write("f0.yaml", one(0).replace("a.b", "c.d") + Array.from({ length: 99 }, (_, index) => one(index + 1)).join(""));
+      const editedMs = performance.now();
+      await operator.until(() => operator.route("s0", "n0")?.subscription.spec.types[0] === "c.d");
+      expect(performance.now() - editedMs).toBeLessThan(1_000);
+    },
+  );
 });

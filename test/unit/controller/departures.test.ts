@@ -19,7 +19,12 @@ class Bench {
 
   begin(change: Partial<Departure> = {}): void {
     this.departures.begin({
-      ...{ uid: "u1", namespace: "shop", name: "orders", how: "drain", sinceMs: this.clock.nowMs(), hopeless: false },
+      uid: "u1",
+      namespace: "shop",
+      name: "orders",
+      how: "drain",
+      sinceMs: this.clock.nowMs(),
+      hopeless: false,
       finish: () => {
         if (this.failures-- > 0) return Promise.reject(new Error("409"));
         this.finished.push("u1");
