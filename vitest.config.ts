@@ -6,7 +6,10 @@ export default defineConfig({
   test: {
     projects: [
       {
-        test: { name: "unit", include: ["test/unit/**/*.test.ts", "test/house*.test.ts", "test/conformance/**/*.test.ts", "test/sim/**/*.test.ts"] },
+        test: {
+          name: "unit",
+          include: ["test/unit/**/*.test.ts", "test/house*.test.ts", "test/conformance/**/*.test.ts", "test/sim/**/*.test.ts"],
+        },
       },
       {
         test: {

@@ -12,18 +12,6 @@ export type OutcomeClass =
   | "tls_error"
   | "blocked";
 
-/** All classes, for metrics that want every label present. */
-export const OUTCOME_CLASSES: readonly OutcomeClass[] = [
-  "success",
-  "client_error",
-  "server_error",
-  "timeout",
-  "connect_error",
-  "dns_error",
-  "tls_error",
-  "blocked",
-];
-
 /** The result of one HTTP attempt, as seen by the state machine and the attempt log. */
 export interface Outcome {
   readonly class: OutcomeClass;

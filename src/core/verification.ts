@@ -32,7 +32,8 @@ const ED25519_SPKI_PREFIX = Buffer.from("302a300506032b6570032100", "hex");
 export function verifyStandardWebhook(secret: string, request: ReceivedRequest, nowMs: number, toleranceSec = TOLERANCE_SEC): Verification {
   const headers = lowerCased(request.headers);
   for (const name of HEADERS) {
-    if (headers[name] === undefined) return failed("HeaderMissing", `the header ${name} is missing: is this request really signed, and does a proxy drop headers?`);
+    if (headers[name] === undefined)
+      return failed("HeaderMissing", `the header ${name} is missing: is this request really signed, and does a proxy drop headers?`);
   }
   const [id = "", timestamp = "", signatures = ""] = HEADERS.map((name) => headers[name]);
   const stale = judgeTimestamp(timestamp, nowMs, toleranceSec);
@@ -40,14 +41,21 @@ export function verifyStandardWebhook(secret: string, request: ReceivedRequest, 
   const signed = Buffer.concat([Buffer.from(`${id}.${timestamp}.`), request.body]);
   const check = checker(secret.trim(), signed);
   if (check === undefined) {
-    return failed("SecretMalformed", "the secret is not whsec_ + base64 of 24 to 64 bytes, nor whpk_ + base64 of 32 bytes: copy it whole, without quotes");
+    return failed(
+      "SecretMalformed",
+      "the secret is not whsec_ + base64 of 24 to 64 bytes, nor whpk_ + base64 of 32 bytes: copy it whole, without quotes",
+    );
   }
   const candidates = signatures.split(" ").filter((entry) => entry.startsWith(`${check.scheme},`));
   if (candidates.length === 0) {
-    return failed("SignatureMalformed", `webhook-signature holds no ${check.scheme} signature (it is '${signatures.slice(0, 8)}…'): is the secret of the right kind?`);
+    return failed(
+      "SignatureMalformed",
+      `webhook-signature holds no ${check.scheme} signature (it is '${signatures.slice(0, 8)}…'): is the secret of the right kind?`,
+    );
   }
   for (const entry of candidates) {
-    if (check.matches(Buffer.from(entry.slice(check.scheme.length + 1), "base64"))) return { ok: true, id, timestampSec: Number(timestamp), scheme: check.scheme };
+    if (check.matches(Buffer.from(entry.slice(check.scheme.length + 1), "base64")))
+      return { ok: true, id, timestampSec: Number(timestamp), scheme: check.scheme };
   }
   return failed(
     "SignatureMismatch",
@@ -56,14 +64,26 @@ export function verifyStandardWebhook(secret: string, request: ReceivedRequest, 
 }
 
 function judgeTimestamp(timestamp: string, nowMs: number, toleranceSec: number): Verification | undefined {
-  if (!/^\d{1,12}$/.test(timestamp)) return failed("TimestampMalformed", `webhook-timestamp '${timestamp.slice(0, 20)}' is not a number of seconds`);
+  if (!/^\d{1,12}$/.test(timestamp))
+    return failed("TimestampMalformed", `webhook-timestamp '${timestamp.slice(0, 20)}' is not a number of seconds`);
   const ageSec = Math.floor(nowMs / 1_000) - Number(timestamp);
-  if (ageSec > toleranceSec) return failed("TimestampTooOld", `the request was signed ${ageSec} s ago, more than the ${toleranceSec} s allowed: a replay, or a slow clock here`);
-  if (ageSec < -toleranceSec) return failed("TimestampInFuture", `the request is signed ${-ageSec} s in the future, more than the ${toleranceSec} s allowed: check the clocks`);
+  if (ageSec > toleranceSec)
+    return failed(
+      "TimestampTooOld",
+      `the request was signed ${ageSec} s ago, more than the ${toleranceSec} s allowed: a replay, or a slow clock here`,
+    );
+  if (ageSec < -toleranceSec)
+    return failed(
+      "TimestampInFuture",
+      `the request is signed ${-ageSec} s in the future, more than the ${toleranceSec} s allowed: check the clocks`,
+    );
   return undefined;
 }
 
-function checker(secret: string, signed: Buffer): { readonly scheme: "v1" | "v1a"; readonly matches: (signature: Buffer) => boolean } | undefined {
+function checker(
+  secret: string,
+  signed: Buffer,
+): { readonly scheme: "v1" | "v1a"; readonly matches: (signature: Buffer) => boolean } | undefined {
   if (secret.startsWith("whpk_")) {
     const raw = Buffer.from(secret.slice(5), "base64");
     if (raw.length !== 32) return undefined;

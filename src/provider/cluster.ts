@@ -168,7 +168,7 @@ export class ClusterProvider implements Resources, ResultSink, Service {
     return {
       replace: (objects) => {
         const seen = new Set(objects.map((object) => `${object.metadata.namespace ?? ""}/${object.metadata.name}`));
-        for (const old of [...this.#cache.list(kind.kind, namespace)]) {
+        for (const old of Array.from(this.#cache.list(kind.kind, namespace))) {
           const ref = refOf(kind.kind, old);
           if (!seen.has(`${ref.namespace}/${ref.name}`)) this.#drop(ref);
         }

@@ -1,6 +1,6 @@
 import { spawn, type ChildProcess } from "node:child_process";
 import { createServer } from "node:net";
-import { join, resolve } from "node:path";
+import { resolve } from "node:path";
 import { createInterface } from "node:readline";
 
 const ROOT = resolve(import.meta.dirname, "../../..");
@@ -95,9 +95,4 @@ export async function freePort(): Promise<number> {
   await new Promise((done) => server.close(done));
   if (address === null || typeof address === "string") throw new Error("no port");
   return address.port;
-}
-
-/** Where the manifests of one test lie. */
-export function manifestsIn(directory: string): string {
-  return join(directory, "manifests");
 }

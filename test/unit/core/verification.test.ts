@@ -39,7 +39,10 @@ describe("verifying a Standard Webhook", () => {
     const signature = sign(null, Buffer.concat([Buffer.from(`msg_1.${timestamp}.`), BODY]), privateKey).toString("base64");
     const headers = { "webhook-id": "msg_1", "webhook-timestamp": timestamp, "webhook-signature": `v1a,${signature}` };
     const raw = publicKey.export({ format: "der", type: "spki" }).subarray(-32);
-    expect(verifyStandardWebhook(`whpk_${raw.toString("base64")}`, { headers, body: BODY }, NOW_MS)).toMatchObject({ ok: true, scheme: "v1a" });
+    expect(verifyStandardWebhook(`whpk_${raw.toString("base64")}`, { headers, body: BODY }, NOW_MS)).toMatchObject({
+      ok: true,
+      scheme: "v1a",
+    });
   });
 
   it.each([

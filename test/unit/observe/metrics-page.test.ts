@@ -9,6 +9,6 @@ it("docs/metrics.md lists exactly the metrics there are, with their kinds and la
   const registered = (await new Metrics({ version: "test", defaults: false }).registry.getMetricsAsJSON()).map(
     ({ name, type }) => `${name} ${String(type)}`,
   );
-  const listed = [...page.matchAll(/^\| `(postrider_\w+)` \| (\w+) \|/gm)].map(([, name, kind]) => `${name} ${kind}`);
+  const listed = [...page.matchAll(/^\| `(postrider_\w+)`\s*\|\s*(\w+)\s*\|/gm)].map(([, name, kind]) => `${name} ${kind}`);
   expect(listed.toSorted()).toEqual(registered.toSorted());
 });
