@@ -47,12 +47,16 @@ export async function prepareNode(log: (line: string) => void): Promise<Installa
 /** What every install and upgrade in this suite sets; all else is the chart's default. */
 const VALUES = ["--set=image.tag=test", "--set=image.pullPolicy=Never"];
 
-export function helmInstall(node: RealNode): Promise<string> {
-  return node.helm(["install", RELEASE, CHART, "--namespace", SYSTEM, ...VALUES, "--wait", "--timeout", "150s"]);
+export function helmInstall(node: RealNode, ...set: string[]): Promise<string> {
+  return node.helm(["install", RELEASE, CHART, "--namespace", SYSTEM, ...VALUES, ...set, "--wait", "--timeout", "150s"]);
 }
 
 export function helmUpgrade(node: RealNode, ...set: string[]): Promise<string> {
   return node.helm(["upgrade", RELEASE, CHART, "--namespace", SYSTEM, ...VALUES, ...set, "--wait", "--timeout", "180s"]);
+}
+
+export function helmUninstall(node: RealNode): Promise<string> {
+  return node.helm(["uninstall", RELEASE, "--namespace", SYSTEM, "--wait", "--timeout", "180s"]);
 }
 
 export function applyAll(node: RealNode, objects: readonly object[]): Promise<string> {

@@ -56,7 +56,7 @@ export const SUBSCRIPTION = {
 
 const RECEIVER_LABELS = { app: "receiver" };
 
-/** `postrider listen` behind a Service; it verifies with the signing Secret that the operator generated. */
+/** `postrider listen` behind a Service, slow enough that something is always in flight; it verifies with the signing Secret that the operator generated. */
 export function receiver(image: string): object[] {
   return [
     {
@@ -69,7 +69,7 @@ export function receiver(image: string): object[] {
       name: "receiver",
       image,
       labels: RECEIVER_LABELS,
-      args: ["listen", "--host", "0.0.0.0", "--port", "8080", "--secret-file", "/signing/secret", "-o", "json"],
+      args: ["listen", "--host", "0.0.0.0", "--port", "8080", "--secret-file", "/signing/secret", "--delay", "50ms", "-o", "json"],
       secret: { name: "orders-signing", path: "/signing" },
     }),
   ];
@@ -101,7 +101,7 @@ export function publisher(image: string, ingest: string): object {
 
 /**
  * Posts event after event under one idempotency key each, trying a refused or cut post again, and prints the id of every 202.
- * Ends with a line "done" after GET /stop on port 9000.
+ * Ends after a request to port 9000.
  */
 export function producer(image: string, ingest: string): object {
   return pod({ name: "producer", image, command: ["node", "-e", PRODUCER, `${ingest}/v1/namespaces/${SHOP}/events`, TOKEN] });
@@ -110,7 +110,12 @@ export function producer(image: string, ingest: string): object {
 const PRODUCER = `
 const [url, token] = process.argv.slice(1);
 let stopping = false;
-require("node:http").createServer((request, response) => { stopping = true; response.end("stopping"); }).listen(9000);
+const control = require("node:http").createServer((request, response) => {
+  stopping = true;
+  response.end("stopping", () => control.closeAllConnections());
+  control.close();
+});
+control.listen(9000);
 const pause = (ms) => new Promise((resolve) => setTimeout(resolve, ms));
 async function post(n) {
   for (;;) {
@@ -122,18 +127,15 @@ async function post(n) {
         signal: AbortSignal.timeout(5000),
       });
       const told = await answer.json();
-      if (answer.status === 202) { console.log(JSON.stringify({ n, id: told.id, matched: told.matched })); return; }
-      if (answer.status !== 503 && answer.status !== 429) console.log(JSON.stringify({ n, refused: answer.status, told }));
+      if (answer.status === 202) return console.log(JSON.stringify({ n, id: told.id, at: Date.now() }));
+      if (answer.status !== 503) console.log(JSON.stringify({ n, refused: answer.status, told }));
     } catch {}
     await pause(100);
   }
 }
-(async () => {
-  let next = 0;
-  const lane = async () => { while (!stopping) { await post(next++); await pause(100); } };
-  await Promise.all([lane(), lane(), lane(), lane()]);
-  console.log("done");
-})();
+let next = 0;
+const lane = async () => { while (!stopping) { await post(next++); await pause(50); } };
+Promise.all([1, 2, 3, 4, 5, 6].map(lane));
 `;
 
 interface PodSettings {
