@@ -59,10 +59,6 @@ export class Departures {
     this.#departing.delete(uid);
   }
 
-  has(uid: string): boolean {
-    return this.#departing.has(uid);
-  }
-
   /** Something about its deliveries has changed. */
   poke(uid: string): void {
     if (this.#departing.has(uid)) this.#queue.add(uid);

@@ -25,10 +25,6 @@ export class RouteBook {
     return this.#routes.get(uid);
   }
 
-  uids(): Iterable<string> {
-    return this.#routes.keys();
-  }
-
   set(route: Route): void {
     this.#routes.set(route.subscription.uid, route);
     this.#buildSoon();

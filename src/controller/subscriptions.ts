@@ -23,8 +23,9 @@ import { gatherFacts } from "./subscription-facts.ts";
 import type { SubscriptionFacts } from "./subscription-facts.ts";
 import { composeStatus } from "./subscription-status.ts";
 
-/** What can come later is looked for this often although nothing was heard (a Secret that exists but is not ours to watch). */
-export const RECHECK_MS = 30_000;
+/** What may come later is looked for although nothing was heard (a Secret that is not ours to watch): soon at first, then seldom. */
+export const RECHECK_MIN_MS = 5_000;
+export const RECHECK_MAX_MS = 60_000;
 /** A longer resume annotation is cut, like the status field that echoes it. */
 const RESUME_CHARS_MAX = 256;
 
@@ -54,6 +55,8 @@ interface Known {
   signingName: string | undefined;
   resume: string | undefined;
   status: WebhookSubscriptionStatus | undefined;
+  /** When the present reason for waiting was first seen. */
+  blocked: { readonly reason: string; readonly sinceMs: number } | undefined;
 }
 
 /** After a look: what else is to be done. */
@@ -139,10 +142,21 @@ export class Subscriptions {
     await this.#resume(known, moved);
     const wantsFinalizer = active?.spec.deletionPolicy === "Drain";
     return {
-      recheckMs: active?.blocked === undefined ? undefined : RECHECK_MS,
+      recheckMs: this.#recheckMs(known, active?.blocked?.reason),
       finalizerDue: wantsFinalizer !== hasFinalizer(object) && (active !== undefined || hasFinalizer(object)),
       ready: verdict.refusal === undefined && active?.blocked === undefined,
     };
+  }
+
+  /** The longer the same thing has been waited for, the more seldom it is looked for. */
+  #recheckMs(known: Known, reason: string | undefined): number | undefined {
+    if (reason === undefined) {
+      known.blocked = undefined;
+      return undefined;
+    }
+    const nowMs = this.#parts.clock.monotonicMs();
+    if (known.blocked?.reason !== reason) known.blocked = { reason, sinceMs: nowMs };
+    return Math.min(Math.max(nowMs - known.blocked.sinceMs, RECHECK_MIN_MS), RECHECK_MAX_MS);
   }
 
   #remember(key: string, { object, uid, lastAccepted }: SubscriptionFacts, verdict: Verdict): Known {
@@ -157,6 +171,7 @@ export class Subscriptions {
       signingName: lastAccepted?.signingSecretName ?? object.status?.signingSecretName,
       resume: lastAccepted?.lastHandledResume ?? object.status?.lastHandledResume,
       status: object.status,
+      blocked: undefined,
     };
     known.object = object;
     known.verdict = verdict;
