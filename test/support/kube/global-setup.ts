@@ -19,7 +19,7 @@ declare module "vitest" {
 }
 
 /**
- * One control plane for all test files of the `kube` project, started before them and stopped after them. Where it cannot be built
+ * One control plane (no controller manager: it would add 3 minutes to the first build) for all test files of the `kube` project. Where it cannot be built
  * the tests are skipped, loudly; under CI=true that is a failure.
  */
 export async function setup(project: TestProject): Promise<(() => Promise<void>) | void> {
@@ -30,7 +30,7 @@ export async function setup(project: TestProject): Promise<(() => Promise<void>)
     project.provide("controlPlane", { unavailable: why });
     return;
   }
-  const controlPlane = await ControlPlane.start({ controllerManager: true });
+  const controlPlane = await ControlPlane.start();
   try {
     await controlPlane.kubectlOutput(["create", "--filename", CRD_FOLDER]);
     await controlPlane.kubectlOutput(["wait", "--for=condition=Established", "--timeout=30s", "--filename", CRD_FOLDER]);

@@ -83,7 +83,7 @@ describe("the faulty API server, seen by the real reflector", () => {
     ["a 500", "refused", { status: 500 }, "watch"],
     ["a reset", "network", { broken: "reset" }, "watch"],
     ["a watch that talks nonsense", "malformed", { broken: "malformed" }, "watch"],
-    ["a 401", "forbidden", { status: 401 }, "watch"],
+    ["a 401", "unauthorized", { status: 401 }, "watch"],
   ] as const)("does %s", async (_name, reason, fault, kind) => {
     await watching();
     const heal = server.fail(fault, { matching: (request) => request.kind === kind });
