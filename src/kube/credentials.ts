@@ -17,7 +17,8 @@ export interface Credentials {
 export interface CredentialSource {
   /** Without a trailing slash. */
   readonly server: string;
-  current(): Promise<Credentials>;
+  /** `anew`: the last ones were refused; nothing that was cached is good enough. */
+  current(anew: boolean): Promise<Credentials>;
 }
 
 /**
@@ -25,19 +26,37 @@ export interface CredentialSource {
  * use made of @kubernetes/client-node. @throws Error that says where was looked.
  */
 export function kubernetesCredentials(kubeconfig: string | undefined): CredentialSource {
+  let config = load(kubeconfig);
+  const cluster = config.getCurrentCluster();
+  if (cluster === null || (cluster.name === NOWHERE.name && cluster.server === NOWHERE.server)) {
+    throw new Error("no cluster: give --kubeconfig FILE, set KUBECONFIG, or run inside a cluster");
+  }
+  return {
+    server: cluster.server.replace(/\/+$/, ""),
+    current: async (anew) => {
+      // The library keeps tokens for a minute, those of exec plugins until they expire: only a new object asks again.
+      if (anew) config = load(kubeconfig);
+      return read(config);
+    },
+  };
+}
+
+/** What the library makes up when it has found nothing. */
+const NOWHERE = { name: "cluster", server: "http://localhost:8080" } as const;
+
+function load(kubeconfig: string | undefined): KubeConfig {
   const config = new KubeConfig();
   if (kubeconfig === undefined) config.loadFromDefault();
   else config.loadFromFile(kubeconfig);
-  const cluster = config.getCurrentCluster();
-  if (cluster === null) throw new Error("no cluster: give --kubeconfig FILE, set KUBECONFIG, or run inside a cluster");
-  return { server: cluster.server.replace(/\/+$/, ""), current: async () => read(config) };
+  return config;
 }
 
 async function read(config: KubeConfig): Promise<Credentials> {
   const options: RequestOptions = {};
   await config.applyToHTTPSOptions(options);
   const headers: Record<string, string> = {};
-  for (const [name, value] of Object.entries(options.headers ?? {})) if (typeof value === "string") headers[name.toLowerCase()] = value;
+  for (const [name, value] of Object.entries(options.headers ?? {}))
+    if (typeof value === "string") headers[name.toLowerCase()] = value.trim();
   if (typeof options.auth === "string") headers["authorization"] = `Basic ${Buffer.from(options.auth).toString("base64")}`;
   const { ca, cert, key, servername, rejectUnauthorized } = options as Credentials["tls"];
   return {

@@ -67,7 +67,7 @@ export class EventRecorder implements Service {
     while (!signal.aborted) {
       const next = this.#queue.shift();
       if (next !== undefined) {
-        await this.#write(next.subject, next.text, next.atMs);
+        await this.#write(next.subject, next.text, next.atMs, signal);
         continue;
       }
       await new Promise<void>((resolve) => {
@@ -78,7 +78,7 @@ export class EventRecorder implements Service {
     signal.removeEventListener("abort", stop);
   }
 
-  async #write(subject: EventSubject, text: EventText, atMs: number): Promise<void> {
+  async #write(subject: EventSubject, text: EventText, atMs: number, signal: AbortSignal): Promise<void> {
     const { name, namespace = "default", ...regarding } = subject;
     const suffix = Buffer.from(this.#random.bytes(5)).toString("hex");
     const body = {
@@ -96,7 +96,12 @@ export class EventRecorder implements Service {
       regarding: { ...regarding, name, ...(subject.namespace === undefined ? {} : { namespace: subject.namespace }) },
     };
     try {
-      const answer = await this.#transport.request({ method: "POST", path: `/apis/events.k8s.io/v1/namespaces/${namespace}/events`, body });
+      const answer = await this.#transport.request({
+        method: "POST",
+        path: `/apis/events.k8s.io/v1/namespaces/${namespace}/events`,
+        body,
+        signal,
+      });
       this.#told(answer.status < 300 ? "written" : "failed");
     } catch {
       this.#told("failed");

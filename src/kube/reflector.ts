@@ -22,6 +22,7 @@ export interface ReflectorHandler {
 
 export type RestartReason =
   | "expired"
+  | "unauthorized"
   | "forbidden"
   | "not_found"
   | "throttled"
@@ -41,6 +42,13 @@ export interface ReflectorOptions {
   readonly random: Random;
   readonly handler: ReflectorHandler;
   readonly limits?: Partial<ReflectorLimits>;
+  /** Shared by all reflectors of a process: however many there are, together they do not storm an API server that is in trouble. */
+  readonly pace?: RetryPace;
+}
+
+/** Says how long to wait before one more retry, ms; counts that retry. */
+export interface RetryPace {
+  reserve(): number;
 }
 
 export interface ReflectorLimits {
@@ -51,6 +59,8 @@ export interface ReflectorLimits {
   readonly silenceMaxMs: number;
   readonly backoffMinMs: number;
   readonly backoffMaxMs: number;
+  /** A watch that lived this long was a good one: the next wait is short again, ms. */
+  readonly healthyAfterMs: number;
   /** Even a healthy watch is checked against a new list this often, ms. */
   readonly relistEveryMs: number;
 }
@@ -60,11 +70,15 @@ export const REFLECTOR_LIMITS: ReflectorLimits = {
   watchSeconds: 300,
   silenceMaxMs: 90_000,
   backoffMinMs: 200,
-  backoffMaxMs: 30_000,
+  // So that after any outage all is as it should be within 30 s.
+  backoffMaxMs: 20_000,
+  healthyAfterMs: 10_000,
   relistEveryMs: 900_000,
 };
 
 const LINE_BYTES_MAX = 8 * 1_048_576;
+/** A longer Retry-After is cut to this, ms. */
+const RETRY_AFTER_MAX_MS = 60_000;
 
 /** Why a list or a watch ended, and whether the place in the stream is lost. */
 interface End {
@@ -94,21 +108,21 @@ export class Reflector implements Service {
 
   async run(signal: AbortSignal): Promise<void> {
     while (!signal.aborted) {
-      const end = this.#resourceVersion === undefined ? await this.#list() : await this.#watch(signal);
+      const startedMs = this.#options.clock.monotonicMs();
+      const isWatch = this.#resourceVersion !== undefined;
+      const end = isWatch ? await this.#watch(signal) : await this.#list(signal);
       if (signal.aborted) return;
       if (end === undefined) continue;
+      if (isWatch && this.#options.clock.monotonicMs() - startedMs >= this.#limits.healthyAfterMs) this.#failures = 0;
       if (end.relist) this.#resourceVersion = undefined;
-      if (end.reason !== undefined) this.#tell(() => this.#options.handler.restarted(end.reason ?? "network", end.message));
-      const waitMs =
-        end.reason === undefined || end.reason === "periodic" || end.reason === "expired"
-          ? this.#jitter(this.#limits.backoffMinMs)
-          : this.#backoff(end);
-      await this.#pause(waitMs, signal);
+      const { reason } = end;
+      if (reason !== undefined) this.#tell(() => this.#options.handler.restarted(reason, end.message));
+      if (reason !== "periodic") await this.#pause(this.#backoff(end), signal);
     }
   }
 
   /** Undefined = done, the watch may begin. */
-  async #list(): Promise<End | undefined> {
+  async #list(signal: AbortSignal): Promise<End | undefined> {
     const objects: KubeObject[] = [];
     let next = "";
     let resourceVersion = "";
@@ -116,20 +130,22 @@ export class Reflector implements Service {
       const query = this.#query({ limit: String(this.#limits.pageSize), ...(next === "" ? {} : { continue: next }) });
       let answer: ApiAnswer;
       try {
-        answer = await this.#options.transport.request({ method: "GET", path: `${this.#options.path}?${query}` });
+        answer = await this.#options.transport.request({ method: "GET", path: `${this.#options.path}?${query}`, signal });
       } catch (error) {
         return { relist: true, reason: "network", message: describe(error) };
       }
       if (answer.status !== 200) return refusal(answer, true);
-      const page = answer.body as { metadata?: { continue?: string; resourceVersion?: string }; items?: KubeObject[] } | undefined;
-      if (!Array.isArray(page?.items)) return { relist: true, reason: "malformed", message: "the list is not a list" };
-      for (const item of page.items) objects.push(item);
-      next = page.metadata?.continue ?? "";
-      resourceVersion = page.metadata?.resourceVersion ?? "";
+      const page = answer.body as { metadata?: { continue?: string; resourceVersion?: string }; items?: KubeObject[] | null } | undefined;
+      if (typeof page?.metadata?.resourceVersion !== "string")
+        return { relist: true, reason: "malformed", message: "the list is not a list" };
+      // An empty list of a built-in kind may be null.
+      for (const item of page.items ?? []) objects.push(item);
+      next = page.metadata.continue ?? "";
+      resourceVersion = page.metadata.resourceVersion;
     } while (next !== "");
+    if (signal.aborted) return undefined;
     this.#resourceVersion = resourceVersion;
     this.#listedAtMs = this.#options.clock.monotonicMs();
-    this.#failures = 0;
     this.#tell(() => this.#options.handler.replace(objects));
     return undefined;
   }
@@ -209,7 +225,6 @@ export class Reflector implements Service {
     const resourceVersion = object?.metadata?.resourceVersion;
     if (object === undefined || resourceVersion === undefined)
       return { relist: true, reason: "malformed", message: "an event of the watch has no object" };
-    this.#failures = 0;
     if (type === "ADDED" || type === "MODIFIED") this.#tell(() => this.#options.handler.changed(object));
     else if (type === "DELETED") this.#tell(() => this.#options.handler.deleted(object));
     this.#resourceVersion = resourceVersion;
@@ -221,11 +236,13 @@ export class Reflector implements Service {
     return new URLSearchParams({ ...parameters, ...(labelSelector === undefined ? {} : { labelSelector }) }).toString();
   }
 
+  /** A watch that reached its time is no failure; one that ends at once again and again is. */
   #backoff(end: End): number {
     const { backoffMinMs, backoffMaxMs } = this.#limits;
     this.#failures += 1;
     const waitMs = this.#jitter(Math.min(backoffMaxMs, backoffMinMs * 2 ** Math.min(this.#failures - 1, 20)));
-    return Math.max(waitMs, Math.min(end.retryAfterMs ?? 0, backoffMaxMs * 2));
+    const paceMs = end.reason === undefined ? 0 : (this.#options.pace?.reserve() ?? 0);
+    return Math.max(waitMs, paceMs, Math.min(end.retryAfterMs ?? 0, RETRY_AFTER_MAX_MS));
   }
 
   /** Half to whole, so that many watchers do not come back together. */
@@ -255,7 +272,7 @@ export class Reflector implements Service {
 }
 
 const REASONS: Readonly<Record<number, RestartReason>> = {
-  401: "forbidden",
+  401: "unauthorized",
   403: "forbidden",
   404: "not_found",
   410: "expired",
@@ -265,7 +282,8 @@ const REASONS: Readonly<Record<number, RestartReason>> = {
 function refusal(answer: ApiAnswer, listing: boolean): End {
   const reason = REASONS[answer.status] ?? "refused";
   return {
-    relist: listing || answer.status === 410 || answer.status === 400,
+    // 504: our place is ahead of the server's (etcd was restored from a backup): only a new list ends that.
+    relist: listing || answer.status === 410 || answer.status === 400 || answer.status === 504,
     reason,
     message: statusMessage(answer),
     retryAfterMs: answer.retryAfterMs,

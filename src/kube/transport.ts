@@ -7,7 +7,10 @@ import type { Credentials, CredentialSource } from "./credentials.ts";
 export const REQUEST_TIMEOUT_MS = 10_000;
 /** Tokens and certificates are read anew this often, in ms. */
 const CREDENTIALS_FOR_MS = 30_000;
+/** Calls at a time; watches have connections of their own, or enough of them would leave none for calls. */
 const CONNECTIONS_MAX = 16;
+/** After a call that got no answer, writes are not tried for this long, ms: an API server that comes back must not be stormed. */
+const AWAY_MS = 1_000;
 const ERROR_BYTES_MAX = 16 * 1024;
 
 export interface ApiRequest {
@@ -18,6 +21,8 @@ export interface ApiRequest {
   /** Of the body; PATCH must say which kind it is. */
   readonly contentType?: string;
   readonly accept?: string;
+  /** Gives the call up. */
+  readonly signal?: AbortSignal;
 }
 
 export interface ApiAnswer {
@@ -31,6 +36,14 @@ export interface ApiAnswer {
 /** A watch's answer: either lines as they come, or the refusal. */
 export type ApiStream = { readonly ok: true; readonly chunks: AsyncIterable<Buffer> } | { readonly ok: false; readonly answer: ApiAnswer };
 
+interface Connection {
+  readonly headers: Readonly<Record<string, string>>;
+  readonly calls: Agent;
+  readonly watches: Agent;
+  readonly fingerprint: string;
+  readonly untilMs: number;
+}
+
 /**
  * One kept HTTP/1.1 dispatcher to the API server (a new one per call would cost a TLS handshake each), made anew when the CA or
  * the client certificate changes. A 401 reads the credentials again and asks once more: tokens rotate.
@@ -38,26 +51,28 @@ export type ApiStream = { readonly ok: true; readonly chunks: AsyncIterable<Buff
 export class KubeTransport {
   readonly #source: CredentialSource;
   readonly #clock: Clock;
-  #credentials: { readonly value: Credentials; readonly untilMs: number } | undefined;
-  #agent: { readonly agent: Agent; readonly fingerprint: string } | undefined;
+  #connection: Connection | undefined;
+  #refused = false;
+  #awayUntilMs = 0;
 
   constructor(source: CredentialSource, clock: Clock) {
     this.#source = source;
     this.#clock = clock;
   }
 
-  /** Rejects only when no answer came (network, TLS, time). */
+  /** Rejects only when no answer came (network, TLS, time), for a write also when none came a moment ago. */
   async request(request: ApiRequest): Promise<ApiAnswer> {
+    if (request.method !== "GET" && this.#clock.monotonicMs() < this.#awayUntilMs) throw new Error("the API server does not answer");
     const first = await this.#once(request);
     if (first.status !== 401) return first;
-    this.#credentials = undefined;
+    this.#refused = true;
     return this.#once(request);
   }
 
   /** Opens a watch; `signal` ends it. Rejects when no answer came. */
   async stream(path: string, signal: AbortSignal): Promise<ApiStream> {
-    const { agent, headers } = await this.#connection();
-    const answer = await agent.request({
+    const { watches, headers } = await this.#connect();
+    const answer = await watches.request({
       origin: this.#source.server,
       path,
       method: "GET",
@@ -67,25 +82,30 @@ export class KubeTransport {
       signal,
     });
     if (answer.statusCode === 200) return { ok: true, chunks: answer.body };
-    if (answer.statusCode === 401) this.#credentials = undefined;
+    if (answer.statusCode === 401) this.#refused = true;
     const text = (await answer.body.text()).slice(0, ERROR_BYTES_MAX);
     return { ok: false, answer: { status: answer.statusCode, body: parse(text), retryAfterMs: retryAfter(answer.headers["retry-after"]) } };
   }
 
+  /** Ends every call and watch under way. A call after that connects anew. */
   async close(): Promise<void> {
-    await this.#agent?.agent.destroy();
-    this.#agent = undefined;
+    const connection = this.#connection;
+    this.#connection = undefined;
+    await Promise.all([connection?.calls.destroy(), connection?.watches.destroy()]);
   }
 
   async #once(request: ApiRequest): Promise<ApiAnswer> {
-    const { agent, headers } = await this.#connection();
     const body = request.body === undefined ? null : JSON.stringify(request.body);
     const abort = new AbortController();
     const cancel = this.#clock.after(REQUEST_TIMEOUT_MS, () =>
       abort.abort(new Error(`the API server did not answer within ${REQUEST_TIMEOUT_MS} ms`)),
     );
+    const give = (): void => abort.abort(new Error("given up"));
+    if (request.signal?.aborted === true) give();
+    request.signal?.addEventListener("abort", give, { once: true });
     try {
-      const answer = await agent.request({
+      const { calls, headers } = await this.#connect();
+      const answer = await calls.request({
         origin: this.#source.server,
         path: request.path,
         method: request.method,
@@ -98,35 +118,43 @@ export class KubeTransport {
         signal: abort.signal,
       });
       const text = await answer.body.text();
+      this.#awayUntilMs = 0;
       return { status: answer.statusCode, body: parse(text), retryAfterMs: retryAfter(answer.headers["retry-after"]) };
+    } catch (error) {
+      if (request.signal?.aborted !== true) this.#awayUntilMs = this.#clock.monotonicMs() + AWAY_MS;
+      throw error;
     } finally {
       cancel();
+      request.signal?.removeEventListener("abort", give);
     }
   }
 
-  async #connection(): Promise<{ readonly agent: Agent; readonly headers: Readonly<Record<string, string>> }> {
+  async #connect(): Promise<Connection> {
     const nowMs = this.#clock.monotonicMs();
-    if (this.#credentials === undefined || this.#credentials.untilMs <= nowMs) {
-      this.#credentials = { value: await this.#source.current(), untilMs: nowMs + CREDENTIALS_FOR_MS };
-    }
-    const { headers, tls } = this.#credentials.value;
-    const fingerprint = createHash("sha256")
-      .update(JSON.stringify([String(tls.ca), String(tls.cert), String(tls.key), tls.servername]))
-      .digest("hex");
-    if (this.#agent?.fingerprint !== fingerprint) {
-      // The old one ends when its calls and watches have.
-      void this.#agent?.agent.close();
-      // HTTP/2 is off: long watches over it leaked memory in Node.
-      const agent = new Agent({
-        allowH2: false,
-        connections: CONNECTIONS_MAX * 8,
-        pipelining: 1,
-        connect: { ...tls, timeout: REQUEST_TIMEOUT_MS },
-      });
-      this.#agent = { agent, fingerprint };
-    }
-    return { agent: this.#agent.agent, headers };
+    const before = this.#connection;
+    if (before !== undefined && !this.#refused && before.untilMs > nowMs) return before;
+    const anew = this.#refused;
+    this.#refused = false;
+    const { headers, tls } = await this.#source.current(anew);
+    const untilMs = nowMs + CREDENTIALS_FOR_MS;
+    const fingerprint = fingerprintOf(tls);
+    // Somebody else may have connected while the credentials were read.
+    const newest = this.#connection;
+    if (newest?.fingerprint === fingerprint) return (this.#connection = { ...newest, headers, untilMs });
+    // The old ones end when their calls and watches have.
+    for (const agent of [newest?.calls, newest?.watches]) void agent?.close();
+    // HTTP/2 is off: long watches over it leaked memory in Node.
+    const options = { allowH2: false, pipelining: 1, connect: { ...tls, timeout: REQUEST_TIMEOUT_MS } } as const;
+    const calls = new Agent({ ...options, connections: CONNECTIONS_MAX });
+    const watches = new Agent(options);
+    return (this.#connection = { headers, calls, watches, fingerprint, untilMs });
   }
+}
+
+function fingerprintOf(tls: Credentials["tls"]): string {
+  return createHash("sha256")
+    .update(JSON.stringify([String(tls.ca), String(tls.cert), String(tls.key), tls.servername, tls.rejectUnauthorized]))
+    .digest("hex");
 }
 
 function parse(text: string): unknown {

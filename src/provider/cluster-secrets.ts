@@ -1,15 +1,19 @@
 import { INGEST_TOKEN_LABEL, USE_LABEL, type ObjectRef, type SecretLookup, type SecretObject } from "../controller/objects.ts";
-import { Reflector, type KubeObject, type ReflectorHandler } from "../kube/reflector.ts";
+import { Reflector, type KubeObject, type ReflectorHandler, type RetryPace } from "../kube/reflector.ts";
 import type { KubeTransport } from "../kube/transport.ts";
 import type { Clock } from "../lib/clock.ts";
 import type { Random } from "../lib/random.ts";
 import type { Log } from "../observe/log.ts";
 import type { Metrics } from "../observe/metrics.ts";
-import { secretObject } from "./cluster-kinds.ts";
+import { differsForUs, secretObject } from "./cluster-kinds.ts";
 
 const LABELS = [USE_LABEL, INGEST_TOKEN_LABEL] as const;
-/** An unlabelled or absent Secret that a subscription names is looked for again this often, ms. */
-const LOOK_AGAIN_MS = 5_000;
+/** What was found out about a Secret that we may not read is believed for this long, ms: a thousand subscriptions may name it. */
+const ANSWER_FOR_MS = 5_000;
+/** Above this many such questions at a time the last answer is believed for longer. */
+const QUESTIONS_MAX = 4;
+/** Answers remembered. */
+const ANSWERS_MAX = 20_000;
 
 export interface ClusterSecretsOptions {
   readonly transport: KubeTransport;
@@ -20,6 +24,7 @@ export interface ClusterSecretsOptions {
   /** The command that lets us use Secrets of a namespace; `{namespace}` is replaced. */
   readonly bindingHint: string;
   readonly changed: (ref: ObjectRef) => void;
+  readonly pace: RetryPace;
 }
 
 interface Scope {
@@ -39,7 +44,8 @@ export class ClusterSecrets {
   readonly #scopes = new Map<string, Scope>();
   /** namespace → name → Secret, with the labels through which it is seen. */
   readonly #secrets = new Map<string, Map<string, { readonly secret: SecretObject; readonly labels: Set<string> }>>();
-  readonly #missing = new Map<string, ObjectRef>();
+  readonly #answers = new Map<string, { readonly lookup: SecretLookup; readonly atMs: number }>();
+  #questions = 0;
   readonly #waiting: (() => void)[] = [];
 
   constructor(options: ClusterSecretsOptions) {
@@ -55,15 +61,20 @@ export class ClusterSecrets {
     for (const names of chosen) for (const { secret } of names.values()) yield secret;
   }
 
-  /** Watches exactly these namespaces from now on. */
-  follow(namespaces: ReadonlySet<string>, signal: AbortSignal): void {
-    for (const namespace of namespaces) if (!this.#scopes.has(namespace)) this.#scopes.set(namespace, this.#open(namespace, signal));
-    for (const [namespace, scope] of this.#scopes) {
-      if (namespaces.has(namespace)) continue;
-      scope.abort.abort();
-      this.#scopes.delete(namespace);
-      this.#secrets.delete(namespace);
-    }
+  follow(namespace: string, signal: AbortSignal): void {
+    if (!this.#scopes.has(namespace) && !signal.aborted) this.#scopes.set(namespace, this.#open(namespace, signal));
+  }
+
+  unfollow(namespace: string): void {
+    this.#scopes.get(namespace)?.abort.abort();
+    this.#scopes.delete(namespace);
+    this.#secrets.delete(namespace);
+    this.#settle();
+  }
+
+  /** A Secret that we have just made. */
+  remember(namespace: string, object: KubeObject): void {
+    if (this.#scopes.has(namespace)) this.#put(namespace, USE_LABEL, object);
   }
 
   /** Settles when every followed namespace has been listed or refused once. */
@@ -77,10 +88,23 @@ export class ClusterSecrets {
     const scope = this.#scopes.get(namespace);
     if (scope === undefined) return { state: "unknown", message: `Secrets of namespace ${namespace} are not read yet; this mends itself` };
     if (scope.forbidden) return { state: "forbidden", message: this.#hint(namespace) };
+    const usable = this.#usable(namespace, name);
+    if (usable !== undefined) return usable;
+    const key = `${namespace}/${name}`;
+    const known = this.#answers.get(key);
+    const ageMs = known === undefined ? Number.POSITIVE_INFINITY : this.#options.clock.monotonicMs() - known.atMs;
+    if (known !== undefined && (ageMs < ANSWER_FOR_MS || this.#questions >= QUESTIONS_MAX)) return known.lookup;
+    this.#questions += 1;
+    const lookup = await this.#ask(namespace, name);
+    this.#questions -= 1;
+    if (this.#answers.size >= ANSWERS_MAX) this.#answers.clear();
+    if (lookup.state !== "unknown") this.#answers.set(key, { lookup, atMs: this.#options.clock.monotonicMs() });
+    return this.#usable(namespace, name) ?? lookup;
+  }
+
+  #usable(namespace: string, name: string): SecretLookup | undefined {
     const secret = this.get(namespace, name);
-    if (secret?.metadata.labels?.[USE_LABEL] === "true") return { state: "usable", secret };
-    this.#missing.set(`${namespace}/${name}`, { kind: "Secret", namespace, name });
-    return this.#ask(namespace, name);
+    return secret?.metadata.labels?.[USE_LABEL] === "true" ? { state: "usable", secret } : undefined;
   }
 
   /** Metadata only: whether a Secret exists that we may not use. */
@@ -102,14 +126,12 @@ export class ClusterSecrets {
     }
   }
 
-  /** Asks again for Secrets that were named and not usable: a label is not seen by a watch that selects on it until it is set. */
+  /** Settles when every watch has ended. */
   async run(signal: AbortSignal): Promise<void> {
-    while (!signal.aborted) {
-      await this.#pause(LOOK_AGAIN_MS, signal);
-      const missing = [...this.#missing.values()];
-      this.#missing.clear();
-      for (const ref of missing) this.#options.changed(ref);
-    }
+    await new Promise<void>((resolve) => {
+      if (signal.aborted) resolve();
+      else signal.addEventListener("abort", () => resolve(), { once: true });
+    });
     await Promise.all([...this.#scopes.values()].map(async (scope) => scope.done));
     this.#scopes.clear();
   }
@@ -123,7 +145,7 @@ export class ClusterSecrets {
     const stop = (): void => abort.abort();
     signal.addEventListener("abort", stop, { once: true });
     const scope: { -readonly [K in keyof Scope]: Scope[K] } = { abort, listed: new Set(), forbidden: false, done: Promise.resolve() };
-    const { transport, clock, random } = this.#options;
+    const { transport, clock, random, pace } = this.#options;
     scope.done = Promise.all(
       LABELS.map(async (label) =>
         new Reflector({
@@ -134,6 +156,7 @@ export class ClusterSecrets {
           clock,
           random,
           handler: this.#handler(namespace, label, scope),
+          pace,
         }).run(abort.signal),
       ),
     ).finally(() => signal.removeEventListener("abort", stop));
@@ -141,9 +164,6 @@ export class ClusterSecrets {
   }
 
   #handler(namespace: string, label: string, scope: Scope): ReflectorHandler {
-    const settle = (): void => {
-      for (const resolve of this.#waiting.splice(0)) resolve();
-    };
     return {
       replace: (objects) => {
         const first = !scope.listed.has(label);
@@ -155,7 +175,7 @@ export class ClusterSecrets {
           if (entry.labels.has(label) && !seen.has(name)) this.#drop(namespace, name, label);
         for (const object of objects) this.#put(namespace, label, object);
         if (first || mended) this.#options.changed({ kind: "Namespace", namespace: "", name: namespace });
-        settle();
+        this.#settle();
       },
       changed: (object) => this.#put(namespace, label, object),
       deleted: (object) => this.#drop(namespace, object.metadata.name, label),
@@ -168,20 +188,27 @@ export class ClusterSecrets {
         } else if (reason !== "forbidden") {
           this.#options.log.info({ event: "watch.restarted", kind: "Secret", namespace, reason }, message);
         }
-        settle();
+        this.#settle();
       },
       failed: (error) => this.#options.log.error({ err: error, kind: "Secret", namespace }, "a change could not be handled"),
     };
+  }
+
+  #settle(): void {
+    for (const resolve of this.#waiting.splice(0)) resolve();
   }
 
   #put(namespace: string, label: string, object: KubeObject): void {
     let names = this.#secrets.get(namespace);
     if (names === undefined) this.#secrets.set(namespace, (names = new Map()));
     const { name } = object.metadata;
-    const labels = names.get(name)?.labels ?? new Set<string>();
+    const before = names.get(name);
+    const labels = before?.labels ?? new Set<string>();
     labels.add(label);
-    names.set(name, { secret: secretObject(object), labels });
-    this.#options.changed({ kind: "Secret", namespace, name });
+    const secret = secretObject(object);
+    names.set(name, { secret, labels });
+    this.#answers.delete(`${namespace}/${name}`);
+    if (differsForUs(before?.secret, secret)) this.#options.changed({ kind: "Secret", namespace, name });
   }
 
   #drop(namespace: string, name: string, label: string): void {
@@ -190,18 +217,7 @@ export class ClusterSecrets {
     if (entry === undefined) return;
     entry.labels.delete(label);
     if (entry.labels.size === 0) names?.delete(name);
+    this.#answers.delete(`${namespace}/${name}`);
     this.#options.changed({ kind: "Secret", namespace, name });
-  }
-
-  #pause(ms: number, signal: AbortSignal): Promise<void> {
-    return new Promise((resolve) => {
-      const cancel = this.#options.clock.after(ms, done);
-      signal.addEventListener("abort", done, { once: true });
-      function done(): void {
-        cancel();
-        signal.removeEventListener("abort", done);
-        resolve();
-      }
-    });
   }
 }

@@ -18,6 +18,7 @@ import type { WebhookSubscription } from "../api/generated/custom-resources.ts";
 import { EventRecorder } from "../kube/event-recorder.ts";
 import { ObjectWriter, type ObjectVersion, type WriteOutcome } from "../kube/object-writer.ts";
 import { Reflector, type KubeObject, type ReflectorHandler } from "../kube/reflector.ts";
+import { SharedRetryPace } from "../kube/retry-pace.ts";
 import type { KubeTransport } from "../kube/transport.ts";
 import type { Clock } from "../lib/clock.ts";
 import type { Random } from "../lib/random.ts";
@@ -52,6 +53,7 @@ export class ClusterProvider implements Resources, ResultSink, Service {
   readonly #recorder: EventRecorder;
   readonly #callbacks: ((ref: ObjectRef | undefined) => void)[] = [];
   readonly #listed = new Set<string>();
+  readonly #pace: SharedRetryPace;
   readonly #watches: readonly { readonly key: string; readonly kind: ClusterKind; readonly namespace: string | undefined }[];
   #signal: AbortSignal | undefined;
   #synced = false;
@@ -59,7 +61,9 @@ export class ClusterProvider implements Resources, ResultSink, Service {
   constructor(options: ClusterProviderOptions) {
     this.#options = options;
     const { transport, clock, random, log, metrics, bindingHint, namespaces, className, instance } = options;
-    this.#secrets = new ClusterSecrets({ transport, clock, random, log, metrics, bindingHint, changed: (ref) => this.#tell(ref) });
+    this.#pace = new SharedRetryPace(clock);
+    const changed = (ref: ObjectRef): void => this.#tell(ref);
+    this.#secrets = new ClusterSecrets({ transport, clock, random, log, metrics, bindingHint, changed, pace: this.#pace });
     this.#writer = new ObjectWriter(transport, `postrider-${className}`);
     const told = (result: string): void => metrics.kubernetesEvents.inc({ result });
     this.#recorder = new EventRecorder({ transport, clock, random, controller: { name: "postrider.dev/controller", instance }, told });
@@ -69,14 +73,17 @@ export class ClusterProvider implements Resources, ResultSink, Service {
     });
   }
 
+  /** Leaves no connection behind when it settles. */
   async run(signal: AbortSignal): Promise<void> {
     this.#signal = signal;
     const { transport, clock, random } = this.#options;
+    const pace = this.#pace;
     const reflectors = this.#watches.map(({ key, kind, namespace }) => {
       const handler = this.#handler(key, kind, namespace);
-      return new Reflector({ name: kind.plural, path: collectionPath(kind, namespace), transport, clock, random, handler });
+      return new Reflector({ name: kind.plural, path: collectionPath(kind, namespace), transport, clock, random, handler, pace });
     });
     await Promise.all([...reflectors, this.#recorder, this.#secrets].map(async (service) => service.run(signal)));
+    await transport.close();
   }
 
   get synced(): boolean {
@@ -105,7 +112,6 @@ export class ClusterProvider implements Resources, ResultSink, Service {
 
   async writeStatus(object: ReportedObject, status: object): Promise<WriteResult> {
     const outcome = await this.#writer.applyStatus(versionOf(this.#latest(object)), status);
-    this.#options.metrics.statusWrites.inc({ result: outcome.kind });
     this.#remember(object.kind, outcome);
     return resultOf(outcome);
   }
@@ -141,7 +147,10 @@ export class ClusterProvider implements Resources, ResultSink, Service {
       type: "Opaque",
       stringData: { [key]: value },
     });
-    return outcome.kind === "exists" ? { kind: "exists" } : resultOf(outcome);
+    if (outcome.kind === "exists") return { kind: "exists" };
+    // The watch tells of it a moment later; until then the subscription would seem to lack its key.
+    if (outcome.kind === "done") this.#secrets.remember(namespace, outcome.object as KubeObject);
+    return resultOf(outcome);
   }
 
   /** The version last seen of the same object: a caller may hold one that is older by a status of ours. */
@@ -174,17 +183,10 @@ export class ClusterProvider implements Resources, ResultSink, Service {
         }
         for (const object of objects) this.#put(kind, object);
         this.#listed.add(key);
-        this.#followSecrets();
         this.#becomeSynced();
       },
-      changed: (object) => {
-        this.#put(kind, object);
-        if (kind.kind === "WebhookSubscription") this.#followSecrets();
-      },
-      deleted: (object) => {
-        this.#drop({ kind: kind.kind, namespace: object.metadata.namespace ?? "", name: object.metadata.name });
-        if (kind.kind === "WebhookSubscription") this.#followSecrets();
-      },
+      changed: (object) => this.#put(kind, object),
+      deleted: (object) => this.#drop({ kind: kind.kind, namespace: object.metadata.namespace ?? "", name: object.metadata.name }),
       restarted: (reason, message) => {
         metrics.watchRestarts.inc({ kind: kind.kind, reason });
         const level = reason === "periodic" || reason === "expired" ? "debug" : "warn";
@@ -205,20 +207,24 @@ export class ClusterProvider implements Resources, ResultSink, Service {
     )
       return;
     this.#cache.set(kind.kind, object);
-    if (differsForUs(before, object)) this.#tell(ref);
+    if (!differsForUs(before, object)) return;
+    if (kind.kind === "WebhookSubscription") this.#followSecrets(ref.namespace);
+    this.#tell(ref);
   }
 
   #drop(ref: ObjectRef): void {
-    if (this.#cache.delete(ref)) this.#tell(ref);
+    if (!this.#cache.delete(ref)) return;
+    if (ref.kind === "WebhookSubscription") this.#followSecrets(ref.namespace);
+    this.#tell(ref);
   }
 
   /** Secrets are read only where a subscription of ours lives. */
-  #followSecrets(): void {
+  #followSecrets(namespace: string): void {
     if (this.#signal === undefined) return;
-    const namespaces = new Set<string>();
-    for (const { metadata, spec } of this.#cache.list("WebhookSubscription"))
-      if (spec.className === this.#options.className) namespaces.add(metadata.namespace);
-    this.#secrets.follow(namespaces, this.#signal);
+    for (const { spec } of this.#cache.list("WebhookSubscription", namespace)) {
+      if (spec.className === this.#options.className) return this.#secrets.follow(namespace, this.#signal);
+    }
+    this.#secrets.unfollow(namespace);
   }
 
   #becomeSynced(): void {

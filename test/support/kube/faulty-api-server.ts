@@ -59,6 +59,7 @@ export class FaultyApiServer {
   readonly objects = new ObjectMap();
   readonly requests: RecordedRequest[] = [];
   readonly url: string;
+  connectionsMade = 0;
   readonly #server: Server;
   readonly #sockets = new Set<Socket>();
   readonly #watches = new Set<Watch>();
@@ -71,8 +72,12 @@ export class FaultyApiServer {
     this.#server = server;
     this.url = `http://127.0.0.1:${(server.address() as AddressInfo).port}`;
     server.on("connection", (socket) => {
+      this.connectionsMade += 1;
       this.#sockets.add(socket);
-      socket.on("close", () => this.#sockets.delete(socket));
+      socket.on("close", () => {
+        this.#sockets.delete(socket);
+        this.#wake();
+      });
     });
     server.on("request", (request: IncomingMessage, response: ServerResponse) => {
       this.#serve(request, response).catch(() => response.destroy());
@@ -148,6 +153,10 @@ export class FaultyApiServer {
 
   get openWatches(): number {
     return this.#watches.size;
+  }
+
+  get openConnections(): number {
+    return this.#sockets.size;
   }
 
   /** Resolves once a condition over this server holds; looked at after every request, watch and close. Never polls. */

@@ -1,0 +1,174 @@
+import { afterEach, beforeEach, describe, expect, it } from "vitest";
+import type { ObjectRef } from "../../../src/controller/objects.ts";
+import { DRAIN_FINALIZER } from "../../../src/controller/objects.ts";
+import { KubeTransport } from "../../../src/kube/transport.ts";
+import { createLog } from "../../../src/observe/log.ts";
+import { Metrics } from "../../../src/observe/metrics.ts";
+import { ClusterProvider } from "../../../src/provider/cluster.ts";
+import { FaultyApiServer } from "../../support/kube/faulty-api-server.ts";
+import { COLLECTION, subscription } from "../../support/kube/watched-collection.ts";
+import { ManualClock, settle } from "../../support/time/manual-clock.ts";
+
+const SECRETS = "/api/v1/secrets";
+/** Namespaces and our four kinds. */
+const WATCHES = 5;
+const SPEC = { className: "postrider", events: { types: ["a"] }, endpoint: { url: "https://example.com/" } };
+
+describe("the cluster provider", () => {
+  let server: FaultyApiServer;
+  let clock: ManualClock;
+  let provider: ClusterProvider;
+  let stop: AbortController;
+  let running: Promise<void>;
+  let told: (ObjectRef | undefined)[];
+  let wake: () => void;
+
+  beforeEach(async () => {
+    server = await FaultyApiServer.start();
+    clock = new ManualClock();
+    const transport = new KubeTransport({ server: server.url, current: () => Promise.resolve({ headers: {}, tls: {} }) }, clock);
+    provider = new ClusterProvider({
+      transport,
+      clock,
+      random: { next: () => 0, bytes: (n) => new Uint8Array(n) },
+      log: createLog("silent"),
+      metrics: new Metrics({ version: "test" }),
+      className: "postrider",
+      namespaces: [],
+      instance: "test",
+      bindingHint: "kubectl -n {namespace} create rolebinding",
+    });
+    told = [];
+    wake = () => undefined;
+    provider.onChange((ref) => {
+      told.push(ref);
+      wake();
+    });
+    stop = new AbortController();
+  });
+
+  afterEach(async () => {
+    stop.abort();
+    await running;
+    await server.stop();
+  });
+
+  async function until(holds: () => boolean): Promise<void> {
+    while (!holds()) await new Promise<void>((resolve) => (wake = resolve));
+  }
+
+  async function start(watches = WATCHES): Promise<void> {
+    running = provider.run(stop.signal);
+    await until(() => provider.synced);
+    await server.until(({ openWatches }) => openWatches === watches);
+  }
+
+  const get = (name: string) => provider.get("WebhookSubscription", "shop", name);
+
+  it("does not tell of status-only updates, but gives the newest object", async () => {
+    server.put(COLLECTION, subscription("a", SPEC));
+    await start(WATCHES + 2);
+    told.length = 0;
+    const before = server.objects.get(COLLECTION, "a", "shop");
+    const path = "/apis/postrider.dev/v1alpha1/namespaces/shop/webhooksubscriptions/a";
+    await fetch(`${server.url}${path}/status`, {
+      method: "PUT",
+      body: JSON.stringify({ metadata: {}, status: { observedGeneration: 1 } }),
+    });
+    server.put(COLLECTION, subscription("b", SPEC));
+    await until(() => get("b") !== undefined);
+    expect(told.map((ref) => ref?.name)).toEqual(["b"]);
+    expect(get("a")?.metadata.resourceVersion).not.toBe(before?.metadata.resourceVersion);
+    expect(get("a")?.status).toEqual({ observedGeneration: 1 });
+  });
+
+  it("is synced only when every kind and the labelled Secrets have been read, and tells it once", async () => {
+    server.put(COLLECTION, subscription("a", SPEC));
+    const heal = server.fail({ status: 500 }, { matching: ({ path }) => path.endsWith("/secrets") });
+    running = provider.run(stop.signal);
+    await server.until(({ requests, openWatches }) => openWatches === WATCHES && requests.some(({ path }) => path.endsWith("/secrets")));
+    await settle();
+    expect(provider.synced).toBe(false);
+    heal();
+    while (!provider.synced) await clock.advance(100);
+    expect(told.filter((ref) => ref === undefined)).toHaveLength(1);
+  });
+
+  it("reads Secrets only where a subscription of its class lives, and only labelled ones", async () => {
+    const secret = (name: string, namespace: string, labels: Record<string, string>) => ({
+      metadata: { name, namespace, labels },
+      data: { key: Buffer.from("value").toString("base64") },
+    });
+    server.put(SECRETS, secret("open", "shop", { "postrider.dev/use": "true" }));
+    server.put(SECRETS, secret("closed", "shop", {}));
+    server.put(SECRETS, secret("open", "bank", { "postrider.dev/use": "true" }));
+    server.put(COLLECTION, subscription("a", SPEC));
+    server.put(COLLECTION, { metadata: { name: "b", namespace: "bank" }, spec: { ...SPEC, className: "other" } });
+    await start(WATCHES + 2);
+    expect([...provider.list("Secret")].map(({ metadata }) => `${metadata.namespace}/${metadata.name}`)).toEqual(["shop/open"]);
+    expect(await provider.findSecret("shop", "open")).toMatchObject({ state: "usable" });
+    expect(await provider.findSecret("shop", "closed")).toEqual({ state: "unlabelled" });
+    expect(await provider.findSecret("shop", "none")).toEqual({ state: "absent" });
+    server.delete(COLLECTION, "a", "shop");
+    await server.until(({ openWatches }) => openWatches === WATCHES);
+    expect([...provider.list("Secret")]).toEqual([]);
+  });
+
+  it("asks once for a Secret that a thousand subscriptions lack", async () => {
+    server.put(COLLECTION, subscription("a", SPEC));
+    await start(WATCHES + 2);
+    server.requests.length = 0;
+    for (let n = 0; n < 1_000; n++) await provider.findSecret("shop", "none");
+    expect(server.requests).toHaveLength(1);
+  });
+
+  it("goes on with what it has for ten minutes without an API server, and knows everything 30 s after", async () => {
+    for (const name of ["goes", "stays"]) server.put(COLLECTION, subscription(name, SPEC));
+    await start(WATCHES + 2);
+    const heal = server.fail({ broken: "reset" });
+    server.dropConnections();
+    const asked = server.requests.length;
+    for (let second = 0; second < 600; second++) {
+      await clock.advance(1_000);
+      await server.until(({ openConnections }) => openConnections === 0);
+    }
+    expect(get("goes")).toBeDefined();
+    const perSecond = (server.requests.length - asked) / 600;
+    expect(perSecond).toBeLessThanOrEqual(5);
+    server.delete(COLLECTION, "goes", "shop");
+    server.put(COLLECTION, subscription("comes", SPEC));
+    heal();
+    for (let second = 0; second < 30; second++) {
+      await clock.advance(1_000);
+      await settle();
+    }
+    await until(() => get("goes") === undefined && get("comes") !== undefined);
+    await server.until(({ openWatches }) => openWatches === WATCHES + 2);
+  });
+
+  it("writes a finalizer by merge patch with uid and resourceVersion, and answers a conflict as a value", async () => {
+    server.put(COLLECTION, subscription("a", SPEC));
+    await start(WATCHES + 2);
+    const object = get("a");
+    if (object === undefined) throw new Error("not there");
+    expect(await provider.setFinalizer(object, true)).toEqual({ kind: "done" });
+    expect(server.requests.at(-1)).toMatchObject({
+      method: "PATCH",
+      body: { metadata: { uid: object.metadata.uid, resourceVersion: object.metadata.resourceVersion, finalizers: [DRAIN_FINALIZER] } },
+    });
+    expect(get("a")?.metadata.finalizers).toEqual([DRAIN_FINALIZER]);
+    server.fail({ status: 409 }, { times: 1 });
+    expect(await provider.setFinalizer(object, false)).toEqual({ kind: "conflict" });
+    server.fail({ status: 429, retryAfterSeconds: 3, message: "later" }, { times: 1 });
+    expect(await provider.writeStatus(object, {})).toEqual({ kind: "failed", message: "later", retryAfterMs: 3_000 });
+  });
+
+  it("stops at once and leaves no connection and no timer", async () => {
+    server.put(COLLECTION, subscription("a", SPEC));
+    await start(WATCHES + 2);
+    stop.abort();
+    await running;
+    await server.until(({ openConnections }) => openConnections === 0);
+    expect(clock.nextAtMs()).toBeUndefined();
+  });
+});
