@@ -14,7 +14,7 @@ import { openToAll, StaticTokens } from "../ingest/authenticator.ts";
 import { DiskWatch } from "../ingest/disk-watch.ts";
 import { buildIngest } from "../ingest/ingest.ts";
 import type { IngestServer } from "../ingest/ingest-server.ts";
-import type { Clock } from "../lib/clock.ts";
+import type { Clock, SystemClock } from "../lib/clock.ts";
 import { type Random, uuidv7 } from "../lib/random.ts";
 import type { Service } from "../lib/service.ts";
 import { BusinessEvents } from "../observe/events.ts";
@@ -29,9 +29,10 @@ import { acceptedSpecsIn } from "./accepted-specs.ts";
 import { SecretTokens } from "./ingest-tokens.ts";
 import { Supervisor } from "./supervise.ts";
 import { VERSION } from "./version.ts";
+import { WallClockWatch } from "./wall-clock-watch.ts";
 
 export interface ComposeParts {
-  readonly clock: Clock;
+  readonly clock: SystemClock;
   readonly random: Random;
   readonly log: Log;
   /** Tests put their own store in. */
@@ -179,7 +180,8 @@ async function start(rooms: Rooms, parts: ComposeParts, config: Config): Promise
   const supervisor = new Supervisor(parts.clock, parts.log);
   await diskWatch.look();
   const urls = { metrics: await health.open(), api: await api.open(), ingest: await ingest.open() };
-  for (const service of [health, diskWatch, engine, provider, controller, api, ingest]) supervisor.start(service);
+  for (const service of [new WallClockWatch(parts.clock, parts.log), health, diskWatch, engine, provider, controller, api, ingest])
+    supervisor.start(service);
   // With files everything is there at once; with a cluster the API server may be away, and the ready line must not wait for it.
   if (config.provider === "file") await settled(parts.clock, () => controller.ready && engine.ready);
   let finish = (_code: number): void => {};

@@ -1,4 +1,5 @@
 import { judgeUrl } from "../core/egress.ts";
+import { judgeHeaders } from "../core/header-rules.ts";
 import type { CompiledBody, CompiledFilter } from "../core/expression.ts";
 import type { EffectivePolicy } from "../core/policy-resolution.ts";
 import type { Problem } from "../core/problem.ts";
@@ -33,6 +34,7 @@ export const ACCEPTANCE_CHECKS: readonly AcceptanceCheck[] = [
     name: "body compiles",
     check: ({ spec, expressions }) => compileProblem(spec.payload.body, "spec.payload.body", INVALID_BODY, (s) => expressions.body(s)),
   },
+  { name: "headers may be sent", check: ({ spec }) => headerProblem(spec) },
   { name: "endpoint may be reached", check: endpointProblem },
 ];
 
@@ -54,6 +56,12 @@ function compileProblem(
   if (source === undefined) return undefined;
   const compiled = compile(source);
   return compiled.ok ? undefined : { field, reason, message: compiled.problem.message };
+}
+
+/** Values from Secrets are judged when they are resolved. */
+function headerProblem({ endpoint }: SubscriptionSpec): Problem | undefined {
+  const headers = endpoint.headers.map(({ name, value }) => [name, typeof value === "string" ? value : ""] as const);
+  return judgeHeaders(headers, endpoint.auth !== undefined);
 }
 
 function endpointProblem({ spec, effective }: AcceptanceInput): Problem | undefined {

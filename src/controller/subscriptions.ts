@@ -188,9 +188,9 @@ export class Subscriptions {
     if (active === undefined) return routes.delete(uid);
     const { spec, generation, effective, filter, body, target } = active;
     const blocked = active.blocked && { reason: active.blocked.reason, message: active.blocked.message };
-    const { policy, egress } = effective;
+    const { policy, egress, limits } = effective;
     const route: Route = {
-      subscription: { uid, namespace, name, generation, spec, policy, egress, blocked, target },
+      subscription: { uid, namespace, name, generation, spec, policy, egress, fanOutMax: limits.fanOut, blocked, target },
       filter,
       body,
       draining,

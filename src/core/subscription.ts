@@ -92,6 +92,8 @@ export interface Subscription extends SubscriptionName {
   readonly spec: SubscriptionSpec;
   readonly policy: Policy;
   readonly egress: EgressPolicy;
+  /** `limits.fanOut` of the cluster policy; undefined = the built-in one. An event that matches more subscriptions is refused. */
+  readonly fanOutMax?: number;
   /** Why nothing may be sent now although events match (a reference does not resolve): deliveries wait, never unsigned. */
   readonly blocked: Blocked | undefined;
   /** Resolved values; undefined exactly while `blocked` is set. */

@@ -1,6 +1,6 @@
 import { hash } from "node:crypto";
 import type { Event } from "../core/event.ts";
-import { BUILT_IN_POLICY } from "../core/policy.ts";
+import { BUILT_IN_LIMITS, BUILT_IN_POLICY } from "../core/policy.ts";
 import type { Match, Route, RouteTable } from "../core/route-table.ts";
 import type { Clock } from "../lib/clock.ts";
 import { uuidv7 } from "../lib/random.ts";
@@ -68,7 +68,16 @@ export class Acceptance {
     const nowMs = this.#parts.clock.nowMs();
     const items: AcceptItem[] = [];
     try {
-      for (const draft of drafts) items.push(this.#admit(table, eventOf(namespace, draft, nowMs), keyOf(draft, idempotencyKey)));
+      for (const [index, draft] of drafts.entries()) {
+        const event = eventOf(namespace, draft, nowMs);
+        const match = table.match(event);
+        const tooWide = fanOutRefusal(match.routes, drafts.length > 1 ? { index } : {});
+        if (tooWide !== undefined) {
+          this.#abandon(items);
+          return { ok: false, refusal: tooWide };
+        }
+        items.push(this.#admit(event, match, keyOf(draft, idempotencyKey)));
+      }
       const result = await this.#parts.store.accept({ namespace, items, nowMs });
       if (result.ok) return { ok: true, value: this.#committed(items, result.items) };
       this.#abandon(items);
@@ -88,8 +97,7 @@ export class Acceptance {
     return refuse("type_unknown", detail, drafts.length > 1 ? { index } : {});
   }
 
-  #admit(table: RouteTable, event: Event, key: string | undefined): AcceptItem {
-    const match = table.match(event);
+  #admit(event: Event, match: Match, key: string | undefined): AcceptItem {
     this.#tellFilterErrors(match);
     const deliveries = this.#parts.intake.admit(event, match.routes, event.receivedAtMs);
     return {
@@ -167,6 +175,14 @@ export function contentHash(event: Pick<Event, "type" | "subject" | "dataContent
   all.write(head, 4, "utf8");
   all.set(event.data, 4 + headBytes);
   return hash("sha256", all, "buffer");
+}
+
+/** All routes of one event are of one namespace, so they share one cluster policy's limit. */
+function fanOutRefusal(routes: readonly Route[], place: { readonly index?: number }): Refusal | undefined {
+  const max = routes[0]?.subscription.fanOutMax ?? BUILT_IN_LIMITS.fanOut;
+  if (routes.length <= max) return undefined;
+  const detail = `The event matches ${routes.length} subscriptions, more than the ${max} that limits.fanOut of the cluster policy allows: nothing was stored. Narrow the subscriptions, or raise the limit.`;
+  return refuse("fan_out_exceeded", detail, place);
 }
 
 function longest(routes: readonly Route[], what: "bodiesMs" | "historyMs"): number {

@@ -77,7 +77,7 @@ export class Reception {
     const { head, plan } = admitted;
     const read = this.#drafts(admitted, body);
     if (!read.ok) return read;
-    const drafts = read.value;
+    const drafts = read.value.map((draft) => traced(draft, head.traceparent));
     if (drafts.length === 0) return { ok: true, value: batchAnswer([]) };
     const waitSeconds = this.#parts.rate.take(head.namespace, drafts.length, this.#parts.clock.monotonicMs());
     if (waitSeconds !== undefined) {
@@ -123,6 +123,12 @@ export class Reception {
     if (!authenticated && !matched) return { ok: false, refusal: unauthenticated() };
     return drafts(matched);
   }
+}
+
+/** The producer's trace goes on in the delivery; an event that names its own (CloudEvents distributed tracing) keeps it. */
+function traced(draft: EventDraft, traceparent: string | undefined): EventDraft {
+  if (traceparent === undefined || draft.extensions["traceparent"] !== undefined) return draft;
+  return { ...draft, extensions: { ...draft.extensions, traceparent } };
 }
 
 function unauthenticated(): Refusal {

@@ -50,6 +50,7 @@ const KINDS = {
   charset_unsupported: [415, "Only UTF-8 is taken"],
   content_encoding_unsupported: [415, "Compressed bodies are not taken"],
   expectation_unsupported: [417, "This expectation is not supported"],
+  fan_out_exceeded: [422, "The event matches too many subscriptions"],
   type_unknown: [422, "No subscription names this event type"],
   rate_limited: [429, "The namespace publishes too fast"],
   headers_too_large: [431, "The headers are too large"],

@@ -13,6 +13,8 @@ export interface RequestHead {
   readonly foreignAuthorization: boolean;
   readonly attributes: readonly (readonly [name: string, value: string])[];
   readonly origin: string | undefined;
+  /** W3C Trace Context of the producer's request, when it is well-formed. */
+  readonly traceparent: string | undefined;
 }
 
 const IDEMPOTENCY_KEY_CHARS_MAX = 255;
@@ -31,6 +33,9 @@ const SINGLE: ReadonlySet<string> = new Set([
   "host",
   "expect",
 ]);
+
+/** W3C Trace Context, version 00. */
+const TRACEPARENT = /^00-[0-9a-f]{32}-[0-9a-f]{16}-[0-9a-f]{2}$/;
 
 export interface HeadOptions {
   /** `?token=…` counts as the token. */
@@ -68,6 +73,7 @@ export function readHead(request: IncomingMessage, options: HeadOptions): Checke
     foreignAuthorization: found.authorization !== undefined && bearer === undefined,
     attributes: found.attributes,
     origin: found.origin,
+    traceparent: found.traceparent,
   };
   return { ok: true, value };
 }
@@ -78,6 +84,7 @@ interface Headers {
   idempotencyKey?: string;
   authorization?: string;
   origin?: string;
+  traceparent?: string;
   attributes: (readonly [string, string])[];
 }
 
@@ -88,6 +95,7 @@ function readHeaders(raw: readonly string[]): Checked<Headers> {
   for (let i = 0; i < raw.length; i += 2) {
     const name = raw[i]!.toLowerCase();
     const isAttribute = name.startsWith("ce-");
+    if (name === "traceparent" && TRACEPARENT.test(raw[i + 1] ?? "")) found.traceparent = raw[i + 1] ?? "";
     if (!isAttribute && !SINGLE.has(name) && name !== "webhook-request-origin") continue;
     if (seen.includes(name)) return refused("duplicate_header", `Header '${name.slice(0, 64)}' stands twice: send it once.`);
     seen.push(name);
