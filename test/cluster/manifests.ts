@@ -56,7 +56,7 @@ export const SUBSCRIPTION = {
 
 const RECEIVER_LABELS = { app: "receiver" };
 
-/** `postrider listen` behind a Service, slow enough that something is always in flight; it verifies with the signing Secret that the operator generated. */
+/** `postrider listen` behind a Service, slower than events come in, so that each blow finds a backlog; it verifies with the signing Secret that the operator generated. */
 export function receiver(image: string): object[] {
   return [
     {
@@ -69,7 +69,7 @@ export function receiver(image: string): object[] {
       name: "receiver",
       image,
       labels: RECEIVER_LABELS,
-      args: ["listen", "--host", "0.0.0.0", "--port", "8080", "--secret-file", "/signing/secret", "--delay", "50ms", "-o", "json"],
+      args: ["listen", "--host", "0.0.0.0", "--port", "8080", "--secret-file", "/signing/secret", "--delay", "100ms", "-o", "json"],
       secret: { name: "orders-signing", path: "/signing" },
     }),
   ];
@@ -135,7 +135,7 @@ async function post(n) {
 }
 let next = 0;
 const lane = async () => { while (!stopping) { await post(next++); await pause(50); } };
-Promise.all([1, 2, 3, 4, 5, 6].map(lane));
+Promise.all([1, 2, 3, 4, 5, 6, 7, 8].map(lane));
 `;
 
 interface PodSettings {

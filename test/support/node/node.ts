@@ -1,4 +1,4 @@
-import { mkdtempSync, rmSync } from "node:fs";
+import { existsSync, mkdirSync, readdirSync, rmSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { dirname, join } from "node:path";
 import { setTimeout as delay } from "node:timers/promises";
@@ -25,6 +25,8 @@ export interface NodePrograms {
   readonly containerd: string;
 }
 
+/** Of the network namespace and of the folder; the process id follows, so that what a killed run left behind is known as such. */
+const NAME_PREFIX = "postrider-node-";
 const POLL_MS = 200;
 const READY_TIMEOUT_MS = 120_000;
 const ETCD = "http://127.0.0.1:2379";
@@ -40,15 +42,17 @@ export class RealNode {
   readonly #processes: ProcessGroup;
 
   private constructor(programs: NodePrograms) {
-    const directory = mkdtempSync(join(tmpdir(), "postrider-node-"));
+    const directory = join(tmpdir(), `${NAME_PREFIX}${process.pid}`);
+    mkdirSync(directory);
     this.#programs = programs;
-    this.#netns = `postrider-${process.pid}`;
+    this.#netns = `${NAME_PREFIX}${process.pid}`;
     this.files = writeNodeFiles(directory);
     this.#processes = new ProcessGroup(this.#netns, directory);
   }
 
   /** Starts everything and returns once the node is Ready; on failure everything is stopped again. */
   static async start(programs: NodePrograms, log: (line: string) => void): Promise<RealNode> {
+    await sweepDead(log);
     const node = new RealNode(programs);
     try {
       await node.#start(log);
@@ -313,6 +317,22 @@ async function writeScratchImage({ rootfs, archive, reference, entrypoint }: Scr
   await buildah("config", `--entrypoint=${JSON.stringify(entrypoint)}`, container);
   await buildah("commit", "--quiet", "--rm", container, reference);
   await buildah("push", "--quiet", reference, `docker-archive:${archive}:${reference}`);
+}
+
+/** Ends and removes what runs left behind whose process is gone. */
+async function sweepDead(log: (line: string) => void): Promise<void> {
+  const { stdout } = await attempt(["ip", "netns", "list"]);
+  const spaces = stdout.split("\n").map((line) => line.split(" ")[0] ?? "");
+  const names = new Set([...spaces, ...readdirSync(tmpdir())].filter((name) => name.startsWith(NAME_PREFIX)));
+  for (const name of names) {
+    if (existsSync(`/proc/${name.slice(NAME_PREFIX.length)}`)) continue;
+    log(`node: removing ${name}, left behind by a run that was killed`);
+    const pids = await attempt(["ip", "netns", "pids", name]);
+    for (const pid of pids.stdout.split(/\s+/).filter(Boolean)) await attempt(["kill", "-KILL", pid]);
+    await unmountBelow(join(tmpdir(), name));
+    await attempt(["ip", "netns", "delete", name]);
+    rmSync(join(tmpdir(), name), { recursive: true, force: true });
+  }
 }
 
 async function unmountBelow(directory: string): Promise<void> {

@@ -25,7 +25,9 @@ export class ProcessGroup {
   /** Starts a program; what it prints goes to <directory>/<name>.log. */
   start(name: string, command: readonly string[], env: Readonly<Record<string, string>> = {}): void {
     const log = openSync(join(this.#directory, `${name}.log`), "a");
-    const child = spawn("nsenter", [`--net=/run/netns/${this.#netns}`, "--", ...command], {
+    // The signal at the parent's death: a test run that is killed takes its node along.
+    const enter = ["--pdeathsig", "TERM", "nsenter", `--net=/run/netns/${this.#netns}`, "--"];
+    const child = spawn("setpriv", [...enter, ...command], {
       env: { ...process.env, ...env },
       stdio: ["ignore", log, log],
     });
