@@ -1,0 +1,67 @@
+import { writeFileSync } from "node:fs";
+import { join } from "node:path";
+import { one, renderChart } from "../chart/rendered-chart.ts";
+import type { Rendered } from "../chart/rendered-chart.ts";
+import { binaries } from "./binaries.ts";
+import type { ControlPlane } from "./control-plane.ts";
+import { CRD_FOLDER } from "./global-setup.ts";
+
+export const SYSTEM = "hooks";
+const RIGHTS = new Set(["ServiceAccount", "ClusterRole", "ClusterRoleBinding", "Role", "RoleBinding"]);
+
+/** The chart's CRDs and rights on a control plane, and kubeconfigs of the ServiceAccounts that hold exactly these rights. */
+export interface InstalledChart {
+  readonly operatorKubeconfig: string;
+  readonly uninstallKubeconfig: string;
+  /** What the operator is told to show for namespaces whose Secrets are closed to it. */
+  readonly bindingHint: string;
+  /** Flags of the pre-delete hook. */
+  readonly uninstallArgs: readonly string[];
+}
+
+/** Renders the chart with its default values and applies everything of it that runs nowhere. */
+export async function installChart(controlPlane: ControlPlane): Promise<InstalledChart> {
+  const { helm } = await binaries(["helm"]);
+  const objects = await renderChart(helm, {}, { name: "pr", namespace: SYSTEM });
+  await controlPlane.kubectlOutput(["create", "namespace", SYSTEM]);
+  await controlPlane.kubectlOutput(["create", "--filename", CRD_FOLDER]);
+  await controlPlane.kubectlOutput(["wait", "--for=condition=Established", "--timeout=30s", "--filename", CRD_FOLDER]);
+  const rights = objects.filter(({ kind }) => RIGHTS.has(kind));
+  await controlPlane.kubectlOutput(["create", "--filename", "-"], {
+    input: JSON.stringify({ apiVersion: "v1", kind: "List", items: rights }),
+  });
+  while ((await controlPlane.kubectl(["get", "whsub,dpol,cdpol,dreplay"])).code !== 0);
+  const workload = one(objects, "StatefulSet").spec?.template.spec;
+  const job = objects.find(({ kind, metadata }) => kind === "Job" && metadata.name.endsWith("uninstall"))?.spec?.template.spec;
+  const kubeconfig = async (account: string): Promise<string> => {
+    const token = await controlPlane.kubectlOutput(["create", "token", account, "--namespace", SYSTEM]);
+    return writeKubeconfig(controlPlane, account, token.trim());
+  };
+  return {
+    operatorKubeconfig: await kubeconfig(workload.serviceAccountName),
+    uninstallKubeconfig: await kubeconfig(job.serviceAccountName),
+    bindingHint: bindingHint(workload),
+    uninstallArgs: job.containers[0].args,
+  };
+}
+
+function bindingHint(workload: Rendered["spec"]): string {
+  const args: readonly string[] = workload.containers[0].args;
+  const hint = args.find((arg) => arg.startsWith("--secrets-binding-hint="));
+  if (hint === undefined) throw new Error("the chart gives no --secrets-binding-hint");
+  return hint.slice("--secrets-binding-hint=".length);
+}
+
+function writeKubeconfig({ access }: ControlPlane, name: string, token: string): string {
+  const file = join(access.directory, `${name}.kubeconfig`);
+  const config = {
+    apiVersion: "v1",
+    kind: "Config",
+    "current-context": name,
+    clusters: [{ name: "test", cluster: { server: access.url, "certificate-authority": access.caFile } }],
+    users: [{ name, user: { token } }],
+    contexts: [{ name, context: { cluster: "test", user: name } }],
+  };
+  writeFileSync(file, JSON.stringify(config), { mode: 0o600 });
+  return file;
+}
