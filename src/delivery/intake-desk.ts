@@ -5,9 +5,14 @@ import type { DeliveryId, NewDelivery } from "../store/store.ts";
 import type { Lane, Waiting } from "./lane.ts";
 import type { Scheduler } from "./scheduler.ts";
 
-/** Fresh deliveries in memory: of one subscription, of all, and their bodies' bytes together. */
-const FRESH_PER_LANE_MAX = 256;
+/** Fresh deliveries in memory, of all subscriptions, and their bodies' bytes together. */
 export const FRESH_MAX = 20_000;
+/**
+ * One subscription may always hold so many, and more while memory is free: at most as many as half of what is left. So a busy one never
+ * takes the last room, and a burst of one alone need not go through the due index, which costs twice as much.
+ */
+const FRESH_PER_LANE_MIN = 256;
+const SHARE_OF_FREE = 0.5;
 const FRESH_BYTES_MAX = 64 * 1024 * 1024;
 /** What a held delivery takes beside its body, bytes. */
 const FRESH_OVERHEAD_BYTES = 400;
@@ -104,10 +109,18 @@ export class IntakeDesk {
   #howStored(lane: Lane, event: Event, times: { readonly nowMs: number; readonly dueAtMs: number }): NewDelivery["as"] {
     if (!this.#parts.isOpen() || times.dueAtMs > times.nowMs || lane.ending) return "indexed";
     if (this.#parts.scheduler.reserveNow(lane)) return "claimed";
-    const fits = this.#held < FRESH_MAX && this.#heldBytes + bytesOf(event) <= FRESH_BYTES_MAX && lane.freshReserved < FRESH_PER_LANE_MAX;
-    if (!fits || lane.route?.subscription.target === undefined || lane.pausedUntil(times.nowMs) !== undefined) return "indexed";
+    if (!this.#fits(lane, event) || lane.route?.subscription.target === undefined || lane.pausedUntil(times.nowMs) !== undefined)
+      return "indexed";
     this.#hold(lane, event);
     return "fresh";
+  }
+
+  #fits(lane: Lane, event: Event): boolean {
+    const heldBytes = this.#heldBytes + bytesOf(event);
+    if (this.#held >= FRESH_MAX || heldBytes > FRESH_BYTES_MAX) return false;
+    if (lane.freshReserved < FRESH_PER_LANE_MIN) return true;
+    const freeShare = Math.min(1 - this.#held / FRESH_MAX, 1 - heldBytes / FRESH_BYTES_MAX) * SHARE_OF_FREE;
+    return lane.freshReserved < FRESH_MAX * freeShare;
   }
 
   #hold(lane: Lane, event: Event | undefined): void {
