@@ -1,58 +1,7 @@
 #!/usr/bin/env node
-import { startOperator } from "./app/compose.ts";
-import { VERSION } from "./app/version.ts";
-import { demoCommand } from "./cli/demo/demo.ts";
-import { listenCommand } from "./cli/listen.ts";
-import type { StartOperator } from "./cli/operator.ts";
-import { ProcessSignals } from "./cli/process-signals.ts";
-import { createProgram, EXIT_FAILED, runProgram } from "./cli/program.ts";
-import { publishCommand } from "./cli/publish.ts";
-import { runCommand } from "./cli/run.ts";
-import { uninstallCommand } from "./cli/uninstall.ts";
-import { validateCommand } from "./cli/validate.ts";
-import { verifyCommand } from "./cli/verify.ts";
-import { compileBody, compileFilter } from "./core/expression.ts";
-import { SystemClock } from "./lib/clock.ts";
-import { systemRandom } from "./lib/random.ts";
-import { createLog, flushLog } from "./observe/log.ts";
+import { useCompileCache } from "./config/env.ts";
 
-/** A promise nobody waits for has failed, or the store is lost: going on would be guessing. */
-const EXIT_BROKEN = 70;
-
-const clock = new SystemClock();
-const signals = new ProcessSignals(clock, () => process.exit(EXIT_FAILED));
-signals.listen();
-
-const start: StartOperator = async (config, options) => {
-  const log = createLog(options?.logLevel ?? config["log-level"]);
-  const end = (error: unknown, message: string): void => {
-    log.fatal({ err: error }, message);
-    flushLog(log);
-    process.exit(EXIT_BROKEN);
-  };
-  process.on("unhandledRejection", (error) => end(error, "a promise nobody waited for has failed: ending, to be started again"));
-  process.on("uncaughtException", (error) => end(error, "an exception nobody caught: ending, to be started again"));
-  const onFatal = (error: Error): void => end(error, "the store cannot go on: ending, to open it again");
-  const operator = await startOperator(config, { clock, random: systemRandom, log, onFatal });
-  return { ...operator, finished: operator.finished.finally(() => flushLog(log)) };
-};
-
-const connect = async (kubeconfig: string | undefined) => {
-  const [{ kubernetesCredentials }, { KubeTransport }] = await Promise.all([
-    import("./kube/credentials.ts"),
-    import("./kube/transport.ts"),
-  ]);
-  return new KubeTransport(kubernetesCredentials(kubeconfig), clock);
-};
-
-const program = createProgram(VERSION, [
-  runCommand(start, signals),
-  demoCommand({ start, signals, clock, random: systemRandom }),
-  publishCommand(),
-  listenCommand(clock, signals),
-  validateCommand({ filter: compileFilter, body: compileBody }),
-  verifyCommand(clock),
-  uninstallCommand(clock, connect),
-]);
-
-process.exit(await runProgram(program, process.argv.slice(2)));
+// Before anything else is loaded: stripping types again at every start costs half a second and 45 MB.
+useCompileCache();
+const { runProcess } = await import("./app/process.ts");
+process.exit(await runProcess(process.argv.slice(2), (code) => process.exit(code)));

@@ -1,3 +1,5 @@
+import { enableCompileCache, getCompileCacheDir } from "node:module";
+
 /** The only place that reads the environment. Every flag `--some-flag` of `run` is also `POSTRIDER_SOME_FLAG`. */
 export function readEnv(source: Readonly<Record<string, string | undefined>> = process.env): Readonly<Record<string, string>> {
   const found: Record<string, string> = {};
@@ -10,4 +12,14 @@ export function readEnv(source: Readonly<Record<string, string | undefined>> = p
 /** The environment's name of a flag: `ingest-listen` -> `POSTRIDER_INGEST_LISTEN`. */
 export function envName(flag: string): string {
   return `POSTRIDER_${flag.toUpperCase().replaceAll("-", "_")}`;
+}
+
+/**
+ * Keeps stripped and compiled sources between starts (NODE_COMPILE_CACHE, else Node's own folder below the temporary one), for worker
+ * threads too, which read the environment. A folder that cannot be written is no error: the start is slower.
+ */
+export function useCompileCache(): void {
+  enableCompileCache();
+  const directory = getCompileCacheDir();
+  if (directory !== undefined) process.env["NODE_COMPILE_CACHE"] ??= directory;
 }

@@ -1,0 +1,57 @@
+import { startOperator } from "./compose.ts";
+import { VERSION } from "./version.ts";
+import { demoCommand } from "../cli/demo/demo.ts";
+import { listenCommand } from "../cli/listen.ts";
+import type { StartOperator } from "../cli/operator.ts";
+import { ProcessSignals } from "../cli/process-signals.ts";
+import { createProgram, EXIT_FAILED, runProgram } from "../cli/program.ts";
+import { publishCommand } from "../cli/publish.ts";
+import { runCommand } from "../cli/run.ts";
+import { uninstallCommand } from "../cli/uninstall.ts";
+import { validateCommand } from "../cli/validate.ts";
+import { verifyCommand } from "../cli/verify.ts";
+import { compileBody, compileFilter } from "../core/expression.ts";
+import { SystemClock } from "../lib/clock.ts";
+import { systemRandom } from "../lib/random.ts";
+import { createLog, flushLog } from "../observe/log.ts";
+
+/** A promise nobody waits for has failed, or the store is lost: going on would be guessing. */
+const EXIT_BROKEN = 70;
+
+/** Runs one command; answers its exit code. `exit` ends the process at once, for a second signal or a lost store. */
+export async function runProcess(argv: readonly string[], exit: (code: number) => void): Promise<number> {
+  const clock = new SystemClock();
+  const signals = new ProcessSignals(clock, () => exit(EXIT_FAILED));
+  signals.listen();
+  const start: StartOperator = async (config, options) => {
+    const log = createLog(options?.logLevel ?? config["log-level"]);
+    const end = (error: unknown, message: string): void => {
+      log.fatal({ err: error }, message);
+      flushLog(log);
+      exit(EXIT_BROKEN);
+    };
+    process.on("unhandledRejection", (error) => end(error, "a promise nobody waited for has failed: ending, to be started again"));
+    process.on("uncaughtException", (error) => end(error, "an exception nobody caught: ending, to be started again"));
+    const onFatal = (error: Error): void => end(error, "the store cannot go on: ending, to open it again");
+    const operator = await startOperator(config, { clock, random: systemRandom, log, onFatal });
+    return { ...operator, finished: operator.finished.finally(() => flushLog(log)) };
+  };
+
+  const connect = async (kubeconfig: string | undefined) => {
+    const [{ kubernetesCredentials }, { KubeTransport }] = await Promise.all([
+      import("../kube/credentials.ts"),
+      import("../kube/transport.ts"),
+    ]);
+    return new KubeTransport(kubernetesCredentials(kubeconfig), clock);
+  };
+  const program = createProgram(VERSION, [
+    runCommand(start, signals),
+    demoCommand({ start, signals, clock, random: systemRandom }),
+    publishCommand(),
+    listenCommand(clock, signals),
+    validateCommand({ filter: compileFilter, body: compileBody }),
+    verifyCommand(clock),
+    uninstallCommand(clock, connect),
+  ]);
+  return runProgram(program, argv);
+}
