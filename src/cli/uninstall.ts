@@ -14,7 +14,7 @@ Examples:
   postrider uninstall
 
 It removes the finalizer ${DRAIN_FINALIZER}, which holds a deleted subscription until its deliveries have ended, and nothing else.
-Exit code: 0 when none is left, 1 when some are or the API server refuses.`;
+Exit code: 0 when none is left, 1 when some are or the API server refuses, 2 for a wrong flag.`;
 
 const TIMEOUT_DEFAULT_S = 90;
 const TIMEOUT_MAX_S = 3_600;
@@ -51,12 +51,12 @@ export function uninstallCommand(clock: Clock, connect: (kubeconfig: string | un
     .addHelpText("after", EXAMPLES)
     .action(async (options: UninstallOptions) => {
       const api = await connect(options.kubeconfig);
-      // Our clock's timers do not hold the process; the whole time allowed does.
-      const hold = setTimeout(() => undefined, options.timeout * 1_000);
+      // Our clock's timers do not hold the process, and Node would end it in the middle of a pause.
+      const hold = setInterval(() => undefined, POLL_MS);
       try {
         await new Uninstallation(api, clock, options, (line) => process.stdout.write(`${line}\n`)).run();
       } finally {
-        clearTimeout(hold);
+        clearInterval(hold);
       }
     });
 }
@@ -71,7 +71,10 @@ interface Item {
   readonly spec?: { readonly className?: string };
 }
 
-/** Bounded by the timeout; a crash in between leaves fewer finalizers than before, and running it again goes on. */
+/**
+ * Bounded by the timeout, through which an API server that is away or overloaded is asked again; a crash in between leaves fewer
+ * finalizers than before, and running it again goes on.
+ */
 export class Uninstallation {
   readonly #api: KubernetesApi;
   readonly #clock: Clock;
@@ -91,13 +94,13 @@ export class Uninstallation {
   async run(): Promise<void> {
     if (this.#options.statefulset !== undefined) await this.#stopOperator(this.#options.statefulset);
     let removed = 0;
-    for (;;) {
+    for (let passes = 1; ; passes++) {
       const held = await this.#held();
       if (held.length === 0) break;
       const problems = await this.#release(held);
       removed += held.length - problems.length;
-      // Conflicts are read again at once; only a pass without any progress waits.
-      if (problems.length === held.length) await this.#pauseOrFail(problems);
+      // Conflicts are read again at once; but an operator that runs on puts finalizers back as fast as they go.
+      if (problems.length === held.length || passes > 1) await this.#pauseOrFail(held, problems);
     }
     this.#print(`finalizers removed from ${removed} subscriptions; none is left`);
   }
@@ -106,7 +109,7 @@ export class Uninstallation {
   async #stopOperator({ namespace, name }: { readonly namespace: string; readonly name: string }): Promise<void> {
     const path = `/apis/apps/v1/namespaces/${namespace}/statefulsets/${name}/scale`;
     const halfMs = this.#clock.monotonicMs() + (this.#options.timeout * 1_000) / 2;
-    let answer = await this.#api.request({ method: "PATCH", path, contentType: MERGE, body: { spec: { replicas: 0 } } });
+    let answer = await this.#ask({ method: "PATCH", path, contentType: MERGE, body: { spec: { replicas: 0 } } });
     if (answer.status === 404) return;
     if (answer.status >= 300) throw new CommandFailure(`cannot stop statefulset ${namespace}/${name}: ${statusMessage(answer)}`);
     while (replicas(answer) !== 0 && answer.status !== 404) {
@@ -115,7 +118,7 @@ export class Uninstallation {
         return;
       }
       await this.#pause();
-      answer = await this.#api.request({ method: "GET", path });
+      answer = await this.#ask({ method: "GET", path });
     }
     this.#print(`statefulset ${namespace}/${name} is stopped`);
   }
@@ -137,9 +140,11 @@ export class Uninstallation {
     let next: string | undefined = "";
     while (next !== undefined) {
       const query: string = next === "" ? "" : `&continue=${encodeURIComponent(next)}`;
-      const answer: ApiAnswer = await this.#api.request({ method: "GET", path: `${path}?limit=${PAGE}${query}` });
+      const answer: ApiAnswer = await this.#ask({ method: "GET", path: `${path}?limit=${PAGE}${query}` });
       // No such resource: the CRDs are gone, and every finalizer with them.
       if (answer.status === 404) return [];
+      // The list took too long: what was read is enough for this pass, and there is always one more.
+      if (answer.status === 410 && items.length > 0) return items;
       if (answer.status !== 200) throw new CommandFailure(`cannot list subscriptions: ${statusMessage(answer)}`);
       const page = answer.body as { items: Item[]; metadata?: { continue?: string } };
       items.push(...page.items);
@@ -167,28 +172,45 @@ export class Uninstallation {
     const { namespace, name, resourceVersion } = metadata;
     const path = `/apis/${API_VERSION}/namespaces/${encodeURIComponent(namespace)}/${RESOURCE}/${encodeURIComponent(name)}`;
     const finalizers = metadata.finalizers?.filter((each) => each !== DRAIN_FINALIZER) ?? [];
-    const answer = await this.#api.request({
-      method: "PATCH",
-      path,
-      contentType: MERGE,
-      body: { metadata: { resourceVersion, finalizers } },
-    });
+    const answer = await this.#ask({ method: "PATCH", path, contentType: MERGE, body: { metadata: { resourceVersion, finalizers } } });
     if (answer.status < 300 || answer.status === 404) return undefined;
     return `${namespace}/${name}: ${statusMessage(answer)}`;
   }
 
-  async #pauseOrFail(problems: readonly string[]): Promise<void> {
+  async #pauseOrFail(held: readonly Item[], problems: readonly string[]): Promise<void> {
     if (this.#clock.monotonicMs() >= this.#endMs) {
+      const { namespace, name } = held[0]?.metadata ?? { namespace: "", name: "" };
+      const first = problems[0] ?? `${namespace}/${name}: somebody puts it back (does an operator still run?)`;
       throw new CommandFailure(
-        `${problems.length} subscriptions keep their finalizer after ${this.#options.timeout} s, the first: ${problems[0] ?? ""}`,
+        `${problems.length || held.length} subscriptions keep their finalizer after ${this.#options.timeout} s, the first: ${first}`,
       );
     }
     await this.#pause();
   }
 
-  #pause(): Promise<void> {
+  /** Asks again while no answer comes, or one that says "later". @throws CommandFailure at the end of the time. */
+  async #ask(request: ApiRequest): Promise<ApiAnswer> {
+    for (;;) {
+      let problem: string;
+      let waitMs = POLL_MS;
+      try {
+        const answer = await this.#api.request(request);
+        if (answer.status !== 429 && answer.status < 500) return answer;
+        problem = statusMessage(answer);
+        waitMs = Math.max(waitMs, answer.retryAfterMs ?? 0);
+      } catch (error) {
+        problem = error instanceof Error ? error.message : String(error);
+      }
+      if (this.#clock.monotonicMs() + waitMs >= this.#endMs) {
+        throw new CommandFailure(`the API server cannot be used (${this.#options.timeout} s): ${problem}`);
+      }
+      await this.#pause(waitMs);
+    }
+  }
+
+  #pause(ms = POLL_MS): Promise<void> {
     return new Promise((resolve) => {
-      this.#clock.after(POLL_MS, resolve);
+      this.#clock.after(ms, resolve);
     });
   }
 }

@@ -4,6 +4,7 @@ import { ClusterOperator } from "../../support/controller/cluster-operator.ts";
 import { ControlPlane } from "../../support/kube/control-plane.ts";
 import { installChart } from "../../support/kube/installed-chart.ts";
 import type { InstalledChart } from "../../support/kube/installed-chart.ts";
+import { attempt } from "../../support/node/command.ts";
 import { describeOnControlPlane } from "../../support/kube/shared-control-plane.ts";
 
 /** "Routes follow within 1 s", measured from the moment the API server has answered. */
@@ -345,5 +346,23 @@ describeOnControlPlane("the operator on a cluster", () => {
     await operator.until(() => operator.route(NS, "settled")?.subscription.spec.suspend === true, 30_000);
     process.stdout.write(`followed ${Math.round(performance.now() - fromMs)} ms after the API server came back\n`);
     await operator.until(() => operator.condition(NS, "settled", "Suspended")?.status === "True", 30_000);
+  });
+
+  it("is followed by `postrider uninstall` under the hook's rights: no finalizer is left, and only then the exit code is 0", async () => {
+    await subscribe("left-behind");
+    await operator.until(() => operator.object(NS, "left-behind")?.metadata.finalizers?.includes(DRAIN_FINALIZER) === true);
+    const uninstall = (...args: string[]) =>
+      attempt([process.execPath, "src/main.ts", "uninstall", ...args, `--kubeconfig=${chart.uninstallKubeconfig}`], { timeoutMs: 60_000 });
+    expect(await uninstall("--timeout=3s")).toMatchObject({ code: 1, stderr: expect.stringContaining("somebody puts it back") as string });
+    await operator.stop();
+    await apply(chart.statefulSet as never);
+    const { code, stdout, stderr } = await uninstall(...chart.uninstallArgs.slice(1));
+    expect({ code, stderr }).toEqual({ code: 0, stderr: "" });
+    expect(stdout).toMatch(/^statefulset hooks\/\S+ is stopped\nfinalizers removed from \d+ subscriptions; none is left\n$/);
+    const kept = await kubectl("get", "whsub", "--all-namespaces", "--output=jsonpath={.items[*].metadata.finalizers}");
+    expect(kept).toBe("");
+    expect(await kubectl("get", "statefulset", "--namespace=hooks", "--output=jsonpath={.items[*].spec.replicas}")).toBe("0");
+    expect(await uninstall("--statefulset=nonsense")).toMatchObject({ code: 2 });
+    await kubectl("delete", "whsub", "--all", "--namespace", NS, "--timeout=10s");
   });
 });

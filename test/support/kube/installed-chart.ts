@@ -17,6 +17,7 @@ export interface InstalledChart {
   readonly bindingHint: string;
   /** Flags of the pre-delete hook. */
   readonly uninstallArgs: readonly string[];
+  readonly statefulSet: Rendered;
 }
 
 /** Renders the chart with its default values and applies everything of it that runs nowhere. */
@@ -42,6 +43,7 @@ export async function installChart(controlPlane: ControlPlane): Promise<Installe
     uninstallKubeconfig: await kubeconfig(job.serviceAccountName),
     bindingHint: bindingHint(workload),
     uninstallArgs: job.containers[0].args,
+    statefulSet: one(objects, "StatefulSet"),
   };
 }
 

@@ -22,6 +22,11 @@ class FakeApi implements KubernetesApi {
   pods = 2;
   conflicts = 0;
   status = 200;
+  /** Answers "later" so many times, or none at all. */
+  overloads = 0;
+  resets = 0;
+  /** An operator that still runs and answers each removal. */
+  puttingBack = false;
 
   constructor(stored: Stored[]) {
     this.stored = stored;
@@ -30,6 +35,8 @@ class FakeApi implements KubernetesApi {
   async request(request: ApiRequest): Promise<ApiAnswer> {
     this.requests.push(request);
     const url = new URL(request.path, "http://api");
+    if (this.resets-- > 0) throw new Error("socket hang up");
+    if (this.overloads-- > 0) return { status: 429, body: { message: "too many requests" }, retryAfterMs: 2_000 };
     if (url.pathname.endsWith("/scale")) return this.#scale(request);
     if (this.status !== 200) return answer(this.status, { message: "not today" });
     if (request.method === "GET") return this.#list(url);
@@ -62,7 +69,7 @@ class FakeApi implements KubernetesApi {
       found.finalizers = [...found.finalizers, "another/finalizer"];
     }
     if (metadata.resourceVersion !== String(found.version)) return answer(409, { message: "changed" });
-    found.finalizers = metadata.finalizers;
+    found.finalizers = this.puttingBack ? [...metadata.finalizers, DRAIN_FINALIZER] : metadata.finalizers;
     return answer(200);
   }
 }
@@ -154,4 +161,24 @@ it("fails with the API server's words when it may not list, and with a count whe
   const stuck = new FakeApi([stored("a")]);
   stuck.conflicts = 1_000_000;
   await expect(run(stuck, { timeout: 5 })).rejects.toThrow(/1 subscriptions keep their finalizer after 5 s, the first: shop\/a: changed/);
+});
+
+it("asks again through resets and 429, and says so when the time is over", async () => {
+  const api = new FakeApi([stored("a")]);
+  api.resets = 3;
+  api.overloads = 3;
+  await run(api, { timeout: 20 });
+  expect(api.stored[0]?.finalizers).toEqual([]);
+  const away = new FakeApi([stored("a")]);
+  away.resets = 1_000_000;
+  await expect(run(away, { timeout: 5 })).rejects.toThrow("the API server cannot be used (5 s): socket hang up");
+});
+
+it("does not loop for ever, nor fast, against an operator that puts the finalizer back", async () => {
+  const api = new FakeApi([stored("a")]);
+  api.puttingBack = true;
+  await expect(run(api, { timeout: 5 })).rejects.toThrow(
+    /1 subscriptions keep their finalizer after 5 s, the first: shop\/a: somebody puts it back/,
+  );
+  expect(api.requests.length).toBeLessThanOrEqual(30);
 });
