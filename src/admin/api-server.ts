@@ -1,5 +1,6 @@
 import { createServer, type Server, type ServerResponse } from "node:http";
-import type { AddressInfo } from "node:net";
+import { aborted } from "../lib/abort.ts";
+import { listenOn, type ListenAddress } from "../lib/listen.ts";
 import type { Service } from "../lib/service.ts";
 
 const HEADERS_DEADLINE_MS = 10_000;
@@ -11,10 +12,10 @@ const CONNECTIONS_MAX = 1_024;
  */
 export class ApiServer implements Service {
   readonly name = "api";
-  readonly #listen: { readonly host: string; readonly port: number };
+  readonly #listen: ListenAddress;
   readonly #server: Server;
 
-  constructor(listen: { readonly host: string; readonly port: number }) {
+  constructor(listen: ListenAddress) {
     this.#listen = listen;
     this.#server = createServer({ headersTimeout: HEADERS_DEADLINE_MS, requestTimeout: HEADERS_DEADLINE_MS }, (request, response) => {
       request.resume();
@@ -25,19 +26,11 @@ export class ApiServer implements Service {
 
   /** Binds; answers the URL without a trailing slash. Rejects when the address cannot be had. */
   async open(): Promise<string> {
-    const { host, port } = this.#listen;
-    await new Promise<void>((resolve, reject) => {
-      this.#server.once("error", reject);
-      this.#server.listen({ host: host === "" ? undefined : host, port }, () => {
-        this.#server.off("error", reject);
-        resolve();
-      });
-    });
-    return `http://${host.includes(":") ? `[${host}]` : host || "0.0.0.0"}:${(this.#server.address() as AddressInfo).port}`;
+    return listenOn(this.#server, this.#listen);
   }
 
   async run(signal: AbortSignal): Promise<void> {
-    if (!signal.aborted) await new Promise<void>((resolve) => signal.addEventListener("abort", () => resolve(), { once: true }));
+    await aborted(signal);
     const closed = new Promise<void>((resolve) => this.#server.close(() => resolve()));
     this.#server.closeAllConnections();
     await closed;

@@ -1,3 +1,4 @@
+import { pause } from "../lib/abort.ts";
 import type { Service } from "../lib/service.ts";
 import type { Clock } from "../lib/clock.ts";
 import type { Log } from "../observe/log.ts";
@@ -51,20 +52,8 @@ export class Supervisor {
         this.#log.error({ service: service.name, err: error }, `service failed: starting it again in ${delayMs} ms`);
       }
       if (this.#clock.monotonicMs() - startedMs > RESTART_DELAY_MAX_MS) delayMs = RESTART_DELAY_MIN_MS;
-      await this.#pause(delayMs, signal);
+      await pause(this.#clock, delayMs, signal);
       delayMs = Math.min(delayMs * 2, RESTART_DELAY_MAX_MS);
     }
-  }
-
-  #pause(delayMs: number, signal: AbortSignal): Promise<void> {
-    return new Promise((resolve) => {
-      const cancel = this.#clock.after(delayMs, done);
-      signal.addEventListener("abort", done, { once: true });
-      function done(): void {
-        cancel();
-        signal.removeEventListener("abort", done);
-        resolve();
-      }
-    });
   }
 }

@@ -1,4 +1,5 @@
-import type { SystemClock } from "../lib/clock.ts";
+import { pause } from "../lib/abort.ts";
+import type { Clock, SystemClock } from "../lib/clock.ts";
 import type { Service } from "../lib/service.ts";
 import type { Log } from "../observe/log.ts";
 
@@ -10,7 +11,7 @@ export const STEP_HELD_MS = 600_000;
 /** Two looks see the same step when they differ by less. */
 const STEP_SAME_MS = 5_000;
 
-type WatchedClock = Pick<SystemClock, "wallDriftMs" | "adoptWallClock" | "monotonicMs" | "after">;
+type WatchedClock = Clock & Pick<SystemClock, "wallDriftMs" | "adoptWallClock">;
 
 /** Follows the machine's wall clock: signatures need true time, due times and ages must not jump with a slip of the hand. */
 export class WallClockWatch implements Service {
@@ -27,15 +28,7 @@ export class WallClockWatch implements Service {
   async run(signal: AbortSignal): Promise<void> {
     while (!signal.aborted) {
       this.look();
-      await new Promise<void>((resolve) => {
-        const cancel = this.#clock.after(LOOK_EVERY_MS, done);
-        signal.addEventListener("abort", done, { once: true });
-        function done(): void {
-          cancel();
-          signal.removeEventListener("abort", done);
-          resolve();
-        }
-      });
+      await pause(this.#clock, LOOK_EVERY_MS, signal);
     }
   }
 

@@ -1,6 +1,7 @@
 import { readFileSync } from "node:fs";
 import { parse as parseYaml } from "yaml";
 import { z } from "zod";
+import { isLoopback } from "../lib/listen.ts";
 import { envName } from "./env.ts";
 import { LIST_SETTINGS, SETTINGS, type Listen, type SettingName, type Settings } from "./settings.ts";
 
@@ -95,11 +96,6 @@ function complete(settings: Settings): Config {
     "ingest-auth": ingestAuth,
     "api-auth": apiAuth,
   });
-}
-
-/** 127.0.0.0/8, ::1 or localhost: the only places where `none` may listen. */
-export function isLoopback(host: string): boolean {
-  return /^127(\.\d{1,3}){3}$/.test(host) || host === "::1" || host === "localhost";
 }
 
 function authProblems(port: "ingest" | "api", modes: readonly AuthMode[], listen: Listen): string[] {

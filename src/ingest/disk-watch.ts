@@ -1,3 +1,4 @@
+import { pause } from "../lib/abort.ts";
 import type { Clock } from "../lib/clock.ts";
 import type { Service } from "../lib/service.ts";
 import type { Metrics } from "../observe/metrics.ts";
@@ -39,17 +40,4 @@ export class DiskWatch implements Service {
       await pause(this.#clock, LOOK_EVERY_MS, signal);
     }
   }
-}
-
-function pause(clock: Clock, ms: number, signal: AbortSignal): Promise<void> {
-  return new Promise((resolve) => {
-    const done = (): void => {
-      cancel();
-      signal.removeEventListener("abort", done);
-      resolve();
-    };
-    const cancel = clock.after(ms, done);
-    if (signal.aborted) done();
-    else signal.addEventListener("abort", done);
-  });
 }

@@ -1,7 +1,7 @@
 import { createServer, STATUS_CODES, type IncomingMessage, type Server, type ServerResponse } from "node:http";
-import type { AddressInfo } from "node:net";
 import type { Duplex } from "node:stream";
 import type { Clock } from "../lib/clock.ts";
+import { isLoopback, listenOn } from "../lib/listen.ts";
 import type { Service } from "../lib/service.ts";
 import type { BusinessEvents } from "../observe/events.ts";
 import type { Log } from "../observe/log.ts";
@@ -92,16 +92,7 @@ export class IngestServer implements Service {
   /** Binds; answers the URL without a trailing slash. Rejects when the address cannot be had. Safe to call twice. */
   async open(): Promise<string> {
     if (this.#url !== undefined) return this.#url;
-    const { host, port } = this.#options.listen;
-    await new Promise<void>((resolve, reject) => {
-      this.#server.once("error", reject);
-      this.#server.listen({ host: host === "" ? undefined : host, port }, () => {
-        this.#server.off("error", reject);
-        resolve();
-      });
-    });
-    const bound = (this.#server.address() as AddressInfo).port;
-    this.#url = `http://${host.includes(":") ? `[${host}]` : host || "0.0.0.0"}:${bound}`;
+    this.#url = await listenOn(this.#server, this.#options.listen);
     return this.#url;
   }
 
@@ -260,11 +251,6 @@ function aborted(signal: AbortSignal): Promise<void> {
   return new Promise((resolve) => {
     signal.addEventListener("abort", () => resolve(), { once: true });
   });
-}
-
-/** 127.0.0.0/8, ::1 or localhost. */
-function isLoopback(host: string): boolean {
-  return /^127(\.\d{1,3}){3}$/.test(host) || host === "::1" || host === "localhost";
 }
 
 function parserRefusal(code: string): Refusal {

@@ -1,7 +1,7 @@
 import { createServer, type Server, type ServerResponse } from "node:http";
-import type { AddressInfo } from "node:net";
 import { monitorEventLoopDelay } from "node:perf_hooks";
 import type { Clock } from "../lib/clock.ts";
+import { listenOn } from "../lib/listen.ts";
 import type { Service } from "../lib/service.ts";
 import type { Metrics } from "./metrics.ts";
 
@@ -56,16 +56,7 @@ export class HealthServer implements Service {
   /** Binds; answers the URL without a trailing slash. Rejects when the address cannot be had. Safe to call twice. */
   async open(): Promise<string> {
     if (this.#url !== undefined) return this.#url;
-    const { host, port } = this.#options.listen;
-    await new Promise<void>((resolve, reject) => {
-      this.#server.once("error", reject);
-      this.#server.listen({ host: host === "" ? undefined : host, port }, () => {
-        this.#server.off("error", reject);
-        resolve();
-      });
-    });
-    const bound = (this.#server.address() as AddressInfo).port;
-    this.#url = `http://${host.includes(":") ? `[${host}]` : host || "0.0.0.0"}:${bound}`;
+    this.#url = await listenOn(this.#server, this.#options.listen);
     return this.#url;
   }
 

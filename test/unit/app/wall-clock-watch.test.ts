@@ -8,6 +8,7 @@ function scene() {
   let driftMs = 0;
   let adopted = 0;
   const watched = {
+    nowMs: () => clock.nowMs(),
     monotonicMs: () => clock.monotonicMs(),
     after: (ms: number, fn: () => void) => clock.after(ms, fn),
     wallDriftMs: () => driftMs,

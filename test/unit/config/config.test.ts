@@ -2,8 +2,9 @@ import { mkdtempSync, rmSync, writeFileSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { afterEach, describe, expect, it } from "vitest";
-import { ConfigError, isLoopback, loadConfig, type ConfigSources } from "../../../src/config/config.ts";
+import { ConfigError, loadConfig, type ConfigSources } from "../../../src/config/config.ts";
 import { readEnv } from "../../../src/config/env.ts";
+import { isLoopback } from "../../../src/lib/listen.ts";
 
 const directory = mkdtempSync(join(tmpdir(), "postrider-config-"));
 afterEach(() => rmSync(join(directory, "config.yaml"), { force: true }));
