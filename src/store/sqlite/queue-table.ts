@@ -1,5 +1,6 @@
 import type { DatabaseSync, StatementSync } from "node:sqlite";
 import { SINGLE_OWNER_EPOCH, type PauseReason, type QueueCounters } from "../store.ts";
+import { ownText } from "./packet.ts";
 
 /** One subscription's queue as the writer keeps it in memory; written once per commit however many deliveries touched it. */
 export interface Queue {
@@ -75,8 +76,8 @@ export class QueueTable {
       const zero = { pending: 0, accepted: 0, delivered: 0, retried: 0, failed: 0, discarded: 0 };
       return this.#add({
         queue: this.#last + 1,
-        subscription,
-        namespace,
+        subscription: ownText(subscription),
+        namespace: ownText(namespace),
         forgotten: false,
         pauses: {},
         sinceMs: nowMs,
@@ -96,7 +97,7 @@ export class QueueTable {
         discarded: 0,
       });
     }
-    if (found.namespace === "") found.namespace = namespace;
+    if (found.namespace === "") found.namespace = ownText(namespace);
     return found;
   }
 

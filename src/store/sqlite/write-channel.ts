@@ -11,7 +11,7 @@ import {
   type StoreErrorCode,
 } from "../store.ts";
 import { ANSWER, readEvent, writeAccept, writeCall, writeClaims, writeCompletions } from "./message.ts";
-import { PacketReader, PacketWriter, type Packet } from "./packet.ts";
+import { ownText, PacketReader, PacketWriter, type Packet } from "./packet.ts";
 import type { ToWriter } from "./worker-message.ts";
 
 interface Waiting {
@@ -153,6 +153,13 @@ function readClaimed(from: PacketReader, id: number): Claimed | undefined {
 
 function claimedEvent(from: PacketReader): Event {
   const { extensionsText, ...event } = readEvent(from);
-  // The packet's buffer is shared by a whole batch: a copy lets the rest of it go.
-  return { ...event, data: event.data.slice(), extensions: JSON.parse(extensionsText) as Record<string, string> };
+  // Buffer and text of the packet are shared by a whole batch: copies let the rest go. Id and type outlive the attempt (health).
+  const { data, id, type } = event;
+  return {
+    ...event,
+    id: ownText(id),
+    type: ownText(type),
+    data: data.slice(),
+    extensions: JSON.parse(extensionsText) as Record<string, string>,
+  };
 }
