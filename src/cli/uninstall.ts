@@ -52,11 +52,11 @@ export function uninstallCommand(clock: Clock, connect: (kubeconfig: string | un
     .action(async (options: UninstallOptions) => {
       const api = await connect(options.kubeconfig);
       // Our clock's timers do not hold the process, and Node would end it in the middle of a pause.
-      const hold = setInterval(() => undefined, POLL_MS);
+      const hold = setTimeout(() => undefined, 2 * TIMEOUT_MAX_S * 1_000);
       try {
         await new Uninstallation(api, clock, options, (line) => process.stdout.write(`${line}\n`)).run();
       } finally {
-        clearInterval(hold);
+        clearTimeout(hold);
       }
     });
 }

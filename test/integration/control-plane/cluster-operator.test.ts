@@ -1,6 +1,6 @@
 import { afterAll, beforeAll, describe, expect, it } from "vitest";
 import { DRAIN_FINALIZER } from "../../../src/controller/objects.ts";
-import { ClusterOperator } from "../../support/controller/cluster-operator.ts";
+import { KubeconfigOperator } from "../../support/controller/kubeconfig-operator.ts";
 import { ControlPlane } from "../../support/kube/control-plane.ts";
 import { installChart } from "../../support/kube/installed-chart.ts";
 import type { InstalledChart } from "../../support/kube/installed-chart.ts";
@@ -16,7 +16,7 @@ const TOKEN = Buffer.from("a value of at least sixteen bytes").toString("base64"
 describeOnControlPlane("the operator on a cluster", () => {
   let controlPlane: ControlPlane;
   let chart: InstalledChart;
-  let operator: ClusterOperator;
+  let operator: KubeconfigOperator;
 
   beforeAll(async () => {
     controlPlane = await ControlPlane.start({ controllerManager: true });
@@ -28,7 +28,7 @@ describeOnControlPlane("the operator on a cluster", () => {
       metadata: { name: "cluster" },
       spec: { limits: { maxInFlight: 5 }, egress: { deniedCIDRs: ["8.8.8.0/24"] } },
     });
-    operator = await ClusterOperator.start({ kubeconfig: chart.operatorKubeconfig, bindingHint: chart.bindingHint });
+    operator = await KubeconfigOperator.start({ kubeconfig: chart.operatorKubeconfig, bindingHint: chart.bindingHint });
   });
 
   afterAll(async () => {
@@ -38,14 +38,17 @@ describeOnControlPlane("the operator on a cluster", () => {
 
   const kubectl = (...args: string[]): Promise<string> => controlPlane.kubectlOutput(args);
 
-  async function apply(object: {
-    kind: string;
-    metadata: { name: string } & Record<string, unknown>;
-    spec?: object;
-    apiVersion?: string;
-  }): Promise<void> {
-    const manifest = { apiVersion: "postrider.dev/v1alpha1", ...object };
-    if (object.kind !== "ClusterDeliveryPolicy") manifest.metadata = { namespace: NS, ...object.metadata };
+  interface Manifest {
+    readonly apiVersion?: string;
+    readonly kind: string;
+    readonly metadata: { readonly name: string; readonly labels?: Readonly<Record<string, string>> };
+    readonly spec?: object;
+    readonly data?: object;
+  }
+
+  async function apply(object: Manifest): Promise<void> {
+    const scope = object.kind === "ClusterDeliveryPolicy" ? {} : { namespace: NS };
+    const manifest = { apiVersion: "postrider.dev/v1alpha1", ...object, metadata: { ...scope, ...object.metadata } };
     await controlPlane.kubectlOutput(["apply", "--filename", "-"], { input: JSON.stringify(manifest) });
   }
 
@@ -55,12 +58,12 @@ describeOnControlPlane("the operator on a cluster", () => {
   const patch = (name: string, spec: object): Promise<string> =>
     kubectl("patch", "whsub", name, "--namespace", NS, "--type=merge", "--patch", JSON.stringify(spec));
   const secret = (name: string, labels: Record<string, string> = {}, data: Record<string, string> = { key: TOKEN }): Promise<void> =>
-    apply({ apiVersion: "v1", kind: "Secret", metadata: { name, labels }, data } as never);
+    apply({ apiVersion: "v1", kind: "Secret", metadata: { name, labels }, data });
   const bearer = (name: string, key = "key"): object => ({
     endpoint: { url: "https://example.com/hooks", auth: { bearer: { secretRef: { name, key } } } },
   });
+  // oxlint-disable-next-line typescript/no-explicit-any -- any Kubernetes object
   const read = async (kind: string, name: string): Promise<any> =>
-    // oxlint-disable-line typescript/no-explicit-any -- any Kubernetes object
     JSON.parse(await kubectl("get", kind, name, "--namespace", NS, "--output=json"));
   const isReady = (name: string): boolean => operator.condition(NS, name, "Ready")?.status === "True";
 
@@ -355,7 +358,7 @@ describeOnControlPlane("the operator on a cluster", () => {
       attempt([process.execPath, "src/main.ts", "uninstall", ...args, `--kubeconfig=${chart.uninstallKubeconfig}`], { timeoutMs: 60_000 });
     expect(await uninstall("--timeout=3s")).toMatchObject({ code: 1, stderr: expect.stringContaining("somebody puts it back") as string });
     await operator.stop();
-    await apply(chart.statefulSet as never);
+    await apply(chart.statefulSet);
     const { code, stdout, stderr } = await uninstall(...chart.uninstallArgs.slice(1));
     expect({ code, stderr }).toEqual({ code: 0, stderr: "" });
     expect(stdout).toMatch(/^statefulset hooks\/\S+ is stopped\nfinalizers removed from \d+ subscriptions; none is left\n$/);

@@ -1,6 +1,6 @@
 import { afterAll, beforeAll, expect, it } from "vitest";
 import { TRANSITIONS_BURST, TRANSITIONS_PER_SECOND } from "../../../src/controller/status-reporter.ts";
-import { ClusterOperator } from "../../support/controller/cluster-operator.ts";
+import { KubeconfigOperator } from "../../support/controller/kubeconfig-operator.ts";
 import { ApiRequests, collectionPath } from "../../support/kube/api-request.ts";
 import { ControlPlane } from "../../support/kube/control-plane.ts";
 import { installChart } from "../../support/kube/installed-chart.ts";
@@ -14,7 +14,7 @@ const CREATORS = 8;
 
 describeOnControlPlane(`${COUNT} subscriptions`, () => {
   let controlPlane: ControlPlane;
-  let operator: ClusterOperator;
+  let operator: KubeconfigOperator;
 
   beforeAll(async () => {
     controlPlane = await ControlPlane.start();
@@ -27,7 +27,7 @@ describeOnControlPlane(`${COUNT} subscriptions`, () => {
     };
     await Promise.all(Array.from({ length: CREATORS }, creator));
     api.close();
-    operator = new ClusterOperator({ kubeconfig: chart.operatorKubeconfig, bindingHint: chart.bindingHint });
+    operator = new KubeconfigOperator({ kubeconfig: chart.operatorKubeconfig, bindingHint: chart.bindingHint });
   }, 600_000);
 
   afterAll(async () => {

@@ -1,7 +1,5 @@
-import type { WebhookSubscription } from "../../../src/api/generated/custom-resources.ts";
 import type { AcceptedSpec } from "../../../src/controller/accepted-specs.ts";
 import { Controller } from "../../../src/controller/controller.ts";
-import type { Condition } from "../../../src/core/conditions.ts";
 import { RouteTable } from "../../../src/core/route-table.ts";
 import type { Route } from "../../../src/core/route-table.ts";
 import { kubernetesCredentials } from "../../../src/kube/credentials.ts";
@@ -11,48 +9,37 @@ import { systemRandom } from "../../../src/lib/random.ts";
 import { createLog } from "../../../src/observe/log.ts";
 import { Metrics } from "../../../src/observe/metrics.ts";
 import { ClusterProvider } from "../../../src/provider/cluster.ts";
+import type { ControlPlaneAccess } from "../kube/kubectl.ts";
 import { FakeDeliveries } from "./fake-deliveries.ts";
 
-const WAIT_MS = 20_000;
+const WAIT_MS = 15_000;
 
-export interface ClusterOperatorOptions {
-  readonly kubeconfig: string;
-  /** Last accepted specs that outlive it, as in a store. */
-  readonly stored?: Map<string, AcceptedSpec>;
-  readonly bindingHint?: string;
-}
-
-/** Cluster provider and controller on a real API server, everything but the deliveries themselves. */
+/** Cluster provider and controller against a real API server; the engine is a fake whose numbers a test sets. */
 export class ClusterOperator {
   readonly deliveries = new FakeDeliveries();
-  readonly provider: ClusterProvider;
+  readonly stored = new Map<string, AcceptedSpec>();
   readonly controller: Controller;
-  readonly stored: Map<string, AcceptedSpec>;
-  /** How each status write ended, and when. */
-  readonly writes: { readonly object: string; readonly result: string; readonly atMs: number }[] = [];
+  readonly provider: ClusterProvider;
   table = RouteTable.empty;
-  readonly #options: ClusterOperatorOptions;
   readonly #abort = new AbortController();
-  #done: Promise<unknown> = Promise.resolve();
-  #heard: (() => void)[] = [];
+  readonly #done: Promise<unknown>;
+  readonly #heard: (() => void)[] = [];
 
-  constructor(options: ClusterOperatorOptions) {
-    this.#options = options;
-    this.stored = options.stored ?? new Map<string, AcceptedSpec>();
-    const { stored } = this;
+  constructor(access: ControlPlaneAccess, className: string, bindingHint = "kubectl create rolebinding") {
     const clock = new SystemClock();
     const log = createLog("silent");
     this.provider = new ClusterProvider({
-      transport: new KubeTransport(kubernetesCredentials(options.kubeconfig), clock),
+      transport: new KubeTransport(kubernetesCredentials(access.kubeconfig), clock),
       clock,
       random: systemRandom,
       log,
       metrics: new Metrics({ version: "test", defaults: false }),
-      className: "postrider",
+      className,
       namespaces: [],
-      instance: "test",
-      bindingHint: options.bindingHint ?? "",
+      instance: "test-0",
+      bindingHint,
     });
+    const heard = (): void => this.#heard.splice(0).forEach((resolve) => resolve());
     this.controller = new Controller({
       resources: this.provider,
       sink: this.provider,
@@ -60,77 +47,42 @@ export class ClusterOperator {
       clock,
       random: systemRandom,
       log,
-      className: "postrider",
+      className,
       acceptedSpecs: {
-        load: () => Promise.resolve([...stored.values()]),
-        save: (specs) => Promise.resolve(specs.forEach((spec) => stored.set(spec.uid, JSON.parse(JSON.stringify(spec)) as AcceptedSpec))),
-        forget: (uid) => Promise.resolve(void stored.delete(uid)),
+        load: () => Promise.resolve([...this.stored.values()]),
+        save: (specs) => Promise.resolve(specs.forEach((spec) => this.stored.set(spec.uid, spec))),
+        forget: (uid) => Promise.resolve(void this.stored.delete(uid)),
       },
       onTable: (table) => {
         this.table = table;
-        this.#wake();
+        heard();
       },
-      onReady: () => this.#wake(),
+      onReady: heard,
     });
-    this.provider.onChange(() => this.#wake());
-    const writeStatus = this.provider.writeStatus.bind(this.provider);
-    this.provider.writeStatus = async (object, status) => {
-      const result = await writeStatus(object, status);
-      this.writes.push({ object: `${object.kind}/${object.metadata.name}`, result: result.kind, atMs: performance.now() });
-      this.#wake();
-      return result;
-    };
-  }
-
-  static async start(options: ClusterOperatorOptions): Promise<ClusterOperator> {
-    const operator = new ClusterOperator(options).run();
-    await operator.until(() => operator.controller.ready && operator.provider.synced);
-    return operator;
-  }
-
-  run(): this {
     this.#done = Promise.all([this.provider.run(this.#abort.signal), this.controller.run(this.#abort.signal)]);
-    return this;
-  }
-
-  async stop(): Promise<void> {
-    this.#abort.abort();
-    await this.#done;
-  }
-
-  /** A new process on the same store. */
-  async restart(): Promise<ClusterOperator> {
-    await this.stop();
-    return ClusterOperator.start({ ...this.#options, stored: this.stored });
-  }
-
-  object(namespace: string, name: string): WebhookSubscription | undefined {
-    return this.provider.get("WebhookSubscription", namespace, name);
   }
 
   route(namespace: string, name: string): Route | undefined {
-    return [...this.table.routes()].find(({ subscription }) => subscription.name === name && subscription.namespace === namespace);
+    return [...this.table.routes()].find(({ subscription }) => subscription.namespace === namespace && subscription.name === name);
   }
 
-  condition(namespace: string, name: string, type: string): Condition | undefined {
-    return this.object(namespace, name)?.status?.conditions?.find((condition) => condition.type === type) as Condition | undefined;
-  }
-
-  /** Waits for a table, a change or a written status after which `holds` is true. */
-  async until(holds: () => boolean, waitMs = WAIT_MS): Promise<void> {
-    const endMs = performance.now() + waitMs;
-    const timer = setTimeout(() => this.#wake(), waitMs);
+  /** Waits for a table after which `holds` is true; answers how long that took, ms. */
+  async until(holds: () => boolean, waitMs = WAIT_MS): Promise<number> {
+    const startedMs = performance.now();
+    const timer = setTimeout(() => this.#heard.splice(0).forEach((resolve) => resolve()), waitMs);
     try {
       while (!holds()) {
-        if (performance.now() >= endMs) throw new Error(`waited ${waitMs} ms for ${holds.toString()}`);
+        if (performance.now() > startedMs + waitMs) throw new Error(`waited ${waitMs} ms for ${holds.toString()}`);
         await new Promise<void>((resolve) => this.#heard.push(resolve));
       }
     } finally {
       clearTimeout(timer);
     }
+    return performance.now() - startedMs;
   }
 
-  #wake(): void {
-    for (const resolve of this.#heard.splice(0)) resolve();
+  async stop(): Promise<void> {
+    this.#abort.abort();
+    await this.#done;
   }
 }
