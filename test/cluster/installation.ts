@@ -1,9 +1,10 @@
-import { chownSync, mkdirSync, mkdtempSync, rmSync } from "node:fs";
+import { chownSync, mkdirSync, rmSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { binaries } from "../support/kube/binaries.ts";
 import { containerdBinaries, installPackages, missingPackages } from "../support/node/binaries.ts";
 import { buildImage } from "../support/node/image.ts";
+import { NAME_PREFIX } from "../support/node/machine.ts";
 import { NODE_BINARIES, RealNode } from "../support/node/node.ts";
 import { CHART } from "../support/chart/rendered-chart.ts";
 import { RELEASE, SYSTEM } from "./manifests.ts";
@@ -23,7 +24,8 @@ export interface Installation {
 /** Builds the image, starts the node and gives it the image; nothing is installed yet. */
 export async function prepareNode(log: (line: string) => void): Promise<Installation> {
   await installPackages(missingPackages(), log);
-  const directory = mkdtempSync(join(tmpdir(), "postrider-cluster-"));
+  const directory = join(tmpdir(), `${NAME_PREFIX}${process.pid}-image`);
+  mkdirSync(directory);
   const [kube, containerd] = [await binaries(NODE_BINARIES, log), await containerdBinaries(log)];
   const archive = await buildImage({ directory: join(directory, "image"), reference: IMAGE, log });
   const node = await RealNode.start({ kube, containerd }, log);

@@ -100,3 +100,22 @@ function copyProgram(rootfs: string, program: string, target: string): void {
     cpSync(realpathSync(library), join(rootfs, library));
   }
 }
+
+interface ScratchImage {
+  readonly rootfs: string;
+  readonly archive: string;
+  readonly reference: string;
+  readonly entrypoint: readonly string[];
+}
+
+/** One layer, no base: what `FROM scratch` would make. */
+export async function writeScratchImage({ rootfs, archive, reference, entrypoint }: ScratchImage): Promise<void> {
+  const storage = join(dirname(rootfs), "buildah");
+  const buildah = (...args: string[]): Promise<string> =>
+    output(["buildah", "--root", storage, "--runroot", `${storage}-run`, "--storage-driver", "vfs", ...args]);
+  const container = (await buildah("from", "scratch")).trim();
+  await buildah("add", "--quiet", container, rootfs, "/");
+  await buildah("config", `--entrypoint=${JSON.stringify(entrypoint)}`, container);
+  await buildah("commit", "--quiet", "--rm", container, reference);
+  await buildah("push", "--quiet", reference, `docker-archive:${archive}:${reference}`);
+}

@@ -1,8 +1,10 @@
-import { existsSync, mkdirSync, readdirSync, rmSync } from "node:fs";
+import { mkdirSync, rmSync } from "node:fs";
 import { tmpdir } from "node:os";
-import { dirname, join } from "node:path";
+import { join } from "node:path";
 import { setTimeout as delay } from "node:timers/promises";
 import { attempt, output, type CommandOptions, type CommandResult } from "./command.ts";
+import { writeScratchImage } from "./image.ts";
+import { NAME_PREFIX, rememberMachineSettings, removeTraces, sweepDead } from "./machine.ts";
 import { ProcessGroup } from "./process-group.ts";
 import { NODE_ADDRESS, NODE_NAME, PAUSE_IMAGE, POD_CIDR, SERVICE_CIDR, writeNodeFiles, type NodeFiles } from "./settings.ts";
 
@@ -25,8 +27,6 @@ export interface NodePrograms {
   readonly containerd: string;
 }
 
-/** Of the network namespace and of the folder; the process id follows, so that what a killed run left behind is known as such. */
-const NAME_PREFIX = "postrider-node-";
 const POLL_MS = 200;
 const READY_TIMEOUT_MS = 120_000;
 const ETCD = "http://127.0.0.1:2379";
@@ -40,6 +40,7 @@ export class RealNode {
   readonly #programs: NodePrograms;
   readonly #netns: string;
   readonly #processes: ProcessGroup;
+  readonly #restoreMachine = rememberMachineSettings();
 
   private constructor(programs: NodePrograms) {
     const directory = join(tmpdir(), `${NAME_PREFIX}${process.pid}`);
@@ -270,8 +271,8 @@ export class RealNode {
   async stop(): Promise<void> {
     await this.#stopContainers();
     await this.#processes.stop();
-    await unmountBelow(this.files.directory);
-    await attempt(["ip", "netns", "delete", this.#netns]);
+    this.#restoreMachine();
+    await removeTraces(this.#netns);
     if (process.env["POSTRIDER_KEEP_NODE"] === undefined) rmSync(this.files.directory, { recursive: true, force: true });
   }
 
@@ -298,47 +299,4 @@ export class RealNode {
       }
     }
   }
-}
-
-interface ScratchImage {
-  readonly rootfs: string;
-  readonly archive: string;
-  readonly reference: string;
-  readonly entrypoint: readonly string[];
-}
-
-/** One layer, no base: what `FROM scratch` would make. */
-async function writeScratchImage({ rootfs, archive, reference, entrypoint }: ScratchImage): Promise<void> {
-  const storage = join(dirname(rootfs), "buildah");
-  const buildah = (...args: string[]): Promise<string> =>
-    output(["buildah", "--root", storage, "--runroot", `${storage}-run`, "--storage-driver", "vfs", ...args]);
-  const container = (await buildah("from", "scratch")).trim();
-  await buildah("add", "--quiet", container, rootfs, "/");
-  await buildah("config", `--entrypoint=${JSON.stringify(entrypoint)}`, container);
-  await buildah("commit", "--quiet", "--rm", container, reference);
-  await buildah("push", "--quiet", reference, `docker-archive:${archive}:${reference}`);
-}
-
-/** Ends and removes what runs left behind whose process is gone. */
-async function sweepDead(log: (line: string) => void): Promise<void> {
-  const { stdout } = await attempt(["ip", "netns", "list"]);
-  const spaces = stdout.split("\n").map((line) => line.split(" ")[0] ?? "");
-  const names = new Set([...spaces, ...readdirSync(tmpdir())].filter((name) => name.startsWith(NAME_PREFIX)));
-  for (const name of names) {
-    if (existsSync(`/proc/${name.slice(NAME_PREFIX.length)}`)) continue;
-    log(`node: removing ${name}, left behind by a run that was killed`);
-    const pids = await attempt(["ip", "netns", "pids", name]);
-    for (const pid of pids.stdout.split(/\s+/).filter(Boolean)) await attempt(["kill", "-KILL", pid]);
-    await unmountBelow(join(tmpdir(), name));
-    await attempt(["ip", "netns", "delete", name]);
-    rmSync(join(tmpdir(), name), { recursive: true, force: true });
-  }
-}
-
-async function unmountBelow(directory: string): Promise<void> {
-  const mounts = (await output(["cat", "/proc/self/mounts"]))
-    .split("\n")
-    .map((line) => line.split(" ")[1] ?? "")
-    .filter((target) => target.startsWith(`${directory}/`));
-  for (const target of mounts.toReversed()) await attempt(["umount", "--lazy", target]);
 }
