@@ -54,7 +54,10 @@ const OUTCOME_COLUMNS = `id, queue, state, reason, attempts, crashes, lone_crash
 
 type Value = number | string | Uint8Array | null;
 
-/** Hot rows, outcomes and attempts, by prepared statements. Rows being sent are kept in memory: ending one needs no read. */
+/** Above so many rows in memory a fresh one is read back when it is claimed. */
+const HELD_FRESH_MAX = 32_768;
+
+/** Hot rows, outcomes and attempts, by prepared statements. Fresh rows and those being sent are kept in memory: moving one on needs no read. */
 export class DeliveryTable {
   readonly #db: DatabaseSync;
   readonly #insert: StatementSync;
@@ -64,7 +67,7 @@ export class DeliveryTable {
   readonly #delete: StatementSync;
   readonly #outcomes = new Map<number, StatementSync>();
   readonly #attempts = new Map<number, StatementSync>();
-  readonly #claimed = new Map<number, Hot>();
+  readonly #held = new Map<number, Hot>();
 
   constructor(db: DatabaseSync) {
     this.#db = db;
@@ -80,8 +83,8 @@ export class DeliveryTable {
   reload(): void {
     this.#outcomes.clear();
     this.#attempts.clear();
-    this.#claimed.clear();
-    for (const row of this.claimedRows()) this.#claimed.set(row.id, row);
+    this.#held.clear();
+    for (const row of this.claimedRows()) this.#held.set(row.id, row);
   }
 
   /** Rows found claimed in the file. */
@@ -111,12 +114,12 @@ export class DeliveryTable {
       row.accepted,
       row.historyMs,
     );
-    if (row.state === CLAIMED) this.#claimed.set(row.id, row);
+    if (row.state === CLAIMED || (row.state === FRESH && this.#held.size < HELD_FRESH_MAX)) this.#held.set(row.id, row);
   }
 
   get(id: number): Hot | undefined {
-    const claimed = this.#claimed.get(id);
-    if (claimed !== undefined) return claimed;
+    const held = this.#held.get(id);
+    if (held !== undefined) return held;
     const row = this.#select.get(id) as unknown as Value[] | undefined;
     return row === undefined ? undefined : toHot(row);
   }
@@ -124,13 +127,13 @@ export class DeliveryTable {
   claim(row: Hot, lone: boolean, epoch: number): void {
     Object.assign(row, { state: CLAIMED, attempt: row.attempt + 1, lone: lone ? 1 : 0, epoch });
     this.#claim.run(row.attempt, row.lone, epoch, row.id);
-    this.#claimed.set(row.id, row);
+    this.#held.set(row.id, row);
   }
 
   /** Back into the due index. */
   ready(row: Hot, dueAtMs: number): void {
     this.#ready.run(dueAtMs, row.attempt, row.crashes, row.loneCrashes, row.id);
-    this.#claimed.delete(row.id);
+    this.#held.delete(row.id);
   }
 
   end(row: Hot, end: End): void {
@@ -155,7 +158,7 @@ export class DeliveryTable {
       row.historyMs,
     );
     this.#delete.run(row.id);
-    this.#claimed.delete(row.id);
+    this.#held.delete(row.id);
   }
 
   log(row: Hot, attempt: AttemptRecord | PackedAttempt, nowMs: number, retentionMs: number): void {
