@@ -45,6 +45,9 @@ interface KindSchema {
 
 const KINDS = schemas as Record<Kind, KindSchema>;
 
+/** Names of the kinds of ours, for messages. */
+export const KIND_NAMES: readonly string[] = Object.keys(KINDS);
+
 /** Whether `kind` is one of ours. */
 export function isKind(kind: unknown): kind is Kind {
   return typeof kind === "string" && Object.hasOwn(KINDS, kind);

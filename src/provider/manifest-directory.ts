@@ -1,6 +1,8 @@
 import { readdir, readFile, stat } from "node:fs/promises";
 import { join } from "node:path";
 import { MANIFEST_FILE_BYTES_MAX, readManifestFile } from "../api/manifest.ts";
+import type { Manifest } from "../api/manifest.ts";
+import { KIND_NAMES } from "../api/schema.ts";
 import { refKey } from "../controller/objects.ts";
 import type { ObjectRef, WatchedObject } from "../controller/objects.ts";
 import { manifestRef, objectOf } from "./manifest-object.ts";
@@ -128,7 +130,10 @@ function parsed(text: string, file: string, mark: string, before: FileState | un
   const objects = new Map<string, ReadObject>();
   for (const manifest of manifests) {
     const ref = manifestRef(manifest);
-    if (ref === undefined) continue;
+    if (ref === undefined) {
+      if (isMistyped(manifest)) problems.push(mistyped(manifest, file));
+      continue;
+    }
     const key = refKey(ref);
     const read = objectOf(manifest, ref, before?.objects.get(key)?.object);
     const at = { file, line: manifest.locate("metadata.name") };
@@ -140,4 +145,14 @@ function parsed(text: string, file: string, mark: string, before: FileState | un
   }
   const keep = problems.length > 0 && before !== undefined && before.objects.size > 0;
   return { mark, objects: keep ? before.objects : objects, problems };
+}
+
+/** Other groups' manifests beside ours are none of our business; a kind of ours that does not exist is a slip that must be seen. */
+function isMistyped({ apiVersion }: Manifest): boolean {
+  return apiVersion.startsWith("postrider.dev/");
+}
+
+function mistyped(manifest: Manifest, file: string): FileProblem {
+  const message = `${manifest.kind} is not a kind of postrider.dev: write ${KIND_NAMES.join(", ")}`;
+  return { file, line: manifest.locate("kind"), field: "kind", reason: "NotSupported", message };
 }

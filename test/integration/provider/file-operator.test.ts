@@ -48,6 +48,14 @@ describe.concurrent("subscriptions from files", () => {
     expect(second.route("orders")?.subscription.target?.keys[0]?.key.export().toString("base64")).toBe(key);
   });
 
+  it("says that a mistyped kind of ours is none, and leaves other groups' manifests alone", async ({ expect, onTestFinished }) => {
+    const mistyped = subscriptionYaml("orders", SPEC).replace("kind: WebhookSubscription", "kind: WebhookSubscripton");
+    const other = "apiVersion: apps/v1\nkind: Deployment\nmetadata: {name: d}\n";
+    const operator = await start(onTestFinished, { "a.yaml": mistyped, "b.yaml": other });
+    await operator.provider.rescan();
+    expect(operator.provider.problems()).toMatchObject([{ file: "a.yaml", line: 2, field: "kind", reason: "NotSupported" }]);
+  });
+
   it("says where a broken file is wrong and goes on with its last good state", async ({ expect, onTestFinished }) => {
     const operator = await start(onTestFinished, { "a.yaml": subscriptionYaml("orders", SPEC) });
     expect(operator.route("orders")).toBeDefined();
