@@ -51,7 +51,18 @@ export function renderPayload(event: Event, spec: PayloadSpec, body: CompiledBod
 
 /** When the event happened as its producer said it, else when we received it. */
 function eventTime(event: Event): string {
-  return event.time ?? new Date(event.receivedAtMs).toISOString();
+  return event.time ?? instantText(event.receivedAtMs);
+}
+
+/** The last instant spelled: under load many events share their millisecond. */
+const lastInstant = { atMs: Number.NaN, text: "" };
+
+function instantText(atMs: number): string {
+  if (lastInstant.atMs !== atMs) {
+    lastInstant.text = new Date(atMs).toISOString();
+    lastInstant.atMs = atMs;
+  }
+  return lastInstant.text;
 }
 
 /**

@@ -9,6 +9,7 @@ import type { Lane } from "./lane.ts";
 
 /** Snapshots written in one call. */
 const BATCH_MAX = 500;
+const QUIET_MS = 100;
 
 export interface HealthBookParts {
   readonly store: Pick<Store, "putState" | "listState" | "deleteState">;
@@ -25,6 +26,8 @@ export type HealthCallback = (uid: string, kind: "transition" | "counters") => v
 export class HealthBook {
   readonly #parts: HealthBookParts;
   readonly #dirty = new Set<Lane>();
+  /** Lanes whose counters were told a moment ago, and whether they have moved since. */
+  readonly #quiet = new Map<Lane, boolean>();
   #callbacks: HealthCallback[] = [];
 
   constructor(parts: HealthBookParts) {
@@ -65,8 +68,23 @@ export class HealthBook {
     this.tell(lane, before?.healthy === lane.verdict.healthy && before?.reason === lane.verdict.reason ? "counters" : "transition");
   }
 
+  /** Transitions are told at once; moving counters at most every 100 ms, the last move never lost. */
   tell(lane: Lane, kind: "transition" | "counters"): void {
+    if (kind === "counters") {
+      if (this.#quiet.has(lane)) {
+        this.#quiet.set(lane, true);
+        return;
+      }
+      if (this.#quiet.size === 0) this.#parts.clock.after(QUIET_MS, () => this.#endQuiet());
+      this.#quiet.set(lane, false);
+    }
     for (const callback of this.#callbacks) callback(lane.uid, kind);
+  }
+
+  #endQuiet(): void {
+    const quiet = [...this.#quiet];
+    this.#quiet.clear();
+    for (const [lane, moved] of quiet) if (moved) this.tell(lane, "counters");
   }
 
   view(lane: Lane): SubscriptionHealth {

@@ -148,11 +148,15 @@ function eventOf(namespace: string, draft: EventDraft, nowMs: number): Event {
     time: draft.time,
     dataContentType: draft.dataContentType,
     dataKind: draft.dataKind,
-    // A copy of its own: a view would keep the whole request in memory, and posting it to the store's thread would copy all of it.
-    data: new Uint8Array(draft.data),
+    data: ownData(draft.data),
     extensions: draft.extensions,
     receivedAtMs: nowMs,
   };
+}
+
+/** The data alone, without the rest of the request: copied unless it is most of what a view of it would keep in memory. */
+function ownData(data: Uint8Array): Uint8Array {
+  return data.byteLength * 2 >= data.buffer.byteLength ? data : new Uint8Array(data);
 }
 
 /** Longest key stored as it is; longer ones by their SHA-256. */

@@ -18,6 +18,14 @@ const pool = new Uint8Array(8_192);
 let poolAt = pool.length;
 let lastMs = 0;
 let sequence = 0;
+/** The front of the ids of one millisecond. */
+let timeText = "";
+let timeOfText = -1;
+const HEX = Array.from({ length: 256 }, (_, byte) => byte.toString(16).padStart(2, "0"));
+
+function hexAt(at: number, mask = 0xff, set = 0): string {
+  return HEX[((pool[at] ?? 0) & mask) | set] ?? "00";
+}
 
 /**
  * A UUIDv7 (RFC 9562) in its usual text form, which has no dots, so it may stand in a Standard Webhooks `webhook-id`.
@@ -38,13 +46,14 @@ export function uuidv7(nowMs: number): string {
     randomFillSync(pool);
     poolAt = 0;
   }
-  const time = lastMs.toString(16).padStart(12, "0");
-  let tail = "";
-  for (let i = 0; i < 8; i++) {
-    let byte = pool[poolAt++] ?? 0;
-    if (i === 0) byte = (byte & 0x3f) | 0x80;
-    tail += byte.toString(16).padStart(2, "0");
+  if (lastMs !== timeOfText) {
+    const time = lastMs.toString(16).padStart(12, "0");
+    timeText = `${time.slice(0, 8)}-${time.slice(8)}-`;
+    timeOfText = lastMs;
   }
-  const seq = (0x7000 | sequence).toString(16);
-  return `${time.slice(0, 8)}-${time.slice(8)}-${seq}-${tail.slice(0, 4)}-${tail.slice(4)}`;
+  const at = poolAt;
+  poolAt += 8;
+  const variant = `${hexAt(at, 0x3f, 0x80)}${hexAt(at + 1)}`;
+  const rest = `${hexAt(at + 2)}${hexAt(at + 3)}${hexAt(at + 4)}${hexAt(at + 5)}${hexAt(at + 6)}${hexAt(at + 7)}`;
+  return `${timeText}${(0x7000 | sequence).toString(16)}-${variant}-${rest}`;
 }
