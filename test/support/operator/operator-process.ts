@@ -7,7 +7,9 @@ const ROOT = resolve(import.meta.dirname, "../../..");
 const READY_WITHIN_MS = 20_000;
 
 export interface OperatorProcessOptions {
-  readonly manifests: string;
+  /** A directory; or else the manifests are those of a cluster. */
+  readonly manifests?: string;
+  readonly kubeconfig?: string;
   readonly store: string;
   readonly ingestPort?: number;
   readonly flags?: readonly string[];
@@ -45,7 +47,9 @@ export class OperatorProcess {
       "127.0.0.1:0",
     ];
     const auth = ["--ingest-auth", "none", "--api-auth", "none", "--log-level", "warn"];
-    const source = ["--provider", "file", "--manifests", options.manifests, "--store", options.store, "--store-reserve", "1Mi"];
+    const { manifests, kubeconfig = "" } = options;
+    const provider = manifests === undefined ? ["cluster", "--kubeconfig", kubeconfig] : ["file", "--manifests", manifests];
+    const source = ["--provider", ...provider, "--store", options.store, "--store-reserve", "1Mi"];
     const child = spawn(process.execPath, ["src/main.ts", "run", ...source, ...listen, ...auth, ...(options.flags ?? [])], {
       cwd: ROOT,
       stdio: ["ignore", "pipe", "pipe"],
