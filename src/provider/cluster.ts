@@ -62,8 +62,10 @@ export class ClusterProvider implements Resources, ResultSink, Service {
     this.#options = options;
     const { transport, clock, random, log, metrics, bindingHint, namespaces, className, instance } = options;
     this.#pace = new SharedRetryPace(clock);
+    // Of their own: namespaces whose Secrets are closed to us are asked for ever, and must not hold up the watches of manifests.
+    const secretsPace = new SharedRetryPace(clock);
     const changed = (ref: ObjectRef): void => this.#tell(ref);
-    this.#secrets = new ClusterSecrets({ transport, clock, random, log, metrics, bindingHint, changed, pace: this.#pace });
+    this.#secrets = new ClusterSecrets({ transport, clock, random, log, metrics, bindingHint, changed, pace: secretsPace });
     this.#writer = new ObjectWriter(transport, `postrider-${className}`);
     const told = (result: string): void => metrics.kubernetesEvents.inc({ result });
     this.#recorder = new EventRecorder({ transport, clock, random, controller: { name: "postrider.dev/controller", instance }, told });
@@ -78,6 +80,8 @@ export class ClusterProvider implements Resources, ResultSink, Service {
     this.#signal = signal;
     const { transport, clock, random } = this.#options;
     const pace = this.#pace;
+    for (const namespace of new Set([...this.#cache.list("WebhookSubscription")].map(({ metadata }) => metadata.namespace)))
+      this.#followSecrets(namespace);
     const reflectors = this.#watches.map(({ key, kind, namespace }) => {
       const handler = this.#handler(key, kind, namespace);
       return new Reflector({ name: kind.plural, path: collectionPath(kind, namespace), transport, clock, random, handler, pace });

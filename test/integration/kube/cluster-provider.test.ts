@@ -122,6 +122,25 @@ describe("the cluster provider", () => {
     expect(server.requests).toHaveLength(1);
   });
 
+  it("does not let a hundred closed namespaces hold up the watches of manifests", async () => {
+    for (let n = 0; n < 100; n++) server.put(COLLECTION, { metadata: { name: "a", namespace: `closed-${n}` }, spec: SPEC });
+    server.fail({ status: 403 }, { matching: ({ path }) => path.endsWith("/secrets") });
+    await start(WATCHES);
+    expect(await provider.findSecret("closed-7", "none")).toEqual({
+      state: "forbidden",
+      message: "Secrets of namespace closed-7 may not be read; allow it with: kubectl -n closed-7 create rolebinding",
+    });
+    for (let second = 0; second < 60; second++) await clock.advance(1_000);
+    server.dropConnections();
+    await server.until(({ openWatches }) => openWatches === 0);
+    server.put(COLLECTION, subscription("late", SPEC));
+    for (let second = 0; second < 30 && get("late") === undefined; second++) {
+      await clock.advance(1_000);
+      await settle();
+    }
+    await until(() => get("late") !== undefined);
+  });
+
   it("goes on with what it has for ten minutes without an API server, and knows everything 30 s after", async () => {
     for (const name of ["goes", "stays"]) server.put(COLLECTION, subscription(name, SPEC));
     await start(WATCHES + 2);
