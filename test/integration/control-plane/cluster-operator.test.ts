@@ -2,7 +2,7 @@ import { afterAll, beforeAll, describe, expect, it } from "vitest";
 import { DRAIN_FINALIZER } from "../../../src/controller/objects.ts";
 import { KubeconfigOperator } from "../../support/controller/kubeconfig-operator.ts";
 import { ControlPlane } from "../../support/kube/control-plane.ts";
-import { installChart } from "../../support/kube/installed-chart.ts";
+import { installChart, installRights } from "../../support/kube/installed-chart.ts";
 import type { InstalledChart } from "../../support/kube/installed-chart.ts";
 import { attempt } from "../../support/node/command.ts";
 import { describeOnControlPlane } from "../../support/kube/shared-control-plane.ts";
@@ -41,7 +41,7 @@ describeOnControlPlane("the operator on a cluster", () => {
   interface Manifest {
     readonly apiVersion?: string;
     readonly kind: string;
-    readonly metadata: { readonly name: string; readonly labels?: Readonly<Record<string, string>> };
+    readonly metadata: { readonly name: string; readonly namespace?: string; readonly labels?: Readonly<Record<string, string>> };
     readonly spec?: object;
     readonly data?: object;
   }
@@ -349,6 +349,27 @@ describeOnControlPlane("the operator on a cluster", () => {
     await operator.until(() => operator.route(NS, "settled")?.subscription.spec.suspend === true, 30_000);
     process.stdout.write(`followed ${Math.round(performance.now() - fromMs)} ms after the API server came back\n`);
     await operator.until(() => operator.condition(NS, "settled", "Suspended")?.status === "True", 30_000);
+  });
+
+  it("shares a cluster with an installation of another class, which has rights in its own namespaces only", async () => {
+    await kubectl("create", "namespace", "only");
+    const rights = await installRights(controlPlane, "second", { namespaces: ["only"], className: "second" });
+    const options = { kubeconfig: rights.operatorKubeconfig, bindingHint: rights.bindingHint, className: "second", namespaces: ["only"] };
+    const second = await KubeconfigOperator.start(options);
+    try {
+      const spec = { ...SPEC, className: "second" };
+      await apply({ kind: "WebhookSubscription", metadata: { name: "elsewhere" }, spec });
+      await apply({ kind: "WebhookSubscription", metadata: { name: "inside", namespace: "only" }, spec });
+      await second.until(() => second.condition("only", "inside", "Ready")?.status === "True");
+      await second.until(() => second.object("only", "inside")?.metadata.finalizers?.includes(DRAIN_FINALIZER) === true);
+      expect([...second.table.routes()].map(({ subscription }) => subscription.name)).toEqual(["inside"]);
+      await operator.until(() => operator.object(NS, "elsewhere") !== undefined && operator.object("only", "inside") !== undefined);
+      expect(operator.route(NS, "elsewhere")).toBeUndefined();
+      await kubectl("delete", "whsub", "inside", "--namespace=only", "--timeout=10s");
+      await kubectl("delete", "whsub", "elsewhere", "--namespace", NS, "--timeout=10s");
+    } finally {
+      await second.stop();
+    }
   });
 
   it("is followed by `postrider uninstall` under the hook's rights: no finalizer is left, and only then the exit code is 0", async () => {

@@ -20,6 +20,8 @@ export interface KubeconfigOperatorOptions {
   /** Last accepted specs that outlive it, as in a store. */
   readonly stored?: Map<string, AcceptedSpec>;
   readonly bindingHint?: string;
+  readonly className?: string;
+  readonly namespaces?: readonly string[];
 }
 
 /** Cluster provider and controller on a real API server, everything but the deliveries themselves. */
@@ -40,6 +42,7 @@ export class KubeconfigOperator {
     this.#options = options;
     this.stored = options.stored ?? new Map<string, AcceptedSpec>();
     const { stored } = this;
+    const { className = "postrider", namespaces = [] } = options;
     const clock = new SystemClock();
     const log = createLog("silent");
     this.provider = new ClusterProvider({
@@ -48,8 +51,8 @@ export class KubeconfigOperator {
       random: systemRandom,
       log,
       metrics: new Metrics({ version: "test", defaults: false }),
-      className: "postrider",
-      namespaces: [],
+      className,
+      namespaces,
       instance: "test",
       bindingHint: options.bindingHint ?? "",
     });
@@ -60,7 +63,7 @@ export class KubeconfigOperator {
       clock,
       random: systemRandom,
       log,
-      className: "postrider",
+      className,
       acceptedSpecs: {
         load: () => Promise.resolve([...stored.values()]),
         save: (specs) => Promise.resolve(specs.forEach((spec) => stored.set(spec.uid, JSON.parse(JSON.stringify(spec)) as AcceptedSpec))),

@@ -20,18 +20,23 @@ export interface InstalledChart {
   readonly statefulSet: Rendered;
 }
 
-/** Renders the chart with its default values and applies everything of it that runs nowhere. */
+/** The CRDs, and the rights of a first release with the chart's default values. */
 export async function installChart(controlPlane: ControlPlane): Promise<InstalledChart> {
-  const { helm } = await binaries(["helm"]);
-  const objects = await renderChart(helm, {}, { name: "pr", namespace: SYSTEM });
   await controlPlane.kubectlOutput(["create", "namespace", SYSTEM]);
   await controlPlane.kubectlOutput(["create", "--filename", CRD_FOLDER]);
   await controlPlane.kubectlOutput(["wait", "--for=condition=Established", "--timeout=30s", "--filename", CRD_FOLDER]);
+  while ((await controlPlane.kubectl(["get", "whsub,dpol,cdpol,dreplay"])).code !== 0);
+  return installRights(controlPlane, "pr", {});
+}
+
+/** Renders a release and applies everything of it that runs nowhere. */
+export async function installRights(controlPlane: ControlPlane, release: string, values: object): Promise<InstalledChart> {
+  const { helm } = await binaries(["helm"]);
+  const objects = await renderChart(helm, values, { name: release, namespace: SYSTEM });
   const rights = objects.filter(({ kind }) => RIGHTS.has(kind));
   await controlPlane.kubectlOutput(["create", "--filename", "-"], {
     input: JSON.stringify({ apiVersion: "v1", kind: "List", items: rights }),
   });
-  while ((await controlPlane.kubectl(["get", "whsub,dpol,cdpol,dreplay"])).code !== 0);
   const workload = one(objects, "StatefulSet").spec?.template.spec;
   const job = objects.find(({ kind, metadata }) => kind === "Job" && metadata.name.endsWith("uninstall"))?.spec?.template.spec;
   const kubeconfig = async (account: string): Promise<string> => {
