@@ -103,6 +103,12 @@ describe.skipIf(reason !== undefined)("the chart on a real node", () => {
   const jsonLines = async <T>(pod: string): Promise<T[]> =>
     (await node.kubectl(["-n", SHOP, "logs", pod])).split("\n").flatMap((line) => (line.startsWith("{") ? [JSON.parse(line) as T] : []));
   const received = async () => (await jsonLines<Received>("receiver")).filter(({ headers }) => headers !== undefined);
+  /** What was refused to the operator or its uninstall Job, but for Secrets where no RoleBinding opens them. */
+  const refusals = () =>
+    [RELEASE, `${RELEASE}-uninstall`]
+      .flatMap((account) => node.requestsOf(SYSTEM, account))
+      .filter(({ responseStatus, objectRef }) => responseStatus?.code === 403 && objectRef?.resource !== "secrets")
+      .map(({ verb, objectRef }) => `${verb} ${objectRef?.resource} in ${objectRef?.namespace}`);
   const nothingLeft = async () => {
     for (const kind of ["clusterroles", "clusterrolebindings"]) {
       expect(await node.kubectl(["get", kind, "-l", "app.kubernetes.io/name=postrider", "-o", "name"])).toBe("");
@@ -237,6 +243,12 @@ describe.skipIf(reason !== undefined)("the chart on a real node", () => {
     await node.until("another event has arrived", async () => (await received()).length > before, 60_000);
     await helmUninstall(node);
     await nothingLeft();
+    const used = node
+      .requestsOf(SYSTEM, RELEASE)
+      .map(({ verb, objectRef: { resource, subresource } = {} }) => [verb, resource, subresource].filter(Boolean).join(" "));
+    expect(used.length).toBeGreaterThan(50);
+    log(`cluster: rights in use: ${[...new Set(used)].toSorted((a, b) => a.localeCompare(b)).join(", ")}`);
+    expect(refusals()).toEqual([]);
     await node.kubectl(["-n", SHOP, "delete", "webhooksubscription", "orders", "--timeout=20s"]);
     await node.kubectl(["delete", "namespace", SHOP, "--timeout=90s"], { timeoutMs: 100_000 });
   });

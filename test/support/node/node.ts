@@ -1,4 +1,4 @@
-import { mkdirSync, rmSync } from "node:fs";
+import { mkdirSync, readFileSync, rmSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { setTimeout as delay } from "node:timers/promises";
@@ -25,6 +25,14 @@ export interface NodePrograms {
   readonly kube: Readonly<Record<(typeof NODE_BINARIES)[number], string>>;
   /** Directory of containerd, containerd-shim-runc-v2, ctr and pause. */
   readonly containerd: string;
+}
+
+/** An entry of the API server's audit log, as far as tests look into it. */
+export interface AuditedRequest {
+  readonly user: { readonly username: string };
+  readonly verb: string;
+  readonly objectRef?: { readonly resource?: string; readonly subresource?: string; readonly namespace?: string };
+  readonly responseStatus?: { readonly code?: number };
 }
 
 const POLL_MS = 200;
@@ -135,6 +143,9 @@ export class RealNode {
       `--service-account-key-file=${files.serviceAccountKey}`,
       `--service-account-signing-key-file=${files.serviceAccountKey}`,
       "--allow-privileged=false",
+      `--audit-policy-file=${files.auditPolicy}`,
+      `--audit-log-path=${files.auditLog}`,
+      "--audit-log-mode=blocking",
       "--kubelet-preferred-address-types=InternalIP",
     ]);
   }
@@ -224,6 +235,15 @@ export class RealNode {
     const id = await this.kubectl(["-n", namespace, "get", "pod", pod, "-o", "jsonpath={.status.containerStatuses[0].containerID}"]);
     const { code, stderr } = await this.#attemptCtr(["tasks", "kill", "--signal", "SIGKILL", id.replace("containerd://", "")]);
     if (code !== 0) throw new Error(`ctr tasks kill ${id}: ${stderr}`);
+  }
+
+  /** What one ServiceAccount asked the API server for, in order. */
+  requestsOf(namespace: string, serviceAccount: string): AuditedRequest[] {
+    const user = `system:serviceaccount:${namespace}:${serviceAccount}`;
+    const lines = readFileSync(this.files.auditLog, "utf8")
+      .split("\n")
+      .filter((line) => line.includes(user));
+    return lines.map((line) => JSON.parse(line) as AuditedRequest).filter((request) => request.user.username === user);
   }
 
   /** A command inside the node's network; its output, or an error with what it printed. */

@@ -31,6 +31,9 @@ export interface NodeFiles {
   readonly containerdConfig: string;
   readonly containerdSocket: string;
   readonly kubeletConfig: string;
+  readonly auditPolicy: string;
+  /** One JSON object for each request that a ServiceAccount made. */
+  readonly auditLog: string;
   /** Where the API server puts its self-signed certificate and with it the CA that clients trust. */
   readonly certificates: string;
 }
@@ -49,11 +52,20 @@ export function writeNodeFiles(directory: string): NodeFiles {
     kubeconfig,
     certificates,
     containerdSocket,
+    auditPolicy: put(directory, "audit-policy.yaml", stringify(AUDIT_POLICY)),
+    auditLog: join(directory, "audit.log"),
     serviceAccountKey: put(directory, "service-account.key", serviceAccountKey()),
     containerdConfig: put(directory, "containerd.toml", containerdConfig(directory, containerdSocket)),
     kubeletConfig: put(directory, "kubelet.yaml", stringify(kubeletConfig(directory, containerdSocket))),
   };
 }
+
+const AUDIT_POLICY = {
+  apiVersion: "audit.k8s.io/v1",
+  kind: "Policy",
+  omitStages: ["RequestReceived"],
+  rules: [{ level: "Metadata", userGroups: ["system:serviceaccounts"] }, { level: "None" }],
+};
 
 function put(directory: string, name: string, content: string): string {
   const file = join(directory, name);
