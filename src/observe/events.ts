@@ -58,6 +58,12 @@ export class BusinessEvents {
         this.#metrics.attemptDuration.observe({ namespace, subscription: name }, outcome.durationMs / 1_000);
     }
     if (told.decision === "delivered") this.#metrics.deliveryLatency.observe({ namespace }, (told.nowMs - told.acceptedAtMs) / 1_000);
+    // Asked before the line is put together: at level warn it would be for nothing.
+    if (this.#log.isLevelEnabled("info")) this.#writeAttempt(told);
+  }
+
+  #writeAttempt(told: AttemptTold): void {
+    const { namespace, name, outcome } = told;
     this.#log.info(
       {
         event: "delivery.attempted",
