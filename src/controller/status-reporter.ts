@@ -14,7 +14,7 @@ export const COUNTERS_PER_SECOND = 5;
 export const COUNTERS_BURST = 5;
 const RETRY_MS = 1_000;
 const RETRY_MAX_MS = 60_000;
-const WRITES_AT_ONCE = 8;
+const WRITES_AT_ONCE = 16;
 
 export type StatusLane = "transition" | "counters";
 

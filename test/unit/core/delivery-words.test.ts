@@ -7,7 +7,7 @@ const page = readFileSync(join(ROOT, "docs/errors.md"), "utf8");
 
 /** The members of a union of string literals, as the source spells them. */
 function wordsOf(file: string, type: string): string[] {
-  const source = readFileSync(join(ROOT, file), "utf8");
+  const source = readFileSync(join(ROOT, file), "utf8").replaceAll(/\/\/.*$/gm, "");
   const union = new RegExp(`export type ${type} =([^;]+);`).exec(source)?.[1] ?? "";
   return [...union.matchAll(/"(\w+)"/g)].map(([, word]) => word ?? "");
 }
