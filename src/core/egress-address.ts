@@ -130,17 +130,18 @@ export function judgeAddress(ip: string, egress: EgressPolicy, rules: AddressRul
   const faces = [bytes, ...carried.map(({ inner }) => inner)];
   for (const face of faces) {
     const metadata = find(built.metadata, face);
-    if (metadata !== undefined) return `${ip} is a metadata address (${metadata.name}), which no policy can allow`;
+    if (metadata !== undefined) return `${ip} is a metadata address (${metadata.name}), which no policy can allow: use a public address`;
   }
   for (const face of faces) {
     const denied = find(policy.denied, face);
-    if (denied !== undefined) return `${ip} lies in ${denied.cidr}, which the cluster policy's deniedCIDRs refuse`;
+    if (denied !== undefined) return `${ip} lies in ${denied.cidr}, which the cluster policy's deniedCIDRs refuse: use another address`;
   }
   const transparent = carried.some(({ embedding }) => embedding.transparent);
   for (const face of transparent ? faces.slice(1) : faces) {
     if (find(policy.allowed, face) !== undefined) continue;
     const forbidden = find(built.forbidden, face);
-    if (forbidden !== undefined) return `${ip} is not a public address (${forbidden.name}, ${forbidden.cidr})`;
+    if (forbidden === undefined) continue;
+    return `${ip} is not a public address (${forbidden.name}, ${forbidden.cidr}): use a public one, or have it opened by the cluster policy's egress.allowedCIDRs`;
   }
   return undefined;
 }

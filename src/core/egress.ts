@@ -164,9 +164,7 @@ export function judgeUrl(url: string, egress: EgressPolicy, limits: PolicyLimits
   const literal = literalAddress(parts.parsed?.hostname ?? "");
   if (literal === undefined) return undefined;
   const refused = judgeAddress(literal, egress, rules.address);
-  return refused === undefined
-    ? undefined
-    : problem("EgressDenied", `${refused}: use a public address, or have it opened by the cluster policy's egress.allowedCIDRs`);
+  return refused === undefined ? undefined : problem("EgressDenied", refused);
 }
 
 /** Why this port may not be dialled, or undefined. */
