@@ -33,12 +33,12 @@ export class BusinessEvents {
   }
 
   ingestAnswered(code: number, seconds: number): void {
-    this.#metrics.ingestRequests.inc({ code: String(code) });
+    this.#metrics.ingestRequests.inc(String(code));
     this.#metrics.ingestDuration.observe(seconds);
   }
 
   eventAccepted(namespace: string, matched: number): void {
-    this.#metrics.eventsAccepted.inc({ namespace });
+    this.#metrics.eventsAccepted.inc(namespace);
     if (matched === 0) this.#metrics.eventsUnmatched.inc({ namespace });
   }
 
@@ -53,7 +53,7 @@ export class BusinessEvents {
   attemptEnded(told: AttemptTold): void {
     const { namespace, name, outcome } = told;
     if (this.#metrics.perSubscription !== "off") {
-      this.#metrics.attempts.inc({ namespace, subscription: name, outcome: outcome.class });
+      this.#metrics.attempts.inc(namespace, name, outcome.class);
       if (this.#metrics.perSubscription === "full")
         this.#metrics.attemptDuration.observe({ namespace, subscription: name }, outcome.durationMs / 1_000);
     }
@@ -89,7 +89,7 @@ export class BusinessEvents {
 
   deliveryEnded(name: SubscriptionName, state: TerminalState): void {
     if (this.#metrics.perSubscription !== "off") {
-      this.#metrics.deliveries.inc({ namespace: name.namespace, subscription: name.name, outcome: state });
+      this.#metrics.deliveries.inc(name.namespace, name.name, state);
     }
   }
 }

@@ -1,4 +1,5 @@
 import { Counter, Gauge, Histogram, Registry, collectDefaultMetrics } from "prom-client";
+import { Tally } from "./tally.ts";
 
 /** How much is shown per subscription: clusters with tens of thousands of them turn it down. */
 export type PerSubscriptionMetrics = "full" | "counters" | "off";
@@ -12,22 +13,23 @@ const SUBSCRIPTION = ["namespace", "subscription"] as const;
  */
 export class Metrics {
   readonly registry = new Registry();
+  readonly #tallies: { readonly tally: Tally; readonly remove: (values: readonly string[]) => void }[] = [];
   readonly perSubscription: PerSubscriptionMetrics;
 
-  readonly ingestRequests = this.#counter("ingest_requests_total", "Requests on the ingest port by HTTP status code.", ["code"]);
+  readonly ingestRequests = this.#tally("ingest_requests_total", "Requests on the ingest port by HTTP status code.", ["code"]);
   readonly ingestDuration = this.#histogram(
     "ingest_request_duration_seconds",
     "From the request's first byte to its answer, in seconds.",
     [],
   );
-  readonly eventsAccepted = this.#counter("events_accepted_total", "Events stored durably and answered 2xx (duplicates not counted).", [
+  readonly eventsAccepted = this.#tally("events_accepted_total", "Events stored durably and answered 2xx (duplicates not counted).", [
     "namespace",
   ]);
   readonly eventsUnmatched = this.#counter("events_unmatched_total", "Accepted events that no subscription wanted.", ["namespace"]);
   readonly filterErrors = this.#counter("filter_errors_total", "Filters that failed for an event (counted as no match).", SUBSCRIPTION);
-  readonly attempts = this.#counter("delivery_attempts_total", "HTTP attempts by outcome.", [...SUBSCRIPTION, "outcome"]);
+  readonly attempts = this.#tally("delivery_attempts_total", "HTTP attempts by outcome.", [...SUBSCRIPTION, "outcome"]);
   readonly attemptDuration = this.#histogram("delivery_attempt_duration_seconds", "Duration of one attempt, in seconds.", SUBSCRIPTION);
-  readonly deliveries = this.#counter("deliveries_total", "Deliveries that ended, by outcome.", [...SUBSCRIPTION, "outcome"]);
+  readonly deliveries = this.#tally("deliveries_total", "Deliveries that ended, by outcome.", [...SUBSCRIPTION, "outcome"]);
   readonly deliveryLatency = this.#histogram("delivery_latency_seconds", "From acceptance to the receiver's success, in seconds.", [
     "namespace",
   ]);
@@ -76,7 +78,23 @@ export class Metrics {
     for (const gauge of [this.pending, this.oldestPendingAge, this.circuitOpen, this.subscriptionReady]) gauge.remove(labels);
     this.filterErrors.remove(labels);
     this.attemptDuration.remove(labels);
-    for (const counter of [this.attempts, this.deliveries]) removeMatching(counter, labels);
+    for (const { tally, remove } of this.#tallies) tally.forget([namespace, subscription], remove);
+  }
+
+  /** A counter that every event moves: prom-client hears of it only when it is read. */
+  #tally(name: string, help: string, labelNames: readonly string[]): Tally {
+    const tally = new Tally();
+    const labelsOf = (values: readonly string[]): Record<string, string> =>
+      Object.fromEntries(labelNames.map((label, i) => [label, values[i] ?? ""]));
+    const counter: Counter = new Counter({
+      name: `postrider_${name}`,
+      help,
+      labelNames: [...labelNames],
+      registers: [this.registry],
+      collect: () => tally.drain((values, count) => counter.inc(labelsOf(values), count)),
+    });
+    this.#tallies.push({ tally, remove: (values) => counter.remove(labelsOf(values)) });
+    return tally;
   }
 
   #counter<const L extends string>(name: string, help: string, labelNames: readonly L[]): Counter<L> {
@@ -96,25 +114,4 @@ export class Metrics {
       registers: [this.registry],
     });
   }
-}
-
-const ATTEMPT_OUTCOMES = [
-  "success",
-  "client_error",
-  "server_error",
-  "timeout",
-  "connect_error",
-  "dns_error",
-  "tls_error",
-  "blocked",
-  "delivered",
-  "failed",
-  "discarded",
-];
-
-function removeMatching(
-  counter: Counter<"namespace" | "subscription" | "outcome">,
-  labels: { namespace: string; subscription: string },
-): void {
-  for (const outcome of ATTEMPT_OUTCOMES) counter.remove({ ...labels, outcome });
 }

@@ -1,0 +1,62 @@
+/**
+ * Counts by label values, in nested maps. It moves with every event; what reads it takes the counts out once in a while. Hashing a
+ * label object for each increment cost more than deciding what becomes of the delivery.
+ */
+export class Tally {
+  readonly #root: Branch = new Map();
+
+  /** One more, under the values of the labels in their order. */
+  inc(first: string, second?: string, third?: string): void {
+    if (second === undefined) add(this.#root, first);
+    else if (third === undefined) add(branchOf(this.#root, first), second);
+    else add(branchOf(branchOf(this.#root, first), second), third);
+  }
+
+  /** Hands over what was counted since the last time. */
+  drain(take: (values: readonly string[], count: number) => void): void {
+    walk(this.#root, [], (branch, values, count) => {
+      if (count === 0) return;
+      branch.set(values.at(-1) ?? "", 0);
+      take(values, count);
+    });
+  }
+
+  /** Forgets everything whose first labels have these values; `gone` is told each of them, counted or not. */
+  forget(values: readonly string[], gone: (values: readonly string[]) => void): void {
+    let branch: Branch | undefined = this.#root;
+    for (const value of values.slice(0, -1)) branch = branch === undefined ? undefined : below(branch, value);
+    const last = values.at(-1) ?? "";
+    const found = branch?.get(last);
+    if (branch === undefined || found === undefined) return;
+    if (typeof found === "number") gone(values);
+    else walk(found, values, (_, all) => gone(all));
+    branch.delete(last);
+  }
+}
+
+type Branch = Map<string, number | Branch>;
+
+function add(leaf: Branch, value: string): void {
+  const count = leaf.get(value);
+  leaf.set(value, typeof count === "number" ? count + 1 : 1);
+}
+
+function below(parent: Branch, value: string): Branch | undefined {
+  const found = parent.get(value);
+  return typeof found === "number" ? undefined : found;
+}
+
+function branchOf(parent: Branch, value: string): Branch {
+  const found = below(parent, value);
+  if (found !== undefined) return found;
+  const branch: Branch = new Map();
+  parent.set(value, branch);
+  return branch;
+}
+
+function walk(branch: Branch, path: readonly string[], visit: (leaf: Branch, values: readonly string[], count: number) => void): void {
+  for (const [value, found] of branch) {
+    if (typeof found === "number") visit(branch, [...path, value], found);
+    else walk(found, [...path, value], visit);
+  }
+}
