@@ -32,7 +32,7 @@ const WINDOW_MIN = 32;
 export const LOOKAHEAD_MS = 1_000;
 
 /**
- * Everything the engine knows of one subscription's queue. Rows stay in the store; only fresh deliveries (at most 256), one window of due
+ * Everything the engine knows of one subscription's queue. Rows stay in the store; only fresh deliveries (see intake-desk.ts), one window of due
  * rows and a few numbers are here. A crash loses nothing of it but the moving cap, the ramp and the rate tokens.
  */
 export class Lane implements FairLane, Wakeable {
