@@ -19,6 +19,8 @@ Exit code: 0 when none is left, 1 when some are or the API server refuses, 2 for
 const TIMEOUT_DEFAULT_S = 90;
 const TIMEOUT_MAX_S = 3_600;
 const POLL_MS = 500;
+/** After the last removal, one more look this much later. */
+const SETTLE_MS = 1_500;
 /** Objects read and finalizers written at a time. */
 const PAGE = 500;
 const PARALLEL = 16;
@@ -94,9 +96,16 @@ export class Uninstallation {
   async run(): Promise<void> {
     if (this.#options.statefulset !== undefined) await this.#stopOperator(this.#options.statefulset);
     let removed = 0;
+    let settled = false;
     for (let passes = 1; ; passes++) {
       const held = await this.#held();
-      if (held.length === 0) break;
+      if (held.length === 0 && (removed === 0 || settled)) break;
+      settled = held.length === 0;
+      if (settled) {
+        // An operator that still runs needs a moment to put back what was just taken off: "none is left" must still hold then.
+        await this.#pause(SETTLE_MS);
+        continue;
+      }
       const problems = await this.#release(held);
       removed += held.length - problems.length;
       // Conflicts are read again at once; but an operator that runs on puts finalizers back as fast as they go.
