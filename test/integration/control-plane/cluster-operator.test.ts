@@ -296,9 +296,10 @@ describeOnControlPlane("the operator on a cluster", () => {
     expect(operator.deliveries.ended).toContainEqual({ uid, how: "dead-letter" });
   });
 
-  it("collects the generated Secret with its subscription", async () => {
+  it("collects the generated Secret with its subscription", { timeout: 100_000 }, async () => {
     await kubectl("delete", "whsub", "signed", "--namespace", NS, "--timeout=10s");
-    await kubectl("wait", "--for=delete", "secret/signed-signing", "--namespace", NS, "--timeout=20s");
+    // Kubernetes' collector looks for new kinds every 30 s, and again as long after a look that came too early.
+    await kubectl("wait", "--for=delete", "secret/signed-signing", "--namespace", NS, "--timeout=80s");
   });
 
   it("never gives an object the status of its predecessor of the same name", async () => {
