@@ -4,15 +4,19 @@ export type BreakerPolicy = Policy["circuitBreaker"];
 
 /** A recovering receiver gets at most twice as many requests as in the 10 s before (promise 17). */
 const RAMP_WINDOW_MS = 10_000;
-/** After this many doublings (131,072 requests per 10 s) the ramp holds nothing back any more. */
-const RAMP_STEPS_MAX = 17;
+/** Requests in the first 10 s after a recovery, where nothing better is known. */
+const RAMP_FIRST = 20;
+/** A receiver that took so many in 10 s before it failed begins with an eighth of that: three doublings, and it is back. */
+const RAMP_PROVEN_SHARE = 8;
+/** From so many requests per 10 s on the ramp holds nothing back any more. */
+const RAMP_ENDS_AT = 131_072;
 
 /**
  * Circuit breaker of one subscription.
  *   closed     sends; consecutive failures are counted, `consecutiveFailures` of them open it
  *   open       sends nothing until `openUntilMs`; results of attempts begun earlier change nothing
  *   half-open  from then on: at most `halfOpenProbes` probes; one failure opens it again, all succeeding closes it
- *   ramp       closed, but at most 2, 4, 8 … requests per 10 s
+ *   ramp       closed, but at most n, 2n, 4n … requests per 10 s; n is 20, or an eighth of what the receiver took before it failed
  * A crash keeps only `openUntilMs` (a pause on the queue): the breaker then comes back open and probes first.
  */
 export class Breaker {
@@ -21,9 +25,14 @@ export class Breaker {
   #failures: number;
   #probesLeft = 0;
   #probesOwed = 0;
-  #rampStep = 0;
+  /** Requests allowed per window; 0 = no ramp. */
+  #rampAllows = 0;
   #rampWindowAtMs = 0;
   #rampLeft = 0;
+  /** Successes of the window under way and of the last whole one: what the receiver has shown to bear. */
+  #taken = 0;
+  #takenBefore = 0;
+  #takenWindowAtMs = 0;
 
   constructor(failures = 0, openUntilMs?: number) {
     this.#failures = failures;
@@ -51,9 +60,9 @@ export class Breaker {
       if (this.#probesOwed === 0) this.#halfOpen(policy);
       return this.#probesLeft > 0 ? nowMs : Number.POSITIVE_INFINITY;
     }
-    if (this.#rampStep === 0) return nowMs;
+    if (this.#rampAllows === 0) return nowMs;
     this.#moveRamp(nowMs);
-    return this.#rampStep === 0 || this.#rampLeft > 0 ? nowMs : this.#rampWindowAtMs + RAMP_WINDOW_MS;
+    return this.#rampAllows === 0 || this.#rampLeft > 0 ? nowMs : this.#rampWindowAtMs + RAMP_WINDOW_MS;
   }
 
   /** One is sent now; answers whether it is a probe. */
@@ -62,7 +71,7 @@ export class Breaker {
       this.#probesLeft -= 1;
       return true;
     }
-    if (this.#rampStep > 0) this.#rampLeft -= 1;
+    if (this.#rampAllows > 0) this.#rampLeft -= 1;
     return false;
   }
 
@@ -75,6 +84,7 @@ export class Breaker {
   succeeded(probe: boolean, nowMs: number): boolean {
     if (this.#openUntilMs === undefined) {
       this.#failures = 0;
+      this.#countTaken(nowMs);
       return false;
     }
     if (!probe) return false;
@@ -82,9 +92,10 @@ export class Breaker {
     if (this.#probesOwed > 0) return false;
     this.#openUntilMs = undefined;
     this.#failures = 0;
-    this.#rampStep = 1;
+    const proven = Math.max(this.#taken, this.#takenBefore);
+    this.#rampAllows = Math.max(RAMP_FIRST, Math.floor(proven / RAMP_PROVEN_SHARE));
     this.#rampWindowAtMs = nowMs;
-    this.#rampLeft = 2;
+    this.#rampLeft = this.#rampAllows;
     return true;
   }
 
@@ -96,7 +107,7 @@ export class Breaker {
     this.#openUntilMs = nowMs + policy.openForMs;
     this.#probesOwed = 0;
     this.#probesLeft = 0;
-    this.#rampStep = 0;
+    this.#rampAllows = 0;
     return true;
   }
 
@@ -104,7 +115,16 @@ export class Breaker {
   reset(): void {
     this.#openUntilMs = undefined;
     this.#failures = 0;
-    this.#rampStep = 0;
+    this.#rampAllows = 0;
+  }
+
+  #countTaken(nowMs: number): void {
+    if (nowMs - this.#takenWindowAtMs >= RAMP_WINDOW_MS) {
+      this.#takenBefore = this.#taken;
+      this.#taken = 0;
+      this.#takenWindowAtMs = nowMs;
+    }
+    this.#taken += 1;
   }
 
   #halfOpen(policy: BreakerPolicy): void {
@@ -113,10 +133,10 @@ export class Breaker {
   }
 
   #moveRamp(nowMs: number): void {
-    while (this.#rampStep > 0 && nowMs >= this.#rampWindowAtMs + RAMP_WINDOW_MS) {
-      this.#rampStep = this.#rampStep === RAMP_STEPS_MAX ? 0 : this.#rampStep + 1;
+    while (this.#rampAllows > 0 && nowMs >= this.#rampWindowAtMs + RAMP_WINDOW_MS) {
+      this.#rampAllows = this.#rampAllows >= RAMP_ENDS_AT ? 0 : this.#rampAllows * 2;
       this.#rampWindowAtMs += RAMP_WINDOW_MS;
-      this.#rampLeft = 2 ** this.#rampStep;
+      this.#rampLeft = this.#rampAllows;
     }
   }
 }

@@ -40,21 +40,48 @@ test("a probe that never left may be tried again", () => {
   expect(breaker.readyAtMs(1_000, POLICY)).toBe(1_000);
 });
 
-test("closed again it ramps by doubling", () => {
-  const breaker = opened();
-  breaker.readyAtMs(1_000, POLICY);
-  expect(breaker.succeeded(breaker.started(), 1_000)).toBe(true);
-  const perWindow: number[] = [];
-  for (let window = 0; window < 5; window++) {
+/** Requests let through in each of the first windows after the recovery at `fromMs`. */
+function perWindow(breaker: Breaker, fromMs: number, windows: number): number[] {
+  return Array.from({ length: windows }, (_, window) => {
     let sent = 0;
-    const nowMs = 1_000 + window * 10_000;
+    const nowMs = fromMs + window * 10_000;
     while (breaker.readyAtMs(nowMs, POLICY) <= nowMs) {
       breaker.started();
       sent += 1;
     }
-    perWindow.push(sent);
+    return sent;
+  });
+}
+
+test("closed again it ramps by doubling, from 20 where nothing is known of the receiver", () => {
+  const breaker = opened();
+  breaker.readyAtMs(1_000, POLICY);
+  expect(breaker.succeeded(breaker.started(), 1_000)).toBe(true);
+  expect(perWindow(breaker, 1_000, 5)).toEqual([20, 40, 80, 160, 320]);
+});
+
+test.each([[8_000], [100]])(
+  "a receiver that took %d in two windows before it failed begins with an eighth of the better one",
+  (successes) => {
+    const breaker = new Breaker();
+    for (let n = 0; n < successes; n++) breaker.succeeded(false, 50_000 + (n * 20_000) / successes);
+    for (let n = 0; n < 3; n++) breaker.failed(breaker.started(), 70_000, POLICY);
+    breaker.readyAtMs(71_000, POLICY);
+    expect(breaker.succeeded(breaker.started(), 71_000)).toBe(true);
+    const first = Math.max(20, successes / 2 / 8);
+    expect(perWindow(breaker, 71_000, 4)).toEqual([first, first * 2, first * 4, first * 8]);
+  },
+);
+
+test("the ramp ends by itself", () => {
+  const breaker = opened();
+  breaker.readyAtMs(1_000, POLICY);
+  breaker.succeeded(breaker.started(), 1_000);
+  const lateMs = 1_000 + 20 * 10_000;
+  for (let n = 0; n < 200_000; n++) {
+    expect(breaker.readyAtMs(lateMs, POLICY)).toBe(lateMs);
+    breaker.started();
   }
-  expect(perWindow).toEqual([2, 4, 8, 16, 32]);
 });
 
 test("comes back open after a crash", () => {
