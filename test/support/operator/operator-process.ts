@@ -5,6 +5,7 @@ import { createInterface } from "node:readline";
 
 const ROOT = resolve(import.meta.dirname, "../../..");
 const READY_WITHIN_MS = 20_000;
+const STDERR_CHARS_MAX = 1_000_000;
 
 export interface OperatorProcessOptions {
   /** A directory; or else the manifests are those of a cluster. */
@@ -29,12 +30,20 @@ export class OperatorProcess {
   readonly ready: ReadyLine;
   readonly exited: Promise<number | null>;
   readonly stdoutLines: string[];
+  /** The last STDERR_CHARS_MAX characters of the log so far. */
+  readonly stderr: () => string;
 
-  private constructor(child: ChildProcess, ready: ReadyLine, exited: Promise<number | null>, stdoutLines: string[]) {
+  private constructor(
+    child: ChildProcess,
+    ready: ReadyLine,
+    exited: Promise<number | null>,
+    output: Pick<OperatorProcess, "stdoutLines" | "stderr">,
+  ) {
     this.#child = child;
     this.ready = ready;
     this.exited = exited;
-    this.stdoutLines = stdoutLines;
+    this.stdoutLines = output.stdoutLines;
+    this.stderr = output.stderr;
   }
 
   static async start(options: OperatorProcessOptions): Promise<OperatorProcess> {
@@ -63,14 +72,14 @@ export class OperatorProcess {
       });
     });
     let complaints = "";
-    child.stderr.setEncoding("utf8").on("data", (text: string) => (complaints = `${complaints}${text}`.slice(-8_000)));
+    child.stderr.setEncoding("utf8").on("data", (text: string) => (complaints = `${complaints}${text}`.slice(-STDERR_CHARS_MAX)));
     const stdoutLines: string[] = [];
     const ready = await new Promise<ReadyLine>((done, fail) => {
       const timer = setTimeout(() => {
         child.kill("SIGKILL");
-        fail(new Error(`no ready line within ${READY_WITHIN_MS} ms; stderr: ${complaints}`));
+        fail(new Error(`no ready line within ${READY_WITHIN_MS} ms; stderr: ${complaints.slice(-8_000)}`));
       }, READY_WITHIN_MS);
-      void exited.then((code) => fail(new Error(`ended with ${code} before it was ready; stderr: ${complaints}`)));
+      void exited.then((code) => fail(new Error(`ended with ${code} before it was ready; stderr: ${complaints.slice(-8_000)}`)));
       createInterface({ input: child.stdout }).on("line", (line) => {
         stdoutLines.push(line);
         if (!line.includes('"msg":"ready"')) return;
@@ -78,7 +87,7 @@ export class OperatorProcess {
         done(JSON.parse(line) as ReadyLine);
       });
     });
-    return new OperatorProcess(child, ready, exited, stdoutLines);
+    return new OperatorProcess(child, ready, exited, { stdoutLines, stderr: () => complaints });
   }
 
   async signal(signal: NodeJS.Signals): Promise<number | null> {
