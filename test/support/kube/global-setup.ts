@@ -1,7 +1,8 @@
 import { join } from "node:path";
 import { setTimeout as delay } from "node:timers/promises";
 import type { TestProject } from "vitest/node";
-import { unavailable } from "./binaries.ts";
+import { binaries, unavailable } from "./binaries.ts";
+import type { BinaryName } from "./binaries.ts";
 import { ControlPlane } from "./control-plane.ts";
 import type { ControlPlaneAccess } from "./kubectl.ts";
 
@@ -18,18 +19,24 @@ declare module "vitest" {
   }
 }
 
+/** What every test of the project needs. */
+const NEEDED: readonly BinaryName[] = ["etcd", "kube-apiserver", "kubectl"];
+/** What some need as well. Built here too, where no test's time limit runs: the first build takes minutes. */
+const WANTED: readonly BinaryName[] = ["kube-controller-manager"];
+
 /**
- * One control plane (no controller manager: it would add 3 minutes to the first build) for all test files of the `kube` project. Where it cannot be built
+ * One control plane (without the controller manager, which most tests can do without) for all test files of the `kube` project. Where it cannot be built
  * the tests are skipped, loudly; under CI=true that is a failure.
  */
 export async function setup(project: TestProject): Promise<(() => Promise<void>) | void> {
-  const why = unavailable(["etcd", "kube-apiserver", "kubectl"]);
+  const why = unavailable(NEEDED);
   if (why !== undefined) {
     if (process.env["CI"] === "true") throw new Error(`no control plane to test on: ${why}`);
     process.stderr.write(`\n${"!".repeat(100)}\n!! SKIPPED: every test on the real Kubernetes API server. ${why}\n${"!".repeat(100)}\n\n`);
     project.provide("controlPlane", { unavailable: why });
     return;
   }
+  await binaries(unavailable(WANTED) === undefined ? [...NEEDED, ...WANTED] : NEEDED);
   const controlPlane = await ControlPlane.start();
   try {
     await controlPlane.kubectlOutput(["create", "--filename", CRD_FOLDER]);
