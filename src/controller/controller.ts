@@ -1,4 +1,5 @@
 import type { RouteTable } from "../core/route-table.ts";
+import { aborted } from "../lib/abort.ts";
 import type { Clock } from "../lib/clock.ts";
 import type { Random } from "../lib/random.ts";
 import type { Service } from "../lib/service.ts";
@@ -116,10 +117,7 @@ export class Controller implements Service, StatusSource {
     this.#running = true;
     for (const part of [this.#queue, this.#finalizers, this.#departures, this.#reporter]) part.start();
     if (this.#options.resources.synced) this.#listed();
-    await new Promise<void>((resolve) => {
-      if (signal.aborted) resolve();
-      else signal.addEventListener("abort", () => resolve(), { once: true });
-    });
+    await aborted(signal);
     this.#running = false;
     for (const part of [this.#queue, this.#finalizers, this.#departures, this.#reporter]) await part.stop();
     await this.#accepted.flush();

@@ -1,3 +1,4 @@
+import { pause } from "../lib/abort.ts";
 import type { Clock } from "../lib/clock.ts";
 import type { Random } from "../lib/random.ts";
 import type { Service } from "../lib/service.ts";
@@ -117,7 +118,7 @@ export class Reflector implements Service {
       if (end.relist) this.#resourceVersion = undefined;
       const { reason } = end;
       if (reason !== undefined) this.#tell(() => this.#options.handler.restarted(reason, end.message));
-      if (reason !== "periodic") await this.#pause(this.#backoff(end), signal);
+      if (reason !== "periodic") await pause(this.#options.clock, this.#backoff(end), signal);
     }
   }
 
@@ -256,18 +257,6 @@ export class Reflector implements Service {
     } catch (error) {
       this.#options.handler.failed(error);
     }
-  }
-
-  #pause(ms: number, signal: AbortSignal): Promise<void> {
-    return new Promise((resolve) => {
-      const cancel = this.#options.clock.after(ms, done);
-      signal.addEventListener("abort", done, { once: true });
-      function done(): void {
-        cancel();
-        signal.removeEventListener("abort", done);
-        resolve();
-      }
-    });
   }
 }
 

@@ -1,5 +1,6 @@
 import { createServer, type Server, type ServerResponse } from "node:http";
 import { monitorEventLoopDelay } from "node:perf_hooks";
+import { aborted } from "../lib/abort.ts";
 import type { Clock } from "../lib/clock.ts";
 import { listenOn } from "../lib/listen.ts";
 import type { Service } from "../lib/service.ts";
@@ -73,10 +74,7 @@ export class HealthServer implements Service {
       cancel = this.#options.clock.after(BEAT_MS, beat);
     };
     beat();
-    await new Promise<void>((resolve) => {
-      if (signal.aborted) resolve();
-      else signal.addEventListener("abort", () => resolve(), { once: true });
-    });
+    await aborted(signal);
     cancel();
     delay.disable();
     this.#delay = undefined;

@@ -1,6 +1,7 @@
 import { INGEST_TOKEN_LABEL, USE_LABEL, type ObjectRef, type SecretLookup, type SecretObject } from "../controller/objects.ts";
 import { Reflector, type KubeObject, type ReflectorHandler, type RetryPace } from "../kube/reflector.ts";
 import type { KubeTransport } from "../kube/transport.ts";
+import { aborted } from "../lib/abort.ts";
 import type { Clock } from "../lib/clock.ts";
 import type { Random } from "../lib/random.ts";
 import type { Log } from "../observe/log.ts";
@@ -128,10 +129,7 @@ export class ClusterSecrets {
 
   /** Settles when every watch has ended. */
   async run(signal: AbortSignal): Promise<void> {
-    await new Promise<void>((resolve) => {
-      if (signal.aborted) resolve();
-      else signal.addEventListener("abort", () => resolve(), { once: true });
-    });
+    await aborted(signal);
     await Promise.all([...this.#scopes.values()].map(async (scope) => scope.done));
     this.#scopes.clear();
   }

@@ -1,5 +1,6 @@
 import { watch } from "node:fs";
 import { join } from "node:path";
+import { aborted } from "../lib/abort.ts";
 import type { Clock } from "../lib/clock.ts";
 import type { Service } from "../lib/service.ts";
 import type { Log } from "../observe/log.ts";
@@ -64,10 +65,7 @@ export class FileProvider implements Resources, ResultSink, Service {
     await this.rescan();
     const stop = this.#follow();
     try {
-      await new Promise<void>((resolve) => {
-        if (signal.aborted) resolve();
-        else signal.addEventListener("abort", () => resolve(), { once: true });
-      });
+      await aborted(signal);
     } finally {
       stop();
       await this.#look;
