@@ -141,6 +141,7 @@ function egressPolicy(egress: ClusterDeliveryPolicySpec["egress"]): EgressPolicy
     allowPlainHttp: egress.allowPlainHTTP,
     ports: egress.ports?.map(portRange),
     services: egress.services,
+    ...(egress.proxySecretRef === undefined ? {} : { proxySecretRef: egress.proxySecretRef }),
   };
 }
 

@@ -1,11 +1,22 @@
 import type { Decoded } from "../core/problem.ts";
-import type { AuthSpec, EndpointSpec, HmacStyle, PayloadSpec, SigningSpec, SubscriptionSpec, TokenStyle } from "../core/subscription.ts";
+import type {
+  AuthSpec,
+  EndpointSpec,
+  HmacStyle,
+  PayloadSpec,
+  SigningSpec,
+  SubscriptionSpec,
+  TlsSpec,
+  TokenStyle,
+} from "../core/subscription.ts";
 import { assert } from "../lib/assert.ts";
 import type { WebhookSubscription, WebhookSubscriptionSpec } from "./generated/custom-resources.ts";
 import { notImplementedProblems } from "./not-implemented.ts";
 
 /** Form parameter of `payload.format: Form` where none is named (as Pipe's webhooks have it). */
 const FORM_PARAMETER = "payload";
+/** What orders deliveries where `ordering.key` names nothing. */
+const ORDERING_KEY = "subject";
 
 /**
  * The domain value of a subscription that has passed the schema and its rules (readCustomResource, or the API server), with what the
@@ -28,6 +39,9 @@ export function decodeSubscription(resource: WebhookSubscription): Decoded<Subsc
       policyName: spec.policyRef?.name,
       history: { captureResponse: spec.history?.captureResponse ?? true, recordIdField: spec.history?.recordIdField },
       deletionPolicy: spec.deletionPolicy,
+      ...(spec.ordering?.mode === "PerKey" ? { ordering: { key: spec.ordering.key ?? ORDERING_KEY } } : {}),
+      ...(spec.deadLetter === undefined ? {} : { deadLetter: endpointSpec(spec.deadLetter.endpoint) }),
+      ...(spec.verification === "CloudEventsHandshake" ? { verification: spec.verification } : {}),
     },
   };
 }
@@ -39,18 +53,36 @@ function endpointSpec(endpoint: Endpoint): EndpointSpec {
     address: addressOf(endpoint),
     headers: (endpoint.headers ?? []).map(({ name, value, valueFrom }) => ({ name, value: valueFrom?.secretKeyRef ?? value ?? "" })),
     auth: authSpec(endpoint.auth),
+    ...(endpoint.tls === undefined ? {} : { tls: tlsSpec(endpoint.tls) }),
   };
 }
 
 function addressOf(endpoint: Endpoint): EndpointSpec["address"] {
-  if (endpoint.url !== undefined) return { kind: "url", url: endpoint.url };
-  assert(endpoint.urlSecretRef !== undefined, "the schema's rules leave exactly one of url and urlSecretRef");
-  return { kind: "urlSecretRef", ref: endpoint.urlSecretRef };
+  const { url, urlSecretRef, serviceRef } = endpoint;
+  if (url !== undefined) return { kind: "url", url };
+  if (urlSecretRef !== undefined) return { kind: "urlSecretRef", ref: urlSecretRef };
+  assert(serviceRef !== undefined, "the schema's rules leave exactly one of url, urlSecretRef and serviceRef");
+  const { name, port, path, scheme } = serviceRef;
+  return { kind: "serviceRef", name, port, path, scheme };
+}
+
+function tlsSpec({ caRef, clientCertSecretRef, serverName, minVersion }: NonNullable<Endpoint["tls"]>): TlsSpec {
+  const authority = caRef && { kind: caRef.kind, name: caRef.name, key: caRef.key };
+  return { caRef: authority, clientCertSecretName: clientCertSecretRef?.name, serverName, minVersion };
 }
 
 function authSpec(auth: Endpoint["auth"]): AuthSpec | undefined {
-  if (auth?.bearer !== undefined) return { kind: "bearer", ref: auth.bearer.secretRef };
-  if (auth?.basic === undefined) return undefined;
+  if (auth === undefined) return undefined;
+  if (auth.bearer !== undefined) return { kind: "bearer", ref: auth.bearer.secretRef };
+  if (auth.oauth2ClientCredentials !== undefined) {
+    const { tokenURL, clientIDSecretRef, clientSecretRef, scopes, audience } = auth.oauth2ClientCredentials;
+    return { kind: "oauth2", tokenUrl: tokenURL, clientIdRef: clientIDSecretRef, clientSecretRef, scopes: scopes ?? [], audience };
+  }
+  if (auth.serviceAccountToken !== undefined) {
+    const { serviceAccountName, audience, expirationSeconds } = auth.serviceAccountToken;
+    return { kind: "serviceAccount", serviceAccountName, audience, expirationSeconds };
+  }
+  assert(auth.basic !== undefined, "the schema's rules leave exactly one way to authenticate");
   const username = auth.basic.username ?? auth.basic.usernameSecretRef;
   assert(username !== undefined, "the schema's rules leave exactly one of username and usernameSecretRef");
   return { kind: "basic", username, passwordRef: auth.basic.passwordSecretRef };

@@ -139,6 +139,8 @@ export interface EgressPolicy {
   /** Undefined = the built-in list: 80, 443 and 1024-65535 but the well-known internal ones. */
   readonly ports: readonly PortRange[] | undefined;
   readonly services: "None" | "SameNamespace";
+  /** A Secret of the operator's own namespace whose key holds the URL of the egress proxy. */
+  readonly proxySecretRef?: { readonly name: string; readonly key: string } | undefined;
 }
 
 export interface PortRange {

@@ -17,6 +17,12 @@ export interface SubscriptionSpec {
   readonly policyName: string | undefined;
   readonly history: { readonly captureResponse: boolean; readonly recordIdField: string | undefined };
   readonly deletionPolicy: "Drain" | "Discard";
+  /** Order per key: `subject`, or a path into the event such as `data.id`. Absent = no order. */
+  readonly ordering?: { readonly key: string } | undefined;
+  /** Where deliveries go that have failed for good. Absent = they stay in the store. */
+  readonly deadLetter?: EndpointSpec | undefined;
+  /** Nothing is sent until the receiver has allowed it. Absent = no handshake. */
+  readonly verification?: "CloudEventsHandshake" | undefined;
 }
 
 /** A key of a Secret in the subscription's own namespace. */
@@ -26,14 +32,48 @@ export interface SecretKeyRef {
 }
 
 export interface EndpointSpec {
-  readonly address: { readonly kind: "url"; readonly url: string } | { readonly kind: "urlSecretRef"; readonly ref: SecretKeyRef };
+  readonly address:
+    | { readonly kind: "url"; readonly url: string }
+    | { readonly kind: "urlSecretRef"; readonly ref: SecretKeyRef }
+    | ({ readonly kind: "serviceRef" } & ServiceRef);
   readonly headers: readonly { readonly name: string; readonly value: string | SecretKeyRef }[];
   readonly auth: AuthSpec | undefined;
+  readonly tls?: TlsSpec | undefined;
+}
+
+/** A Service of the subscription's own namespace, dialled at its ClusterIP. */
+export interface ServiceRef {
+  readonly name: string;
+  readonly port: number;
+  readonly path: string;
+  readonly scheme: "http" | "https";
+}
+
+/** TLS towards a receiver, references unresolved. */
+export interface TlsSpec {
+  readonly caRef: { readonly kind: "ConfigMap" | "Secret"; readonly name: string; readonly key: string } | undefined;
+  readonly clientCertSecretName: string | undefined;
+  readonly serverName: string | undefined;
+  readonly minVersion: "TLS12" | "TLS13";
 }
 
 export type AuthSpec =
   | { readonly kind: "bearer"; readonly ref: SecretKeyRef }
-  | { readonly kind: "basic"; readonly username: string | SecretKeyRef; readonly passwordRef: SecretKeyRef };
+  | { readonly kind: "basic"; readonly username: string | SecretKeyRef; readonly passwordRef: SecretKeyRef }
+  | {
+      readonly kind: "oauth2";
+      readonly tokenUrl: string;
+      readonly clientIdRef: SecretKeyRef;
+      readonly clientSecretRef: SecretKeyRef;
+      readonly scopes: readonly string[];
+      readonly audience: string | undefined;
+    }
+  | {
+      readonly kind: "serviceAccount";
+      readonly serviceAccountName: string;
+      readonly audience: string;
+      readonly expirationSeconds: number;
+    };
 
 export type PayloadFormat = "StandardWebhooks" | "CloudEventsStructured" | "CloudEventsBinary" | "Form" | "Raw";
 
@@ -105,7 +145,10 @@ export interface Blocked {
   readonly message: string;
 }
 
-/** Everything an attempt needs beside the event. Holds secrets: never logged, never stored, never put in a status. */
+/**
+ * Everything an attempt needs beside the event, of one endpoint. Holds secrets: never logged, never stored, never put in a status.
+ * Immutable; another value of any part makes a new one.
+ */
 export interface Target {
   readonly url: string;
   /** Extra headers with their values, in the order given; names as written. */
@@ -114,6 +157,41 @@ export interface Target {
   readonly authorization: string | undefined;
   /** Listed first signs first; empty for scheme None. */
   readonly keys: readonly SigningKey[];
+  /** A credential whose value is fetched and renewed while it is used; then `authorization` is undefined. */
+  readonly credential?: Credential | undefined;
+  /** Dialled instead of the URL's host: the ClusterIP of a Service, already allowed. */
+  readonly dial?: { readonly address: string; readonly port: number } | undefined;
+  readonly tls?: TargetTls | undefined;
+  /** The egress proxy that the cluster policy prescribes. */
+  readonly proxy?: { readonly url: string; readonly authorization: string | undefined } | undefined;
+  /** Where deliveries go that failed for good. */
+  readonly deadLetter?: Target | undefined;
+}
+
+/** What is exchanged for a bearer token. Holds secrets. */
+export type Credential =
+  | {
+      readonly kind: "oauth2";
+      readonly tokenUrl: string;
+      readonly clientId: string;
+      readonly clientSecret: string;
+      readonly scopes: readonly string[];
+      readonly audience: string | undefined;
+    }
+  | {
+      readonly kind: "serviceAccount";
+      readonly namespace: string;
+      readonly serviceAccountName: string;
+      readonly audience: string;
+      readonly expirationSeconds: number;
+    };
+
+/** TLS towards a receiver, resolved. PEM text. */
+export interface TargetTls {
+  readonly ca: string | undefined;
+  readonly clientCert: { readonly cert: string; readonly key: string } | undefined;
+  readonly serverName: string | undefined;
+  readonly minVersion: "TLSv1.2" | "TLSv1.3";
 }
 
 /** A signing key, ready to use: a cached KeyObject is 5x faster than raw bytes. */

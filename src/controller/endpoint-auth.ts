@@ -1,0 +1,53 @@
+import type { Problem } from "../core/problem.ts";
+import type { AuthSpec, SecretKeyRef, Target } from "../core/subscription.ts";
+import { AssertionError, unreachable } from "../lib/assert.ts";
+import { SECRET_INVALID } from "./reasons.ts";
+import type { SecretReader } from "./secret-refs.ts";
+
+/** A value that references lead to, or the first problem in the way. */
+export type Resolved<T> = { readonly ok: true; readonly value: T } | { readonly ok: false; readonly problem: Problem };
+
+const HEADER_VALUE = /^[\t\u0020-\u007e\u0080-\u00ff]*$/;
+
+/** How an endpoint is told who sends: a fixed header, or a credential to be exchanged for one. `at` is where `auth` stands. */
+export function resolveAuth(
+  auth: AuthSpec | undefined,
+  at: string,
+  secrets: SecretReader,
+): Resolved<Pick<Target, "authorization" | "credential">> {
+  if (auth === undefined) return { ok: true, value: { authorization: undefined } };
+  switch (auth.kind) {
+    case "bearer": {
+      const token = headerText(auth.ref, `${at}.bearer.secretRef`, secrets);
+      return token.ok ? { ok: true, value: { authorization: `Bearer ${token.value}` } } : token;
+    }
+    case "basic":
+      return resolveBasic(auth, at, secrets);
+    case "oauth2":
+    case "serviceAccount":
+      throw new AssertionError(`auth ${auth.kind} is not implemented, which is checked first`);
+    default:
+      return unreachable(auth);
+  }
+}
+
+/** A header's value, which must be one that can be sent. */
+export function headerText(value: string | SecretKeyRef, field: string, secrets: SecretReader): Resolved<string> {
+  const text = typeof value === "string" ? value : secrets.text(value, field);
+  if (typeof text !== "string") return { ok: false, problem: text };
+  if (HEADER_VALUE.test(text)) return { ok: true, value: text };
+  const message = "the value cannot be sent as a header: it holds a line break, another control character or a character beyond Latin-1";
+  return { ok: false, problem: { field, reason: SECRET_INVALID, message } };
+}
+
+function resolveBasic(
+  auth: Extract<AuthSpec, { kind: "basic" }>,
+  at: string,
+  secrets: SecretReader,
+): Resolved<Pick<Target, "authorization">> {
+  const username = headerText(auth.username, `${at}.basic.usernameSecretRef`, secrets);
+  if (!username.ok) return username;
+  const password = secrets.text(auth.passwordRef, `${at}.basic.passwordSecretRef`);
+  if (typeof password !== "string") return { ok: false, problem: password };
+  return { ok: true, value: { authorization: `Basic ${Buffer.from(`${username.value}:${password}`, "utf8").toString("base64")}` } };
+}
