@@ -1,6 +1,6 @@
 /**
  * `npm run generate` writes everything that is derived; `npm run generate:check` fails when a derived file is not what it would
- * write. crds/ comes from scripts/crd/, and from crds/ come the types and schemas of src/api/generated and the tables of docs/spec.
+ * write. crds/ comes from scripts/crd/, and from crds/ come the types and schemas of src/api/generated and the tables of docs/spec; dashboards and alerts come from scripts/monitoring/.
  */
 import { mkdirSync, readFileSync, writeFileSync } from "node:fs";
 import { dirname, join } from "node:path";
@@ -16,6 +16,7 @@ import { chartTemplate } from "./generate-chart.ts";
 import { withFieldTable } from "./generate-docs.ts";
 import { typesSource } from "./generate-types.ts";
 import type { CustomResource } from "./generate-types.ts";
+import { monitoringFiles } from "./monitoring/monitoring-files.ts";
 
 /** `--root DIR` is another checkout to write to or check; its own copy of the pages in docs/spec is read too. */
 const ROOT =
@@ -54,6 +55,7 @@ function generatedFiles(): Map<string, string> {
     const path = `docs/spec/${resource.kind.toLowerCase()}.md`;
     files.set(path, withFieldTable(readFileSync(join(ROOT, path), "utf8"), resource.kind, resource.schema));
   }
+  for (const [path, content] of monitoringFiles()) files.set(path, content);
   return files;
 }
 

@@ -54,6 +54,8 @@ export class Controller implements Service, StatusSource {
   readonly #reporter: StatusReporter;
   readonly #queue: WorkQueue;
   readonly #finalizers: WorkQueue;
+  /** Keys whose counters are there to be read. */
+  readonly #shown = new Set<string>();
   /** Subscriptions of the first listing that have not been looked at yet; undefined before the listing. */
   #first: Set<string> | undefined;
   #ready = false;
@@ -167,8 +169,14 @@ export class Controller implements Service, StatusSource {
     const { metrics } = this.#options;
     if (metrics === undefined || metrics.perSubscription === "off") return;
     const [namespace = "", subscription = ""] = key.split("/");
-    if (ready === undefined) metrics.subscriptionReady.remove({ namespace, subscription });
-    else metrics.subscriptionReady.set({ namespace, subscription }, ready ? 1 : 0);
+    if (ready === undefined) {
+      this.#shown.delete(key);
+      metrics.subscriptionReady.remove({ namespace, subscription });
+      return;
+    }
+    if (!this.#shown.has(key)) metrics.showSubscription(namespace, subscription);
+    this.#shown.add(key);
+    metrics.subscriptionReady.set({ namespace, subscription }, ready ? 1 : 0);
   }
 
   /** Only notes keys. */

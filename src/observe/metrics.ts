@@ -6,6 +6,10 @@ export type PerSubscriptionMetrics = "full" | "counters" | "off";
 
 const LATENCY_BUCKETS = [0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10, 30, 60, 300, 3_600];
 const SUBSCRIPTION = ["namespace", "subscription"] as const;
+const DELIVERY_OUTCOMES = ["delivered", "failed", "discarded"] as const;
+const RECONCILE_RESULTS = ["done", "error"] as const;
+const STATUS_WRITE_RESULTS = ["done", "conflict", "gone", "failed"] as const;
+const EVENT_RESULTS = ["written", "dropped", "failed"] as const;
 
 /**
  * Every metric of Postrider (prefix `postrider_`), and the only place that knows prom-client. Names and labels are an API:
@@ -61,6 +65,10 @@ export class Metrics {
     this.perSubscription = options.perSubscription ?? "full";
     if (options.defaults ?? true) collectDefaultMetrics({ register: this.registry });
     this.buildInfo.set({ version: options.version, node: process.version }, 1);
+    // A series that first appears with its first count shows no increase: what may be alerted on starts at 0.
+    for (const result of RECONCILE_RESULTS) this.reconcile.inc({ result }, 0);
+    for (const result of STATUS_WRITE_RESULTS) this.statusWrites.inc({ result }, 0);
+    for (const result of EVENT_RESULTS) this.kubernetesEvents.inc({ result }, 0);
   }
 
   /** The exposition text; pass it on with `contentType`. */
@@ -70,6 +78,12 @@ export class Metrics {
 
   get contentType(): string {
     return this.registry.contentType;
+  }
+
+  /** A subscription's counters begin at 0, so that its very first failure is an increase that an alert can see. */
+  showSubscription(namespace: string, subscription: string): void {
+    for (const outcome of DELIVERY_OUTCOMES) this.deliveries.show(namespace, subscription, outcome);
+    this.filterErrors.inc({ namespace, subscription }, 0);
   }
 
   /** Forgets a subscription's series, so that deleted ones do not stay for ever. */

@@ -4,6 +4,8 @@
  */
 export class Tally {
   readonly #root: Branch = new Map();
+  /** Shown and not handed over yet. */
+  #shown: (readonly string[])[] = [];
 
   /** One more, under the values of the labels in their order. */
   inc(first: string, second?: string, third?: string): void {
@@ -12,8 +14,20 @@ export class Tally {
     else add(branchOf(branchOf(this.#root, first), second), third);
   }
 
+  /** Counts none yet, but is there to be read: the next drain hands it over with 0. */
+  show(...values: readonly string[]): void {
+    const leaf = values.slice(0, -1).reduce(branchOf, this.#root);
+    const last = values.at(-1) ?? "";
+    if (leaf.has(last)) return;
+    leaf.set(last, 0);
+    this.#shown.push(values);
+  }
+
   /** Hands over what was counted since the last time. */
   drain(take: (values: readonly string[], count: number) => void): void {
+    const shown = this.#shown;
+    this.#shown = [];
+    for (const values of shown) take(values, 0);
     walk(this.#root, [], (branch, values, count) => {
       if (count === 0) return;
       branch.set(values.at(-1) ?? "", 0);
@@ -28,6 +42,7 @@ export class Tally {
     const last = values.at(-1) ?? "";
     const found = branch?.get(last);
     if (branch === undefined || found === undefined) return;
+    this.#shown = this.#shown.filter((path) => values.some((value, i) => path[i] !== value));
     if (typeof found === "number") gone(values);
     else walk(found, values, (_, all) => gone(all));
     branch.delete(last);

@@ -117,7 +117,9 @@ export class ClusterProvider implements Resources, ResultSink, Service {
   async writeStatus(object: ReportedObject, status: object): Promise<WriteResult> {
     const outcome = await this.#writer.applyStatus(versionOf(this.#latest(object)), status);
     this.#remember(object.kind, outcome);
-    return resultOf(outcome);
+    const result = resultOf(outcome);
+    this.#options.metrics.statusWrites.inc({ result: result.kind });
+    return result;
   }
 
   recordEvent(object: ReportedObject, note: EventNote): void {

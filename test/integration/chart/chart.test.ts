@@ -436,6 +436,40 @@ describe("what is off by default", () => {
   });
 });
 
+describe("what Prometheus and Grafana are given", () => {
+  it("is every rule, with the runbooks where they are published", async () => {
+    const rule = one(await render({ prometheusRule: { enabled: true, runbookBaseURL: "https://wiki.example.com/rb/" } }), "PrometheusRule");
+    const file = parse(readFileSync(join(CHART, "rules/alerts.yaml"), "utf8")) as {
+      groups: { rules: { alert: string; expr: string }[] }[];
+    };
+    const rules = rule.spec.groups[0].rules as { alert: string; expr: string; annotations: { runbook_url: string; description: string } }[];
+    expect(rules.map(({ alert, expr }) => ({ alert, expr }))).toEqual(file.groups[0]?.rules.map(({ alert, expr }) => ({ alert, expr })));
+    expect(rules.map(({ annotations }) => annotations.runbook_url)).toEqual(
+      rules.map(({ alert }) => `https://wiki.example.com/rb/${alert}`),
+    );
+    // Prometheus' own placeholders must survive Helm's.
+    expect(rules.some(({ annotations }) => annotations.description.includes("{{ $value | humanizePercentage }}"))).toBe(true);
+  });
+
+  it("is each dashboard, byte for byte, under the label that Grafana's sidecar looks for", async () => {
+    const objects = await render({ dashboards: { enabled: true, annotations: { grafana_folder: "Postrider" } } });
+    for (const name of ["fleet", "subscription"]) {
+      const map = one(objects, "ConfigMap", `pr-postrider-dashboard-${name}`) as Rendered & { data: Record<string, string> };
+      expect(map.metadata.labels?.["grafana_dashboard"]).toBe("1");
+      expect(map.metadata.annotations).toEqual({ grafana_folder: "Postrider" });
+      const file = readFileSync(join(CHART, `dashboards/${name}.json`), "utf8");
+      expect(JSON.parse(map.data[`postrider-${name}.json`] ?? "")).toEqual(JSON.parse(file));
+    }
+  });
+
+  it("keeps the subscription's own namespace label, and scrapes once", async () => {
+    expect(one(await render({ serviceMonitor: { enabled: true } }), "ServiceMonitor").spec.endpoints[0].honorLabels).toBe(true);
+    const monitor = one(await render({ podMonitor: { enabled: true } }), "PodMonitor");
+    expect(monitor.spec.podMetricsEndpoints[0]).toMatchObject({ port: "metrics", honorLabels: true });
+    await expect(render({ podMonitor: { enabled: true }, serviceMonitor: { enabled: true } })).rejects.toThrow(/choose one/);
+  });
+});
+
 describe("the notes", () => {
   const notes = (values: object) =>
     helm(HELM, ["install", "pr", CHART, "--namespace", "hooks", "--dry-run=client", "--kubeconfig", "/dev/null"], values);

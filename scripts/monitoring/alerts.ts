@@ -1,0 +1,163 @@
+/** Where the runbooks are published; the chart's value prometheusRule.runbookBaseURL replaces it. */
+export const RUNBOOK_BASE_URL = "https://postrider.dev/runbooks";
+
+/** One alert: what is wrong, for how long, and what its reader is told first. */
+export interface Alert {
+  /** Also the name of its page in docs/runbooks. */
+  readonly name: string;
+  readonly expr: string;
+  readonly for: string;
+  /** critical: somebody's events are being lost or refused now. warning: somebody must look within a day. */
+  readonly severity: "critical" | "warning";
+  readonly summary: string;
+  readonly description: string;
+}
+
+const SUBSCRIPTION = "{{ $labels.namespace }}/{{ $labels.subscription }}";
+
+/** Every alert of Postrider, in the order of urgency. */
+export const ALERTS: readonly Alert[] = [
+  {
+    name: "PostriderAbsent",
+    expr: "absent(postrider_build_info)",
+    for: "5m",
+    severity: "critical",
+    summary: "Postrider is not there.",
+    description: "No Postrider has been scraped for 5 minutes: events cannot be accepted, and nothing is delivered.",
+  },
+  {
+    name: "PostriderIngestFailing",
+    expr: 'sum by (job) (rate(postrider_ingest_requests_total{code=~"500|503|507"}[5m])) / sum by (job) (rate(postrider_ingest_requests_total[5m])) > 0.01',
+    for: "5m",
+    severity: "critical",
+    summary: "Events are refused.",
+    description:
+      "{{ $value | humanizePercentage }} of the requests to the ingest are answered 500, 503 or 507. Producers must try again or lose events.",
+  },
+  {
+    name: "PostriderDiskFull",
+    expr: 'sum by (job) (increase(postrider_ingest_requests_total{code="507"}[10m])) > 0',
+    for: "1m",
+    severity: "critical",
+    summary: "The store's disk is full.",
+    description: "Events are refused with 507 because the store's disk has less free space than --store-free-min. Deliveries go on.",
+  },
+  {
+    name: "PostriderDiskFillingUp",
+    expr: "postrider_store_free_bytes / (postrider_store_free_bytes + postrider_store_size_bytes) < 0.2 and predict_linear(postrider_store_free_bytes[6h], 24 * 3600) < 0",
+    for: "30m",
+    severity: "warning",
+    summary: "The store's disk will be full within a day.",
+    description: "{{ $value | humanizePercentage }} of the store's disk is free, and at the pace of the last 6 hours it is full within 24.",
+  },
+  {
+    name: "PostriderCommitSlow",
+    expr: "histogram_quantile(0.99, sum by (job, le) (rate(postrider_store_commit_duration_seconds_bucket[10m]))) > 1",
+    for: "10m",
+    severity: "warning",
+    summary: "The store commits slowly.",
+    description: "The slowest 1 % of commits take {{ $value | humanizeDuration }}. Every accepted event waits for one.",
+  },
+  {
+    name: "PostriderEventLoopBlocked",
+    expr: "postrider_event_loop_lag_seconds > 0.5",
+    for: "10m",
+    severity: "warning",
+    summary: "The process cannot keep up.",
+    description: "The event loop is late by {{ $value | humanizeDuration }} (99th percentile): every answer and every delivery is.",
+  },
+  {
+    name: "PostriderRestarting",
+    expr: "changes(process_start_time_seconds[30m]) * on (job, instance) group_left () postrider_build_info > 3",
+    for: "5m",
+    severity: "warning",
+    summary: "Postrider restarts again and again.",
+    description: "{{ $value }} restarts in 30 minutes. What was accepted is kept, but deliveries under way are made again.",
+  },
+  {
+    name: "PostriderSubscriptionNotReady",
+    expr: "postrider_subscription_ready == 0",
+    for: "15m",
+    severity: "warning",
+    summary: `The subscription ${SUBSCRIPTION} is not ready.`,
+    description: "Its manifest is refused, or a Secret or policy that it names is missing. What matches waits until its maxAge.",
+  },
+  {
+    name: "PostriderEndpointFailing",
+    expr: 'sum by (namespace, subscription) (rate(postrider_delivery_attempts_total{outcome!="success"}[15m])) / sum by (namespace, subscription) (rate(postrider_delivery_attempts_total[15m])) > 0.5',
+    for: "15m",
+    severity: "warning",
+    summary: `The receiver of ${SUBSCRIPTION} fails.`,
+    description: "{{ $value | humanizePercentage }} of the attempts of the last 15 minutes did not succeed.",
+  },
+  {
+    name: "PostriderCircuitOpen",
+    expr: "max_over_time(postrider_circuit_open[10m]) == 1",
+    for: "30m",
+    severity: "warning",
+    summary: `The receiver of ${SUBSCRIPTION} is left alone.`,
+    description: "Its circuit has been open for half an hour: one probe at a time finds out whether it is back.",
+  },
+  {
+    name: "PostriderBacklogOld",
+    expr: "postrider_oldest_pending_age_seconds > 6 * 3600",
+    for: "15m",
+    severity: "warning",
+    summary: `Deliveries of ${SUBSCRIPTION} wait for hours.`,
+    description: "The oldest has waited {{ $value | humanizeDuration }}. At the policy's retry.maxAge it fails for good.",
+  },
+  {
+    name: "PostriderDeliveriesFailed",
+    expr: 'sum by (namespace, subscription) (increase(postrider_deliveries_total{outcome="failed"}[15m])) > 0',
+    for: "0m",
+    severity: "warning",
+    summary: `Deliveries of ${SUBSCRIPTION} failed for good.`,
+    description: "About {{ $value | humanize }} in the last 15 minutes. They are in the dead-letter store and can be sent again.",
+  },
+  {
+    name: "PostriderFilterErrors",
+    expr: "sum by (namespace, subscription) (increase(postrider_filter_errors_total[15m])) > 0",
+    for: "5m",
+    severity: "warning",
+    summary: `The filter of ${SUBSCRIPTION} fails.`,
+    description: "For about {{ $value | humanize }} events of the last 15 minutes it could not be evaluated: they counted as no match.",
+  },
+  {
+    name: "PostriderEventsUnmatched",
+    expr: "sum by (namespace) (rate(postrider_events_unmatched_total[1h])) / sum by (namespace) (rate(postrider_events_accepted_total[1h])) > 0.9",
+    for: "1h",
+    severity: "warning",
+    summary: "Nearly no event of {{ $labels.namespace }} is wanted.",
+    description:
+      "{{ $value | humanizePercentage }} of its events matched no subscription: a mistyped pattern, or nobody subscribes any more.",
+  },
+  {
+    name: "PostriderReconcileFailing",
+    expr: 'sum by (job) (increase(postrider_reconcile_total{result="error"}[15m])) > 5',
+    for: "5m",
+    severity: "warning",
+    summary: "Manifests cannot be worked on.",
+    description:
+      "About {{ $value | humanize }} reconciliations of the last 15 minutes failed. Known subscriptions go on; changes may not arrive.",
+  },
+  {
+    name: "PostriderStatusNotWritten",
+    expr: 'sum by (job) (rate(postrider_status_writes_total{result="failed"}[15m])) / sum by (job) (rate(postrider_status_writes_total[15m])) > 0.5',
+    for: "15m",
+    severity: "warning",
+    summary: "kubectl shows old news.",
+    description: "{{ $value | humanizePercentage }} of the status writes fail. Deliveries go on; what kubectl get whsub shows is stale.",
+  },
+];
+
+/** The rules file: read by Prometheus as it is, and by the chart's PrometheusRule as its spec. */
+export function ruleGroups(): object {
+  const rules = ALERTS.map(({ name, expr, for: lasting, severity, summary, description }) => ({
+    alert: name,
+    expr,
+    for: lasting,
+    labels: { severity },
+    annotations: { summary, description, runbook_url: `${RUNBOOK_BASE_URL}/${name}` },
+  }));
+  return { groups: [{ name: "postrider", rules }] };
+}

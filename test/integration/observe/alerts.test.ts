@@ -1,0 +1,254 @@
+import { spawnSync } from "node:child_process";
+import { existsSync, mkdtempSync, readdirSync, readFileSync, rmSync, writeFileSync } from "node:fs";
+import { tmpdir } from "node:os";
+import { join } from "node:path";
+import { afterAll, beforeAll, describe, expect, it } from "vitest";
+import { parse, stringify } from "yaml";
+import { ALERTS } from "../../../scripts/monitoring/alerts.ts";
+
+const ROOT = join(import.meta.dirname, "../../..");
+const RULES = join(ROOT, "charts/postrider/rules/alerts.yaml");
+const RUNBOOKS = join(ROOT, "docs/runbooks");
+
+/** A story in which one alert fires, and clears again. Times are minutes unless `interval` says otherwise; series as promtool writes them. */
+interface Story {
+  readonly series: Readonly<Record<string, string>>;
+  /** Labels that the alert has beside its name and severity. */
+  readonly labels: string;
+  readonly fires: string;
+  readonly clear: string;
+  readonly interval?: string;
+}
+
+const JOB = 'job="postrider"';
+const PROCESS = 'job="postrider",instance="a:9090"';
+const ONE = 'namespace="shop",subscription="orders"';
+
+const STORIES: Readonly<Record<string, Story>> = {
+  PostriderAbsent: {
+    series: { [`postrider_build_info{${PROCESS}}`]: "_x10 1+0x30" },
+    labels: "",
+    fires: "8m",
+    clear: "15m",
+  },
+  PostriderIngestFailing: {
+    series: {
+      [`postrider_ingest_requests_total{${PROCESS},code="202"}`]: "0+100x60",
+      [`postrider_ingest_requests_total{${PROCESS},code="503"}`]: "0+10x20 200+0x40",
+    },
+    labels: JOB,
+    fires: "15m",
+    clear: "40m",
+  },
+  PostriderDiskFull: {
+    series: { [`postrider_ingest_requests_total{${PROCESS},code="507"}`]: "0+0x5 1+1x10 11+0x40" },
+    labels: JOB,
+    fires: "12m",
+    clear: "40m",
+  },
+  PostriderDiskFillingUp: {
+    series: {
+      [`postrider_store_free_bytes{${PROCESS}}`]: "20-0.1x120 90+0x180",
+      [`postrider_store_size_bytes{${PROCESS}}`]: "80+0.1x120 10+0x180",
+    },
+    labels: PROCESS,
+    fires: "8h",
+    clear: "20h",
+    interval: "5m",
+  },
+  PostriderCommitSlow: {
+    series: {
+      [`postrider_store_commit_duration_seconds_bucket{${PROCESS},le="0.01"}`]: "0+0x30 0+100x60",
+      [`postrider_store_commit_duration_seconds_bucket{${PROCESS},le="2.5"}`]: "0+100x90",
+      [`postrider_store_commit_duration_seconds_bucket{${PROCESS},le="+Inf"}`]: "0+100x90",
+    },
+    labels: JOB,
+    fires: "25m",
+    clear: "60m",
+  },
+  PostriderEventLoopBlocked: {
+    series: { [`postrider_event_loop_lag_seconds{${PROCESS}}`]: "1+0x30 0.01+0x30" },
+    labels: PROCESS,
+    fires: "15m",
+    clear: "45m",
+  },
+  PostriderRestarting: {
+    series: {
+      [`process_start_time_seconds{${PROCESS}}`]: "1+1x5 6+0x60",
+      [`postrider_build_info{${PROCESS},version="1"}`]: "1+0x80",
+    },
+    labels: PROCESS,
+    fires: "12m",
+    clear: "50m",
+  },
+  PostriderSubscriptionNotReady: {
+    series: { [`postrider_subscription_ready{${PROCESS},${ONE}}`]: "0+0x30 1+0x30" },
+    labels: `${PROCESS},${ONE}`,
+    fires: "20m",
+    clear: "40m",
+  },
+  PostriderEndpointFailing: {
+    series: {
+      [`postrider_delivery_attempts_total{${PROCESS},${ONE},outcome="success"}`]: "0+1x90",
+      [`postrider_delivery_attempts_total{${PROCESS},${ONE},outcome="server_error"}`]: "0+9x40 360+0x50",
+    },
+    labels: ONE,
+    fires: "35m",
+    clear: "75m",
+  },
+  PostriderCircuitOpen: {
+    series: { [`postrider_circuit_open{${PROCESS},${ONE}}`]: "1+0x45 0+0x60" },
+    labels: `${PROCESS},${ONE}`,
+    fires: "40m",
+    clear: "70m",
+  },
+  PostriderBacklogOld: {
+    series: { [`postrider_oldest_pending_age_seconds{${PROCESS},${ONE}}`]: "30000+60x30 0+0x30" },
+    labels: `${PROCESS},${ONE}`,
+    fires: "20m",
+    clear: "40m",
+  },
+  PostriderDeliveriesFailed: {
+    series: { [`postrider_deliveries_total{${PROCESS},${ONE},outcome="failed"}`]: "0+0x5 1+0x60" },
+    labels: ONE,
+    fires: "7m",
+    clear: "40m",
+  },
+  PostriderFilterErrors: {
+    series: { [`postrider_filter_errors_total{${PROCESS},${ONE}}`]: "0+1x20 20+0x60" },
+    labels: ONE,
+    fires: "15m",
+    clear: "50m",
+  },
+  PostriderEventsUnmatched: {
+    series: {
+      [`postrider_events_unmatched_total{${PROCESS},namespace="shop"}`]: "0+10x150 1500+0x250",
+      [`postrider_events_accepted_total{${PROCESS},namespace="shop"}`]: "0+10x400",
+    },
+    labels: 'namespace="shop"',
+    fires: "130m",
+    clear: "300m",
+  },
+  PostriderReconcileFailing: {
+    series: { [`postrider_reconcile_total{${PROCESS},result="error"}`]: "0+2x30 60+0x60" },
+    labels: JOB,
+    fires: "20m",
+    clear: "60m",
+  },
+  PostriderStatusNotWritten: {
+    series: {
+      [`postrider_status_writes_total{${PROCESS},result="failed"}`]: "0+1x40 40+0x60",
+      [`postrider_status_writes_total{${PROCESS},result="done"}`]: "0+0x40 0+1x60",
+    },
+    labels: JOB,
+    fires: "35m",
+    clear: "80m",
+  },
+};
+
+/** What a healthy installation shows: no alert may fire, whatever it counts in its everyday life. */
+const HEALTHY: Readonly<Record<string, string>> = {
+  [`postrider_build_info{${PROCESS},version="1"}`]: "1+0x300",
+  [`process_start_time_seconds{${PROCESS}}`]: "1+0x300",
+  [`postrider_ingest_requests_total{${PROCESS},code="202"}`]: "0+600x300",
+  [`postrider_ingest_requests_total{${PROCESS},code="400"}`]: "0+6x300",
+  [`postrider_ingest_requests_total{${PROCESS},code="429"}`]: "0+60x300",
+  [`postrider_store_free_bytes{${PROCESS}}`]: "90e9-1e6x300",
+  [`postrider_store_size_bytes{${PROCESS}}`]: "1e9+1e6x300",
+  [`postrider_store_commit_duration_seconds_bucket{${PROCESS},le="0.01"}`]: "0+600x300",
+  [`postrider_store_commit_duration_seconds_bucket{${PROCESS},le="+Inf"}`]: "0+600x300",
+  [`postrider_event_loop_lag_seconds{${PROCESS}}`]: "0.02+0x300",
+  [`postrider_subscription_ready{${PROCESS},${ONE}}`]: "1+0x300",
+  [`postrider_delivery_attempts_total{${PROCESS},${ONE},outcome="success"}`]: "0+600x300",
+  [`postrider_delivery_attempts_total{${PROCESS},${ONE},outcome="timeout"}`]: "0+60x300",
+  [`postrider_circuit_open{${PROCESS},${ONE}}`]: "0+0x300",
+  [`postrider_oldest_pending_age_seconds{${PROCESS},${ONE}}`]: "3+0x300",
+  [`postrider_deliveries_total{${PROCESS},${ONE},outcome="delivered"}`]: "0+600x300",
+  [`postrider_deliveries_total{${PROCESS},${ONE},outcome="failed"}`]: "0+0x300",
+  [`postrider_filter_errors_total{${PROCESS},${ONE}}`]: "0+0x300",
+  [`postrider_events_accepted_total{${PROCESS},namespace="shop"}`]: "0+600x300",
+  [`postrider_events_unmatched_total{${PROCESS},namespace="shop"}`]: "0+60x300",
+  [`postrider_reconcile_total{${PROCESS},result="error"}`]: "0+0x300",
+  [`postrider_status_writes_total{${PROCESS},result="done"}`]: "0+10x300",
+  [`postrider_status_writes_total{${PROCESS},result="failed"}`]: "0+0x300",
+};
+
+const hasPromtool = spawnSync("promtool", ["--version"]).error === undefined;
+if (!hasPromtool)
+  process.stderr.write("SKIPPED: promtool is not on this machine, the alerts were not tried (Debian: apt install prometheus)\n");
+
+describe.skipIf(!hasPromtool)("the alerts, as Prometheus evaluates them", () => {
+  let folder: string;
+  beforeAll(() => {
+    folder = mkdtempSync(join(tmpdir(), "postrider-alerts-"));
+  });
+  afterAll(() => rmSync(folder, { recursive: true, force: true }));
+
+  /** Runs `promtool test rules`; answers what it printed, or undefined when everything was as expected. */
+  function complaint(tests: readonly object[]): string | undefined {
+    const file = join(folder, "tests.yaml");
+    writeFileSync(file, stringify({ rule_files: [RULES], evaluation_interval: "1m", tests }));
+    const { status, stdout, stderr } = spawnSync("promtool", ["test", "rules", file], { encoding: "utf8" });
+    return status === 0 ? undefined : `${stdout}${stderr}`;
+  }
+
+  const inputs = (series: Readonly<Record<string, string>>): object[] =>
+    Object.entries(series).map(([name, values]) => ({ series: name, values }));
+
+  it("pass promtool check rules", () => {
+    const { status, stdout, stderr } = spawnSync("promtool", ["check", "rules", "--lint=all", "--lint-fatal", RULES], { encoding: "utf8" });
+    expect(status, `${stdout}${stderr}`).toBe(0);
+  });
+
+  it.each(ALERTS.map(({ name, severity }) => ({ name, severity })))("$name fires and clears", ({ name, severity }) => {
+    const story = STORIES[name];
+    if (story === undefined) throw new Error(`no story makes ${name} fire`);
+    const { series, labels, fires, clear, interval = "1m" } = story;
+    const expr = `ALERTS{alertname="${name}",alertstate="firing"}`;
+    const full = ['alertstate="firing"', `alertname="${name}"`, `severity="${severity}"`, ...(labels === "" ? [] : [labels])].join(",");
+    const problem = complaint([
+      {
+        interval,
+        input_series: inputs(series),
+        promql_expr_test: [
+          { expr, eval_time: fires, exp_samples: [{ labels: `ALERTS{${full}}`, value: 1 }] },
+          { expr, eval_time: clear, exp_samples: [] },
+        ],
+      },
+    ]);
+    expect(problem).toBeUndefined();
+  });
+
+  it("are silent while all is well", () => {
+    const problem = complaint([
+      {
+        interval: "1m",
+        input_series: inputs(HEALTHY),
+        promql_expr_test: ["30m", "2h", "5h"].map((at) => ({ expr: 'ALERTS{alertstate="firing"}', eval_time: at, exp_samples: [] })),
+      },
+    ]);
+    expect(problem).toBeUndefined();
+  });
+});
+
+describe("the runbooks", () => {
+  const { groups } = parse(readFileSync(RULES, "utf8")) as {
+    groups: { rules: { alert: string; annotations: { runbook_url: string } }[] }[];
+  };
+  const rules = groups.flatMap((group) => group.rules);
+
+  it("have one page for each alert and no other, linked from it", () => {
+    expect(rules.map(({ annotations }) => annotations.runbook_url)).toEqual(
+      rules.map(({ alert }) => `https://postrider.dev/runbooks/${alert}`),
+    );
+    const pages = readdirSync(RUNBOOKS).filter((file) => file !== "README.md");
+    expect(pages.sort()).toEqual(rules.map(({ alert }) => `${alert}.md`).sort());
+  });
+
+  it.each(rules.map(({ alert }) => alert))("%s says what it means, what is at stake, where to look and what to do", (alert) => {
+    const file = join(RUNBOOKS, `${alert}.md`);
+    const page = existsSync(file) ? readFileSync(file, "utf8") : "";
+    expect(page.match(/^#+ .*/gm)).toEqual([`# ${alert}`, "## What it means", "## What is at stake", "## Where to look", "## What to do"]);
+    expect(page).toMatch(/```/);
+  });
+});
