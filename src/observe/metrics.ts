@@ -83,6 +83,7 @@ export class Metrics {
   /** A subscription's counters begin at 0, so that its very first failure is an increase that an alert can see. */
   showSubscription(namespace: string, subscription: string): void {
     for (const outcome of DELIVERY_OUTCOMES) this.deliveries.show(namespace, subscription, outcome);
+    this.attempts.show(namespace, subscription, "success");
     this.filterErrors.inc({ namespace, subscription }, 0);
   }
 

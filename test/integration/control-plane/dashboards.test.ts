@@ -1,0 +1,185 @@
+import { mkdtempSync, readFileSync, rmSync } from "node:fs";
+import { createServer, type Server } from "node:http";
+import type { AddressInfo } from "node:net";
+import { tmpdir } from "node:os";
+import { join } from "node:path";
+import { afterAll, beforeAll, describe, expect, it } from "vitest";
+import { ALERTS } from "../../../scripts/monitoring/alerts.ts";
+import { hasPrometheus, PrometheusServer } from "../../support/observe/prometheus-server.ts";
+import { OperatorProcess } from "../../support/operator/operator-process.ts";
+import { ControlPlane } from "../../support/kube/control-plane.ts";
+import { installChart } from "../../support/kube/installed-chart.ts";
+import { describeOnControlPlane } from "../../support/kube/shared-control-plane.ts";
+
+const CHART = join(import.meta.dirname, "../../../charts/postrider");
+const NS = "shop";
+/** All panels must show something within this time of traffic. */
+const SHOWN_WITHIN_MS = 45_000;
+const LOOK_EVERY_MS = 500;
+const POST_EVERY_MS = 50;
+/** What Grafana would fill in. */
+const FILLED: readonly (readonly [string, string])[] = [
+  ["$__rate_interval", "15s"],
+  ["$__range", "60s"],
+];
+
+interface Panel {
+  readonly type: string;
+  readonly title: string;
+  readonly description?: string;
+  readonly datasource?: { readonly type: string; readonly uid: string };
+  readonly targets?: readonly { readonly expr: string; readonly legendFormat?: string }[];
+  readonly fieldConfig?: { readonly defaults: { readonly unit?: string } };
+}
+
+interface Dashboard {
+  readonly panels: readonly Panel[];
+  readonly templating: { readonly list: readonly { readonly name: string; readonly type: string; readonly query: unknown }[] };
+}
+
+const DASHBOARDS = ["fleet", "subscription"] as const;
+const dashboard = (name: string): Dashboard => JSON.parse(readFileSync(join(CHART, `dashboards/${name}.json`), "utf8")) as Dashboard;
+const panels = (name: string): readonly Panel[] => dashboard(name).panels.filter(({ type }) => type !== "row");
+
+describe.each(DASHBOARDS)("the dashboard %s", (name) => {
+  it("can be imported as it is: the data source is a variable, rates take Grafana's interval, everything has a unit and a word of explanation", () => {
+    expect(dashboard(name).templating.list[0]).toMatchObject({ name: "datasource", type: "datasource", query: "prometheus" });
+    for (const panel of panels(name)) {
+      expect(panel.datasource, panel.title).toEqual({ type: "prometheus", uid: "${datasource}" });
+      expect(panel.fieldConfig?.defaults.unit, panel.title).toMatch(/^(ops|reqps|short|s|bytes|percentunit)$/);
+      expect(panel.description, panel.title).toMatch(/\.$/);
+      for (const { expr } of panel.targets ?? [])
+        expect(expr.replaceAll(/\[\$__(rate_interval|range)\]/g, ""), panel.title).not.toMatch(/\[/);
+    }
+  });
+});
+
+if (!hasPrometheus())
+  process.stderr.write("SKIPPED: prometheus is not on this machine, no panel was asked (Debian: apt install prometheus)\n");
+
+/** The binary on a real API server, under the chart's rights, scraped by a real Prometheus while traffic flows. */
+describeOnControlPlane(
+  "dashboards and alerts",
+  () => {
+    describe.skipIf(!hasPrometheus())("against a real Prometheus", () => {
+      let controlPlane: ControlPlane;
+      let operator: OperatorProcess;
+      let prometheus: PrometheusServer;
+      let receiver: Server;
+      let traffic: NodeJS.Timeout;
+      const store = mkdtempSync(join(tmpdir(), "postrider-dashboards-"));
+
+      beforeAll(async () => {
+        controlPlane = await ControlPlane.start({});
+        const chart = await installChart(controlPlane);
+        receiver = createServer((request, response) => {
+          request.resume();
+          response.writeHead(request.url === "/dead" ? 500 : 204).end();
+        });
+        await new Promise<void>((done) => receiver.listen(0, "127.0.0.1", done));
+        await controlPlane.kubectlOutput(["create", "namespace", NS]);
+        await controlPlane.kubectlOutput(["apply", "--filename", "-"], {
+          input: JSON.stringify({ apiVersion: "v1", kind: "List", items: manifests((receiver.address() as AddressInfo).port) }),
+        });
+        operator = await OperatorProcess.start({ kubeconfig: chart.operatorKubeconfig, store: `sqlite:${store}` });
+        prometheus = await PrometheusServer.start(operator.ready.metrics, [join(CHART, "rules/alerts.yaml")]);
+        // The first failure must be seen as an increase: from a series that was there at 0.
+        await until(
+          async () => (await prometheus.query('postrider_deliveries_total{outcome="failed",subscription="fails"} == 0')).length > 0,
+        );
+        let n = 0;
+        traffic = setInterval(
+          () => void post(operator.ready.ingest, ["order.paid", "order.odd", "nobody.cares", ""][n++ % 4] ?? ""),
+          POST_EVERY_MS,
+        );
+      });
+
+      afterAll(async () => {
+        clearInterval(traffic);
+        await prometheus?.stop();
+        await operator?.signal("SIGKILL");
+        receiver?.close();
+        await controlPlane?.stop();
+        rmSync(store, { recursive: true, force: true });
+      });
+
+      it.each([
+        ["fleet", "fails"],
+        ["subscription", "fails"],
+      ])("every panel of %s shows data", async (name, subscription) => {
+        const queries = panels(name).flatMap(({ title, targets = [] }) =>
+          targets.map(({ expr }) => [title, filled(expr, subscription)] as const),
+        );
+        expect(queries.length).toBeGreaterThan(10);
+        let empty = queries;
+        await until(async () => {
+          const answers = await Promise.all(empty.map(([, expr]) => prometheus.query(expr)));
+          empty = empty.filter((_, i) => answers[i]?.some(({ value }) => Number.isFinite(value)) !== true);
+          return empty.length === 0;
+        });
+        expect(empty).toEqual([]);
+      });
+
+      it("every metric that an alert reads is there, and Prometheus evaluates every alert", async () => {
+        const names = await prometheus.names();
+        const read = ALERTS.flatMap(({ expr }) => expr.match(/\b(postrider|process)_[a-z_]+/g) ?? []);
+        expect(read.length).toBeGreaterThan(ALERTS.length);
+        expect(read.filter((name) => !names.has(name))).toEqual([]);
+        const rules = await prometheus.rules();
+        expect(rules.map(({ name }) => name)).toEqual(ALERTS.map(({ name }) => name));
+        expect(rules.filter(({ health }) => health !== "ok")).toEqual([]);
+      });
+
+      it("the first delivery that fails for good is an increase that the alert sees", async () => {
+        const firing = 'ALERTS{alertname="PostriderDeliveriesFailed",alertstate="firing",subscription="fails"}';
+        await until(async () => (await prometheus.query(firing)).length > 0);
+        expect(await prometheus.query(firing)).toHaveLength(1);
+      });
+    });
+  },
+  ["helm"],
+);
+
+/** Looks again and again; gives up silently, what is expected is told by the caller. */
+async function until(holds: () => Promise<boolean>): Promise<void> {
+  const endMs = performance.now() + SHOWN_WITHIN_MS;
+  while (!(await holds()) && performance.now() < endMs) await new Promise((resolve) => setTimeout(resolve, LOOK_EVERY_MS));
+}
+
+function filled(expr: string, subscription: string): string {
+  const variables: readonly (readonly [string, string])[] = [
+    ["$job", ".*"],
+    ["$namespace", NS],
+    ["$subscription", subscription],
+  ];
+  return [...FILLED, ...variables].reduce((text, [variable, value]) => text.replaceAll(variable, value), expr);
+}
+
+async function post(ingest: string, type: string): Promise<void> {
+  const body = type === "" ? "{" : JSON.stringify({ type, data: { size: type === "order.odd" ? "large" : 1 } });
+  await fetch(`${ingest}/v1/namespaces/${NS}/events`, { method: "POST", headers: { "content-type": "application/json" }, body }).catch(
+    () => undefined,
+  );
+}
+
+function manifests(port: number): object[] {
+  const apiVersion = "postrider.dev/v1alpha1";
+  const subscription = (name: string, path: string, more: object): object => ({
+    apiVersion,
+    kind: "WebhookSubscription",
+    metadata: { name, namespace: NS },
+    spec: { events: { types: ["order.*"], ...more }, endpoint: { url: `http://127.0.0.1:${port}${path}` }, signing: { scheme: "None" } },
+  });
+  const retry = { maxAttempts: 2, schedule: ["0s", "100ms"], jitterPercent: 0 };
+  return [
+    {
+      apiVersion,
+      kind: "ClusterDeliveryPolicy",
+      metadata: { name: "test" },
+      spec: { retry, egress: { allowedCIDRs: ["127.0.0.0/8"], allowPlainHTTP: true } },
+    },
+    subscription("works", "/", {}),
+    subscription("fails", "/dead", {}),
+    subscription("picky", "/", { filter: "event.data.size > 1000" }),
+  ];
+}

@@ -1,0 +1,100 @@
+import { spawn, spawnSync, type ChildProcess } from "node:child_process";
+import { mkdtempSync, rmSync, writeFileSync } from "node:fs";
+import { tmpdir } from "node:os";
+import { join } from "node:path";
+import { stringify } from "yaml";
+import { freePort } from "../operator/operator-process.ts";
+
+const UP_WITHIN_MS = 20_000;
+const LOOK_EVERY_MS = 200;
+
+/** Whether a Prometheus can be started on this machine. */
+export function hasPrometheus(): boolean {
+  return spawnSync("prometheus", ["--version"]).error === undefined;
+}
+
+export interface Sample {
+  readonly labels: Readonly<Record<string, string>>;
+  readonly value: number;
+}
+
+/** A real Prometheus that scrapes one target every second. */
+export class PrometheusServer {
+  readonly url: string;
+  readonly #child: ChildProcess;
+  readonly #exited: Promise<unknown>;
+  readonly #folder: string;
+
+  private constructor(url: string, child: ChildProcess, folder: string) {
+    this.url = url;
+    this.#child = child;
+    this.#folder = folder;
+    this.#exited = new Promise((done) => child.once("exit", done));
+  }
+
+  /** `target` is `http://host:port`; `rules` files are evaluated every second. */
+  static async start(target: string, rules: readonly string[]): Promise<PrometheusServer> {
+    const folder = mkdtempSync(join(tmpdir(), "postrider-prometheus-"));
+    const config = join(folder, "prometheus.yml");
+    writeFileSync(
+      config,
+      stringify({
+        global: { scrape_interval: "1s", scrape_timeout: "1s", evaluation_interval: "1s" },
+        rule_files: rules,
+        scrape_configs: [{ job_name: "postrider", honor_labels: true, static_configs: [{ targets: [new URL(target).host] }] }],
+      }),
+    );
+    const listen = `127.0.0.1:${await freePort()}`;
+    const args = [`--config.file=${config}`, `--storage.tsdb.path=${join(folder, "data")}`, `--web.listen-address=${listen}`];
+    const child = spawn("prometheus", [...args, "--log.level=error"], { stdio: "ignore" });
+    process.once("exit", () => child.kill("SIGKILL"));
+    const server = new PrometheusServer(`http://${listen}`, child, folder);
+    await server.#up();
+    return server;
+  }
+
+  /** An instant query; answers its samples. @throws when Prometheus refuses it. */
+  async query(expr: string): Promise<readonly Sample[]> {
+    const { result } = (await this.#get(`query?query=${encodeURIComponent(expr)}`)) as {
+      result: { metric: Record<string, string>; value: [number, string] }[];
+    };
+    return result.map(({ metric, value }) => ({ labels: metric, value: Number(value[1]) }));
+  }
+
+  /** Names of all metrics that have been scraped. */
+  async names(): Promise<ReadonlySet<string>> {
+    return new Set((await this.#get("label/__name__/values")) as string[]);
+  }
+
+  /** Every rule with its state and what its evaluation complained of. */
+  async rules(): Promise<readonly { readonly name: string; readonly health: string; readonly lastError?: string }[]> {
+    const { groups } = (await this.#get("rules")) as { groups: { rules: { name: string; health: string; lastError?: string }[] }[] };
+    return groups.flatMap((group) => group.rules);
+  }
+
+  async stop(): Promise<void> {
+    this.#child.kill("SIGKILL");
+    await this.#exited;
+    rmSync(this.#folder, { recursive: true, force: true });
+  }
+
+  async #get(path: string): Promise<unknown> {
+    const response = await fetch(`${this.url}/api/v1/${path}`);
+    const answer = (await response.json()) as { status: string; data: unknown; error?: string };
+    if (answer.status !== "success") throw new Error(`${path}: ${answer.error}`);
+    return answer.data;
+  }
+
+  async #up(): Promise<void> {
+    const untilMs = performance.now() + UP_WITHIN_MS;
+    for (;;) {
+      const ready = await fetch(`${this.url}/-/ready`).then(
+        ({ ok }) => ok,
+        () => false,
+      );
+      if (ready) return;
+      if (performance.now() > untilMs) throw new Error(`Prometheus is not ready after ${UP_WITHIN_MS} ms`);
+      await new Promise((resolve) => setTimeout(resolve, LOOK_EVERY_MS));
+    }
+  }
+}
