@@ -1,0 +1,116 @@
+import { spent } from "../core/delivery-state.ts";
+import type { Clock } from "../lib/clock.ts";
+import type { Log } from "../observe/log.ts";
+import type { Claimed, Store } from "../store/store.ts";
+import type { FlightDesk } from "./flight-desk.ts";
+import { FRESH_MAX, type IntakeDesk } from "./intake-desk.ts";
+import type { Scheduler, Turn } from "./scheduler.ts";
+
+/** Claims written by one call to the store. */
+const CLAIMS_MAX = 256;
+const CLAIM_RETRY_MS = 500;
+
+export interface ClaimLoopParts {
+  readonly store: Pick<Store, "claim">;
+  readonly clock: Clock;
+  readonly log: Log;
+  readonly scheduler: Scheduler;
+  readonly desk: IntakeDesk;
+  readonly flights: FlightDesk;
+  /** False while booting or draining: results are written, nothing new is claimed. */
+  readonly isUp: () => boolean;
+}
+
+/** Gives turns to deliveries and makes their claims durable: no claim, no socket. */
+export class ClaimLoop {
+  readonly #parts: ClaimLoopParts;
+  #ticking = false;
+  #claimsHeld = false;
+  /** Turns wait because the store does not keep up. */
+  #starved = false;
+
+  constructor(parts: ClaimLoopParts) {
+    this.#parts = parts;
+  }
+
+  /** Everything of one turn of the event loop goes to the store together. */
+  tickSoon(): void {
+    if (this.#ticking) return;
+    this.#ticking = true;
+    setImmediate(() => {
+      this.#ticking = false;
+      this.#tick();
+    });
+  }
+
+  /** The store took results: turns that waited for it may go on. */
+  relieved(): void {
+    if (this.#starved) this.tickSoon();
+  }
+
+  #tick(): void {
+    const { flights, scheduler } = this.#parts;
+    flights.flush();
+    this.#starved = this.#claimsHeld || flights.isStuck || flights.backlog >= FRESH_MAX;
+    if (!this.#parts.isUp() || this.#starved) return;
+    for (;;) {
+      const batch: Turn[] = [];
+      while (batch.length < CLAIMS_MAX) {
+        const turn = scheduler.pick();
+        if (turn === undefined) break;
+        if (!this.#endIfSpent(turn)) batch.push(turn);
+      }
+      if (batch.length === 0) return;
+      void this.#claim(batch);
+    }
+  }
+
+  /** Attempts and age are judged by the policy at claim. */
+  #endIfSpent(turn: Turn): boolean {
+    const { lane, waiting } = turn;
+    const policy = lane.route?.subscription.policy;
+    if (policy === undefined) return false;
+    const reason = spent(waiting, policy, this.#parts.clock.nowMs());
+    if (reason === undefined) return false;
+    if (waiting.isFresh) this.#parts.desk.taken(lane, waiting.event);
+    this.#parts.flights.endUntried(turn, reason);
+    return true;
+  }
+
+  async #claim(turns: readonly Turn[]): Promise<void> {
+    const { store, desk, scheduler, flights } = this.#parts;
+    let claimed: readonly (Claimed | undefined)[];
+    try {
+      claimed = await store.claim(
+        turns.map(({ lane, waiting, lone }) => ({ id: waiting.id, epoch: lane.epoch, lone, withEvent: waiting.event === undefined })),
+      );
+    } catch (error) {
+      this.#claimFailed(turns, error);
+      return;
+    }
+    for (const [i, turn] of turns.entries()) {
+      const { lane, waiting } = turn;
+      const row = claimed[i];
+      if (waiting.isFresh) desk.taken(lane, waiting.event);
+      if (row === undefined) {
+        // Ended or claimed by somebody else meanwhile.
+        scheduler.release(lane, { ...turn, sent: false });
+        scheduler.letGo(lane, waiting.id);
+      } else flights.send(turn, row.attempt, waiting.event ?? row.event);
+    }
+  }
+
+  #claimFailed(turns: readonly Turn[], error: unknown): void {
+    const { log, scheduler, clock } = this.#parts;
+    this.#claimsHeld = true;
+    log.error({ err: error, claims: turns.length }, "claims could not be stored, nothing was sent: trying again");
+    for (const turn of turns.toReversed()) {
+      turn.lane.putBack(turn.waiting);
+      scheduler.release(turn.lane, { ...turn, sent: false });
+    }
+    clock.after(CLAIM_RETRY_MS, () => {
+      this.#claimsHeld = false;
+      this.tickSoon();
+    });
+  }
+}

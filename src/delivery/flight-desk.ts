@@ -1,0 +1,143 @@
+import { next } from "../core/delivery-state.ts";
+import type { EndReason } from "../core/delivery.ts";
+import type { Event } from "../core/event.ts";
+import type { Outcome } from "../core/outcome.ts";
+import { BUILT_IN_POLICY } from "../core/policy.ts";
+import type { Clock } from "../lib/clock.ts";
+import type { Random } from "../lib/random.ts";
+import type { Log } from "../observe/log.ts";
+import type { Completion, Store } from "../store/store.ts";
+import type { Aftermath, Flight } from "./aftermath.ts";
+import { attemptRecord, recordIdOf } from "./attempt-record.ts";
+import type { AttemptDone, Attempter } from "./attempter.ts";
+import { CompletionWriter } from "./completion-writer.ts";
+import type { Scheduler, Turn } from "./scheduler.ts";
+import type { Tally } from "./tally.ts";
+
+export interface FlightDeskParts {
+  readonly store: Pick<Store, "complete">;
+  readonly attempter: Pick<Attempter, "attempt">;
+  readonly clock: Clock;
+  readonly random: Random;
+  readonly log: Log;
+  readonly scheduler: Scheduler;
+  readonly aftermath: Aftermath;
+  readonly tally: Tally;
+  /** False once the engine has stopped: nobody may send any more. */
+  readonly maySend: () => boolean;
+  /** True once the grace period is over: what is aborted then does not count as an attempt. */
+  readonly isCut: () => boolean;
+  /** Completions wait: flush them at the end of this turn of the event loop. */
+  readonly tickSoon: () => void;
+  /** An attempt ended or its result became durable. */
+  readonly moved: () => void;
+  /** The store has the completion; `changed` false = it came late and changed nothing. */
+  readonly written: (turn: Turn, completion: Completion, changed: boolean) => void;
+}
+
+/** From a durable claim to a durable completion: the attempt itself, what it means, and its result on the way to the store. */
+export class FlightDesk {
+  readonly #parts: FlightDeskParts;
+  readonly #writer: CompletionWriter<Turn>;
+
+  constructor(parts: FlightDeskParts) {
+    this.#parts = parts;
+    const { store, clock, log } = parts;
+    this.#writer = new CompletionWriter({ store, clock, log, written: (...written) => parts.written(...written) });
+  }
+
+  /** Results not yet durable. */
+  get backlog(): number {
+    return this.#writer.backlog;
+  }
+
+  /** The last write of results failed: nothing new should be started. */
+  get isStuck(): boolean {
+    return this.#writer.isStuck;
+  }
+
+  /** Hands results that have gathered to the store. */
+  flush(): void {
+    this.#writer.flush();
+  }
+
+  /** Makes attempt number `attempt` of a delivery whose claim is durable. */
+  send(turn: Turn, attempt: number, event: Event | undefined): void {
+    const { lane } = turn;
+    const { route } = lane;
+    const { scheduler, attempter, tally } = this.#parts;
+    if (route?.subscription.target === undefined || event === undefined || !this.#parts.maySend()) {
+      // The route changed while the claim was written, or nobody may send any more: as if it had never been claimed.
+      const nowMs = this.#parts.clock.nowMs();
+      this.#complete(turn, undefined, event === undefined ? BODY_GONE : { state: "ready", dueAtMs: nowMs, uncounted: true });
+      if (event === undefined) tally.ended(lane, "failed");
+      scheduler.release(lane, { ...turn, sent: false });
+      return;
+    }
+    const recordId = recordIdOf(event, route.subscription.spec.history.recordIdField);
+    const flight: Flight = { ...turn, id: turn.waiting.id, route, event, attempt, recordId };
+    attempter.attempt({ route, event, attempt }).then(
+      (done) => this.#ended(flight, done),
+      (error: unknown) => this.#ended(flight, this.#broken(error)),
+    );
+  }
+
+  /** Ends a delivery whose turn it is without an attempt. */
+  endUntried(turn: Turn, reason: EndReason): void {
+    this.#parts.tally.ended(turn.lane, "failed");
+    this.#complete(turn, undefined, { state: "failed", reason });
+    this.#parts.scheduler.release(turn.lane, { ...turn, sent: false });
+  }
+
+  /** The attempter never rejects; should it, the delivery must not hang. */
+  #broken(error: unknown): AttemptDone {
+    this.#parts.log.error({ err: error }, "an attempt threw: counted as a connection error");
+    return { outcome: BROKEN, startedAtMs: this.#parts.clock.nowMs(), url: "", requestHeaders: [], requestBody: undefined };
+  }
+
+  #ended(flight: Flight, done: AttemptDone): void {
+    const { lane, route, attempt } = flight;
+    const { outcome } = done;
+    const { policy } = route.subscription;
+    const { clock, random, scheduler, aftermath, tally } = this.#parts;
+    const nowMs = clock.nowMs();
+    const record = attemptRecord(flight, route.subscription, done);
+    if (this.#parts.isCut() && outcome.class === "connect_error") {
+      this.#complete(flight, record, { state: "ready", dueAtMs: nowMs, uncounted: true });
+      scheduler.release(lane, { ...flight, sent: true });
+      this.#parts.moved();
+      return;
+    }
+    const { acceptedAtMs, resent } = flight.waiting;
+    const transition = next({ attempt, acceptedAtMs, resent }, outcome, policy, { nowMs, random: random.next() });
+    this.#complete(flight, record, transition.next);
+    if (transition.next.state === "ready") lane.counters.retried += 1;
+    else tally.ended(lane, transition.next.state);
+    aftermath.react(flight, outcome, transition);
+    aftermath.tell(flight, done, transition);
+    scheduler.release(lane, { ...flight, sent: true });
+    this.#parts.moved();
+  }
+
+  #complete(turn: Turn, attempt: Completion["attempt"], nextState: Completion["next"]): void {
+    const { lane, waiting } = turn;
+    const nowMs = this.#parts.clock.nowMs();
+    const historyRetentionMs = (lane.route?.subscription.policy ?? BUILT_IN_POLICY).retention.historyMs;
+    this.#writer.push(turn, { id: waiting.id, epoch: lane.epoch, attempt, next: nextState, nowMs, historyRetentionMs });
+    this.#parts.tickSoon();
+  }
+}
+
+const BODY_GONE = { state: "failed", reason: "PayloadInvalid" } as const;
+
+const BROKEN: Outcome = {
+  class: "connect_error",
+  statusCode: undefined,
+  message: "the attempt broke off inside Postrider; see the log",
+  connectionStatus: "INTERNAL",
+  tlsStatus: "none",
+  retryAfterMs: undefined,
+  durationMs: 0,
+  responseHeaders: [],
+  responseBody: new Uint8Array(0),
+};

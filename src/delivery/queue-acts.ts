@@ -1,0 +1,81 @@
+import { BUILT_IN_POLICY } from "../core/policy.ts";
+import type { Clock } from "../lib/clock.ts";
+import type { DeliveryId, Store } from "../store/store.ts";
+import type { Attempter } from "./attempter.ts";
+import type { HealthBook } from "./health-book.ts";
+import type { IntakeDesk } from "./intake-desk.ts";
+import type { Lane } from "./lane.ts";
+import type { RouteWatch } from "./route-watch.ts";
+import type { Scheduler } from "./scheduler.ts";
+import type { Tally } from "./tally.ts";
+
+/** Rows ended by one call when a subscription is deleted. */
+const END_STEP = 256;
+
+export interface QueueActsParts {
+  readonly store: Pick<Store, "endAll" | "readDelivery" | "resend" | "forgetQueue">;
+  readonly clock: Clock;
+  readonly attempter: Pick<Attempter, "forget">;
+  readonly scheduler: Scheduler;
+  readonly desk: IntakeDesk;
+  readonly routes: RouteWatch;
+  readonly health: HealthBook;
+  readonly tally: Tally;
+}
+
+/** What people and the controller do to a queue from outside: end it, send one delivery again. */
+export class QueueActs {
+  readonly #parts: QueueActsParts;
+
+  constructor(parts: QueueActsParts) {
+    this.#parts = parts;
+  }
+
+  /** Ends what is left of a deleted subscription; attempts under way finish. Answers how many were ended. */
+  async end(uid: string, how: "dead-letter" | "discard"): Promise<number> {
+    const { scheduler, desk, store, clock, tally } = this.#parts;
+    const lane = scheduler.lanes.get(uid);
+    if (lane === undefined) return 0;
+    lane.ending = true;
+    for (const id of lane.dropWindow()) scheduler.letGo(lane, id);
+    for (let waiting = lane.fresh.shift(); waiting !== undefined; waiting = lane.fresh.shift()) desk.taken(lane, waiting.event);
+    scheduler.refresh(lane);
+    const [state, reason] = how === "discard" ? (["discarded", "Discarded"] as const) : (["failed", "SubscriptionDeleted"] as const);
+    const historyRetentionMs = (lane.route?.subscription.policy ?? BUILT_IN_POLICY).retention.historyMs;
+    let total = 0;
+    for (let ended = END_STEP; ended > 0;) {
+      ended = await store.endAll({ subscription: uid, state, reason, nowMs: clock.nowMs(), historyRetentionMs, limit: END_STEP });
+      total += ended;
+      for (let i = 0; i < ended; i++) tally.ended(lane, state);
+    }
+    await this.forgetIfOver(lane);
+    return total;
+  }
+
+  /** One extra attempt for a delivery that has ended: past its limits, not past a pause, and out of the order of its key. */
+  async resend(id: DeliveryId): Promise<"resent" | "not_found" | "body_gone" | "not_ended"> {
+    const { scheduler, routes, store, clock } = this.#parts;
+    const nowMs = clock.nowMs();
+    const record = await store.readDelivery(id);
+    if (record === undefined) return "not_found";
+    const result = await store.resend(id, nowMs);
+    if (result !== "resent") return result;
+    const lane = scheduler.lane(record.subscription, record.namespace);
+    routes.adopt(lane, routes.table.byUid(lane.uid) ?? lane.route);
+    lane.pending += 1;
+    lane.oldestAcceptedAtMs ??= nowMs;
+    lane.noteDue(nowMs);
+    scheduler.refresh(lane);
+    return result;
+  }
+
+  /** An ending lane with nothing left is forgotten, durably. */
+  async forgetIfOver(lane: Lane): Promise<void> {
+    if (!lane.ending || lane.pending > 0 || lane.fair.inFlight > 0) return;
+    const { store, health, scheduler, attempter } = this.#parts;
+    await store.forgetQueue(lane.uid);
+    await health.forget(lane);
+    scheduler.forget(lane);
+    attempter.forget(lane.uid);
+  }
+}
