@@ -86,7 +86,13 @@ export class Engine implements Service {
     const forgetMetrics = (route: Route): void => metrics.forgetSubscription(route.subscription.namespace, route.subscription.name);
     this.#routes = new RouteWatch({ clock, scheduler, pauses, attempter, forgetMetrics });
     this.#flights = new FlightDesk({
-      ...{ store, attempter, clock, random, log, scheduler, tally },
+      store,
+      attempter,
+      clock,
+      random,
+      log,
+      scheduler,
+      tally,
       aftermath: new Aftermath({ clock, pauses, health, events: parts.events }),
       maySend: () => this.#state !== "stopped",
       isCut: () => this.#cut,
@@ -107,7 +113,9 @@ export class Engine implements Service {
     this.#claims = new ClaimLoop({ store, clock, log, scheduler, desk, flights, isUp: () => this.#state === "up" });
     this.#acts = new QueueActs({ store, clock, attempter, scheduler, desk, routes: this.#routes, health, tally });
     const sweep = new ExpirySweep({
-      ...{ store, clock, log },
+      store,
+      clock,
+      log,
       holds: (id) => scheduler.loader.holds(id),
       ended: (lane) => tally.ended(lane, "failed"),
       freshTaken: (lane, waiting) => desk.taken(lane, waiting.event),
