@@ -40,9 +40,11 @@ export interface ApiTokens {
   tokens(namespace: string): readonly Uint8Array[];
 }
 
+type ReviewVerdict = "allowed" | "unauthenticated" | "forbidden" | "unavailable";
+
 /** Asks the cluster who a token is and whether they may; answers stand for 60 s at most. Never rejects. */
 export interface ApiReviewer {
-  review(token: string, access: ApiAccess): Promise<"allowed" | "unauthenticated" | "forbidden" | "unavailable">;
+  review(token: string, access: ApiAccess): ReviewVerdict | Promise<ReviewVerdict>;
 }
 
 /** Seconds until somebody may be there to ask again. */

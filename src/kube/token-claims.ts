@@ -1,0 +1,24 @@
+/** What a JSON Web Token says about itself. Nothing of it is proven: only the API server's review is. */
+export interface TokenClaims {
+  readonly audiences: readonly string[];
+  /** Milliseconds since the epoch; undefined for a token that does not expire. */
+  readonly expiresAtMs: number | undefined;
+}
+
+const COMPACT = /^[\w-]+\.([\w-]+)\.[\w-]+$/;
+
+/** Reads a signed token in compact form (RFC 7519 3.1); undefined for anything else, one without a signature included. */
+export function tokenClaims(token: string): TokenClaims | undefined {
+  const payload = COMPACT.exec(token)?.[1];
+  if (payload === undefined) return undefined;
+  let claims: unknown;
+  try {
+    claims = JSON.parse(Buffer.from(payload, "base64url").toString("utf8"));
+  } catch {
+    return undefined;
+  }
+  if (typeof claims !== "object" || claims === null) return undefined;
+  const { aud, exp } = claims as { readonly aud?: unknown; readonly exp?: unknown };
+  const audiences = (Array.isArray(aud) ? aud : [aud]).filter((one) => typeof one === "string");
+  return { audiences, expiresAtMs: typeof exp === "number" ? exp * 1_000 : undefined };
+}
