@@ -19,7 +19,6 @@ export interface UnobeyedField {
  */
 export const NOT_IMPLEMENTED: readonly UnobeyedField[] = [
   { kind: "WebhookSubscription", field: "spec.endpoint.serviceRef" },
-  { kind: "WebhookSubscription", field: "spec.endpoint.auth.oauth2ClientCredentials" },
   { kind: "WebhookSubscription", field: "spec.endpoint.auth.serviceAccountToken" },
   { kind: "WebhookSubscription", field: "spec.endpoint.tls.caRef" },
   { kind: "WebhookSubscription", field: "spec.endpoint.tls.clientCertSecretRef" },

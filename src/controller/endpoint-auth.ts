@@ -1,3 +1,5 @@
+import { judgeUrl } from "../core/egress.ts";
+import type { EffectivePolicy } from "../core/policy-resolution.ts";
 import type { Problem } from "../core/problem.ts";
 import type { AuthSpec, SecretKeyRef, Target } from "../core/subscription.ts";
 import { AssertionError, unreachable } from "../lib/assert.ts";
@@ -24,6 +26,7 @@ export function resolveAuth(
     case "basic":
       return resolveBasic(auth, at, secrets);
     case "oauth2":
+      return resolveOauth2(auth, at, secrets);
     case "serviceAccount":
       throw new AssertionError(`auth ${auth.kind} is not implemented, which is checked first`);
     default:
@@ -50,4 +53,38 @@ function resolveBasic(
   const password = secrets.text(auth.passwordRef, `${at}.basic.passwordSecretRef`);
   if (typeof password !== "string") return { ok: false, problem: password };
   return { ok: true, value: { authorization: `Basic ${Buffer.from(`${username.value}:${password}`, "utf8").toString("base64")}` } };
+}
+
+/** Why the token endpoint may not be reached: the secret that goes there is worth as much as an event. `at` is where `auth` stands. */
+export function tokenUrlProblem(
+  auth: AuthSpec | undefined,
+  at: string,
+  { egress, limits }: Pick<EffectivePolicy, "egress" | "limits">,
+): Problem | undefined {
+  if (auth?.kind !== "oauth2") return undefined;
+  const problem = judgeUrl(auth.tokenUrl, egress, limits);
+  return problem && { ...problem, field: `${at}.oauth2ClientCredentials.tokenURL` };
+}
+
+function resolveOauth2(
+  { tokenUrl, clientIdRef, clientSecretRef, scopes, audience }: Extract<AuthSpec, { kind: "oauth2" }>,
+  at: string,
+  secrets: SecretReader,
+): Resolved<Pick<Target, "authorization" | "credential">> {
+  const field = `${at}.oauth2ClientCredentials`;
+  const clientId = secrets.text(clientIdRef, `${field}.clientIDSecretRef`);
+  if (typeof clientId !== "string") return { ok: false, problem: clientId };
+  const clientSecret = secrets.text(clientSecretRef, `${field}.clientSecretRef`);
+  if (typeof clientSecret !== "string") return { ok: false, problem: clientSecret };
+  const empty = clientId === "" ? "clientIDSecretRef" : clientSecret === "" ? "clientSecretRef" : undefined;
+  if (empty !== undefined) {
+    return {
+      ok: false,
+      problem: { field: `${field}.${empty}`, reason: SECRET_INVALID, message: "the value is empty: put the credential there" },
+    };
+  }
+  return {
+    ok: true,
+    value: { authorization: undefined, credential: { kind: "oauth2", tokenUrl, clientId, clientSecret, scopes, audience } },
+  };
 }

@@ -1,5 +1,5 @@
 import type { Problem } from "../core/problem.ts";
-import type { SecretKeyRef, SubscriptionSpec } from "../core/subscription.ts";
+import type { EndpointSpec, SecretKeyRef, SubscriptionSpec } from "../core/subscription.ts";
 import { unreachable } from "../lib/assert.ts";
 import type { SecretLookup } from "./objects.ts";
 import { USE_LABEL } from "./objects.ts";
@@ -10,8 +10,13 @@ export type SecretsByName = ReadonlyMap<string, SecretLookup>;
 
 /** The Secrets that a spec names, each once. */
 export function secretNames(spec: SubscriptionSpec): ReadonlySet<string> {
-  const names = new Set<string>();
-  const { address, headers, auth } = spec.endpoint;
+  const names = new Set<string>(spec.signing.secretRefs.map(({ name }) => name));
+  addEndpointNames(spec.endpoint, names);
+  if (spec.deadLetter !== undefined) addEndpointNames(spec.deadLetter, names);
+  return names;
+}
+
+function addEndpointNames({ address, headers, auth }: EndpointSpec, names: Set<string>): void {
   if (address.kind === "urlSecretRef") names.add(address.ref.name);
   for (const { value } of headers) if (typeof value !== "string") names.add(value.name);
   if (auth?.kind === "bearer") names.add(auth.ref.name);
@@ -19,8 +24,7 @@ export function secretNames(spec: SubscriptionSpec): ReadonlySet<string> {
     names.add(auth.passwordRef.name);
     if (typeof auth.username !== "string") names.add(auth.username.name);
   }
-  for (const ref of spec.signing.secretRefs) names.add(ref.name);
-  return names;
+  if (auth?.kind === "oauth2") names.add(auth.clientIdRef.name).add(auth.clientSecretRef.name);
 }
 
 /** Reads the keys that a subscription of `namespace` names. */

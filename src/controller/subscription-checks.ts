@@ -4,6 +4,7 @@ import type { CompiledBody, CompiledFilter } from "../core/expression.ts";
 import type { EffectivePolicy } from "../core/policy-resolution.ts";
 import type { Problem } from "../core/problem.ts";
 import type { SecretKeyRef, SubscriptionSpec, Target } from "../core/subscription.ts";
+import { tokenUrlProblem } from "./endpoint-auth.ts";
 import type { ExpressionCache } from "./expression-cache.ts";
 import type { SubscriptionFacts } from "./subscription-facts.ts";
 import { generatesKey } from "./subscription-facts.ts";
@@ -36,6 +37,7 @@ export const ACCEPTANCE_CHECKS: readonly AcceptanceCheck[] = [
   },
   { name: "headers may be sent", check: ({ spec }) => headerProblem(spec) },
   { name: "endpoint may be reached", check: endpointProblem },
+  { name: "token endpoint may be reached", check: tokenEndpointProblem },
 ];
 
 /** The first problem in the way of accepting a spec. */
@@ -67,13 +69,21 @@ function headerProblem({ endpoint }: SubscriptionSpec): Problem | undefined {
 function endpointProblem({ spec, effective }: AcceptanceInput): Problem | undefined {
   const { address } = spec.endpoint;
   if (address.kind !== "url") return undefined;
-  const problem = judgeUrl(address.url, effective.egress, effective.limits);
+  return namingPolicy(judgeUrl(address.url, effective.egress, effective.limits), address.url, effective);
+}
+
+function tokenEndpointProblem({ spec, effective }: AcceptanceInput): Problem | undefined {
+  const { auth } = spec.endpoint;
+  return auth?.kind === "oauth2"
+    ? namingPolicy(tokenUrlProblem(auth, "spec.endpoint.auth", effective), auth.tokenUrl, effective)
+    : undefined;
+}
+
+/** Says also whose rules refuse the URL. */
+function namingPolicy(problem: Problem | undefined, url: string, { cluster }: EffectivePolicy): Problem | undefined {
   if (problem === undefined) return undefined;
-  const by =
-    effective.cluster === undefined
-      ? "no ClusterDeliveryPolicy applies: public HTTPS only"
-      : `ClusterDeliveryPolicy ${effective.cluster.name}`;
-  return { ...problem, message: `${hostOf(address.url) ?? "the endpoint"}: ${problem.message} (${by})` };
+  const by = cluster === undefined ? "no ClusterDeliveryPolicy applies: public HTTPS only" : `ClusterDeliveryPolicy ${cluster.name}`;
+  return { ...problem, message: `${hostOf(url) ?? "the endpoint"}: ${problem.message} (${by})` };
 }
 
 /** Host and port of a URL, for people; undefined when it is none. */

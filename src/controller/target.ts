@@ -3,7 +3,7 @@ import type { EffectivePolicy } from "../core/policy-resolution.ts";
 import { parseKey } from "../core/signature.ts";
 import type { EndpointSpec, SecretKeyRef, SigningKey, SubscriptionSpec, Target } from "../core/subscription.ts";
 import { assert } from "../lib/assert.ts";
-import { headerText, resolveAuth } from "./endpoint-auth.ts";
+import { headerText, resolveAuth, tokenUrlProblem } from "./endpoint-auth.ts";
 import type { Resolved } from "./endpoint-auth.ts";
 import type { SecretReader } from "./secret-refs.ts";
 
@@ -35,6 +35,8 @@ function resolveEndpoint(
   if (!url.ok) return url;
   const headers = resolveHeaders(endpoint, at, secrets);
   if (!headers.ok) return headers;
+  const tokenUrl = tokenUrlProblem(endpoint.auth, `${at}.auth`, effective);
+  if (tokenUrl !== undefined) return { ok: false, problem: tokenUrl };
   const auth = resolveAuth(endpoint.auth, `${at}.auth`, secrets);
   if (!auth.ok) return auth;
   return { ok: true, value: { url: url.value, headers: headers.value, ...auth.value } };

@@ -74,7 +74,7 @@ function answered(outcome: Outcome): boolean {
 }
 
 function isRetryable(outcome: Outcome, policy: Policy): boolean {
-  if (!answered(outcome) || outcome.statusCode === undefined) return true;
+  if (!answered(outcome) || outcome.statusCode === undefined || outcome.tokenDropped === true) return true;
   return inRanges(outcome.statusCode, policy.retry.retryableCodes);
 }
 

@@ -31,4 +31,6 @@ export interface Outcome {
   readonly responseBody: Uint8Array;
   /** True when no request was made and trying again cannot help until the spec changes (a body expression failed). */
   readonly permanent?: boolean;
+  /** True when the receiver refused a token (401) that the next attempt replaces: so it is tried again, whatever the policy lists. */
+  readonly tokenDropped?: boolean;
 }

@@ -10,9 +10,14 @@ import { signatureHeaders, timestampToken } from "../core/signature.ts";
 import type { Subscription, Target } from "../core/subscription.ts";
 import { assert } from "../lib/assert.ts";
 import type { Clock } from "../lib/clock.ts";
+import { systemRandom } from "../lib/random.ts";
+import type { Random } from "../lib/random.ts";
 import { TimerWheel } from "../lib/timer-wheel.ts";
 import { REDACTED, redactUrl } from "../observe/redact.ts";
 import type { AttemptDone, AttemptInput, Attempter } from "./attempter.ts";
+import { Authorizer } from "./authorizer.ts";
+import type { Exchangeable } from "./authorizer.ts";
+import type { ServiceAccountTokens } from "./credentials.ts";
 import { Dispatcher } from "./dispatcher.ts";
 import type { PoolTarget } from "./dispatcher.ts";
 import { EGRESS_DENIED } from "./egress-guard.ts";
@@ -20,6 +25,8 @@ import { Exchange } from "./exchange.ts";
 import { RequestHeaders } from "./request-headers.ts";
 import { DnsResolver } from "./resolver.ts";
 import type { NameResolver } from "./resolver.ts";
+import { SideRequests } from "./side-request.ts";
+import type { HeldToken } from "./token-book.ts";
 
 export interface HttpAttempterOptions {
   readonly clock: Clock;
@@ -29,6 +36,10 @@ export interface HttpAttempterOptions {
   readonly resolver?: NameResolver;
   /** PEM certificates trusted instead of Node's own list (tests). */
   readonly ca?: readonly string[];
+  /** Spreads the renewal of tokens. */
+  readonly random?: Random;
+  /** Who gives ServiceAccount tokens; undefined without a cluster. */
+  readonly serviceAccounts?: ServiceAccountTokens | undefined;
 }
 
 /** What is the same for every attempt of one state of a subscription: worked out once, kept as long as that state is. */
@@ -41,6 +52,7 @@ interface Prepared {
   readonly headers: RequestHeaders;
   readonly shownUrl: string;
   readonly refused: Problem | undefined;
+  readonly exchangeable: Exchangeable | undefined;
 }
 
 interface Sendable {
@@ -56,6 +68,8 @@ export class HttpAttempter implements Attempter {
   readonly #wheel: TimerWheel;
   readonly #dispatcher: Dispatcher;
   readonly #resolver: NameResolver & { close?: () => void };
+  readonly #requests: SideRequests;
+  readonly #authorizer: Authorizer;
   readonly #prepared = new WeakMap<Subscription, Prepared>();
   readonly #underWay = new Set<Exchange>();
 
@@ -65,6 +79,14 @@ export class HttpAttempter implements Attempter {
     this.#wheel = new TimerWheel(options.clock);
     this.#resolver = options.resolver ?? new DnsResolver({ clock: options.clock });
     this.#dispatcher = new Dispatcher({ clock: options.clock, wheel: this.#wheel, resolver: this.#resolver, ca: options.ca });
+    this.#requests = new SideRequests({ clock: options.clock, wheel: this.#wheel, dispatcher: this.#dispatcher });
+    this.#authorizer = new Authorizer({
+      clock: options.clock,
+      random: options.random ?? systemRandom,
+      requests: this.#requests,
+      userAgent: this.#userAgent,
+      serviceAccounts: options.serviceAccounts,
+    });
   }
 
   attempt(input: AttemptInput): Promise<AttemptDone> {
@@ -77,6 +99,7 @@ export class HttpAttempter implements Attempter {
 
   async close(): Promise<void> {
     for (const exchange of this.#underWay) exchange.cancel("Postrider is shutting down");
+    this.#requests.cancel("Postrider is shutting down");
     this.#resolver.close?.();
     await this.#dispatcher.close();
     this.#wheel.clear();
@@ -94,29 +117,54 @@ export class HttpAttempter implements Attempter {
     const timestampSec = Math.floor(startedAtMs / 1_000);
     const sendable = render(input.event, input.route, timestampSec);
     const headers = typeof sendable === "string" ? prepared.headers.bare(input.event) : signed(prepared, sendable, input, timestampSec);
+    const { exchangeable } = prepared;
+    let token: string | undefined;
     const exchange: Exchange = new Exchange({
       clock: this.#clock,
       policy: subscription.policy,
       tls: prepared.tls,
       captureBytes: prepared.captureBytes,
-      done: (outcome: Outcome) => {
+      done: (ended: Outcome) => {
         this.#wheel.cancel(slot, exchange);
         this.#underWay.delete(exchange);
         const requestBody = typeof sendable === "string" ? undefined : sendable.shownBody;
+        const outcome = exchangeable === undefined || token === undefined ? ended : this.#authorizer.judged(exchangeable, token, ended);
         resolve({ outcome, startedAtMs, url: prepared.shownUrl, requestHeaders: headers.shown, requestBody });
       },
     });
     const slot = this.#wheel.add(subscription.policy.timeoutMs, exchange);
     this.#underWay.add(exchange);
-    if (typeof sendable === "string") exchange.refuse("client_error", "PAYLOAD_INVALID", sendable);
-    else if (prepared.refused !== undefined) exchange.refuseUrl(EGRESS_DENIED, `not sent: ${prepared.refused.message}`);
-    else this.#send(exchange, input, { prepared, headers: headers.sent, body: sendable.payload.body });
+    if (typeof sendable === "string") return exchange.refuse("client_error", "PAYLOAD_INVALID", sendable);
+    if (prepared.refused !== undefined) return exchange.refuseUrl(EGRESS_DENIED, `not sent: ${prepared.refused.message}`);
+    const send = (): void => this.#send(exchange, input, { prepared, headers: headers.sent, body: sendable.payload.body });
+    if (exchangeable === undefined) return send();
+    this.#withToken(exchange, exchangeable, (given) => {
+      token = given;
+      headers.sent.push("authorization", `Bearer ${given}`);
+      headers.shown.push(["authorization", REDACTED]);
+      send();
+    });
+  }
+
+  /** Goes on with a token, at once where one is held; without one the attempt has failed. What the fetch takes counts against the deadline. */
+  #withToken(exchange: Exchange, exchangeable: Exchangeable, goOn: (token: string) => void): void {
+    const took = (held: HeldToken): void => {
+      exchange.waitFor(undefined);
+      if (exchange.ended) return;
+      if (held.ok) goOn(held.token);
+      else exchange.giveUp(held);
+    };
+    const held = this.#authorizer.token(exchangeable);
+    if (!(held instanceof Promise)) return took(held);
+    exchange.waitFor(`no token from ${exchangeable.issuer}`);
+    void held.then(took);
   }
 
   #send(exchange: Exchange, input: AttemptInput, request: { prepared: Prepared; headers: string[]; body: Uint8Array }): void {
     const { prepared, headers, body } = request;
     try {
-      this.#dispatcher.post(input.route.subscription.uid, prepared.pool, { path: prepared.path, headers, body }, exchange);
+      const { pool, path } = prepared;
+      this.#dispatcher.send(input.route.subscription.uid, pool, { method: "POST", path, headers, body }, exchange);
     } catch (error) {
       const code = error instanceof Error && "code" in error && typeof error.code === "string" ? error.code : "EUNKNOWN";
       exchange.refuse("client_error", code, `the request could not be built (${code}): check the endpoint's headers`);
@@ -144,6 +192,7 @@ export class HttpAttempter implements Attempter {
       headers: new RequestHeaders(this.#userAgent, target),
       shownUrl: redactUrl(target.url),
       refused,
+      exchangeable: this.#authorizer.exchangeable(subscription, target),
     };
     this.#prepared.set(subscription, prepared);
     return prepared;

@@ -4,6 +4,7 @@ import type { Dispatcher as UndiciDispatcher } from "undici";
 import type { EgressPolicy } from "../core/policy.ts";
 import type { Clock } from "../lib/clock.ts";
 import type { TimerWheel } from "../lib/timer-wheel.ts";
+import { limitAnswers } from "./answer-limit.ts";
 import { EgressGuard } from "./egress-guard.ts";
 import type { NameResolver } from "./resolver.ts";
 
@@ -27,7 +28,8 @@ export interface PoolTarget {
 export type DispatchHandler = UndiciDispatcher.DispatchHandler;
 export type DispatchController = UndiciDispatcher.DispatchController;
 
-export interface PostRequest {
+export interface OutgoingRequest {
+  readonly method: "POST" | "OPTIONS";
   readonly path: string;
   /** Flat: name, value, name, value. */
   readonly headers: string[];
@@ -65,10 +67,10 @@ export class Dispatcher {
     this.#guard = new EgressGuard(options.resolver, options.wheel, secureContext);
   }
 
-  /** Sends one POST through the subscription's pool. Errors reach the handler; @throws where the request cannot be built (a header's bytes). */
-  post(uid: string, target: PoolTarget, request: PostRequest, handler: DispatchHandler): void {
-    const entry = this.#poolFor(uid, target);
-    entry.pool.dispatch({ method: "POST", path: request.path, headers: request.headers, body: request.body }, handler);
+  /** Sends one request through the subscription's pool. Errors reach the handler; @throws where it cannot be built (a header's bytes). */
+  send(uid: string, target: PoolTarget, request: OutgoingRequest, handler: DispatchHandler): void {
+    const { method, path, headers, body } = request;
+    this.#poolFor(uid, target).pool.dispatch({ method, path, headers, body }, handler);
   }
 
   /** How many connections a subscription's pool holds now. */
@@ -129,7 +131,7 @@ export class Dispatcher {
       connect: (_options, callback) => {
         // oxlint-disable promise/no-callback-in-promise -- undici's connector speaks callbacks
         this.#guard.connect(connectTarget).then(
-          (socket) => callback(null, socket),
+          (socket) => callback(null, limitAnswers(socket)),
           (error: unknown) => callback(error as Error, null),
         );
         // oxlint-enable promise/no-callback-in-promise

@@ -6,11 +6,14 @@ import { parseRetryAfter } from "../core/retry-after.ts";
 import type { Clock } from "../lib/clock.ts";
 import type { WheelEntry } from "../lib/timer-wheel.ts";
 import { redactHeaders, redactText, redactUrl } from "../observe/redact.ts";
+import { ANSWER_BYTES_MAX } from "./answer-limit.ts";
 import { ConnectFailure } from "./connect-failure.ts";
 import type { DispatchController, DispatchHandler } from "./dispatcher.ts";
 
 /** An answer's body is read up to this much even if less is kept, so that short answers leave the connection usable. */
 const READ_BYTES_MIN = 4 * 1024;
+/** An answer's body is read in at most so many pieces: one that comes byte by byte costs the parser an object for each. */
+const READ_PIECES_MAX = 1_024;
 /** Interim answers (1xx) allowed before the real one. */
 export const INTERIM_RESPONSES_MAX = 16;
 /** Of an answer's headers at most this many are kept, each value up to so many characters. */
@@ -18,6 +21,7 @@ const KEPT_HEADERS_MAX = 64;
 const KEPT_HEADER_CHARS_MAX = 1_024;
 const NO_BODY = new Uint8Array(0);
 const NO_HEADERS: Outcome["responseHeaders"] = [];
+const BODY_BROKE_OFF = "; its body broke off";
 /** What undici is told when we let a socket go; never shown. */
 const LET_GO = new Error("answer complete for us");
 
@@ -43,9 +47,12 @@ export class Exchange implements DispatchHandler, WheelEntry {
   #done = false;
   #statusCode: number | undefined;
   #headers: ResponseHeaders = {};
-  #chunks: Buffer[] | undefined;
+  #kept: Buffer | undefined;
+  #keptBytes = 0;
   #bytes = 0;
+  #pieces = 0;
   #interim = 0;
+  #before: string | undefined;
 
   constructor(options: ExchangeOptions) {
     this.#options = options;
@@ -54,6 +61,11 @@ export class Exchange implements DispatchHandler, WheelEntry {
 
   get ended(): boolean {
     return this.#done;
+  }
+
+  /** Something must come before the request is made; should the deadline come first, it is what was waited for. */
+  waitFor(what: string | undefined): void {
+    this.#before = what;
   }
 
   onRequestStart(controller: DispatchController): void {
@@ -80,13 +92,23 @@ export class Exchange implements DispatchHandler, WheelEntry {
 
   onResponseData(_controller: DispatchController, chunk: Buffer): void {
     if (this.#done) return;
-    const room = this.#options.captureBytes - this.#bytes;
-    if (room > 0) {
-      this.#chunks ??= [];
-      this.#chunks.push(chunk.length > room ? chunk.subarray(0, room) : chunk);
-    }
+    this.#keep(chunk);
     this.#bytes += chunk.length;
-    if (this.#bytes > Math.max(this.#options.captureBytes, READ_BYTES_MIN)) this.#answered();
+    this.#pieces += 1;
+    if (this.#bytes > Math.max(this.#options.captureBytes, READ_BYTES_MIN) || this.#pieces === READ_PIECES_MAX) this.#answered();
+  }
+
+  /** One piece is kept as it is; more are copied together, because an answer of single bytes would else cost an object for each. */
+  #keep(chunk: Buffer): void {
+    const room = this.#options.captureBytes - this.#keptBytes;
+    if (room <= 0) return;
+    const piece = chunk.length > room ? chunk.subarray(0, room) : chunk;
+    if (this.#kept === undefined) this.#kept = piece;
+    else {
+      if (this.#kept.length < this.#options.captureBytes) this.#kept = grown(this.#kept, this.#options.captureBytes);
+      piece.copy(this.#kept, this.#keptBytes);
+    }
+    this.#keptBytes += piece.length;
   }
 
   onResponseEnd(): void {
@@ -97,17 +119,17 @@ export class Exchange implements DispatchHandler, WheelEntry {
 
   onResponseError(_controller: DispatchController, error: Error): void {
     if (this.#done) return;
-    if (this.#statusCode !== undefined) this.#answered();
+    if (this.#statusCode !== undefined) this.#answered(BODY_BROKE_OFF);
     else this.#settle(this.#outcomeOf(error));
   }
 
   /** The deadline. */
   expire(): void {
     if (this.#statusCode !== undefined) {
-      this.#answered();
+      this.#answered(`; its body had not ended after ${this.#options.policy.timeoutMs / 1_000} s`);
       return;
     }
-    const waitedFor = this.#controller === undefined ? "no connection" : "no answer";
+    const waitedFor = this.#before ?? (this.#controller === undefined ? "no connection" : "no answer");
     this.#fail("timeout", "ETIMEDOUT", `${waitedFor} within ${this.#options.policy.timeoutMs / 1_000} s`);
   }
 
@@ -119,6 +141,11 @@ export class Exchange implements DispatchHandler, WheelEntry {
   /** The guard refused the URL: nothing was sent; a changed cluster policy may allow it, so it is not permanent. */
   refuseUrl(code: string, message: string): void {
     this.#fail("blocked", code, message);
+  }
+
+  /** Ends it before anything was sent, for want of something that the next attempt may have. */
+  giveUp(want: { class: OutcomeClass; code: string; message: string; retryAfterMs?: number | undefined }): void {
+    this.#settle({ ...this.#blank(want.class, want.message), connectionStatus: want.code, retryAfterMs: want.retryAfterMs });
   }
 
   /** Ends it before anything was sent; trying again cannot help until the spec changes. */
@@ -144,19 +171,20 @@ export class Exchange implements DispatchHandler, WheelEntry {
     if (this.#controller !== undefined && !this.#controller.aborted) this.#controller.abort(LET_GO);
   }
 
-  #answered(): void {
+  /** `note` tells of a body that did not end well; the status line has decided all the same. */
+  #answered(note = ""): void {
     const statusCode = this.#statusCode;
     if (this.#done || statusCode === undefined) return;
     const { policy, clock } = this.#options;
     const location = headerText(this.#headers["location"]);
     const outcomeClass = classOf(statusCode, policy);
     this.#settle({
-      ...this.#blank(outcomeClass, messageOf(statusCode, outcomeClass, location)),
+      ...this.#blank(outcomeClass, messageOf(statusCode, outcomeClass, location) + note),
       statusCode,
       tlsStatus: this.#options.tls ? "ok" : "none",
       retryAfterMs: parseRetryAfter(headerText(this.#headers["retry-after"]), clock.nowMs(), policy.retry.retryAfterMaxMs),
       responseHeaders: keptHeaders(this.#headers),
-      responseBody: this.#chunks === undefined ? NO_BODY : this.#chunks.length === 1 ? this.#chunks[0]! : Buffer.concat(this.#chunks),
+      responseBody: this.#kept?.subarray(0, this.#keptBytes) ?? NO_BODY,
     });
   }
 
@@ -185,6 +213,12 @@ export class Exchange implements DispatchHandler, WheelEntry {
   }
 }
 
+function grown(kept: Buffer, bytes: number): Buffer {
+  const buffer = Buffer.allocUnsafeSlow(bytes);
+  kept.copy(buffer);
+  return buffer;
+}
+
 /** Status line -> class; a redirect is a failure, a status outside 200-599 is not HTTP and a client_error. */
 function classOf(statusCode: number, policy: Policy): OutcomeClass {
   if (inRanges(statusCode, policy.successCodes)) return "success";
@@ -208,8 +242,10 @@ function explain(code: string): readonly [connectionStatus: string, message: str
     return ["ECONNRESET", "the receiver closed the connection before it answered"];
   }
   if (code === "UND_ERR_HEADERS_OVERFLOW") return [code, "the head of the receiver's answer is too long (over 16 KiB)"];
+  if (code === "ANSWER_TOO_LONG")
+    return [code, `the head of the receiver's answer is too long (over ${ANSWER_BYTES_MAX} bytes and no end)`];
   if (code.startsWith("HPE_") || code === "ERR_ASSERTION") return [code, "the receiver's answer is not valid HTTP"];
-  if (code.startsWith("UND_ERR_RES")) return [code, "the receiver's answer breaks off or contradicts its own length"];
+  if (code.startsWith("UND_ERR_RES")) return [code, "the receiver's answer is not valid HTTP, or contradicts its own length"];
   return [code, `the request failed (${code})`];
 }
 

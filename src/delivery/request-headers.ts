@@ -13,7 +13,7 @@ export interface AttemptHeaders {
   /** Flat, as the dispatcher takes them. */
   readonly sent: string[];
   /** Redacted, for history. */
-  readonly shown: HeaderList;
+  readonly shown: (readonly [string, string])[];
 }
 
 /** The headers of one subscription's requests: what is always the same is put together, and redacted, once. */

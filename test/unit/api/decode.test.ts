@@ -112,10 +112,8 @@ describe("a subscription", () => {
 describe("what is not obeyed yet", () => {
   const endpoint = (fields: Record<string, unknown>): WebhookSubscription =>
     subscription({ endpoint: { url: "https://example.com/", ...fields } });
-  const oauth = { tokenURL: "https://id.example.com/", clientIDSecretRef: REF, clientSecretRef: REF };
   const cases: [string, Parameters<typeof notImplementedProblems>[0]][] = [
     ["spec.endpoint.serviceRef", subscription({ endpoint: { serviceRef: { name: "s", port: 80 } } })],
-    ["spec.endpoint.auth.oauth2ClientCredentials", endpoint({ auth: { oauth2ClientCredentials: oauth } })],
     ["spec.endpoint.auth.serviceAccountToken", endpoint({ auth: { serviceAccountToken: { serviceAccountName: "s", audience: "a" } } })],
     ["spec.endpoint.tls.caRef", endpoint({ tls: { caRef: { kind: "ConfigMap", name: "ca" } } })],
     ["spec.endpoint.tls.clientCertSecretRef", endpoint({ tls: { clientCertSecretRef: { name: "c" } } })],

@@ -66,6 +66,9 @@ async function judge(given: Given): Promise<Verdict> {
 const cluster = (spec: string): WatchedObject => object("ClusterDeliveryPolicy", spec, "base");
 const own = (scheme: string): string => `signing: {scheme: ${scheme}, secretRefs: [{name: k, key: secret}]}`;
 
+const oauth2 = (tokenUrl = "https://id.example.com/token"): string =>
+  `{oauth2ClientCredentials: {tokenURL: "${tokenUrl}", clientIDSecretRef: {name: c, key: id}, clientSecretRef: {name: c, key: secret}, scopes: [a], audience: x}}`;
+
 describe("what is not accepted", () => {
   it.each<[string, Given, string, RegExp]>([
     ["a filter that is not CEL", { events: '{types: [a], filter: "event.data.size >"}' }, "InvalidFilter", /CEL/],
@@ -79,6 +82,12 @@ describe("what is not accepted", () => {
       /example\.com.*ClusterDeliveryPolicy base/s,
     ],
     ["a URL longer than the limit", { policies: [cluster("{limits: {urlLength: 20}}")] }, "InvalidEndpoint", /20/],
+    [
+      "a token endpoint on a private address",
+      { endpoint: `{url: "https://example.com/x", auth: ${oauth2("https://10.0.0.1/token")}}` },
+      "EgressDenied",
+      /^10\.0\.0\.1: .*no ClusterDeliveryPolicy applies/s,
+    ],
     ["a field that is not obeyed", { rest: "signing: {scheme: None}, ordering: {mode: PerKey}" }, "NotImplemented", /spec\.ordering\.mode/],
     [
       "several such fields, all named",
@@ -110,6 +119,13 @@ describe("what waits although it is accepted", () => {
       { endpoint: bearer, secrets: { t: { state: "forbidden", message: "kubectl create rolebinding" } } },
       "SecretAccessDenied",
       /rolebinding/,
+    ],
+    ["a client's absent Secret", { endpoint: auth(oauth2()) }, "SecretNotFound", /oauth2ClientCredentials\.clientIDSecretRef/],
+    [
+      "an empty client secret",
+      { endpoint: auth(oauth2()), secrets: { c: secret({ id: "me", secret: "\n" }) } },
+      "SecretInvalid",
+      /value is empty/,
     ],
     ["an absent key", { endpoint: bearer, secrets: { t: secret({ other: "x" }) } }, "SecretKeyNotFound", /no key token \(it has other\)/],
     ["a token with a line break", { endpoint: bearer, secrets: { t: secret({ token: "a\nb" }) } }, "SecretInvalid", /line break/],
@@ -180,6 +196,22 @@ describe("what is sent", () => {
       ],
       authorization: `Basic ${Buffer.from("me:pass:word").toString("base64")}`,
       keys: [{ kind: "hmac" }],
+    });
+  });
+
+  it("resolves a client's credentials", async () => {
+    const endpoint = `{url: "https://example.com/x", auth: ${oauth2()}}`;
+    const verdict = await judge({ endpoint, secrets: { c: secret({ id: "me\n", secret: "hidden" }) } });
+    expect(verdict.active?.target).toMatchObject({
+      authorization: undefined,
+      credential: {
+        kind: "oauth2",
+        tokenUrl: "https://id.example.com/token",
+        clientId: "me",
+        clientSecret: "hidden",
+        scopes: ["a"],
+        audience: "x",
+      },
     });
   });
 
