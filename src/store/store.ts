@@ -44,7 +44,10 @@ export interface Store {
   /** Hands queues back (drain). */
   release(owner: string): Promise<void>;
 
-  /** Indexed rows of one queue due at `nowMs`, oldest due first; at most `limit` (window of 256). Bodies are not read. */
+  /**
+   * Indexed rows of one queue due at `nowMs`, oldest due first; at most `limit` (window of 256). Bodies are not read. Rows that wait behind a
+   * lower one of their order key are not among them, so they cannot fill a window.
+   */
   due(subscription: string, nowMs: number, limit: number): Promise<readonly ReadyDelivery[]>;
   /** When each queue's earliest indexed row is due: the engine's wake-up table. Ascending by time, at most `limit`. */
   nextDue(limit: number): Promise<readonly { readonly subscription: string; readonly dueAtMs: number }[]>;
@@ -129,7 +132,10 @@ export interface AcceptItem {
 export interface NewDelivery {
   readonly subscription: string;
   readonly namespace: string;
-  /** Order key value; undefined = unordered. */
+  /**
+   * Order key value; undefined = unordered. Of one key in one queue only the lowest unfinished row is due or can be claimed; the end of it
+   * makes the next one due, in the same transaction. Such a row is stored `indexed` whatever `as` says. Resent rows stand outside the order.
+   */
   readonly orderKey: string | undefined;
   /** First send is due then. */
   readonly dueAtMs: number;

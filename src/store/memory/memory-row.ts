@@ -76,7 +76,7 @@ export function bump(queue: QueueRow, counter: Exclude<keyof QueueCounters, "sin
 
 /** The row of a delivery just accepted. A first claim under an old epoch is stored as not claimed: its owner is somebody else. */
 export function newRow(id: DeliveryId, item: AcceptItem, delivery: NewDelivery, nowMs: number): DeliveryRow {
-  const claimed = delivery.as === "claimed" && delivery.epoch === SINGLE_OWNER_EPOCH;
+  const claimed = delivery.as === "claimed" && delivery.epoch === SINGLE_OWNER_EPOCH && delivery.orderKey === undefined;
   return {
     id,
     eventId: item.event.id,
@@ -88,7 +88,7 @@ export function newRow(id: DeliveryId, item: AcceptItem, delivery: NewDelivery, 
     historyRetentionMs: item.historyRetentionMs,
     state: claimed ? "claimed" : "ready",
     reason: undefined,
-    indexed: !claimed && delivery.as !== "fresh",
+    indexed: !claimed && (delivery.as !== "fresh" || delivery.orderKey !== undefined),
     dueAtMs: delivery.dueAtMs,
     attempt: claimed ? 1 : 0,
     crashes: 0,

@@ -43,6 +43,7 @@ import {
   type StoredAttempt,
   type StoredEvent,
 } from "./memory-row.ts";
+import { OrderBook } from "./order-book.ts";
 
 export interface MemoryStoreOptions {
   /** Called before every write with its name: an error that is answered fails the call and nothing is changed. For tests. */
@@ -59,6 +60,7 @@ export class MemoryStore implements Store {
   readonly #rows = new Map<DeliveryId, DeliveryRow>();
   readonly #events = new Map<string, StoredEvent>();
   readonly #queues = new Map<string, QueueRow>();
+  readonly #order = new OrderBook();
   readonly #idempotency = new Map<string, IdempotencyRow>();
   readonly #state = new Map<string, StateEntry>();
   #lastId = 0;
@@ -152,7 +154,7 @@ export class MemoryStore implements Store {
     this.#writable("claim");
     return claims.map((request) => {
       const row = this.#rows.get(request.id);
-      if (row?.state !== "ready" || request.epoch !== SINGLE_OWNER_EPOCH) return undefined;
+      if (row?.state !== "ready" || request.epoch !== SINGLE_OWNER_EPOCH || this.#order.isBehind(row)) return undefined;
       row.state = "claimed";
       row.epoch = request.epoch;
       row.lone = request.lone;
@@ -314,6 +316,7 @@ export class MemoryStore implements Store {
     const deliveryIds = deliveries.map((delivery) => {
       const row = newRow(++this.#lastId, item, delivery, request.nowMs);
       this.#rows.set(row.id, row);
+      this.#order.add(row);
       const queue = this.#queue(row.subscription, row.namespace);
       queue.pending += 1;
       bump(queue, "accepted");
@@ -329,7 +332,7 @@ export class MemoryStore implements Store {
       row?.state === "claimed"
         ? row.epoch === completion.epoch
         : row?.state === "ready" && completion.attempt === undefined && completion.epoch === SINGLE_OWNER_EPOCH;
-    if (row === undefined || !held) return false;
+    if (row === undefined || !held || (completion.next.state === "ready" && this.#order.isBehind(row))) return false;
     if (completion.attempt !== undefined) this.#log(row, completion.attempt, completion.nowMs + completion.historyRetentionMs);
     const { next } = completion;
     if (next.state === "ready") {
@@ -384,6 +387,7 @@ export class MemoryStore implements Store {
   }
 
   #countEnd(row: DeliveryRow): void {
+    this.#order.remove(row);
     const queue = this.#queue(row.subscription, row.namespace);
     queue.pending -= 1;
     if (row.state === "delivered" || row.state === "failed" || row.state === "discarded") bump(queue, row.state);
@@ -397,7 +401,7 @@ export class MemoryStore implements Store {
   }
 
   #indexed(): DeliveryRow[] {
-    return [...this.#rows.values()].filter((row) => row.state === "ready" && row.indexed);
+    return [...this.#rows.values()].filter((row) => row.state === "ready" && row.indexed && !this.#order.isBehind(row));
   }
 
   #visibleRows(): DeliveryRow[] {

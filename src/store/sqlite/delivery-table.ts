@@ -8,6 +8,7 @@ import { ATTEMPT_PLACES, dayTableName, dayTables, dayTableSql, expiryDay } from 
 export const FRESH = 0;
 export const CLAIMED = 1;
 export const INDEXED = 2;
+export const BEHIND = 3;
 
 /** A hot row: a delivery that is still owed. */
 export interface Hot {
@@ -65,6 +66,8 @@ export class DeliveryTable {
   readonly #claim: StatementSync;
   readonly #ready: StatementSync;
   readonly #delete: StatementSync;
+  readonly #ahead: StatementSync;
+  readonly #promote: StatementSync;
   readonly #outcomes = new Map<number, StatementSync>();
   readonly #attempts = new Map<number, StatementSync>();
   readonly #held = new Map<number, Hot>();
@@ -77,6 +80,10 @@ export class DeliveryTable {
     this.#claim = db.prepare("UPDATE delivery SET state = 1, attempt = ?, lone = ?, epoch = ? WHERE id = ?");
     this.#ready = db.prepare("UPDATE delivery SET state = 2, due = ?, attempt = ?, crashes = ?, lone_crashes = ?, lone = 0 WHERE id = ?");
     this.#delete = db.prepare("DELETE FROM delivery WHERE id = ?");
+    const lowest = `SELECT id FROM delivery INDEXED BY delivery_order
+      WHERE queue = ? AND order_key = ? AND order_key IS NOT NULL AND resent = 0 ORDER BY id LIMIT 1`;
+    this.#ahead = db.prepare(lowest);
+    this.#promote = db.prepare(`UPDATE delivery SET state = 2 WHERE state = 3 AND id = (${lowest})`);
     this.reload();
   }
 
@@ -124,6 +131,11 @@ export class DeliveryTable {
     return row === undefined ? undefined : toHot(row);
   }
 
+  /** Whether an unfinished delivery of this order key is there: the next one waits behind it. */
+  isKeyTaken(queue: number, orderKey: string): boolean {
+    return this.#ahead.get(queue, orderKey) !== undefined;
+  }
+
   claim(row: Hot, lone: boolean, epoch: number): void {
     Object.assign(row, { state: CLAIMED, attempt: row.attempt + 1, lone: lone ? 1 : 0, epoch });
     this.#claim.run(row.attempt, row.lone, epoch, row.id);
@@ -159,6 +171,8 @@ export class DeliveryTable {
     );
     this.#delete.run(row.id);
     this.#held.delete(row.id);
+    // The key goes on, however its head ended.
+    if (row.orderKey !== null && row.resent === 0) this.#promote.run(row.queue, row.orderKey);
   }
 
   log(row: Hot, attempt: AttemptRecord | PackedAttempt, nowMs: number, retentionMs: number): void {
@@ -215,7 +229,14 @@ export class DeliveryTable {
       `SELECT ${HOT_COLUMNS} FROM delivery INDEXED BY delivery_unindexed WHERE state < 2 AND state = 0 AND queue = ? ORDER BY id LIMIT ?`,
     );
     fresh.setReturnArrays(true);
-    return [...indexed, ...(fresh.all(queue, limit - indexed.length) as unknown as Value[][]).map(toHot)];
+    const rows = [...indexed, ...(fresh.all(queue, limit - indexed.length) as unknown as Value[][]).map(toHot)];
+    if (rows.length >= limit) return rows;
+    const behind = this.#db.prepare(
+      `SELECT ${HOT_COLUMNS} FROM delivery INDEXED BY delivery_order
+       WHERE order_key IS NOT NULL AND resent = 0 AND queue = ? AND state = 3 LIMIT ?`,
+    );
+    behind.setReturnArrays(true);
+    return [...rows, ...(behind.all(queue, limit - rows.length) as unknown as Value[][]).map(toHot)];
   }
 
   #statement(table: "outcome" | "attempt", day: number, cache: Map<number, StatementSync>): StatementSync {

@@ -10,11 +10,12 @@ import {
   type Completion,
   type DeliveryId,
   type EndAllRequest,
+  type NewDelivery,
   type PauseReason,
   type StateEntry,
   type StateKind,
 } from "../store.ts";
-import { CLAIMED, DeliveryTable, FRESH, INDEXED, type End, type Hot } from "./delivery-table.ts";
+import { BEHIND, CLAIMED, DeliveryTable, FRESH, INDEXED, type End, type Hot } from "./delivery-table.ts";
 import { packEventId, unpackEventId } from "./event-id.ts";
 import { EventTable } from "./event-table.ts";
 import { IdempotencyTable, type Known } from "./idempotency-table.ts";
@@ -160,11 +161,11 @@ export class Writer {
       const queue = this.#queues.of(delivery.subscription, delivery.namespace, nowMs);
       this.#queues.count(queue, "accepted", 1);
       // A first claim under an old epoch is stored as not claimed: its owner is somebody else.
-      const claimed = delivery.as === "claimed" && delivery.epoch === SINGLE_OWNER_EPOCH;
+      const claimed = delivery.as === "claimed" && delivery.epoch === SINGLE_OWNER_EPOCH && delivery.orderKey === undefined;
       this.#deliveries.insert({
         id: ++this.#lastId,
         queue: queue.queue,
-        state: claimed ? CLAIMED : delivery.as === "fresh" ? FRESH : INDEXED,
+        state: claimed ? CLAIMED : this.#firstState(queue.queue, delivery),
         due: delivery.dueAtMs,
         attempt: claimed ? 1 : 0,
         crashes: 0,
@@ -184,9 +185,15 @@ export class Writer {
     return firstId;
   }
 
+  #firstState(queue: number, delivery: NewDelivery): number {
+    if (delivery.orderKey === undefined) return delivery.as === "fresh" ? FRESH : INDEXED;
+    return this.#deliveries.isKeyTaken(queue, delivery.orderKey) ? BEHIND : INDEXED;
+  }
+
   #claim(request: ClaimRequest): Answer {
     const row = this.#deliveries.get(request.id);
-    if (row === undefined || row.state === CLAIMED || request.epoch !== SINGLE_OWNER_EPOCH) return (out) => out.flag(false);
+    if (row === undefined || row.state === CLAIMED || row.state === BEHIND || request.epoch !== SINGLE_OWNER_EPOCH)
+      return (out) => out.flag(false);
     this.#deliveries.claim(row, request.lone, request.epoch);
     const queue = this.#queues.byNumber(row.queue);
     const event = request.withEvent ? this.#events.read({ event: row.event, day: row.eventDay })?.event : undefined;
@@ -212,8 +219,8 @@ export class Writer {
     if (row === undefined) return false;
     const held =
       row.state === CLAIMED ? row.epoch === completion.epoch : completion.attempt === undefined && completion.epoch === SINGLE_OWNER_EPOCH;
-    if (!held) return false;
     const { next, nowMs, historyRetentionMs } = completion;
+    if (!held || (row.state === BEHIND && next.state === "ready")) return false;
     if (completion.attempt !== undefined) {
       this.#deliveries.log(row, completion.attempt, nowMs, historyRetentionMs);
     }

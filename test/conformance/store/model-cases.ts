@@ -7,6 +7,9 @@ import type { Engine, Harness } from "./harness.ts";
 interface Row {
   readonly id: number;
   readonly subscription: string;
+  readonly orderKey: string | undefined;
+  /** Sent again by hand: outside the order. */
+  resent: boolean;
   state: "ready" | "claimed" | "delivered" | "failed";
   indexed: boolean;
   dueAtMs: number;
@@ -42,7 +45,7 @@ async function compare(model: Model, harness: Harness): Promise<void> {
   const store = harness.store();
   for (const subscription of SUBSCRIPTIONS) {
     const expected = model.rows
-      .filter((row) => row.subscription === subscription && row.state === "ready" && row.indexed)
+      .filter((row) => row.subscription === subscription && row.state === "ready" && row.indexed && !isBehind(model, row))
       .toSorted((a, b) => a.dueAtMs - b.dueAtMs || a.id - b.id);
     const due = await store.due(subscription, START_MS + HOUR_MS, 1_000);
     expect(due.map((row) => [row.id, row.dueAtMs, row.attempt, row.crashes])).toEqual(
@@ -62,25 +65,35 @@ async function compare(model: Model, harness: Harness): Promise<void> {
   );
 }
 
+function isBehind(model: Model, row: Row): boolean {
+  const owed = (other: Row): boolean => other.state === "ready" || other.state === "claimed";
+  const same = (other: Row): boolean => other.subscription === row.subscription && other.orderKey === row.orderKey && !other.resent;
+  return row.orderKey !== undefined && !row.resent && model.rows.some((other) => other.id < row.id && owed(other) && same(other));
+}
+
 /** Picks a row by a number that shrinks well. */
 function pick(model: Model, at: number): Row | undefined {
   return model.rows[at % Math.max(1, model.rows.length)];
 }
 
-function acceptCommand(subscriptions: readonly string[], as: "claimed" | "fresh" | "indexed", dueMs: number): Command {
-  return command(`accept ${subscriptions.join("+")} ${as} ${dueMs}`, async (model, harness) => {
+type Accepting = { as: "claimed" | "fresh" | "indexed"; dueMs: number; orderKey: string | undefined };
+
+function acceptCommand(subscriptions: readonly string[], { as, dueMs, orderKey }: Accepting): Command {
+  return command(`accept ${subscriptions.join("+")} ${as} ${dueMs} ${orderKey ?? ""}`, async (model, harness) => {
     const dueAtMs = START_MS + dueMs;
     const ids = await accept(harness.store(), [
-      item({ deliveries: subscriptions.map((subscription) => delivery({ subscription, as, dueAtMs })) }),
+      item({ deliveries: subscriptions.map((subscription) => delivery({ subscription, as, dueAtMs, orderKey })) }),
     ]);
     for (const [i, id] of ids.entries()) {
-      const claimed = as === "claimed";
+      const claimed = as === "claimed" && orderKey === undefined;
       const counts = { attempts: claimed ? 1 : 0, crashes: 0, loneCrashes: 0, lone: false, log: [] };
       model.rows.push({
         id,
         subscription: subscriptions[i] ?? "",
+        orderKey,
+        resent: false,
         state: claimed ? "claimed" : "ready",
-        indexed: as === "indexed",
+        indexed: as === "indexed" || orderKey !== undefined,
         dueAtMs,
         ...counts,
       });
@@ -108,7 +121,7 @@ function claimCommand(at: number, epoch: number, lone: boolean): Command {
   return command(`claim ${at} epoch ${epoch}${lone ? " lone" : ""}`, async (model, harness) => {
     const row = pick(model, at);
     const [claimed] = await harness.store().claim([{ id: row?.id ?? 0, epoch, lone, withEvent: true }]);
-    if (row?.state !== "ready" || epoch !== 1) {
+    if (row?.state !== "ready" || epoch !== 1 || isBehind(model, row)) {
       expect(claimed).toBeUndefined();
       return;
     }
@@ -142,7 +155,7 @@ function resendCommand(at: number): Command {
     const ended = row?.state === "delivered" || row?.state === "failed";
     const expected = row === undefined ? "not_found" : ended ? "resent" : "not_ended";
     expect(await harness.store().resend(row?.id ?? 0, START_MS)).toBe(expected);
-    if (row !== undefined && ended) Object.assign(row, { state: "ready", indexed: true, dueAtMs: START_MS });
+    if (row !== undefined && ended) Object.assign(row, { state: "ready", indexed: true, dueAtMs: START_MS, resent: true });
   });
 }
 
@@ -183,10 +196,11 @@ const reopenCommand = command("reopen", async (model, harness) => {
 const subscription = fc.constantFrom(...SUBSCRIPTIONS);
 const epoch = fc.constantFrom(1, 1, 1, 1, 0);
 const at = fc.nat(40);
+const orderKey = fc.constantFrom(undefined, "k1", "k1", "k2");
 const COMMANDS = [
   fc
-    .tuple(fc.uniqueArray(subscription, { minLength: 1 }), fc.constantFrom("claimed", "fresh", "indexed"), fc.nat(5))
-    .map((a) => acceptCommand(a[0], a[1] as "fresh", a[2])),
+    .tuple(fc.uniqueArray(subscription, { minLength: 1 }), fc.constantFrom("claimed", "fresh", "indexed"), fc.nat(5), orderKey)
+    .map((a) => acceptCommand(a[0], { as: a[1] as "fresh", dueMs: a[2], orderKey: a[3] })),
   fc.tuple(fc.constantFrom("k1", "k2"), fc.nat(1)).map((a) => keyedCommand(a[0], a[1])),
   fc.tuple(at, epoch, fc.boolean()).map((a) => claimCommand(a[0], a[1], a[2])),
   fc

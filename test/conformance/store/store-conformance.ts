@@ -4,12 +4,14 @@ import { deliveryCases } from "./delivery-cases.ts";
 import type { Engine } from "./harness.ts";
 import { historyCases } from "./history-cases.ts";
 import { modelCases } from "./model-cases.ts";
+import { orderCases } from "./order-cases.ts";
 
 /** Everything any engine of the Store seam must do. PostgreSQL will run the same. */
 export function storeConformance(engine: Engine): void {
   describe(`${engine.name} store`, () => {
     acceptCases(engine);
     deliveryCases(engine);
+    orderCases(engine);
     historyCases(engine);
     modelCases(engine);
   });
