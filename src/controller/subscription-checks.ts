@@ -3,7 +3,7 @@ import { judgeHeaders } from "../core/header-rules.ts";
 import type { CompiledBody, CompiledFilter } from "../core/expression.ts";
 import type { EffectivePolicy } from "../core/policy-resolution.ts";
 import type { Problem } from "../core/problem.ts";
-import type { SecretKeyRef, SubscriptionSpec, Target } from "../core/subscription.ts";
+import type { EndpointSpec, SecretKeyRef, SubscriptionSpec, Target } from "../core/subscription.ts";
 import { tokenUrlProblem } from "./endpoint-auth.ts";
 import type { ExpressionCache } from "./expression-cache.ts";
 import type { SubscriptionFacts } from "./subscription-facts.ts";
@@ -35,9 +35,15 @@ export const ACCEPTANCE_CHECKS: readonly AcceptanceCheck[] = [
     name: "body compiles",
     check: ({ spec, expressions }) => compileProblem(spec.payload.body, "spec.payload.body", INVALID_BODY, (s) => expressions.body(s)),
   },
-  { name: "headers may be sent", check: ({ spec }) => headerProblem(spec) },
-  { name: "endpoint may be reached", check: endpointProblem },
-  { name: "token endpoint may be reached", check: tokenEndpointProblem },
+  { name: "headers may be sent", check: ({ spec }) => firstOf(spec, headerProblem) },
+  {
+    name: "endpoint may be reached",
+    check: ({ spec, effective }) => firstOf(spec, (endpoint, at) => endpointProblem(endpoint, at, effective)),
+  },
+  {
+    name: "token endpoint may be reached",
+    check: ({ spec, effective }) => firstOf(spec, (endpoint, at) => tokenEndpointProblem(endpoint, at, effective)),
+  },
 ];
 
 /** The first problem in the way of accepting a spec. */
@@ -60,23 +66,35 @@ function compileProblem(
   return compiled.ok ? undefined : { field, reason, message: compiled.problem.message };
 }
 
+/** The endpoints that a spec names, each with its place in the resource. */
+function endpointsOf({ endpoint, deadLetter }: SubscriptionSpec): readonly (readonly [at: string, endpoint: EndpointSpec])[] {
+  const own = ["spec.endpoint", endpoint] as const;
+  return deadLetter === undefined ? [own] : [own, ["spec.deadLetter.endpoint", deadLetter]];
+}
+
+function firstOf(spec: SubscriptionSpec, check: (endpoint: EndpointSpec, at: string) => Problem | undefined): Problem | undefined {
+  for (const [at, endpoint] of endpointsOf(spec)) {
+    const problem = check(endpoint, at);
+    if (problem !== undefined) return problem;
+  }
+  return undefined;
+}
+
 /** Values from Secrets are judged when they are resolved. */
-function headerProblem({ endpoint }: SubscriptionSpec): Problem | undefined {
-  const headers = endpoint.headers.map(({ name, value }) => [name, typeof value === "string" ? value : ""] as const);
-  return judgeHeaders(headers, endpoint.auth !== undefined);
+function headerProblem({ headers, auth }: EndpointSpec, at: string): Problem | undefined {
+  const written = headers.map(({ name, value }) => [name, typeof value === "string" ? value : ""] as const);
+  const problem = judgeHeaders(written, auth !== undefined);
+  return problem && { ...problem, field: problem.field.replace("spec.endpoint", at) };
 }
 
-function endpointProblem({ spec, effective }: AcceptanceInput): Problem | undefined {
-  const { address } = spec.endpoint;
+function endpointProblem({ address }: EndpointSpec, at: string, effective: EffectivePolicy): Problem | undefined {
   if (address.kind !== "url") return undefined;
-  return namingPolicy(judgeUrl(address.url, effective.egress, effective.limits), address.url, effective);
+  const problem = judgeUrl(address.url, effective.egress, effective.limits);
+  return namingPolicy(problem && { ...problem, field: `${at}.url` }, address.url, effective);
 }
 
-function tokenEndpointProblem({ spec, effective }: AcceptanceInput): Problem | undefined {
-  const { auth } = spec.endpoint;
-  return auth?.kind === "oauth2"
-    ? namingPolicy(tokenUrlProblem(auth, "spec.endpoint.auth", effective), auth.tokenUrl, effective)
-    : undefined;
+function tokenEndpointProblem({ auth }: EndpointSpec, at: string, effective: EffectivePolicy): Problem | undefined {
+  return auth?.kind === "oauth2" ? namingPolicy(tokenUrlProblem(auth, `${at}.auth`, effective), auth.tokenUrl, effective) : undefined;
 }
 
 /** Says also whose rules refuse the URL. */

@@ -21,7 +21,10 @@ export function resolveTarget(
   if (!endpoint.ok) return endpoint;
   const keys = resolveKeys(spec, keyRefs, secrets);
   if (!keys.ok) return keys;
-  return { ok: true, value: { ...endpoint.value, keys: keys.value } };
+  const target: Target = { ...endpoint.value, keys: keys.value };
+  if (spec.deadLetter === undefined) return { ok: true, value: target };
+  const deadLetter = resolveEndpoint(spec.deadLetter, "spec.deadLetter.endpoint", secrets, effective);
+  return deadLetter.ok ? { ok: true, value: { ...target, deadLetter: { ...deadLetter.value, keys: keys.value } } } : deadLetter;
 }
 
 /** One endpoint, without what signs. `at` is where it stands in the resource. */
@@ -55,7 +58,7 @@ function resolveUrl(
   if (typeof url !== "string") return { ok: false, problem: url };
   const problem = judgeUrl(url, egress, limits);
   if (problem === undefined) return { ok: true, value: url };
-  return { ok: false, problem: address.kind === "url" ? problem : { ...problem, field } };
+  return { ok: false, problem: { ...problem, field: address.kind === "url" ? `${at}.url` : field } };
 }
 
 function resolveHeaders(endpoint: EndpointSpec, at: string, secrets: SecretReader): Resolved<readonly (readonly [string, string])[]> {
