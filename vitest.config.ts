@@ -14,7 +14,7 @@ export default defineConfig({
       {
         test: {
           name: "integration",
-          include: ["test/integration/**/*.test.ts"],
+          include: ["test/integration/**/*.test.ts", "test/fields/**/*.test.ts"],
           exclude: [SUITES_ON_THE_CONTROL_PLANE],
           testTimeout: 30_000,
         },

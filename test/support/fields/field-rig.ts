@@ -1,0 +1,155 @@
+import { stringify } from "yaml";
+import type { Kind } from "../../../src/api/schema.ts";
+import type { WebhookSubscriptionStatus } from "../../../src/api/generated/custom-resources.ts";
+import type { Outcome } from "../../../src/core/outcome.ts";
+import type { Route } from "../../../src/core/route-table.ts";
+import { HttpAttempter } from "../../../src/delivery/attempt.ts";
+import type { NameResolver } from "../../../src/delivery/resolver.ts";
+import type { Event } from "../../../src/core/event.ts";
+import { SystemClock } from "../../../src/lib/clock.ts";
+import { FileOperator } from "../controller/file-operator.ts";
+import type { AcceptItem } from "../../../src/store/store.ts";
+import { anEvent } from "../delivery/attempt-input.ts";
+import { runningIngest } from "../ingest/running-ingest.ts";
+import { World } from "../sim/world.ts";
+import type { Receiver } from "../sim/world.ts";
+import { put } from "./field-case.ts";
+import type { FieldCase } from "./field-case.ts";
+import type { Recorded, RecordingReceiver } from "./recording-receiver.ts";
+
+export const SECRET_BYTES = "a value of at least sixteen bytes";
+
+type Objects = Record<string, Record<string, unknown>>;
+
+export interface SentRequest extends Partial<Recorded> {
+  readonly outcome: Outcome;
+}
+
+/** One subscription and its policies as their manifests make them, and what can be seen of them. */
+export class FieldRig {
+  readonly receiver: RecordingReceiver;
+  readonly #operator: FileOperator;
+  readonly #worlds: World[] = [];
+
+  private constructor(operator: FileOperator, receiver: RecordingReceiver) {
+    this.#operator = operator;
+    this.receiver = receiver;
+  }
+
+  /** `ignored`: as if the case's field had not been read. */
+  static async start(receiver: RecordingReceiver, given: FieldCase, ignored: boolean): Promise<FieldRig> {
+    const objects = baseObjects(receiver.url);
+    if (given.kind === "ClusterDeliveryPolicy") {
+      delete objects["DeliveryPolicy"];
+      put(objects["WebhookSubscription"] ?? {}, "spec.policyRef", undefined);
+    }
+    for (const [kind, values] of Object.entries(given.around ?? {})) {
+      for (const [path, value] of Object.entries(values)) put(objects[kind] ?? {}, path, value);
+    }
+    const own = objects[given.kind] ?? {};
+    for (const [path, value] of Object.entries(given.beside ?? {})) put(own, path, value);
+    if (!ignored) put(own, given.field, given.value);
+    else if (given.without !== undefined) put(own, given.without, undefined);
+    else put(own, given.field, given.instead);
+    const text = Object.values(objects)
+      .map((object) => stringify(object))
+      .join("---\n");
+    return new FieldRig(await FileOperator.start({ "all.yaml": text }), receiver);
+  }
+
+  /** The subscription's route; undefined when it was not accepted. */
+  get route(): Route | undefined {
+    return this.#operator.route("orders");
+  }
+
+  get status(): WebhookSubscriptionStatus | undefined {
+    return this.#operator.status("orders");
+  }
+
+  condition(type: string, kind: Kind = "WebhookSubscription", name = "orders"): { status: string; reason: string; message: string } | undefined {
+    return this.#operator.condition(name, type, kind);
+  }
+
+  /** The subscriptions that an event reaches, by name. */
+  matches(change: Partial<Event> = {}): readonly string[] {
+    return this.#operator.table.match(anEvent(change)).routes.map(({ subscription }) => subscription.name);
+  }
+
+  /** Sends one real attempt to the real receiver; answers what came of it, and the request that came in, if one did. */
+  async send(change: Partial<Event> = {}, resolver?: NameResolver): Promise<SentRequest> {
+    const { route } = this;
+    if (route === undefined) throw new Error(`no route: ${JSON.stringify(this.status?.conditions)}`);
+    const attempter = new HttpAttempter({ clock: new SystemClock(), version: "test", ...(resolver === undefined ? {} : { resolver }) });
+    try {
+      const before = this.receiver.requests.length;
+      const { outcome } = await attempter.attempt({ route, event: anEvent(change), attempt: 1 });
+      return { ...this.receiver.requests[before], outcome };
+    } finally {
+      await attempter.close();
+    }
+  }
+
+  /** POSTs an event to a real ingest in front of this routing table; answers the status and what would have been stored. */
+  async ingest(type = "order.paid"): Promise<{ readonly status: number; readonly item: AcceptItem | undefined }> {
+    let item: AcceptItem | undefined;
+    const ingest = await runningIngest({
+      routes: [...this.#operator.table.routes()],
+      accept: (request, store) => {
+        item = request.items[0];
+        return store.accept(request);
+      },
+    });
+    try {
+      const headers = { "content-type": "application/json" };
+      const url = `${ingest.url}/v1/namespaces/shop/events`;
+      const { status } = await fetch(url, { method: "POST", headers, body: JSON.stringify({ type, data: { id: 7 } }) });
+      return { status, item };
+    } finally {
+      await ingest.stop();
+    }
+  }
+
+  /** The engine with this route in virtual time, in front of a scripted network; started. */
+  async world(receiver: Receiver): Promise<World> {
+    const { route } = this;
+    if (route === undefined) throw new Error(`no route: ${JSON.stringify(this.status?.conditions)}`);
+    const world = new World({ receiver });
+    this.#worlds.push(world);
+    await world.start([route]);
+    return world;
+  }
+
+  async end(): Promise<void> {
+    for (const world of this.#worlds) world.kill();
+    await this.#operator.end();
+  }
+}
+
+function baseObjects(url: string): Objects {
+  const apiVersion = "postrider.dev/v1alpha1";
+  const namespace = "shop";
+  const secret = (name: string, data: Record<string, string>): Record<string, unknown> => ({
+    apiVersion: "v1",
+    kind: "Secret",
+    metadata: { name, namespace, labels: { "postrider.dev/use": "true" } },
+    stringData: data,
+  });
+  return {
+    Namespace: { apiVersion: "v1", kind: "Namespace", metadata: { name: namespace, labels: { team: "shop" } } },
+    ClusterDeliveryPolicy: {
+      apiVersion,
+      kind: "ClusterDeliveryPolicy",
+      metadata: { name: "cluster" },
+      spec: { egress: { allowedCIDRs: ["127.0.0.0/8"], allowPlainHTTP: true } },
+    },
+    DeliveryPolicy: { apiVersion, kind: "DeliveryPolicy", metadata: { name: "careful", namespace }, spec: {} },
+    WebhookSubscription: {
+      apiVersion,
+      kind: "WebhookSubscription",
+      metadata: { name: "orders", namespace },
+      spec: { events: { types: ["*"] }, endpoint: { url }, signing: { scheme: "None" }, policyRef: { name: "careful" } },
+    },
+    SecretOne: secret("one", { value: SECRET_BYTES, other: `another ${SECRET_BYTES}`, url: `${url}/from-secret`, user: "ann" }),
+    SecretTwo: secret("two", { value: `second ${SECRET_BYTES}`, url: `${url}/from-second`, user: "bob" }),
+  };
+}
