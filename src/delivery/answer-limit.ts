@@ -9,7 +9,7 @@ export const ANSWER_BYTES_MAX = 128 * 1024;
  * The parser gets at most this much at once. It looks at its own limits only between two pieces' callbacks and reports each header beyond
  * them anew: in pieces of 64 KiB, fifty receivers with headers without end hold the loop for three seconds.
  */
-const PIECE_BYTES_MAX = 2 * 1024;
+const PIECE_BYTES_MAX = 1024;
 
 /** The receiver sends and sends, and nothing of it ends an answer. */
 class AnswerTooLong extends Error {

@@ -149,6 +149,8 @@ class Dial {
       }
       socket.once(this.#target.tls ? "secureConnect" : "connect", resolve);
       socket.once("error", (error) => reject(socketFailure(error, this.#phase === "tls")));
+      // A receiver may end its side within the handshake and keep ours open: no close would come of that.
+      socket.once("end", () => reject(socketFailure(Object.assign(new Error("ended"), { code: "ECONNRESET" }), this.#phase === "tls")));
       socket.once("close", () => reject(socketFailure(Object.assign(new Error("closed"), { code: "ECONNRESET" }), this.#phase === "tls")));
     });
   }
