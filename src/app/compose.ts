@@ -10,7 +10,6 @@ import { RouteTable } from "../core/route-table.ts";
 import { HttpAttempter } from "../delivery/attempt.ts";
 import { Engine } from "../delivery/engine.ts";
 import { DnsResolver } from "../delivery/resolver.ts";
-import { openToAll, StaticTokens } from "../ingest/authenticator.ts";
 import { DiskWatch } from "../ingest/disk-watch.ts";
 import { buildIngest } from "../ingest/ingest.ts";
 import type { IngestServer } from "../ingest/ingest-server.ts";
@@ -26,7 +25,7 @@ import { MemoryStore } from "../store/memory/memory-store.ts";
 import { SqliteStore } from "../store/sqlite/sqlite-store.ts";
 import type { Store } from "../store/store.ts";
 import { acceptedSpecsIn } from "./accepted-specs.ts";
-import { SecretTokens } from "./ingest-tokens.ts";
+import { type Authenticators, buildAuthenticators, tokenLabels } from "./authenticators.ts";
 import { Supervisor } from "./supervise.ts";
 import { VERSION } from "./version.ts";
 import { WallClockWatch } from "./wall-clock-watch.ts";
@@ -47,6 +46,7 @@ type Provider = Resources & ResultSink & Service;
 interface Rooms {
   readonly store: Store;
   readonly provider: Provider;
+  readonly authenticators: Authenticators;
   readonly engine: Engine;
   readonly attempter: HttpAttempter;
   readonly controller: Controller;
@@ -116,6 +116,7 @@ async function providerOf(config: Config, parts: ComposeParts, metrics: Metrics)
     namespaces: config.namespace,
     instance: hostname(),
     bindingHint: config["secrets-binding-hint"],
+    tokenLabels: tokenLabels(config),
   });
 }
 
@@ -129,6 +130,7 @@ async function build(config: Config, parts: ComposeParts, { store, metrics, owne
   const { clock, random, log } = parts;
   const events = new BusinessEvents(metrics, log);
   const provider = await providerOf(config, parts, metrics);
+  const authenticators = await buildAuthenticators(config, { provider, clock, log });
   const resolver = new DnsResolver({ clock, ...(config["dns-server"].length > 0 ? { servers: config["dns-server"] } : {}) });
   const attempter = new HttpAttempter({ clock, version: VERSION, resolver });
   const graceMs = config["drain-timeout"];
@@ -153,7 +155,7 @@ async function build(config: Config, parts: ComposeParts, { store, metrics, owne
   const ready = (): boolean => controller.ready && engine.ready;
   const ingest = buildIngest({
     listen: config["ingest-listen"],
-    authenticator: config["ingest-auth"].includes("none") ? openToAll : new StaticTokens(new SecretTokens(provider)),
+    authenticator: authenticators.ingest,
     rateLimitPerSecond: config["ingest-rate-limit"],
     tokenInQuery: config["ingest-token-in-query"],
     diskLow: () => diskWatch.low(),
@@ -172,11 +174,12 @@ async function build(config: Config, parts: ComposeParts, { store, metrics, owne
     { name: "disk", reason: () => (diskWatch.low() ? "free space is below --store-free-min: events are refused with 507" : undefined) },
   ];
   const health = new HealthServer({ listen: config["metrics-listen"], metrics, clock, ready: checks, started: checks.slice(0, 2) });
-  return { store, provider, engine, attempter, controller, ingest, api: new ApiServer(config["api-listen"]), health, diskWatch };
+  const api = new ApiServer(config["api-listen"]);
+  return { store, provider, authenticators, engine, attempter, controller, ingest, api, health, diskWatch };
 }
 
 async function start(rooms: Rooms, parts: ComposeParts, config: Config): Promise<Operator> {
-  const { store, provider, engine, attempter, controller, ingest, api, health, diskWatch } = rooms;
+  const { store, provider, engine, controller, ingest, api, health, diskWatch } = rooms;
   const supervisor = new Supervisor(parts.clock, parts.log);
   await diskWatch.look();
   const urls = { metrics: await health.open(), api: await api.open(), ingest: await ingest.open() };
@@ -193,7 +196,7 @@ async function start(rooms: Rooms, parts: ComposeParts, config: Config): Promise
     stop: () => {
       if (stopping) return;
       stopping = true;
-      void shutDown(supervisor, attempter, store, parts.log).then(finish);
+      void shutDown(rooms, supervisor, parts.log).then(finish);
     },
     counters: async () => countersOf(store, provider),
   };
@@ -212,12 +215,13 @@ async function settled(clock: Clock, done: () => boolean): Promise<void> {
   }
 }
 
-async function shutDown(supervisor: Supervisor, attempter: HttpAttempter, store: Store, log: Log): Promise<number> {
+async function shutDown(rooms: Rooms, supervisor: Supervisor, log: Log): Promise<number> {
   log.info({ event: "stopping" }, "stopping: finishing what is under way");
   try {
     await supervisor.stop();
-    await attempter.close();
-    await store.close();
+    await rooms.attempter.close();
+    await rooms.authenticators.close();
+    await rooms.store.close();
     log.info({ event: "stopped" }, "stopped");
     return 0;
   } catch (error) {

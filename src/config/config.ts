@@ -83,8 +83,9 @@ function complete(settings: Settings): Config {
   const host = withFiles ? "127.0.0.1" : "0.0.0.0";
   const ingestListen = settings["ingest-listen"] ?? { host, port: 8_080 };
   const apiListen = settings["api-listen"] ?? { host, port: 8_081 };
-  const ingestAuth = settings["ingest-auth"] ?? ["static"];
-  const apiAuth = settings["api-auth"] ?? ["static"];
+  const authDefault: readonly AuthMode[] = [withFiles ? "static" : "kubernetes"];
+  const ingestAuth = settings["ingest-auth"] ?? authDefault;
+  const apiAuth = settings["api-auth"] ?? authDefault;
   problems.push(...authProblems("ingest", ingestAuth, ingestListen), ...authProblems("api", apiAuth, apiListen));
   if (problems.length > 0 || settings.store === undefined) throw new ConfigError(problems);
   return Object.freeze({
@@ -101,11 +102,9 @@ function complete(settings: Settings): Config {
 function authProblems(port: "ingest" | "api", modes: readonly AuthMode[], listen: Listen): string[] {
   const flag = `--${port}-auth`;
   if (modes.length === 0) return [`${flag}: name at least one of kubernetes, static, none`];
-  if (modes.includes("kubernetes"))
-    return [`${flag} kubernetes: not built yet; use static (labelled Secrets), or none on a loopback listener`];
   if (modes.includes("none") && !isLoopback(listen.host)) {
     return [
-      `${flag} none: refused on ${listen.host || "all addresses"}, anyone who reaches the port could use it; listen on 127.0.0.1 or use static`,
+      `${flag} none: refused on ${listen.host || "all addresses"}, anyone who reaches the port could use it; listen on 127.0.0.1, or use kubernetes or static`,
     ];
   }
   if (modes.includes("none") && modes.length > 1) return [`${flag} none: makes the other modes pointless; name either none or the others`];

@@ -54,6 +54,8 @@ const storeAddress = z.string().transform((text, context) => {
 });
 
 const authMode = z.enum(["kubernetes", "static", "none"]);
+const AUTH_MODES =
+  "kubernetes (tokens of ServiceAccounts; default with the cluster), static (labelled Secrets; default with files), none (loopback only); repeatable";
 
 /** Every setting of `run`, by flag. The description is the help text; the same schema reads flags, environment and file. */
 export const SETTINGS = {
@@ -65,8 +67,8 @@ export const SETTINGS = {
   "ingest-listen": listen.optional().describe("host:port for events (8080; host 127.0.0.1 with files, 0.0.0.0 with the cluster)"),
   "api-listen": listen.optional().describe("host:port of the read and act API (8081)"),
   "metrics-listen": listen.optional().describe("host:port of /metrics, /livez, /readyz, /startupz (9090)"),
-  "ingest-auth": z.array(authMode).optional().describe("who may publish: kubernetes, static, none (none: loopback only); repeatable"),
-  "api-auth": z.array(authMode).optional().describe("who may use the API: kubernetes, static, none (none: loopback only); repeatable"),
+  "ingest-auth": z.array(authMode).optional().describe(`who may publish: ${AUTH_MODES}`),
+  "api-auth": z.array(authMode).optional().describe(`who may use the API: ${AUTH_MODES}`),
   "ingest-token-in-query": z.stringbool().prefault("false").describe("also accept ?token=…; it is cut before anything is logged"),
   "ingest-rate-limit": z.coerce.number().int().min(0).max(1_000_000).default(0).describe("events per second and namespace; 0 = no limit"),
   "idempotency-ttl": duration.prefault("24h").describe("how long idempotency keys are remembered"),

@@ -95,7 +95,7 @@ export interface EventNote {
 export interface ResultSink {
   /** `status` is the whole status that we own. */
   writeStatus(object: ReportedObject, status: object): Promise<WriteResult>;
-  recordEvent(object: ReportedObject, note: EventNote): void;
+  recordEvent(object: ReportedObject | SecretObject, note: EventNote): void;
   /** Adds or removes the drain finalizer. A provider without finalizers answers done. */
   setFinalizer(object: WebhookSubscription, present: boolean): Promise<WriteResult>;
   createSigningSecret(secret: NewSigningSecret): Promise<CreateSecretResult>;
@@ -107,6 +107,8 @@ export const DRAIN_FINALIZER = "postrider.dev/drain";
 export const USE_LABEL = "postrider.dev/use";
 /** Every value of an Opaque Secret with this label set to "true" is an ingest token of its namespace. */
 export const INGEST_TOKEN_LABEL = "postrider.dev/ingest-token";
+/** The same for the read and act API. */
+export const API_TOKEN_LABEL = "postrider.dev/api-token";
 /** A new value lifts an automatic suspension; echoed in `status.lastHandledResume`. */
 export const RESUME_ANNOTATION = "postrider.dev/resume";
 

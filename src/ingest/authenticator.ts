@@ -1,11 +1,16 @@
-import { hash, timingSafeEqual } from "node:crypto";
+import { isAmong, TOKEN_CHARS_MAX, tokenDigest } from "../core/access-token.ts";
 
-/** Who may publish. Kubernetes' own reviews will be another one; the server only knows this. */
+/** `unavailable`: whoever could say is away, and that never means yes. */
+export type Verdict = "allowed" | "unauthenticated" | "forbidden" | "unavailable";
+
+/** Who may publish. */
 export interface Authenticator {
   /** `none` lets everybody in, so the server refuses it on any address but loopback. */
-  readonly mode: "static" | "none";
-  /** Decides on the token given for a namespace; undefined = none was given. */
-  authenticate(namespace: string, token: string | undefined): boolean;
+  readonly mode: "tokens" | "none";
+  /** How to come by a token, for whoever has none. */
+  readonly hint: string;
+  /** Judges the token given for a namespace, at once where the answer is known. Never rejects. */
+  authenticate(namespace: string, token: string): Verdict | Promise<Verdict>;
 }
 
 /** Digests (SHA-256, 32 bytes) of the tokens valid for a namespace; the Secrets labelled `postrider.dev/ingest-token` fill it. */
@@ -13,40 +18,42 @@ export interface IngestTokens {
   tokens(namespace: string): readonly Uint8Array[];
 }
 
-/** Shorter tokens can be guessed: they are ignored, and the owner is told. */
-const TOKEN_BYTES_MIN = 16;
-/** Longer ones cannot be sent in a header anyway. */
-const TOKEN_CHARS_MAX = 4_096;
-
-/** The digest of a Secret's value as it is compared: trailing newlines trimmed; undefined when it is shorter than TOKEN_BYTES_MIN. */
-export function tokenDigest(value: Uint8Array): Uint8Array | undefined {
-  let end = value.length;
-  while (end > 0 && (value[end - 1] === 0x0a || value[end - 1] === 0x0d)) end--;
-  return end < TOKEN_BYTES_MIN ? undefined : sha256(value.subarray(0, end));
+/** What publishing is in the words of RBAC: a verb of our own, so that reading subscriptions does not come with it. */
+export interface PublishAccess {
+  readonly namespace: string;
+  readonly verb: "publish";
+  readonly group: "postrider.dev";
+  readonly resource: "webhooksubscriptions";
 }
 
-/** Static tokens: every value of a namespace's labelled Secrets. */
-export class StaticTokens implements Authenticator {
-  readonly mode = "static";
-  readonly #source: IngestTokens;
+/** Asks the cluster who a token is and whether they may; answers stand for 60 s at most. Never rejects. */
+export interface PublishReviewer {
+  review(token: string, access: PublishAccess): Verdict | Promise<Verdict>;
+}
 
-  constructor(source: IngestTokens) {
-    this.#source = source;
+const STATIC_HINT = "tokens are the values of the namespace's Secrets labelled postrider.dev/ingest-token=true";
+const REVIEW_HINT = "make one with kubectl create token SERVICEACCOUNT --audience postrider-ingest";
+
+/** Lets in whoever holds a static token of the namespace, or one that the cluster vouches for; what is left out is switched off. */
+export class TokenAuthenticator implements Authenticator {
+  readonly mode = "tokens";
+  readonly hint: string;
+  readonly #tokens: IngestTokens | undefined;
+  readonly #reviewer: PublishReviewer | undefined;
+
+  constructor(ways: { readonly tokens?: IngestTokens; readonly reviewer?: PublishReviewer }) {
+    this.#tokens = ways.tokens;
+    this.#reviewer = ways.reviewer;
+    this.hint = [...(ways.reviewer === undefined ? [] : [REVIEW_HINT]), ...(ways.tokens === undefined ? [] : [STATIC_HINT])].join("; ");
   }
 
-  authenticate(namespace: string, token: string | undefined): boolean {
-    if (token === undefined || token.length > TOKEN_CHARS_MAX) return false;
-    const given = sha256(Buffer.from(token, "utf8"));
-    let found = false;
-    // No early end: how long this takes says nothing about which token matched.
-    for (const digest of this.#source.tokens(namespace)) found = (digest.length === 32 && timingSafeEqual(given, digest)) || found;
-    return found;
+  authenticate(namespace: string, token: string): Verdict | Promise<Verdict> {
+    if (token.length > TOKEN_CHARS_MAX) return "unauthenticated";
+    if (this.#tokens !== undefined && isAmong(tokenDigest(token), this.#tokens.tokens(namespace))) return "allowed";
+    const access = { namespace, verb: "publish", group: "postrider.dev", resource: "webhooksubscriptions" } as const;
+    return this.#reviewer?.review(token, access) ?? "unauthenticated";
   }
 }
 
 /** Everybody: for a loopback listener on a laptop or in a test. */
-export const openToAll: Authenticator = { mode: "none", authenticate: () => true };
-
-function sha256(bytes: Uint8Array): Uint8Array {
-  return hash("sha256", bytes, "buffer");
-}
+export const openToAll: Authenticator = { mode: "none", hint: "", authenticate: () => "allowed" };

@@ -168,7 +168,8 @@ export class IngestServer implements Service {
 
   async #serve(exchange: Exchange, expectsContinue: boolean): Promise<void> {
     const { reception } = this.#options;
-    const opened = reception.open(exchange.request);
+    const found = reception.open(exchange.request);
+    const opened = found instanceof Promise ? await found : found;
     if (opened.kind === "refused") return this.#refuse(exchange, opened.refusal, expectsContinue);
     if (opened.kind === "answer") return exchange.answer(opened.status, opened.headers, "");
     const busy = this.#busy(opened.head.contentLength ?? 0);
@@ -178,8 +179,8 @@ export class IngestServer implements Service {
     if (!(body instanceof Uint8Array)) return this.#refuse(exchange, body, false);
     const result = await reception.accept(opened, body);
     if (!result.ok) return this.#refuse(exchange, result.refusal, false);
-    const { headers, text } = result.value;
-    exchange.answer(202, headers, text);
+    const { status, headers, text } = result.value;
+    exchange.answer(status, headers, text);
   }
 
   /** Back-pressure: refused early and cheaply, before a body is read. */

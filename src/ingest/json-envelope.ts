@@ -1,14 +1,12 @@
 import { EVENT_BYTES_MAX, REQUEST_EVENTS_MAX } from "../core/event.ts";
 import { type JsonMember, type JsonNode, jsonString, scanJson } from "../core/json-scan.ts";
+import { TOKEN_FIELD } from "./body-token.ts";
 import { AttributeReader, type EventDraft, NO_DATA, attributeMistake } from "./event-draft.ts";
 import { isJson, isUtf8Charset, kindOfData, parseMediaType } from "./media-type.ts";
 import { type Checked, type Refusal, jsonRefusal, refuse, refused } from "./refusal.ts";
 
-/** The body field that may carry the token; never part of the event once it was matched. */
-const TOKEN_FIELD = "token";
-
-/** A JSON body whose events are read once the caller is known: the token may stand in it. */
-export interface JsonRequest {
+/** A body whose events are read once the caller is known: the token may stand in it. */
+export interface BodyRequest {
   /** Value of the top-level `token`, when it is a string. */
   readonly token: string | undefined;
   /** `tokenMatched`: the token field let the caller in, so it is no attribute of the event. */
@@ -18,7 +16,7 @@ export interface JsonRequest {
 type Shape = "structured" | "batch" | "short";
 
 /** Scans the whole body once. `shape` comes from the Content-Type. */
-export function readJsonRequest(body: Uint8Array, shape: Shape): Checked<JsonRequest> {
+export function readJsonRequest(body: Uint8Array, shape: Shape): Checked<BodyRequest> {
   const scan = scanJson(body, shape === "batch" ? 2 : 1);
   if (!scan.ok) return { ok: false, refusal: jsonRefusal(scan.error) };
   const { root } = scan;

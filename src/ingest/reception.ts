@@ -2,10 +2,11 @@ import type { IncomingMessage } from "node:http";
 import { EVENT_BYTES_MAX, REQUEST_BYTES_MAX } from "../core/event.ts";
 import type { Clock } from "../lib/clock.ts";
 import { type Acceptance, type Receipt, diskLow } from "./acceptance.ts";
-import type { Authenticator } from "./authenticator.ts";
+import type { Authenticator, Verdict } from "./authenticator.ts";
 import type { EventDraft } from "./event-draft.ts";
 import { readBinaryEvent } from "./header-envelope.ts";
-import { readJsonRequest } from "./json-envelope.ts";
+import { hookMayCarryToken, readHook } from "./hook-body.ts";
+import { type BodyRequest, readJsonRequest } from "./json-envelope.ts";
 import { isUtf8Charset, parseMediaType } from "./media-type.ts";
 import type { RateGate } from "./rate-gate.ts";
 import { type RequestHead, readHead } from "./request-head.ts";
@@ -21,7 +22,7 @@ export interface ReceptionParts {
   readonly diskLow: () => boolean;
 }
 
-type Mode = "structured" | "batch" | "short" | "binary";
+type Mode = "structured" | "batch" | "short" | "binary" | "hook";
 
 /** How the body of a request will be read. */
 interface Plan {
@@ -44,6 +45,7 @@ type Opened =
   | { readonly kind: "answer"; readonly status: number; readonly headers: string[] };
 
 interface Answer {
+  readonly status: 200 | 202;
   readonly headers: string[];
   readonly text: string;
 }
@@ -56,26 +58,33 @@ export class Reception {
     this.#parts = parts;
   }
 
-  /** Judges by the head alone, so that nothing is read from somebody who will be refused anyway. */
-  open(request: IncomingMessage): Opened {
+  /** Judges by the head alone, so that nothing is read from somebody who will be refused anyway. A promise only when somebody must be asked. */
+  open(request: IncomingMessage): Opened | Promise<Opened> {
     const head = readHead(request, { tokenInQuery: this.#parts.tokenInQuery });
     if (!head.ok) return { kind: "refused", refusal: head.refusal };
     if (request.method === "OPTIONS") return handshake(head.value);
-    const plan = planOf(head.value);
-    const authenticated = this.#authenticated(head.value);
-    if (!authenticated && (head.value.token !== undefined || head.value.foreignAuthorization || !mayCarryToken(plan))) {
-      return { kind: "refused", refusal: unauthenticated() };
+    const { namespace, token } = head.value;
+    const verdict = this.#verdict(namespace, token);
+    if (verdict instanceof Promise) return verdict.then((settled) => this.#judge(head.value, settled));
+    return this.#judge(head.value, verdict);
+  }
+
+  #judge(head: RequestHead, verdict: Verdict): Opened {
+    const plan = planOf(head);
+    const authenticated = verdict === "allowed";
+    if (!authenticated && (head.token !== undefined || head.foreignAuthorization || !mayCarryToken(plan, head))) {
+      return { kind: "refused", refusal: this.#denied(verdict, head.namespace) };
     }
-    const refusal = this.#refusal(head.value, plan);
+    const refusal = this.#refusal(head, plan);
     if (refusal !== undefined) return { kind: "refused", refusal };
     if (!plan.ok) return { kind: "refused", refusal: plan.refusal };
-    return { kind: "read", head: head.value, plan: plan.value, authenticated };
+    return { kind: "read", head, plan: plan.value, authenticated };
   }
 
   /** Judges, stores and answers the whole request. */
   async accept(admitted: Admitted, body: Uint8Array): Promise<Checked<Answer>> {
     const { head, plan } = admitted;
-    const read = this.#drafts(admitted, body);
+    const read = admitted.authenticated ? knownDrafts(admitted, body) : await this.#draftsWithToken(admitted, body);
     if (!read.ok) return read;
     const drafts = read.value.map((draft) => traced(draft, head.traceparent));
     if (drafts.length === 0) return { ok: true, value: batchAnswer([]) };
@@ -88,12 +97,14 @@ export class Reception {
     if (unready !== undefined) return { ok: false, refusal: unready };
     const receipts = await this.#parts.acceptance.accept(head.namespace, drafts, head.idempotencyKey);
     if (!receipts.ok) return receipts;
-    return { ok: true, value: plan.mode === "batch" ? batchAnswer(receipts.value) : singleAnswer(receipts.value[0]!) };
+    if (plan.mode === "batch") return { ok: true, value: batchAnswer(receipts.value) };
+    return { ok: true, value: singleAnswer(receipts.value[0]!, plan.mode === "hook" ? 200 : 202) };
   }
 
-  #authenticated(head: RequestHead): boolean {
-    if (this.#parts.authenticator.mode === "none") return true;
-    return head.token !== undefined && this.#parts.authenticator.authenticate(head.namespace, head.token);
+  #verdict(namespace: string, token: string | undefined): Verdict | Promise<Verdict> {
+    const { authenticator } = this.#parts;
+    if (authenticator.mode === "none") return "allowed";
+    return token === undefined ? "unauthenticated" : authenticator.authenticate(namespace, token);
   }
 
   #refusal(head: RequestHead, plan: Checked<Plan>): Refusal | undefined {
@@ -110,19 +121,43 @@ export class Reception {
     return undefined;
   }
 
-  #drafts(admitted: Admitted, body: Uint8Array): Checked<readonly EventDraft[]> {
-    const { head, plan, authenticated } = admitted;
-    if (plan.mode === "binary") {
-      const draft = readBinaryEvent(body, head);
-      return draft.ok ? { ok: true, value: [draft.value] } : draft;
-    }
-    const read = readJsonRequest(body, plan.mode);
+  /** The body's token decides; once it has, it is no part of the event. */
+  async #draftsWithToken(admitted: Admitted, body: Uint8Array): Promise<Checked<readonly EventDraft[]>> {
+    const read = readBody(admitted, body);
     if (!read.ok) return read;
-    const { token, drafts } = read.value;
-    const matched = !authenticated && token !== undefined && this.#parts.authenticator.authenticate(head.namespace, token);
-    if (!authenticated && !matched) return { ok: false, refusal: unauthenticated() };
-    return drafts(matched);
+    const { namespace } = admitted.head;
+    const verdict = await this.#verdict(namespace, read.value.token);
+    return verdict === "allowed" ? read.value.drafts(true) : { ok: false, refusal: this.#denied(verdict, namespace) };
   }
+
+  #denied(verdict: Verdict, namespace: string): Refusal {
+    switch (verdict) {
+      case "forbidden":
+        return refuse("forbidden", forbiddenDetail(namespace));
+      case "unavailable":
+        return refuse("reviews_unavailable", "The cluster's API server cannot be asked about the token: try again shortly.", {
+          retryAfterSeconds: REVIEW_RETRY_AFTER_SECONDS,
+        });
+      default:
+        return refuse("unauthenticated", unauthenticatedDetail(this.#parts.authenticator.hint));
+    }
+  }
+}
+
+function knownDrafts(admitted: Admitted, body: Uint8Array): Checked<readonly EventDraft[]> {
+  const { head, plan } = admitted;
+  if (plan.mode === "binary") {
+    const draft = readBinaryEvent(body, head);
+    return draft.ok ? { ok: true, value: [draft.value] } : draft;
+  }
+  const read = readBody(admitted, body);
+  return read.ok ? read.value.drafts(false) : read;
+}
+
+/** Not for binary mode, whose body can hold no token. */
+function readBody({ head, plan }: Admitted, body: Uint8Array): Checked<BodyRequest> {
+  if (head.hookType !== undefined) return readHook(body, head.hookType, head.contentType);
+  return readJsonRequest(body, plan.mode === "structured" || plan.mode === "batch" ? plan.mode : "short");
 }
 
 /** The producer's trace goes on in the delivery; an event that names its own (CloudEvents distributed tracing) keeps it. */
@@ -131,16 +166,22 @@ function traced(draft: EventDraft, traceparent: string | undefined): EventDraft 
   return { ...draft, extensions: { ...draft.extensions, traceparent } };
 }
 
-function unauthenticated(): Refusal {
-  return refuse(
-    "unauthenticated",
-    "Send a token valid for this namespace as 'Authorization: Bearer …' (or as the field token of a JSON body). Tokens are the values of Secrets labelled postrider.dev/ingest-token.",
-  );
+/** Seconds until somebody may be there to ask again. */
+const REVIEW_RETRY_AFTER_SECONDS = 5;
+
+function unauthenticatedDetail(hint: string): string {
+  return `Send one valid token as 'Authorization: Bearer …' (or as the field token of the body): ${hint}.`;
 }
 
-/** Only a JSON object can hold the field `token`. */
-function mayCarryToken(plan: Checked<Plan>): boolean {
-  return plan.ok && (plan.value.mode === "structured" || plan.value.mode === "short");
+function forbiddenDetail(namespace: string): string {
+  return `The token is good, but its owner may not publish in namespace ${namespace}. Allow the verb publish on webhooksubscriptions.postrider.dev by RBAC; check with: kubectl -n ${namespace} auth can-i publish webhooksubscriptions.postrider.dev --as system:serviceaccount:NAMESPACE:NAME`;
+}
+
+/** Only a JSON object or a form can hold the field `token`. */
+function mayCarryToken(plan: Checked<Plan>, head: RequestHead): boolean {
+  if (!plan.ok) return false;
+  if (plan.value.mode === "hook") return hookMayCarryToken(head.contentType);
+  return plan.value.mode === "structured" || plan.value.mode === "short";
 }
 
 const TAKEN = "application/json, application/cloudevents+json, application/cloudevents-batch+json, or any type with ce-* headers";
@@ -151,6 +192,7 @@ function planOf(head: RequestHead): Checked<Plan> {
   if (head.contentType !== undefined && media === undefined) {
     return refused("media_type_unsupported", `Content-Type is not a media type; taken are ${TAKEN}.`);
   }
+  if (head.hookType !== undefined) return { ok: true, value: PLANS.hook };
   const mode = modeOf(media?.essence, head);
   if (mode === undefined) return refused("media_type_unsupported", `Taken are ${TAKEN}.`);
   if (mode !== "binary" && !isUtf8Charset(media?.charset)) {
@@ -179,6 +221,7 @@ const PLANS: Readonly<Record<Mode, Plan>> = {
   structured: { mode: "structured", bytesMax: EVENT_BYTES_MAX, tooLarge: tooLargeEvent },
   short: { mode: "short", bytesMax: EVENT_BYTES_MAX, tooLarge: tooLargeEvent },
   binary: { mode: "binary", bytesMax: EVENT_BYTES_MAX, tooLarge: tooLargeEvent },
+  hook: { mode: "hook", bytesMax: EVENT_BYTES_MAX, tooLarge: tooLargeEvent },
   batch: { mode: "batch", bytesMax: REQUEST_BYTES_MAX, tooLarge: tooLargeRequest },
 };
 
@@ -193,20 +236,21 @@ function handshake(head: RequestHead): Opened {
   return { kind: "answer", status: 200, headers };
 }
 
-const SHAPE_HEAD = '{"statusCode":202,"status":"processing","value":null,"pollingRedirectEnabled":false,';
+const SHAPE_REST = '"status":"processing","value":null,"pollingRedirectEnabled":false,';
 
-function singleAnswer(receipt: Receipt): Answer {
-  const text = `${SHAPE_HEAD}${receiptFields(receipt)}}`;
+/** `status`: 202, or 200 for callers that know no other yes. */
+function singleAnswer(receipt: Receipt, status: 200 | 202): Answer {
+  const text = `{"statusCode":${status},${SHAPE_REST}${receiptFields(receipt)}}`;
   const headers = ["Content-Type", "application/json", "Content-Length", String(text.length), "postrider-result-correlationid", receipt.id];
-  return { headers, text };
+  return { status, headers, text };
 }
 
 function batchAnswer(receipts: readonly Receipt[]): Answer {
   let matched = 0;
   for (const receipt of receipts) matched += receipt.matched;
   const items = receipts.map((receipt) => `{${receiptFields(receipt)}}`).join(",");
-  const text = `${SHAPE_HEAD}"correlationId":null,"id":null,"matched":${matched},"duplicate":false,"items":[${items}]}`;
-  return { headers: ["Content-Type", "application/json", "Content-Length", String(text.length)], text };
+  const text = `{"statusCode":202,${SHAPE_REST}"correlationId":null,"id":null,"matched":${matched},"duplicate":false,"items":[${items}]}`;
+  return { status: 202, headers: ["Content-Type", "application/json", "Content-Length", String(text.length)], text };
 }
 
 /** Ids are ours (hexadecimal and dashes): nothing to escape. */

@@ -1,9 +1,14 @@
 import type { IncomingMessage } from "node:http";
+import { bearerToken } from "../core/access-token.ts";
+import { TOKEN_FIELD } from "./body-token.ts";
+import { attributeMistake } from "./event-draft.ts";
 import { type Checked, type Refusal, refuse, refused } from "./refusal.ts";
 
 /** What the ingest reads from a request before its body. */
 export interface RequestHead {
   readonly namespace: string;
+  /** The event type that a path `/hooks/{type}` names; undefined for `/events`. */
+  readonly hookType: string | undefined;
   readonly contentType: string | undefined;
   readonly contentLength: number | undefined;
   readonly idempotencyKey: string | undefined;
@@ -20,7 +25,7 @@ export interface RequestHead {
 const IDEMPOTENCY_KEY_CHARS_MAX = 255;
 /** Longest namespace name (RFC 1123 label). */
 const NAMESPACE = /^[a-z0-9](?:[a-z0-9-]{0,61}[a-z0-9])?$/;
-const PATH = /^\/v1\/namespaces\/([^/]*)\/events$/;
+const PATH = /^\/v1\/namespaces\/([^/]*)\/(?:events|hooks\/([^/]+))$/;
 
 /** Headers that must stand once: a second one would be read by somebody else than the first. */
 const SINGLE: ReadonlySet<string> = new Set([
@@ -38,15 +43,19 @@ const SINGLE: ReadonlySet<string> = new Set([
 const TRACEPARENT = /^00-[0-9a-f]{32}-[0-9a-f]{16}-[0-9a-f]{2}$/;
 
 export interface HeadOptions {
-  /** `?token=…` counts as the token. */
+  /** `?token=…` counts as the token. It is cut from the request's URL in any case. */
   readonly tokenInQuery: boolean;
 }
 
 /** Path, method and headers, checked. A wrong path is told before a wrong method, both before anything else. */
 export function readHead(request: IncomingMessage, options: HeadOptions): Checked<RequestHead> {
   const target = splitTarget(request.url ?? "");
+  const query = cutToken(target.query);
+  // From here on nobody can log what he does not know.
+  if (query.found) request.url = query.rest === "" ? target.path : `${target.path}?${query.rest}`;
   const match = PATH.exec(target.path);
-  if (match?.[1] === undefined) return refused("not_found", "Events are posted to /v1/namespaces/{namespace}/events.");
+  if (match?.[1] === undefined)
+    return refused("not_found", "Events are posted to /v1/namespaces/{namespace}/events, or to /v1/namespaces/{namespace}/hooks/{type}.");
   const namespace = match[1];
   if (!NAMESPACE.test(namespace)) {
     return refused(
@@ -60,16 +69,19 @@ export function readHead(request: IncomingMessage, options: HeadOptions): Checke
   if (request.headers.host === undefined && request.httpVersion === "1.1") {
     return refused("malformed_request", "HTTP/1.1 needs a Host header (RFC 9112 3.2).");
   }
+  const hookType = readHookType(match[2]);
+  if (!hookType.ok) return hookType;
   const headers = readHeaders(request.rawHeaders);
   if (!headers.ok) return headers;
   const found = headers.value;
-  const bearer = found.authorization === undefined ? undefined : /^Bearer +([\w.~+/=-]+) *$/i.exec(found.authorization)?.[1];
+  const bearer = found.authorization === undefined ? undefined : bearerToken(found.authorization);
   const value: RequestHead = {
     namespace,
+    hookType: hookType.value,
     contentType: found.contentType,
     contentLength: found.contentLength === undefined ? undefined : Number(found.contentLength),
     idempotencyKey: found.idempotencyKey,
-    token: bearer ?? (options.tokenInQuery && found.authorization === undefined ? queryToken(target.query) : undefined),
+    token: bearer ?? (options.tokenInQuery && found.authorization === undefined ? query.token : undefined),
     foreignAuthorization: found.authorization !== undefined && bearer === undefined,
     attributes: found.attributes,
     origin: found.origin,
@@ -146,6 +158,30 @@ function splitTarget(url: string): { readonly path: string; readonly query: stri
   return at === -1 ? { path: local, query: "" } : { path: local.slice(0, at), query: local.slice(at + 1) };
 }
 
-function queryToken(query: string): string | undefined {
-  return query === "" ? undefined : (new URLSearchParams(query).get("token") ?? undefined);
+interface TokenQuery {
+  readonly found: boolean;
+  /** Undefined also when it stands twice. */
+  readonly token: string | undefined;
+  /** The query without it, as it was sent. */
+  readonly rest: string;
+}
+
+function cutToken(query: string): TokenQuery {
+  if (query === "") return { found: false, token: undefined, rest: "" };
+  const tokens = new URLSearchParams(query).getAll(TOKEN_FIELD);
+  if (tokens.length === 0) return { found: false, token: undefined, rest: query };
+  const rest = query.split("&").filter((pair) => !new URLSearchParams(pair).has(TOKEN_FIELD));
+  return { found: true, token: tokens.length === 1 ? tokens[0] : undefined, rest: rest.join("&") };
+}
+
+function readHookType(encoded: string | undefined): Checked<string | undefined> {
+  if (encoded === undefined) return { ok: true, value: undefined };
+  let type: string;
+  try {
+    type = decodeURIComponent(encoded);
+  } catch {
+    return refused("attribute_invalid", "The event type in the path is not UTF-8, percent-encoded.");
+  }
+  const mistake = attributeMistake("type", type);
+  return mistake === undefined ? { ok: true, value: type } : refused("attribute_invalid", `The event type in the path ${mistake}.`);
 }

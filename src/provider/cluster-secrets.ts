@@ -1,4 +1,4 @@
-import { INGEST_TOKEN_LABEL, USE_LABEL, type ObjectRef, type SecretLookup, type SecretObject } from "../controller/objects.ts";
+import { USE_LABEL, type ObjectRef, type SecretLookup, type SecretObject } from "../controller/objects.ts";
 import { Reflector, type KubeObject, type ReflectorHandler, type RetryPace } from "../kube/reflector.ts";
 import type { KubeTransport } from "../kube/transport.ts";
 import { aborted } from "../lib/abort.ts";
@@ -8,7 +8,6 @@ import type { Log } from "../observe/log.ts";
 import type { Metrics } from "../observe/metrics.ts";
 import { differsForUs, secretObject } from "./cluster-kinds.ts";
 
-const LABELS = [USE_LABEL, INGEST_TOKEN_LABEL] as const;
 /** What was found out about a Secret that we may not read is believed for this long, ms: a thousand subscriptions may name it. */
 const ANSWER_FOR_MS = 5_000;
 /** Above this many such questions at a time the last answer is believed for longer. */
@@ -24,6 +23,8 @@ export interface ClusterSecretsOptions {
   readonly metrics: Metrics;
   /** The command that lets us use Secrets of a namespace; `{namespace}` is replaced. */
   readonly bindingHint: string;
+  /** Labels beside USE_LABEL whose Secrets are watched. */
+  readonly tokenLabels: readonly string[];
   readonly changed: (ref: ObjectRef) => void;
   readonly pace: RetryPace;
 }
@@ -42,6 +43,7 @@ interface Scope {
  */
 export class ClusterSecrets {
   readonly #options: ClusterSecretsOptions;
+  readonly #labels: readonly string[];
   readonly #scopes = new Map<string, Scope>();
   /** namespace → name → Secret, with the labels through which it is seen. */
   readonly #secrets = new Map<string, Map<string, { readonly secret: SecretObject; readonly labels: Set<string> }>>();
@@ -51,6 +53,7 @@ export class ClusterSecrets {
 
   constructor(options: ClusterSecretsOptions) {
     this.#options = options;
+    this.#labels = [USE_LABEL, ...options.tokenLabels];
   }
 
   get(namespace: string, name: string): SecretObject | undefined {
@@ -80,7 +83,7 @@ export class ClusterSecrets {
 
   /** Settles when every followed namespace has been listed or refused once. */
   async listed(): Promise<void> {
-    while ([...this.#scopes.values()].some((scope) => scope.listed.size < LABELS.length && !scope.forbidden)) {
+    while ([...this.#scopes.values()].some((scope) => scope.listed.size < this.#labels.length && !scope.forbidden)) {
       await new Promise<void>((resolve) => this.#waiting.push(resolve));
     }
   }
@@ -145,7 +148,7 @@ export class ClusterSecrets {
     const scope: { -readonly [K in keyof Scope]: Scope[K] } = { abort, listed: new Set(), forbidden: false, done: Promise.resolve() };
     const { transport, clock, random, pace } = this.#options;
     scope.done = Promise.all(
-      LABELS.map(async (label) =>
+      this.#labels.map(async (label) =>
         new Reflector({
           name: `secrets-${namespace}`,
           path: `/api/v1/namespaces/${namespace}/secrets`,

@@ -10,6 +10,7 @@ import {
   type Resources,
   type ResultSink,
   type SecretLookup,
+  type SecretObject,
   type WatchedObject,
   type WriteResult,
   DRAIN_FINALIZER,
@@ -41,6 +42,8 @@ export interface ClusterProviderOptions {
   readonly namespaces: readonly string[];
   readonly instance: string;
   readonly bindingHint: string;
+  /** Labels of Secrets that hold static tokens; each costs a watch per namespace, so only those in use are named. */
+  readonly tokenLabels?: readonly string[];
 }
 
 /** Manifests from a cluster's API server, and results back to it. What was last seen stays in force while the API server is away. */
@@ -60,12 +63,12 @@ export class ClusterProvider implements Resources, ResultSink, Service {
 
   constructor(options: ClusterProviderOptions) {
     this.#options = options;
-    const { transport, clock, random, log, metrics, bindingHint, namespaces, className, instance } = options;
+    const { transport, clock, random, log, metrics, bindingHint, namespaces, className, instance, tokenLabels = [] } = options;
     this.#pace = new SharedRetryPace(clock);
     // Of their own: namespaces whose Secrets are closed to us are asked for ever, and must not hold up the watches of manifests.
-    const secretsPace = new SharedRetryPace(clock);
+    const pace = new SharedRetryPace(clock);
     const changed = (ref: ObjectRef): void => this.#tell(ref);
-    this.#secrets = new ClusterSecrets({ transport, clock, random, log, metrics, bindingHint, changed, pace: secretsPace });
+    this.#secrets = new ClusterSecrets({ transport, clock, random, log, metrics, bindingHint, tokenLabels, changed, pace });
     this.#writer = new ObjectWriter(transport, `postrider-${className}`);
     const told = (result: string): void => metrics.kubernetesEvents.inc({ result });
     this.#recorder = new EventRecorder({ transport, clock, random, controller: { name: "postrider.dev/controller", instance }, told });
@@ -122,9 +125,10 @@ export class ClusterProvider implements Resources, ResultSink, Service {
     return result;
   }
 
-  recordEvent(object: ReportedObject, note: EventNote): void {
-    const { path: _path, ...subject } = versionOf(object);
-    this.#recorder.record(subject, note);
+  recordEvent(object: ReportedObject | SecretObject, note: EventNote): void {
+    const { namespace, name, uid, resourceVersion } = object.metadata;
+    const apiVersion = object.kind === "Secret" ? "v1" : object.apiVersion;
+    this.#recorder.record({ apiVersion, kind: object.kind, namespace, name, uid, resourceVersion }, note);
   }
 
   async setFinalizer(object: WebhookSubscription, present: boolean): Promise<WriteResult> {

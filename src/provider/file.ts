@@ -16,6 +16,7 @@ import type {
   Resources,
   ResultSink,
   SecretLookup,
+  SecretObject,
   WriteResult,
 } from "../controller/objects.ts";
 import { ManifestDirectory } from "./manifest-directory.ts";
@@ -200,7 +201,7 @@ export class FileProvider implements Resources, ResultSink, Service {
     return Promise.resolve({ kind: "done" });
   }
 
-  recordEvent(object: ReportedObject, note: EventNote): void {
+  recordEvent(object: ReportedObject | SecretObject, note: EventNote): void {
     const { kind } = object;
     const { namespace, name } = refOf(kind, object);
     const level = note.type === "Warning" ? "warn" : "info";

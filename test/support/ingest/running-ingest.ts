@@ -4,7 +4,8 @@ import { BUILT_IN_EGRESS, BUILT_IN_POLICY } from "../../../src/core/policy.ts";
 import { RouteTable, type Route } from "../../../src/core/route-table.ts";
 import type { Event } from "../../../src/core/event.ts";
 import { type Clock, SystemClock } from "../../../src/lib/clock.ts";
-import { StaticTokens, openToAll, tokenDigest } from "../../../src/ingest/authenticator.ts";
+import { storedTokenDigest } from "../../../src/core/access-token.ts";
+import { type PublishReviewer, TokenAuthenticator, openToAll } from "../../../src/ingest/authenticator.ts";
 import { buildIngest } from "../../../src/ingest/ingest.ts";
 import type { IngestLimits } from "../../../src/ingest/ingest-server.ts";
 import { BusinessEvents } from "../../../src/observe/events.ts";
@@ -79,6 +80,8 @@ export interface IngestSetup {
   readonly routes?: readonly Route[];
   /** Values of the labelled Secrets of namespace `shop`; given = static tokens. */
   readonly tokens?: readonly string[];
+  /** Given = tokens that somebody must be asked about. */
+  readonly reviewer?: PublishReviewer;
   readonly tokenInQuery?: boolean;
   readonly rateLimitPerSecond?: number;
   readonly limits?: Partial<IngestLimits>;
@@ -99,11 +102,16 @@ export async function runningIngest(setup: IngestSetup = {}) {
   const log = createLog("silent");
   const events = new BusinessEvents(metrics, log);
   const intake = new RecordingIntake();
-  const digests = (setup.tokens ?? []).flatMap((token) => tokenDigest(Buffer.from(token)) ?? []);
+  const digests = (setup.tokens ?? []).flatMap((token) => storedTokenDigest(Buffer.from(token)) ?? []);
   const server = buildIngest({
     listen: { host: "127.0.0.1", port: 0 },
     authenticator:
-      setup.tokens === undefined ? openToAll : new StaticTokens({ tokens: (namespace) => (namespace === "shop" ? digests : []) }),
+      setup.tokens === undefined && setup.reviewer === undefined
+        ? openToAll
+        : new TokenAuthenticator({
+            ...(setup.tokens === undefined ? {} : { tokens: { tokens: (namespace) => (namespace === "shop" ? digests : []) } }),
+            ...(setup.reviewer === undefined ? {} : { reviewer: setup.reviewer }),
+          }),
     rateLimitPerSecond: setup.rateLimitPerSecond ?? 0,
     tokenInQuery: setup.tokenInQuery ?? false,
     diskLow: () => state.diskLow,

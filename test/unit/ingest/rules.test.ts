@@ -1,6 +1,7 @@
 import { describe, expect, it } from "vitest";
 import { contentHash } from "../../../src/ingest/acceptance.ts";
-import { StaticTokens, tokenDigest } from "../../../src/ingest/authenticator.ts";
+import { storedTokenDigest } from "../../../src/core/access-token.ts";
+import { TokenAuthenticator } from "../../../src/ingest/authenticator.ts";
 import { headerText } from "../../../src/ingest/header-envelope.ts";
 import { kindOfData, parseMediaType } from "../../../src/ingest/media-type.ts";
 import { RateGate } from "../../../src/ingest/rate-gate.ts";
@@ -66,15 +67,14 @@ describe("the content hash", () => {
 
 describe("static tokens", () => {
   it("trim trailing newlines, ignore short ones, know only their namespace", () => {
-    expect(tokenDigest(bytes("0123456789abcde\n\n"))).toBeUndefined();
-    const digest = tokenDigest(bytes("0123456789abcdef\r\n"))!;
-    const tokens = new StaticTokens({ tokens: (namespace) => (namespace === "shop" ? [digest] : []) });
-    expect(tokens.authenticate("shop", "0123456789abcdef")).toBe(true);
-    expect(tokens.authenticate("shop", "0123456789abcdeF")).toBe(false);
-    expect(tokens.authenticate("shop", "0123456789abcdef\n")).toBe(false);
-    expect(tokens.authenticate("other", "0123456789abcdef")).toBe(false);
-    expect(tokens.authenticate("shop", undefined)).toBe(false);
-    expect(tokens.authenticate("shop", "")).toBe(false);
+    expect(storedTokenDigest(bytes("0123456789abcde\n\n"))).toBeUndefined();
+    const digest = storedTokenDigest(bytes("0123456789abcdef\r\n"))!;
+    const tokens = new TokenAuthenticator({ tokens: { tokens: (namespace) => (namespace === "shop" ? [digest] : []) } });
+    expect(tokens.authenticate("shop", "0123456789abcdef")).toBe("allowed");
+    expect(tokens.authenticate("shop", "0123456789abcdeF")).toBe("unauthenticated");
+    expect(tokens.authenticate("shop", "0123456789abcdef\n")).toBe("unauthenticated");
+    expect(tokens.authenticate("other", "0123456789abcdef")).toBe("unauthenticated");
+    expect(tokens.authenticate("shop", "")).toBe("unauthenticated");
   });
 });
 
