@@ -86,7 +86,7 @@ export function withBodyToken(payload: Payload, field: string, token: string): P
   return { ...payload, body: Buffer.concat([bytes.subarray(0, from), Buffer.from(text), bytes.subarray(to)]) };
 }
 
-/** A string member's value in a JSON object's top level or below (`data.id`), as text; numbers as written. For `history.recordIdField`. */
+/** A string member's value in a JSON object's top level or below (`data.id`), as text; numbers and truth values as written. */
 export function scalarAt(json: Uint8Array, path: readonly string[]): string | undefined {
   const scan = scanJson(json, path.length);
   if (!scan.ok) return undefined;
@@ -97,7 +97,9 @@ export function scalarAt(json: Uint8Array, path: readonly string[]): string | un
     node = member.value;
   }
   if (node.kind === "string") return jsonString(json, node);
-  return node.kind === "number" ? asBuffer(json).subarray(node.start, node.end).toString("latin1") : undefined;
+  return node.kind === "number" || node.kind === "true" || node.kind === "false"
+    ? asBuffer(json).subarray(node.start, node.end).toString("latin1")
+    : undefined;
 }
 
 /** RFC 3986 unreserved characters stay, every other byte becomes `%XX` in upper case (a space is `%20`). */

@@ -1,4 +1,5 @@
 import type { Event } from "../core/event.ts";
+import { eventValue } from "../core/event-value.ts";
 import type { Subscription } from "../core/subscription.ts";
 import { redactHeaders } from "../observe/redact.ts";
 import type { AttemptRecord, DeliveryId } from "../store/store.ts";
@@ -45,40 +46,5 @@ export function attemptRecord(
  * there is none. Objects and arrays are no record ids.
  */
 export function recordIdOf(event: Event, path: string | undefined): string | undefined {
-  if (path === undefined) return undefined;
-  const [head, ...rest] = path.split(".");
-  const value = head === "data" ? dataAt(event, rest) : rest.length === 0 ? attribute(event, head ?? "") : undefined;
-  if (typeof value === "number" || typeof value === "boolean") return String(value);
-  return typeof value === "string" && value !== "" ? value.slice(0, RECORD_ID_CHARS_MAX) : undefined;
-}
-
-function attribute(event: Event, name: string): string | undefined {
-  switch (name) {
-    case "id":
-      return event.sourceId;
-    case "source":
-      return event.source;
-    case "type":
-      return event.type;
-    case "subject":
-      return event.subject;
-    default:
-      return Object.hasOwn(event.extensions, name) ? event.extensions[name] : undefined;
-  }
-}
-
-function dataAt(event: Event, path: readonly string[]): unknown {
-  const text = Buffer.from(event.data.buffer, event.data.byteOffset, event.data.byteLength).toString("utf8");
-  if (event.dataKind === "form") return path.length === 1 ? (new URLSearchParams(text).get(path[0] ?? "") ?? undefined) : undefined;
-  if (event.dataKind !== "json") return undefined;
-  try {
-    let value: unknown = JSON.parse(text);
-    for (const key of path) {
-      if (typeof value !== "object" || value === null || !Object.hasOwn(value, key)) return undefined;
-      value = (value as Record<string, unknown>)[key];
-    }
-    return value;
-  } catch {
-    return undefined;
-  }
+  return path === undefined ? undefined : eventValue(event, path)?.slice(0, RECORD_ID_CHARS_MAX);
 }

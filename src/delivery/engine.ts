@@ -212,6 +212,10 @@ export class Engine implements Service {
     if (changed && completion.next.state === "ready") {
       lane.noteDue(completion.next.dueAtMs);
       this.#scheduler.refresh(lane);
+    } else if (turn.waiting.orderKey !== undefined) {
+      // The end of a head made the next of its key due; when, only the store knows.
+      lane.noteDue(completion.nowMs);
+      this.#scheduler.refresh(lane);
     }
     if (lane.ending) void this.#acts.forgetIfOver(lane).catch(() => undefined);
     this.#checkIdle();

@@ -6,6 +6,8 @@ import { WINDOW_MAX, type Lane, type Waiting } from "./lane.ts";
 /** Paused lanes looked at in one round; rows of a paused queue are looked at again at the latest after this. */
 const LANES_MAX = 50;
 const CHECK_AGAIN_MS = 60_000;
+/** Windows of one lane looked at in one round: where order is kept each shows one delivery of a key. */
+const WINDOWS_MAX = 32;
 
 export interface ExpirySweepParts {
   readonly store: Pick<Store, "due" | "complete">;
@@ -35,7 +37,7 @@ export class ExpirySweep {
       if (lane.pending === 0 || lane.expiryCheckAtMs > nowMs || lane.ending || lane.pausedUntil(nowMs) === undefined) continue;
       if (left-- === 0) return;
       try {
-        await this.#sweep(lane, nowMs);
+        for (let windows = WINDOWS_MAX; windows > 0 && lane.expiryCheckAtMs <= nowMs; windows--) await this.#sweep(lane, nowMs);
       } catch (error) {
         this.#parts.log.warn({ err: error, subscription: lane.uid }, "aged deliveries could not be ended: trying again");
         lane.expiryCheckAtMs = nowMs + CHECK_AGAIN_MS;
@@ -46,6 +48,7 @@ export class ExpirySweep {
   async #sweep(lane: Lane, nowMs: number): Promise<void> {
     const policy = lane.route?.subscription.policy;
     const reason = lane.pausedUntil(nowMs)?.reason;
+    lane.expiryCheckAtMs = nowMs + CHECK_AGAIN_MS;
     if (policy === undefined || reason === undefined) return;
     const { store } = this.#parts;
     const bornBeforeMs = nowMs - policy.retry.maxAgeMs;
@@ -63,7 +66,8 @@ export class ExpirySweep {
       fresh.push(head);
       lane.fresh.shift();
     }
-    const isFull = rows.length === WINDOW_MAX && ids.length > 0;
+    const uncovered = rows.some((row) => row.orderKey !== undefined);
+    const isFull = (rows.length === WINDOW_MAX || uncovered) && ids.length > 0;
     lane.expiryCheckAtMs = isFull ? nowMs : Math.min(nowMs + CHECK_AGAIN_MS, oldestMs + policy.retry.maxAgeMs);
     if (ids.length === 0) return;
     const historyRetentionMs = policy.retention.historyMs;

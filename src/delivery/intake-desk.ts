@@ -1,5 +1,6 @@
 import { firstDueAtMs } from "../core/delivery-state.ts";
 import type { Event } from "../core/event.ts";
+import { orderKeyOf } from "../core/event-value.ts";
 import type { Route } from "../core/route-table.ts";
 import type { DeliveryId, NewDelivery } from "../store/store.ts";
 import type { Lane, Waiting } from "./lane.ts";
@@ -30,7 +31,7 @@ export interface IntakeDeskParts {
 
 /**
  * Decides how each delivery of an event is stored and keeps the promise of memory made with it. `claimed`: a slot is free, the accept
- * transaction writes the claim too, the send follows the commit at once. `fresh`: waits in memory for its turn. `indexed`: no room, paused, or due later.
+ * transaction writes the claim too, the send follows the commit at once. `fresh`: waits in memory for its turn. `indexed`: no room, paused, due later, or of an order key.
  */
 export class IntakeDesk {
   readonly #parts: IntakeDeskParts;
@@ -63,6 +64,7 @@ export class IntakeDesk {
         acceptedAtMs: event.receivedAtMs,
         dueAtMs: delivery.dueAtMs,
         resent: false,
+        orderKey: delivery.orderKey,
         event,
         isFresh: true,
       };
@@ -98,12 +100,14 @@ export class IntakeDesk {
   }
 
   #admitOne(event: Event, route: Route, nowMs: number): NewDelivery {
-    const { uid, namespace, policy } = route.subscription;
+    const { uid, namespace, policy, spec } = route.subscription;
     const lane = this.#parts.scheduler.lane(uid, namespace);
     this.#parts.adopt(lane, route);
     const dueAtMs = firstDueAtMs(policy, nowMs);
-    const as = this.#howStored(lane, event, { nowMs, dueAtMs });
-    return { subscription: uid, namespace, orderKey: undefined, dueAtMs, as, epoch: lane.epoch };
+    const orderKey = spec.ordering === undefined ? undefined : orderKeyOf(event, spec.ordering.key);
+    // Whose turn it is within a key only the store knows, so nothing with a key is claimed or held in memory here.
+    const as = orderKey === undefined ? this.#howStored(lane, event, { nowMs, dueAtMs }) : "indexed";
+    return { subscription: uid, namespace, orderKey, dueAtMs, as, epoch: lane.epoch };
   }
 
   #howStored(lane: Lane, event: Event, times: { readonly nowMs: number; readonly dueAtMs: number }): NewDelivery["as"] {

@@ -17,6 +17,8 @@ export interface Waiting {
   readonly acceptedAtMs: number;
   readonly dueAtMs: number;
   readonly resent: boolean;
+  /** Of one key only one is here at a time: the lowest unfinished. */
+  readonly orderKey: string | undefined;
   /** Fresh ones have it; of rows it comes with the claim. */
   readonly event: Event | undefined;
   /** Not in the due index: only memory knows it until it is claimed. */
@@ -214,8 +216,8 @@ export class Lane implements FairLane, Wakeable {
 export const WORK_KINDS: readonly WorkKind[] = ["fresh", "retry"];
 
 export function waitingOf(row: ReadyDelivery, event: Event | undefined, isFresh: boolean): Waiting {
-  const { id, crashes, acceptedAtMs, dueAtMs, resent } = row;
-  return { id, made: row.attempt, crashes, acceptedAtMs, dueAtMs, resent: resent === true, event, isFresh };
+  const { id, crashes, acceptedAtMs, dueAtMs, resent, orderKey } = row;
+  return { id, made: row.attempt, crashes, acceptedAtMs, dueAtMs, resent: resent === true, orderKey, event, isFresh };
 }
 
 /** A first try, however late, and a resend are no retries. */
