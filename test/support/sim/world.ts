@@ -3,7 +3,7 @@ import type { Event } from "../../../src/core/event.ts";
 import type { Outcome, OutcomeClass } from "../../../src/core/outcome.ts";
 import { BUILT_IN_EGRESS, BUILT_IN_POLICY, type Policy } from "../../../src/core/policy.ts";
 import { RouteTable, type Route } from "../../../src/core/route-table.ts";
-import type { Subscription } from "../../../src/core/subscription.ts";
+import type { EndpointSpec, Subscription, Target } from "../../../src/core/subscription.ts";
 import type { AttemptDone, AttemptInput, Attempter } from "../../../src/delivery/attempter.ts";
 import { Engine } from "../../../src/delivery/engine.ts";
 import type { Intake } from "../../../src/ingest/intake.ts";
@@ -56,9 +56,20 @@ export function policyOf(change: PolicyChange = {}): Policy {
 
 export function routeOf(
   uid: string,
-  fields: { namespace?: string; policy?: PolicyChange; url?: string; suspend?: boolean; blocked?: boolean; recordIdField?: string } = {},
+  fields: {
+    namespace?: string;
+    policy?: PolicyChange;
+    url?: string;
+    suspend?: boolean;
+    blocked?: boolean;
+    recordIdField?: string;
+    /** `ordering.key` of mode PerKey. */
+    orderingKey?: string;
+    deadLetterUrl?: string;
+  } = {},
 ): Route {
   const url = fields.url ?? `https://${uid}.test/`;
+  const { deadLetterUrl } = fields;
   const subscription: Subscription = {
     uid,
     namespace: fields.namespace ?? "ns",
@@ -69,19 +80,32 @@ export function routeOf(
       suspend: fields.suspend ?? false,
       types: ["*"],
       filter: undefined,
-      endpoint: { address: { kind: "url", url }, headers: [], auth: undefined },
+      endpoint: endpointOf(url),
       payload: { format: "StandardWebhooks", formParameter: "payload", body: undefined },
       signing: { scheme: "None", secretRefs: [], hmac: undefined, token: undefined },
       policyName: undefined,
       history: { captureResponse: true, recordIdField: fields.recordIdField },
       deletionPolicy: "Drain",
+      ordering: fields.orderingKey === undefined ? undefined : { key: fields.orderingKey },
+      deadLetter: deadLetterUrl === undefined ? undefined : endpointOf(deadLetterUrl),
     },
     policy: policyOf(fields.policy),
     egress: BUILT_IN_EGRESS,
     blocked: fields.blocked === true ? { reason: "SecretNotFound", message: "no" } : undefined,
-    target: fields.blocked === true ? undefined : { url, headers: [], authorization: undefined, keys: [] },
+    target:
+      fields.blocked === true
+        ? undefined
+        : { ...targetOf(url), deadLetter: deadLetterUrl === undefined ? undefined : targetOf(deadLetterUrl) },
   };
   return { subscription, filter: undefined, body: undefined, draining: false };
+}
+
+function endpointOf(url: string): EndpointSpec {
+  return { address: { kind: "url", url }, headers: [], auth: undefined };
+}
+
+function targetOf(url: string): Target {
+  return { url, headers: [], authorization: undefined, keys: [] };
 }
 
 export interface Sent {
@@ -216,8 +240,8 @@ export class World {
   }
 
   /** As the ingest does it: admit, commit, committed. Answers the event, or undefined when the commit failed. */
-  async post(namespace = "ns", to?: (route: Route) => boolean): Promise<Event | undefined> {
-    const event = eventOf(namespace, this.clock.nowMs(), ++this.#sequence);
+  async post(namespace = "ns", to?: (route: Route) => boolean, subject?: string): Promise<Event | undefined> {
+    const event = { ...eventOf(namespace, this.clock.nowMs(), ++this.#sequence), subject };
     const routes = this.table.match(event).routes.filter((route) => to?.(route) ?? true);
     const deliveries = this.engine.admit(event, routes, event.receivedAtMs);
     const item = {
