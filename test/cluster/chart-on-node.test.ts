@@ -17,7 +17,7 @@ import {
   CLUSTER_POLICY,
   namespace,
   producer,
-  PUBLISH_TOKEN,
+  PUBLISHING,
   publisher,
   receiver,
   RELEASE,
@@ -130,7 +130,7 @@ describe.skipIf(reason !== undefined)("the chart on a real node", () => {
     const asOperator = ["--as", `system:serviceaccount:${SYSTEM}:${RELEASE}`];
     expect((await node.tryKubectl(["auth", "can-i", "list", "secrets", "--all-namespaces", ...asOperator])).stdout.trim()).toBe("no");
     expect((await node.tryKubectl(["auth", "can-i", "get", "secrets", "-n", SHOP, ...asOperator])).stdout.trim()).toBe("no");
-    await applyAll(node, [CLUSTER_POLICY, PUBLISH_TOKEN, SUBSCRIPTION]);
+    await applyAll(node, [CLUSTER_POLICY, ...PUBLISHING, SUBSCRIPTION]);
     await node.until("the missing right shows", async () => (await condition("ResolvedRefs"))?.status === "False", 60_000);
     expect((await condition("ResolvedRefs"))?.message).toContain("create rolebinding");
   });

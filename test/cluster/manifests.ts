@@ -1,3 +1,4 @@
+import { dirname } from "node:path";
 import { POD_CIDR, SERVICE_CIDR } from "../support/node/settings.ts";
 
 /** Addresses of Services made by the test itself. */
@@ -5,7 +6,9 @@ const RECEIVER_ADDRESS = "10.96.77.7";
 export const SHOP = "shop";
 export const SYSTEM = "postrider-system";
 export const RELEASE = "postrider";
-const TOKEN = "cluster-test-token-0123456789";
+/** The ServiceAccount that publishes, and where its token lies in its Pods. */
+const PRODUCER = "producer";
+const TOKEN_PATH = "/publish/token";
 const NONROOT = 65_532;
 
 /** The volume that the chart's claim is bound to: a folder of the machine. */
@@ -36,13 +39,17 @@ export const CLUSTER_POLICY = {
   spec: { egress: { allowedCIDRs: [POD_CIDR, SERVICE_CIDR], allowPlainHTTP: true } },
 };
 
-export const PUBLISH_TOKEN = {
-  apiVersion: "v1",
-  kind: "Secret",
-  type: "Opaque",
-  metadata: { name: "publish", namespace: SHOP, labels: { "postrider.dev/ingest-token": "true" } },
-  stringData: { token: TOKEN },
-};
+/** A ServiceAccount that may publish, by the role that the chart keeps ready. */
+export const PUBLISHING = [
+  { apiVersion: "v1", kind: "ServiceAccount", metadata: { name: PRODUCER, namespace: SHOP } },
+  {
+    apiVersion: "rbac.authorization.k8s.io/v1",
+    kind: "RoleBinding",
+    metadata: { name: "producer-publishes", namespace: SHOP },
+    roleRef: { apiGroup: "rbac.authorization.k8s.io", kind: "ClusterRole", name: `${SYSTEM}-${RELEASE}-publisher` },
+    subjects: [{ kind: "ServiceAccount", name: PRODUCER, namespace: SHOP }],
+  },
+];
 
 export const SUBSCRIPTION = {
   apiVersion: "postrider.dev/v1alpha1",
@@ -85,7 +92,7 @@ export function publisher(image: string, ingest: string): object {
       "--server",
       ingest,
       "--token",
-      "@/publish/token",
+      `@${TOKEN_PATH}`,
       "-n",
       SHOP,
       "--type",
@@ -95,7 +102,7 @@ export function publisher(image: string, ingest: string): object {
       "-o",
       "json",
     ],
-    secret: { name: "publish", path: "/publish" },
+    publishes: true,
   });
 }
 
@@ -104,11 +111,12 @@ export function publisher(image: string, ingest: string): object {
  * Ends after a request to port 9000.
  */
 export function producer(image: string, ingest: string): object {
-  return pod({ name: "producer", image, command: ["node", "-e", PRODUCER, `${ingest}/v1/namespaces/${SHOP}/events`, TOKEN] });
+  const command = ["node", "-e", PRODUCER_SCRIPT, `${ingest}/v1/namespaces/${SHOP}/events`, TOKEN_PATH];
+  return pod({ name: "producer", image, command, publishes: true });
 }
 
-const PRODUCER = `
-const [url, token] = process.argv.slice(1);
+const PRODUCER_SCRIPT = `
+const [url, tokenPath] = process.argv.slice(1);
 let stopping = false;
 const control = require("node:http").createServer((request, response) => {
   stopping = true;
@@ -120,6 +128,7 @@ const pause = (ms) => new Promise((resolve) => setTimeout(resolve, ms));
 async function post(n) {
   for (;;) {
     try {
+      const token = require("node:fs").readFileSync(tokenPath, "utf8").trim();
       const answer = await fetch(url, {
         method: "POST",
         headers: { "content-type": "application/json", authorization: "Bearer " + token, "idempotency-key": "key-" + n },
@@ -145,15 +154,28 @@ interface PodSettings {
   readonly args?: readonly string[];
   readonly command?: readonly string[];
   readonly secret?: { readonly name: string; readonly path: string };
+  /** Runs as the ServiceAccount that may publish, its token for the ingest at TOKEN_PATH. */
+  readonly publishes?: boolean;
 }
 
-function pod({ name, image, labels, args, command, secret }: PodSettings): object {
+const INGEST_TOKEN = { serviceAccountToken: { audience: "postrider-ingest", expirationSeconds: 3600, path: "token" } };
+
+function pod({ name, image, labels, args, command, secret, publishes }: PodSettings): object {
+  const mounts = [
+    ...(secret === undefined ? [] : [{ name: "secret", mountPath: secret.path, readOnly: true }]),
+    ...(publishes === true ? [{ name: "token", mountPath: dirname(TOKEN_PATH), readOnly: true }] : []),
+  ];
+  const volumes = [
+    ...(secret === undefined ? [] : [{ name: "secret", secret: { secretName: secret.name } }]),
+    ...(publishes === true ? [{ name: "token", projected: { sources: [INGEST_TOKEN] } }] : []),
+  ];
   return {
     apiVersion: "v1",
     kind: "Pod",
     metadata: { name, namespace: SHOP, labels: labels ?? { app: name } },
     spec: {
       restartPolicy: "Never",
+      ...(publishes === true ? { serviceAccountName: PRODUCER } : {}),
       automountServiceAccountToken: false,
       terminationGracePeriodSeconds: 2,
       dnsPolicy: "Default",
@@ -166,10 +188,10 @@ function pod({ name, image, labels, args, command, secret }: PodSettings): objec
           ...(command === undefined ? {} : { command }),
           ...(args === undefined ? {} : { args }),
           securityContext: { allowPrivilegeEscalation: false, readOnlyRootFilesystem: true, capabilities: { drop: ["ALL"] } },
-          volumeMounts: secret === undefined ? [] : [{ name: "secret", mountPath: secret.path, readOnly: true }],
+          volumeMounts: mounts,
         },
       ],
-      volumes: secret === undefined ? [] : [{ name: "secret", secret: { secretName: secret.name } }],
+      volumes,
     },
   };
 }

@@ -42,6 +42,9 @@ describe("what is rendered", () => {
     expect(objects.map(({ kind, metadata }) => `${kind} ${metadata.name}`).sort()).toEqual(
       [
         "ClusterRole hooks-pr-postrider",
+        "ClusterRole hooks-pr-postrider-history-operator",
+        "ClusterRole hooks-pr-postrider-history-reader",
+        "ClusterRole hooks-pr-postrider-publisher",
         "ClusterRole hooks-pr-postrider-secrets",
         "ClusterRole hooks-pr-postrider-uninstall",
         "ClusterRoleBinding hooks-pr-postrider",
@@ -155,7 +158,7 @@ describe("rights", () => {
     ["cluster", { secretAccess: "cluster" }],
     ["namespaces", { namespaces: ["a", "b"] }],
     ["namespaces with Secrets", { namespaces: ["a"], secretAccess: "cluster" }],
-    ["with reviews", { ingest: { auth: ["kubernetes", "static"] } }],
+    ["without reviews", { ingest: { auth: ["static"] }, api: { auth: ["static"] } }],
   ];
 
   it.each(modes)("hold no *: %s", async (_mode, values) => {
@@ -177,7 +180,31 @@ describe("rights", () => {
       { apiGroups: ["postrider.dev"], resources: ["clusterdeliverypolicies"], verbs: ["get", "list", "watch"] },
       { apiGroups: ["postrider.dev"], resources: ["clusterdeliverypolicies/status"], verbs: ["patch"] },
       { apiGroups: [""], resources: ["namespaces"], verbs: ["get", "list", "watch"] },
+      { apiGroups: ["authentication.k8s.io"], resources: ["tokenreviews"], verbs: ["create"] },
+      { apiGroups: ["authorization.k8s.io"], resources: ["subjectaccessreviews"], verbs: ["create"] },
     ]);
+  });
+
+  it("for callers lie ready in roles that nothing binds", async () => {
+    const objects = await render();
+    expect(one(objects, "ClusterRole", "hooks-pr-postrider-publisher").rules).toEqual([
+      { apiGroups: ["postrider.dev"], resources: ["webhooksubscriptions"], verbs: ["publish"] },
+    ]);
+    const verbs = (role: string) =>
+      one(objects, "ClusterRole", role).rules?.flatMap((rule) => rule.resources.map((resource) => [resource, rule.verbs.join()]));
+    const read = [
+      ["deliveries", "get,list"],
+      ["attempts", "get,list"],
+      ["events", "get,list"],
+    ];
+    expect(verbs("hooks-pr-postrider-history-reader")).toEqual([...read, ["webhooksubscriptions", "get,list"]]);
+    expect(verbs("hooks-pr-postrider-history-operator")).toEqual([
+      ...read,
+      ["deliveries/resend", "create"],
+      ["deliverytests", "create"],
+      ["webhooksubscriptions", "get,list"],
+    ]);
+    expect(objects.filter(({ roleRef }) => /-(publisher|history-reader|history-operator)$/.test(roleRef?.name ?? ""))).toEqual([]);
   });
 
   it("read Secrets only through a role that nothing binds, unless asked", async () => {
@@ -200,6 +227,8 @@ describe("rights", () => {
       "clusterdeliverypolicies",
       "clusterdeliverypolicies/status",
       "namespaces",
+      "tokenreviews",
+      "subjectaccessreviews",
     ]);
     const roles = objects.filter(({ kind, metadata }) => kind === "Role" && metadata.namespace !== "hooks");
     expect(roles.map(({ metadata }) => metadata.namespace)).toEqual(["a", "b"]);
@@ -212,9 +241,11 @@ describe("rights", () => {
   it("include reviews only when a port asks for them", async () => {
     const reviews = (objects: readonly Rendered[]) =>
       rulesOf(objects).flatMap(({ resources }) => resources.filter((name) => name.endsWith("reviews")));
-    expect(reviews(await render())).toEqual([]);
-    expect(reviews(await render({ ingest: { auth: ["kubernetes"] } }))).toEqual(["tokenreviews", "subjectaccessreviews"]);
-    expect(reviews(await render({ api: { auth: ["kubernetes"] } }))).toEqual(["tokenreviews", "subjectaccessreviews"]);
+    const [none, asks] = [{ auth: ["static"] }, { auth: ["kubernetes"] }];
+    expect(reviews(await render())).toEqual(["tokenreviews", "subjectaccessreviews"]);
+    expect(reviews(await render({ ingest: none, api: none }))).toEqual([]);
+    expect(reviews(await render({ ingest: asks, api: none }))).toEqual(["tokenreviews", "subjectaccessreviews"]);
+    expect(reviews(await render({ ingest: none, api: asks }))).toEqual(["tokenreviews", "subjectaccessreviews"]);
   });
 
   it("let the uninstall Job stop this one StatefulSet and touch subscriptions, no more", async () => {
@@ -489,7 +520,10 @@ describe("the notes", () => {
 
   it("show the binding that opens a namespace's Secrets, and warn of what loses events", async () => {
     expect(await notes({})).toContain("create rolebinding hooks-pr-postrider-secrets");
-    expect(await notes({ secretAccess: "cluster" })).not.toContain("create rolebinding");
+    expect(await notes({ secretAccess: "cluster" })).not.toContain("-secrets --clusterrole");
+    expect(await notes({})).toContain("create token default --audience postrider-ingest");
+    expect(await notes({})).not.toContain("postrider.dev/ingest-token");
+    expect(await notes({ ingest: { auth: ["static"] } })).toContain("postrider.dev/ingest-token=true");
     expect(await notes({ persistence: { enabled: false } })).toContain("Accepted events are lost when the Pod goes");
   });
 });
