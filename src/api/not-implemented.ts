@@ -24,12 +24,6 @@ export const NOT_IMPLEMENTED: readonly UnobeyedField[] = [
   { kind: "WebhookSubscription", field: "spec.endpoint.tls.clientCertSecretRef" },
   { kind: "WebhookSubscription", field: "spec.endpoint.tls.serverName" },
   { kind: "WebhookSubscription", field: "spec.endpoint.tls.minVersion", obeyed: ["TLS12"] },
-  {
-    kind: "WebhookSubscription",
-    field: "spec.signing.scheme",
-    obeyed: ["StandardWebhooks", "StandardWebhooksEd25519", "HMAC", "TimestampToken", "None"],
-  },
-  { kind: "WebhookSubscription", field: "spec.ordering.mode", obeyed: ["None"] },
   { kind: "WebhookSubscription", field: "spec.deadLetter.endpoint" },
   { kind: "WebhookSubscription", field: "spec.verification", obeyed: ["None"] },
   { kind: "ClusterDeliveryPolicy", field: "spec.egress.proxySecretRef" },

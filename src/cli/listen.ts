@@ -2,7 +2,7 @@ import { readFileSync } from "node:fs";
 import { createServer, type IncomingMessage, type Server, type ServerResponse } from "node:http";
 import type { AddressInfo } from "node:net";
 import { Command, InvalidArgumentError } from "commander";
-import { type Verification, verifyStandardWebhook } from "../core/verification.ts";
+import { type Verification, verifyRequest } from "../core/verification.ts";
 import type { Clock } from "../lib/clock.ts";
 import type { ProcessSignals } from "./process-signals.ts";
 import { CommandFailure } from "./program.ts";
@@ -120,7 +120,9 @@ export class DevelopmentReceiver {
     }
     const { secret, failEvery, delay } = this.#options;
     const verdict =
-      secret === undefined ? undefined : verifyStandardWebhook(secret, { headers: request.headers, body }, this.#clock.nowMs());
+      secret === undefined
+        ? undefined
+        : verifyRequest(secret, { headers: request.headers, body, method: request.method, url: urlOf(request) }, this.#clock.nowMs());
     const fails = failEvery !== undefined && number % failEvery === 0;
     const status = fails ? 500 : verdict?.ok === false ? 401 : this.#options.status;
     if (delay > 0) await this.#pause(delay);
@@ -137,6 +139,11 @@ export class DevelopmentReceiver {
   #tell(seen: Seen): void {
     this.#print(this.#options.output === "json" ? jsonLine(seen, this.#clock.nowMs()) : textLines(seen, process.stdout.isTTY));
   }
+}
+
+/** The URL as the sender knows it. Its scheme is not covered by signatures. */
+function urlOf(request: IncomingMessage): string {
+  return `http://${request.headers.host ?? "localhost"}${request.url ?? "/"}`;
 }
 
 interface Seen {

@@ -1,6 +1,6 @@
 import { readFileSync } from "node:fs";
 import { Command, InvalidArgumentError } from "commander";
-import { TOLERANCE_SEC, verifyStandardWebhook } from "../core/verification.ts";
+import { TOLERANCE_SEC, verifyRequest } from "../core/verification.ts";
 import type { Clock } from "../lib/clock.ts";
 import { CommandFailure } from "./program.ts";
 
@@ -13,6 +13,10 @@ Examples:
   # headers from a file ("name: value" lines, as curl -D writes them), an old request
   postrider verify --secret-file secret.txt --headers-file headers.txt --body @body.json --tolerance 0
 
+  # HTTP Message Signatures (RFC 9421): they cover the URL too
+  postrider verify --secret-file secret.txt --headers-file headers.txt --body @body.json --url https://example.com/hooks
+
+Which scheme it is, Standard Webhooks or HTTP Message Signatures, is told by the headers.
 --tolerance 0 leaves the time out of the judgement: right for a request from yesterday's log, wrong in a receiver.
 Exit code: 0 genuine, 1 not genuine (the first line says why), 2 wrong usage.`;
 
@@ -22,6 +26,8 @@ interface VerifyOptions {
   readonly header: readonly string[];
   readonly headersFile?: string;
   readonly body: string;
+  readonly url?: string;
+  readonly method: string;
   readonly tolerance: number;
   readonly output: "text" | "json";
 }
@@ -30,10 +36,12 @@ interface VerifyOptions {
 export function verifyCommand(clock: Clock): Command {
   return new Command("verify")
     .description("check the signature of one received request, and say exactly why it fails")
-    .option("--secret <secret>", "whsec_… (or whpk_… for Ed25519)")
+    .option("--secret <secret>", "whsec_… (or whpk_… for Ed25519; or the Secret's text)")
     .option("--secret-file <file>", "the secret in a file")
     .option("-H, --header <line>", "'name: value'; repeatable", (line: string, before: readonly string[]) => [...before, line], [])
     .option("--headers-file <file>", "'name: value' lines")
+    .option("--url <url>", "the absolute URL it was sent to (HTTP Message Signatures cover it)")
+    .option("--method <method>", "the request's method", "POST")
     .requiredOption("--body <text>", "the body as it came: @file, - for stdin, or the text itself")
     .option("--tolerance <seconds>", "how old the signature may be; 0 = any age", seconds, TOLERANCE_SEC)
     .option("-o, --output <format>", "text or json", outputFormat, "text")
@@ -41,9 +49,9 @@ export function verifyCommand(clock: Clock): Command {
     .action((options: VerifyOptions, command: Command) => {
       const secret = readSecret(options, command);
       const headers = readHeaderLines(options, command);
-      const request = { headers, body: readBody(options.body) };
+      const request = { headers, body: readBody(options.body), url: options.url, method: options.method };
       const toleranceSec = options.tolerance === 0 ? Number.MAX_SAFE_INTEGER : options.tolerance;
-      const verdict = verifyStandardWebhook(secret, request, clock.nowMs(), toleranceSec);
+      const verdict = verifyRequest(secret, request, clock.nowMs(), toleranceSec);
       if (options.output === "json") process.stdout.write(`${JSON.stringify(verdict)}\n`);
       else if (verdict.ok)
         process.stdout.write(`genuine: ${verdict.scheme} signature of ${verdict.id}, signed ${signedAt(verdict.timestampSec)}\n`);

@@ -10,6 +10,7 @@ import type { SubscriptionFacts } from "./subscription-facts.ts";
 import { generatesKey } from "./subscription-facts.ts";
 import { INVALID_BODY, INVALID_FILTER, SECRET_CONFLICT, SECRET_NOT_FOUND } from "./reasons.ts";
 import { lookupProblem, SecretReader } from "./secret-refs.ts";
+import { signingHeaderProblem } from "./signing-headers.ts";
 import { SIGNING_SECRET_KEY } from "./signing-secret.ts";
 import { resolveTarget } from "./target.ts";
 
@@ -36,6 +37,7 @@ export const ACCEPTANCE_CHECKS: readonly AcceptanceCheck[] = [
     check: ({ spec, expressions }) => compileProblem(spec.payload.body, "spec.payload.body", INVALID_BODY, (s) => expressions.body(s)),
   },
   { name: "headers may be sent", check: ({ spec }) => firstOf(spec, headerProblem) },
+  { name: "signature has headers of its own", check: ({ spec }) => signingHeaderProblem(spec) },
   {
     name: "endpoint may be reached",
     check: ({ spec, effective }) => firstOf(spec, (endpoint, at) => endpointProblem(endpoint, at, effective)),

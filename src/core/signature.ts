@@ -1,6 +1,7 @@
 import { createHmac, createPrivateKey, createSecretKey, sign as signBytes } from "node:crypto";
 import type { KeyObject } from "node:crypto";
 import { unreachable } from "../lib/assert.ts";
+import { httpMessageSignature } from "./http-message-signature.ts";
 import type { Problem } from "./problem.ts";
 import type { HmacStyle, SigningKey, SigningScheme, SigningSpec, TokenStyle } from "./subscription.ts";
 
@@ -19,7 +20,7 @@ export type KeyParsed = { readonly ok: true; readonly key: SigningKey } | { read
 /**
  * A Secret's value as a signing key of the scheme. One trailing newline is cut off. The problem (reason `SecretInvalid`) never holds any of the
  * secret. StandardWebhooks: `whsec_` + base64 of 24-64 bytes; Ed25519: `whsk_` + base64 of the 32-byte seed (or seed + public key);
- * the others: raw bytes, at least 16.
+ * HTTPMessageSignatures: any of these, the prefix decides; the others: raw bytes, at least 16.
  */
 export function parseKey(scheme: SigningScheme, secret: Uint8Array): KeyParsed {
   const bytes = trimNewline(secret);
@@ -30,9 +31,9 @@ export function parseKey(scheme: SigningScheme, secret: Uint8Array): KeyParsed {
       return parseWhsk(bytes);
     case "HMAC":
     case "TimestampToken":
-      if (bytes.length < RAW_KEY_BYTES_MIN)
-        return invalid(`the signing key has ${bytes.length} bytes; it needs at least ${RAW_KEY_BYTES_MIN}`);
-      return hmacKey(bytes);
+      return parseRaw(bytes);
+    case "HTTPMessageSignatures":
+      return parseMessageKey(bytes);
     case "None":
       return invalid("signing.scheme None takes no key: remove signing.secretRefs");
     default:
@@ -45,6 +46,9 @@ export interface SignInput {
   /** Seconds since the epoch, of this attempt. */
   readonly timestampSec: number;
   readonly body: Uint8Array;
+  /** What HTTP Message Signatures cover beside the body. */
+  readonly url: string;
+  readonly contentType: string | undefined;
 }
 
 export type SignedHeader = readonly [name: string, value: string];
@@ -66,10 +70,31 @@ export function signatureHeaders(signing: SigningSpec, keys: readonly SigningKey
     case "TimestampToken":
       if (signing.token?.placement !== "Header" || keys[0] === undefined) return [];
       return [[signing.token.field, timestampToken(signing.token, keys[0], input.timestampSec)]];
+    case "HTTPMessageSignatures":
+      return httpMessageSignature(keys, { method: "POST", ...input });
     case "None":
       return [];
     default:
       return unreachable(signing.scheme);
+  }
+}
+
+/** The headers that a scheme sets; each may be sent only once. */
+export function signingHeaderNames({ scheme, hmac, token }: SigningSpec): readonly string[] {
+  switch (scheme) {
+    case "StandardWebhooks":
+    case "StandardWebhooksEd25519":
+      return ["webhook-timestamp", "webhook-signature"];
+    case "HMAC":
+      return [hmac?.header, hmac?.timestampHeader].filter((name) => name !== undefined);
+    case "TimestampToken":
+      return token?.placement === "Header" ? [token.field] : [];
+    case "HTTPMessageSignatures":
+      return ["content-digest", "signature-input", "signature"];
+    case "None":
+      return [];
+    default:
+      return unreachable(scheme);
   }
 }
 
@@ -110,6 +135,19 @@ function hmacHeaders(style: HmacStyle, key: KeyObject, input: SignInput): readon
   const headers: SignedHeader[] = [[style.header, value]];
   if (style.timestampHeader !== undefined) headers.push([style.timestampHeader, timestamp]);
   return headers;
+}
+
+/** `whsk_` is Ed25519, `whsec_` HMAC with what it encodes, anything else HMAC with the bytes as they are. */
+function parseMessageKey(bytes: Uint8Array): KeyParsed {
+  const start = Buffer.from(bytes.subarray(0, 6)).toString("latin1");
+  if (start.startsWith("whsk_")) return parseWhsk(bytes);
+  if (start.startsWith("whpk_")) return invalid("whpk_ is a public key, for receivers; signing needs the private one: whsk_<base64>");
+  return start === "whsec_" ? parseWhsec(bytes) : parseRaw(bytes);
+}
+
+function parseRaw(bytes: Uint8Array): KeyParsed {
+  if (bytes.length >= RAW_KEY_BYTES_MIN) return hmacKey(bytes);
+  return invalid(`the signing key has ${bytes.length} bytes; it needs at least ${RAW_KEY_BYTES_MIN}`);
 }
 
 function parseWhsec(bytes: Uint8Array): KeyParsed {

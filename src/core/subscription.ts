@@ -84,7 +84,7 @@ export interface PayloadSpec {
   readonly body: string | undefined;
 }
 
-export type SigningScheme = "StandardWebhooks" | "StandardWebhooksEd25519" | "HMAC" | "TimestampToken" | "None";
+export type SigningScheme = "StandardWebhooks" | "StandardWebhooksEd25519" | "HMAC" | "TimestampToken" | "HTTPMessageSignatures" | "None";
 
 export interface SigningSpec {
   readonly scheme: SigningScheme;

@@ -223,6 +223,12 @@ function signed(
   timestampSec: number,
 ): ReturnType<RequestHeaders["forAttempt"]> {
   const { signing } = input.route.subscription.spec;
-  const signature = signatureHeaders(signing, prepared.target.keys, { id: input.event.id, timestampSec, body: payload.body });
+  const signature = signatureHeaders(signing, prepared.target.keys, {
+    id: input.event.id,
+    timestampSec,
+    body: payload.body,
+    url: prepared.target.url,
+    contentType: payload.contentType,
+  });
   return prepared.headers.forAttempt(input.event, payload, signature);
 }

@@ -7,6 +7,9 @@ import { REDACTED, redactHeaders } from "../observe/redact.ts";
 /** W3C Trace Context: version-traceid-parentid-flags. Anything else a producer sent is not passed on. */
 const TRACEPARENT = /^[0-9a-f]{2}-[0-9a-f]{32}-[0-9a-f]{16}-[0-9a-f]{2}$/;
 
+/** Of what proves the sender, this tells how it was made and nothing that could be sent again. */
+const SHOWN_PROOF: ReadonlySet<string> = new Set(["webhook-timestamp", "content-digest", "signature-input"]);
+
 type HeaderList = readonly (readonly [string, string])[];
 
 export interface AttemptHeaders {
@@ -40,7 +43,7 @@ export class RequestHeaders {
     push(sent, shown, ["webhook-id", event.id]);
     for (const [name, value] of signature) {
       sent.push(name, value);
-      shown.push([name, name === "webhook-timestamp" ? value : REDACTED]);
+      shown.push([name, SHOWN_PROOF.has(name) ? value : REDACTED]);
     }
     const traceparent = event.extensions["traceparent"];
     if (traceparent !== undefined && TRACEPARENT.test(traceparent)) push(sent, shown, ["traceparent", traceparent]);

@@ -119,7 +119,6 @@ describe("what is not obeyed yet", () => {
     ["spec.endpoint.tls.clientCertSecretRef", endpoint({ tls: { clientCertSecretRef: { name: "c" } } })],
     ["spec.endpoint.tls.serverName", endpoint({ tls: { serverName: "x" } })],
     ["spec.endpoint.tls.minVersion", endpoint({ tls: { minVersion: "TLS13" } })],
-    ["spec.signing.scheme", subscription({ signing: { scheme: "HTTPMessageSignatures" } })],
     ["spec.ordering.mode", subscription({ ordering: { mode: "PerKey" } })],
     ["spec.deadLetter.endpoint", subscription({ deadLetter: { endpoint: { url: "https://example.com/" } } })],
     ["spec.verification", subscription({ verification: "CloudEventsHandshake" })],

@@ -83,6 +83,36 @@ describe("what is not accepted", () => {
     ],
     ["a URL longer than the limit", { policies: [cluster("{limits: {urlLength: 20}}")] }, "InvalidEndpoint", /20/],
     [
+      "a header that signing sets",
+      {
+        endpoint: '{url: "https://example.com/x", headers: [{name: X-A, value: b}, {name: x-hub-signature-256, value: a}]}',
+        rest: "signing: {scheme: HMAC, hmac: {header: X-Hub-Signature-256}, secretRefs: [{name: k, key: secret}]}",
+      },
+      "InvalidEndpoint",
+      /x-hub-signature-256.*set by spec\.signing/,
+    ],
+    [
+      "a header that HTTP Message Signatures set",
+      { endpoint: '{url: "https://example.com/x", headers: [{name: Signature, value: b}]}', rest: own("HTTPMessageSignatures") },
+      "InvalidEndpoint",
+      /Signature.*set by spec\.signing/,
+    ],
+    [
+      "a signature into a header that frames the request",
+      { rest: "signing: {scheme: HMAC, hmac: {header: Host}, secretRefs: [{name: k, key: secret}]}" },
+      "InvalidEndpoint",
+      /spec\.signing.*Host/,
+    ],
+    [
+      "a signature into the header that auth sets",
+      {
+        endpoint: `{url: "https://example.com/x", auth: {bearer: {secretRef: {name: t, key: token}}}}`,
+        rest: "signing: {scheme: TimestampToken, token: {placement: Header, field: Authorization}, secretRefs: [{name: k, key: secret}]}",
+      },
+      "InvalidEndpoint",
+      /Authorization/,
+    ],
+    [
       "a token endpoint on a private address",
       { endpoint: `{url: "https://example.com/x", auth: ${oauth2("https://10.0.0.1/token")}}` },
       "EgressDenied",

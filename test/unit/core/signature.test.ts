@@ -2,7 +2,7 @@ import { createHmac, createPublicKey, verify } from "node:crypto";
 import fc from "fast-check";
 import { Webhook } from "standardwebhooks";
 import { describe, expect, test } from "vitest";
-import { parseKey, signatureHeaders, timestampToken } from "../../../src/core/signature.ts";
+import { parseKey, signatureHeaders as signedWith, timestampToken } from "../../../src/core/signature.ts";
 import type { HmacStyle, SigningKey, SigningScheme, SigningSpec } from "../../../src/core/subscription.ts";
 import { WHSEC } from "../../support/delivery/attempt-input.ts";
 
@@ -12,6 +12,12 @@ function key(scheme: SigningScheme, secret: string): SigningKey {
   return parsed.key;
 }
 const spec = (scheme: SigningScheme, hmac?: HmacStyle): SigningSpec => ({ scheme, secretRefs: [], hmac, token: undefined });
+/** Schemes that look at the body alone. */
+const signatureHeaders = (
+  signing: SigningSpec,
+  keys: readonly SigningKey[],
+  input: { id: string; timestampSec: number; body: Uint8Array },
+) => signedWith(signing, keys, { ...input, url: "https://r.test/", contentType: undefined });
 const standard = spec("StandardWebhooks");
 
 describe("Standard Webhooks", () => {
@@ -140,6 +146,13 @@ describe("keys", () => {
     ["HMAC", "0123456789abcdef", true],
     ["HMAC", "0123456789abcde\n", false],
     ["TimestampToken", "short", false],
+    ["HTTPMessageSignatures", `whsec_${base64(24)}`, true],
+    ["HTTPMessageSignatures", `whsec_${base64(8)}`, false],
+    ["HTTPMessageSignatures", `whsk_${base64(32)}`, true],
+    ["HTTPMessageSignatures", `whsk_${base64(30)}`, false],
+    ["HTTPMessageSignatures", `whpk_${base64(32)}`, false],
+    ["HTTPMessageSignatures", "0123456789abcdef", true],
+    ["HTTPMessageSignatures", "0123456789abcde", false],
     ["None", "0123456789abcdef", false],
   ] as const)("%s %# usable: %s", (scheme, secret, usable) => {
     const parsed = parseKey(scheme, Buffer.from(secret));
