@@ -62,6 +62,7 @@ const DNS_MESSAGES: Readonly<Record<string, string>> = {
   ETIMEDOUT: "no answer from the name servers in time",
   ECONNREFUSED: "the name server refused the connection",
   EREFUSED: "the name server refused to answer",
+  EBADRESP: "the name server's answer is not valid",
 };
 
 /** A lookup's error as a failure. */

@@ -12,6 +12,17 @@ const DNS_TIMEOUT_MS = 2_000;
 /** An answer is kept for its TTL but no longer, so that a moved receiver is followed. Addresses are judged anew at each connect. */
 const DNS_TTL_MAX_MS = 30_000;
 const DNS_CACHE_NAMES_MAX = 4_096;
+/** An answer of more addresses is used but not kept, so that nobody fills the memory with his own zone. */
+const DNS_CACHE_ADDRESSES_MAX = 64;
+/**
+ * After so long without an answer the next name server is asked too (where there is one alone: it again, for a datagram may be lost), and the
+ * first answer counts: a dead server costs 50 ms, once.
+ */
+const ASK_AGAIN_AFTER_MS: readonly number[] = [50, 350, 600];
+/** Questions put in one turn of the event loop: more would overrun the socket's buffers, and what is lost there may be anybody's. */
+const ASKED_PER_TURN_MAX = 32;
+/** What a name server knows for certain: no other one need be asked. */
+const NO_SUCH_NAME: ReadonlySet<string> = new Set(["ENOTFOUND", "ENODATA"]);
 
 export interface DnsResolverOptions {
   readonly clock: Clock;
@@ -41,15 +52,24 @@ interface Answer {
 export class DnsResolver implements NameResolver {
   readonly #clock: Clock;
   readonly #timeoutMs: number;
-  readonly #cares: CaresResolver;
+  /** One for each name server, so that a dead one is told from its neighbours. */
+  readonly #servers: readonly CaresResolver[];
+  /** Index of the server that answered last: the one to ask first. */
+  #preferred = 0;
   readonly #cache = new Map<string, { readonly addresses: readonly string[]; readonly untilMs: number }>();
+  #askedThisTurn = 0;
+  readonly #waitingTurn: (() => void)[] = [];
   readonly #underWay = new Map<string, Promise<readonly string[]>>();
 
   constructor(options: DnsResolverOptions) {
     this.#clock = options.clock;
     this.#timeoutMs = options.timeoutMs ?? DNS_TIMEOUT_MS;
-    this.#cares = new CaresResolver({ timeout: Math.ceil(this.#timeoutMs / 2), tries: 2 });
-    if (options.servers !== undefined) this.#cares.setServers(options.servers);
+    const servers = options.servers ?? new CaresResolver().getServers();
+    this.#servers = servers.map((server) => {
+      const resolver = new CaresResolver({ timeout: this.#timeoutMs, tries: 1 });
+      resolver.setServers([server]);
+      return resolver;
+    });
   }
 
   async resolve(host: string): Promise<readonly string[]> {
@@ -65,13 +85,13 @@ export class DnsResolver implements NameResolver {
 
   /** Ends what is under way with ECANCELLED. */
   close(): void {
-    this.#cares.cancel();
+    for (const server of this.#servers) server.cancel();
   }
 
   async #lookup(host: string): Promise<readonly string[]> {
     const { addresses, ttlMs } = await this.#bounded(host);
     this.#cache.delete(host);
-    if (ttlMs > 0) {
+    if (ttlMs > 0 && addresses.length <= DNS_CACHE_ADDRESSES_MAX) {
       if (this.#cache.size >= DNS_CACHE_NAMES_MAX) this.#cache.delete(this.#cache.keys().next().value ?? "");
       this.#cache.set(host, { addresses, untilMs: this.#clock.monotonicMs() + Math.min(ttlMs, DNS_TTL_MAX_MS) });
     }
@@ -83,12 +103,74 @@ export class DnsResolver implements NameResolver {
       const cancel = this.#clock.after(this.#timeoutMs, () => {
         reject(new LookupError("ETIMEOUT", `no answer from the name servers within ${this.#timeoutMs} ms`));
       });
-      this.#query(host).then(resolve, reject).finally(cancel);
+      this.#askAll(host).then(resolve, reject).finally(cancel);
     });
   }
 
-  async #query(host: string): Promise<Answer> {
-    const [v4, v6] = await Promise.allSettled([this.#cares.resolve4(host, { ttl: true }), this.#cares.resolve6(host, { ttl: true })]);
+  /**
+   * Asks the preferred server first, another one as soon as those before it have failed or are slow. The first that knows the name, or knows
+   * that there is none, is believed; what it says is judged address by address in any case.
+   */
+  #askAll(host: string): Promise<Answer> {
+    const order = this.#servers.map((_server, i) => (this.#preferred + i) % this.#servers.length);
+    const failed = new Set<number>();
+    return new Promise((resolve, reject) => {
+      let asked = 0;
+      let cancelNext: () => void = () => undefined;
+      let settled = false;
+      const settle = (act: () => void): void => {
+        if (settled) return;
+        settled = true;
+        cancelNext();
+        act();
+      };
+      const ask = (): void => {
+        cancelNext();
+        const left = order.filter((server) => !failed.has(server));
+        const index = left[asked % left.length];
+        if (settled || index === undefined) return;
+        const delayMs = ASK_AGAIN_AFTER_MS[asked];
+        asked += 1;
+        if (delayMs !== undefined) cancelNext = this.#clock.after(delayMs, ask);
+        this.#query(this.#servers[index]!, host).then(
+          (answer) => {
+            this.#preferred = index;
+            settle(() => resolve(answer));
+          },
+          (error: unknown) => {
+            failed.add(index);
+            const certain = NO_SUCH_NAME.has(codeOf(error));
+            if (certain) this.#preferred = index;
+            if (certain || failed.size === order.length) settle(() => reject(error));
+            else ask();
+          },
+        );
+      };
+      if (order.length === 0) reject(new LookupError("ECONNREFUSED", "no name server is known"));
+      else ask();
+    });
+  }
+
+  /** Resolves when it is this question's turn to be put. */
+  #turn(): Promise<void> | undefined {
+    if (this.#askedThisTurn === 0) setImmediate(() => this.#nextTurn());
+    if (this.#askedThisTurn < ASKED_PER_TURN_MAX) {
+      this.#askedThisTurn += 1;
+      return undefined;
+    }
+    return new Promise((resolve) => this.#waitingTurn.push(resolve));
+  }
+
+  #nextTurn(): void {
+    const next = this.#waitingTurn.splice(0, ASKED_PER_TURN_MAX);
+    this.#askedThisTurn = next.length;
+    if (next.length > 0) setImmediate(() => this.#nextTurn());
+    for (const go of next) go();
+  }
+
+  async #query(server: CaresResolver, host: string): Promise<Answer> {
+    await this.#turn();
+    const [v4, v6] = await Promise.allSettled([server.resolve4(host, { ttl: true }), server.resolve6(host, { ttl: true })]);
     const records = [...(v4.status === "fulfilled" ? v4.value : []), ...(v6.status === "fulfilled" ? v6.value : [])];
     if (records.length > 0) {
       return { addresses: records.map(({ address }) => address), ttlMs: Math.min(...records.map(({ ttl }) => ttl)) * 1_000 };
