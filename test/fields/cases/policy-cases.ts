@@ -1,10 +1,10 @@
 import type { Outcome } from "../../../src/core/outcome.ts";
+import { casesOf } from "../../support/fields/field-case.ts";
 import type { FieldCase } from "../../support/fields/field-case.ts";
 import type { FieldRig } from "../../support/fields/field-rig.ts";
 import { outcome } from "../../support/sim/world.ts";
 import type { World } from "../../support/sim/world.ts";
 
-type PolicyKind = "DeliveryPolicy" | "ClusterDeliveryPolicy";
 type PolicyCase = Omit<FieldCase, "kind">;
 
 const SECOND = 1_000;
@@ -233,6 +233,4 @@ const SHARED: readonly PolicyCase[] = [
   },
 ];
 
-const forKind = (kind: PolicyKind): readonly FieldCase[] => SHARED.map((given) => ({ kind, ...given }));
-
-export const POLICY_CASES: readonly FieldCase[] = [...forKind("DeliveryPolicy"), ...forKind("ClusterDeliveryPolicy")];
+export const POLICY_CASES: readonly FieldCase[] = [...casesOf("DeliveryPolicy", SHARED), ...casesOf("ClusterDeliveryPolicy", SHARED)];

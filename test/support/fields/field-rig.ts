@@ -1,5 +1,4 @@
 import { stringify } from "yaml";
-import type { Kind } from "../../../src/api/schema.ts";
 import type { WebhookSubscriptionStatus } from "../../../src/api/generated/custom-resources.ts";
 import type { Outcome } from "../../../src/core/outcome.ts";
 import type { Route } from "../../../src/core/route-table.ts";
@@ -13,8 +12,8 @@ import { anEvent } from "../delivery/attempt-input.ts";
 import { runningIngest } from "../ingest/running-ingest.ts";
 import { World } from "../sim/world.ts";
 import type { Receiver } from "../sim/world.ts";
-import { put } from "./field-case.ts";
-import type { FieldCase } from "./field-case.ts";
+import { put } from "./field-manifests.ts";
+import type { FieldManifests } from "./field-manifests.ts";
 import type { Recorded, RecordingReceiver } from "./recording-receiver.ts";
 
 export const SECRET_BYTES = "a value of at least sixteen bytes";
@@ -36,10 +35,10 @@ export class FieldRig {
     this.receiver = receiver;
   }
 
-  /** `ignored`: as if the case's field had not been read. */
-  static async start(receiver: RecordingReceiver, given: FieldCase, ignored: boolean): Promise<FieldRig> {
+  /** `ignored`: as if the field had not been read. */
+  static async start(receiver: RecordingReceiver, given: FieldManifests, ignored: boolean): Promise<FieldRig> {
     const objects = baseObjects(receiver.url);
-    if (given.kind === "ClusterDeliveryPolicy") {
+    if (given.kind === "ClusterDeliveryPolicy" && given.around?.DeliveryPolicy === undefined) {
       delete objects["DeliveryPolicy"];
       put(objects["WebhookSubscription"] ?? {}, "spec.policyRef", undefined);
     }
@@ -51,9 +50,7 @@ export class FieldRig {
     if (!ignored) put(own, given.field, given.value);
     else if (given.without !== undefined) put(own, given.without, undefined);
     else put(own, given.field, given.instead);
-    const text = Object.values(objects)
-      .map((object) => stringify(object))
-      .join("---\n");
+    const text = [...Object.values(objects), ...(given.extra ?? [])].map((object) => stringify(object)).join("---\n");
     return new FieldRig(await FileOperator.start({ "all.yaml": text }), receiver);
   }
 
@@ -62,12 +59,16 @@ export class FieldRig {
     return this.#operator.route("orders");
   }
 
-  get status(): WebhookSubscriptionStatus | undefined {
-    return this.#operator.status("orders");
+  /** The subscription's status, once it has been written (a second after the change, so that changes gather). */
+  async status(): Promise<WebhookSubscriptionStatus> {
+    const status = (): WebhookSubscriptionStatus | undefined => this.#operator.status("orders");
+    await this.#operator.until(() => status()?.conditions?.some(({ type }) => type === "Accepted") === true);
+    return status() ?? {};
   }
 
-  condition(type: string, kind: Kind = "WebhookSubscription", name = "orders"): { status: string; reason: string; message: string } | undefined {
-    return this.#operator.condition(name, type, kind);
+  /** Reason of one of the subscription's conditions. */
+  async reason(type: string): Promise<string | undefined> {
+    return (await this.status()).conditions?.find((condition) => condition.type === type)?.reason;
   }
 
   /** The subscriptions that an event reaches, by name. */
@@ -78,7 +79,7 @@ export class FieldRig {
   /** Sends one real attempt to the real receiver; answers what came of it, and the request that came in, if one did. */
   async send(change: Partial<Event> = {}, resolver?: NameResolver): Promise<SentRequest> {
     const { route } = this;
-    if (route === undefined) throw new Error(`no route: ${JSON.stringify(this.status?.conditions)}`);
+    if (route === undefined) throw new Error(`no route: ${JSON.stringify((await this.status()).conditions)}`);
     const attempter = new HttpAttempter({ clock: new SystemClock(), version: "test", ...(resolver === undefined ? {} : { resolver }) });
     try {
       const before = this.receiver.requests.length;
@@ -112,7 +113,7 @@ export class FieldRig {
   /** The engine with this route in virtual time, in front of a scripted network; started. */
   async world(receiver: Receiver): Promise<World> {
     const { route } = this;
-    if (route === undefined) throw new Error(`no route: ${JSON.stringify(this.status?.conditions)}`);
+    if (route === undefined) throw new Error(`no route: ${JSON.stringify((await this.status()).conditions)}`);
     const world = new World({ receiver });
     this.#worlds.push(world);
     await world.start([route]);
@@ -123,6 +124,16 @@ export class FieldRig {
     for (const world of this.#worlds) world.kill();
     await this.#operator.end();
   }
+}
+
+/** A subscription of the namespace `shop` to everything. */
+export function subscription(name: string, spec: object = {}): Record<string, unknown> {
+  return {
+    apiVersion: "postrider.dev/v1alpha1",
+    kind: "WebhookSubscription",
+    metadata: { name, namespace: "shop" },
+    spec: { events: { types: ["*"] }, endpoint: { url: "https://example.com/" }, signing: { scheme: "None" }, ...spec },
+  };
 }
 
 function baseObjects(url: string): Objects {
@@ -143,12 +154,7 @@ function baseObjects(url: string): Objects {
       spec: { egress: { allowedCIDRs: ["127.0.0.0/8"], allowPlainHTTP: true } },
     },
     DeliveryPolicy: { apiVersion, kind: "DeliveryPolicy", metadata: { name: "careful", namespace }, spec: {} },
-    WebhookSubscription: {
-      apiVersion,
-      kind: "WebhookSubscription",
-      metadata: { name: "orders", namespace },
-      spec: { events: { types: ["*"] }, endpoint: { url }, signing: { scheme: "None" }, policyRef: { name: "careful" } },
-    },
+    WebhookSubscription: subscription("orders", { endpoint: { url }, policyRef: { name: "careful" } }),
     SecretOne: secret("one", { value: SECRET_BYTES, other: `another ${SECRET_BYTES}`, url: `${url}/from-secret`, user: "ann" }),
     SecretTwo: secret("two", { value: `second ${SECRET_BYTES}`, url: `${url}/from-second`, user: "bob" }),
   };
