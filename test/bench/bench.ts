@@ -5,8 +5,12 @@ import { Load } from "./load.ts";
 import { CAN_PIN } from "./machine.ts";
 import type { BenchContext, Row } from "./row.ts";
 import { backlogRows } from "./rows/backlog.ts";
+import { expressionRows } from "./rows/expressions.ts";
+import { fanOutRows } from "./rows/fan-out.ts";
 import { isolationRows } from "./rows/isolation.ts";
 import { latencyRows } from "./rows/latency.ts";
+import { manyRows } from "./rows/many.ts";
+import { quietRows } from "./rows/quiet.ts";
 import { throughputRows } from "./rows/throughput.ts";
 
 const ROWS: Readonly<Record<string, (context: BenchContext) => Promise<Row[]>>> = {
@@ -14,6 +18,10 @@ const ROWS: Readonly<Record<string, (context: BenchContext) => Promise<Row[]>>> 
   latency: latencyRows,
   backlog: backlogRows,
   isolation: isolationRows,
+  "fan-out": fanOutRows,
+  expressions: expressionRows,
+  many: manyRows,
+  quiet: quietRows,
 };
 
 const { values } = parseArgs({
@@ -74,7 +82,7 @@ function print(rows: readonly Row[]): void {
   console.log(`${"FIGURE".padEnd(width)}  ${"MEASURED".padStart(10)}  ${"FLOOR".padStart(9)}  ${"GOAL".padStart(9)}`);
   for (const row of rows) {
     const cells = `${show(row, row.figure).padStart(10)}  ${show(row, row.floor).padStart(9)}  ${show(row, row.goal).padStart(9)}`;
-    console.log(`${row.name.padEnd(width)}  ${cells}  ${row.met ? "met" : "NOT MET"}`);
+    console.log(`${row.name.padEnd(width)}  ${cells}  ${row.floor === undefined ? "shown" : row.met ? "met" : "NOT MET"}`);
     console.log(
       `${" ".repeat(width)}  ${Object.entries(row.parts)
         .map(([name, value]) => `${name} ${Math.round(value * 100) / 100}`)

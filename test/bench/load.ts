@@ -27,6 +27,8 @@ export interface LoadCommand {
   readonly batch?: number;
   readonly fanOut?: number;
   readonly waitMs?: number;
+  /** Spreads the posts over namespaces bench-0, bench-1, … of a URL that names `bench`. */
+  readonly namespaces?: number;
 }
 
 /** The receiver and load generator: one Go process on the second core. */
@@ -41,8 +43,9 @@ export class Load {
     this.address = address;
   }
 
-  static async start(hang = ""): Promise<Load> {
-    const child = startPinned(1, buildLoadgen(), hang === "" ? [] : ["-hang", hang]);
+  /** `origins`: receivers on as many loopback addresses, all on one port. */
+  static async start(hang = "", origins = 1): Promise<Load> {
+    const child = startPinned(1, buildLoadgen(), [...(hang === "" ? [] : ["-hang", hang]), "-origins", String(origins)]);
     const next = lineReader(child);
     const first = await next();
     return new Load(child, next, String(first["listening"]));

@@ -7,7 +7,8 @@ export interface Row {
   readonly unit: "ratio" | "ms" | "MiB" | "s";
   /** `>=`: the figure should be at least the floor; `<=`: at most. */
   readonly better: ">=" | "<=";
-  readonly floor: number;
+  /** Undefined: the figure is shown, nothing is asked of it. */
+  readonly floor: number | undefined;
   readonly goal: number | undefined;
   readonly met: boolean;
   readonly parts: Readonly<Record<string, number>>;
@@ -22,7 +23,8 @@ export interface BenchContext {
 }
 
 export function row(base: Omit<Row, "met">): Row {
-  return { ...base, met: base.better === ">=" ? base.figure >= base.floor : base.figure <= base.floor };
+  const { figure, floor, better } = base;
+  return { ...base, met: floor === undefined || (better === ">=" ? figure >= floor : figure <= floor) };
 }
 
 export function median(values: readonly number[]): number {

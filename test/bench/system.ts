@@ -14,6 +14,10 @@ export interface SystemOptions {
     readonly type: string;
     readonly path?: string;
     readonly port?: number;
+    readonly host?: string;
+    /** CEL. */
+    readonly filter?: string;
+    readonly body?: string;
   }[];
   readonly maxInFlight?: number;
   readonly timeout?: string;
@@ -95,8 +99,8 @@ apiVersion: postrider.dev/v1alpha1
 kind: WebhookSubscription
 metadata: {name: ${subscription.name}, namespace: ${subscription.namespace ?? "bench"}}
 spec:
-  events: {types: ["${subscription.type}"]}
-  endpoint: {url: "http://${host}:${subscription.port ?? port}${subscription.path ?? "/hook"}"}
+  events: {types: ["${subscription.type}"]${subscription.filter === undefined ? "" : `, filter: ${JSON.stringify(subscription.filter)}`}}
+${subscription.body === undefined ? "" : `  payload: {body: ${JSON.stringify(subscription.body)}}\n`}  endpoint: {url: "http://${subscription.host ?? host}:${subscription.port ?? port}${subscription.path ?? "/hook"}"}
 `,
   );
   return `apiVersion: postrider.dev/v1alpha1

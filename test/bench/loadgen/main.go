@@ -29,6 +29,7 @@ type options struct {
 	duration, wait             time.Duration
 	bodyBytes                  int
 	hang                       string
+	origins, namespaces        int
 }
 
 type result struct {
@@ -121,6 +122,7 @@ func main() {
 	flag.DurationVar(&o.wait, "wait", 20*time.Second, "how long to wait for the last arrival")
 	flag.IntVar(&o.bodyBytes, "body", 1024, "bytes of an event's data, about")
 	flag.StringVar(&o.hang, "hang", "", "a path prefix that is never answered")
+	flag.IntVar(&o.origins, "origins", 1, "receivers on as many loopback addresses, 127.0.0.1, 127.0.0.2, …, all on one port")
 	flag.Parse()
 	runtime.GOMAXPROCS(1)
 	s := &state{}
@@ -137,6 +139,15 @@ func main() {
 		s.deliver(w, r)
 	})}
 	go func() { _ = server.Serve(listener) }()
+	_, port, _ := net.SplitHostPort(listener.Addr().String())
+	for i := 1; i < o.origins; i++ {
+		another, err := net.Listen("tcp", fmt.Sprintf("127.0.%d.%d:%s", i/250, i%250+1, port))
+		if err != nil {
+			fmt.Fprintln(os.Stderr, err)
+			os.Exit(1)
+		}
+		go func() { _ = server.Serve(another) }()
+	}
 	fmt.Printf("{\"listening\":%q}\n", listener.Addr().String())
 	commands(s, o)
 }
@@ -154,6 +165,7 @@ func commands(s *state, base options) {
 			Batch       int     `json:"batch"`
 			FanOut      int     `json:"fanOut"`
 			WaitMs      int     `json:"waitMs"`
+			Namespaces  int     `json:"namespaces"`
 			Reset       bool    `json:"count"`
 		}
 		if err := decoder.Decode(&command); err != nil {
@@ -174,6 +186,7 @@ func commands(s *state, base options) {
 		if command.WaitMs > 0 {
 			o.wait = time.Duration(command.WaitMs) * time.Millisecond
 		}
+		o.namespaces = max(command.Namespaces, 1)
 		o.connections = max(command.Connections, 1)
 		o.batch, o.fanOut = max(command.Batch, 1), max(command.FanOut, 1)
 		_ = json.NewEncoder(os.Stdout).Encode(run(s, o))

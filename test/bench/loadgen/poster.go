@@ -73,7 +73,11 @@ func (p *poster) post(c *connection) error {
 	sequence := p.sequence.Add(1)
 	contentType := p.body(&c.body, sequence)
 	c.head.Reset()
-	fmt.Fprintf(&c.head, "POST %s HTTP/1.1\r\nhost: %s\r\ncontent-type: %s\r\ncontent-length: %d\r\n\r\n", p.path, p.address, contentType, c.body.Len())
+	path := p.path
+	if p.o.namespaces > 1 {
+		path = strings.Replace(path, "/bench/", fmt.Sprintf("/bench-%d/", int(sequence)/len(p.types)%p.o.namespaces), 1)
+	}
+	fmt.Fprintf(&c.head, "POST %s HTTP/1.1\r\nhost: %s\r\ncontent-type: %s\r\ncontent-length: %d\r\n\r\n", path, p.address, contentType, c.body.Len())
 	c.head.Write(c.body.Bytes())
 	begin := time.Now()
 	if _, err := c.socket.Write(c.head.Bytes()); err != nil {

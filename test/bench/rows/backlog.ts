@@ -1,29 +1,13 @@
-import { createServer } from "node:net";
+import { PENDING, pendingOf, unusedPort } from "../dead-receiver.ts";
 import { residentMiB } from "../machine.ts";
 import { median, row, type BenchContext, type Row } from "../row.ts";
 import { System } from "../system.ts";
 
-const PENDING = 100_000;
 const BATCH = 100;
-
-async function pendingOf(system: System): Promise<number> {
-  const text = await (await fetch(`${system.metrics}/metrics`)).text();
-  const line = /^postrider_deliveries_pending\{[^}]*subscription="dead"[^}]*\} (\d+)/m.exec(text);
-  return Number(line?.[1] ?? 0);
-}
-
-/** A port nobody listens on. */
-async function closedPort(): Promise<number> {
-  const server = createServer();
-  await new Promise<void>((resolve) => server.listen(0, "127.0.0.1", resolve));
-  const address = server.address();
-  await new Promise((resolve) => server.close(resolve));
-  return address !== null && typeof address === "object" ? address.port : 1;
-}
 
 /** Resident set with 100,000 retries waiting in the store, and boot to ready with them. */
 export async function backlogRows(context: BenchContext): Promise<Row[]> {
-  const subscriptions = [{ name: "dead", type: "bench.*", port: await closedPort() }];
+  const subscriptions = [{ name: "dead", type: "bench.*", port: await unusedPort() }];
   const first = await System.start({ receiver: context.load.address, subscriptions, maxInFlight: 64, timeout: "1s" });
   const idleMiB = residentMiB(first.pid);
   let posted = 0;
@@ -66,7 +50,7 @@ export async function backlogRows(context: BenchContext): Promise<Row[]> {
 async function settledPending(system: System): Promise<number> {
   let pending = 0;
   for (let turn = 0; turn < 60 && pending < PENDING; turn++) {
-    pending = await pendingOf(system);
+    pending = await pendingOf(system, "dead");
     await new Promise((resolve) => setTimeout(resolve, 500));
   }
   if (pending < PENDING) throw new Error(`only ${pending} of ${PENDING} deliveries are pending`);

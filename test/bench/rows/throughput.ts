@@ -1,6 +1,7 @@
 import { mkdtempSync, rmSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
+import { bareScript, type Rate } from "../bare-script.ts";
 import { cpuSecondsOf, lineReader, startPinned } from "../machine.ts";
 import { median, row, type BenchContext, type Row } from "../row.ts";
 import { System } from "../system.ts";
@@ -8,23 +9,11 @@ import { System } from "../system.ts";
 const CONNECTIONS = 128;
 const WARM_UP_MS = 6_000;
 
-/** Rate by the clock, and CPU of the process, which a busy neighbour on the core disturbs far less. */
-interface Rate {
-  readonly perSecond: number;
-  readonly cpuUs: number;
-}
-
 interface Round {
   readonly bare: Rate;
   readonly answer: Rate;
   readonly store: Rate;
   readonly endToEnd: Rate;
-}
-
-async function bareScript(name: string, args: readonly string[]): Promise<Rate> {
-  const child = startPinned(0, process.execPath, [`test/bench/bare/${name}.ts`, ...args]);
-  const line = await lineReader(child)();
-  return { perSecond: Number(line["perSecond"]), cpuUs: Number(line["cpuUs"]) };
 }
 
 async function bareAnswer(context: BenchContext): Promise<Rate> {

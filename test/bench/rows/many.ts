@@ -1,0 +1,63 @@
+import { Load } from "../load.ts";
+import { residentMiB } from "../machine.ts";
+import { median, row, type BenchContext, type Row } from "../row.ts";
+import { System, type SystemOptions } from "../system.ts";
+
+const CONNECTIONS = 128;
+const NAMESPACES = 100;
+const EACH = 100;
+const ORIGINS = 1_000;
+/** Long enough that every subscription has had an event: its pool and its socket are part of the price. */
+const WARM_UP_MS = 12_000;
+
+/** 10,000 subscriptions in 100 namespaces with 1,000 receivers, each event for one of them, against a single one. */
+export async function manyRows(context: BenchContext): Promise<Row[]> {
+  const load = await Load.start("", ORIGINS);
+  try {
+    const port = Number(load.address.split(":")[1]);
+    const many = Array.from({ length: NAMESPACES * EACH }, (_, i) => {
+      const origin = i % ORIGINS;
+      const host = origin === 0 ? "127.0.0.1" : `127.0.${Math.floor(origin / 250)}.${(origin % 250) + 1}`;
+      return { name: `sub-${i % EACH}`, namespace: `bench-${Math.floor(i / EACH)}`, type: `bench.t${i % EACH}`, host, port };
+    });
+    const types = Array.from({ length: EACH }, (_, i) => `bench.t${i}`).join(",");
+    const ratios: number[] = [];
+    const ones: number[] = [];
+    const manys: number[] = [];
+    let resident = 0;
+    for (let round = 1; round <= context.rounds; round++) {
+      const one = await rateOf(context, load, { subscriptions: [{ name: "one", type: "bench.*" }] });
+      const spread = await rateOf(context, load, { subscriptions: many }, { types, namespaces: NAMESPACES });
+      ratios.push(spread.perSecond / one.perSecond);
+      ones.push(one.perSecond);
+      manys.push(spread.perSecond);
+      resident = spread.residentMiB;
+      context.progress(
+        `round ${round}: one ${Math.round(one.perSecond)}/s, many ${Math.round(spread.perSecond)}/s, resident ${resident.toFixed(0)} MiB`,
+      );
+    }
+    const parts = { onePerSecond: median(ones), manyPerSecond: median(manys), residentMiB: resident };
+    const name = `rate with ${NAMESPACES * EACH} subscriptions in ${NAMESPACES} namespaces, ${ORIGINS} origins, against 1`;
+    return [row({ name, figure: median(ratios), unit: "ratio", better: ">=", floor: 0.4, goal: 0.6, parts })];
+  } finally {
+    load.stop();
+  }
+}
+
+async function rateOf(
+  context: BenchContext,
+  load: Load,
+  options: Pick<SystemOptions, "subscriptions">,
+  spread: { readonly types?: string; readonly namespaces?: number } = {},
+): Promise<{ perSecond: number; residentMiB: number }> {
+  const system = await System.start({ receiver: load.address, maxInFlight: 128, ...options });
+  try {
+    const command = { url: system.events(), connections: CONNECTIONS, ...spread };
+    await load.run({ ...command, durationMs: WARM_UP_MS });
+    const result = await load.run({ ...command, durationMs: context.seconds * 1_000 });
+    if (result.missing > 0) throw new Error(`${result.missing} events did not arrive within 20 s`);
+    return { perSecond: result.deliveredPerSecond, residentMiB: residentMiB(system.pid) };
+  } finally {
+    await system.stop();
+  }
+}
