@@ -13,6 +13,8 @@ export interface OperatorProcessOptions {
   readonly kubeconfig?: string;
   readonly store: string;
   readonly ingestPort?: number;
+  /** Flags that say who is let in; default: everybody. */
+  readonly auth?: readonly string[];
   readonly flags?: readonly string[];
 }
 
@@ -55,7 +57,7 @@ export class OperatorProcess {
       "--metrics-listen",
       "127.0.0.1:0",
     ];
-    const auth = ["--ingest-auth", "none", "--api-auth", "none", "--log-level", "warn"];
+    const auth = [...(options.auth ?? ["--ingest-auth", "none", "--api-auth", "none"]), "--log-level", "warn"];
     const { manifests, kubeconfig = "" } = options;
     const provider = manifests === undefined ? ["cluster", "--kubeconfig", kubeconfig] : ["file", "--manifests", manifests];
     const source = ["--provider", ...provider, "--store", options.store, "--store-reserve", "1Mi"];

@@ -1,0 +1,218 @@
+import { mkdtempSync, rmSync } from "node:fs";
+import { tmpdir } from "node:os";
+import { join } from "node:path";
+import { setTimeout as delay } from "node:timers/promises";
+import { afterAll, beforeAll, describe, expect, it } from "vitest";
+import { kubernetesCredentials } from "../../../src/kube/credentials.ts";
+import { ANSWER_FOR_MS, Reviews } from "../../../src/kube/reviews.ts";
+import { KubeTransport } from "../../../src/kube/transport.ts";
+import { lastBody, RawClient, runningIngest, type RunningIngest } from "../../support/ingest/running-ingest.ts";
+import { ControlPlane } from "../../support/kube/control-plane.ts";
+import { installChart, type InstalledChart } from "../../support/kube/installed-chart.ts";
+import { describeOnControlPlane } from "../../support/kube/shared-control-plane.ts";
+import { resigned, tampered } from "../../support/kube/signed-token.ts";
+import { OperatorProcess } from "../../support/operator/operator-process.ts";
+import { ManualClock } from "../../support/time/manual-clock.ts";
+
+/** What a revoked token may still do, from our promise; the API server's own memory of tokens is part of it. */
+const REVOKED_FOR_MS = 60_000;
+const POLL_MS = 200;
+const EVENT = '{"type":"order.paid","data":{"n":1}}';
+
+/** Promise 13, with tokens that kubectl makes and under the rights of the chart's ServiceAccount. */
+describeOnControlPlane(
+  "who may publish",
+  () => {
+    let controlPlane: ControlPlane;
+    let chart: InstalledChart;
+    let transport: KubeTransport;
+    let ingest: RunningIngest;
+    const clock = new ManualClock(Date.now());
+    /** Of ServiceAccount till in shop, which may publish there. */
+    let till: string;
+    /** Of one that was used once, and then its ServiceAccount was deleted. */
+    let revoked: string;
+    let revokedAtMs: number;
+
+    const kubectl = (...args: string[]): Promise<string> => controlPlane.kubectlOutput(args);
+    const tokenOf = async (namespace: string, name: string, audience = "postrider-ingest"): Promise<string> =>
+      (await kubectl("create", "token", name, "--namespace", namespace, "--audience", audience)).trim();
+    const account = async (namespace: string, name: string): Promise<void> => {
+      await kubectl("create", "serviceaccount", name, "--namespace", namespace);
+    };
+    const letPublish = async (namespace: string, name: string): Promise<void> => {
+      const role = "--clusterrole=hooks-pr-postrider-publisher";
+      await kubectl("create", "rolebinding", `${name}-publishes`, role, `--serviceaccount=${namespace}:${name}`, "--namespace", namespace);
+    };
+    const statusOf = async (token: string, namespace = "shop"): Promise<number> =>
+      (await ingest.post(EVENT, { authorization: `Bearer ${token}` }, namespace)).status;
+
+    beforeAll(async () => {
+      controlPlane = await ControlPlane.start();
+      chart = await installChart(controlPlane);
+      for (const namespace of ["shop", "bank"]) await kubectl("create", "namespace", namespace);
+      for (const [namespace, name] of [
+        ["shop", "till"],
+        ["shop", "doomed"],
+        ["bank", "vault"],
+      ] as const) {
+        await account(namespace, name);
+        await letPublish(namespace, name);
+      }
+      await account("shop", "visitor");
+      transport = new KubeTransport(kubernetesCredentials(chart.operatorKubeconfig), clock);
+      const reviewer = new Reviews({ transport, clock, audience: "postrider-ingest", onTrouble: () => undefined });
+      ingest = await runningIngest({ reviewer, clock });
+      till = await tokenOf("shop", "till");
+      revoked = await tokenOf("shop", "doomed");
+      expect(await statusOf(revoked)).toBe(202);
+      await kubectl("delete", "serviceaccount", "doomed", "--namespace", "shop");
+      revokedAtMs = performance.now();
+    }, 150_000);
+
+    afterAll(async () => {
+      await ingest?.stop();
+      await transport?.close();
+      await controlPlane?.stop();
+    });
+
+    it("a ServiceAccount with our audience and the verb publish may, in its namespace", async () => {
+      expect(await statusOf(till)).toBe(202);
+      const inBody = `{"type":"order.paid","token":"${till}"}`;
+      expect((await ingest.post(inBody)).status).toBe(202);
+      expect(ingest.intake.committedEvents.at(-1)?.extensions).toEqual({});
+    });
+
+    it("a token that we sign ourselves gets in too: what is wrong with those below is what they say, not how they were made", async () => {
+      expect(await statusOf(resigned(controlPlane.access, till, { jti: "another" }))).toBe(202);
+    });
+
+    it("without the verb it is forbidden, with the command that shows it", async () => {
+      const answer = await ingest.post(EVENT, { authorization: `Bearer ${await tokenOf("shop", "visitor")}` });
+      expect(answer.status).toBe(403);
+      expect(await answer.json()).toMatchObject({ code: "forbidden", detail: expect.stringContaining("auth can-i publish") });
+    });
+
+    describe("none of these gets in", () => {
+      const seconds = (fromNow: number): number => Math.floor(Date.now() / 1_000) + fromNow;
+      const wrong: [string, () => string | undefined | Promise<string>, number][] = [
+        ["no token", () => undefined, 401],
+        ["expired", () => resigned(controlPlane.access, till, { iat: seconds(-7_200), nbf: seconds(-7_200), exp: seconds(-3_600) }), 401],
+        ["not valid yet", () => resigned(controlPlane.access, till, { nbf: seconds(3_600), exp: seconds(7_200) }), 401],
+        ["other audience", () => tokenOf("shop", "till", "postrider-api"), 401],
+        ["the API server's own audience", async () => (await kubectl("create", "token", "till", "--namespace", "shop")).trim(), 401],
+        ["other namespace", () => tokenOf("bank", "vault"), 403],
+        ["other issuer", () => resigned(controlPlane.access, till, { iss: "https://issuer.example" }), 401],
+        ["unsigned", () => tampered(till, { header: { alg: "none" }, signature: "" }), 401],
+        ["unsigned, with a signature", () => tampered(till, { header: { alg: "none" } }), 401],
+        ["signed for somebody else", () => tampered(till, { claims: { sub: "system:serviceaccount:bank:vault" } }), 401],
+        ["truncated", () => till.slice(0, -8), 401],
+        ["truncated to two parts", () => till.slice(0, till.lastIndexOf(".")), 401],
+        ["a user's token", () => controlPlane.access.adminToken, 401],
+      ];
+
+      it.each(wrong)("%s", async (_what, make, status) => {
+        const before = ingest.intake.admitted;
+        const token = await make();
+        const headers: Record<string, string> = token === undefined ? {} : { authorization: `Bearer ${token}` };
+        expect((await ingest.post(EVENT, headers)).status).toBe(status);
+        const field = token === undefined ? "" : `"token":${JSON.stringify(token)},`;
+        expect((await ingest.post(`{${field}"type":"order.paid"}`)).status).toBe(status);
+        expect(ingest.intake.admitted).toBe(before);
+      });
+
+      it("64 KiB long", async () => {
+        const long = tampered(till, { claims: { pad: "a".repeat(65_536) } });
+        const before = ingest.intake.admitted;
+        expect((await ingest.post(`{"type":"order.paid","token":"${long}"}`)).status).toBe(401);
+        const head = `POST /v1/namespaces/shop/events HTTP/1.1\r\nHost: x\r\nAuthorization: Bearer ${long}\r\n\r\n`;
+        expect(await new RawClient(ingest.port).send(head).until(/\r\n\r\n[^]*\}$/)).toMatch(/^HTTP\/1\.1 431 /);
+        expect(ingest.intake.admitted).toBe(before);
+      });
+
+      it.each([
+        ["good and wrong", () => [till, "wrong.wrong.wrong"]],
+        ["wrong and good", () => ["wrong.wrong.wrong", till]],
+        ["the same good one twice", () => [till, till]],
+      ])("two Authorization headers: %s", async (_what, tokens) => {
+        const before = ingest.intake.admitted;
+        const lines = tokens().map((token) => `Authorization: Bearer ${token}\r\n`);
+        const head = `POST /v1/namespaces/shop/events HTTP/1.1\r\nHost: x\r\nContent-Type: application/json\r\n${lines.join("")}`;
+        const client = new RawClient(ingest.port).send(`${head}Content-Length: ${EVENT.length}\r\n\r\n${EVENT}`);
+        expect(lastBody(await client.until(/\r\n\r\n[^]*\}$/))).toMatchObject({ status: 400, code: "duplicate_header" });
+        expect(ingest.intake.admitted).toBe(before);
+      });
+    });
+
+    it("a revoked token is dead within 60 s, the API server's own memory of it included", { timeout: 30_000 }, async () => {
+      // Our clock stands still, so its answer of before stands; the API server forgets in real time.
+      expect(await statusOf(revoked)).toBe(202);
+      let status = 202;
+      while (status === 202) {
+        await clock.advance(ANSWER_FOR_MS);
+        status = await statusOf(revoked);
+        if (status === 202) await delay(POLL_MS);
+      }
+      expect(status).toBe(401);
+      expect(performance.now() - revokedAtMs + ANSWER_FOR_MS).toBeLessThan(REVOKED_FOR_MS + 5 * POLL_MS);
+      expect(await statusOf(till)).toBe(202);
+    });
+
+    it("as a user sees it: kubectl create token, auth can-i, and an API server that goes and comes", { timeout: 60_000 }, async () => {
+      const store = mkdtempSync(join(tmpdir(), "postrider-publishing-"));
+      const operator = await OperatorProcess.start({
+        kubeconfig: chart.operatorKubeconfig,
+        store: `sqlite:${store}`,
+        auth: [],
+        flags: ["--ingest-listen", "127.0.0.1:0"],
+      });
+      try {
+        const post = async (token: string): Promise<Response> =>
+          fetch(`${operator.ready.ingest}/v1/namespaces/shop/events`, {
+            method: "POST",
+            headers: { "content-type": "application/json", authorization: `Bearer ${token}` },
+            body: EVENT,
+          });
+        const until = async (token: string, status: number): Promise<void> => {
+          while ((await post(token)).status !== status) await delay(POLL_MS);
+        };
+        const canPublish = async (name: string): Promise<string> => {
+          const args = [
+            "auth",
+            "can-i",
+            "publish",
+            "webhooksubscriptions",
+            "--namespace",
+            "shop",
+            "--as",
+            `system:serviceaccount:shop:${name}`,
+          ];
+          return (await controlPlane.kubectl(args)).stdout.trim();
+        };
+        expect([await canPublish("till"), await canPublish("visitor")]).toEqual(["yes", "no"]);
+        await until(till, 202);
+        const visitor = await tokenOf("shop", "visitor");
+        expect((await post(visitor)).status).toBe(403);
+        const newcomer = await tokenOf("shop", "till");
+        await controlPlane.stopApiServer();
+        expect((await post(till)).status).toBe(202);
+        const away = await post(newcomer);
+        expect([away.status, away.headers.get("retry-after")]).toEqual([503, "5"]);
+        expect(await away.json()).toMatchObject({ code: "reviews_unavailable" });
+        await controlPlane.startApiServer();
+        await until(newcomer, 202);
+        await letPublish("shop", "visitor");
+        await until(visitor, 202);
+        expect(await canPublish("visitor")).toBe("yes");
+        expect(await operator.signal("SIGTERM")).toBe(0);
+        const log = [...operator.stdoutLines, operator.stderr()].join("\n");
+        expect(log).toContain("reviews.unavailable");
+        for (const token of [till, newcomer, visitor]) expect(log).not.toContain(token.slice(-40));
+      } finally {
+        await operator.signal("SIGKILL");
+        rmSync(store, { recursive: true, force: true });
+      }
+    });
+  },
+  ["helm"],
+);
