@@ -116,6 +116,7 @@ async function providerOf(config: Config, parts: ComposeParts, metrics: Metrics)
     namespaces: config.namespace,
     instance: hostname(),
     bindingHint: config["secrets-binding-hint"],
+    systemNamespace: config["system-namespace"],
     tokenLabels: tokenLabels(config),
   });
 }
@@ -146,6 +147,7 @@ async function build(config: Config, parts: ComposeParts, { store, metrics, owne
     log,
     metrics,
     className: config.class,
+    systemNamespace: config["system-namespace"],
     onTable: (next) => {
       table = next;
       engine.publish(next);

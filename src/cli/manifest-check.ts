@@ -101,6 +101,10 @@ function resourcesOf(entries: Iterable<Entry>): Resources {
       if (secret === undefined) return { state: "absent" };
       return secret.metadata.labels?.[USE_LABEL] === "true" ? { state: "usable", secret } : { state: "unlabelled" };
     },
+    findNamed: (kind, namespace, name) => {
+      const object = cache.get(kind, namespace, name);
+      return object === undefined ? { state: "absent" } : { state: "found", object };
+    },
     synced: true,
     onChange: () => undefined,
   };

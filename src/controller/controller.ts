@@ -32,6 +32,8 @@ export interface ControllerOptions {
   readonly metrics?: Metrics;
   /** `--class`: subscriptions of other classes are not seen. */
   readonly className: string;
+  /** `--system-namespace`: where Secrets live that cluster policies name. */
+  readonly systemNamespace: string;
   /** Called with each new table; the app hands it to ingest and engine. */
   readonly onTable: (table: RouteTable) => void;
   /** Called once, when `ready` turns true. */
@@ -63,7 +65,7 @@ export class Controller implements Service, StatusSource {
 
   constructor(options: ControllerOptions) {
     this.#options = options;
-    const { resources, sink, deliveries, clock, random, log, className } = options;
+    const { resources, sink, deliveries, clock, random, log, className, systemNamespace } = options;
     const policies = new PolicyView(resources);
     const expressions = new ExpressionCache();
     this.#accepted = new AcceptedBook(options.acceptedSpecs, clock, log);
@@ -78,6 +80,7 @@ export class Controller implements Service, StatusSource {
       clock,
       random,
       className,
+      systemNamespace,
       accepted: this.#accepted,
       routes: this.#routes,
       dependencies: this.#dependencies,
@@ -189,7 +192,10 @@ export class Controller implements Service, StatusSource {
         this.#queue.add(`${namespace}/${name}`);
         return;
       case "Secret":
-        return this.#addAll(this.#dependencies.ofSecret(namespace, name));
+      case "Service":
+      case "ConfigMap":
+      case "ServiceAccount":
+        return this.#addAll(this.#dependencies.ofObject(ref));
       case "Namespace":
         return this.#addAll(this.#dependencies.ofNamespace(name));
       case "DeliveryPolicy":

@@ -1,28 +1,32 @@
+import { refKey } from "./objects.ts";
+import type { ObjectRef } from "./objects.ts";
+
 /** Which subscriptions must be looked at again when something that they name changes. Keys are `namespace/name`. */
 export class DependencyIndex {
   readonly #byNamespace = new Map<string, Set<string>>();
-  readonly #bySecret = new Map<string, Set<string>>();
-  readonly #secretsOf = new Map<string, readonly string[]>();
+  readonly #byObject = new Map<string, Set<string>>();
+  readonly #objectsOf = new Map<string, readonly string[]>();
 
   /** Notes what a subscription names now. */
-  set(namespace: string, name: string, secrets: Iterable<string>): void {
+  set(namespace: string, name: string, objects: Iterable<ObjectRef>): void {
     const key = `${namespace}/${name}`;
     add(this.#byNamespace, namespace, key);
-    this.#dropSecrets(key);
-    const keys = [...secrets].map((secret) => `${namespace}/${secret}`);
-    this.#secretsOf.set(key, keys);
-    for (const secret of keys) add(this.#bySecret, secret, key);
+    this.#dropObjects(key);
+    const named = Array.from(objects, refKey);
+    this.#objectsOf.set(key, named);
+    for (const object of named) add(this.#byObject, object, key);
   }
 
   delete(namespace: string, name: string): void {
     const key = `${namespace}/${name}`;
     remove(this.#byNamespace, namespace, key);
-    this.#dropSecrets(key);
-    this.#secretsOf.delete(key);
+    this.#dropObjects(key);
+    this.#objectsOf.delete(key);
   }
 
-  ofSecret(namespace: string, secret: string): Iterable<string> {
-    return this.#bySecret.get(`${namespace}/${secret}`) ?? [];
+  /** Those that name this object. */
+  ofObject(ref: ObjectRef): Iterable<string> {
+    return this.#byObject.get(refKey(ref)) ?? [];
   }
 
   ofNamespace(namespace: string): Iterable<string> {
@@ -33,8 +37,8 @@ export class DependencyIndex {
     for (const keys of this.#byNamespace.values()) yield* keys;
   }
 
-  #dropSecrets(key: string): void {
-    for (const secret of this.#secretsOf.get(key) ?? []) remove(this.#bySecret, secret, key);
+  #dropObjects(key: string): void {
+    for (const object of this.#objectsOf.get(key) ?? []) remove(this.#byObject, object, key);
   }
 }
 

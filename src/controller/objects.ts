@@ -24,6 +24,29 @@ export interface SecretObject {
   readonly controllerUid: string | undefined;
 }
 
+/** A Service, as far as an endpoint that names it needs it. */
+export interface ServiceObject {
+  readonly kind: "Service";
+  readonly metadata: ObjectMeta;
+  /** ClusterIP, NodePort, LoadBalancer or ExternalName. */
+  readonly type: string;
+  /** Empty or `None` where there is none to dial. */
+  readonly clusterIp: string;
+  readonly ports: readonly { readonly port: number; readonly protocol: string }[];
+}
+
+export interface ConfigMapObject {
+  readonly kind: "ConfigMap";
+  readonly metadata: ObjectMeta;
+  readonly data: Readonly<Record<string, string>>;
+}
+
+/** May be used only with the opt-in label, which whoever asks has to check. */
+export interface ServiceAccountObject {
+  readonly kind: "ServiceAccount";
+  readonly metadata: ObjectMeta;
+}
+
 /** The objects that the controller works on, by kind. */
 export interface ObjectsByKind {
   readonly WebhookSubscription: WebhookSubscription;
@@ -32,6 +55,9 @@ export interface ObjectsByKind {
   readonly DeliveryReplay: DeliveryReplay;
   readonly Namespace: NamespaceObject;
   readonly Secret: SecretObject;
+  readonly Service: ServiceObject;
+  readonly ConfigMap: ConfigMapObject;
+  readonly ServiceAccount: ServiceAccountObject;
 }
 
 export type ObjectKind = keyof ObjectsByKind;
@@ -54,6 +80,16 @@ export type SecretLookup =
   | { readonly state: "forbidden"; readonly message: string }
   | { readonly state: "unknown"; readonly message: string };
 
+/** Kinds that are not ours and are read by name only, where a spec names one. */
+export type NamedKind = "Service" | "ConfigMap" | "ServiceAccount";
+
+/** What is known of an object that a subscription names. */
+export type NamedLookup<K extends NamedKind = NamedKind> =
+  | { readonly state: "found"; readonly object: ObjectsByKind[K] }
+  | { readonly state: "absent" }
+  | { readonly state: "forbidden"; readonly message: string }
+  | { readonly state: "unknown"; readonly message: string };
+
 /** Where manifests come from, whatever the provider: a snapshot that is always whole, and word of each change. */
 export interface Resources {
   get<K extends ObjectKind>(kind: K, namespace: string, name: string): ObjectsByKind[K] | undefined;
@@ -61,6 +97,8 @@ export interface Resources {
   list<K extends ObjectKind>(kind: K, namespace?: string): Iterable<ObjectsByKind[K]>;
   /** A Secret by name, used or not. Never rejects; may ask the API server. */
   findSecret(namespace: string, name: string): SecretLookup | Promise<SecretLookup>;
+  /** A Service, ConfigMap or ServiceAccount by name; from then on `onChange` tells of its changes. Never rejects; may ask the API server. */
+  findNamed<K extends NamedKind>(kind: K, namespace: string, name: string): NamedLookup<K> | Promise<NamedLookup<K>>;
   /** Whether every watched kind has been listed once. */
   readonly synced: boolean;
   /** Called after each change, and with undefined when `synced` turns true. The callback only notes a key; it must not throw. */

@@ -22,6 +22,15 @@ export const SECRET_CONFLICT = "SecretConflict";
 export const SECRET_ACCESS_DENIED = "SecretAccessDenied";
 export const SECRET_UNKNOWN = "SecretUnknown";
 export const REF_NOT_PERMITTED = "RefNotPermitted";
+export const REF_ACCESS_DENIED = "RefAccessDenied";
+export const REF_UNKNOWN = "RefUnknown";
+export const SERVICE_NOT_FOUND = "ServiceNotFound";
+export const SERVICE_PORT_NOT_FOUND = "ServicePortNotFound";
+/** An ExternalName or headless Service: there is no ClusterIP to dial. */
+export const SERVICE_NOT_DIALLABLE = "ServiceNotDiallable";
+export const CONFIG_MAP_NOT_FOUND = "ConfigMapNotFound";
+export const CONFIG_MAP_KEY_NOT_FOUND = "ConfigMapKeyNotFound";
+export const CONFIG_MAP_INVALID = "ConfigMapInvalid";
 
 /** Reasons of things that are as they should be, and of waiting. */
 export const RECONCILED = "Reconciled";

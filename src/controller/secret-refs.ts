@@ -1,7 +1,7 @@
 import type { Problem } from "../core/problem.ts";
 import type { EndpointSpec, SecretKeyRef, SubscriptionSpec } from "../core/subscription.ts";
 import { unreachable } from "../lib/assert.ts";
-import type { SecretLookup } from "./objects.ts";
+import type { SecretLookup, SecretObject } from "./objects.ts";
 import { USE_LABEL } from "./objects.ts";
 import { REF_NOT_PERMITTED, SECRET_ACCESS_DENIED, SECRET_KEY_NOT_FOUND, SECRET_NOT_FOUND, SECRET_UNKNOWN } from "./reasons.ts";
 
@@ -16,7 +16,7 @@ export function secretNames(spec: SubscriptionSpec): ReadonlySet<string> {
   return names;
 }
 
-function addEndpointNames({ address, headers, auth }: EndpointSpec, names: Set<string>): void {
+function addEndpointNames({ address, headers, auth, tls }: EndpointSpec, names: Set<string>): void {
   if (address.kind === "urlSecretRef") names.add(address.ref.name);
   for (const { value } of headers) if (typeof value !== "string") names.add(value.name);
   if (auth?.kind === "bearer") names.add(auth.ref.name);
@@ -25,6 +25,8 @@ function addEndpointNames({ address, headers, auth }: EndpointSpec, names: Set<s
     if (typeof auth.username !== "string") names.add(auth.username.name);
   }
   if (auth?.kind === "oauth2") names.add(auth.clientIdRef.name).add(auth.clientSecretRef.name);
+  if (tls?.caRef?.kind === "Secret") names.add(tls.caRef.name);
+  if (tls?.clientCertSecretName !== undefined) names.add(tls.clientCertSecretName);
 }
 
 /** Reads the keys that a subscription of `namespace` names. */
@@ -37,13 +39,19 @@ export class SecretReader {
     this.#secrets = secrets;
   }
 
-  /** The bytes of a key, or why they may not or cannot be had. `field` is where the reference stands. */
+  /** The Secret, or why it may not or cannot be had. `field` is where the reference stands. */
+  secret(name: string, field: string): SecretObject | Problem {
+    const found = this.#secrets.get(name) ?? { state: "absent" };
+    return found.state === "usable" ? found.secret : lookupProblem(found, this.#namespace, name, field);
+  }
+
+  /** The bytes of a key, or why they may not or cannot be had. */
   bytes(ref: SecretKeyRef, field: string): Uint8Array | Problem {
-    const found = this.#secrets.get(ref.name) ?? { state: "absent" };
-    if (found.state !== "usable") return lookupProblem(found, this.#namespace, ref.name, field);
-    const bytes = Object.hasOwn(found.secret.data, ref.key) ? found.secret.data[ref.key] : undefined;
+    const secret = this.secret(ref.name, field);
+    if ("reason" in secret) return secret;
+    const bytes = Object.hasOwn(secret.data, ref.key) ? secret.data[ref.key] : undefined;
     if (bytes !== undefined) return bytes;
-    const keys = Object.keys(found.secret.data).toSorted().slice(0, 10);
+    const keys = Object.keys(secret.data).toSorted().slice(0, 10);
     const has = keys.length === 0 ? "it has none" : `it has ${keys.join(", ")}`;
     return {
       field,

@@ -1,4 +1,4 @@
-import { judgeUrl } from "../core/egress.ts";
+import { judgeService, judgeUrl } from "../core/egress.ts";
 import { judgeHeaders } from "../core/header-rules.ts";
 import type { CompiledBody, CompiledFilter } from "../core/expression.ts";
 import type { EffectivePolicy } from "../core/policy-resolution.ts";
@@ -8,6 +8,8 @@ import { tokenUrlProblem } from "./endpoint-auth.ts";
 import type { ExpressionCache } from "./expression-cache.ts";
 import type { SubscriptionFacts } from "./subscription-facts.ts";
 import { generatesKey } from "./subscription-facts.ts";
+import { NamedReader } from "./named-refs.ts";
+import type { References } from "./references.ts";
 import { INVALID_BODY, INVALID_FILTER, SECRET_CONFLICT, SECRET_NOT_FOUND } from "./reasons.ts";
 import { lookupProblem, SecretReader } from "./secret-refs.ts";
 import { signingHeaderProblem } from "./signing-headers.ts";
@@ -90,20 +92,27 @@ function headerProblem({ headers, auth }: EndpointSpec, at: string): Problem | u
 }
 
 function endpointProblem({ address }: EndpointSpec, at: string, effective: EffectivePolicy): Problem | undefined {
-  if (address.kind !== "url") return undefined;
+  if (address.kind === "urlSecretRef") return undefined;
+  if (address.kind === "serviceRef") {
+    const message = judgeService(address.port, effective.egress);
+    const problem = message === undefined ? undefined : { field: `${at}.serviceRef`, reason: "EgressDenied", message };
+    return namingPolicy(problem, `the Service ${address.name}`, effective);
+  }
   const problem = judgeUrl(address.url, effective.egress, effective.limits);
-  return namingPolicy(problem && { ...problem, field: `${at}.url` }, address.url, effective);
+  return namingPolicy(problem && { ...problem, field: `${at}.url` }, hostOf(address.url), effective);
 }
 
 function tokenEndpointProblem({ auth }: EndpointSpec, at: string, effective: EffectivePolicy): Problem | undefined {
-  return auth?.kind === "oauth2" ? namingPolicy(tokenUrlProblem(auth, `${at}.auth`, effective), auth.tokenUrl, effective) : undefined;
+  return auth?.kind === "oauth2"
+    ? namingPolicy(tokenUrlProblem(auth, `${at}.auth`, effective), hostOf(auth.tokenUrl), effective)
+    : undefined;
 }
 
-/** Says also whose rules refuse the URL. */
-function namingPolicy(problem: Problem | undefined, url: string, { cluster }: EffectivePolicy): Problem | undefined {
+/** Says also whose rules refuse the place. */
+function namingPolicy(problem: Problem | undefined, place: string | undefined, { cluster }: EffectivePolicy): Problem | undefined {
   if (problem === undefined) return undefined;
   const by = cluster === undefined ? "no ClusterDeliveryPolicy applies: public HTTPS only" : `ClusterDeliveryPolicy ${cluster.name}`;
-  return { ...problem, message: `${hostOf(url) ?? "the endpoint"}: ${problem.message} (${by})` };
+  return { ...problem, message: `${place ?? "the endpoint"}: ${problem.message} (${by})` };
 }
 
 /** Host and port of a URL, for people; undefined when it is none. */
@@ -153,7 +162,8 @@ export function judgeSubscription(facts: SubscriptionFacts, expressions: Express
   const { effective, problem: policyProblem } = chosen.resolution;
   const keys = signingKeys(facts, spec);
   const refs = policyProblem ?? keys.problem;
-  const resolved = refs === undefined ? resolveTarget(spec, keys.refs, secretsOf(facts), effective) : { ok: false as const, problem: refs };
+  const resolved =
+    refs === undefined ? resolveTarget(spec, keys.refs, referencesOf(facts), effective) : { ok: false as const, problem: refs };
   const active: ActiveSpec = {
     spec,
     generation,
@@ -166,8 +176,14 @@ export function judgeSubscription(facts: SubscriptionFacts, expressions: Express
   return { refusal, active, needsKey: keys.missing, ownKey: keys.own };
 }
 
-function secretsOf(facts: SubscriptionFacts): SecretReader {
-  return new SecretReader(facts.object.metadata.namespace, facts.secrets);
+function referencesOf({ object, secrets, named, systemSecrets, systemNamespace }: SubscriptionFacts): References {
+  const { namespace } = object.metadata;
+  return {
+    namespace,
+    secrets: new SecretReader(namespace, secrets),
+    named: new NamedReader(namespace, named),
+    system: new SecretReader(systemNamespace, systemSecrets),
+  };
 }
 
 /** Several problems of one object are told at once, under the first one's reason. */

@@ -4,7 +4,9 @@ import type { Decoded } from "../core/problem.ts";
 import type { PolicyResolution } from "../core/policy-resolution.ts";
 import type { SubscriptionSpec } from "../core/subscription.ts";
 import type { AcceptedSpec } from "./accepted-specs.ts";
-import type { Resources, SecretLookup } from "./objects.ts";
+import { namedRefs } from "./named-refs.ts";
+import type { NamedByKey, NamedRef } from "./named-refs.ts";
+import type { NamedKind, NamedLookup, ObjectRef, Resources, SecretLookup } from "./objects.ts";
 import type { PolicyView } from "./policy-view.ts";
 import { INVALID_OBJECT } from "./reasons.ts";
 import { secretNames } from "./secret-refs.ts";
@@ -23,16 +25,27 @@ export interface SubscriptionFacts {
   /** For the last accepted spec. */
   readonly lastResolution: PolicyResolution;
   readonly secrets: SecretsByName;
+  /** Objects of other kinds that the specs name. */
+  readonly named: NamedByKey;
+  /** Secrets of the operator's own namespace that the cluster policy names. */
+  readonly systemSecrets: SecretsByName;
+  readonly systemNamespace: string;
   /** The Secret that is generated when none is named. */
   readonly signingName: string;
   /** The namespace is being deleted. */
   readonly terminating: boolean;
 }
 
+/** Where facts are read. */
+export interface FactSources {
+  readonly resources: Resources;
+  readonly policies: PolicyView;
+  readonly systemNamespace: string;
+}
+
 /** Reads everything that matters for one subscription. */
 export async function gatherFacts(
-  resources: Resources,
-  policies: PolicyView,
+  { resources, policies, systemNamespace }: FactSources,
   object: WebhookSubscription,
   lastAccepted: AcceptedSpec | undefined,
 ): Promise<SubscriptionFacts> {
@@ -42,24 +55,56 @@ export async function gatherFacts(
   const specs = [decoded.ok ? decoded.value : undefined, lastAccepted?.spec].filter((spec) => spec !== undefined);
   const names = new Set(specs.flatMap((spec) => [...secretNames(spec)]));
   if (specs.some(generatesKey)) names.add(signingName);
-  const secrets = new Map<string, SecretLookup>();
-  for (const secret of names) {
-    const found = resources.findSecret(namespace, secret);
-    secrets.set(secret, found instanceof Promise ? await found : found);
-  }
   const lastResolution = policies.resolve(namespace, lastAccepted?.spec.policyName);
+  const resolution = decoded.ok ? policies.resolve(namespace, decoded.value.policyName) : lastResolution;
+  const proxies = [resolution, lastResolution].map(({ effective }) => effective.egress.proxySecretRef?.name);
   return {
     object,
     uid,
     generation,
     decoded,
     lastAccepted,
-    resolution: decoded.ok ? policies.resolve(namespace, decoded.value.policyName) : lastResolution,
+    resolution,
     lastResolution,
-    secrets,
+    secrets: await findSecrets(resources, namespace, names),
+    named: await findNamed(resources, namespace, specs.flatMap(namedRefs)),
+    systemSecrets: await findSecrets(resources, systemNamespace, new Set(proxies.filter((proxy) => proxy !== undefined))),
+    systemNamespace,
     signingName,
     terminating: resources.get("Namespace", "", namespace)?.terminating ?? false,
   };
+}
+
+/** Where nothing has to be asked nothing is waited for: ten thousand subscriptions are looked at in one go. */
+async function findSecrets(resources: Resources, namespace: string, names: ReadonlySet<string>): Promise<SecretsByName> {
+  const secrets = new Map<string, SecretLookup>();
+  for (const name of names) {
+    const found = resources.findSecret(namespace, name);
+    secrets.set(name, found instanceof Promise ? await found : found);
+  }
+  return secrets;
+}
+
+async function findNamed(resources: Resources, namespace: string, refs: readonly NamedRef[]): Promise<NamedByKey> {
+  const named = new Map<string, NamedLookup>();
+  for (const { kind, name } of refs) {
+    const found = resources.findNamed(kind, namespace, name);
+    named.set(`${kind}/${name}`, found instanceof Promise ? await found : found);
+  }
+  return named;
+}
+
+/** The objects whose change makes another verdict possible. */
+export function dependenciesOf({ object, secrets, signingName, named, systemSecrets, systemNamespace }: SubscriptionFacts): ObjectRef[] {
+  const { namespace } = object.metadata;
+  const refs: ObjectRef[] = [{ kind: "Secret", namespace, name: signingName }];
+  for (const name of secrets.keys()) refs.push({ kind: "Secret", namespace, name });
+  for (const name of systemSecrets.keys()) refs.push({ kind: "Secret", namespace: systemNamespace, name });
+  for (const key of named.keys()) {
+    const [kind = "", name = ""] = key.split("/");
+    refs.push({ kind: kind as NamedKind, namespace, name });
+  }
+  return refs;
 }
 
 /** Whether a signing Secret is generated for this spec. */

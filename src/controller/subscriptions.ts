@@ -19,7 +19,7 @@ import { newSigningSecret, SIGNING_SECRET_KEY, signingSecretName } from "./signi
 import type { DueStatus } from "./status-reporter.ts";
 import { judgeSubscription } from "./subscription-checks.ts";
 import type { Verdict } from "./subscription-checks.ts";
-import { gatherFacts } from "./subscription-facts.ts";
+import { dependenciesOf, gatherFacts } from "./subscription-facts.ts";
 import type { SubscriptionFacts } from "./subscription-facts.ts";
 import { composeStatus } from "./subscription-status.ts";
 
@@ -43,6 +43,7 @@ export interface SubscriptionParts {
   readonly clock: Clock;
   readonly random: Random;
   readonly className: string;
+  readonly systemNamespace: string;
 }
 
 /** What is remembered of a subscription between two looks. */
@@ -108,7 +109,7 @@ export class Subscriptions {
 
   /** Brings one subscription to what its manifest says now. Rejects when the store or the engine could not do its part. */
   async reconcile(key: string): Promise<Looked> {
-    const { resources, className, accepted, departures } = this.#parts;
+    const { resources, className, systemNamespace, policies, accepted, departures } = this.#parts;
     const [namespace = "", name = ""] = key.split("/");
     const object = resources.get("WebhookSubscription", namespace, name);
     const known = this.#known.get(key);
@@ -117,7 +118,7 @@ export class Subscriptions {
     if (!isOurs) return NOTHING;
     const uid = object.metadata.uid ?? "";
     if (object.metadata.deletionTimestamp === undefined) departures.cancel(uid);
-    const facts = await gatherFacts(resources, this.#parts.policies, object, accepted.get(uid));
+    const facts = await gatherFacts({ resources, policies, systemNamespace }, object, accepted.get(uid));
     const verdict = judgeSubscription(facts, this.#parts.expressions);
     return this.#apply(key, facts, verdict);
   }
@@ -125,7 +126,7 @@ export class Subscriptions {
   async #apply(key: string, facts: SubscriptionFacts, verdict: Verdict): Promise<Looked> {
     const { object, uid, lastAccepted } = facts;
     const known = this.#remember(key, facts, verdict);
-    this.#parts.dependencies.set(known.namespace, known.name, [...facts.secrets.keys(), facts.signingName]);
+    this.#parts.dependencies.set(known.namespace, known.name, dependenciesOf(facts));
     const isLeaving = object.metadata.deletionTimestamp !== undefined;
     this.#program(known, verdict, isLeaving);
     if (verdict.refusal === undefined) this.#accept(known, verdict);

@@ -1,10 +1,12 @@
-import { judgeUrl } from "../core/egress.ts";
 import type { EffectivePolicy } from "../core/policy-resolution.ts";
 import { parseKey } from "../core/signature.ts";
 import type { EndpointSpec, SecretKeyRef, SigningKey, SubscriptionSpec, Target } from "../core/subscription.ts";
-import { assert } from "../lib/assert.ts";
+import { resolveProxy } from "./egress-proxy.ts";
+import { resolveAddress } from "./endpoint-address.ts";
 import { headerText, resolveAuth, tokenUrlProblem } from "./endpoint-auth.ts";
 import type { Resolved } from "./endpoint-auth.ts";
+import { resolveTls } from "./endpoint-tls.ts";
+import type { References } from "./references.ts";
 import type { SecretReader } from "./secret-refs.ts";
 
 /**
@@ -14,16 +16,16 @@ import type { SecretReader } from "./secret-refs.ts";
 export function resolveTarget(
   spec: SubscriptionSpec,
   keyRefs: readonly SecretKeyRef[],
-  secrets: SecretReader,
+  refs: References,
   effective: Pick<EffectivePolicy, "egress" | "limits">,
 ): Resolved<Target> {
-  const endpoint = resolveEndpoint(spec.endpoint, "spec.endpoint", secrets, effective);
+  const endpoint = resolveEndpoint(spec.endpoint, "spec.endpoint", refs, effective);
   if (!endpoint.ok) return endpoint;
-  const keys = resolveKeys(spec, keyRefs, secrets);
+  const keys = resolveKeys(spec, keyRefs, refs.secrets);
   if (!keys.ok) return keys;
   const target: Target = { ...endpoint.value, keys: keys.value };
   if (spec.deadLetter === undefined) return { ok: true, value: target };
-  const deadLetter = resolveEndpoint(spec.deadLetter, "spec.deadLetter.endpoint", secrets, effective);
+  const deadLetter = resolveEndpoint(spec.deadLetter, "spec.deadLetter.endpoint", refs, effective);
   return deadLetter.ok ? { ok: true, value: { ...target, deadLetter: { ...deadLetter.value, keys: keys.value } } } : deadLetter;
 }
 
@@ -31,34 +33,32 @@ export function resolveTarget(
 function resolveEndpoint(
   endpoint: EndpointSpec,
   at: string,
-  secrets: SecretReader,
+  refs: References,
   effective: Pick<EffectivePolicy, "egress" | "limits">,
 ): Resolved<Omit<Target, "keys">> {
-  const url = resolveUrl(endpoint, at, secrets, effective);
-  if (!url.ok) return url;
-  const headers = resolveHeaders(endpoint, at, secrets);
+  const place = resolveAddress(endpoint, at, refs, effective);
+  if (!place.ok) return place;
+  const headers = resolveHeaders(endpoint, at, refs.secrets);
   if (!headers.ok) return headers;
   const tokenUrl = tokenUrlProblem(endpoint.auth, `${at}.auth`, effective);
   if (tokenUrl !== undefined) return { ok: false, problem: tokenUrl };
-  const auth = resolveAuth(endpoint.auth, `${at}.auth`, secrets);
+  const auth = resolveAuth(endpoint.auth, `${at}.auth`, refs.secrets);
   if (!auth.ok) return auth;
-  return { ok: true, value: { url: url.value, headers: headers.value, ...auth.value } };
-}
-
-/** A URL that stands in the spec is judged too: a cluster policy may have been tightened since it was accepted. */
-function resolveUrl(
-  { address }: EndpointSpec,
-  at: string,
-  secrets: SecretReader,
-  { egress, limits }: Pick<EffectivePolicy, "egress" | "limits">,
-): Resolved<string> {
-  assert(address.kind !== "serviceRef", "not implemented, which is checked first");
-  const field = `${at}.urlSecretRef`;
-  const url = address.kind === "url" ? address.url : secrets.text(address.ref, field);
-  if (typeof url !== "string") return { ok: false, problem: url };
-  const problem = judgeUrl(url, egress, limits);
-  if (problem === undefined) return { ok: true, value: url };
-  return { ok: false, problem: { ...problem, field: address.kind === "url" ? `${at}.url` : field } };
+  const tls = resolveTls(endpoint.tls, `${at}.tls`, refs);
+  if (!tls.ok) return tls;
+  // A proxy is the way out of the cluster; a Service is inside. Its token endpoint, if any, is outside all the same.
+  const proxy = resolveProxy(effective.egress, refs);
+  if (!proxy.ok) return proxy;
+  return {
+    ok: true,
+    value: {
+      ...place.value,
+      headers: headers.value,
+      ...auth.value,
+      ...(tls.value === undefined ? {} : { tls: tls.value }),
+      ...(proxy.value === undefined ? {} : { proxy: proxy.value }),
+    },
+  };
 }
 
 function resolveHeaders(endpoint: EndpointSpec, at: string, secrets: SecretReader): Resolved<readonly (readonly [string, string])[]> {

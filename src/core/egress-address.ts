@@ -123,25 +123,48 @@ const policyBlocks = new WeakMap<EgressPolicy, Blocks>();
 export function judgeAddress(ip: string, egress: EgressPolicy, rules: AddressRules = ADDRESS_RULES): string | undefined {
   const bytes = parseAddress(ip);
   if (bytes === undefined) return `'${ip}' is not an IP address`;
-  const built = builtBlocks(rules);
-  const policy = blocksOf(egress);
-  const carried =
-    bytes.length === 4 ? [] : rules.embeddings.flatMap((embedding) => embedding.extract(bytes).map((inner) => ({ embedding, inner })));
+  const carried = carriedBy(bytes, rules);
   const faces = [bytes, ...carried.map(({ inner }) => inner)];
+  const closed = alwaysRefused(ip, faces, egress, rules);
+  if (closed !== undefined) return closed;
+  const transparent = carried.some(({ embedding }) => embedding.transparent);
+  for (const face of transparent ? faces.slice(1) : faces) {
+    if (find(blocksOf(egress).allowed, face) !== undefined) continue;
+    const forbidden = find(builtBlocks(rules).forbidden, face);
+    if (forbidden === undefined) continue;
+    return `${ip} is not a public address (${forbidden.name}, ${forbidden.cidr}): use a public one, or have it opened by the cluster policy's egress.allowedCIDRs`;
+  }
+  return undefined;
+}
+
+/**
+ * The same for a Service's ClusterIP. It is private by nature, so the built-in ranges do not speak; metadata addresses and
+ * `deniedCIDRs` are refused all the same.
+ */
+export function judgeServiceAddress(ip: string, egress: EgressPolicy, rules: AddressRules = ADDRESS_RULES): string | undefined {
+  const bytes = parseAddress(ip);
+  if (bytes === undefined) return `'${ip}' is not an IP address`;
+  return alwaysRefused(ip, [bytes, ...carriedBy(bytes, rules).map(({ inner }) => inner)], egress, rules);
+}
+
+interface Carried {
+  readonly embedding: Embedding;
+  readonly inner: readonly number[];
+}
+
+function carriedBy(bytes: readonly number[], rules: AddressRules): readonly Carried[] {
+  return bytes.length === 4 ? [] : rules.embeddings.flatMap((embedding) => embedding.extract(bytes).map((inner) => ({ embedding, inner })));
+}
+
+/** What no `allowedCIDRs` opens. */
+function alwaysRefused(ip: string, faces: readonly (readonly number[])[], egress: EgressPolicy, rules: AddressRules): string | undefined {
   for (const face of faces) {
-    const metadata = find(built.metadata, face);
+    const metadata = find(builtBlocks(rules).metadata, face);
     if (metadata !== undefined) return `${ip} is a metadata address (${metadata.name}), which no policy can allow: use a public address`;
   }
   for (const face of faces) {
-    const denied = find(policy.denied, face);
+    const denied = find(blocksOf(egress).denied, face);
     if (denied !== undefined) return `${ip} lies in ${denied.cidr}, which the cluster policy's deniedCIDRs refuse: use another address`;
-  }
-  const transparent = carried.some(({ embedding }) => embedding.transparent);
-  for (const face of transparent ? faces.slice(1) : faces) {
-    if (find(policy.allowed, face) !== undefined) continue;
-    const forbidden = find(built.forbidden, face);
-    if (forbidden === undefined) continue;
-    return `${ip} is not a public address (${forbidden.name}, ${forbidden.cidr}): use a public one, or have it opened by the cluster policy's egress.allowedCIDRs`;
   }
   return undefined;
 }

@@ -1,4 +1,4 @@
-import { ADDRESS_RULES, judgeAddress } from "./egress-address.ts";
+import { ADDRESS_RULES, judgeAddress, judgeServiceAddress } from "./egress-address.ts";
 import type { AddressRules } from "./egress-address.ts";
 import type { EgressPolicy, PolicyLimits, PortRange } from "./policy.ts";
 import type { Problem } from "./problem.ts";
@@ -174,6 +174,21 @@ function judgePort(port: number, egress: EgressPolicy): string | undefined {
   return listed && !excepted
     ? undefined
     : `port ${port} is not allowed${egress.ports === undefined ? "" : " by the cluster policy's egress.ports"}`;
+}
+
+/**
+ * Why this port of a Service of the subscription's own namespace may not be dialled, or undefined; `address` is its ClusterIP, once it is
+ * known. The cluster policy's `services` opens Services, plain http and private addresses included; ports, deniedCIDRs and the metadata
+ * services hold as for every other endpoint.
+ */
+export function judgeService(
+  port: number,
+  egress: EgressPolicy,
+  address?: string,
+  rules: AddressRules = EGRESS_RULES.address,
+): string | undefined {
+  if (egress.services === "None") return "Services may not be named: the cluster policy's egress.services is None";
+  return judgePort(port, egress) ?? (address === undefined ? undefined : judgeServiceAddress(address, egress, rules));
 }
 
 /** The address in a URL's `hostname` (brackets off), or undefined when it is a name. */

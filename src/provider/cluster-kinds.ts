@@ -1,11 +1,11 @@
-import type { ObjectKind, ObjectRef } from "../controller/objects.ts";
+import type { NamedKind, ObjectKind, ObjectRef, ObjectsByKind } from "../controller/objects.ts";
 import type { ClusterDeliveryPolicy, DeliveryPolicy, DeliveryReplay, WebhookSubscription } from "../api/generated/custom-resources.ts";
 import type { KubeObject } from "../kube/reflector.ts";
-import type { NamespaceObject, SecretObject, WatchedObject } from "../controller/objects.ts";
+import type { NamespaceObject, SecretObject } from "../controller/objects.ts";
 
 /** Where a kind lives on the API server. */
 export interface ClusterKind {
-  readonly kind: Exclude<ObjectKind, "Secret">;
+  readonly kind: Exclude<ObjectKind, "Secret" | NamedKind>;
   readonly apiVersion: string;
   /** Before `/namespaces/{ns}`, e.g. `/apis/postrider.dev/v1alpha1`. */
   readonly root: string;
@@ -36,8 +36,11 @@ export function objectPath(ref: ObjectRef): string {
   return `${collectionPath(kind, ref.namespace === "" ? undefined : ref.namespace)}/${ref.name}`;
 }
 
+/** Objects of the kinds that are watched as a whole. */
+export type ListedObject = ObjectsByKind[ClusterKind["kind"]];
+
 /** An object of the API server as the controller knows it. Lists leave out kind and apiVersion: they are filled in. */
-export function watchedObject(kind: ClusterKind, object: KubeObject): WatchedObject {
+export function watchedObject(kind: ClusterKind, object: KubeObject): ListedObject {
   if (kind.kind === "Namespace") {
     const namespace: NamespaceObject = {
       kind: "Namespace",
@@ -69,11 +72,11 @@ export function secretObject(object: KubeObject): SecretObject {
 }
 
 /** Whether anything but status (and what the server writes beside it) differs: only that is worth a reconciliation. */
-export function differsForUs(before: WatchedObject | undefined, after: WatchedObject): boolean {
+export function differsForUs(before: ListedObject | SecretObject | undefined, after: ListedObject | SecretObject): boolean {
   return before === undefined || essence(before) !== essence(after);
 }
 
-function essence(object: WatchedObject): string {
+function essence(object: ListedObject | SecretObject): string {
   const { uid, generation, labels, annotations, deletionTimestamp, finalizers } = object.metadata;
   if (object.kind === "Secret") return JSON.stringify([uid, labels, object.type, object.data]);
   if (object.kind === "Namespace") return JSON.stringify([uid, labels, object.terminating]);

@@ -2,6 +2,8 @@ import {
   USE_LABEL,
   type CreateSecretResult,
   type EventNote,
+  type NamedKind,
+  type NamedLookup,
   type NewSigningSecret,
   type ObjectKind,
   type ObjectRef,
@@ -11,7 +13,6 @@ import {
   type ResultSink,
   type SecretLookup,
   type SecretObject,
-  type WatchedObject,
   type WriteResult,
   DRAIN_FINALIZER,
 } from "../controller/objects.ts";
@@ -26,8 +27,18 @@ import type { Random } from "../lib/random.ts";
 import type { Service } from "../lib/service.ts";
 import type { Log } from "../observe/log.ts";
 import type { Metrics } from "../observe/metrics.ts";
-import { CLUSTER_KINDS, collectionPath, differsForUs, objectPath, watchedObject, type ClusterKind } from "./cluster-kinds.ts";
+import {
+  CLUSTER_KINDS,
+  collectionPath,
+  differsForUs,
+  objectPath,
+  watchedObject,
+  type ClusterKind,
+  type ListedObject,
+} from "./cluster-kinds.ts";
+import { ClusterNamed } from "./cluster-named.ts";
 import { ClusterSecrets } from "./cluster-secrets.ts";
+import { NAMED_PLURALS } from "./named-object.ts";
 import { ObjectCache, refOf } from "./object-cache.ts";
 
 export interface ClusterProviderOptions {
@@ -42,6 +53,8 @@ export interface ClusterProviderOptions {
   readonly namespaces: readonly string[];
   readonly instance: string;
   readonly bindingHint: string;
+  /** Where Secrets live that cluster policies name. */
+  readonly systemNamespace: string;
   /** Labels of Secrets that hold static tokens; each costs a watch per namespace, so only those in use are named. */
   readonly tokenLabels?: readonly string[];
 }
@@ -58,6 +71,7 @@ export class ClusterProvider implements Resources, ResultSink, Service {
   readonly #listed = new Set<string>();
   readonly #pace: SharedRetryPace;
   readonly #watches: readonly { readonly key: string; readonly kind: ClusterKind; readonly namespace: string | undefined }[];
+  readonly #named: ClusterNamed;
   #signal: AbortSignal | undefined;
   #synced = false;
 
@@ -69,6 +83,7 @@ export class ClusterProvider implements Resources, ResultSink, Service {
     const pace = new SharedRetryPace(clock);
     const changed = (ref: ObjectRef): void => this.#tell(ref);
     this.#secrets = new ClusterSecrets({ transport, clock, random, log, metrics, bindingHint, tokenLabels, changed, pace });
+    this.#named = new ClusterNamed({ transport, clock, random, log, metrics, bindingHint, changed, pace });
     this.#writer = new ObjectWriter(transport, `postrider-${className}`);
     const told = (result: string): void => metrics.kubernetesEvents.inc({ result });
     this.#recorder = new EventRecorder({ transport, clock, random, controller: { name: "postrider.dev/controller", instance }, told });
@@ -89,7 +104,7 @@ export class ClusterProvider implements Resources, ResultSink, Service {
       const handler = this.#handler(key, kind, namespace);
       return new Reflector({ name: kind.plural, path: collectionPath(kind, namespace), transport, clock, random, handler, pace });
     });
-    await Promise.all([...reflectors, this.#recorder, this.#secrets].map(async (service) => service.run(signal)));
+    await Promise.all([...reflectors, this.#recorder, this.#secrets, this.#named].map(async (service) => service.run(signal)));
     await transport.close();
   }
 
@@ -99,6 +114,7 @@ export class ClusterProvider implements Resources, ResultSink, Service {
 
   get<K extends ObjectKind>(kind: K, namespace: string, name: string): ObjectsByKind[K] | undefined {
     if (kind === "Secret") return this.#secrets.get(namespace, name) as ObjectsByKind[K] | undefined;
+    if (isNamedKind(kind)) return this.#named.get(kind, namespace, name) as ObjectsByKind[K] | undefined;
     return this.#cache.get(kind, namespace, name);
   }
 
@@ -111,6 +127,10 @@ export class ClusterProvider implements Resources, ResultSink, Service {
     const secret = this.#secrets.get(namespace, name);
     if (secret?.metadata.labels?.[USE_LABEL] === "true") return { state: "usable", secret };
     return this.#secrets.find(namespace, name);
+  }
+
+  findNamed<K extends NamedKind>(kind: K, namespace: string, name: string): NamedLookup<K> | Promise<NamedLookup<K>> {
+    return this.#named.find(kind, namespace, name);
   }
 
   onChange(callback: (ref: ObjectRef | undefined) => void): void {
@@ -209,7 +229,7 @@ export class ClusterProvider implements Resources, ResultSink, Service {
   #put(kind: ClusterKind, raw: KubeObject): void {
     const object = watchedObject(kind, raw);
     const ref = refOf(kind.kind, object);
-    const before = this.#cache.get(kind.kind, ref.namespace, ref.name) as WatchedObject | undefined;
+    const before = this.#cache.get(kind.kind, ref.namespace, ref.name) as ListedObject | undefined;
     if (
       before !== undefined &&
       before.metadata.uid === object.metadata.uid &&
@@ -218,23 +238,40 @@ export class ClusterProvider implements Resources, ResultSink, Service {
       return;
     this.#cache.set(kind.kind, object);
     if (!differsForUs(before, object)) return;
-    if (kind.kind === "WebhookSubscription") this.#followSecrets(ref.namespace);
+    this.#followNamesIn(ref);
     this.#tell(ref);
   }
 
   #drop(ref: ObjectRef): void {
     if (!this.#cache.delete(ref)) return;
-    if (ref.kind === "WebhookSubscription") this.#followSecrets(ref.namespace);
+    this.#followNamesIn(ref);
     this.#tell(ref);
   }
 
-  /** Secrets are read only where a subscription of ours lives. */
+  #followNamesIn({ kind, namespace }: ObjectRef): void {
+    if (kind === "WebhookSubscription") this.#followSecrets(namespace);
+    if (kind === "ClusterDeliveryPolicy") this.#followSecrets(this.#options.systemNamespace);
+  }
+
+  /** Secrets are read only where a subscription of ours lives, and in our own namespace where a cluster policy names one. */
   #followSecrets(namespace: string): void {
     if (this.#signal === undefined) return;
+    const isNamed = this.#hasSubscription(namespace);
+    if (!isNamed) this.#named.unfollow(namespace);
+    if (isNamed || (namespace === this.#options.systemNamespace && this.#hasProxy())) this.#secrets.follow(namespace, this.#signal);
+    else this.#secrets.unfollow(namespace);
+  }
+
+  #hasSubscription(namespace: string): boolean {
     for (const { spec } of this.#cache.list("WebhookSubscription", namespace)) {
-      if (spec.className === this.#options.className) return this.#secrets.follow(namespace, this.#signal);
+      if (spec.className === this.#options.className) return true;
     }
-    this.#secrets.unfollow(namespace);
+    return false;
+  }
+
+  #hasProxy(): boolean {
+    for (const { spec } of this.#cache.list("ClusterDeliveryPolicy")) if (spec?.egress?.proxySecretRef !== undefined) return true;
+    return false;
   }
 
   #becomeSynced(): void {
@@ -251,6 +288,10 @@ export class ClusterProvider implements Resources, ResultSink, Service {
   #tell(ref: ObjectRef): void {
     for (const callback of this.#callbacks) callback(ref);
   }
+}
+
+function isNamedKind(kind: ObjectKind): kind is NamedKind {
+  return Object.hasOwn(NAMED_PLURALS, kind);
 }
 
 /** resourceVersions are comparable numbers (KEP-5504); anything else is taken as newer. */

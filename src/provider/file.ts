@@ -8,6 +8,8 @@ import { refKey, USE_LABEL } from "../controller/objects.ts";
 import type {
   CreateSecretResult,
   EventNote,
+  NamedKind,
+  NamedLookup,
   NewSigningSecret,
   ObjectKind,
   ObjectRef,
@@ -182,6 +184,11 @@ export class FileProvider implements Resources, ResultSink, Service {
     const secret = this.#cache.get("Secret", namespace, name);
     if (secret === undefined) return { state: "absent" };
     return secret.metadata.labels?.[USE_LABEL] === "true" ? { state: "usable", secret } : { state: "unlabelled" };
+  }
+
+  findNamed<K extends NamedKind>(kind: K, namespace: string, name: string): NamedLookup<K> {
+    const object = this.#cache.get(kind, namespace, name);
+    return object === undefined ? { state: "absent" } : { state: "found", object };
   }
 
   onChange(callback: (ref: ObjectRef | undefined) => void): void {

@@ -5,7 +5,17 @@ import type { ObjectMeta } from "../api/generated/custom-resources.ts";
 import type { Manifest } from "../api/manifest.ts";
 import { isKind, isNamespaced } from "../api/schema.ts";
 import type { Decoded, Problem } from "../core/problem.ts";
-import type { NamespaceObject, ObjectKind, ObjectRef, SecretObject, WatchedObject } from "../controller/objects.ts";
+import type {
+  ConfigMapObject,
+  NamespaceObject,
+  ObjectKind,
+  ObjectRef,
+  SecretObject,
+  ServiceObject,
+  WatchedObject,
+} from "../controller/objects.ts";
+import { serviceObject } from "./service-object.ts";
+import type { RawServiceSpec } from "./service-object.ts";
 
 /** Where objects live that name no namespace, as with kubectl's default context. */
 export const DEFAULT_NAMESPACE = "default";
@@ -14,12 +24,14 @@ export const DEFAULT_NAMESPACE = "default";
 export function manifestRef(manifest: Manifest): ObjectRef | undefined {
   const kind = watchedKind(manifest);
   if (kind === undefined) return undefined;
-  const namespaced = kind === "Secret" || (kind !== "Namespace" && isNamespaced(kind));
+  const namespaced = isKind(kind) ? isNamespaced(kind) : kind !== "Namespace";
   return { kind, namespace: namespaced ? (manifest.namespace ?? DEFAULT_NAMESPACE) : "", name: manifest.name };
 }
 
+const CORE_KINDS = ["Namespace", "Secret", "Service", "ConfigMap", "ServiceAccount"] as const;
+
 function watchedKind({ apiVersion, kind }: Manifest): ObjectKind | undefined {
-  if (apiVersion === "v1") return kind === "Secret" || kind === "Namespace" ? kind : undefined;
+  if (apiVersion === "v1") return CORE_KINDS.find((core) => core === kind);
   // A wrong version of our own group goes on to the check that names it.
   return apiVersion.startsWith("postrider.dev/") && isKind(kind) ? kind : undefined;
 }
@@ -31,6 +43,9 @@ function watchedKind({ apiVersion, kind }: Manifest): ObjectKind | undefined {
 export function objectOf(manifest: Manifest, ref: ObjectRef, old: WatchedObject | undefined): Decoded<WatchedObject> {
   if (ref.kind === "Secret") return secretOf(manifest, ref);
   if (ref.kind === "Namespace") return { ok: true, value: namespaceOf(manifest, ref) };
+  if (ref.kind === "Service") return serviceOf(manifest, ref);
+  if (ref.kind === "ConfigMap") return configMapOf(manifest, ref);
+  if (ref.kind === "ServiceAccount") return { ok: true, value: { kind: "ServiceAccount", metadata: metadataOf(manifest, ref) } };
   const previous = old as CustomResource | undefined;
   const read = readCustomResource(manifest.object, previous);
   if (!read.ok) return read;
@@ -96,6 +111,29 @@ function secretOf(manifest: Manifest, ref: ObjectRef): Decoded<SecretObject> {
     controllerUid: undefined,
   };
   return { ok: true, value };
+}
+
+/** Nobody gives a Service in a file its ClusterIP: it is the one written there. */
+function serviceOf(manifest: Manifest, ref: ObjectRef): Decoded<ServiceObject> {
+  const spec = (manifest.object["spec"] ?? {}) as RawServiceSpec;
+  const { clusterIP, type, ports } = spec;
+  const isWhole =
+    typeof (clusterIP ?? "") === "string" &&
+    typeof (type ?? "") === "string" &&
+    (ports === undefined || (Array.isArray(ports) && ports.every((port: { port?: unknown } | null) => Number.isInteger(port?.port))));
+  if (!isWhole)
+    return { ok: false, problems: [invalid("spec", "clusterIP and type must be strings, and each of ports needs a number `port`")] };
+  return { ok: true, value: serviceObject(metadataOf(manifest, ref), spec) };
+}
+
+function configMapOf(manifest: Manifest, ref: ObjectRef): Decoded<ConfigMapObject> {
+  const data = (manifest.object["data"] ?? {}) as Readonly<Record<string, string>>;
+  const problems = Object.entries(data as Record<string, unknown>)
+    .filter(([, value]) => typeof value !== "string")
+    .map(([key]) => invalid(`data.${key}`, "must be a string: put it in quotes"));
+  return problems.length > 0
+    ? { ok: false, problems }
+    : { ok: true, value: { kind: "ConfigMap", metadata: metadataOf(manifest, ref), data } };
 }
 
 /** Never holds the value: it is a secret even when it is malformed. */

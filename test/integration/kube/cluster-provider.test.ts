@@ -37,6 +37,7 @@ describe("the cluster provider", () => {
       namespaces: [],
       instance: "test",
       bindingHint: "kubectl -n {namespace} create rolebinding",
+      systemNamespace: "postrider-system",
     });
     told = [];
     wake = () => undefined;

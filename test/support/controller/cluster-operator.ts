@@ -38,6 +38,7 @@ export class ClusterOperator {
       namespaces: [],
       instance: "test-0",
       bindingHint,
+      systemNamespace: "postrider-system",
     });
     const heard = (): void => this.#heard.splice(0).forEach((resolve) => resolve());
     this.controller = new Controller({
@@ -48,6 +49,7 @@ export class ClusterOperator {
       random: systemRandom,
       log,
       className,
+      systemNamespace: "postrider-system",
       acceptedSpecs: {
         load: () => Promise.resolve([...this.stored.values()]),
         save: (specs) => Promise.resolve(specs.forEach((spec) => this.stored.set(spec.uid, spec))),

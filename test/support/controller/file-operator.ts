@@ -42,6 +42,7 @@ export class FileOperator {
       random: systemRandom,
       log,
       className: "postrider",
+      systemNamespace: "postrider-system",
       acceptedSpecs: {
         load: () => Promise.resolve([...stored.values()]),
         save: (specs) => Promise.resolve(specs.forEach((spec) => stored.set(spec.uid, JSON.parse(JSON.stringify(spec)) as AcceptedSpec))),

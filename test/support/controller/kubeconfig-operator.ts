@@ -55,6 +55,7 @@ export class KubeconfigOperator {
       namespaces,
       instance: "test",
       bindingHint: options.bindingHint ?? "",
+      systemNamespace: "postrider-system",
     });
     this.controller = new Controller({
       resources: this.provider,
@@ -64,6 +65,7 @@ export class KubeconfigOperator {
       random: systemRandom,
       log,
       className,
+      systemNamespace: "postrider-system",
       acceptedSpecs: {
         load: () => Promise.resolve([...stored.values()]),
         save: (specs) => Promise.resolve(specs.forEach((spec) => stored.set(spec.uid, JSON.parse(JSON.stringify(spec)) as AcceptedSpec))),

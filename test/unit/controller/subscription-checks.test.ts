@@ -23,6 +23,10 @@ class Shelf implements Resources {
   get: Resources["get"] = (kind, namespace, name) => this.cache.get(kind, namespace, name);
   list: Resources["list"] = (kind, namespace) => this.cache.list(kind, namespace);
   findSecret = (_namespace: string, name: string): SecretLookup => this.secrets.get(name) ?? { state: "absent" };
+  findNamed: Resources["findNamed"] = (kind, namespace, name) => {
+    const object = this.cache.get(kind, namespace, name);
+    return object === undefined ? { state: "absent" } : { state: "found", object };
+  };
   onChange = (): void => undefined;
 }
 
@@ -59,7 +63,11 @@ async function judge(given: Given): Promise<Verdict> {
   for (const [name, lookup] of Object.entries(given.secrets ?? {})) shelf.secrets.set(name, lookup);
   const spec = `{events: ${given.events ?? "{types: [a]}"}, endpoint: ${given.endpoint ?? '{url: "https://example.com/x"}'}, ${given.rest ?? "signing: {scheme: None}"}}`;
   const subscription = object("WebhookSubscription", spec) as WebhookSubscription;
-  const facts = await gatherFacts(shelf, new PolicyView(shelf), subscription, given.lastAccepted);
+  const facts = await gatherFacts(
+    { resources: shelf, policies: new PolicyView(shelf), systemNamespace: "postrider-system" },
+    subscription,
+    given.lastAccepted,
+  );
   return judgeSubscription(facts, new ExpressionCache());
 }
 

@@ -1,0 +1,104 @@
+import { createPrivateKey, X509Certificate } from "node:crypto";
+import type { Problem } from "../core/problem.ts";
+import type { TargetTls, TlsSpec } from "../core/subscription.ts";
+import type { Resolved } from "./endpoint-auth.ts";
+import { isProblem } from "./named-refs.ts";
+import type { ConfigMapObject, SecretObject } from "./objects.ts";
+import { CONFIG_MAP_INVALID, SECRET_INVALID } from "./reasons.ts";
+import type { References } from "./references.ts";
+
+/** Bytes of a bundle of authorities: all public ones together take 220 KiB. */
+export const CA_BYTES_MAX = 512 * 1024;
+const TLS_SECRET_TYPE = "kubernetes.io/tls";
+const CERTIFICATE = /-----BEGIN CERTIFICATE-----[\s\S]*?-----END CERTIFICATE-----/g;
+
+/** TLS towards a receiver with its certificates in hand. What could not be used is refused here, never at the first connect. */
+export function resolveTls(tls: TlsSpec | undefined, at: string, refs: References): Resolved<TargetTls | undefined> {
+  if (tls === undefined) return { ok: true, value: undefined };
+  const { caRef, clientCertSecretName, serverName, minVersion } = tls;
+  const ca: Resolved<string | undefined> = caRef === undefined ? { ok: true, value: undefined } : authorities(caRef, `${at}.caRef`, refs);
+  if (!ca.ok) return ca;
+  const clientCert: Resolved<TargetTls["clientCert"]> =
+    clientCertSecretName === undefined
+      ? { ok: true, value: undefined }
+      : clientCertificate(clientCertSecretName, `${at}.clientCertSecretRef`, refs);
+  if (!clientCert.ok) return clientCert;
+  return {
+    ok: true,
+    value: { ca: ca.value, clientCert: clientCert.value, serverName, minVersion: minVersion === "TLS13" ? "TLSv1.3" : "TLSv1.2" },
+  };
+}
+
+/** A bundle is read once per state of its object: thousands of subscriptions may name the same one, and then share its text. */
+const bundles = new WeakMap<ConfigMapObject | SecretObject, Map<string, Resolved<string>>>();
+
+function authorities(ref: NonNullable<TlsSpec["caRef"]>, field: string, refs: References): Resolved<string> {
+  const holder = ref.kind === "ConfigMap" ? refs.named.object("ConfigMap", ref.name, field) : refs.secrets.secret(ref.name, field);
+  if (isProblem(holder)) return { ok: false, problem: holder };
+  const known = bundles.get(holder) ?? new Map<string, Resolved<string>>();
+  bundles.set(holder, known);
+  const place = `${field} ${ref.key}`;
+  let bundle = known.get(place);
+  if (bundle === undefined) known.set(place, (bundle = readBundle(ref, field, refs)));
+  return bundle;
+}
+
+function readBundle(ref: NonNullable<TlsSpec["caRef"]>, field: string, refs: References): Resolved<string> {
+  const text = ref.kind === "ConfigMap" ? refs.named.text(ref, field) : refs.secrets.text(ref, field);
+  if (typeof text !== "string") return { ok: false, problem: text };
+  const reason = ref.kind === "ConfigMap" ? CONFIG_MAP_INVALID : SECRET_INVALID;
+  const message = bundleFault(text);
+  return message === undefined
+    ? { ok: true, value: text }
+    : { ok: false, problem: { field, reason, message: `${ref.kind} ${ref.name}, key ${ref.key}: ${message}` } };
+}
+
+function bundleFault(text: string): string | undefined {
+  if (text.length > CA_BYTES_MAX) return `the bundle is longer than ${CA_BYTES_MAX} bytes: keep the authorities that the receiver needs`;
+  const certificates = text.match(CERTIFICATE) ?? [];
+  if (certificates.length === 0) return "it holds no certificate in PEM form (-----BEGIN CERTIFICATE-----)";
+  const broken = certificates.findIndex((pem) => !isCertificate(pem));
+  return broken === -1 ? undefined : `certificate ${broken + 1} of ${certificates.length} cannot be read`;
+}
+
+function isCertificate(pem: string): boolean {
+  try {
+    void new X509Certificate(pem);
+    return true;
+  } catch {
+    return false;
+  }
+}
+
+function clientCertificate(name: string, field: string, refs: References): Resolved<NonNullable<TargetTls["clientCert"]>> {
+  const secret = refs.secrets.secret(name, field);
+  if (isProblem(secret)) return { ok: false, problem: secret };
+  const invalid = (message: string): { ok: false; problem: Problem } => ({
+    ok: false,
+    problem: { field, reason: SECRET_INVALID, message: `the Secret ${name} ${message}` },
+  });
+  if (secret.type !== TLS_SECRET_TYPE) {
+    return invalid(`is of type ${secret.type}, not ${TLS_SECRET_TYPE}: make it with \`kubectl create secret tls\``);
+  }
+  const cert = refs.secrets.text({ name, key: "tls.crt" }, field);
+  if (typeof cert !== "string") return { ok: false, problem: cert };
+  const key = refs.secrets.text({ name, key: "tls.key" }, field);
+  if (typeof key !== "string") return { ok: false, problem: key };
+  const fault = pairFault(cert, key);
+  return fault === undefined ? { ok: true, value: { cert, key } } : invalid(fault);
+}
+
+/** Never says anything of the key but that it does not fit. */
+function pairFault(cert: string, key: string): string | undefined {
+  let certificate: X509Certificate;
+  try {
+    certificate = new X509Certificate(cert);
+  } catch {
+    return "holds no certificate that can be read in tls.crt";
+  }
+  try {
+    return certificate.checkPrivateKey(createPrivateKey(key)) ? undefined : "holds a tls.key that does not belong to its tls.crt";
+  } catch {
+    return "holds no private key that can be read in tls.key";
+  }
+}

@@ -1,0 +1,220 @@
+import type { NamedKind, NamedLookup, ObjectRef, ObjectsByKind } from "../controller/objects.ts";
+import { Reflector, type KubeObject, type ReflectorHandler, type RetryPace } from "../kube/reflector.ts";
+import type { KubeTransport } from "../kube/transport.ts";
+import { aborted } from "../lib/abort.ts";
+import type { Clock } from "../lib/clock.ts";
+import type { Random } from "../lib/random.ts";
+import type { Log } from "../observe/log.ts";
+import type { Metrics } from "../observe/metrics.ts";
+import { NAMED_PLURALS, namedObject } from "./named-object.ts";
+
+/** What was found out about an object that is not there is believed for this long, ms: a thousand subscriptions may name it. */
+const ANSWER_FOR_MS = 5_000;
+/** Answers remembered. */
+const ANSWERS_MAX = 20_000;
+
+export interface ClusterNamedOptions {
+  readonly transport: KubeTransport;
+  readonly clock: Clock;
+  readonly random: Random;
+  readonly log: Log;
+  readonly metrics: Metrics;
+  /** The command that lets us read what subscriptions of a namespace name; `{namespace}` is replaced. */
+  readonly bindingHint: string;
+  readonly changed: (ref: ObjectRef) => void;
+  readonly pace: RetryPace;
+}
+
+/** One kind of one namespace, watched. */
+interface Scope {
+  readonly abort: AbortController;
+  readonly done: Promise<unknown>;
+  readonly wanted: Set<string>;
+  readonly objects: Map<string, ObjectsByKind[NamedKind]>;
+  forbidden: boolean;
+}
+
+/**
+ * Services, ConfigMaps and ServiceAccounts that subscriptions name. A kind is watched in a namespace from the first question on, and only
+ * what was asked for is kept: a namespace's other ConfigMaps are read by nobody. What was last seen stands while the API server is away.
+ */
+export class ClusterNamed {
+  readonly #options: ClusterNamedOptions;
+  /** By `Kind/namespace`. */
+  readonly #scopes = new Map<string, Scope>();
+  readonly #answers = new Map<string, { readonly lookup: NamedLookup; readonly atMs: number }>();
+  readonly #questions = new Map<string, Promise<NamedLookup>>();
+  #signal: AbortSignal | undefined;
+
+  constructor(options: ClusterNamedOptions) {
+    this.#options = options;
+  }
+
+  get<K extends NamedKind>(kind: K, namespace: string, name: string): ObjectsByKind[K] | undefined {
+    return this.#scopes.get(`${kind}/${namespace}`)?.objects.get(name) as ObjectsByKind[K] | undefined;
+  }
+
+  /** At once where it is known. Never rejects. */
+  find<K extends NamedKind>(kind: K, namespace: string, name: string): NamedLookup<K> | Promise<NamedLookup<K>> {
+    const known = this.get(kind, namespace, name);
+    if (known !== undefined) return { state: "found", object: known };
+    if (this.#signal === undefined || this.#signal.aborted) {
+      return { state: "unknown", message: `the ${kind} ${name} has not been read yet; this mends itself` };
+    }
+    const scope = this.#follow(kind, namespace, this.#signal);
+    scope.wanted.add(name);
+    if (scope.forbidden) return { state: "forbidden", message: this.#hint(kind, namespace) };
+    const key = `${kind}/${namespace}/${name}`;
+    const answer = this.#answers.get(key);
+    const nowMs = this.#options.clock.monotonicMs();
+    if (answer !== undefined && nowMs - answer.atMs < ANSWER_FOR_MS) return answer.lookup as NamedLookup<K>;
+    return this.#joined(key, () => this.#ask(kind, namespace, name)) as Promise<NamedLookup<K>>;
+  }
+
+  /** Nobody names anything in this namespace any more. */
+  unfollow(namespace: string): void {
+    for (const kind of Object.keys(NAMED_PLURALS)) {
+      const key = `${kind}/${namespace}`;
+      this.#scopes.get(key)?.abort.abort();
+      this.#scopes.delete(key);
+    }
+  }
+
+  /** Settles when every watch has ended. */
+  async run(signal: AbortSignal): Promise<void> {
+    this.#signal = signal;
+    await aborted(signal);
+    await Promise.all(Array.from(this.#scopes.values(), async (scope) => scope.done));
+    this.#scopes.clear();
+  }
+
+  #joined(key: string, ask: () => Promise<NamedLookup>): Promise<NamedLookup> {
+    let question = this.#questions.get(key);
+    if (question === undefined) {
+      question = ask().finally(() => this.#questions.delete(key));
+      this.#questions.set(key, question);
+    }
+    return question;
+  }
+
+  async #ask(kind: NamedKind, namespace: string, name: string): Promise<NamedLookup> {
+    const askedMs = this.#options.clock.monotonicMs();
+    const lookup = await this.#read(kind, namespace, name);
+    // The watch may have told of it meanwhile, and is right.
+    const seen = this.get(kind, namespace, name);
+    if (seen !== undefined) return { state: "found", object: seen };
+    const told = this.#answers.get(`${kind}/${namespace}/${name}`);
+    if (told !== undefined && told.atMs >= askedMs) return told.lookup;
+    if (lookup.state === "found") this.#scopes.get(`${kind}/${namespace}`)?.objects.set(name, lookup.object);
+    else if (lookup.state !== "unknown") {
+      if (this.#answers.size >= ANSWERS_MAX) this.#answers.clear();
+      this.#answers.set(`${kind}/${namespace}/${name}`, { lookup, atMs: this.#options.clock.monotonicMs() });
+    }
+    return lookup;
+  }
+
+  async #read(kind: NamedKind, namespace: string, name: string): Promise<NamedLookup> {
+    try {
+      const path = `/api/v1/namespaces/${namespace}/${NAMED_PLURALS[kind]}/${name}`;
+      const answer = await this.#options.transport.request({ method: "GET", path });
+      if (answer.status === 200) return { state: "found", object: namedObject(kind, answer.body as KubeObject) };
+      if (answer.status === 404) return { state: "absent" };
+      if (answer.status === 403) return { state: "forbidden", message: this.#hint(kind, namespace) };
+      return { state: "unknown", message: `the ${kind} ${name}: the API server answered ${answer.status}; this mends itself` };
+    } catch (error) {
+      return { state: "unknown", message: `the ${kind} ${name}: ${error instanceof Error ? error.message : String(error)}` };
+    }
+  }
+
+  #hint(kind: NamedKind, namespace: string): string {
+    const command = this.#options.bindingHint.replaceAll("{namespace}", namespace);
+    return `${kind}s of namespace ${namespace} may not be read; allow it with: ${command}`;
+  }
+
+  #follow(kind: NamedKind, namespace: string, signal: AbortSignal): Scope {
+    const key = `${kind}/${namespace}`;
+    const known = this.#scopes.get(key);
+    if (known !== undefined) return known;
+    const abort = new AbortController();
+    const stop = (): void => abort.abort();
+    signal.addEventListener("abort", stop, { once: true });
+    const scope: { -readonly [K in keyof Scope]: Scope[K] } = {
+      abort,
+      wanted: new Set(),
+      objects: new Map(),
+      forbidden: false,
+      done: Promise.resolve(),
+    };
+    const { transport, clock, random, pace } = this.#options;
+    const path = `/api/v1/namespaces/${namespace}/${NAMED_PLURALS[kind]}`;
+    const handler = this.#handler(kind, namespace, scope);
+    scope.done = new Reflector({ name: `${NAMED_PLURALS[kind]}-${namespace}`, path, transport, clock, random, handler, pace })
+      .run(abort.signal)
+      .finally(() => signal.removeEventListener("abort", stop));
+    this.#scopes.set(key, scope);
+    return scope;
+  }
+
+  #handler(kind: NamedKind, namespace: string, scope: Scope): ReflectorHandler {
+    const { log, metrics } = this.#options;
+    return {
+      replace: (objects) => {
+        const mended = scope.forbidden;
+        scope.forbidden = false;
+        const seen = new Set(objects.map((object) => object.metadata.name));
+        for (const name of [...scope.objects.keys()]) if (!seen.has(name)) this.#drop(kind, namespace, name, scope);
+        for (const object of objects) this.#put(kind, namespace, object, scope);
+        if (mended) this.#tellWanted(kind, namespace, scope);
+      },
+      changed: (object) => this.#put(kind, namespace, object, scope),
+      deleted: (object) => this.#drop(kind, namespace, object.metadata.name, scope),
+      restarted: (reason, message) => {
+        metrics.watchRestarts.inc({ kind, reason });
+        if (reason === "forbidden" && !scope.forbidden) {
+          scope.forbidden = true;
+          log.warn({ event: "references.forbidden", kind, namespace }, this.#hint(kind, namespace));
+          this.#tellWanted(kind, namespace, scope);
+        } else if (reason !== "forbidden") log.info({ event: "watch.restarted", kind, namespace, reason }, message);
+      },
+      failed: (error) => log.error({ err: error, kind, namespace }, "a change could not be handled"),
+    };
+  }
+
+  #tellWanted(kind: NamedKind, namespace: string, { wanted }: Scope): void {
+    for (const name of wanted) {
+      this.#answers.delete(`${kind}/${namespace}/${name}`);
+      this.#options.changed({ kind, namespace, name });
+    }
+  }
+
+  #put(kind: NamedKind, namespace: string, raw: KubeObject, { wanted, objects }: Scope): void {
+    const { name } = raw.metadata;
+    if (!wanted.has(name)) return;
+    const before = objects.get(name);
+    const after = namedObject(kind, raw);
+    this.#answers.delete(`${kind}/${namespace}/${name}`);
+    if (before !== undefined && essence(before) === essence(after)) return;
+    objects.set(name, after);
+    this.#options.changed({ kind, namespace, name });
+  }
+
+  #drop(kind: NamedKind, namespace: string, name: string, { wanted, objects }: Scope): void {
+    if (wanted.has(name)) {
+      this.#answers.set(`${kind}/${namespace}/${name}`, { lookup: { state: "absent" }, atMs: this.#options.clock.monotonicMs() });
+    }
+    if (objects.delete(name)) this.#options.changed({ kind, namespace, name });
+  }
+}
+
+/** What may change a verdict. */
+function essence(object: ObjectsByKind[NamedKind]): string {
+  const { uid, labels } = object.metadata;
+  switch (object.kind) {
+    case "Service":
+      return JSON.stringify([uid, object.type, object.clusterIp, object.ports]);
+    case "ConfigMap":
+      return JSON.stringify([uid, object.data]);
+    case "ServiceAccount":
+      return JSON.stringify([uid, labels]);
+  }
+}

@@ -1,0 +1,20 @@
+import type { ObjectMeta } from "../api/generated/custom-resources.ts";
+import type { ServiceObject } from "../controller/objects.ts";
+
+/** What is read of a Service's spec, as it stands in a manifest or comes from the API server. */
+export interface RawServiceSpec {
+  readonly type?: string;
+  readonly clusterIP?: string;
+  readonly ports?: readonly { readonly port: number; readonly protocol?: string }[];
+}
+
+/** A Service with Kubernetes' defaults filled in. */
+export function serviceObject(metadata: ObjectMeta, { type = "ClusterIP", clusterIP = "", ports = [] }: RawServiceSpec): ServiceObject {
+  return {
+    kind: "Service",
+    metadata,
+    type,
+    clusterIp: clusterIP,
+    ports: ports.map(({ port, protocol = "TCP" }) => ({ port, protocol })),
+  };
+}
