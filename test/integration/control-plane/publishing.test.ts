@@ -47,6 +47,25 @@ describeOnControlPlane(
     const statusOf = async (token: string, namespace = "shop"): Promise<number> =>
       (await ingest.post(EVENT, { authorization: `Bearer ${token}` }, namespace)).status;
 
+    type Post = (token: string) => Promise<Response>;
+    /** The binary under the chart's rights, with these flags about who is let in. */
+    const withOperator = async (auth: readonly string[], use: (post: Post, operator: OperatorProcess) => Promise<void>): Promise<void> => {
+      const store = mkdtempSync(join(tmpdir(), "postrider-publishing-"));
+      const operator = await OperatorProcess.start({ kubeconfig: chart.operatorKubeconfig, store: `sqlite:${store}`, auth });
+      const post: Post = (token) =>
+        fetch(`${operator.ready.ingest}/v1/namespaces/shop/events`, {
+          method: "POST",
+          headers: { "content-type": "application/json", authorization: `Bearer ${token}` },
+          body: EVENT,
+        });
+      try {
+        await use(post, operator);
+      } finally {
+        await operator.signal("SIGKILL");
+        rmSync(store, { recursive: true, force: true });
+      }
+    };
+
     beforeAll(async () => {
       controlPlane = await ControlPlane.start();
       chart = await installChart(controlPlane);
@@ -158,21 +177,57 @@ describeOnControlPlane(
       expect(await statusOf(till)).toBe(202);
     });
 
+    it(
+      "callers outside the cluster hold a static token, beside ServiceAccounts; a weak one is told by an Event",
+      { timeout: 60_000 },
+      async () => {
+        const [strong, weak] = ["a-token-of-twenty-odd", "too-short"];
+        const items = [
+          {
+            apiVersion: "v1",
+            kind: "Secret",
+            metadata: { name: "partner", labels: { "postrider.dev/ingest-token": "true" } },
+            stringData: { strong, weak },
+          },
+          {
+            apiVersion: "postrider.dev/v1alpha1",
+            kind: "WebhookSubscription",
+            metadata: { name: "orders" },
+            spec: {
+              events: { types: ["order.*"] },
+              endpoint: { url: "https://example.com/" },
+              signing: { scheme: "None" },
+              suspend: true,
+              deletionPolicy: "Discard",
+            },
+          },
+        ];
+        await controlPlane.kubectlOutput(["create", "--namespace", "shop", "--filename", "-"], {
+          input: JSON.stringify({ apiVersion: "v1", kind: "List", items }),
+        });
+        await kubectl(
+          ...chart.bindingHint
+            .replace(/^kubectl /, "")
+            .replaceAll("{namespace}", "shop")
+            .split(" "),
+        );
+        await withOperator(["--ingest-auth", "kubernetes", "--ingest-auth", "static"], async (post) => {
+          while ((await post(strong)).status !== 202) await delay(POLL_MS);
+          expect(await (await post(strong)).json()).toMatchObject({ matched: 1 });
+          expect([(await post(weak)).status, (await post(till)).status]).toEqual([401, 202]);
+          const events = () =>
+            kubectl("get", "events.events.k8s.io", "--namespace", "shop", "--output", "jsonpath={.items[*]['regarding','reason','note']}");
+          while (!(await events()).includes("TokenIgnored")) await delay(POLL_MS);
+          const told = await events();
+          expect(told).toContain("can be guessed: weak");
+          expect(told).toMatch(/"kind":"Secret".*"name":"partner"/);
+          expect(told).not.toContain(weak);
+        });
+      },
+    );
+
     it("as a user sees it: kubectl create token, auth can-i, and an API server that goes and comes", { timeout: 60_000 }, async () => {
-      const store = mkdtempSync(join(tmpdir(), "postrider-publishing-"));
-      const operator = await OperatorProcess.start({
-        kubeconfig: chart.operatorKubeconfig,
-        store: `sqlite:${store}`,
-        auth: [],
-        flags: ["--ingest-listen", "127.0.0.1:0"],
-      });
-      try {
-        const post = async (token: string): Promise<Response> =>
-          fetch(`${operator.ready.ingest}/v1/namespaces/shop/events`, {
-            method: "POST",
-            headers: { "content-type": "application/json", authorization: `Bearer ${token}` },
-            body: EVENT,
-          });
+      await withOperator([], async (post, operator) => {
         const until = async (token: string, status: number): Promise<void> => {
           while ((await post(token)).status !== status) await delay(POLL_MS);
         };
@@ -208,10 +263,7 @@ describeOnControlPlane(
         const log = [...operator.stdoutLines, operator.stderr()].join("\n");
         expect(log).toContain("reviews.unavailable");
         for (const token of [till, newcomer, visitor]) expect(log).not.toContain(token.slice(-40));
-      } finally {
-        await operator.signal("SIGKILL");
-        rmSync(store, { recursive: true, force: true });
-      }
+      });
     });
   },
   ["helm"],

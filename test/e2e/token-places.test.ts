@@ -1,0 +1,79 @@
+import { mkdirSync, mkdtempSync, readdirSync, readFileSync, rmSync, writeFileSync } from "node:fs";
+import { tmpdir } from "node:os";
+import { join } from "node:path";
+import { afterEach, expect, it } from "vitest";
+import { OperatorProcess } from "../support/operator/operator-process.ts";
+
+const TOKEN = "canarytoken5d1f07b2a9";
+const SHORT = "canaryshort42";
+
+const MANIFESTS = `apiVersion: v1
+kind: Secret
+metadata: {name: publish, namespace: shop, labels: {postrider.dev/ingest-token: "true"}}
+stringData: {partner: "${TOKEN}\\n", weak: "${SHORT}"}
+---
+apiVersion: postrider.dev/v1alpha1
+kind: WebhookSubscription
+metadata: {name: orders, namespace: shop}
+spec:
+  suspend: true
+  events: {types: ["order.*"]}
+  endpoint: {url: "https://example.com/hooks"}
+  signing: {scheme: None}
+`;
+
+const cleanups: (() => unknown)[] = [];
+afterEach(async () => {
+  for (const cleanup of cleanups.splice(0).toReversed()) await cleanup();
+});
+
+/** Promise 15 for the tokens of producers: wherever one may be sent, it is nowhere afterwards. */
+it("takes a static token from every place, and keeps it out of log, metrics and store", { timeout: 60_000 }, async () => {
+  const directory = mkdtempSync(join(tmpdir(), "postrider-tokens-"));
+  cleanups.push(() => rmSync(directory, { recursive: true, force: true }));
+  mkdirSync(join(directory, "manifests"));
+  writeFileSync(join(directory, "manifests", "all.yaml"), MANIFESTS);
+  const store = join(directory, "store");
+  const operator = await OperatorProcess.start({
+    manifests: join(directory, "manifests"),
+    store: `sqlite:${store}`,
+    auth: ["--ingest-auth", "static", "--api-auth", "static", "--ingest-token-in-query", "true"],
+    flags: ["--log-level", "trace"],
+  });
+  cleanups.push(() => operator.signal("SIGKILL"));
+  const post = async (path: string, contentType: string, body: string, headers: Record<string, string> = {}): Promise<number> => {
+    const url = `${operator.ready.ingest}/v1/namespaces/shop/${path}`;
+    return (await fetch(url, { method: "POST", headers: { "content-type": contentType, ...headers }, body })).status;
+  };
+  const [json, form] = ["application/json", "application/x-www-form-urlencoded"];
+  expect([
+    await post("events", json, '{"type":"order.a"}', { authorization: `Bearer ${TOKEN}` }),
+    await post("events", json, `{"type":"order.b","token":"${TOKEN}"}`),
+    await post(`events?token=${TOKEN}`, json, '{"type":"order.c"}'),
+    await post("hooks/order.d", json, `{"n":1,"token":"${TOKEN}"}`),
+    await post("hooks/order.e", form, `n=1&token=${TOKEN}`),
+    await post(`hooks/order.f?token=${TOKEN}&x=1`, "text/plain", "n"),
+  ]).toEqual([202, 202, 202, 200, 200, 200]);
+  expect([
+    await post("events", json, '{"type":"order.a"}', { authorization: `Bearer ${SHORT}` }),
+    await post("events", json, '{"type":"order.a"}', { authorization: `Bearer ${TOKEN}x` }),
+    await post(`nothing-here?token=${TOKEN}`, json, "{}"),
+    await post(`hooks/order.f?token=${TOKEN}&token=${TOKEN}`, "text/plain", "n"),
+  ]).toEqual([401, 401, 404, 401]);
+  const metrics = await (await fetch(`${operator.ready.metrics}/metrics`)).text();
+  expect(await operator.signal("SIGTERM")).toBe(0);
+
+  const files = readdirSync(store).filter((name) => !name.startsWith("."));
+  const rows = files.map((name) => readFileSync(join(store, name), "latin1")).join("");
+  const log = [...operator.stdoutLines, operator.stderr()].join("\n");
+  for (const type of ["order.a", "order.b", "order.c", "order.d", "order.e", "order.f"]) expect(rows).toContain(type);
+  // Told, with the key's name, that the short one is ignored.
+  expect(log).toMatch(/TokenIgnored.*weak/);
+  for (const value of [TOKEN, SHORT]) {
+    for (const form of [value, Buffer.from(value).toString("base64").slice(0, -4), Buffer.from(value).toString("hex")]) {
+      expect(log.includes(form), `${form} in the log`).toBe(false);
+      expect(metrics.includes(form), `${form} in the metrics`).toBe(false);
+      expect(rows.includes(form), `${form} in the store`).toBe(false);
+    }
+  }
+});
