@@ -25,7 +25,6 @@ export const NOT_IMPLEMENTED: readonly UnobeyedField[] = [
   { kind: "WebhookSubscription", field: "spec.endpoint.tls.serverName" },
   { kind: "WebhookSubscription", field: "spec.endpoint.tls.minVersion", obeyed: ["TLS12"] },
   { kind: "WebhookSubscription", field: "spec.deadLetter.endpoint" },
-  { kind: "WebhookSubscription", field: "spec.verification", obeyed: ["None"] },
   { kind: "ClusterDeliveryPolicy", field: "spec.egress.proxySecretRef" },
   { kind: "ClusterDeliveryPolicy", field: "spec.egress.services", obeyed: ["SameNamespace"] },
   { kind: "DeliveryReplay", field: "" },

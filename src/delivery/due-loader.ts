@@ -1,7 +1,7 @@
 import { Line } from "../core/fair-queue.ts";
 import type { Clock } from "../lib/clock.ts";
 import type { Log } from "../observe/log.ts";
-import type { DeliveryId, ReadyDelivery, Store } from "../store/store.ts";
+import { WINDOW_ROWS_MAX, type DeliveryId, type ReadyDelivery, type Store } from "../store/store.ts";
 import { LOOKAHEAD_MS, WINDOW_MAX, type Lane } from "./lane.ts";
 
 /** Windows read at once; rows held in all windows together, so that memory does not grow with backlogs. */
@@ -59,7 +59,8 @@ export class DueLoader {
   async #load(lane: Lane): Promise<void> {
     const { store, clock, log } = this.#parts;
     const horizonMs = clock.nowMs() + LOOKAHEAD_MS;
-    const limit = lane.windowLimit;
+    // Rows of the window are still in the index: the read must reach beyond them.
+    const limit = Math.min(lane.windowLimit + lane.windowRows, WINDOW_ROWS_MAX);
     // What is noted while the read is under way must not be lost: the read may not have seen it.
     lane.indexDueAtMs = Number.POSITIVE_INFINITY;
     try {

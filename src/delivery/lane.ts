@@ -3,6 +3,7 @@ import { emptyRecord, type EndpointRecord, type EndpointVerdict } from "../core/
 import type { Event } from "../core/event.ts";
 import { fairMarks, Line, type FairLane, type FairMarks, type WorkKind } from "../core/fair-queue.ts";
 import type { Suspension } from "../core/health.ts";
+import type { RateLimit } from "../core/policy.ts";
 import { TokenBucket } from "../core/rate-limit.ts";
 import type { Route } from "../core/route-table.ts";
 import { SINGLE_OWNER_EPOCH, type DeliveryId, type PauseReason, type QueueCounters, type ReadyDelivery } from "../store/store.ts";
@@ -30,6 +31,8 @@ export const FOREVER_MS = Number.MAX_SAFE_INTEGER;
 /** Rows of one window; a backlog is never loaded whole. */
 export const WINDOW_MAX = 256;
 const WINDOW_MIN = 32;
+/** Rows held at most while due retries wait for the retry budget: they must not hide the first sends behind them. */
+const WINDOW_HELD_MAX = 2 * WINDOW_MAX;
 /** Rows due this soon are loaded too, so that a stream of retries costs one read a second. */
 export const LOOKAHEAD_MS = 1_000;
 
@@ -66,6 +69,8 @@ export class Lane implements FairLane, Wakeable {
   breaker = new Breaker();
   readonly pauses: Partial<Record<PauseReason, number>> = {};
   suspension: Suspension | undefined;
+  /** Why a receiver that must give permission first has not given it; told instead of the verdict. */
+  leave: EndpointVerdict | undefined;
   /** Digest of the endpoint that was suspended: another endpoint lifts it. */
   suspendedEndpoint: string | undefined;
   expiryCheckAtMs = 0;
@@ -78,6 +83,9 @@ export class Lane implements FairLane, Wakeable {
 
   #cap = Number.POSITIVE_INFINITY;
   #bucket: TokenBucket | undefined;
+  /** The receiver's own limit, beside the policy's. */
+  #obeyed: TokenBucket | undefined;
+  #obeyedPerMs = 0;
 
   constructor(uid: string, namespace: string, nowMs: number) {
     this.uid = uid;
@@ -107,6 +115,14 @@ export class Lane implements FairLane, Wakeable {
     if (!same) this.#bucket = limit === undefined ? undefined : new TokenBucket(limit, nowMs);
   }
 
+  /** The receiver allows this much and no more; undefined = any. */
+  obey(limit: RateLimit | undefined, nowMs: number): void {
+    const perMs = limit === undefined ? 0 : limit.requests / limit.perMs;
+    if (perMs === this.#obeyedPerMs) return;
+    this.#obeyedPerMs = perMs;
+    this.#obeyed = limit === undefined ? undefined : new TokenBucket(limit, nowMs);
+  }
+
   /** Why and until when nothing may be sent; the latest end wins. */
   pausedUntil(nowMs: number): { readonly reason: PauseReason; readonly untilMs: number } | undefined {
     let latest: { readonly reason: PauseReason; readonly untilMs: number } | undefined;
@@ -124,12 +140,13 @@ export class Lane implements FairLane, Wakeable {
     const pausedUntilMs = this.pausedUntil(nowMs)?.untilMs ?? nowMs;
     if (pausedUntilMs === FOREVER_MS) return Number.POSITIVE_INFINITY;
     const breakerAtMs = this.breaker.readyAtMs(nowMs, route.subscription.policy.circuitBreaker);
-    return Math.max(pausedUntilMs, breakerAtMs, this.#bucket?.readyAtMs(nowMs) ?? nowMs);
+    return Math.max(pausedUntilMs, breakerAtMs, this.#bucket?.readyAtMs(nowMs) ?? nowMs, this.#obeyed?.readyAtMs(nowMs) ?? nowMs);
   }
 
   /** One is sent now; answers whether it is a probe of the half-open breaker. */
   started(nowMs: number): boolean {
     this.#bucket?.take(nowMs);
+    this.#obeyed?.take(nowMs);
     return this.breaker.started();
   }
 
@@ -155,10 +172,10 @@ export class Lane implements FairLane, Wakeable {
     else this.rows[kindOf(waiting)].unshift(waiting);
   }
 
-  /** Whether due rows are in the store while none that is loaded could go now. */
-  wantsRows(nowMs: number): boolean {
-    if (this.loading || this.indexDueAtMs > nowMs || this.windowRows >= WINDOW_MAX) return false;
-    return !(this.#headIsDue("fresh", nowMs) || this.#headIsDue("retry", nowMs));
+  /** Whether due rows are in the store while none that is loaded could go now; `retriesHeld` = the retry budget is used up. */
+  wantsRows(nowMs: number, retriesHeld: boolean): boolean {
+    if (this.loading || this.indexDueAtMs > nowMs || this.#headIsDue("fresh", nowMs)) return false;
+    return this.#headIsDue("retry", nowMs) ? retriesHeld && this.windowRows < WINDOW_HELD_MAX : this.windowRows < WINDOW_MAX;
   }
 
   get windowRows(): number {

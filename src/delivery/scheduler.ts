@@ -92,7 +92,7 @@ export class Scheduler {
       this.#loneLanes.add(lane);
       ready = true;
     }
-    if (lane.wantsRows(nowMs)) this.loader.want(lane);
+    if (lane.wantsRows(nowMs, this.#retryBudget.readyAtMs(nowMs) > nowMs)) this.loader.want(lane);
     this.#setWake(lane, lane.nextRowAtMs(nowMs));
     if (ready) this.#wake();
   }

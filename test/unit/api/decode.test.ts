@@ -119,9 +119,7 @@ describe("what is not obeyed yet", () => {
     ["spec.endpoint.tls.clientCertSecretRef", endpoint({ tls: { clientCertSecretRef: { name: "c" } } })],
     ["spec.endpoint.tls.serverName", endpoint({ tls: { serverName: "x" } })],
     ["spec.endpoint.tls.minVersion", endpoint({ tls: { minVersion: "TLS13" } })],
-    ["spec.ordering.mode", subscription({ ordering: { mode: "PerKey" } })],
     ["spec.deadLetter.endpoint", subscription({ deadLetter: { endpoint: { url: "https://example.com/" } } })],
-    ["spec.verification", subscription({ verification: "CloudEventsHandshake" })],
     ["spec.egress.proxySecretRef", clusterPolicy({ egress: { proxySecretRef: REF } })],
     ["spec.egress.services", clusterPolicy({ egress: { services: "None" } })],
     ["", read("DeliveryReplay", { subscriptionRef: { name: "a" }, from: "All" }) as Parameters<typeof notImplementedProblems>[0]],
@@ -138,7 +136,6 @@ describe("what is not obeyed yet", () => {
   });
 
   it("is refused by the decoders", () => {
-    expect(decodeSubscription(subscription({ verification: "CloudEventsHandshake" })).ok).toBe(false);
     expect(decodeClusterPolicy(clusterPolicy({ egress: { services: "None" } })).ok).toBe(false);
   });
 

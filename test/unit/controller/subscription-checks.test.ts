@@ -126,13 +126,6 @@ describe("what is not accepted", () => {
       "EgressDenied",
       /^10\.0\.0\.1: .*no ClusterDeliveryPolicy applies/s,
     ],
-    ["a field that is not obeyed", { rest: "signing: {scheme: None}, ordering: {mode: PerKey}" }, "NotImplemented", /spec\.ordering\.mode/],
-    [
-      "several such fields, all named",
-      { rest: "signing: {scheme: None}, ordering: {mode: PerKey}, verification: CloudEventsHandshake" },
-      "NotImplemented",
-      /ordering.*verification/s,
-    ],
   ])("%s", async (_, given, reason, message) => {
     const verdict = await judge(given);
     expect(verdict.refusal).toMatchObject({ reason });
