@@ -133,9 +133,21 @@ async function build(config: Config, parts: ComposeParts, { store, metrics, owne
   const provider = await providerOf(config, parts, metrics);
   const authenticators = await buildAuthenticators(config, { provider, clock, log });
   const resolver = new DnsResolver({ clock, ...(config["dns-server"].length > 0 ? { servers: config["dns-server"] } : {}) });
-  const attempter = new HttpAttempter({ clock, version: VERSION, resolver });
+  const attempter = new HttpAttempter({ clock, random, version: VERSION, resolver, origin: config["webhook-origin"] });
   const graceMs = config["drain-timeout"];
-  const engine = new Engine({ store, attempter, clock, random, events, metrics, log, owner, slotsMax: config["max-in-flight"], graceMs });
+  const engine = new Engine({
+    store,
+    attempter,
+    asker: attempter,
+    clock,
+    random,
+    events,
+    metrics,
+    log,
+    owner,
+    slotsMax: config["max-in-flight"],
+    graceMs,
+  });
   let table = RouteTable.empty;
   const controller = new Controller({
     resources: provider,

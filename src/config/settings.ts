@@ -84,6 +84,11 @@ export const SETTINGS = {
     )
     .describe("the command shown where Secrets of a namespace may not be read; {namespace} is replaced (the chart sets it)"),
   "drain-timeout": duration.prefault("25s").describe("how long attempts under way may take to finish at SIGTERM"),
+  "webhook-origin": z
+    .string()
+    .regex(/^[A-Za-z0-9]([A-Za-z0-9.-]{0,251}[A-Za-z0-9])?$/, "a DNS name is wanted, for example hooks.example.com")
+    .default("postrider")
+    .describe("the name under which receivers are asked for permission to send (WebHook-Request-Origin)"),
   "dns-server": z.array(z.string()).default([]).describe("ask this resolver (ip or ip:port) for receivers' names; repeatable"),
   "per-subscription-metrics": z.enum(["full", "counters", "off"]).default("full").describe("how much is shown per subscription"),
   "log-level": z.enum(["trace", "debug", "info", "warn", "error", "fatal", "silent"]).default("info").describe("least level logged"),

@@ -28,7 +28,8 @@ export type EndReason =
   | "AutoSuspended"
   | "RetryAfter"
   | "CircuitOpen"
-  | "RefsUnresolved";
+  | "RefsUnresolved"
+  | "HandshakePending";
 
 /** Three crashed lone tries and a delivery is quarantined (failed), so that one poisoned delivery cannot loop for ever. */
 export const LONE_CRASHES_MAX = 3;

@@ -16,6 +16,7 @@ export type EndpointHealthReason =
   | "Timeout"
   | "AuthRejected"
   | "Blocked"
+  | "HandshakePending"
   | "Idle";
 
 /** How one subscription is doing: what status.delivery, the EndpointHealthy and Suspended conditions are made of. */

@@ -1,10 +1,8 @@
-import { judgeUrl } from "../core/egress.ts";
 import type { Event } from "../core/event.ts";
 import type { Outcome } from "../core/outcome.ts";
+import { requestedRate } from "../core/handshake.ts";
 import { renderPayload, withBodyToken } from "../core/payload.ts";
 import type { Payload } from "../core/payload.ts";
-import { BUILT_IN_LIMITS } from "../core/policy.ts";
-import type { Problem } from "../core/problem.ts";
 import type { Route } from "../core/route-table.ts";
 import { signatureHeaders, timestampToken } from "../core/signature.ts";
 import type { Subscription, Target } from "../core/subscription.ts";
@@ -20,13 +18,16 @@ import type { Exchangeable } from "./authorizer.ts";
 import type { ServiceAccountTokens } from "./credentials.ts";
 import { Dispatcher } from "./dispatcher.ts";
 import type { PoolTarget } from "./dispatcher.ts";
-import { EGRESS_DENIED } from "./egress-guard.ts";
+import { EGRESS_DENIED, refusalOf } from "./egress-guard.ts";
 import { Exchange } from "./exchange.ts";
+import type { HandshakeAsker } from "./handshake.ts";
 import { RequestHeaders } from "./request-headers.ts";
 import { DnsResolver } from "./resolver.ts";
 import type { NameResolver } from "./resolver.ts";
 import { SideRequests } from "./side-request.ts";
 import type { HeldToken } from "./token-book.ts";
+
+const NO_BODY = new Uint8Array(0);
 
 export interface HttpAttempterOptions {
   readonly clock: Clock;
@@ -40,6 +41,8 @@ export interface HttpAttempterOptions {
   readonly random?: Random;
   /** Who gives ServiceAccount tokens; undefined without a cluster. */
   readonly serviceAccounts?: ServiceAccountTokens | undefined;
+  /** The name under which receivers are asked for permission to send. Default: `postrider`. */
+  readonly origin?: string;
 }
 
 /** What is the same for every attempt of one state of a subscription: worked out once, kept as long as that state is. */
@@ -51,7 +54,7 @@ interface Prepared {
   readonly captureBytes: number;
   readonly headers: RequestHeaders;
   readonly shownUrl: string;
-  readonly refused: Problem | undefined;
+  readonly refused: string | undefined;
   readonly exchangeable: Exchangeable | undefined;
 }
 
@@ -62,7 +65,8 @@ interface Sendable {
 }
 
 /** Makes attempts over HTTP: renders, signs, sends, and says what came of it. Nothing is kept between attempts but connections. */
-export class HttpAttempter implements Attempter {
+export class HttpAttempter implements Attempter, HandshakeAsker {
+  readonly origin: string;
   readonly #clock: Clock;
   readonly #userAgent: string;
   readonly #wheel: TimerWheel;
@@ -75,6 +79,7 @@ export class HttpAttempter implements Attempter {
 
   constructor(options: HttpAttempterOptions) {
     this.#clock = options.clock;
+    this.origin = options.origin ?? "postrider";
     this.#userAgent = `Postrider/${options.version}`;
     this.#wheel = new TimerWheel(options.clock);
     this.#resolver = options.resolver ?? new DnsResolver({ clock: options.clock });
@@ -103,6 +108,27 @@ export class HttpAttempter implements Attempter {
     this.#resolver.close?.();
     await this.#dispatcher.close();
     this.#wheel.clear();
+  }
+
+  /** The validation request (CloudEvents webhook, 4.1): no secret goes to somebody who has not agreed, so it carries no credentials. */
+  askLeave({ uid, target, egress, policy }: Subscription): Promise<Outcome> {
+    assert(target !== undefined, "a receiver is asked when its references are resolved");
+    const rate = requestedRate(policy.rateLimit);
+    const { dial, tls, proxy } = target;
+    const headers = ["user-agent", this.#userAgent, "webhook-request-origin", this.origin];
+    if (rate !== undefined) headers.push("webhook-request-rate", String(rate));
+    return this.#requests.send({
+      pool: `handshake ${uid}`,
+      method: "OPTIONS",
+      url: target.url,
+      headers,
+      body: NO_BODY,
+      egress,
+      via: { dial, tls, proxy },
+      connectLimitMs: policy.connectTimeoutMs,
+      timeoutMs: policy.timeoutMs,
+      answerBytesMax: 0,
+    });
   }
 
   /** Connections a subscription holds now; for tests and metrics. */
@@ -135,7 +161,7 @@ export class HttpAttempter implements Attempter {
     const slot = this.#wheel.add(subscription.policy.timeoutMs, exchange);
     this.#underWay.add(exchange);
     if (typeof sendable === "string") return exchange.refuse("client_error", "PAYLOAD_INVALID", sendable);
-    if (prepared.refused !== undefined) return exchange.refuseUrl(EGRESS_DENIED, `not sent: ${prepared.refused.message}`);
+    if (prepared.refused !== undefined) return exchange.refuseUrl(EGRESS_DENIED, `not sent: ${prepared.refused}`);
     const send = (): void => this.#send(exchange, input, { prepared, headers: headers.sent, body: sendable.payload.body });
     if (exchangeable === undefined) return send();
     this.#withToken(exchange, exchangeable, (given) => {
@@ -176,7 +202,7 @@ export class HttpAttempter implements Attempter {
     if (known !== undefined) return known;
     const { target, egress, policy, spec } = subscription;
     assert(target !== undefined, "an attempt needs a subscription whose references are resolved");
-    const refused = judgeUrl(target.url, egress, BUILT_IN_LIMITS);
+    const refused = refusalOf(target, egress);
     const url = URL.canParse(target.url) ? new URL(target.url) : new URL("https://invalid.invalid/");
     const prepared: Prepared = {
       target,
@@ -185,6 +211,9 @@ export class HttpAttempter implements Attempter {
         egress,
         connections: policy.maxInFlight,
         connectLimitMs: Math.min(policy.connectTimeoutMs, policy.timeoutMs),
+        dial: target.dial,
+        tls: target.tls,
+        proxy: target.proxy,
       },
       path: `${url.pathname}${url.search}`,
       tls: url.protocol === "https:",

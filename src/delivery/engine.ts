@@ -14,9 +14,11 @@ import { bootEngine } from "./boot.ts";
 import { ClaimLoop } from "./claim-loop.ts";
 import { ExpirySweep } from "./expiry-sweep.ts";
 import { FlightDesk } from "./flight-desk.ts";
+import { Handshakes, type HandshakeAsker } from "./handshake.ts";
 import { HealthBook, type HealthCallback } from "./health-book.ts";
 import { Housekeeping } from "./housekeeping.ts";
 import { FRESH_MAX, IntakeDesk } from "./intake-desk.ts";
+import type { Lane } from "./lane.ts";
 import { PauseKeeper } from "./pause-keeper.ts";
 import { QueueActs } from "./queue-acts.ts";
 import { RouteWatch } from "./route-watch.ts";
@@ -30,6 +32,8 @@ const CUT_MS = 3_000;
 export interface EngineParts {
   readonly store: Store;
   readonly attempter: Attempter;
+  /** Asks receivers that must give permission first. */
+  readonly asker: HandshakeAsker;
   readonly clock: Clock;
   readonly random: Random;
   readonly events: BusinessEvents;
@@ -54,6 +58,7 @@ export class Engine implements Service {
   readonly #desk: IntakeDesk;
   readonly #pauses: PauseKeeper;
   readonly #health: HealthBook;
+  readonly #handshakes: Handshakes;
   readonly #routes: RouteWatch;
   readonly #flights: FlightDesk;
   readonly #claims: ClaimLoop;
@@ -72,19 +77,17 @@ export class Engine implements Service {
     const health = new HealthBook({ store, clock, log, metrics, failing: (lane, failing) => scheduler.setFailing(lane, failing) });
     this.#health = health;
     const tally = new Tally(health, parts.events);
-    const pauses = new PauseKeeper({
-      store,
-      clock,
-      log,
-      changed: (lane) => {
-        scheduler.refresh(lane);
-        health.changed(lane);
-        health.tell(lane, "transition");
-      },
-    });
+    const changed = (lane: Lane): void => {
+      scheduler.refresh(lane);
+      health.changed(lane);
+      health.tell(lane, "transition");
+    };
+    const pauses = new PauseKeeper({ store, clock, log, changed });
     this.#pauses = pauses;
+    const handshakes = new Handshakes({ asker: parts.asker, store, clock, random, log, changed });
+    this.#handshakes = handshakes;
     const forgetMetrics = (route: Route): void => metrics.forgetSubscription(route.subscription.namespace, route.subscription.name);
-    this.#routes = new RouteWatch({ clock, scheduler, pauses, attempter, forgetMetrics });
+    this.#routes = new RouteWatch({ clock, scheduler, pauses, handshakes, attempter, forgetMetrics });
     this.#flights = new FlightDesk({
       store,
       attempter,
@@ -127,6 +130,7 @@ export class Engine implements Service {
   async run(signal: AbortSignal): Promise<void> {
     if (this.#state === "down") {
       const { scheduler, desk } = { scheduler: this.#scheduler, desk: this.#desk };
+      await this.#handshakes.restore();
       await bootEngine({ store: this.#parts.store, clock: this.#parts.clock, scheduler, desk, pauses: this.#pauses, health: this.#health });
       this.#state = "up";
       this.#routes.applyAll();
@@ -236,6 +240,7 @@ export class Engine implements Service {
     }
     this.#state = "stopped";
     this.#scheduler.stop();
+    this.#handshakes.stop();
     const last = Promise.all([this.#pauses.flush(), this.#health.flush()]).then(() => store.release(owner));
     await this.#atMost(CUT_MS, last);
   }

@@ -90,7 +90,7 @@ export class HealthBook {
   view(lane: Lane): SubscriptionHealth {
     const { record, counters } = lane;
     const nowMs = this.#parts.clock.nowMs();
-    const endpoint = lane.verdict ?? judgeEndpoint(record, lane.breaker.isOpen, undefined);
+    const endpoint = lane.leave ?? lane.verdict ?? judgeEndpoint(record, lane.breaker.isOpen, undefined);
     const dueAtMs = Math.min(lane.wakeAtMs, lane.nextRowAtMs(nowMs));
     return {
       ...counters,

@@ -1,6 +1,7 @@
 import { RouteTable, type Route } from "../core/route-table.ts";
 import type { Clock } from "../lib/clock.ts";
 import type { Attempter } from "./attempter.ts";
+import type { Handshakes } from "./handshake.ts";
 import type { Lane } from "./lane.ts";
 import type { PauseKeeper } from "./pause-keeper.ts";
 import type { Scheduler } from "./scheduler.ts";
@@ -12,6 +13,7 @@ export interface RouteWatchParts {
   readonly clock: Clock;
   readonly scheduler: Scheduler;
   readonly pauses: PauseKeeper;
+  readonly handshakes: Handshakes;
   readonly attempter: Pick<Attempter, "forget">;
   readonly forgetMetrics: (route: Route) => void;
 }
@@ -40,8 +42,11 @@ export class RouteWatch {
     });
   }
 
-  /** Gives every lane the route of the table in force. */
+  /** Gives every lane the route of the table in force; a receiver that must give permission first is asked before anything is owed to it. */
   applyAll(): void {
+    const { scheduler, handshakes } = this.#parts;
+    for (const { subscription } of handshakes.ready ? this.#table.routes() : [])
+      if (subscription.spec.verification !== undefined) scheduler.lane(subscription.uid, subscription.namespace);
     for (const lane of this.#parts.scheduler.lanes.values()) {
       const route = this.#table.byUid(lane.uid);
       if (route !== lane.route) this.adopt(lane, route);
@@ -60,6 +65,7 @@ export class RouteWatch {
       if (route === undefined) this.#parts.forgetMetrics(before);
     }
     this.#parts.pauses.routeChanged(lane);
+    this.#parts.handshakes.routeChanged(lane);
     this.#parts.scheduler.refresh(lane);
   }
 }

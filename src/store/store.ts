@@ -231,7 +231,7 @@ export interface EndAllRequest {
   readonly limit: number;
 }
 
-export type PauseReason = "BySpec" | "AutoSuspended" | "EndpointGone" | "RetryAfter" | "CircuitOpen" | "RefsUnresolved";
+export type PauseReason = "BySpec" | "AutoSuspended" | "EndpointGone" | "RetryAfter" | "CircuitOpen" | "RefsUnresolved" | "HandshakePending";
 
 export interface QueueState {
   readonly subscription: string;
@@ -309,7 +309,7 @@ export interface AttemptRecord {
   readonly responseBody: Uint8Array | undefined;
 }
 
-export type StateKind = "route" | "health" | "suspension" | "meta";
+export type StateKind = "route" | "health" | "suspension" | "handshake" | "meta";
 
 export interface StateEntry {
   readonly kind: StateKind;

@@ -5,6 +5,7 @@ import { BUILT_IN_EGRESS, BUILT_IN_POLICY, type Policy } from "../../../src/core
 import { RouteTable, type Route } from "../../../src/core/route-table.ts";
 import type { EndpointSpec, Subscription, Target } from "../../../src/core/subscription.ts";
 import type { AttemptDone, AttemptInput, Attempter } from "../../../src/delivery/attempter.ts";
+import type { HandshakeAsker } from "../../../src/delivery/handshake.ts";
 import { Engine } from "../../../src/delivery/engine.ts";
 import type { Intake } from "../../../src/ingest/intake.ts";
 import type { Deliveries } from "../../../src/controller/deliveries.ts";
@@ -66,6 +67,7 @@ export function routeOf(
     /** `ordering.key` of mode PerKey. */
     orderingKey?: string;
     deadLetterUrl?: string;
+    handshake?: boolean;
   } = {},
 ): Route {
   const url = fields.url ?? `https://${uid}.test/`;
@@ -88,6 +90,7 @@ export function routeOf(
       deletionPolicy: "Drain",
       ordering: fields.orderingKey === undefined ? undefined : { key: fields.orderingKey },
       deadLetter: deadLetterUrl === undefined ? undefined : endpointOf(deadLetterUrl),
+      verification: fields.handshake === true ? "CloudEventsHandshake" : undefined,
     },
     policy: policyOf(fields.policy),
     egress: BUILT_IN_EGRESS,
@@ -193,7 +196,11 @@ export interface WorldOptions {
   readonly store?: Store;
   readonly clock?: ManualClock;
   readonly fault?: MemoryStoreOptions["fault"];
+  /** Who answers handshakes; default: nobody ever. */
+  readonly asker?: HandshakeAsker;
 }
+
+const NOBODY_ANSWERS: HandshakeAsker = { origin: "postrider", askLeave: () => new Promise(() => undefined) };
 
 /** Engine + memory store + virtual clock + scripted network. Also checks at compile time that the engine fits its seams. */
 export class World {
@@ -216,6 +223,7 @@ export class World {
     this.engine = new Engine({
       store: this.#mortal(this.store),
       attempter: this.network,
+      asker: options.asker ?? NOBODY_ANSWERS,
       clock: this.clock,
       random: seededRandom(options.seed ?? 1),
       events: new BusinessEvents(this.metrics, log),

@@ -54,9 +54,9 @@ describe("one subscription", () => {
     ["plain http", subscription(`${EVENTS}  endpoint:\n    url: http://example.com/\n`), 10, "spec.endpoint.url", "EgressDenied"],
     [
       "what is not obeyed yet",
-      subscription(`${EVENTS}${URL_LINE}  verification: CloudEventsHandshake\n`),
-      11,
-      "spec.verification",
+      subscription("  subscriptionRef: {name: orders}\n  from: All\n").replace("WebhookSubscription", "DeliveryReplay"),
+      1,
+      "",
       "NotImplemented",
     ],
     [

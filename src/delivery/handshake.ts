@@ -1,0 +1,239 @@
+import { hash } from "node:crypto";
+import { allowedLimit, judgeHandshake, type HandshakeVerdict } from "../core/handshake.ts";
+import type { Outcome } from "../core/outcome.ts";
+import type { Subscription } from "../core/subscription.ts";
+import type { Clock } from "../lib/clock.ts";
+import type { Random } from "../lib/random.ts";
+import type { Log } from "../observe/log.ts";
+import type { Store } from "../store/store.ts";
+import { FOREVER_MS, type Lane } from "./lane.ts";
+
+/** A permission is asked for anew after this long (less up to a tenth), and stands for LIFE_MS if no answer comes. */
+const RENEW_MS = 20 * 3_600_000;
+const LIFE_MS = 24 * 3_600_000;
+/** After a refusal, or no answer, it is asked again: 5 s, doubled each time, at most an hour. */
+const RETRY_MIN_MS = 5_000;
+const RETRY_MAX_MS = 3_600_000;
+const JITTER = 0.1;
+/** Requests at once, whatever a restart with thousands of subscriptions asks for. */
+const ASKING_MAX = 64;
+
+/** Who asks a receiver. */
+export interface HandshakeAsker {
+  /** The name under which we ask. */
+  readonly origin: string;
+  /** Sends the validation request; `subscription.target` is set. Never rejects. */
+  askLeave(subscription: Subscription): Promise<Outcome>;
+}
+
+export interface HandshakesParts {
+  readonly asker: HandshakeAsker;
+  readonly store: Pick<Store, "putState" | "listState" | "deleteState">;
+  readonly clock: Clock;
+  readonly random: Random;
+  readonly log: Log;
+  /** A lane's pause, rate or message changed. */
+  readonly changed: (lane: Lane) => void;
+}
+
+/** What is kept in the store of a permission. */
+interface Leave {
+  /** Digest of where it holds. */
+  readonly place: string;
+  /** Wall time, ms. */
+  readonly untilMs: number;
+  readonly perMinute: number | undefined;
+}
+
+interface Entry {
+  readonly lane: Lane;
+  readonly place: string;
+  leave: Leave | undefined;
+  failures: number;
+  cancel: (() => void) | undefined;
+}
+
+/**
+ * The CloudEvents webhook handshake (`verification: CloudEventsHandshake`). States of a subscription, and what a crash leaves:
+ *   asking   nothing is sent, its deliveries wait. Crash: asked again.
+ *   allowed  deliveries go out, no faster than the receiver said. Kept in the store with its place and end, so a crash asks nobody.
+ *   refused  the receiver answered without permission: nothing is sent, asked again with backoff. Crash: asked again.
+ * A changed endpoint is another place: asking. An answer that does not come leaves a permission standing until its end.
+ */
+export class Handshakes {
+  readonly #parts: HandshakesParts;
+  readonly #entries = new Map<string, Entry>();
+  readonly #stored = new Map<string, Leave>();
+  readonly #waiting = new Set<Entry>();
+  #asking = 0;
+  #ready = false;
+  #stopped = false;
+
+  constructor(parts: HandshakesParts) {
+    this.#parts = parts;
+  }
+
+  /** At boot: the permissions of the last process. */
+  async restore(): Promise<void> {
+    for (const { key, value } of await this.#parts.store.listState("handshake")) {
+      const leave = parse(value);
+      if (leave !== undefined) this.#stored.set(key, leave);
+    }
+    this.#ready = true;
+  }
+
+  /** Whether the store has been read: before that everybody would be asked again. */
+  get ready(): boolean {
+    return this.#ready;
+  }
+
+  /** What a new route means: asked where it must be, lifted where nothing is to be asked. The pause acts before this returns. */
+  routeChanged(lane: Lane): void {
+    const subscription = lane.route?.subscription;
+    if (subscription?.spec.verification === undefined) {
+      if (this.#entries.has(lane.uid) || this.#stored.has(lane.uid)) this.forget(lane);
+      return;
+    }
+    const place = placeOf(subscription);
+    // Unresolved references pause it anyway; where it goes is not known yet.
+    if (place === undefined || this.#entries.get(lane.uid)?.place === place) return;
+    this.#entries.get(lane.uid)?.cancel?.();
+    const entry: Entry = { lane, place, leave: undefined, failures: 0, cancel: undefined };
+    this.#entries.set(lane.uid, entry);
+    const stored = this.#stored.get(lane.uid);
+    this.#stored.delete(lane.uid);
+    const nowMs = this.#parts.clock.nowMs();
+    if (stored?.place === place && stored.untilMs > nowMs) {
+      this.#open(entry, stored);
+      this.#again(entry, stored.untilMs - LIFE_MS + RENEW_MS - nowMs);
+      return;
+    }
+    this.#shut(entry, "Asking the receiver for permission to send (OPTIONS); nothing is sent before it is given.", undefined);
+    this.#ask(entry);
+  }
+
+  /** The subscription is gone, or asks nobody any more. */
+  forget(lane: Lane): void {
+    const entry = this.#entries.get(lane.uid);
+    entry?.cancel?.();
+    if (entry !== undefined) this.#waiting.delete(entry);
+    this.#entries.delete(lane.uid);
+    this.#stored.delete(lane.uid);
+    delete lane.pauses.HandshakePending;
+    lane.leave = undefined;
+    lane.obey(undefined, this.#parts.clock.nowMs());
+    this.#write(lane.uid, undefined);
+    this.#parts.changed(lane);
+  }
+
+  /** Asks nobody any more. */
+  stop(): void {
+    this.#stopped = true;
+    for (const entry of this.#entries.values()) entry.cancel?.();
+  }
+
+  #ask(entry: Entry): void {
+    if (this.#stopped) return;
+    const subscription = entry.lane.route?.subscription;
+    if (subscription?.target === undefined) return this.#again(entry, RETRY_MIN_MS);
+    if (this.#asking >= ASKING_MAX) {
+      this.#waiting.add(entry);
+      return;
+    }
+    void this.#asked(entry, subscription);
+  }
+
+  async #asked(entry: Entry, subscription: Subscription): Promise<void> {
+    const { asker } = this.#parts;
+    this.#asking += 1;
+    const outcome = await asker.askLeave(subscription);
+    this.#asking -= 1;
+    if (this.#entries.get(entry.lane.uid) === entry) this.#answered(entry, judgeHandshake(outcome, asker.origin));
+    const [next] = this.#waiting;
+    if (next === undefined) return;
+    this.#waiting.delete(next);
+    this.#ask(next);
+  }
+
+  #answered(entry: Entry, verdict: HandshakeVerdict): void {
+    if (this.#stopped) return;
+    const { lane, place } = entry;
+    const nowMs = this.#parts.clock.nowMs();
+    const { namespace, name } = lane.route?.subscription ?? { namespace: lane.namespace, name: "" };
+    this.#parts.log.info(
+      { event: "handshake", namespace, subscription: name, ...verdict },
+      "the receiver was asked for permission to send",
+    );
+    if (verdict.kind === "allowed") {
+      entry.failures = 0;
+      const leave = { place, untilMs: nowMs + LIFE_MS, perMinute: verdict.perMinute };
+      this.#open(entry, leave);
+      this.#write(lane.uid, leave);
+      this.#again(entry, RENEW_MS);
+      return;
+    }
+    const backoffMs = Math.min(RETRY_MAX_MS, RETRY_MIN_MS * 2 ** Math.min(entry.failures, 20));
+    entry.failures += 1;
+    const stands = verdict.kind === "unanswered" && entry.leave !== undefined && entry.leave.untilMs > nowMs;
+    if (!stands) {
+      const how =
+        verdict.kind === "refused"
+          ? "The receiver has not given permission to send"
+          : "The receiver could not be asked for permission to send";
+      this.#shut(entry, `${how}: ${verdict.message}. It is asked again.`, false);
+    }
+    // Not later than the end of what still stands.
+    const endsInMs = entry.leave === undefined ? RETRY_MAX_MS : entry.leave.untilMs - nowMs;
+    this.#again(entry, Math.min(Math.max(backoffMs, verdict.retryAfterMs ?? 0), Math.max(endsInMs, RETRY_MIN_MS)));
+  }
+
+  #again(entry: Entry, delayMs: number): void {
+    entry.cancel?.();
+    const spread = 1 - JITTER * this.#parts.random.next();
+    entry.cancel = this.#parts.clock.after(Math.max(0, delayMs) * spread, () => this.#ask(entry));
+  }
+
+  #open(entry: Entry, leave: Leave): void {
+    const { lane } = entry;
+    entry.leave = leave;
+    delete lane.pauses.HandshakePending;
+    lane.leave = undefined;
+    lane.obey(leave.perMinute === undefined ? undefined : allowedLimit(leave.perMinute), this.#parts.clock.nowMs());
+    this.#parts.changed(lane);
+  }
+
+  #shut(entry: Entry, message: string, healthy: false | undefined): void {
+    const { lane } = entry;
+    if (entry.leave !== undefined) this.#write(lane.uid, undefined);
+    entry.leave = undefined;
+    // Kept in memory only: what a crash must remember is the permission.
+    lane.pauses.HandshakePending = FOREVER_MS;
+    lane.leave = { healthy, reason: "HandshakePending", message };
+    this.#parts.changed(lane);
+  }
+
+  #write(uid: string, leave: Leave | undefined): void {
+    const { store, log } = this.#parts;
+    const written =
+      leave === undefined
+        ? store.deleteState("handshake", uid)
+        : store.putState([{ kind: "handshake", key: uid, value: JSON.stringify(leave) }]);
+    // Lost, it costs one more request after a restart.
+    written.catch((error: unknown) => log.warn({ err: error }, "a receiver's permission could not be stored"));
+  }
+}
+
+/** Where a permission holds; undefined while the target is not known. */
+function placeOf({ target }: Subscription): string | undefined {
+  return target === undefined ? undefined : hash("sha256", JSON.stringify([target.url, target.dial ?? null]), "base64url");
+}
+
+function parse(text: string): Leave | undefined {
+  try {
+    const value = JSON.parse(text) as Partial<Leave>;
+    const { place, untilMs, perMinute } = value;
+    return typeof place === "string" && typeof untilMs === "number" ? { place, untilMs, perMinute } : undefined;
+  } catch {
+    return undefined;
+  }
+}
