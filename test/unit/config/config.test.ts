@@ -32,6 +32,18 @@ describe("configuration", () => {
     expect(load({ store: "sqlite:/data" }).store).toEqual({ kind: "sqlite", directory: "/data" });
   });
 
+  it("lets in by the cluster's word where there is one, by static tokens with files, and by several ways when told so", () => {
+    const modes = ({ "ingest-auth": ingest, "api-auth": api }: ReturnType<typeof load>): unknown => [ingest, api];
+    expect(modes(load({ store: "sqlite:/data" }))).toEqual([["kubernetes"], ["kubernetes"]]);
+    expect(modes(load(FILES))).toEqual([["static"], ["static"]]);
+    const both = { "ingest-auth": ["kubernetes", "static"], "api-auth": ["static", "kubernetes"] };
+    expect(modes(load({ ...FILES, ...both }))).toEqual([both["ingest-auth"], both["api-auth"]]);
+    expect(modes(load({ ...FILES, "ingest-auth": ["none"] }, { POSTRIDER_API_AUTH: "static,kubernetes" }))).toEqual([
+      ["none"],
+      ["static", "kubernetes"],
+    ]);
+  });
+
   it("takes flags before environment before file", () => {
     const file = join(directory, "config.yaml");
     writeFileSync(file, "class: from-file\nmax-in-flight: 7\nlog-level: warn\n");
@@ -56,6 +68,8 @@ describe("configuration", () => {
     [{ ...FILES, "max-in-flight": "0" }, "--max-in-flight"],
     [{ ...FILES, "ingest-auth": ["none"], "ingest-listen": "0.0.0.0:0" }, "refused on 0.0.0.0"],
     [{ ...FILES, "api-auth": ["none"], "api-listen": ":8081" }, "refused on all addresses"],
+    [{ store: "memory:", "ingest-auth": ["none"] }, "refused on 0.0.0.0"],
+    [{ store: "memory:", "api-auth": ["none"] }, "refused on 0.0.0.0"],
     [{ ...FILES, "ingest-auth": ["none", "static"] }, "makes the other modes pointless"],
     [{ ...FILES, "ingest-auth": ["oidc"] }, "--ingest-auth"],
     [{ ...FILES, "log-level": "loud" }, "--log-level"],
