@@ -6,12 +6,20 @@ export class ConnectFailure extends Error {
   readonly code: string;
   readonly outcome: Extract<OutcomeClass, "connect_error" | "dns_error" | "tls_error" | "blocked">;
   readonly tlsStatus: string;
+  /** Another address of the same host would fail in the same way. */
+  readonly isFinal: boolean;
 
-  constructor(outcome: ConnectFailure["outcome"], code: string, message: string, tlsStatus = "none") {
+  constructor(
+    outcome: ConnectFailure["outcome"],
+    code: string,
+    message: string,
+    { tlsStatus = "none", isFinal = false }: { tlsStatus?: string; isFinal?: boolean } = {},
+  ) {
     super(message);
     this.outcome = outcome;
     this.code = code;
     this.tlsStatus = tlsStatus;
+    this.isFinal = isFinal;
   }
 }
 
@@ -44,6 +52,16 @@ const TLS_MESSAGES: Readonly<Record<string, string>> = {
   UNABLE_TO_GET_ISSUER_CERT_LOCALLY: "the receiver's certificate was issued by an authority that is not trusted",
   UNABLE_TO_VERIFY_LEAF_SIGNATURE: "the receiver sends its certificate without the intermediate ones",
   HOSTNAME_MISMATCH: "the receiver's certificate is for another host name",
+  ERR_SSL_WRONG_VERSION_NUMBER: "the receiver does not speak TLS on this port",
+  ERR_SSL_PACKET_LENGTH_TOO_LONG: "the receiver does not speak TLS on this port",
+  ERR_SSL_UNSUPPORTED_PROTOCOL: "the receiver speaks no TLS version as new as tls.minVersion",
+  ERR_SSL_TLSV1_ALERT_PROTOCOL_VERSION: "the receiver speaks no TLS version that we do (see tls.minVersion)",
+  ERR_SSL_SSLV3_ALERT_HANDSHAKE_FAILURE: "the receiver refused the handshake",
+  ERR_SSL_TLSV13_ALERT_CERTIFICATE_REQUIRED: "the receiver wants a client certificate (tls.clientCertSecretRef)",
+  ERR_SSL_TLSV1_ALERT_UNKNOWN_CA: "the receiver does not trust our client certificate's authority",
+  ERR_SSL_SSLV3_ALERT_BAD_CERTIFICATE: "the receiver refused our client certificate",
+  ERR_SSL_SSLV3_ALERT_CERTIFICATE_EXPIRED: "the receiver says that our client certificate has expired",
+  ERR_SSL_TLSV1_UNRECOGNIZED_NAME: "the receiver knows no host of this name (see tls.serverName)",
 };
 
 const SOCKET_MESSAGES: Readonly<Record<string, string>> = {
@@ -75,12 +93,21 @@ export function dnsFailure(host: string, error: unknown): ConnectFailure {
 export function socketFailure(error: unknown, handshaking: boolean): ConnectFailure {
   const nodeCode = codeOf(error);
   if (!handshaking) return new ConnectFailure("connect_error", nodeCode, SOCKET_MESSAGES[nodeCode] ?? `no connection (${nodeCode})`);
+  return tlsFailure(nodeCode);
+}
+
+/** Node's code for a TLS failure as a failure that names OpenSSL's verify code, or the alert. */
+export function tlsFailure(nodeCode: string): ConnectFailure {
   const code = nodeCode === "ERR_TLS_CERT_ALTNAME_INVALID" ? "HOSTNAME_MISMATCH" : nodeCode;
   const number = VERIFY_CODES[code];
-  const message =
-    TLS_MESSAGES[code] ??
-    (number === undefined ? `the TLS handshake failed (${code})` : `the receiver's certificate is not valid (${code})`);
-  return new ConnectFailure("tls_error", code, message, number === undefined ? code : `${code} (${number})`);
+  const what = TLS_MESSAGES[code] ?? (number === undefined ? "the TLS handshake failed" : "the receiver's certificate is not valid");
+  const tlsStatus = number === undefined ? code : `${code} (${number})`;
+  return new ConnectFailure("tls_error", code, `${what}: ${tlsStatus}`, { tlsStatus, isFinal: true });
+}
+
+/** Whether a code is one of OpenSSL's: with TLS 1.3 a receiver refuses our certificate only after the handshake has ended for us. */
+export function isTlsCode(code: string): boolean {
+  return code.startsWith("ERR_SSL_");
 }
 
 function codeOf(error: unknown): string {

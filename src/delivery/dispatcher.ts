@@ -1,12 +1,13 @@
-import { createSecureContext } from "node:tls";
 import { Pool } from "undici";
 import type { Dispatcher as UndiciDispatcher } from "undici";
 import type { EgressPolicy } from "../core/policy.ts";
+import type { Target } from "../core/subscription.ts";
 import type { Clock } from "../lib/clock.ts";
 import type { TimerWheel } from "../lib/timer-wheel.ts";
 import { limitAnswers } from "./answer-limit.ts";
 import { EgressGuard } from "./egress-guard.ts";
 import type { NameResolver } from "./resolver.ts";
+import { sameTls, TlsContexts } from "./tls-contexts.ts";
 
 /** Most bytes of an answer's head. */
 const RESPONSE_HEAD_BYTES_MAX = 16 * 1024;
@@ -15,13 +16,13 @@ const KEEP_ALIVE_MS = 4_000;
 /** A pool unused for this long is closed, so that thousands of subscriptions do not hold memory. */
 const POOL_IDLE_MS = 60_000;
 
-/** Where a pool's connections go and how many there may be; a change of any field makes another pool. */
-export interface PoolTarget {
+/** Where a pool's connections go, how, and how many there may be; a change of any field makes another pool. */
+export interface PoolTarget extends Pick<Target, "dial" | "tls" | "proxy"> {
   /** `https://host[:port]`. */
   readonly origin: string;
   readonly egress: EgressPolicy;
   readonly connections: number;
-  /** DNS, TCP and TLS together, ms. */
+  /** DNS, TCP, proxy and TLS together, ms. */
   readonly connectLimitMs: number;
 }
 
@@ -57,14 +58,15 @@ export interface DispatcherOptions {
 export class Dispatcher {
   readonly #clock: Clock;
   readonly #guard: EgressGuard;
+  readonly #tlsContexts: TlsContexts;
   readonly #pools = new Map<string, PoolEntry>();
   readonly #closing = new Set<Promise<void>>();
   #cancelSweep: (() => void) | undefined;
 
   constructor(options: DispatcherOptions) {
     this.#clock = options.clock;
-    const secureContext = createSecureContext(options.ca === undefined ? {} : { ca: [...options.ca] });
-    this.#guard = new EgressGuard(options.resolver, options.wheel, secureContext);
+    this.#tlsContexts = new TlsContexts(options.ca);
+    this.#guard = new EgressGuard(options.resolver, options.wheel, this.#tlsContexts.usual);
   }
 
   /** Sends one request through the subscription's pool. Errors reach the handler; @throws where it cannot be built (a header's bytes). */
@@ -116,6 +118,10 @@ export class Dispatcher {
       hostname: url.hostname,
       port: url.port === "" ? (tls ? 443 : 80) : Number(url.port),
       tls,
+      serverName: target.tls?.serverName,
+      secureContext: this.#tlsContexts.contextOf(target.tls),
+      dial: target.dial,
+      proxy: target.proxy,
       egress: target.egress,
       limitMs: target.connectLimitMs,
     };
@@ -149,5 +155,15 @@ export class Dispatcher {
 }
 
 function sameTarget(a: PoolTarget, b: PoolTarget): boolean {
-  return a.origin === b.origin && a.egress === b.egress && a.connections === b.connections && a.connectLimitMs === b.connectLimitMs;
+  return (
+    a.origin === b.origin &&
+    a.egress === b.egress &&
+    a.connections === b.connections &&
+    a.connectLimitMs === b.connectLimitMs &&
+    a.dial?.address === b.dial?.address &&
+    a.dial?.port === b.dial?.port &&
+    a.proxy?.url === b.proxy?.url &&
+    a.proxy?.authorization === b.proxy?.authorization &&
+    sameTls(a.tls, b.tls)
+  );
 }

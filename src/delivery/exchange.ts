@@ -7,7 +7,7 @@ import type { Clock } from "../lib/clock.ts";
 import type { WheelEntry } from "../lib/timer-wheel.ts";
 import { redactHeaders, redactText, redactUrl } from "../observe/redact.ts";
 import { ANSWER_BYTES_MAX } from "./answer-limit.ts";
-import { ConnectFailure } from "./connect-failure.ts";
+import { ConnectFailure, isTlsCode, tlsFailure } from "./connect-failure.ts";
 import type { DispatchController, DispatchHandler } from "./dispatcher.ts";
 
 /** An answer's body is read up to this much even if less is kept, so that short answers leave the connection usable. */
@@ -208,6 +208,7 @@ export class Exchange implements DispatchHandler, WheelEntry {
     }
     const code =
       "code" in error && typeof error.code === "string" ? error.code : error.name === "HTTPParserError" ? "HPE_INVALID" : "EUNKNOWN";
+    if (isTlsCode(code)) return this.#outcomeOf(tlsFailure(code));
     const [connectionStatus, message] = explain(code);
     return { ...this.#blank("connect_error", message), connectionStatus, tlsStatus: this.#options.tls ? "ok" : "none" };
   }

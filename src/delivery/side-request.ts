@@ -1,12 +1,11 @@
-import { judgeUrl } from "../core/egress.ts";
 import type { Outcome } from "../core/outcome.ts";
-import { BUILT_IN_LIMITS, BUILT_IN_POLICY } from "../core/policy.ts";
+import { BUILT_IN_POLICY } from "../core/policy.ts";
 import type { EgressPolicy } from "../core/policy.ts";
 import type { Target } from "../core/subscription.ts";
 import type { Clock } from "../lib/clock.ts";
 import type { TimerWheel } from "../lib/timer-wheel.ts";
 import type { Dispatcher } from "./dispatcher.ts";
-import { EGRESS_DENIED } from "./egress-guard.ts";
+import { EGRESS_DENIED, refusalOf } from "./egress-guard.ts";
 import { Exchange } from "./exchange.ts";
 
 /** Side requests are few: one connection to each place is enough. */
@@ -71,9 +70,9 @@ export class SideRequests {
     });
     const slot = wheel.add(request.timeoutMs, exchange);
     this.#underWay.add(exchange);
-    const refused = judgeUrl(request.url, request.egress, BUILT_IN_LIMITS);
+    const refused = refusalOf({ url: request.url, dial: request.via?.dial }, request.egress);
     if (refused === undefined) this.#dispatch(request, exchange);
-    else exchange.refuseUrl(EGRESS_DENIED, `not sent: ${refused.message}`);
+    else exchange.refuseUrl(EGRESS_DENIED, `not sent: ${refused}`);
   }
 
   #dispatch({ pool, method, url, headers, body, egress, via, ...limits }: SideRequest, exchange: Exchange): void {

@@ -2,6 +2,7 @@ import type { NamedKind, NamedLookup, ObjectRef, ObjectsByKind } from "../contro
 import { Reflector, type KubeObject, type ReflectorHandler, type RetryPace } from "../kube/reflector.ts";
 import type { KubeTransport } from "../kube/transport.ts";
 import { aborted } from "../lib/abort.ts";
+import { unreachable } from "../lib/assert.ts";
 import type { Clock } from "../lib/clock.ts";
 import type { Random } from "../lib/random.ts";
 import type { Log } from "../observe/log.ts";
@@ -162,7 +163,7 @@ export class ClusterNamed {
         const mended = scope.forbidden;
         scope.forbidden = false;
         const seen = new Set(objects.map((object) => object.metadata.name));
-        for (const name of [...scope.objects.keys()]) if (!seen.has(name)) this.#drop(kind, namespace, name, scope);
+        for (const name of scope.objects.keys()) if (!seen.has(name)) this.#drop(kind, namespace, name, scope);
         for (const object of objects) this.#put(kind, namespace, object, scope);
         if (mended) this.#tellWanted(kind, namespace, scope);
       },
@@ -216,5 +217,7 @@ function essence(object: ObjectsByKind[NamedKind]): string {
       return JSON.stringify([uid, object.data]);
     case "ServiceAccount":
       return JSON.stringify([uid, labels]);
+    default:
+      return unreachable(object);
   }
 }

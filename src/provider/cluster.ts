@@ -27,15 +27,7 @@ import type { Random } from "../lib/random.ts";
 import type { Service } from "../lib/service.ts";
 import type { Log } from "../observe/log.ts";
 import type { Metrics } from "../observe/metrics.ts";
-import {
-  CLUSTER_KINDS,
-  collectionPath,
-  differsForUs,
-  objectPath,
-  watchedObject,
-  type ClusterKind,
-  type ListedObject,
-} from "./cluster-kinds.ts";
+import { CLUSTER_KINDS, collectionPath, differsForUs, objectPath, watchedObject, type ClusterKind } from "./cluster-kinds.ts";
 import { ClusterNamed } from "./cluster-named.ts";
 import { ClusterSecrets } from "./cluster-secrets.ts";
 import { NAMED_PLURALS } from "./named-object.ts";
@@ -114,7 +106,7 @@ export class ClusterProvider implements Resources, ResultSink, Service {
 
   get<K extends ObjectKind>(kind: K, namespace: string, name: string): ObjectsByKind[K] | undefined {
     if (kind === "Secret") return this.#secrets.get(namespace, name) as ObjectsByKind[K] | undefined;
-    if (isNamedKind(kind)) return this.#named.get(kind, namespace, name) as ObjectsByKind[K] | undefined;
+    if (isNamedKind(kind)) return this.#named.get(kind, namespace, name);
     return this.#cache.get(kind, namespace, name);
   }
 
@@ -229,7 +221,7 @@ export class ClusterProvider implements Resources, ResultSink, Service {
   #put(kind: ClusterKind, raw: KubeObject): void {
     const object = watchedObject(kind, raw);
     const ref = refOf(kind.kind, object);
-    const before = this.#cache.get(kind.kind, ref.namespace, ref.name) as ListedObject | undefined;
+    const before = this.#cache.get(kind.kind, ref.namespace, ref.name);
     if (
       before !== undefined &&
       before.metadata.uid === object.metadata.uid &&

@@ -1,5 +1,6 @@
 import type { NamedKind, ObjectsByKind } from "../controller/objects.ts";
 import type { KubeObject } from "../kube/reflector.ts";
+import { unreachable } from "../lib/assert.ts";
 import { serviceObject } from "./service-object.ts";
 import type { RawServiceSpec } from "./service-object.ts";
 
@@ -20,5 +21,7 @@ export function namedObject(kind: NamedKind, object: KubeObject): ObjectsByKind[
       return { kind, metadata, data: (object as { data?: Record<string, string> }).data ?? {} };
     case "ServiceAccount":
       return { kind, metadata };
+    default:
+      return unreachable(kind);
   }
 }
