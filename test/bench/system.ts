@@ -28,6 +28,9 @@ export interface SystemOptions {
   readonly directory?: string;
 }
 
+const SETTLED_WITHIN_MS = 180_000;
+const SETTLED_POLL_MS = 1_000;
+
 /** Postrider itself, as a process on the first core, with files and SQLite. */
 export class System {
   readonly #child: ChildProcess;
@@ -68,6 +71,18 @@ export class System {
 
   events(namespace = "bench"): string {
     return `${this.ingest}/v1/namespaces/${namespace}/events`;
+  }
+
+  /** Waits until every one of `subscriptions` is ready: their keys are generated after the start. @throws after `withinMs`. */
+  async settled(subscriptions: number, withinMs = SETTLED_WITHIN_MS): Promise<void> {
+    const untilMs = performance.now() + withinMs;
+    for (;;) {
+      const text = await (await fetch(`${this.metrics}/metrics`)).text();
+      const ready = text.match(/^postrider_subscription_ready\{[^}]*\} 1$/gm)?.length ?? 0;
+      if (ready >= subscriptions) return;
+      if (performance.now() > untilMs) throw new Error(`${ready} of ${subscriptions} subscriptions are ready after ${withinMs} ms`);
+      await new Promise((resolve) => setTimeout(resolve, SETTLED_POLL_MS));
+    }
   }
 
   /** Ends the process; `keep` leaves its files for another start. */

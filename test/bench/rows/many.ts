@@ -8,7 +8,7 @@ const NAMESPACES = 100;
 const EACH = 100;
 const ORIGINS = 1_000;
 /** Long enough that every subscription has had an event: its pool and its socket are part of the price. */
-const WARM_UP_MS = 12_000;
+const WARM_UP_MS = 20_000;
 
 /** 10,000 subscriptions in 100 namespaces with 1,000 receivers, each event for one of them, against a single one. */
 export async function manyRows(context: BenchContext): Promise<Row[]> {
@@ -52,6 +52,7 @@ async function rateOf(
 ): Promise<{ perSecond: number; residentMiB: number }> {
   const system = await System.start({ receiver: load.address, maxInFlight: 128, ...options });
   try {
+    await system.settled(options.subscriptions.length);
     const command = { url: system.events(), connections: CONNECTIONS, ...spread };
     await load.run({ ...command, durationMs: WARM_UP_MS });
     const result = await load.run({ ...command, durationMs: context.seconds * 1_000 });
