@@ -9,6 +9,7 @@
  * owner and every claim and completion is conditional on it, so a frozen owner changes nothing when it wakes. A single process
  * owns all queues under epoch 1 and never loses them; the calls are the same.
  */
+import type { DeadLetterNote } from "../core/dead-letter.ts";
 import type { DeliveryState, EndReason, TerminalState } from "../core/delivery.ts";
 import type { Event } from "../core/event.ts";
 import type { OutcomeClass } from "../core/outcome.ts";
@@ -66,6 +67,12 @@ export interface Store {
 
   /** Pauses never touch rows: per reason an end time; `untilMs` null lifts that reason. The latest end wins. */
   setPause(subscription: string, reason: PauseReason, untilMs: number | null): Promise<void>;
+  /**
+   * From now on (durably) every delivery of the queue that ends `failed`, quarantined ones included, puts a dead letter into the queue
+   * `deadLetterQueue(subscription)` in the same transaction: a row of its own on the same event, due at once, with a note of what failed.
+   * A dead letter belongs to no event's results (`deliveriesOf`), makes none itself and cannot be resent.
+   */
+  setForwarding(subscription: string, on: boolean): Promise<void>;
   /** All queues with what is known of them: counts, pauses, epoch. */
   queues(): Promise<readonly QueueState[]>;
   /** Forgets a queue that has nothing left. */
@@ -187,6 +194,8 @@ export interface ReadyDelivery {
   readonly crashes: number;
   readonly acceptedAtMs: number;
   readonly orderKey: string | undefined;
+  /** Of a dead letter: what it tells. */
+  readonly deadLetter?: DeadLetterNote | undefined;
   /** Set by `resend`: the next attempt is the one extra, whatever the limits say; it ends the delivery either way. */
   readonly resent?: boolean;
 }
@@ -231,7 +240,14 @@ export interface EndAllRequest {
   readonly limit: number;
 }
 
-export type PauseReason = "BySpec" | "AutoSuspended" | "EndpointGone" | "RetryAfter" | "CircuitOpen" | "RefsUnresolved" | "HandshakePending";
+export type PauseReason =
+  | "BySpec"
+  | "AutoSuspended"
+  | "EndpointGone"
+  | "RetryAfter"
+  | "CircuitOpen"
+  | "RefsUnresolved"
+  | "HandshakePending";
 
 export interface QueueState {
   readonly subscription: string;
@@ -242,6 +258,8 @@ export interface QueueState {
   /** ready + claimed rows. */
   readonly pending: number;
   readonly oldestAcceptedAtMs: number | undefined;
+  /** See `setForwarding`. */
+  readonly forwards: boolean;
   readonly counters: QueueCounters;
 }
 

@@ -1,3 +1,4 @@
+import { deadLetterQueue, type DeadLetterNote } from "../../core/dead-letter.ts";
 import type { DeliveryState, EndReason, TerminalState } from "../../core/delivery.ts";
 import type { Event } from "../../core/event.ts";
 import {
@@ -31,6 +32,7 @@ export interface DeliveryRow {
   loneCrashes: number;
   lone: boolean;
   resent: boolean;
+  readonly deadLetter: DeadLetterNote | undefined;
   epoch: number;
   endedAtMs: number | undefined;
   /** Ended rows only. */
@@ -59,6 +61,7 @@ export interface QueueRow {
   readonly subscription: string;
   namespace: string;
   pauses: Readonly<Partial<Record<PauseReason, number>>>;
+  forwards: boolean;
   pending: number;
   counters: QueueCounters;
 }
@@ -66,7 +69,7 @@ export interface QueueRow {
 /** A queue nobody has used yet; its counters begin at `sinceMs`. */
 export function emptyQueue(subscription: string, namespace: string, sinceMs: number): QueueRow {
   const counters = { sinceMs, accepted: 0, delivered: 0, retried: 0, failed: 0, discarded: 0 };
-  return { subscription, namespace, pauses: {}, pending: 0, counters };
+  return { subscription, namespace, pauses: {}, forwards: false, pending: 0, counters };
 }
 
 /** Adds one to a counter. */
@@ -95,10 +98,40 @@ export function newRow(id: DeliveryId, item: AcceptItem, delivery: NewDelivery, 
     loneCrashes: 0,
     lone: false,
     resent: false,
+    deadLetter: undefined,
     epoch: delivery.epoch,
     endedAtMs: undefined,
     expiresAtMs: undefined,
     history: [],
+  };
+}
+
+/** The dead letter of a row that just ended `failed`: a row of its own on the same event, due at once. */
+export function deadLetterOf(row: DeliveryRow, id: DeliveryId, reason: EndReason): DeliveryRow {
+  const nowMs = row.endedAtMs ?? row.acceptedAtMs;
+  const last = row.history.at(-1)?.attempt;
+  const told = last === undefined ? {} : { statusCode: last.statusCode, message: last.message };
+  const { attempt: attempts, acceptedAtMs } = row;
+  return {
+    ...row,
+    id,
+    subscription: deadLetterQueue(row.subscription),
+    orderKey: undefined,
+    acceptedAtMs: nowMs,
+    state: "ready",
+    reason: undefined,
+    indexed: true,
+    dueAtMs: nowMs,
+    attempt: 0,
+    crashes: 0,
+    loneCrashes: 0,
+    lone: false,
+    resent: false,
+    epoch: SINGLE_OWNER_EPOCH,
+    endedAtMs: undefined,
+    expiresAtMs: undefined,
+    history: [],
+    deadLetter: { deliveryId: row.id, reason, attempts, ...told, acceptedAtMs, endedAtMs: nowMs },
   };
 }
 
@@ -117,8 +150,8 @@ export function endRow(
 }
 
 export function toReady(row: DeliveryRow): ReadyDelivery {
-  const { id, eventId, subscription, namespace, dueAtMs, attempt, crashes, acceptedAtMs, orderKey, resent } = row;
-  return { id, eventId, subscription, namespace, dueAtMs, attempt, crashes, acceptedAtMs, orderKey, resent };
+  const { id, eventId, subscription, namespace, dueAtMs, attempt, crashes, acceptedAtMs, orderKey, resent, deadLetter } = row;
+  return { id, eventId, subscription, namespace, dueAtMs, attempt, crashes, acceptedAtMs, orderKey, resent, deadLetter };
 }
 
 export function toRecord(row: DeliveryRow): DeliveryRecord {

@@ -31,6 +31,7 @@ import {
 } from "../store.ts";
 import {
   bump,
+  deadLetterOf,
   emptyQueue,
   endRow,
   isPending,
@@ -184,7 +185,7 @@ export class MemoryStore implements Store {
     this.#writable("complete");
     this.#tell(nowMs);
     const row = this.#visible(id);
-    if (row === undefined || row.state === "discarded") return "not_found";
+    if (row === undefined || row.state === "discarded" || row.deadLetter !== undefined) return "not_found";
     if (isPending(row)) return "not_ended";
     if (!this.#bodyReadable(row.eventId)) return "body_gone";
     Object.assign(row, { state: "ready", indexed: true, dueAtMs: nowMs, resent: true, reason: undefined, endedAtMs: undefined });
@@ -198,6 +199,11 @@ export class MemoryStore implements Store {
     const queue = this.#queue(subscription, "");
     const { [reason]: _lifted, ...others } = queue.pauses;
     queue.pauses = untilMs === null ? others : { ...others, [reason]: untilMs };
+  }
+
+  async setForwarding(subscription: string, on: boolean): Promise<void> {
+    this.#check();
+    this.#queue(subscription, "").forwards = on;
   }
 
   async queues(): Promise<readonly QueueState[]> {
@@ -215,6 +221,7 @@ export class MemoryStore implements Store {
       pauses: { ...queue.pauses },
       pending: queue.pending,
       oldestAcceptedAtMs: oldest.get(queue.subscription),
+      forwards: queue.forwards,
       counters: { ...queue.counters },
     }));
   }
@@ -246,7 +253,7 @@ export class MemoryStore implements Store {
   async deliveriesOf(eventId: string): Promise<readonly DeliveryRecord[]> {
     this.#check();
     return this.#visibleRows()
-      .filter((row) => row.eventId === eventId)
+      .filter((row) => row.eventId === eventId && row.deadLetter === undefined)
       .toSorted((a, b) => a.id - b.id)
       .map(toRecord);
   }
@@ -391,6 +398,13 @@ export class MemoryStore implements Store {
     const queue = this.#queue(row.subscription, row.namespace);
     queue.pending -= 1;
     if (row.state === "delivered" || row.state === "failed" || row.state === "discarded") bump(queue, row.state);
+    if (row.state === "failed" && row.reason !== undefined && queue.forwards) {
+      const letter = deadLetterOf(row, ++this.#lastId, row.reason);
+      this.#rows.set(letter.id, letter);
+      const letters = this.#queue(letter.subscription, letter.namespace);
+      letters.pending += 1;
+      bump(letters, "accepted");
+    }
   }
 
   #queue(subscription: string, namespace: string): QueueRow {

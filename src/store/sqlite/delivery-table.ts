@@ -29,6 +29,8 @@ export interface Hot {
   readonly orderKey: string | null;
   readonly accepted: number;
   readonly historyMs: number;
+  /** Of a dead letter: its DeadLetterNote as JSON. */
+  readonly note: string | null;
 }
 
 export interface End {
@@ -48,7 +50,7 @@ export interface Outcome {
 }
 
 export const HOT_COLUMNS = `id, queue, state, due, attempt, crashes, lone_crashes, lone, resent, epoch, event, event_day, event_id, type,
-  order_key, accepted, history_ms`;
+  order_key, accepted, history_ms, note`;
 
 const OUTCOME_COLUMNS = `id, queue, state, reason, attempts, crashes, lone_crashes, accepted, ended, expires, event, event_day, event_id,
   type, order_key, history_ms`;
@@ -74,7 +76,7 @@ export class DeliveryTable {
 
   constructor(db: DatabaseSync) {
     this.#db = db;
-    this.#insert = db.prepare(`INSERT INTO delivery (${HOT_COLUMNS}) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)`);
+    this.#insert = db.prepare(`INSERT INTO delivery (${HOT_COLUMNS}) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)`);
     this.#select = db.prepare(`SELECT ${HOT_COLUMNS} FROM delivery WHERE id = ?`);
     this.#select.setReturnArrays(true);
     this.#claim = db.prepare("UPDATE delivery SET state = 1, attempt = ?, lone = ?, epoch = ? WHERE id = ?");
@@ -120,6 +122,7 @@ export class DeliveryTable {
       row.orderKey,
       row.accepted,
       row.historyMs,
+      row.note,
     );
     if (row.state === CLAIMED || (row.state === FRESH && this.#held.size < HELD_FRESH_MAX)) this.#held.set(row.id, row);
   }
@@ -209,6 +212,20 @@ export class DeliveryTable {
     insert.run(next, ...values);
   }
 
+  /** Status and message of a delivery's last attempt that is still kept. */
+  lastAttempt(id: number): Pick<AttemptRecord, "statusCode" | "message"> | undefined {
+    const first = id * ATTEMPT_PLACES;
+    for (const day of dayTables(this.#db, "attempt").toReversed()) {
+      const row = this.#db
+        .prepare(`SELECT status, message FROM ${dayTableName("attempt", day)} WHERE place BETWEEN ? AND ? ORDER BY place DESC LIMIT 1`)
+        .get(first, first + ATTEMPT_PLACES - 1);
+      if (row !== undefined) {
+        return { statusCode: row["status"] === null ? undefined : Number(row["status"]), message: String(row["message"]) };
+      }
+    }
+    return undefined;
+  }
+
   findOutcome(id: number): Outcome | undefined {
     return findOutcome(this.#db, id);
   }
@@ -285,6 +302,7 @@ export function toOutcome(row: Record<string, unknown>, day: number): Outcome {
     orderKey: row["order_key"] as string | null,
     accepted: number("accepted"),
     historyMs: number("history_ms"),
+    note: null,
   };
   const state = String(row["state"]) as TerminalState;
   return { hot, state, reason: String(row["reason"]) as EndReason, endedAtMs: number("ended"), expiresAtMs: number("expires"), day };
@@ -310,5 +328,6 @@ export function toHot(row: readonly Value[]): Hot {
     orderKey: row[14] as string | null,
     accepted: row[15] as number,
     historyMs: row[16] as number,
+    note: row[17] as string | null,
   };
 }

@@ -9,6 +9,7 @@ export interface Queue {
   namespace: string;
   forgotten: boolean;
   pauses: Partial<Record<PauseReason, number>>;
+  forwards: boolean;
   pending: number;
   sinceMs: number;
   accepted: number;
@@ -21,12 +22,12 @@ export interface Queue {
 
 const UPSERT = `
   INSERT INTO subscription_queue
-    (queue, subscription, namespace, forgotten, epoch, owner, pauses, pending, since, accepted, delivered, retried, failed, discarded)
-  VALUES (?, ?, ?, ?, ?, NULL, ?, ?, ?, ?, ?, ?, ?, ?)
+    (queue, subscription, namespace, forgotten, epoch, owner, pauses, pending, since, accepted, delivered, retried, failed, discarded, forwards)
+  VALUES (?, ?, ?, ?, ?, NULL, ?, ?, ?, ?, ?, ?, ?, ?, ?)
   ON CONFLICT (queue) DO UPDATE SET
     namespace = excluded.namespace, forgotten = excluded.forgotten, pauses = excluded.pauses, pending = excluded.pending,
     since = excluded.since, accepted = excluded.accepted, delivered = excluded.delivered, retried = excluded.retried,
-    failed = excluded.failed, discarded = excluded.discarded`;
+    failed = excluded.failed, discarded = excluded.discarded, forwards = excluded.forwards`;
 
 /** The table `subscription_queue`, written behind: changes are kept until `flush`, inside the same transaction. */
 export class QueueTable {
@@ -57,6 +58,7 @@ export class QueueTable {
         namespace: String(row["namespace"]),
         forgotten: number("forgotten") === 1,
         pauses: JSON.parse(String(row["pauses"])) as Queue["pauses"],
+        forwards: number("forwards") === 1,
         pending: number("pending"),
         sinceMs: number("since"),
         accepted: number("accepted"),
@@ -80,6 +82,7 @@ export class QueueTable {
         namespace: ownText(namespace),
         forgotten: false,
         pauses: {},
+        forwards: false,
         sinceMs: nowMs,
         ...zero,
         dirty: false,
@@ -89,6 +92,7 @@ export class QueueTable {
       Object.assign(found, {
         forgotten: false,
         pauses: {},
+        forwards: false,
         sinceMs: nowMs,
         accepted: 0,
         delivered: 0,
@@ -144,6 +148,7 @@ export class QueueTable {
         q.pending,
         q.sinceMs,
         ...counters,
+        q.forwards ? 1 : 0,
       );
     }
     this.#dirty = [];

@@ -1,3 +1,4 @@
+import { deadLetterOwner, type DeadLetterNote } from "../../core/dead-letter.ts";
 import type { DatabaseSync } from "node:sqlite";
 import {
   SINGLE_OWNER_EPOCH,
@@ -101,6 +102,7 @@ export class Reader {
           pauses: JSON.parse(String(row["pauses"])) as QueueState["pauses"],
           pending: number("pending"),
           oldestAcceptedAtMs: oldest.get(number("queue")),
+          forwards: number("forwards") === 1,
           counters: {
             sinceMs: number("since"),
             accepted: number("accepted"),
@@ -169,7 +171,8 @@ export class Reader {
       const rows = this.#db.prepare(`SELECT * FROM ${dayTableName("outcome", day)} WHERE event_id = ? AND expires > ?`);
       for (const row of rows.all(packEventId(eventId), nowMs)) {
         const outcome = toOutcome(row, day);
-        records.push(this.#toRecord(outcome.hot, outcome));
+        const record = this.#toRecord(outcome.hot, outcome);
+        if (deadLetterOwner(record.subscription) === undefined) records.push(record);
       }
     }
     return records.toSorted((a, b) => a.id - b.id);
@@ -256,6 +259,7 @@ export class Reader {
       acceptedAtMs: row.accepted,
       orderKey: row.orderKey ?? undefined,
       resent: row.resent === 1,
+      ...(row.note === null ? {} : { deadLetter: JSON.parse(row.note) as DeadLetterNote }),
     };
   }
 

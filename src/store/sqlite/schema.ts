@@ -35,6 +35,8 @@ const MIGRATIONS: readonly string[] = [
   `,
   `
   CREATE INDEX delivery_order ON delivery (queue, order_key, id) WHERE order_key IS NOT NULL AND resent = 0;
+  ALTER TABLE delivery ADD COLUMN note TEXT;
+  ALTER TABLE subscription_queue ADD COLUMN forwards INTEGER NOT NULL DEFAULT 0;
   `,
 ];
 

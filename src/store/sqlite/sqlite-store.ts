@@ -164,6 +164,10 @@ export class SqliteStore implements Store {
     await this.#write("setPause", subscription, reason, untilMs, this.#nowMs);
   }
 
+  async setForwarding(subscription: string, on: boolean): Promise<void> {
+    await this.#write("setForwarding", subscription, on, this.#nowMs);
+  }
+
   async queues(): Promise<readonly QueueState[]> {
     return this.#read("queues", this.#owner);
   }

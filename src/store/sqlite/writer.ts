@@ -1,4 +1,5 @@
 import type { DatabaseSync } from "node:sqlite";
+import { deadLetterOwner, deadLetterQueue, type DeadLetterNote } from "../../core/dead-letter.ts";
 import { LONE_CRASHES_MAX } from "../../core/delivery.ts";
 import { unreachable } from "../../lib/assert.ts";
 import {
@@ -180,6 +181,7 @@ export class Writer {
         orderKey: delivery.orderKey ?? null,
         accepted: nowMs,
         historyMs: item.historyRetentionMs,
+        note: null,
       });
     }
     return firstId;
@@ -239,6 +241,22 @@ export class Writer {
   #end(row: Hot, end: End): void {
     this.#deliveries.end(row, end);
     this.#countOn(row, end.state, -1);
+    const queue = this.#queues.byNumber(row.queue);
+    if (end.state === "failed" && queue?.forwards === true) this.#forward(row, queue, end);
+  }
+
+  /** A dead letter for a delivery that failed: waits in a queue of its own, on the same event. */
+  #forward(row: Hot, failed: Queue, end: End): void {
+    const { nowMs, reason } = end;
+    const last = row.attempt === 0 ? undefined : this.#deliveries.lastAttempt(row.id);
+    const times = { acceptedAtMs: row.accepted, endedAtMs: nowMs };
+    const note: DeadLetterNote = { deliveryId: row.id, reason, attempts: row.attempt, ...last, ...times };
+    const queue = this.#queues.of(deadLetterQueue(failed.subscription), failed.namespace, nowMs);
+    this.#queues.count(queue, "accepted", 1);
+    const { event, eventDay, eventId, type, historyMs } = row;
+    const zero = { attempt: 0, crashes: 0, loneCrashes: 0, lone: 0, resent: 0, epoch: SINGLE_OWNER_EPOCH };
+    const place = { id: ++this.#lastId, queue: queue.queue, state: INDEXED, due: nowMs, orderKey: null, accepted: nowMs };
+    this.#deliveries.insert({ ...place, ...zero, event, eventDay, eventId, type, historyMs, note: JSON.stringify(note) });
   }
 
   #countOn(row: Hot, counter: "delivered" | "retried" | "failed" | "discarded", pendingBy: number): void {
@@ -265,6 +283,12 @@ export class Writer {
         return this.#resend(args[0] as DeliveryId, args[1] as number);
       case "setPause":
         return this.#setPause(args[0] as string, args[1] as PauseReason, { untilMs: args[2] as number | null, nowMs: args[3] as number });
+      case "setForwarding": {
+        const queue = this.#queues.of(args[0] as string, "", args[2] as number);
+        queue.forwards = args[1] as boolean;
+        this.#queues.touch(queue);
+        return null;
+      }
       case "forgetQueue":
         return this.#forgetQueue(args[0] as string);
       case "putState": {
@@ -303,6 +327,7 @@ export class Writer {
     const outcome = this.#deliveries.findOutcome(id);
     if (outcome === undefined || outcome.expiresAtMs <= nowMs || outcome.state === "discarded") return "not_found";
     const { hot } = outcome;
+    if (deadLetterOwner(this.#queues.byNumber(hot.queue)?.subscription ?? "") !== undefined) return "not_found";
     const stored = this.#events.read({ event: hot.event, day: hot.eventDay });
     if (stored === undefined || stored.expiresAtMs <= nowMs) return "body_gone";
     this.#deliveries.removeOutcome(outcome);

@@ -1,5 +1,6 @@
 import { describe } from "vitest";
 import { acceptCases } from "./accept-cases.ts";
+import { deadLetterCases } from "./dead-letter-cases.ts";
 import { deliveryCases } from "./delivery-cases.ts";
 import type { Engine } from "./harness.ts";
 import { historyCases } from "./history-cases.ts";
@@ -12,6 +13,7 @@ export function storeConformance(engine: Engine): void {
     acceptCases(engine);
     deliveryCases(engine);
     orderCases(engine);
+    deadLetterCases(engine);
     historyCases(engine);
     modelCases(engine);
   });
