@@ -20,9 +20,15 @@ export function withinMs<T>(limitMs: number, work: () => T): Watched<T> {
     if (typeof error === "object" && error !== null && "code" in error && error.code === "ERR_SCRIPT_EXECUTION_TIMEOUT") {
       return { ok: false, message: `the expression ran longer than ${limitMs} ms` };
     }
-    if (error instanceof RangeError) return { ok: false, message: "the expression is nested too deeply" };
-    return { ok: false, message: error instanceof Error ? error.message : "the expression failed" };
+    return failed(error);
   } finally {
     holder.run = previous;
   }
+}
+
+/** A thrown error as a value. */
+export function failed(error: unknown): { readonly ok: false; readonly message: string } {
+  if (error instanceof RangeError && error.message.includes("call stack"))
+    return { ok: false, message: "the expression is nested too deeply" };
+  return { ok: false, message: error instanceof Error ? error.message : "the expression failed" };
 }

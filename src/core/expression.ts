@@ -1,4 +1,4 @@
-import { celEnv, isCelError, isCelList, isCelMap, isCelUint, parse, plan } from "@bufbuild/cel";
+import { isCelError, isCelList, isCelMap, isCelUint, parse, plan } from "@bufbuild/cel";
 import type { CelResult, CelValue } from "@bufbuild/cel";
 import type { Event } from "./event.ts";
 import { asBuffer } from "./event-data.ts";
@@ -6,13 +6,20 @@ import { eventBinding, jsonBytesAt, rawJsonOf } from "./expression-input.ts";
 import type { EventBinding } from "./expression-input.ts";
 import { judgeExpression } from "./expression-limits.ts";
 import type { Expr } from "./expression-limits.ts";
-import { withinMs } from "./expression-watchdog.ts";
+import { chargeChars, EVALUATION_STEPS_MAX, metered, meteredEnv, meterLoops } from "./expression-meter.ts";
+import { eventBudget, Patience } from "./expression-patience.ts";
+import type { EvaluationBudget } from "./expression-patience.ts";
+import { failed, withinMs } from "./expression-watchdog.ts";
 import type { Problem } from "./problem.ts";
 
 /** A CEL filter, compiled at reconcile. Reading an absent field is "no match"; any other failure is an error to be counted. */
 export interface CompiledFilter {
   readonly source: string;
-  evaluate(event: Event): { readonly ok: true; readonly matched: boolean } | { readonly ok: false; readonly message: string };
+  /** `budget` is what this event's filters share; without one it is evaluated as if it were the only one. */
+  evaluate(
+    event: Event,
+    budget?: EvaluationBudget,
+  ): { readonly ok: true; readonly matched: boolean } | { readonly ok: false; readonly message: string };
 }
 
 /** A CEL body expression, compiled at reconcile; gives the JSON body's bytes. */
@@ -23,15 +30,19 @@ export interface CompiledBody {
 
 export type Compiled<T> = { readonly ok: true; readonly value: T } | { readonly ok: false; readonly problem: Problem };
 
-/** A single evaluation is cut off after this long; a filter is then an error, a body a failed attempt. */
-export const EVALUATION_MS_MAX = 50;
+/**
+ * The net below the count of steps, for what that might not foresee. Far above what any evaluation takes (docs/spec/webhooksubscription.md): it is
+ * wall time, and a busy machine must not decide whether an event matches.
+ */
+const EVALUATION_MS_MAX = 5_000;
 const COMPILATION_MS_MAX = 250;
 /** The longest JSON a body expression may give. */
 const BODY_BYTES_MAX = 1024 * 1024;
-/** Data up to this size cannot keep an expression without loops or regular expressions busy: no watchdog (which costs a thread) is needed. */
+/** With less data, or so few steps, no net is spread (it costs a thread). */
 const UNGUARDED_BYTES_MAX = 16 * 1024;
+const UNGUARDED_STEPS_MAX = 10_000;
 
-const env = celEnv();
+const env = meteredEnv();
 type Evaluate = (ctx: { event: EventBinding }) => CelResult;
 
 /** Compiles `spec.events.filter`. The problem (`InvalidFilter`) says what is wrong; CEL's parser gives the place. */
@@ -40,13 +51,17 @@ export function compileFilter(source: string): Compiled<CompiledFilter> {
   if (!parsed.ok) return parsed;
   const { expr, loops } = parsed.value;
   const evaluate: Evaluate = plan(env, expr);
+  const patience = new Patience();
   return {
     ok: true,
     value: {
       source,
-      evaluate: (event) => {
-        const outcome = guarded(event, loops, () => evaluate({ event: eventBinding(event) }));
-        if (!outcome.ok) return outcome;
+      evaluate: (event, budget = eventBudget()) => {
+        const allowance = patience.allowance(budget);
+        if ("refused" in allowance) return { ok: false, message: allowance.refused };
+        const outcome = guarded(event, loops, allowance.steps, () => evaluate({ event: eventBinding(event) }));
+        patience.evaluated(budget, allowance.steps, outcome);
+        if (!outcome.ok) return { ok: false, message: outcome.message };
         const result = outcome.value;
         if (typeof result === "boolean") return { ok: true, matched: result };
         if (!isCelError(result)) return { ok: false, message: `the filter gave ${kindOf(result)} instead of true or false` };
@@ -67,12 +82,12 @@ export function compileBody(source: string): Compiled<CompiledBody> {
     value: {
       source,
       evaluate: (event) => {
-        const outcome = guarded(event, loops, () => {
+        const outcome = guarded(event, loops, EVALUATION_STEPS_MAX, () => {
           const out = new JsonOutput();
           writer(event, out);
           return out.bytes();
         });
-        return outcome.ok ? { ok: true, json: outcome.value } : outcome;
+        return outcome.ok ? { ok: true, json: outcome.value } : { ok: false, message: outcome.message };
       },
     },
   };
@@ -88,17 +103,31 @@ function parseExpression(
   if (!parsed.ok) return { ok: false, problem: { ...at, message: `not a CEL expression: ${parsed.message}` } };
   const judged = judgeExpression.tree(parsed.value);
   if (typeof judged === "string") return { ok: false, problem: { ...at, message: judged } };
+  meterLoops(parsed.value);
   return { ok: true, value: { expr: parsed.value, loops: judged.costly } };
 }
 
-type Guarded<T> = { readonly ok: true; readonly value: T } | { readonly ok: false; readonly message: string };
+type Guarded<T> = { readonly steps: number; readonly cut: boolean } & (
+  | { readonly ok: true; readonly value: T }
+  | { readonly ok: false; readonly message: string }
+);
 
-function guarded<T>(event: Event, costly: boolean, run: () => T): Guarded<T> {
-  if (costly || event.data.length > UNGUARDED_BYTES_MAX) return withinMs(EVALUATION_MS_MAX, run);
+/** Evaluates within so many steps. Cut off is cut off, even where the expression itself would have swallowed the error (`||`). */
+function guarded<T>(event: Event, costly: boolean, stepsMax: number, run: () => T): Guarded<T> {
+  const evaluate = (): ReturnType<typeof metered<T>> => metered(stepsMax, run);
+  const netted = costly && event.data.length > UNGUARDED_BYTES_MAX && stepsMax > UNGUARDED_STEPS_MAX;
+  const watched = netted ? withinMs(EVALUATION_MS_MAX, evaluate) : attempted(evaluate);
+  if (!watched.ok) return { ok: false, message: watched.message, steps: stepsMax, cut: false };
+  const { value, steps, cut } = watched.value;
+  if (cut) return { ok: false, message: `the expression needs more than the ${stepsMax} steps allowed`, steps, cut };
+  return { ok: true, value: value as T, steps, cut };
+}
+
+function attempted<T>(run: () => T): ReturnType<typeof withinMs<T>> {
   try {
     return { ok: true, value: run() };
   } catch (error) {
-    return { ok: false, message: error instanceof Error ? error.message : "the expression failed" };
+    return failed(error);
   }
 }
 
@@ -182,6 +211,7 @@ class JsonOutput {
   }
 
   raw(bytes: Uint8Array): void {
+    chargeChars(bytes.length);
     this.#length += bytes.length;
     if (this.#length > BODY_BYTES_MAX) throw new Error(`the body is longer than ${BODY_BYTES_MAX} bytes`);
     this.#chunks.push(asBuffer(bytes));

@@ -1,5 +1,6 @@
 import type { CompiledBody, CompiledFilter } from "./expression.ts";
 import type { Event } from "./event.ts";
+import { eventBudget } from "./expression-patience.ts";
 import type { Subscription } from "./subscription.ts";
 
 /** A subscription with its filter compiled once (never per event). */
@@ -81,8 +82,9 @@ export class RouteTable {
     if (candidates.size === 0) return NO_MATCH;
     const routes: Route[] = [];
     const filterErrors: FilterError[] = [];
+    const budget = eventBudget();
     for (const route of candidates) {
-      const verdict = route.filter === undefined ? MATCHES : route.filter.evaluate(event);
+      const verdict = route.filter === undefined ? MATCHES : route.filter.evaluate(event, budget);
       if (verdict.ok ? verdict.matched : false) routes.push(route);
       else if (!verdict.ok) filterErrors.push({ route, message: verdict.message });
     }
