@@ -15,6 +15,8 @@ export const INVALID_OBJECT = "InvalidObject";
 export const CONFLICTED = "Conflicted";
 
 /** Reasons of `ResolvedRefs=False`. */
+/** The signing Secret is being generated: over within a second, so nobody is told of it by an Event. */
+export const SECRET_PENDING = "SecretPending";
 export const SECRET_NOT_FOUND = "SecretNotFound";
 export const SECRET_KEY_NOT_FOUND = "SecretKeyNotFound";
 export const SECRET_INVALID = "SecretInvalid";

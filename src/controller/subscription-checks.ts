@@ -4,13 +4,13 @@ import type { CompiledBody, CompiledFilter } from "../core/expression.ts";
 import type { EffectivePolicy } from "../core/policy-resolution.ts";
 import type { Problem } from "../core/problem.ts";
 import type { EndpointSpec, SecretKeyRef, SubscriptionSpec, Target } from "../core/subscription.ts";
-import { tokenUrlProblem } from "./endpoint-auth.ts";
+import { audienceProblem, tokenUrlProblem } from "./endpoint-auth.ts";
 import type { ExpressionCache } from "./expression-cache.ts";
 import type { SubscriptionFacts } from "./subscription-facts.ts";
 import { generatesKey } from "./subscription-facts.ts";
 import { NamedReader } from "./named-refs.ts";
 import type { References } from "./references.ts";
-import { INVALID_BODY, INVALID_FILTER, SECRET_CONFLICT, SECRET_NOT_FOUND } from "./reasons.ts";
+import { INVALID_BODY, INVALID_FILTER, SECRET_CONFLICT, SECRET_NOT_FOUND, SECRET_PENDING } from "./reasons.ts";
 import { lookupProblem, SecretReader } from "./secret-refs.ts";
 import { signingHeaderProblem } from "./signing-headers.ts";
 import { SIGNING_SECRET_KEY } from "./signing-secret.ts";
@@ -44,6 +44,7 @@ export const ACCEPTANCE_CHECKS: readonly AcceptanceCheck[] = [
     name: "endpoint may be reached",
     check: ({ spec, effective }) => firstOf(spec, (endpoint, at) => endpointProblem(endpoint, at, effective)),
   },
+  { name: "audience is the receiver's", check: ({ spec }) => firstOf(spec, ({ auth }, at) => audienceProblem(auth, `${at}.auth`)) },
   {
     name: "token endpoint may be reached",
     check: ({ spec, effective }) => firstOf(spec, (endpoint, at) => tokenEndpointProblem(endpoint, at, effective)),
@@ -219,7 +220,7 @@ function signingKeys({ object, uid, secrets, signingName, lastAccepted }: Subscr
   const message = wasGenerated
     ? `the generated Secret ${signingName} is gone and is never generated again, because receivers know its key: restore it, or name your own in ${field}`
     : `the signing Secret ${signingName} is being generated`;
-  return { refs, problem: { field, reason: SECRET_NOT_FOUND, message }, missing: !wasGenerated };
+  return { refs, problem: { field, reason: wasGenerated ? SECRET_NOT_FOUND : SECRET_PENDING, message }, missing: !wasGenerated };
 }
 
 /** A filter that was accepted once and does not compile any more (another version) matches nothing and is counted, never guessed. */

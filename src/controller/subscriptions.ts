@@ -13,7 +13,7 @@ import type { ExpressionCache } from "./expression-cache.ts";
 import { DRAIN_FINALIZER, RESUME_ANNOTATION } from "./objects.ts";
 import type { Resources, ResultSink } from "./objects.ts";
 import type { PolicyView } from "./policy-view.ts";
-import { ACCEPTED, ENDPOINT_HEALTHY, RESOLVED_REFS, STARTING, SUSPENDED } from "./reasons.ts";
+import { ACCEPTED, ENDPOINT_HEALTHY, RESOLVED_REFS, SECRET_PENDING, STARTING, SUSPENDED } from "./reasons.ts";
 import type { RouteBook } from "./route-book.ts";
 import { newSigningSecret, SIGNING_SECRET_KEY, signingSecretName } from "./signing-secret.ts";
 import type { DueStatus } from "./status-reporter.ts";
@@ -337,7 +337,7 @@ export class Subscriptions {
     const before = (known.status?.conditions ?? []) as readonly Condition[];
     const after = (status.conditions ?? []) as readonly Condition[];
     for (const { type, status: now, reason, message } of movedConditions(before, after)) {
-      if (!TOLD.has(type)) continue;
+      if (!TOLD.has(type) || reason === SECRET_PENDING) continue;
       const isBad = type === SUSPENDED ? now === "True" : now === "False";
       const isNew = !before.some((condition) => condition.type === type);
       if (isBad || (!isNew && now !== "Unknown"))
