@@ -18,15 +18,6 @@ export interface UnobeyedField {
  * silently ignored. A feature that lands deletes its line here.
  */
 export const NOT_IMPLEMENTED: readonly UnobeyedField[] = [
-  { kind: "WebhookSubscription", field: "spec.endpoint.serviceRef" },
-  { kind: "WebhookSubscription", field: "spec.endpoint.auth.serviceAccountToken" },
-  { kind: "WebhookSubscription", field: "spec.endpoint.tls.caRef" },
-  { kind: "WebhookSubscription", field: "spec.endpoint.tls.clientCertSecretRef" },
-  { kind: "WebhookSubscription", field: "spec.endpoint.tls.serverName" },
-  { kind: "WebhookSubscription", field: "spec.endpoint.tls.minVersion", obeyed: ["TLS12"] },
-  { kind: "WebhookSubscription", field: "spec.deadLetter.endpoint" },
-  { kind: "ClusterDeliveryPolicy", field: "spec.egress.proxySecretRef" },
-  { kind: "ClusterDeliveryPolicy", field: "spec.egress.services", obeyed: ["SameNamespace"] },
   { kind: "DeliveryReplay", field: "" },
 ];
 

@@ -29,6 +29,7 @@ export async function bootEngine(parts: BootParts): Promise<void> {
     lane.pending = queue.pending;
     lane.oldestAcceptedAtMs = queue.oldestAcceptedAtMs;
     lane.counters = { ...queue.counters };
+    lane.forwards = queue.forwards;
   }
   await health.restore(laneOf);
   const nowMs = clock.nowMs();

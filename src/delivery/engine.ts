@@ -1,3 +1,4 @@
+import { deadLetterOwner, deadLetterQueue } from "../core/dead-letter.ts";
 import type { Event } from "../core/event.ts";
 import type { SubscriptionHealth } from "../core/health.ts";
 import type { Route, RouteTable } from "../core/route-table.ts";
@@ -12,6 +13,7 @@ import { Aftermath } from "./aftermath.ts";
 import type { Attempter } from "./attempter.ts";
 import { bootEngine } from "./boot.ts";
 import { ClaimLoop } from "./claim-loop.ts";
+import { DeadLetters } from "./dead-letters.ts";
 import { ExpirySweep } from "./expiry-sweep.ts";
 import { FlightDesk } from "./flight-desk.ts";
 import { Handshakes, type HandshakeAsker } from "./handshake.ts";
@@ -59,6 +61,7 @@ export class Engine implements Service {
   readonly #pauses: PauseKeeper;
   readonly #health: HealthBook;
   readonly #handshakes: Handshakes;
+  readonly #deadLetters: DeadLetters;
   readonly #routes: RouteWatch;
   readonly #flights: FlightDesk;
   readonly #claims: ClaimLoop;
@@ -87,7 +90,17 @@ export class Engine implements Service {
     const handshakes = new Handshakes({ asker: parts.asker, store, clock, random, log, changed });
     this.#handshakes = handshakes;
     const forgetMetrics = (route: Route): void => metrics.forgetSubscription(route.subscription.namespace, route.subscription.name);
-    this.#routes = new RouteWatch({ clock, scheduler, pauses, handshakes, attempter, forgetMetrics });
+    const deadLetters = new DeadLetters({
+      store,
+      clock,
+      log,
+      scheduler,
+      tally,
+      adopt: (lane, route) => this.#routes.adopt(lane, route),
+      end: (queue) => this.#acts.endQueue(queue, "dead-letter"),
+    });
+    this.#deadLetters = deadLetters;
+    this.#routes = new RouteWatch({ clock, scheduler, pauses, handshakes, deadLetters, attempter, forgetMetrics });
     this.#flights = new FlightDesk({
       store,
       attempter,
@@ -114,13 +127,16 @@ export class Engine implements Service {
     });
     const desk = this.#desk;
     this.#claims = new ClaimLoop({ store, clock, log, scheduler, desk, flights, isUp: () => this.#state === "up" });
-    this.#acts = new QueueActs({ store, clock, attempter, scheduler, desk, routes: this.#routes, health, tally });
+    this.#acts = new QueueActs({ store, clock, attempter, scheduler, desk, routes: this.#routes, health, tally, deadLetters });
     const sweep = new ExpirySweep({
       store,
       clock,
       log,
       holds: (id) => scheduler.loader.holds(id),
-      ended: (lane) => tally.ended(lane, "failed"),
+      ended: (lane) => {
+        tally.ended(lane, "failed");
+        deadLetters.failed(lane);
+      },
       freshTaken: (lane, waiting) => desk.taken(lane, waiting.event),
     });
     this.#housekeeping = new Housekeeping({ store, clock, log, metrics, scheduler, health, sweep });
@@ -186,17 +202,21 @@ export class Engine implements Service {
   }
 
   onHealthChange(callback: HealthCallback): void {
-    this.#health.onChange(callback);
+    this.#health.onChange((uid, kind) => callback(deadLetterOwner(uid) ?? uid, kind));
   }
 
   /** Lifts an automatic suspension and closes the circuit. Durable when it resolves. */
   async resume(uid: string): Promise<void> {
-    const lane = this.#scheduler.lanes.get(uid);
-    if (lane !== undefined) await this.#pauses.resume(lane);
+    for (const queue of [uid, deadLetterQueue(uid)]) {
+      const lane = this.#scheduler.lanes.get(queue);
+      if (lane !== undefined) await this.#pauses.resume(lane);
+    }
   }
 
+  /** Deliveries of the subscription not ended yet, dead letters on their way included. */
   pending(uid: string): number {
-    return this.#scheduler.lanes.get(uid)?.pending ?? 0;
+    const { lanes } = this.#scheduler;
+    return (lanes.get(uid)?.pending ?? 0) + (lanes.get(deadLetterQueue(uid))?.pending ?? 0);
   }
 
   /** Ends what is left of a deleted subscription; attempts under way finish. Answers how many were ended. */
@@ -213,6 +233,7 @@ export class Engine implements Service {
     const { lane } = turn;
     this.#scheduler.letGo(lane, completion.id);
     this.#claims.relieved();
+    if (changed && completion.next.state === "failed") this.#deadLetters.failed(lane);
     if (changed && completion.next.state === "ready") {
       lane.noteDue(completion.next.dueAtMs);
       this.#scheduler.refresh(lane);

@@ -1,3 +1,4 @@
+import { deadLetterEvent } from "../core/dead-letter.ts";
 import { next } from "../core/delivery-state.ts";
 import type { EndReason } from "../core/delivery.ts";
 import type { Event } from "../core/event.ts";
@@ -76,7 +77,9 @@ export class FlightDesk {
     }
     const recordId = recordIdOf(event, route.subscription.spec.history.recordIdField);
     const flight: Flight = { ...turn, id: turn.waiting.id, route, event, attempt, recordId };
-    attempter.attempt({ route, event, attempt }).then(
+    const { deadLetter } = turn.waiting;
+    const told = deadLetter === undefined ? event : deadLetterEvent(event, deadLetter, route.subscription);
+    attempter.attempt({ route, event: told, attempt }).then(
       (done) => this.#ended(flight, done),
       (error: unknown) => this.#ended(flight, this.#broken(error)),
     );

@@ -1,5 +1,6 @@
 import { Breaker } from "../core/breaker.ts";
 import { emptyRecord, type EndpointRecord, type EndpointVerdict } from "../core/endpoint-health.ts";
+import type { DeadLetterNote } from "../core/dead-letter.ts";
 import type { Event } from "../core/event.ts";
 import { fairMarks, Line, type FairLane, type FairMarks, type WorkKind } from "../core/fair-queue.ts";
 import type { Suspension } from "../core/health.ts";
@@ -20,6 +21,8 @@ export interface Waiting {
   readonly resent: boolean;
   /** Of one key only one is here at a time: the lowest unfinished. */
   readonly orderKey: string | undefined;
+  /** Of a dead letter: what it tells. */
+  readonly deadLetter?: DeadLetterNote | undefined;
   /** Fresh ones have it; of rows it comes with the claim. */
   readonly event: Event | undefined;
   /** Not in the due index: only memory knows it until it is claimed. */
@@ -49,6 +52,8 @@ export class Lane implements FairLane, Wakeable {
 
   route: Route | undefined;
   epoch = SINGLE_OWNER_EPOCH;
+  /** The store makes a dead letter of each delivery that fails. */
+  forwards = false;
   /** Being ended: nothing is sent any more. */
   ending = false;
 
@@ -233,8 +238,8 @@ export class Lane implements FairLane, Wakeable {
 export const WORK_KINDS: readonly WorkKind[] = ["fresh", "retry"];
 
 export function waitingOf(row: ReadyDelivery, event: Event | undefined, isFresh: boolean): Waiting {
-  const { id, crashes, acceptedAtMs, dueAtMs, resent, orderKey } = row;
-  return { id, made: row.attempt, crashes, acceptedAtMs, dueAtMs, resent: resent === true, orderKey, event, isFresh };
+  const { id, crashes, acceptedAtMs, dueAtMs, resent, orderKey, deadLetter } = row;
+  return { id, made: row.attempt, crashes, acceptedAtMs, dueAtMs, resent: resent === true, orderKey, deadLetter, event, isFresh };
 }
 
 /** A first try, however late, and a resend are no retries. */

@@ -1,7 +1,9 @@
+import { deadLetterQueue } from "../core/dead-letter.ts";
 import { BUILT_IN_POLICY } from "../core/policy.ts";
 import type { Clock } from "../lib/clock.ts";
 import type { DeliveryId, Store } from "../store/store.ts";
 import type { Attempter } from "./attempter.ts";
+import type { DeadLetters } from "./dead-letters.ts";
 import type { HealthBook } from "./health-book.ts";
 import type { IntakeDesk } from "./intake-desk.ts";
 import type { Lane } from "./lane.ts";
@@ -21,6 +23,7 @@ export interface QueueActsParts {
   readonly routes: RouteWatch;
   readonly health: HealthBook;
   readonly tally: Tally;
+  readonly deadLetters: DeadLetters;
 }
 
 /** What people and the controller do to a queue from outside: end it, send one delivery again. */
@@ -31,8 +34,15 @@ export class QueueActs {
     this.#parts = parts;
   }
 
-  /** Ends what is left of a deleted subscription; attempts under way finish. Answers how many were ended. */
+  /** Ends what is left of a deleted subscription and its dead letters; attempts under way finish. Answers how many were ended. */
   async end(uid: string, how: "dead-letter" | "discard"): Promise<number> {
+    const lane = this.#parts.scheduler.lanes.get(uid);
+    if (lane !== undefined) await this.#parts.deadLetters.stop(lane);
+    return (await this.endQueue(uid, how)) + (await this.endQueue(deadLetterQueue(uid), how));
+  }
+
+  /** Ends what is left in one queue. */
+  async endQueue(uid: string, how: "dead-letter" | "discard"): Promise<number> {
     const { scheduler, desk, store, clock, tally } = this.#parts;
     const lane = scheduler.lanes.get(uid);
     if (lane === undefined) return 0;

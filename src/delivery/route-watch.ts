@@ -1,6 +1,8 @@
+import { deadLetterOwner, deadLetterRoute } from "../core/dead-letter.ts";
 import { RouteTable, type Route } from "../core/route-table.ts";
 import type { Clock } from "../lib/clock.ts";
 import type { Attempter } from "./attempter.ts";
+import type { DeadLetters } from "./dead-letters.ts";
 import type { Handshakes } from "./handshake.ts";
 import type { Lane } from "./lane.ts";
 import type { PauseKeeper } from "./pause-keeper.ts";
@@ -14,6 +16,7 @@ export interface RouteWatchParts {
   readonly scheduler: Scheduler;
   readonly pauses: PauseKeeper;
   readonly handshakes: Handshakes;
+  readonly deadLetters: DeadLetters;
   readonly attempter: Pick<Attempter, "forget">;
   readonly forgetMetrics: (route: Route) => void;
 }
@@ -32,6 +35,12 @@ export class RouteWatch {
     return this.#table;
   }
 
+  /** The route of a queue in the table in force: a subscription's, or that of its dead letters. */
+  routeOf(uid: string): Route | undefined {
+    const owner = deadLetterOwner(uid);
+    return owner === undefined ? this.#table.byUid(uid) : deadLetterRoute(this.#table.byUid(owner));
+  }
+
   publish(table: RouteTable): void {
     this.#table = table;
     if (this.#pending) return;
@@ -48,7 +57,7 @@ export class RouteWatch {
     for (const { subscription } of handshakes.ready ? this.#table.routes() : [])
       if (subscription.spec.verification !== undefined) scheduler.lane(subscription.uid, subscription.namespace);
     for (const lane of this.#parts.scheduler.lanes.values()) {
-      const route = this.#table.byUid(lane.uid);
+      const route = this.routeOf(lane.uid);
       if (route !== lane.route) this.adopt(lane, route);
     }
   }
@@ -66,6 +75,7 @@ export class RouteWatch {
     }
     this.#parts.pauses.routeChanged(lane);
     this.#parts.handshakes.routeChanged(lane);
+    this.#parts.deadLetters.routeChanged(lane);
     this.#parts.scheduler.refresh(lane);
   }
 }
