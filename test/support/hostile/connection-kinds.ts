@@ -63,7 +63,7 @@ export const CONNECTION_KINDS: readonly HostileKind[] = [
     name: "no TLS at all",
     scheme: "https",
     act: (socket) => say(socket, `${OK}content-length: 0\r\n\r\n`),
-    expected: { class: "tls_error", tlsStatus: /./, message: /^the TLS handshake failed/ },
+    expected: { class: "tls_error", tlsStatus: /./, message: /^the receiver does not speak TLS on this port/ },
   },
   {
     name: "closes within the TLS handshake",
