@@ -27,11 +27,11 @@ const endings: (() => unknown)[] = [];
 
 beforeEach(() => {
   connects.length = 0;
-  const real = Socket.prototype.connect;
+  const real = Reflect.get(Socket.prototype, "connect") as (...args: unknown[]) => Socket;
   vi.spyOn(Socket.prototype, "connect").mockImplementation(function (this: Socket, ...args: unknown[]) {
     const [options] = (Array.isArray(args[0]) ? args[0] : args) as [{ host?: string; port?: number }];
     connects.push(`${options.host}:${options.port}`);
-    return Reflect.apply(real, this, args) as Socket;
+    return Reflect.apply(real, this, args);
   });
 });
 afterEach(async () => {
