@@ -55,13 +55,20 @@ const TLS_MESSAGES: Readonly<Record<string, string>> = {
   ERR_SSL_WRONG_VERSION_NUMBER: "the receiver does not speak TLS on this port",
   ERR_SSL_PACKET_LENGTH_TOO_LONG: "the receiver does not speak TLS on this port",
   ERR_SSL_UNSUPPORTED_PROTOCOL: "the receiver speaks no TLS version as new as tls.minVersion",
-  ERR_SSL_TLSV1_ALERT_PROTOCOL_VERSION: "the receiver speaks no TLS version that we do (see tls.minVersion)",
-  ERR_SSL_SSLV3_ALERT_HANDSHAKE_FAILURE: "the receiver refused the handshake",
-  ERR_SSL_TLSV13_ALERT_CERTIFICATE_REQUIRED: "the receiver wants a client certificate (tls.clientCertSecretRef)",
-  ERR_SSL_TLSV1_ALERT_UNKNOWN_CA: "the receiver does not trust our client certificate's authority",
-  ERR_SSL_SSLV3_ALERT_BAD_CERTIFICATE: "the receiver refused our client certificate",
-  ERR_SSL_SSLV3_ALERT_CERTIFICATE_EXPIRED: "the receiver says that our client certificate has expired",
-  ERR_SSL_TLSV1_UNRECOGNIZED_NAME: "the receiver knows no host of this name (see tls.serverName)",
+};
+
+/** What a receiver says in an alert (RFC 8446, 6.2), by the end of OpenSSL's name for it; the beginning differs from version to version. */
+const ALERT_MESSAGES: Readonly<Record<string, string>> = {
+  PROTOCOL_VERSION: "the receiver speaks no TLS version that we do (see tls.minVersion)",
+  HANDSHAKE_FAILURE: "the receiver refused the handshake; it may want a client certificate (tls.clientCertSecretRef)",
+  CERTIFICATE_REQUIRED: "the receiver wants a client certificate (tls.clientCertSecretRef)",
+  UNKNOWN_CA: "the receiver does not trust our client certificate's authority",
+  BAD_CERTIFICATE: "the receiver refused our client certificate",
+  CERTIFICATE_EXPIRED: "the receiver says that our client certificate has expired",
+  CERTIFICATE_REVOKED: "the receiver says that our client certificate was revoked",
+  UNSUPPORTED_CERTIFICATE: "the receiver cannot use our client certificate",
+  ACCESS_DENIED: "the receiver refuses our client certificate",
+  UNRECOGNIZED_NAME: "the receiver knows no host of this name (see tls.serverName)",
 };
 
 const SOCKET_MESSAGES: Readonly<Record<string, string>> = {
@@ -100,7 +107,10 @@ export function socketFailure(error: unknown, handshaking: boolean): ConnectFail
 export function tlsFailure(nodeCode: string): ConnectFailure {
   const code = nodeCode === "ERR_TLS_CERT_ALTNAME_INVALID" ? "HOSTNAME_MISMATCH" : nodeCode;
   const number = VERIFY_CODES[code];
-  const what = TLS_MESSAGES[code] ?? (number === undefined ? "the TLS handshake failed" : "the receiver's certificate is not valid");
+  const alert = /ALERT_([A-Z_]+)$|TLSV1_(UNRECOGNIZED_NAME)$/.exec(code);
+  const said = ALERT_MESSAGES[alert?.[1] ?? alert?.[2] ?? ""];
+  const what =
+    TLS_MESSAGES[code] ?? said ?? (number === undefined ? "the TLS handshake failed" : "the receiver's certificate is not valid");
   const tlsStatus = number === undefined ? code : `${code} (${number})`;
   return new ConnectFailure("tls_error", code, `${what}: ${tlsStatus}`, { tlsStatus, isFinal: true });
 }

@@ -1,10 +1,10 @@
 import { connect as connectTcp, isIP } from "node:net";
 import type { Socket } from "node:net";
 import { connect as connectTls } from "node:tls";
-import type { SecureContext } from "node:tls";
+import type { SecureContext, TLSSocket } from "node:tls";
 import { literalAddress } from "../core/egress.ts";
 import type { WheelEntry } from "../lib/timer-wheel.ts";
-import { ConnectFailure, socketFailure } from "./connect-failure.ts";
+import { ConnectFailure, isTlsCode, socketFailure } from "./connect-failure.ts";
 import type { ConnectTarget, ProxyAddress } from "./connect-target.ts";
 import { askForTunnel, proxyFailure } from "./proxy-tunnel.ts";
 
@@ -78,7 +78,7 @@ export class Dial implements WheelEntry {
     const { tls, dial, port } = this.#target;
     this.#phase = "tcp";
     const place = { host: address, port: dial?.port ?? port };
-    const socket = tls ? connectTls({ ...place, ...handshakeOptions(this.#receiver(address)) }) : connectTcp(place);
+    const socket = tls ? endingOnAlert(connectTls({ ...place, ...handshakeOptions(this.#receiver(address)) })) : connectTcp(place);
     return this.#kept(socket, () => this.#established(socket, tls));
   }
 
@@ -96,7 +96,7 @@ export class Dial implements WheelEntry {
       await askForTunnel(leg, authority, authorization);
     });
     if (!this.#target.tls) return leg;
-    const socket = connectTls({ socket: leg, ...handshakeOptions(this.#receiver(address)) });
+    const socket = endingOnAlert(connectTls({ socket: leg, ...handshakeOptions(this.#receiver(address)) }));
     socket.once("close", () => leg.destroy());
     this.#phase = "tls";
     return this.#kept(socket, () => ready(socket, true, (error) => socketFailure(error, true)));
@@ -134,6 +134,16 @@ export class Dial implements WheelEntry {
 
 function handshakeOptions({ serverName, host, secureContext }: Handshake): object {
   return { host, secureContext, ALPNProtocols: ["http/1.1"], ...(serverName === undefined ? {} : { servername: serverName }) };
+}
+
+/**
+ * With TLS 1.3 a receiver refuses our certificate after the handshake has ended for us. Its alert must be the last word: undici would
+ * take the end of the stream that follows for the reason.
+ */
+function endingOnAlert(socket: TLSSocket): TLSSocket {
+  return socket.on("error", (error: NodeJS.ErrnoException) => {
+    if (isTlsCode(error.code ?? "")) socket.destroy(error);
+  });
 }
 
 /** Settles when the socket may be used. */

@@ -17,6 +17,13 @@ export interface TestCertificates {
   /** For another host, by the CA. */
   readonly otherHost: Certificate;
   readonly selfSigned: Certificate;
+  /** For `receiver.shop.svc`, by the CA. */
+  readonly service: Certificate;
+  /** Two of clients, by the CA; their subjects are `CN=client-one` and `CN=client-two`. */
+  readonly clients: readonly [Certificate, Certificate];
+  /** For 127.0.0.1, by an intermediate authority below the CA; `cert` is the leaf alone. */
+  readonly deep: Certificate;
+  readonly intermediate: string;
 }
 
 export function makeCertificates(): TestCertificates | undefined {
@@ -24,19 +31,19 @@ export function makeCertificates(): TestCertificates | undefined {
   const openssl = (...args: string[]): void => void execFileSync("openssl", args, { cwd: dir, stdio: "pipe" });
   const read = (name: string): string => readFileSync(join(dir, name), "utf8");
   const newKey = (name: string): void => openssl("ecparam", "-name", "prime256v1", "-genkey", "-noout", "-out", `${name}.key`);
-  const issue = (name: string, names: string, period: readonly string[]): Certificate => {
+  const issue = (name: string, extensions: string, period: readonly string[], by = "ca"): Certificate => {
     newKey(name);
     openssl("req", "-new", "-key", `${name}.key`, "-subj", `/CN=${name}`, "-out", `${name}.csr`);
-    writeFileSync(join(dir, `${name}.ext`), `subjectAltName=${names}\n`);
+    writeFileSync(join(dir, `${name}.ext`), `${extensions}\n`);
     openssl(
       "x509",
       "-req",
       "-in",
       `${name}.csr`,
       "-CA",
-      "ca.pem",
+      `${by}.pem`,
       "-CAkey",
-      "ca.key",
+      `${by}.key`,
       "-CAcreateserial",
       "-extfile",
       `${name}.ext`,
@@ -65,12 +72,18 @@ export function makeCertificates(): TestCertificates | undefined {
       "-addext",
       "subjectAltName=IP:127.0.0.1",
     );
-    const local = "IP:127.0.0.1,DNS:localhost";
+    const local = "subjectAltName=IP:127.0.0.1,DNS:localhost";
+    const days = ["-days", "30"];
+    const { cert: intermediate } = issue("middle", "basicConstraints=critical,CA:TRUE", days);
     return {
       ca: read("ca.pem"),
-      good: issue("good", local, ["-days", "30"]),
+      good: issue("good", local, days),
       expired: issue("expired", local, ["-days", "-1"]),
-      otherHost: issue("other", "DNS:other.example", ["-days", "30"]),
+      otherHost: issue("other", "subjectAltName=DNS:other.example", days),
+      service: issue("service", "subjectAltName=DNS:receiver.shop.svc", days),
+      clients: [issue("client-one", "extendedKeyUsage=clientAuth", days), issue("client-two", "extendedKeyUsage=clientAuth", days)],
+      deep: issue("deep", local, days, "middle"),
+      intermediate,
       selfSigned: { key: read("self.key"), cert: read("self.pem") },
     };
   } catch (error) {

@@ -110,8 +110,6 @@ describe("a subscription", () => {
 });
 
 describe("what is not obeyed yet", () => {
-  const endpoint = (fields: Record<string, unknown>): WebhookSubscription =>
-    subscription({ endpoint: { url: "https://example.com/", ...fields } });
   const cases: [string, Parameters<typeof notImplementedProblems>[0]][] = [
     ["", read("DeliveryReplay", { subscriptionRef: { name: "a" }, from: "All" }) as Parameters<typeof notImplementedProblems>[0]],
   ];
