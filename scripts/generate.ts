@@ -13,6 +13,7 @@ import { deliveryReplay } from "./crd/delivery-replay.ts";
 import type { Schema } from "../src/api/schema.ts";
 import { webhookSubscription } from "./crd/webhook-subscription.ts";
 import { chartTemplate } from "./generate-chart.ts";
+import { coveragePage } from "./generate-coverage.ts";
 import { withFieldTable } from "./generate-docs.ts";
 import { typesSource } from "./generate-types.ts";
 import type { CustomResource } from "./generate-types.ts";
@@ -55,6 +56,7 @@ function generatedFiles(): Map<string, string> {
     const path = `docs/spec/${resource.kind.toLowerCase()}.md`;
     files.set(path, withFieldTable(readFileSync(join(ROOT, path), "utf8"), resource.kind, resource.schema));
   }
+  files.set("docs/spec/coverage.md", coveragePage());
   for (const [path, content] of monitoringFiles()) files.set(path, content);
   return files;
 }

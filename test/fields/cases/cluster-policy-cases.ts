@@ -179,5 +179,55 @@ const EGRESS: readonly ClusterCase[] = [
   { field: "spec.egress.ports[]", value: "443", without: "spec.egress.ports", observe: acceptance, shows: "EgressDenied" },
 ];
 
+const TO_SERVICE = { "spec.endpoint": { serviceRef: { name: "svc", port: 80 } } };
+const SERVICE = {
+  apiVersion: "v1",
+  kind: "Service",
+  metadata: { name: "svc", namespace: "shop" },
+  spec: { type: "ClusterIP", clusterIP: "10.43.0.10", ports: [{ port: 80, protocol: "TCP" }] },
+};
+const proxySecret = (name: string, stringData: object): object => ({
+  apiVersion: "v1",
+  kind: "Secret",
+  metadata: { name, namespace: "postrider-system", labels: { "postrider.dev/use": "true" } },
+  stringData,
+});
+const PROXIES = [
+  proxySecret("proxy", { url: "http://one.example.com:3128", other: "http://two.example.com:3128" }),
+  proxySecret("other", { url: "http://three.example.com:3128" }),
+];
+const PROXY = { "spec.egress.proxySecretRef": { name: "proxy", key: "url" } };
+const proxy = (rig: FieldRig): string | undefined => rig.route?.subscription.target?.proxy?.url;
+
+const INSIDE: readonly ClusterCase[] = [
+  {
+    field: "spec.egress.services",
+    value: "None",
+    instead: "SameNamespace",
+    around: { WebhookSubscription: TO_SERVICE },
+    extra: [SERVICE],
+    observe: (rig) => rig.route?.subscription.target?.dial?.address,
+    shows: undefined,
+  },
+  {
+    field: "spec.egress.proxySecretRef.name",
+    value: "other",
+    instead: "proxy",
+    beside: PROXY,
+    extra: PROXIES,
+    observe: proxy,
+    shows: "http://three.example.com:3128",
+  },
+  {
+    field: "spec.egress.proxySecretRef.key",
+    value: "other",
+    instead: "url",
+    beside: PROXY,
+    extra: PROXIES,
+    observe: proxy,
+    shows: "http://two.example.com:3128",
+  },
+];
+
 /** Fields that only a ClusterDeliveryPolicy has. */
-export const CLUSTER_POLICY_CASES: readonly FieldCase[] = casesOf("ClusterDeliveryPolicy", [...SELECTOR, ...LIMITS, ...EGRESS]);
+export const CLUSTER_POLICY_CASES: readonly FieldCase[] = casesOf("ClusterDeliveryPolicy", [...SELECTOR, ...LIMITS, ...EGRESS, ...INSIDE]);

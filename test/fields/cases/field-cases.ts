@@ -1,6 +1,6 @@
 import type { FieldCase } from "../../support/fields/field-case.ts";
 import { CLUSTER_POLICY_CASES } from "./cluster-policy-cases.ts";
-import { DELIVERY_ENDPOINT_CASES } from "./endpoint-cases.ts";
+import { PLACED_ENDPOINT_CASES } from "./endpoint-cases.ts";
 import { POLICY_CASES } from "./policy-cases.ts";
 import { SUBSCRIPTION_CASES } from "./subscription-cases.ts";
 
@@ -9,5 +9,5 @@ export const FIELD_CASES: readonly FieldCase[] = [
   ...POLICY_CASES,
   ...CLUSTER_POLICY_CASES,
   ...SUBSCRIPTION_CASES,
-  ...DELIVERY_ENDPOINT_CASES,
+  ...PLACED_ENDPOINT_CASES,
 ];

@@ -78,6 +78,56 @@ const GENERAL: readonly SubscriptionCase[] = [
   },
 ];
 
+const OK = outcome("success");
+const FAILS = outcome("server_error");
+/** How many of three events, all of one type and each with an id of its own, are tried while the first fails. */
+async function triedOfThree(rig: FieldRig): Promise<number> {
+  const world = await rig.world(({ event }) => ({ afterMs: 1, outcome: event.sourceId === "1" ? FAILS : OK }));
+  for (let i = 0; i < 3; i++) await world.post("shop");
+  await world.clock.advance(SECOND);
+  return new Set(world.network.sent.map(({ eventId }) => eventId)).size;
+}
+
+const CONDUCT: readonly SubscriptionCase[] = [
+  {
+    field: "spec.ordering.mode",
+    value: "PerKey",
+    without: "spec.ordering",
+    beside: { "spec.ordering.key": "type" },
+    observe: triedOfThree,
+    shows: 1,
+  },
+  {
+    field: "spec.ordering.key",
+    value: "type",
+    instead: "data.id",
+    beside: { "spec.ordering.mode": "PerKey" },
+    observe: triedOfThree,
+    shows: 1,
+  },
+  {
+    field: "spec.deadLetter.endpoint.url",
+    value: "https://graves.example.com/in",
+    without: "spec.deadLetter",
+    observe: (rig) => rig.route?.subscription.target?.deadLetter?.url,
+    shows: "https://graves.example.com/in",
+  },
+  {
+    field: "spec.verification",
+    value: "CloudEventsHandshake",
+    instead: "None",
+    observe: async (rig) => {
+      const asker = { origin: "postrider", askLeave: () => Promise.resolve(outcome("client_error", { statusCode: 403 })) };
+      const world = await rig.world(() => ({ afterMs: 1, outcome: OK }), asker);
+      await world.post("shop");
+      await world.clock.advance(SECOND);
+      return world.network.sent.length;
+    },
+    shows: 0,
+  },
+  { field: "spec.deletionPolicy", value: "Discard", instead: "Drain", observe: (rig) => rig.deleted(), shows: ["discard"] },
+];
+
 const PAYLOAD: readonly SubscriptionCase[] = [
   {
     field: "spec.payload.format",
@@ -259,4 +309,10 @@ const TOKENS: readonly SubscriptionCase[] = [
 ];
 
 /** Fields of a subscription beside those of its endpoints. */
-export const SUBSCRIPTION_CASES: readonly FieldCase[] = casesOf("WebhookSubscription", [...GENERAL, ...PAYLOAD, ...SIGNING, ...TOKENS]);
+export const SUBSCRIPTION_CASES: readonly FieldCase[] = casesOf("WebhookSubscription", [
+  ...GENERAL,
+  ...CONDUCT,
+  ...PAYLOAD,
+  ...SIGNING,
+  ...TOKENS,
+]);

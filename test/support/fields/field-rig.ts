@@ -1,6 +1,8 @@
 import { stringify } from "yaml";
 import type { WebhookSubscriptionStatus } from "../../../src/api/generated/custom-resources.ts";
 import type { Outcome } from "../../../src/core/outcome.ts";
+import type { Target } from "../../../src/core/subscription.ts";
+import type { HandshakeAsker } from "../../../src/delivery/handshake.ts";
 import type { Route } from "../../../src/core/route-table.ts";
 import { HttpAttempter } from "../../../src/delivery/attempt.ts";
 import type { NameResolver } from "../../../src/delivery/resolver.ts";
@@ -16,6 +18,8 @@ import { put } from "./field-manifests.ts";
 import type { FieldManifests } from "./field-manifests.ts";
 import type { Recorded, RecordingReceiver } from "./recording-receiver.ts";
 
+/** Stands for the receiver's URL in what is set beside a field. */
+export const RECEIVER = "@receiver";
 export const SECRET_BYTES = "a value of at least sixteen bytes";
 
 type Objects = Record<string, Record<string, unknown>>;
@@ -46,7 +50,7 @@ export class FieldRig {
       for (const [path, value] of Object.entries(values)) put(objects[kind] ?? {}, path, value);
     }
     const own = objects[given.kind] ?? {};
-    for (const [path, value] of Object.entries(given.beside ?? {})) put(own, path, value);
+    for (const [path, value] of Object.entries(given.beside ?? {})) put(own, path, value === RECEIVER ? receiver.url : value);
     if (!ignored) put(own, given.field, given.value);
     else if (given.without !== undefined) put(own, given.without, undefined);
     else put(own, given.field, given.instead);
@@ -76,14 +80,18 @@ export class FieldRig {
     return this.#operator.table.match(anEvent(change)).routes.map(({ subscription }) => subscription.name);
   }
 
-  /** Sends one real attempt to the real receiver; answers what came of it, and the request that came in, if one did. */
-  async send(change: Partial<Event> = {}, resolver?: NameResolver): Promise<SentRequest> {
+  /** Sends one real attempt to the real receiver, or to `target`; answers what came of it, and the request that came in, if one did. */
+  async send(change: Partial<Event> = {}, resolver?: NameResolver, target?: Target): Promise<SentRequest> {
     const { route } = this;
     if (route === undefined) throw new Error(`no route: ${JSON.stringify((await this.status()).conditions)}`);
     const attempter = new HttpAttempter({ clock: new SystemClock(), version: "test", ...(resolver === undefined ? {} : { resolver }) });
     try {
       const before = this.receiver.requests.length;
-      const { outcome } = await attempter.attempt({ route, event: anEvent(change), attempt: 1 });
+      const { outcome } = await attempter.attempt({
+        route: target === undefined ? route : aimedAt(route, target),
+        event: anEvent(change),
+        attempt: 1,
+      });
       return { ...this.receiver.requests[before], outcome };
     } finally {
       await attempter.close();
@@ -111,13 +119,20 @@ export class FieldRig {
   }
 
   /** The engine with this route in virtual time, in front of a scripted network; started. */
-  async world(receiver: Receiver): Promise<World> {
+  async world(receiver: Receiver, asker?: HandshakeAsker): Promise<World> {
     const { route } = this;
     if (route === undefined) throw new Error(`no route: ${JSON.stringify((await this.status()).conditions)}`);
-    const world = new World({ receiver });
+    const world = new World({ receiver, ...(asker === undefined ? {} : { asker }) });
     this.#worlds.push(world);
     await world.start([route]);
     return world;
+  }
+
+  /** Deletes the subscription; answers how the rest of its deliveries ended. */
+  async deleted(): Promise<readonly string[]> {
+    await this.#operator.remove("all.yaml");
+    await this.#operator.until(() => this.route === undefined || this.route.draining);
+    return this.#operator.deliveries.ended.map(({ how }) => how);
   }
 
   async end(): Promise<void> {
@@ -134,6 +149,10 @@ export function subscription(name: string, spec: object = {}): Record<string, un
     metadata: { name, namespace: "shop" },
     spec: { events: { types: ["*"] }, endpoint: { url: "https://example.com/" }, signing: { scheme: "None" }, ...spec },
   };
+}
+
+function aimedAt(route: Route, target: Target): Route {
+  return { ...route, subscription: { ...route.subscription, target } };
 }
 
 function baseObjects(url: string): Objects {

@@ -5,7 +5,14 @@ import { join } from "node:path";
 import { afterEach, beforeEach, expect, it } from "vitest";
 
 const ROOT = join(import.meta.dirname, "../../..");
-const GENERATED = ["crds", "docs/spec", "src/api/generated", "charts/postrider/templates/crds"];
+const GENERATED = [
+  "crds",
+  "docs/spec",
+  "src/api/generated",
+  "charts/postrider/templates/crds",
+  "charts/postrider/dashboards",
+  "charts/postrider/rules",
+];
 
 let copy: string;
 
@@ -29,6 +36,9 @@ it.each([
   "crds/deliveryreplays.postrider.dev.yaml",
   "src/api/generated/custom-resources.ts",
   "src/api/generated/schemas.json",
+  "charts/postrider/dashboards/fleet.json",
+  "charts/postrider/rules/alerts.yaml",
+  "docs/spec/coverage.md",
 ])("fails when %s was edited by hand", (path) => {
   appendFileSync(join(copy, path), "\n");
   const { status, stdout } = check();
