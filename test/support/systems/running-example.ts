@@ -1,0 +1,75 @@
+import { mkdtempSync, readFileSync, rmSync } from "node:fs";
+import { tmpdir } from "node:os";
+import { join, resolve } from "node:path";
+import { writeLocalManifests } from "../../../scripts/example/local-manifests.ts";
+import { OperatorProcess } from "../operator/operator-process.ts";
+
+export const EXAMPLES = resolve(import.meta.dirname, "../../../examples");
+
+export interface RunningExampleOptions {
+  /** Folder under examples/. */
+  readonly name: string;
+  /** URL of the customer's receiver. */
+  readonly receiver: string;
+  /** Default: everybody may publish. */
+  readonly auth?: readonly string[];
+  /** Last changes to the copied manifests, before the operator reads them. */
+  readonly adapt?: (directory: string) => void;
+}
+
+export interface Accepted {
+  readonly statusCode: number;
+  readonly id: string;
+  readonly correlationId: string;
+  readonly matched: number;
+}
+
+/** The real binary on a local copy of an example's manifests. */
+export class RunningExample {
+  readonly name: string;
+  readonly operator: OperatorProcess;
+  readonly manifests: string;
+  readonly #directory: string;
+
+  private constructor(name: string, operator: OperatorProcess, directory: string) {
+    this.name = name;
+    this.operator = operator;
+    this.#directory = directory;
+    this.manifests = join(directory, "manifests");
+  }
+
+  static async start({ name, receiver, auth, adapt }: RunningExampleOptions): Promise<RunningExample> {
+    const directory = mkdtempSync(join(tmpdir(), `postrider-${name}-`));
+    const manifests = join(directory, "manifests");
+    writeLocalManifests({ from: join(EXAMPLES, name), to: manifests, receiver });
+    adapt?.(manifests);
+    const store = `sqlite:${join(directory, "store")}`;
+    const operator = await OperatorProcess.start({ manifests, store, ...(auth === undefined ? {} : { auth }) });
+    return new RunningExample(name, operator, directory);
+  }
+
+  async stop(): Promise<void> {
+    await this.operator.signal("SIGKILL");
+    rmSync(this.#directory, { recursive: true, force: true });
+  }
+
+  /** A sample of events/, as its file has it. */
+  sample(event: string): Buffer {
+    return readFileSync(join(EXAMPLES, this.name, "events", event));
+  }
+
+  /** POSTs an event in the short form; the namespace is named like the example. */
+  async post(body: Buffer | string): Promise<Accepted> {
+    const url = `${this.operator.ready.ingest}/v1/namespaces/${this.name}/events`;
+    const answer = await fetch(url, { method: "POST", headers: { "content-type": "application/json" }, body: body.toString() });
+    if (answer.status !== 202) throw new Error(`${url} answered ${answer.status}: ${await answer.text()}`);
+    return (await answer.json()) as Accepted;
+  }
+
+  /** A metric's value summed over all series whose labels contain `labels`, each as `name="value"`. */
+  async metric(name: string, ...labels: readonly string[]): Promise<number> {
+    const text = await (await fetch(`${this.operator.ready.metrics}/metrics`)).text();
+    const lines = text.split("\n").filter((line) => line.startsWith(`${name}{`) && labels.every((label) => line.includes(label)));
+    return lines.reduce((sum, line) => sum + Number(line.slice(line.lastIndexOf(" "))), 0);
+  }
+}
