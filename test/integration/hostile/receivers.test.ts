@@ -22,8 +22,15 @@ const GROWTH_BYTES_MAX = 64 * 1024 * 1024;
 
 const KINDS: readonly HostileKind[] = [...SLOW_KINDS, ...ANSWER_KINDS, ...CONNECTION_KINDS];
 
-/** Each group meets a process of its own, all its connections at once; every group has its share of every sort of hostility. */
-const GROUPS = 3;
+/** Promise 9: 20 kinds at once, in a process of their own; every group has its share of every sort of hostility, the last is filled up from the first. */
+const GROUP_SIZE = 20;
+const GROUPS = Math.ceil(KINDS.length / GROUP_SIZE);
+const ORDER = KINDS.map((_kind, index) => index).toSorted((a, b) => (a % GROUPS) - (b % GROUPS) || a - b);
+const GROUPED = Array.from({ length: GROUPS }, (_none, group) =>
+  Array.from({ length: GROUP_SIZE }, (_kind, i) => ORDER[(group * GROUP_SIZE + i) % ORDER.length]!),
+);
+/** How many attempts a kind meets in all. */
+const attemptsDue = (index: number): number => CONNECTIONS * GROUPED.filter((kinds) => kinds.includes(index)).length;
 
 /** What one group of receivers came to; `attempts[].kind` is an index into KINDS. */
 interface GroupResult {
@@ -40,8 +47,7 @@ describe(`${KINDS.length} hostile receivers with ${CONNECTIONS} connections each
     const benign = createServer((_req, res) => res.end());
     benign.listen(0, "127.0.0.1");
     await once(benign, "listening");
-    for (let group = 0; group < GROUPS; group++) {
-      const kinds = KINDS.map((_kind, index) => index).filter((index) => index % GROUPS === group);
+    for (const kinds of GROUPED) {
       const made = await makeAttempts({
         benignUrl: `http://127.0.0.1:${(benign.address() as AddressInfo).port}/`,
         targets: kinds.map((index) => receivers[index]!.url),
@@ -63,7 +69,7 @@ describe(`${KINDS.length} hostile receivers with ${CONNECTIONS} connections each
 
   test.each(KINDS.map(({ name, expected }, index) => ({ name, expected, index })))("$name: the outcome says so", ({ expected, index }) => {
     const made = attemptsAt(index);
-    expect(made).toHaveLength(CONNECTIONS);
+    expect(made).toHaveLength(attemptsDue(index));
     for (const attempt of made) {
       expect(attempt).toMatchObject({
         class: expected.class,
@@ -90,11 +96,11 @@ describe(`${KINDS.length} hostile receivers with ${CONNECTIONS} connections each
   });
 
   test("each attempt was one request: no redirect was followed, nothing was sent twice", () => {
-    const seen = receivers.map(({ kind, requests }) => ({ name: kind.name, requests: requests() }));
-    expect(seen.filter(({ requests }) => requests > CONNECTIONS)).toEqual([]);
-    for (const { name, requests } of seen.filter(({ name }) => name.startsWith("redirects"))) {
-      expect({ name, requests }).toEqual({ name, requests: CONNECTIONS });
-    }
+    const seen = receivers.map(({ kind, requests }, index) => ({ name: kind.name, requests: requests(), due: attemptsDue(index) }));
+    expect(seen.filter(({ requests, due }) => requests > due)).toEqual([]);
+    const redirects = seen.filter(({ name }) => name.startsWith("redirects"));
+    expect(redirects.length).toBeGreaterThan(4);
+    expect(redirects.filter(({ requests, due }) => requests !== due)).toEqual([]);
   });
 
   test("no answer that nobody asked for was credited to a delivery", () => {
@@ -103,12 +109,12 @@ describe(`${KINDS.length} hostile receivers with ${CONNECTIONS} connections each
 
   test("a bomb stays packed", () => {
     const bombed = attemptsAt(KINDS.findIndex(({ name }) => name === "a gzip bomb"));
-    expect(bombed).toHaveLength(CONNECTIONS);
+    expect(bombed.length).toBeGreaterThanOrEqual(CONNECTIONS);
     expect(bombed.every(({ body, bodyBytes }) => body.startsWith("\x1f\x8b") && bodyBytes <= 4_096)).toBe(true);
   });
 
   test("every socket was let go", () => {
-    expect(results.map(({ made }) => made.openSockets)).toEqual([0, 0, 0]);
+    expect(results.map(({ made }) => made.openSockets)).toEqual(GROUPED.map(() => 0));
     expect(receivers.filter(({ held }) => held() > 0).map(({ kind, held }) => `${kind.name}: ${held()}`)).toEqual([]);
   });
 });
