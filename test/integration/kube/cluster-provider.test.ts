@@ -1,6 +1,6 @@
 import { afterEach, beforeEach, describe, expect, it } from "vitest";
 import type { ObjectRef } from "../../../src/controller/objects.ts";
-import { DRAIN_FINALIZER } from "../../../src/controller/objects.ts";
+import { DRAIN_FINALIZER, INGEST_TOKEN_LABEL } from "../../../src/controller/objects.ts";
 import { KubeTransport } from "../../../src/kube/transport.ts";
 import { createLog } from "../../../src/observe/log.ts";
 import { Metrics } from "../../../src/observe/metrics.ts";
@@ -37,7 +37,9 @@ describe("the cluster provider", () => {
       namespaces: [],
       instance: "test",
       bindingHint: "kubectl -n {namespace} create rolebinding",
+      tokensBindingHint: "kubectl -n {namespace} create rolebinding postrider-tokens",
       systemNamespace: "postrider-system",
+      tokenLabels: [INGEST_TOKEN_LABEL],
     });
     told = [];
     wake = () => undefined;
