@@ -8,6 +8,7 @@ import { Controller } from "../controller/controller.ts";
 import type { Resources, ResultSink } from "../controller/objects.ts";
 import { RouteTable } from "../core/route-table.ts";
 import { HttpAttempter } from "../delivery/attempt.ts";
+import type { ServiceAccountTokens } from "../delivery/credentials.ts";
 import { Engine } from "../delivery/engine.ts";
 import { DnsResolver } from "../delivery/resolver.ts";
 import { DiskWatch } from "../ingest/disk-watch.ts";
@@ -93,20 +94,28 @@ function storeOf(config: Config): Store {
   });
 }
 
-async function providerOf(config: Config, parts: ComposeParts, metrics: Metrics): Promise<Provider> {
+/** Where manifests come from, and who makes tokens of ServiceAccounts there. */
+interface Source {
+  readonly provider: Provider;
+  readonly serviceAccounts: ServiceAccountTokens | undefined;
+}
+
+async function sourceOf(config: Config, parts: ComposeParts, metrics: Metrics): Promise<Source> {
   const { clock, random, log } = parts;
   if (config.provider === "file") {
     const kept = config.store.kind === "sqlite" ? config.store.directory : (config.manifests ?? ".");
-    return new FileProvider({ directory: config.manifests ?? ".", secretsDirectory: join(kept, ".keys"), clock, log });
+    const provider = new FileProvider({ directory: config.manifests ?? ".", secretsDirectory: join(kept, ".keys"), clock, log });
+    return { provider, serviceAccounts: undefined };
   }
   // Loaded here only: the Kubernetes client alone holds more memory than everything else.
-  const [{ kubernetesCredentials }, { KubeTransport }, { ClusterProvider }] = await Promise.all([
+  const [{ kubernetesCredentials }, { KubeTransport }, { ClusterProvider }, { KubeServiceAccountTokens }] = await Promise.all([
     import("../kube/credentials.ts"),
     import("../kube/transport.ts"),
     import("../provider/cluster.ts"),
+    import("../kube/service-account-tokens.ts"),
   ]);
   const transport = new KubeTransport(kubernetesCredentials(config.kubeconfig), clock);
-  return new ClusterProvider({
+  const provider = new ClusterProvider({
     transport,
     clock,
     random,
@@ -116,9 +125,12 @@ async function providerOf(config: Config, parts: ComposeParts, metrics: Metrics)
     namespaces: config.namespace,
     instance: hostname(),
     bindingHint: config["secrets-binding-hint"],
+    tokensBindingHint: config["tokens-binding-hint"],
     systemNamespace: config["system-namespace"],
     tokenLabels: tokenLabels(config),
   });
+  const bindingHint = config["tokens-binding-hint"];
+  return { provider, serviceAccounts: new KubeServiceAccountTokens({ transport, clock, bindingHint }) };
 }
 
 interface Ground {
@@ -130,10 +142,10 @@ interface Ground {
 async function build(config: Config, parts: ComposeParts, { store, metrics, owner }: Ground): Promise<Rooms> {
   const { clock, random, log } = parts;
   const events = new BusinessEvents(metrics, log);
-  const provider = await providerOf(config, parts, metrics);
+  const { provider, serviceAccounts } = await sourceOf(config, parts, metrics);
   const authenticators = await buildAuthenticators(config, { provider, clock, log });
   const resolver = new DnsResolver({ clock, ...(config["dns-server"].length > 0 ? { servers: config["dns-server"] } : {}) });
-  const attempter = new HttpAttempter({ clock, random, version: VERSION, resolver, origin: config["webhook-origin"] });
+  const attempter = new HttpAttempter({ clock, random, version: VERSION, resolver, origin: config["webhook-origin"], serviceAccounts });
   const graceMs = config["drain-timeout"];
   const engine = new Engine({
     store,
@@ -165,6 +177,7 @@ async function build(config: Config, parts: ComposeParts, { store, metrics, owne
       engine.publish(next);
     },
   });
+  events.onFilterFailed((name, message) => controller.filterFailed(name, message));
   const diskWatch = new DiskWatch(store, metrics, clock);
   const ready = (): boolean => controller.ready && engine.ready;
   const ingest = buildIngest({

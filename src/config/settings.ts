@@ -83,6 +83,14 @@ export const SETTINGS = {
       "kubectl -n {namespace} create rolebinding postrider-secrets --clusterrole=postrider-secrets --serviceaccount=postrider-system:postrider",
     )
     .describe("the command shown where Secrets of a namespace may not be read; {namespace} is replaced (the chart sets it)"),
+  "tokens-binding-hint": z
+    .string()
+    .default(
+      "kubectl -n {namespace} create rolebinding postrider-tokens --clusterrole=postrider-tokens --serviceaccount=postrider-system:postrider",
+    )
+    .describe(
+      "the command shown where tokens of a namespace's ServiceAccounts may not be made; {namespace} is replaced (the chart sets it)",
+    ),
   "drain-timeout": duration.prefault("25s").describe("how long attempts under way may take to finish at SIGTERM"),
   "webhook-origin": z
     .string()

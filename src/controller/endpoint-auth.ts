@@ -2,8 +2,11 @@ import { judgeUrl } from "../core/egress.ts";
 import type { EffectivePolicy } from "../core/policy-resolution.ts";
 import type { Problem } from "../core/problem.ts";
 import type { AuthSpec, SecretKeyRef, Target } from "../core/subscription.ts";
-import { AssertionError, unreachable } from "../lib/assert.ts";
-import { SECRET_INVALID } from "./reasons.ts";
+import { unreachable } from "../lib/assert.ts";
+import { isProblem } from "./named-refs.ts";
+import { USE_LABEL } from "./objects.ts";
+import { REF_NOT_PERMITTED, SECRET_INVALID } from "./reasons.ts";
+import type { References } from "./references.ts";
 import type { SecretReader } from "./secret-refs.ts";
 
 /** A value that references lead to, or the first problem in the way. */
@@ -15,8 +18,9 @@ const HEADER_VALUE = /^[\t\u0020-\u007e\u0080-\u00ff]*$/;
 export function resolveAuth(
   auth: AuthSpec | undefined,
   at: string,
-  secrets: SecretReader,
+  refs: References,
 ): Resolved<Pick<Target, "authorization" | "credential">> {
+  const { secrets } = refs;
   if (auth === undefined) return { ok: true, value: { authorization: undefined } };
   switch (auth.kind) {
     case "bearer": {
@@ -28,7 +32,7 @@ export function resolveAuth(
     case "oauth2":
       return resolveOauth2(auth, at, secrets);
     case "serviceAccount":
-      throw new AssertionError(`auth ${auth.kind} is not implemented, which is checked first`);
+      return resolveServiceAccount(auth, at, refs);
     default:
       return unreachable(auth);
   }
@@ -87,4 +91,35 @@ function resolveOauth2(
     ok: true,
     value: { authorization: undefined, credential: { kind: "oauth2", tokenUrl, clientId, clientSecret, scopes, audience } },
   };
+}
+
+/** The API server's usual audiences: a token for one of them would let the receiver act in the cluster. */
+const CLUSTER_AUDIENCES = /^(https:\/\/)?kubernetes(\.default(\.svc(\.[a-z0-9.-]+)?)?)?\/?$/i;
+/** Ours: a receiver could publish with it, or read the history. */
+const OWN_AUDIENCES: ReadonlySet<string> = new Set(["postrider-ingest", "postrider-api"]);
+
+/** Why no token may be made for this audience. `at` is where `auth` stands. */
+export function audienceProblem(auth: AuthSpec | undefined, at: string): Problem | undefined {
+  if (auth?.kind !== "serviceAccount") return undefined;
+  const { audience } = auth;
+  if (!OWN_AUDIENCES.has(audience) && !CLUSTER_AUDIENCES.test(audience)) return undefined;
+  const whose = OWN_AUDIENCES.has(audience) ? "Postrider's own" : "the API server's";
+  const message = `the audience ${audience} is ${whose}: with such a token the receiver could act here; name the receiver's audience`;
+  return { field: `${at}.serviceAccountToken.audience`, reason: "InvalidEndpoint", message };
+}
+
+function resolveServiceAccount(
+  { serviceAccountName, audience, expirationSeconds }: Extract<AuthSpec, { kind: "serviceAccount" }>,
+  at: string,
+  { namespace, named }: References,
+): Resolved<Pick<Target, "authorization" | "credential">> {
+  const field = `${at}.serviceAccountToken.serviceAccountName`;
+  const account = named.object("ServiceAccount", serviceAccountName, field);
+  if (isProblem(account)) return { ok: false, problem: account };
+  if (account.metadata.labels?.[USE_LABEL] !== "true") {
+    const message = `the ServiceAccount ${serviceAccountName} may not be used by subscriptions: allow it with \`kubectl label serviceaccount ${serviceAccountName} ${USE_LABEL}=true -n ${namespace}\``;
+    return { ok: false, problem: { field, reason: REF_NOT_PERMITTED, message } };
+  }
+  const credential = { kind: "serviceAccount", namespace, serviceAccountName, audience, expirationSeconds } as const;
+  return { ok: true, value: { authorization: undefined, credential } };
 }

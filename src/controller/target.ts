@@ -42,7 +42,7 @@ function resolveEndpoint(
   if (!headers.ok) return headers;
   const tokenUrl = tokenUrlProblem(endpoint.auth, `${at}.auth`, effective);
   if (tokenUrl !== undefined) return { ok: false, problem: tokenUrl };
-  const auth = resolveAuth(endpoint.auth, `${at}.auth`, refs.secrets);
+  const auth = resolveAuth(endpoint.auth, `${at}.auth`, refs);
   if (!auth.ok) return auth;
   const tls = resolveTls(endpoint.tls, `${at}.tls`, refs);
   if (!tls.ok) return tls;

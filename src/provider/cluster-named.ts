@@ -22,6 +22,8 @@ export interface ClusterNamedOptions {
   readonly metrics: Metrics;
   /** The command that lets us read what subscriptions of a namespace name; `{namespace}` is replaced. */
   readonly bindingHint: string;
+  /** The same for ServiceAccounts and their tokens. */
+  readonly tokensBindingHint: string;
   readonly changed: (ref: ObjectRef) => void;
   readonly pace: RetryPace;
 }
@@ -128,7 +130,8 @@ export class ClusterNamed {
   }
 
   #hint(kind: NamedKind, namespace: string): string {
-    const command = this.#options.bindingHint.replaceAll("{namespace}", namespace);
+    const { bindingHint, tokensBindingHint } = this.#options;
+    const command = (kind === "ServiceAccount" ? tokensBindingHint : bindingHint).replaceAll("{namespace}", namespace);
     return `${kind}s of namespace ${namespace} may not be read; allow it with: ${command}`;
   }
 

@@ -45,6 +45,8 @@ export interface ClusterProviderOptions {
   readonly namespaces: readonly string[];
   readonly instance: string;
   readonly bindingHint: string;
+  /** The command that lets us read ServiceAccounts of a namespace and make their tokens. */
+  readonly tokensBindingHint: string;
   /** Where Secrets live that cluster policies name. */
   readonly systemNamespace: string;
   /** Labels of Secrets that hold static tokens; each costs a watch per namespace, so only those in use are named. */
@@ -69,13 +71,25 @@ export class ClusterProvider implements Resources, ResultSink, Service {
 
   constructor(options: ClusterProviderOptions) {
     this.#options = options;
-    const { transport, clock, random, log, metrics, bindingHint, namespaces, className, instance, tokenLabels = [] } = options;
+    const {
+      transport,
+      clock,
+      random,
+      log,
+      metrics,
+      bindingHint,
+      tokensBindingHint,
+      namespaces,
+      className,
+      instance,
+      tokenLabels = [],
+    } = options;
     this.#pace = new SharedRetryPace(clock);
     // Of their own: namespaces whose Secrets are closed to us are asked for ever, and must not hold up the watches of manifests.
     const pace = new SharedRetryPace(clock);
     const changed = (ref: ObjectRef): void => this.#tell(ref);
     this.#secrets = new ClusterSecrets({ transport, clock, random, log, metrics, bindingHint, tokenLabels, changed, pace });
-    this.#named = new ClusterNamed({ transport, clock, random, log, metrics, bindingHint, changed, pace });
+    this.#named = new ClusterNamed({ transport, clock, random, log, metrics, bindingHint, tokensBindingHint, changed, pace });
     this.#writer = new ObjectWriter(transport, `postrider-${className}`);
     const told = (result: string): void => metrics.kubernetesEvents.inc({ result });
     this.#recorder = new EventRecorder({ transport, clock, random, controller: { name: "postrider.dev/controller", instance }, told });

@@ -31,6 +31,10 @@ export const SETTLE_MS = 50;
 /** The directory is looked at this often although nothing was heard: some file systems and mounts tell nothing. */
 export const RESCAN_MS = 5_000;
 
+/** A ServiceAccount is an identity of a cluster; a manifest alone cannot vouch for anybody. */
+const NO_CLUSTER =
+  "manifests from files have no API server that could make a ServiceAccount's token: use auth.bearer or auth.oauth2ClientCredentials, or run with the cluster provider";
+
 export interface FileProviderOptions {
   /** Directory of manifests. */
   readonly directory: string;
@@ -187,6 +191,7 @@ export class FileProvider implements Resources, ResultSink, Service {
   }
 
   findNamed<K extends NamedKind>(kind: K, namespace: string, name: string): NamedLookup<K> {
+    if (kind === "ServiceAccount") return { state: "forbidden", message: NO_CLUSTER };
     const object = this.#cache.get(kind, namespace, name);
     return object === undefined ? { state: "absent" } : { state: "found", object };
   }

@@ -88,6 +88,10 @@ helm.sh/chart: {{ printf "%s-%s" .Chart.Name .Chart.Version | replace "+" "_" | 
 {{- printf "%s-secrets" (include "postrider.clusterName" .) }}
 {{- end }}
 
+{{- define "postrider.tokensClusterRoleName" -}}
+{{- printf "%s-tokens" (include "postrider.clusterName" .) }}
+{{- end }}
+
 {{/* True when a port asks the API server who its callers are. */}}
 {{- define "postrider.usesReviews" -}}
 {{- if or (has "kubernetes" .Values.ingest.auth) (has "kubernetes" .Values.api.auth) }}true{{ end }}
@@ -141,6 +145,12 @@ helm.sh/chart: {{ printf "%s-%s" .Chart.Name .Chart.Version | replace "+" "_" | 
 helm.sh/hook: pre-delete
 helm.sh/hook-weight: {{ . | quote }}
 helm.sh/hook-delete-policy: before-hook-creation,hook-succeeded
+{{- end }}
+
+{{/* The command that lets the operator make tokens of a namespace's ServiceAccounts. */}}
+{{- define "postrider.tokensBindingHint" -}}
+{{- $role := include "postrider.tokensClusterRoleName" . -}}
+{{- printf "kubectl -n {namespace} create rolebinding %s --clusterrole=%s --serviceaccount=%s:%s" $role $role .Release.Namespace (include "postrider.serviceAccountName" .) -}}
 {{- end }}
 
 {{/* The command that opens the Secrets of a namespace; the operator's conditions and the notes show it. */}}

@@ -51,7 +51,10 @@ test("is an OPTIONS request with our name and rate, and without any credential",
 
 test("a redirect is a refusal and is not followed", async () => {
   answer = (res) => void res.writeHead(302, { location: url, "WebHook-Allowed-Origin": "*" }).end();
-  expect(judgeHandshake(await ask(), attempter.origin)).toMatchObject({ kind: "refused", message: expect.stringMatching(/302.*not followed/) });
+  expect(judgeHandshake(await ask(), attempter.origin)).toMatchObject({
+    kind: "refused",
+    message: expect.stringMatching(/302.*not followed/),
+  });
   expect(seen).toHaveLength(1);
 });
 

@@ -46,6 +46,7 @@ describe("what is rendered", () => {
         "ClusterRole hooks-pr-postrider-history-reader",
         "ClusterRole hooks-pr-postrider-publisher",
         "ClusterRole hooks-pr-postrider-secrets",
+        "ClusterRole hooks-pr-postrider-tokens",
         "ClusterRole hooks-pr-postrider-uninstall",
         "ClusterRoleBinding hooks-pr-postrider",
         "ClusterRoleBinding hooks-pr-postrider-uninstall",
@@ -103,6 +104,9 @@ describe("the operator's arguments", () => {
 
   it("say what the values say", async () => {
     const flags = flagsOf(container(await render({ className: "second", namespaces: ["a", "b"] })).args);
+    expect(flags["tokens-binding-hint"]).toBe(
+      "kubectl -n {namespace} create rolebinding hooks-pr-postrider-tokens --clusterrole=hooks-pr-postrider-tokens --serviceaccount=hooks:pr-postrider",
+    );
     expect(flags["secrets-binding-hint"]).toBe(
       "kubectl -n {namespace} create rolebinding hooks-pr-postrider-secrets --clusterrole=hooks-pr-postrider-secrets --serviceaccount=hooks:pr-postrider",
     );

@@ -77,6 +77,27 @@ describe("rights", () => {
     expect(bindings(await render({ secretAccess: "cluster", namespaces: ["a", "b"] }))).toEqual(["RoleBinding", "RoleBinding"]);
   });
 
+  it("read Services and ConfigMaps through that same role and no other", async () => {
+    for (const values of [{}, { secretAccess: "cluster" }, { namespaces: ["a"] }]) {
+      const named = rulesOf(await render(values)).filter(({ resources }) => resources.some((name) => /^(services|configmaps)$/.test(name)));
+      expect(named.map(({ role, resources, verbs }) => [role, ...resources, verbs.join()])).toEqual([
+        ["hooks-pr-postrider-secrets", "services", "configmaps", "get,list,watch"],
+      ]);
+    }
+  });
+
+  it("make tokens of ServiceAccounts only through a role that nothing binds", async () => {
+    for (const values of [{}, { secretAccess: "cluster" }, { namespaces: ["a"] }]) {
+      const objects = await render(values);
+      const withTokens = rulesOf(objects).filter(({ resources }) => resources.some((name) => name.startsWith("serviceaccounts")));
+      expect(withTokens.map(({ role, resources, verbs }) => [role, ...resources, verbs.join()])).toEqual([
+        ["hooks-pr-postrider-tokens", "serviceaccounts", "get,list,watch"],
+        ["hooks-pr-postrider-tokens", "serviceaccounts/token", "create"],
+      ]);
+      expect(objects.filter(({ roleRef }) => roleRef?.name.endsWith("-tokens"))).toEqual([]);
+    }
+  });
+
   it("are Roles when only some namespaces are served", async () => {
     const objects = await render({ namespaces: ["a", "b"] });
     expect(one(objects, "ClusterRole", "hooks-pr-postrider").rules?.flatMap(({ resources }) => resources)).toEqual([

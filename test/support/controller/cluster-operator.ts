@@ -38,6 +38,7 @@ export class ClusterOperator {
       namespaces: [],
       instance: "test-0",
       bindingHint,
+      tokensBindingHint: "kubectl -n {namespace} create rolebinding postrider-tokens",
       systemNamespace: "postrider-system",
     });
     const heard = (): void => this.#heard.splice(0).forEach((resolve) => resolve());

@@ -55,6 +55,7 @@ export class KubeconfigOperator {
       namespaces,
       instance: "test",
       bindingHint: options.bindingHint ?? "",
+      tokensBindingHint: "kubectl -n {namespace} create rolebinding postrider-tokens",
       systemNamespace: "postrider-system",
     });
     this.controller = new Controller({

@@ -15,6 +15,8 @@ export interface InstalledChart {
   readonly uninstallKubeconfig: string;
   /** What the operator is told to show for namespaces whose Secrets are closed to it. */
   readonly bindingHint: string;
+  /** The same for namespaces whose ServiceAccounts' tokens it may not make. */
+  readonly tokensBindingHint: string;
   /** Flags of the pre-delete hook. */
   readonly uninstallArgs: readonly string[];
   readonly statefulSet: Rendered;
@@ -46,17 +48,18 @@ export async function installRights(controlPlane: ControlPlane, release: string,
   return {
     operatorKubeconfig: await kubeconfig(workload.serviceAccountName),
     uninstallKubeconfig: await kubeconfig(job.serviceAccountName),
-    bindingHint: bindingHint(workload),
+    bindingHint: hintOf(workload, "secrets-binding-hint"),
+    tokensBindingHint: hintOf(workload, "tokens-binding-hint"),
     uninstallArgs: job.containers[0].args,
     statefulSet: one(objects, "StatefulSet"),
   };
 }
 
-function bindingHint(workload: Rendered["spec"]): string {
+function hintOf(workload: Rendered["spec"], setting: string): string {
   const args: readonly string[] = workload.containers[0].args;
-  const hint = args.find((arg) => arg.startsWith("--secrets-binding-hint="));
-  if (hint === undefined) throw new Error("the chart gives no --secrets-binding-hint");
-  return hint.slice("--secrets-binding-hint=".length);
+  const hint = args.find((arg) => arg.startsWith(`--${setting}=`));
+  if (hint === undefined) throw new Error(`the chart gives no --${setting}`);
+  return hint.slice(`--${setting}=`.length);
 }
 
 function writeKubeconfig({ access }: ControlPlane, name: string, token: string): string {

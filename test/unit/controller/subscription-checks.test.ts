@@ -77,6 +77,9 @@ const own = (scheme: string): string => `signing: {scheme: ${scheme}, secretRefs
 const oauth2 = (tokenUrl = "https://id.example.com/token"): string =>
   `{oauth2ClientCredentials: {tokenURL: "${tokenUrl}", clientIDSecretRef: {name: c, key: id}, clientSecretRef: {name: c, key: secret}, scopes: [a], audience: x}}`;
 
+const serviceAccount = (audience = "https://receiver.test"): string =>
+  `{url: "https://example.com/x", auth: {serviceAccountToken: {serviceAccountName: till, audience: "${audience}"}}}`;
+
 describe("what is not accepted", () => {
   it.each<[string, Given, string, RegExp]>([
     ["a filter that is not CEL", { events: '{types: [a], filter: "event.data.size >"}' }, "InvalidFilter", /CEL/],
@@ -120,6 +123,14 @@ describe("what is not accepted", () => {
       "InvalidEndpoint",
       /Authorization/,
     ],
+    ...["https://kubernetes.default.svc", "https://kubernetes.default.svc.cluster.local", "kubernetes"].map(
+      (audience): [string, Given, string, RegExp] => [
+        `a token for the API server (${audience})`,
+        { endpoint: serviceAccount(audience) },
+        "InvalidEndpoint",
+        /the API server's.*name the receiver's audience/,
+      ],
+    ),
     [
       "a token endpoint on a private address",
       { endpoint: `{url: "https://example.com/x", auth: ${oauth2("https://10.0.0.1/token")}}` },
