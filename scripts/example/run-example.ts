@@ -1,0 +1,79 @@
+import { mkdtempSync, readFileSync, rmSync } from "node:fs";
+import { tmpdir } from "node:os";
+import { join, resolve } from "node:path";
+import { setTimeout as delay } from "node:timers/promises";
+import type { Example } from "./example-list.ts";
+import { ExampleReceiver } from "./example-receiver.ts";
+import type { Arrival } from "./example-receiver.ts";
+import { writeLocalManifests } from "./local-manifests.ts";
+import { startOperatorChild } from "./operator-child.ts";
+import { shortened, textTable } from "./text-table.ts";
+
+const FOLDER = resolve(import.meta.dirname, "../../examples");
+/** An example is over within seconds; after this something is wrong. */
+const WITHIN_MS = 60_000;
+const LOOK_EVERY_MS = 100;
+const NONE = ["--ingest-auth", "none", "--api-auth", "none"];
+
+export type Print = (line: string) => void;
+
+/** Runs an example from its manifests and samples: posts, prints what the receiver gets, sums up. Answers whether all was delivered. */
+export async function runExample(name: string, example: Example, print: Print): Promise<boolean> {
+  const directory = mkdtempSync(join(tmpdir(), `postrider-example-${name}-`));
+  const receiver = new ExampleReceiver(example.answer, (arrival) => print(arrivalLine(arrival, example.shown(arrival))));
+  try {
+    writeLocalManifests({ from: join(FOLDER, name), to: join(directory, "manifests"), receiver: await receiver.start() });
+    const operator = await startOperatorChild(directory, NONE);
+    print(`${example.about}\n`);
+    const events = new Map<string, string>();
+    let expected = 0;
+    for (const event of example.events) {
+      const { id, matched } = await post(`${operator.ingest}/v1/namespaces/${name}/events`, join(FOLDER, name, "events", `${event}.event`));
+      print(`→ events/${event}.event  202, ${matched} ${matched === 1 ? "webhook" : "webhooks"}`);
+      events.set(id, event);
+      expected += matched;
+    }
+    const all = await holds(() => receiver.taken === expected);
+    print(`\n${deliveryTable(receiver.arrivals, events)}\n`);
+    print(`${receiver.taken} of ${expected} deliveries taken, in ${receiver.arrivals.length} attempts.`);
+    return (await operator.stop()) === 0 && all;
+  } finally {
+    receiver.stop();
+    rmSync(directory, { recursive: true, force: true });
+  }
+}
+
+async function post(url: string, file: string): Promise<{ readonly id: string; readonly matched: number }> {
+  const answer = await fetch(url, { method: "POST", headers: { "content-type": "application/json" }, body: readFileSync(file) });
+  if (answer.status !== 202) throw new Error(`${file}: ${answer.status} ${await answer.text()}`);
+  return (await answer.json()) as { id: string; matched: number };
+}
+
+/** Whether it came to hold in time. */
+async function holds(condition: () => boolean): Promise<boolean> {
+  const endMs = performance.now() + WITHIN_MS;
+  while (!condition()) {
+    if (performance.now() > endMs) return false;
+    await delay(LOOK_EVERY_MS);
+  }
+  return true;
+}
+
+function arrivalLine({ path, body, attempt, statusCode }: Arrival, shown: readonly string[]): string {
+  const again = attempt > 1 ? ` (attempt ${attempt})` : "";
+  return `  ← ${[`${path}${again}`, ...shown.map((one) => shortened(one, 50))].join("  ")}  answered ${statusCode}\n      ${shortened(body, 150)}`;
+}
+
+/** A row for each webhook of each event, as its last attempt left it. */
+function deliveryTable(arrivals: readonly Arrival[], events: ReadonlyMap<string, string>): string {
+  const last = new Map(arrivals.map((one) => [`${one.path} ${String(one.headers["webhook-id"])}`, one]));
+  const rows = [...last.values()].map(({ path, headers, body, attempt, statusCode }) => [
+    events.get(String(headers["webhook-id"])) ?? "?",
+    path,
+    String(headers["content-type"]),
+    String(Buffer.byteLength(body)),
+    String(attempt),
+    String(statusCode),
+  ]);
+  return textTable(["event", "webhook", "content type", "bytes", "attempts", "last status"], rows);
+}
