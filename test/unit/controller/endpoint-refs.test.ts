@@ -1,0 +1,212 @@
+import { describe, expect, it } from "vitest";
+import { NamedReader, namedRefs } from "../../../src/controller/named-refs.ts";
+import type { NamedLookup, SecretLookup } from "../../../src/controller/objects.ts";
+import { CA_BYTES_MAX } from "../../../src/controller/endpoint-tls.ts";
+import type { References } from "../../../src/controller/references.ts";
+import { SecretReader, secretNames } from "../../../src/controller/secret-refs.ts";
+import { resolveTarget } from "../../../src/controller/target.ts";
+import { BUILT_IN_EGRESS, BUILT_IN_LIMITS } from "../../../src/core/policy.ts";
+import type { EgressPolicy } from "../../../src/core/policy.ts";
+import type { EndpointSpec, SubscriptionSpec, TlsSpec } from "../../../src/core/subscription.ts";
+import { aRoute } from "../../support/delivery/attempt-input.ts";
+import { makeCertificates } from "../../support/delivery/certificates.ts";
+
+const certificates = makeCertificates();
+
+const SERVICE: EndpointSpec["address"] = { kind: "serviceRef", name: "receiver", port: 8_080, path: "/in?a=b", scheme: "http" };
+const URL_ADDRESS: EndpointSpec["address"] = { kind: "url", url: "https://example.com/x" };
+
+function specOf(endpoint: Partial<EndpointSpec>, rest: Partial<SubscriptionSpec> = {}): SubscriptionSpec {
+  const { spec } = aRoute({ url: "https://example.com/" }).subscription;
+  const signing = { ...spec.signing, scheme: "None" as const };
+  return { ...spec, signing, endpoint: { address: URL_ADDRESS, headers: [], auth: undefined, ...endpoint }, ...rest };
+}
+
+function service(change: Partial<{ type: string; clusterIp: string; ports: { port: number; protocol: string }[] }> = {}): NamedLookup {
+  const ports = [{ port: 8_080, protocol: "TCP" }];
+  return {
+    state: "found",
+    object: { kind: "Service", metadata: { name: "receiver" }, type: "ClusterIP", clusterIp: "10.96.0.7", ports, ...change },
+  };
+}
+
+function configMap(data: Record<string, string>): NamedLookup {
+  return { state: "found", object: { kind: "ConfigMap", metadata: { name: "ca" }, data } };
+}
+
+function secret(data: Record<string, string>, type = "Opaque"): SecretLookup {
+  const bytes = Object.fromEntries(Object.entries(data).map(([key, value]) => [key, Buffer.from(value)]));
+  return { state: "usable", secret: { kind: "Secret", metadata: { name: "s" }, type, data: bytes, controllerUid: undefined } };
+}
+
+interface Given {
+  readonly named?: Readonly<Record<string, NamedLookup>>;
+  readonly secrets?: Readonly<Record<string, SecretLookup>>;
+  readonly system?: Readonly<Record<string, SecretLookup>>;
+  readonly egress?: Partial<EgressPolicy>;
+}
+
+function resolve(spec: SubscriptionSpec, { named = {}, secrets = {}, system = {}, egress = {} }: Given) {
+  const refs: References = {
+    namespace: "shop",
+    secrets: new SecretReader("shop", new Map(Object.entries(secrets))),
+    named: new NamedReader("shop", new Map(Object.entries(named))),
+    system: new SecretReader("postrider-system", new Map(Object.entries(system))),
+  };
+  return resolveTarget(spec, [], refs, { egress: { ...BUILT_IN_EGRESS, ...egress }, limits: BUILT_IN_LIMITS });
+}
+
+describe("a Service", () => {
+  it("is dialled at its ClusterIP under its DNS name, plain http and private address notwithstanding", () => {
+    const resolved = resolve(specOf({ address: SERVICE }), { named: { "Service/receiver": service() } });
+    expect(resolved).toMatchObject({
+      ok: true,
+      value: { url: "http://receiver.shop.svc:8080/in?a=b", dial: { address: "10.96.0.7", port: 8_080 } },
+    });
+  });
+
+  it.each([
+    ["http", 80, "http://receiver.shop.svc/in"],
+    ["https", 443, "https://receiver.shop.svc/in"],
+    ["https", 80, "https://receiver.shop.svc:80/in"],
+  ] as const)("over %s on %s is %s", (scheme, port, url) => {
+    const address = { ...SERVICE, scheme, port, path: "/in" };
+    const named = { "Service/receiver": service({ ports: [{ port, protocol: "TCP" }] }) };
+    expect(resolve(specOf({ address }), { named })).toMatchObject({ ok: true, value: { url } });
+  });
+
+  it.each<[string, NamedLookup, string, RegExp, Partial<EgressPolicy>?]>([
+    ["that is not there", { state: "absent" }, "ServiceNotFound", /does not exist in namespace shop/],
+    ["that may not be read", { state: "forbidden", message: "hint" }, "RefAccessDenied", /hint/],
+    ["that could not be read", { state: "unknown", message: "503" }, "RefUnknown", /503/],
+    ["of type ExternalName", service({ type: "ExternalName", clusterIp: "" }), "ServiceNotDiallable", /ExternalName/],
+    ["that is headless", service({ clusterIp: "None" }), "ServiceNotDiallable", /headless/],
+    ["without an address yet", service({ clusterIp: "" }), "ServiceNotDiallable", /no ClusterIP/],
+    ["with another port", service({ ports: [{ port: 80, protocol: "TCP" }] }), "ServicePortNotFound", /no TCP port 8080 \(it has 80\)/],
+    ["with that port over UDP", service({ ports: [{ port: 8_080, protocol: "UDP" }] }), "ServicePortNotFound", /it has none/],
+    ["in a denied range", service(), "EgressDenied", /deniedCIDRs/, { deniedCidrs: ["10.96.0.0/16"] }],
+    ["at a metadata address", service({ clusterIp: "169.254.169.254" }), "EgressDenied", /metadata/],
+    ["at a metadata address that IPv6 carries", service({ clusterIp: "::ffff:169.254.169.254" }), "EgressDenied", /metadata/],
+    ["at what is no address", service({ clusterIp: "localhost" }), "EgressDenied", /not an IP address/],
+    ["on a port that is not listed", service(), "EgressDenied", /port 8080/, { ports: [{ from: 443, to: 443 }] }],
+    ["with services None", service(), "EgressDenied", /egress\.services is None/, { services: "None" }],
+  ])("%s is not", (_name, lookup, reason, words, egress = {}) => {
+    const resolved = resolve(specOf({ address: SERVICE }), { named: { "Service/receiver": lookup }, egress });
+    expect(resolved).toMatchObject({ ok: false, problem: { reason, message: expect.stringMatching(words) } });
+    expect(!resolved.ok && resolved.problem.field).toMatch(/^spec\.endpoint\.serviceRef/);
+  });
+
+  it("is not asked about when it serves a database", () => {
+    const named = { "Service/receiver": service({ ports: [{ port: 6_379, protocol: "TCP" }] }) };
+    expect(resolve(specOf({ address: { ...SERVICE, port: 6_379 } }), { named })).toMatchObject({
+      ok: false,
+      problem: { reason: "EgressDenied" },
+    });
+  });
+});
+
+describe.skipIf(certificates === undefined)("TLS material", () => {
+  const { ca, clients, good } = certificates ?? ({} as NonNullable<typeof certificates>);
+  const TLS: TlsSpec = { caRef: undefined, clientCertSecretName: undefined, serverName: undefined, minVersion: "TLS12" };
+  const fromMap: TlsSpec = { ...TLS, caRef: { kind: "ConfigMap", name: "ca", key: "ca.crt" } };
+  const fromSecret: TlsSpec = { ...TLS, caRef: { kind: "Secret", name: "ca", key: "ca.crt" } };
+  const client: TlsSpec = { ...TLS, clientCertSecretName: "client" };
+  const pair = (cert: string, key: string, type = "kubernetes.io/tls"): Given => ({
+    secrets: { client: secret({ "tls.crt": cert, "tls.key": key }, type) },
+  });
+
+  it("is resolved with everything else", () => {
+    const tls = { ...client, caRef: fromMap.caRef, serverName: "other.example", minVersion: "TLS13" as const };
+    const given = { ...pair(clients[0].cert, clients[0].key), named: { "ConfigMap/ca": configMap({ "ca.crt": ca + good.cert }) } };
+    const resolved = resolve(specOf({ tls }), given);
+    expect(resolved).toMatchObject({
+      ok: true,
+      value: { tls: { serverName: "other.example", minVersion: "TLSv1.3", ca: ca + good.cert } },
+    });
+    expect(resolve(specOf({ tls: fromSecret }), { secrets: { ca: secret({ "ca.crt": ca }) } })).toMatchObject({ ok: true });
+  });
+
+  it.each<[string, TlsSpec, Given, string, RegExp]>([
+    ["no ConfigMap", fromMap, {}, "ConfigMapNotFound", /ConfigMap ca does not exist/],
+    ["another key", fromMap, { named: { "ConfigMap/ca": configMap({ x: ca }) } }, "ConfigMapKeyNotFound", /no key ca\.crt/],
+    ["no PEM", fromMap, { named: { "ConfigMap/ca": configMap({ "ca.crt": "x" }) } }, "ConfigMapInvalid", /no certificate in PEM form/],
+    [
+      "a broken certificate",
+      fromMap,
+      { named: { "ConfigMap/ca": configMap({ "ca.crt": `${ca}-----BEGIN CERTIFICATE-----\nAAAA\n-----END CERTIFICATE-----\n` }) } },
+      "ConfigMapInvalid",
+      /certificate 2 of 2 cannot be read/,
+    ],
+    [
+      "a bundle without end",
+      fromMap,
+      { named: { "ConfigMap/ca": configMap({ "ca.crt": ca + " ".repeat(CA_BYTES_MAX) }) } },
+      "ConfigMapInvalid",
+      new RegExp(String(CA_BYTES_MAX)),
+    ],
+    ["an unlabelled Secret", fromSecret, { secrets: { ca: { state: "unlabelled" } } }, "RefNotPermitted", /kubectl label secret ca/],
+    ["a Secret without PEM", fromSecret, { secrets: { ca: secret({ "ca.crt": "x" }) } }, "SecretInvalid", /no certificate in PEM form/],
+    ["no client Secret", client, {}, "SecretNotFound", /Secret client/],
+    [
+      "a client Secret of another type",
+      client,
+      pair(clients?.[0].cert, clients?.[0].key, "Opaque"),
+      "SecretInvalid",
+      /of type Opaque, not kubernetes\.io\/tls/,
+    ],
+    ["a certificate that is none", client, pair("x", clients?.[0].key), "SecretInvalid", /tls\.crt/],
+    ["a key that is none", client, pair(clients?.[0].cert, "x"), "SecretInvalid", /no private key that can be read/],
+    ["a key of another certificate", client, pair(clients?.[0].cert, clients?.[1].key), "SecretInvalid", /does not belong/],
+  ])("with %s makes deliveries wait", (_name, tls, given, reason, words) => {
+    const resolved = resolve(specOf({ tls }), given);
+    expect(resolved).toMatchObject({ ok: false, problem: { reason, message: expect.stringMatching(words) } });
+    expect(JSON.stringify(resolved)).not.toContain("PRIVATE KEY");
+  });
+});
+
+describe("the egress proxy", () => {
+  const egress = { proxySecretRef: { name: "proxy", key: "url" } };
+  const proxied = (url: string) => resolve(specOf({}), { egress, system: { proxy: secret({ url }) } });
+
+  it.each([
+    ["http://proxy.internal:3128", "http://proxy.internal:3128", undefined],
+    ["https://proxy.internal/\n", "https://proxy.internal", undefined],
+    ["http://us%40er:p%3Aw@10.0.0.1:8080", "http://10.0.0.1:8080", "us@er:p:w"],
+    ["http://token@[fd00::1]:8080", "http://[fd00::1]:8080", "token:"],
+  ])("%s is taken apart", (text, url, credentials) => {
+    const authorization = credentials === undefined ? undefined : `Basic ${Buffer.from(credentials).toString("base64")}`;
+    expect(proxied(text)).toMatchObject({ ok: true, value: { proxy: { url, authorization } } });
+  });
+
+  it.each(["proxy.internal:3128", "socks5://proxy.internal", "http://proxy.internal/path", "http://a:%zz@proxy.internal", ""])(
+    "'%s' makes deliveries wait, and its credentials are not shown",
+    (text) => {
+      const resolved = proxied(text);
+      expect(resolved).toMatchObject({ ok: false, problem: { reason: "SecretInvalid", field: "spec.egress.proxySecretRef" } });
+      expect(JSON.stringify(resolved)).not.toContain("%zz");
+    },
+  );
+
+  it("is looked for in the operator's own namespace only", () => {
+    const resolved = resolve(specOf({}), { egress, secrets: { proxy: secret({ url: "http://tenant.example" }) } });
+    expect(resolved).toMatchObject({
+      ok: false,
+      problem: { reason: "SecretNotFound", message: expect.stringContaining("postrider-system") },
+    });
+  });
+});
+
+describe("the dead-letter endpoint", () => {
+  it("is resolved beside the first one, and its problems name its own place", () => {
+    const deadLetter: EndpointSpec = { address: SERVICE, headers: [{ name: "X-Key", value: { name: "k", key: "v" } }], auth: undefined };
+    const spec = specOf({}, { deadLetter });
+    const named = { "Service/receiver": service() };
+    expect(resolve(spec, { named, secrets: { k: secret({ v: "abc" }) } })).toMatchObject({
+      ok: true,
+      value: { url: "https://example.com/x", deadLetter: { url: "http://receiver.shop.svc:8080/in?a=b", headers: [["X-Key", "abc"]] } },
+    });
+    expect(resolve(spec, { named })).toMatchObject({ ok: false, problem: { field: "spec.deadLetter.endpoint.headers[0].valueFrom" } });
+    expect([...secretNames(spec)]).toEqual(["k"]);
+    expect(namedRefs(spec)).toEqual([{ kind: "Service", name: "receiver" }]);
+  });
+});
