@@ -104,7 +104,9 @@ function egress(): Schema {
       services: choice("Whether endpoint.serviceRef may name Services of the subscription's own namespace.", ["None", "SameNamespace"], {
         default: "SameNamespace",
       }),
-      proxySecretRef: secretKeyRef("A key of a Secret, in Postrider's own namespace, that holds the URL of a proxy for all deliveries."),
+      proxySecretRef: secretKeyRef(
+        "A key of a Secret, in Postrider's own namespace and with the label postrider.dev/use, that holds the URL of an HTTP proxy for all deliveries.",
+      ),
     },
   );
 }

@@ -708,7 +708,7 @@ export interface ClusterDeliveryPolicySpec {
     readonly ports?: readonly string[];
     /** Whether endpoint.serviceRef may name Services of the subscription's own namespace. */
     readonly services: "None" | "SameNamespace";
-    /** A key of a Secret, in Postrider's own namespace, that holds the URL of a proxy for all deliveries. */
+    /** A key of a Secret, in Postrider's own namespace and with the label postrider.dev/use, that holds the URL of an HTTP proxy for all deliveries. */
     readonly proxySecretRef?: {
       /** Name of the Secret. */
       readonly name: string;

@@ -5,6 +5,8 @@ import { createServer as createHttpsServer } from "node:https";
 import { createServer as createTcpServer } from "node:net";
 import type { AddressInfo } from "node:net";
 import { afterEach, describe, expect, test } from "vitest";
+import corpus from "../../corpus/destinations.json" with { type: "json" };
+import { BUILT_IN_EGRESS } from "../../../src/core/policy.ts";
 import type { Outcome } from "../../../src/core/outcome.ts";
 import { HttpAttempter } from "../../../src/delivery/attempt.ts";
 import type { NameResolver } from "../../../src/delivery/resolver.ts";
@@ -104,6 +106,17 @@ describe("the egress proxy", () => {
     const { proxy, url, by } = await proxied();
     const outcome = await attempt(by, { url: to, target: { proxy: { url, authorization: undefined } } });
     expect(outcome).toMatchObject({ class: "blocked", connectionStatus: "EGRESS_DENIED", message: expect.stringMatching(words) });
+    expect(proxy.calls).toEqual([]);
+  });
+
+  test("is asked for none of the corpus's forbidden destinations", async () => {
+    const { proxy, url, by } = await proxied();
+    const forbidden = corpus.filter(({ verdict }) => verdict === "refuse");
+    expect(forbidden.length).toBeGreaterThan(50);
+    const target = { proxy: { url, authorization: undefined } };
+    const egress = { ...BUILT_IN_EGRESS, allowPlainHttp: true };
+    const outcomes = await Promise.all(forbidden.map((one, i) => attempt(by, { url: one.url, egress, target, uid: `uid-${i}` })));
+    expect(forbidden.filter((_one, i) => outcomes[i]?.class !== "blocked")).toEqual([]);
     expect(proxy.calls).toEqual([]);
   });
 
