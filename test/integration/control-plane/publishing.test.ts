@@ -3,6 +3,7 @@ import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { setTimeout as delay } from "node:timers/promises";
 import { afterAll, beforeAll, describe, expect, it } from "vitest";
+import { type ApiAccess, HISTORY_GROUP, TokenAuthenticator } from "../../../src/admin/authenticator.ts";
 import { kubernetesCredentials } from "../../../src/kube/credentials.ts";
 import { ANSWER_FOR_MS, Reviews } from "../../../src/kube/reviews.ts";
 import { KubeTransport } from "../../../src/kube/transport.ts";
@@ -161,6 +162,30 @@ describeOnControlPlane(
         expect(lastBody(await client.until(/\r\n\r\n[^]*\}$/))).toMatchObject({ status: 400, code: "duplicate_header" });
         expect(ingest.intake.admitted).toBe(before);
       });
+    });
+
+    it("the API asks for its own audience and for what is done: readers read, operators send again, publishers neither", async () => {
+      const reviewer = new Reviews({ transport, clock, audience: "postrider-api", onTrouble: () => undefined });
+      const api = new TokenAuthenticator({ reviewer });
+      for (const role of ["history-reader", "history-operator"]) {
+        await account("shop", role);
+        const binding = ["--clusterrole", `hooks-pr-postrider-${role}`, "--serviceaccount", `shop:${role}`];
+        await kubectl("create", "rolebinding", role, "--namespace", "shop", ...binding);
+      }
+      const wanted: ApiAccess[] = [
+        { namespace: "shop", verb: "list", group: HISTORY_GROUP, resource: "deliveries" },
+        { namespace: "shop", verb: "create", group: HISTORY_GROUP, resource: "deliveries", subresource: "resend" },
+        { namespace: "shop", verb: "create", group: HISTORY_GROUP, resource: "deliverytests" },
+        { namespace: "bank", verb: "list", group: HISTORY_GROUP, resource: "deliveries" },
+      ];
+      const statuses = async (token: string): Promise<unknown[]> => {
+        const verdicts = await Promise.all(wanted.map((access) => api.authorize([`Bearer ${token}`], access)));
+        return verdicts.map((verdict) => (verdict.granted ? "granted" : verdict.status));
+      };
+      expect(await statuses(await tokenOf("shop", "history-reader", "postrider-api"))).toEqual(["granted", 403, 403, 403]);
+      expect(await statuses(await tokenOf("shop", "history-operator", "postrider-api"))).toEqual(["granted", "granted", "granted", 403]);
+      expect(await statuses(await tokenOf("shop", "till", "postrider-api"))).toEqual([403, 403, 403, 403]);
+      expect(await statuses(await tokenOf("shop", "history-operator"))).toEqual([401, 401, 401, 401]);
     });
 
     it("a revoked token is dead within 60 s, the API server's own memory of it included", { timeout: 30_000 }, async () => {
