@@ -3,46 +3,61 @@ import type { Answer, Arrival } from "./example-receiver.ts";
 /** How an example is run: what is posted in which order, and how its receiver answers. */
 export interface Example {
   readonly about: string;
-  /** Files of events/, without `.event`. */
+  /** Flags of the operator that say who is let in. */
+  readonly auth: readonly string[];
+  /** Files of events/: `.event` is POSTed to the ingest as an event, `.http` is a whole request. */
   readonly events: readonly string[];
   readonly answer: Answer;
   /** What of a request is worth seeing beside its body. */
   readonly shown: (arrival: Arrival) => readonly string[];
 }
 
+const EVERYBODY = ["--ingest-auth", "none", "--api-auth", "none"];
+const TOKEN_HOLDERS = ["--ingest-auth", "static", "--ingest-token-in-query", "true", "--api-auth", "none"];
+
 export const EXAMPLES: Readonly<Record<string, Example>> = {
   pipe: {
     about: "Pipe: six events, as JSON and as a form; one attempt each",
+    auth: EVERYBODY,
     events: [
-      "video_recorded",
-      "video_converted",
-      "video_copied_pipe_s3",
-      "video_copied_ftp",
-      "video_copied_s3",
-      "video_copied_dbox",
-      "video_recorded-as-posted",
+      "video_recorded.event",
+      "video_converted.event",
+      "video_copied_pipe_s3.event",
+      "video_copied_ftp.event",
+      "video_copied_s3.event",
+      "video_copied_dbox.event",
+      "video_recorded-as-posted.event",
     ],
     answer: () => 200,
     shown: withHeaders("content-type"),
   },
   perculus: {
     about: "Perculus: a token of its own second in every body; one message is refused once and comes again with a fresh one",
+    auth: EVERYBODY,
     events: [
-      "session-report-ready",
-      "session-report-failed",
-      "single-video-ready",
-      "single-video-failed",
-      "session-status-started",
-      "session-status-finished",
+      "session-report-ready.event",
+      "session-report-failed.event",
+      "single-video-ready.event",
+      "single-video-failed.event",
+      "session-status-started.event",
+      "session-status-finished.event",
     ],
     answer: ({ body, attempt }) => (attempt === 1 && body.includes('"started"') ? 503 : 200),
     shown: ({ body }) => [`token: ${String((JSON.parse(body) as { token?: unknown }).token)}`],
   },
   "aioz-stream": {
     about: "AIOZ Stream: five events with flat properties, retried up to three times, 3 s apart; the second one is refused twice",
-    events: ["file.received", "encoding.started", "partial.finished", "encoding.finished", "encoding.failed"],
+    auth: EVERYBODY,
+    events: ["file.received.event", "encoding.started.event", "partial.finished.event", "encoding.finished.event", "encoding.failed.event"],
     answer: ({ body, attempt }) => (attempt <= 2 && body.includes('"encoding.started"') ? 500 : 200),
     shown: withHeaders("x-aioz-signature", "x-aioz-token"),
+  },
+  pipeforce: {
+    about: "PIPEFORCE: callers that cannot be changed, with the token in a header, in a JSON body, in a form and in the query",
+    auth: TOKEN_HOLDERS,
+    events: ["token-in-header.http", "token-in-body.http", "token-in-form.http", "token-in-query.http"],
+    answer: () => 200,
+    shown: withHeaders("content-type"),
   },
 };
 

@@ -5,6 +5,8 @@ import { setTimeout as delay } from "node:timers/promises";
 import type { Example } from "./example-list.ts";
 import { ExampleReceiver } from "./example-receiver.ts";
 import type { Arrival } from "./example-receiver.ts";
+import { readHttpFile } from "./http-file.ts";
+import type { HttpRequest } from "./http-file.ts";
 import { writeLocalManifests } from "./local-manifests.ts";
 import { startOperatorChild } from "./operator-child.ts";
 import { shortened, textTable } from "./text-table.ts";
@@ -13,7 +15,6 @@ const FOLDER = resolve(import.meta.dirname, "../../examples");
 /** An example is over within seconds; after this something is wrong. */
 const WITHIN_MS = 60_000;
 const LOOK_EVERY_MS = 100;
-const NONE = ["--ingest-auth", "none", "--api-auth", "none"];
 
 export type Print = (line: string) => void;
 
@@ -23,13 +24,13 @@ export async function runExample(name: string, example: Example, print: Print): 
   const receiver = new ExampleReceiver(example.answer, (arrival) => print(arrivalLine(arrival, example.shown(arrival))));
   try {
     writeLocalManifests({ from: join(FOLDER, name), to: join(directory, "manifests"), receiver: await receiver.start() });
-    const operator = await startOperatorChild(directory, NONE);
+    const operator = await startOperatorChild(directory, example.auth);
     print(`${example.about}\n`);
     const events = new Map<string, string>();
     let expected = 0;
     for (const event of example.events) {
-      const { id, matched } = await post(`${operator.ingest}/v1/namespaces/${name}/events`, join(FOLDER, name, "events", `${event}.event`));
-      print(`→ events/${event}.event  202, ${matched} ${matched === 1 ? "webhook" : "webhooks"}`);
+      const { id, matched, text } = await post(operator.ingest, name, event);
+      print(`→ events/${event}  ${text}`);
       events.set(id, event);
       expected += matched;
     }
@@ -43,10 +44,25 @@ export async function runExample(name: string, example: Example, print: Print): 
   }
 }
 
-async function post(url: string, file: string): Promise<{ readonly id: string; readonly matched: number }> {
-  const answer = await fetch(url, { method: "POST", headers: { "content-type": "application/json" }, body: readFileSync(file) });
-  if (answer.status !== 202) throw new Error(`${file}: ${answer.status} ${await answer.text()}`);
-  return (await answer.json()) as { id: string; matched: number };
+interface Answered {
+  readonly id: string;
+  readonly matched: number;
+  readonly text: string;
+}
+
+/** Sends a file of events/. */
+async function post(ingest: string, name: string, event: string): Promise<Answered> {
+  const text = readFileSync(join(FOLDER, name, "events", event), "utf8");
+  const request = event.endsWith(".http") ? readHttpFile(text) : shortForm(name, text);
+  const { method, target, headers, body } = request;
+  const answer = await fetch(`${ingest}${target}`, { method, headers, ...(body === undefined ? {} : { body }) });
+  if (!answer.ok) throw new Error(`${event}: ${answer.status} ${await answer.text()}`);
+  const { id, matched, status } = (await answer.json()) as { id: string; matched: number; status: string };
+  return { id, matched, text: `${answer.status} ${status}, ${matched} ${matched === 1 ? "webhook" : "webhooks"}` };
+}
+
+function shortForm(name: string, body: string): HttpRequest {
+  return { method: "POST", target: `/v1/namespaces/${name}/events`, headers: { "content-type": "application/json" }, body };
 }
 
 /** Whether it came to hold in time. */
