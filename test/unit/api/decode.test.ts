@@ -124,13 +124,6 @@ describe("what is not obeyed yet", () => {
     expect(problems[0]?.message).toContain(field === "" ? "DeliveryReplay" : field);
   });
 
-  it("is refused by the decoders", () => {
-    const resource = subscription({
-      endpoint: { url: "https://example.com/", auth: { serviceAccountToken: { serviceAccountName: "s", audience: "a" } } },
-    });
-    expect(decodeSubscription(resource).ok).toBe(false);
-  });
-
   it("may stand there with its default", () => {
     const resource = subscription({
       endpoint: { url: "https://example.com/", tls: { minVersion: "TLS12" } },

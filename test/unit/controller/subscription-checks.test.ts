@@ -72,6 +72,13 @@ async function judge(given: Given): Promise<Verdict> {
 }
 
 const cluster = (spec: string): WatchedObject => object("ClusterDeliveryPolicy", spec, "base");
+/** Stored under the schema of another version. */
+const UNREADABLE = {
+  apiVersion: "postrider.dev/v1alpha1",
+  kind: "ClusterDeliveryPolicy",
+  metadata: { name: "old" },
+  spec: { timeout: "soon" },
+} as unknown as WatchedObject;
 const own = (scheme: string): string => `signing: {scheme: ${scheme}, secretRefs: [{name: k, key: secret}]}`;
 
 const oauth2 = (tokenUrl = "https://id.example.com/token"): string =>
@@ -190,7 +197,13 @@ describe("what waits although it is accepted", () => {
       /Secret k, key secret/,
     ],
     ["a missing policy", { rest: "signing: {scheme: None}, policyRef: {name: gone}" }, "PolicyNotFound", /gone/],
-    ["a cluster policy that is not obeyed", { policies: [cluster("{egress: {services: None}}")] }, "PolicyNotAccepted", /egress\.services/],
+    ["a cluster policy that cannot be read", { policies: [UNREADABLE] }, "PolicyNotAccepted", /ClusterDeliveryPolicy old is not accepted/],
+    [
+      "an egress proxy whose Secret is not there",
+      { policies: [cluster("{egress: {proxySecretRef: {name: way-out, key: url}}}")] },
+      "SecretNotFound",
+      /egress proxy.*way-out.*postrider-system/,
+    ],
     [
       "a foreign Secret in the generated one's place",
       { rest: "suspend: false", secrets: { "orders-signing": secret({ secret: WHSEC }, "somebody") } },
