@@ -7,6 +7,11 @@ if (example === undefined) {
   console.error(`usage: npm run example NAME, with NAME one of ${Object.keys(EXAMPLES).join(", ")}`);
   process.exitCode = 2;
 } else {
-  const allDelivered = await runExample(name, example, (line) => console.log(line));
-  process.exitCode = allDelivered ? 0 : 1;
+  try {
+    const allDelivered = await runExample(name, example, (line) => console.log(line));
+    process.exitCode = allDelivered ? 0 : 1;
+  } catch (error) {
+    console.error(`example ${name}: ${error instanceof Error ? error.message : String(error)}`);
+    process.exitCode = 1;
+  }
 }
