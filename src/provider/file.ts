@@ -29,7 +29,7 @@ import { SigningSecretFiles } from "./signing-secret-files.ts";
 /** An editor writes a file in several steps; a look follows the last of them by this much. */
 export const SETTLE_MS = 50;
 /** The directory is looked at this often although nothing was heard: some file systems and mounts tell nothing. */
-export const RESCAN_MS = 5_000;
+export const RESCAN_MS = 2_000;
 
 /** A ServiceAccount is an identity of a cluster; a manifest alone cannot vouch for anybody. */
 const NO_CLUSTER =
@@ -117,14 +117,17 @@ export class FileProvider implements Resources, ResultSink, Service {
     let cancelSettle = (): void => undefined;
     let stopWatch = (): void => undefined;
     try {
-      const watcher = watch(directory, { recursive: true, persistent: false }, () => {
+      const heard = (): void => {
         cancelSettle();
         cancelSettle = clock.after(SETTLE_MS, again);
-      });
-      watcher.on("error", (error) => log.warn({ err: error, directory }, "manifests cannot be watched: looking every 5 s"));
-      stopWatch = () => watcher.close();
+      };
+      // Both: the recursive one of Linux follows inodes, and hears nothing more of a file once an editor has put another in its place.
+      const watchers = [true, false].map((recursive) => watch(directory, { recursive, persistent: false }, heard));
+      for (const watcher of watchers)
+        watcher.on("error", (error) => log.warn({ err: error, directory }, "manifests cannot be watched: looking every 2 s"));
+      stopWatch = () => watchers.forEach((watcher) => watcher.close());
     } catch (error) {
-      log.warn({ err: error, directory }, "manifests cannot be watched: looking every 5 s");
+      log.warn({ err: error, directory }, "manifests cannot be watched: looking every 2 s");
     }
     return () => {
       cancel();
