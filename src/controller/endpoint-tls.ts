@@ -1,4 +1,6 @@
 import { createPrivateKey, X509Certificate } from "node:crypto";
+import { createSecureContext } from "node:tls";
+import type { SecureContextOptions } from "node:tls";
 import type { Problem } from "../core/problem.ts";
 import type { TargetTls, TlsSpec } from "../core/subscription.ts";
 import type { Resolved } from "./endpoint-auth.ts";
@@ -58,7 +60,7 @@ function bundleFault(text: string): string | undefined {
   const certificates = text.match(CERTIFICATE) ?? [];
   if (certificates.length === 0) return "it holds no certificate in PEM form (-----BEGIN CERTIFICATE-----)";
   const broken = certificates.findIndex((pem) => !isCertificate(pem));
-  return broken === -1 ? undefined : `certificate ${broken + 1} of ${certificates.length} cannot be read`;
+  return broken === -1 ? unusable({ ca: text }) : `certificate ${broken + 1} of ${certificates.length} cannot be read`;
 }
 
 function isCertificate(pem: string): boolean {
@@ -97,8 +99,20 @@ function pairFault(cert: string, key: string): string | undefined {
     return "holds no certificate that can be read in tls.crt";
   }
   try {
-    return certificate.checkPrivateKey(createPrivateKey(key)) ? undefined : "holds a tls.key that does not belong to its tls.crt";
+    if (!certificate.checkPrivateKey(createPrivateKey(key))) return "holds a tls.key that does not belong to its tls.crt";
   } catch {
     return "holds no private key that can be read in tls.key";
+  }
+  return unusable({ cert, key });
+}
+
+/** OpenSSL has rules of its own, such as keys that are too short, and only it knows them. */
+function unusable(options: SecureContextOptions): string | undefined {
+  try {
+    createSecureContext(options);
+    return undefined;
+  } catch (error) {
+    const code = error instanceof Error && "code" in error ? String(error.code) : "unknown";
+    return `holds certificates that OpenSSL does not take (${code})`;
   }
 }

@@ -115,6 +115,12 @@ export function tlsFailure(nodeCode: string): ConnectFailure {
   return new ConnectFailure("tls_error", code, `${what}: ${tlsStatus}`, { tlsStatus, isFinal: true });
 }
 
+/** OpenSSL does not take what spec.endpoint.tls names. */
+export function unusableCertificates(error: unknown): ConnectFailure {
+  const code = codeOf(error);
+  return new ConnectFailure("tls_error", code, `the certificates of spec.endpoint.tls cannot be used: ${code}`, { isFinal: true });
+}
+
 /** Whether a code is one of OpenSSL's: with TLS 1.3 a receiver refuses our certificate only after the handshake has ended for us. */
 export function isTlsCode(code: string): boolean {
   return code.startsWith("ERR_SSL_");

@@ -1,3 +1,5 @@
+import type { Socket } from "node:net";
+import type { SecureContext } from "node:tls";
 import { Pool } from "undici";
 import type { Dispatcher as UndiciDispatcher } from "undici";
 import type { EgressPolicy } from "../core/policy.ts";
@@ -5,6 +7,8 @@ import type { Target } from "../core/subscription.ts";
 import type { Clock } from "../lib/clock.ts";
 import type { TimerWheel } from "../lib/timer-wheel.ts";
 import { limitAnswers } from "./answer-limit.ts";
+import { unusableCertificates } from "./connect-failure.ts";
+import type { ConnectTarget } from "./connect-target.ts";
 import { EgressGuard } from "./egress-guard.ts";
 import type { NameResolver } from "./resolver.ts";
 import { sameTls, TlsContexts } from "./tls-contexts.ts";
@@ -119,7 +123,6 @@ export class Dispatcher {
       port: url.port === "" ? (tls ? 443 : 80) : Number(url.port),
       tls,
       serverName: target.tls?.serverName,
-      secureContext: this.#tlsContexts.contextOf(target.tls),
       dial: target.dial,
       proxy: target.proxy,
       egress: target.egress,
@@ -136,13 +139,24 @@ export class Dispatcher {
       maxHeaderSize: RESPONSE_HEAD_BYTES_MAX,
       connect: (_options, callback) => {
         // oxlint-disable promise/no-callback-in-promise -- undici's connector speaks callbacks
-        this.#guard.connect(connectTarget).then(
+        this.#connect(connectTarget, target.tls).then(
           (socket) => callback(null, limitAnswers(socket)),
           (error: unknown) => callback(error as Error, null),
         );
         // oxlint-enable promise/no-callback-in-promise
       },
     });
+  }
+
+  /** Certificates that OpenSSL will not take (a key that is too weak by its rules) fail the attempt, which is tried again. */
+  async #connect(target: Omit<ConnectTarget, "secureContext">, tls: Target["tls"]): Promise<Socket> {
+    let secureContext: SecureContext;
+    try {
+      secureContext = this.#tlsContexts.contextOf(tls);
+    } catch (error) {
+      throw unusableCertificates(error);
+    }
+    return this.#guard.connect({ ...target, secureContext });
   }
 
   #sweep(): void {

@@ -105,7 +105,7 @@ async function attempt(by: HttpAttempter, url: string, target: Partial<Target>):
 }
 
 describe.skipIf(certificates === undefined)("TLS as the endpoint says", () => {
-  const { ca, good, expired, otherHost, selfSigned, service, clients, deep, intermediate } =
+  const { ca, good, expired, otherHost, selfSigned, service, clients, deep, intermediate, weak } =
     certificates ?? ({} as NonNullable<typeof certificates>);
   const own = { ...TLS, ca };
 
@@ -198,6 +198,13 @@ describe.skipIf(certificates === undefined)("TLS as the endpoint says", () => {
       expect(stranger.message).toContain("does not trust our client certificate");
     },
   );
+
+  test("certificates that OpenSSL does not take fail the attempt for now, not the delivery", async () => {
+    const { port } = await receiver(good);
+    const outcome = await attempt(attempter(), `https://127.0.0.1:${port}/`, { tls: { ...own, clientCert: weak } });
+    expect(outcome).toMatchObject({ class: "tls_error", connectionStatus: "ERR_SSL_EE_KEY_TOO_SMALL" });
+    expect(outcome.permanent).toBeUndefined();
+  });
 
   test("a changed certificate makes new connections; the old ones are not used again", async () => {
     const { port, seen } = await receiver({ ...good, ca, requestCert: true, rejectUnauthorized: true });

@@ -24,6 +24,8 @@ export interface TestCertificates {
   /** For 127.0.0.1, by an intermediate authority below the CA; `cert` is the leaf alone. */
   readonly deep: Certificate;
   readonly intermediate: string;
+  /** A client's, with an RSA key of 1024 bits, which OpenSSL does not take. */
+  readonly weak: Certificate;
 }
 
 export function makeCertificates(): TestCertificates | undefined {
@@ -52,6 +54,10 @@ export function makeCertificates(): TestCertificates | undefined {
       ...period,
     );
     return { key: read(`${name}.key`), cert: read(`${name}.pem`) };
+  };
+  const weakClient = (): Certificate => {
+    openssl("req", "-x509", "-newkey", "rsa:1024", "-nodes", "-keyout", "weak.key", "-subj", "/CN=weak", "-days", "30", "-out", "weak.pem");
+    return { key: read("weak.key"), cert: read("weak.pem") };
   };
   try {
     newKey("ca");
@@ -84,6 +90,7 @@ export function makeCertificates(): TestCertificates | undefined {
       clients: [issue("client-one", "extendedKeyUsage=clientAuth", days), issue("client-two", "extendedKeyUsage=clientAuth", days)],
       deep: issue("deep", local, days, "middle"),
       intermediate,
+      weak: weakClient(),
       selfSigned: { key: read("self.key"), cert: read("self.pem") },
     };
   } catch (error) {

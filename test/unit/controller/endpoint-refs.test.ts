@@ -106,7 +106,7 @@ describe("a Service", () => {
 });
 
 describe.skipIf(certificates === undefined)("TLS material", () => {
-  const { ca, clients, good } = certificates ?? ({} as NonNullable<typeof certificates>);
+  const { ca, clients, good, weak } = certificates ?? ({} as NonNullable<typeof certificates>);
   const TLS: TlsSpec = { caRef: undefined, clientCertSecretName: undefined, serverName: undefined, minVersion: "TLS12" };
   const fromMap: TlsSpec = { ...TLS, caRef: { kind: "ConfigMap", name: "ca", key: "ca.crt" } };
   const fromSecret: TlsSpec = { ...TLS, caRef: { kind: "Secret", name: "ca", key: "ca.crt" } };
@@ -156,6 +156,13 @@ describe.skipIf(certificates === undefined)("TLS material", () => {
     ],
     ["a certificate that is none", client, pair("x", clients?.[0].key), "SecretInvalid", /tls\.crt/],
     ["a key that is none", client, pair(clients?.[0].cert, "x"), "SecretInvalid", /no private key that can be read/],
+    [
+      "a key too weak for OpenSSL",
+      client,
+      pair(weak?.cert, weak?.key),
+      "SecretInvalid",
+      /OpenSSL does not take \(ERR_SSL_EE_KEY_TOO_SMALL\)/,
+    ],
     ["a key of another certificate", client, pair(clients?.[0].cert, clients?.[1].key), "SecretInvalid", /does not belong/],
   ])("with %s makes deliveries wait", (_name, tls, given, reason, words) => {
     const resolved = resolve(specOf({ tls }), given);
