@@ -10,6 +10,7 @@ import { COLLECTION, subscription } from "../../support/kube/watched-collection.
 import { ManualClock, settle } from "../../support/time/manual-clock.ts";
 
 const SECRETS = "/api/v1/secrets";
+const SERVICES = "/api/v1/services";
 /** Namespaces and our four kinds. */
 const WATCHES = 5;
 const SPEC = { className: "postrider", events: { types: ["a"] }, endpoint: { url: "https://example.com/" } };
@@ -166,6 +167,49 @@ describe("the cluster provider", () => {
     }
     await until(() => get("goes") === undefined && get("comes") !== undefined);
     await server.until(({ openWatches }) => openWatches === WATCHES + 2);
+  });
+
+  it("asks once for a Service that many name, follows it, keeps no other, and goes on with it while the API server is away", async () => {
+    const service = (name: string, port: number) => ({
+      metadata: { name, namespace: "shop" },
+      spec: { clusterIP: "10.96.0.7", ports: [{ port }] },
+    });
+    server.put(COLLECTION, subscription("a", SPEC));
+    server.put(SERVICES, service("receiver", 80));
+    server.put(SERVICES, service("other", 80));
+    await start(WATCHES + 2);
+    const found = await Promise.all(Array.from({ length: 100 }, async () => provider.findNamed("Service", "shop", "receiver")));
+    expect(found[99]).toMatchObject({ state: "found", object: { clusterIp: "10.96.0.7", ports: [{ port: 80, protocol: "TCP" }] } });
+    expect(server.requests.filter(({ path }) => path.endsWith("/services/receiver"))).toHaveLength(1);
+    await server.until(({ openWatches }) => openWatches === WATCHES + 3);
+    expect(provider.get("Service", "shop", "other")).toBeUndefined();
+
+    told.length = 0;
+    const port = () => provider.get("Service", "shop", "receiver")?.ports[0]?.port;
+    server.put(SERVICES, service("other", 81));
+    server.put(SERVICES, service("receiver", 81));
+    await until(() => port() === 81);
+    expect(told).toEqual([{ kind: "Service", namespace: "shop", name: "receiver" }]);
+
+    const heal = server.fail({ broken: "reset" });
+    server.dropConnections();
+    for (let second = 0; second < 60; second++) {
+      await clock.advance(1_000);
+      await server.until(({ openConnections }) => openConnections === 0);
+    }
+    expect(provider.findNamed("Service", "shop", "receiver")).toMatchObject({ state: "found" });
+    expect(await provider.findNamed("Service", "shop", "unheard")).toMatchObject({ state: "unknown" });
+    server.delete(SERVICES, "receiver", "shop");
+    heal();
+    for (let second = 0; second < 30; second++) {
+      await clock.advance(1_000);
+      await settle();
+    }
+    await until(() => port() === undefined);
+    expect(await provider.findNamed("Service", "shop", "receiver")).toMatchObject({ state: "absent" });
+
+    server.delete(COLLECTION, "a", "shop");
+    await server.until(({ openWatches }) => openWatches === WATCHES);
   });
 
   it("writes a finalizer by merge patch with uid and resourceVersion, and answers a conflict as a value", async () => {
