@@ -86,6 +86,11 @@ export interface Store {
   attemptsOf(id: DeliveryId): Promise<readonly AttemptRecord[]>;
   /** Newest first; pages by `beforeId`. */
   listDeliveries(filter: DeliveryFilter): Promise<readonly DeliveryRecord[]>;
+  /**
+   * One page of what was and is owed, newest first, each with its first and last attempt. A page may hold fewer rows than its limit although
+   * there are more: at most HISTORY_SCAN_ROWS_MAX rows of a table are looked at for one answer, and `nextBeforeId` goes on from there.
+   */
+  history(filter: HistoryFilter): Promise<HistoryPage>;
 
   /** Small durable values that are not deliveries: last accepted specs, health snapshots, suspensions. */
   putState(entries: readonly StateEntry[]): Promise<void>;
@@ -300,6 +305,25 @@ export interface DeliveryFilter {
   readonly limit: number;
 }
 
+export interface HistoryFilter extends DeliveryFilter {
+  /** Value of `history.recordIdField`; only deliveries that have been tried are found by it. */
+  readonly recordId?: string;
+}
+
+export interface HistoryPage {
+  readonly deliveries: readonly DeliverySummary[];
+  /** Where the next page begins; undefined on the last one. */
+  readonly nextBeforeId: DeliveryId | undefined;
+}
+
+export interface DeliverySummary extends DeliveryRecord {
+  readonly recordId: string | undefined;
+  readonly firstAttemptAtMs: number | undefined;
+  readonly lastAttempt:
+    | Pick<AttemptRecord, "attempt" | "startedAtMs" | "durationMs" | "outcome" | "statusCode" | "url" | "message">
+    | undefined;
+}
+
 /** One firing, with all that the attempt log shows. */
 export interface AttemptRecord {
   readonly deliveryId: DeliveryId;
@@ -325,9 +349,11 @@ export interface AttemptRecord {
   readonly requestBody: Uint8Array | undefined;
   readonly responseHeaders: readonly (readonly [string, string])[];
   readonly responseBody: Uint8Array | undefined;
+  /** Key of the state entry of kind `payload` that says how the body was made of the event; with it the bytes can be rendered again. */
+  readonly payloadKey?: string | undefined;
 }
 
-export type StateKind = "route" | "health" | "suspension" | "handshake" | "meta";
+export type StateKind = "route" | "health" | "suspension" | "handshake" | "meta" | "payload";
 
 export interface StateEntry {
   readonly kind: StateKind;
@@ -349,6 +375,9 @@ export const SINGLE_OWNER_EPOCH = 1;
 
 /** A window of `due`, `fresh` and `listDeliveries` is at most this long, whatever the caller asks. */
 export const WINDOW_ROWS_MAX = 1_000;
+
+/** Rows of one table that one page of history looks at, so that a filter that matches nothing cannot hold the store's reader. */
+export const HISTORY_SCAN_ROWS_MAX = 20_000;
 
 /** The message of the attempt row written for a delivery that was in flight when the process ended. */
 export const INTERRUPTED_MESSAGE = "the process ended during this attempt; whether the receiver got it is unknown";

@@ -5,8 +5,10 @@ import {
   SINGLE_OWNER_EPOCH,
   type AcceptItem,
   type AttemptRecord,
+  type DeliveryFilter,
   type DeliveryId,
   type DeliveryRecord,
+  type DeliverySummary,
   type NewDelivery,
   type PauseReason,
   type QueueCounters,
@@ -169,4 +171,35 @@ export function toRecord(row: DeliveryRow): DeliveryRecord {
     dueAtMs: row.state === "ready" ? row.dueAtMs : undefined,
     endedAtMs: row.endedAtMs,
   };
+}
+
+/** A row as a page of history shows it. */
+export function summaryOf(row: DeliveryRow, nowMs: number): DeliverySummary {
+  const attempts = row.history.filter(({ expiresAtMs }) => expiresAtMs > nowMs).map((stored) => stored.attempt);
+  const last = attempts.at(-1);
+  const recordId = attempts.find((attempt) => attempt.recordId !== undefined)?.recordId;
+  return {
+    ...toRecord(row),
+    recordId,
+    firstAttemptAtMs: attempts[0]?.startedAtMs,
+    lastAttempt: last === undefined ? undefined : glance(last),
+  };
+}
+
+function glance(last: AttemptRecord): NonNullable<DeliverySummary["lastAttempt"]> {
+  const { attempt, startedAtMs, durationMs, outcome, statusCode, url, message } = last;
+  return { attempt, startedAtMs, durationMs, outcome, statusCode, url, message };
+}
+
+/** Whether a filter wants this row. */
+export function matches(row: DeliveryRow, filter: DeliveryFilter): boolean {
+  return (
+    row.namespace === filter.namespace &&
+    (filter.subscription === undefined || row.subscription === filter.subscription) &&
+    (filter.state === undefined || row.state === filter.state) &&
+    (filter.type === undefined || row.eventType === filter.type) &&
+    (filter.sinceMs === undefined || row.acceptedAtMs >= filter.sinceMs) &&
+    (filter.untilMs === undefined || row.acceptedAtMs < filter.untilMs) &&
+    (filter.beforeId === undefined || row.id < filter.beforeId)
+  );
 }

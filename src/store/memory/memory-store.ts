@@ -17,6 +17,8 @@ import {
   type DeliveryFilter,
   type DeliveryId,
   type DeliveryRecord,
+  type HistoryFilter,
+  type HistoryPage,
   type EndAllRequest,
   type Lease,
   type LeaseRequest,
@@ -35,7 +37,9 @@ import {
   emptyQueue,
   endRow,
   isPending,
+  matches,
   newRow,
+  summaryOf,
   toReady,
   toRecord,
   type DeliveryRow,
@@ -272,6 +276,16 @@ export class MemoryStore implements Store {
       .map(toRecord);
   }
 
+  async history(filter: HistoryFilter): Promise<HistoryPage> {
+    this.#check();
+    const limit = Math.min(filter.limit, WINDOW_ROWS_MAX);
+    const all = this.#visibleRows().filter((row) => matches(row, filter));
+    const summaries = all.toSorted((a, b) => b.id - a.id).map((row) => summaryOf(row, this.#nowMs));
+    const found = summaries.filter(({ recordId }) => filter.recordId === undefined || recordId === filter.recordId);
+    const deliveries = found.slice(0, limit);
+    return { deliveries, nextBeforeId: found.length > limit ? deliveries.at(-1)?.id : undefined };
+  }
+
   async putState(entries: readonly StateEntry[]): Promise<void> {
     this.#writable("putState");
     for (const entry of entries) this.#state.set(`${entry.kind} ${entry.key}`, { ...entry });
@@ -462,16 +476,4 @@ function idempotencyKeyOf(request: AcceptRequest, item: AcceptItem): string | un
 
 function sameBytes(a: Uint8Array, b: Uint8Array): boolean {
   return a.length === b.length && a.every((byte, i) => byte === b[i]);
-}
-
-function matches(row: DeliveryRow, filter: DeliveryFilter): boolean {
-  return (
-    row.namespace === filter.namespace &&
-    (filter.subscription === undefined || row.subscription === filter.subscription) &&
-    (filter.state === undefined || row.state === filter.state) &&
-    (filter.type === undefined || row.eventType === filter.type) &&
-    (filter.sinceMs === undefined || row.acceptedAtMs >= filter.sinceMs) &&
-    (filter.untilMs === undefined || row.acceptedAtMs < filter.untilMs) &&
-    (filter.beforeId === undefined || row.id < filter.beforeId)
-  );
 }

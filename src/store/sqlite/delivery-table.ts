@@ -198,6 +198,7 @@ export class DeliveryTable {
       headers[1] ?? "[]",
       attempt.responseBody ?? null,
       nowMs + retentionMs,
+      attempt.payloadKey ?? null,
     ];
     const first = row.id * ATTEMPT_PLACES;
     const place = first + Math.min(attempt.attempt, ATTEMPT_PLACES - 1);
@@ -265,8 +266,8 @@ export class DeliveryTable {
       table === "outcome"
         ? `INSERT OR REPLACE INTO ${name} (${OUTCOME_COLUMNS}) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)`
         : `INSERT OR IGNORE INTO ${name} (place, attempt, started, duration, outcome, status, connection, tls, message, url, record_id,
-             request_headers, request_body, response_headers, response_body, expires)
-           VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)`,
+             request_headers, request_body, response_headers, response_body, expires, payload)
+           VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)`,
     );
     cache.set(day, statement);
     return statement;

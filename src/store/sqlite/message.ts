@@ -199,6 +199,7 @@ function writeAttempt(out: PacketWriter, attempt: AttemptRecord): void {
   out.blob(attempt.requestBody);
   out.string(listText(attempt.responseHeaders));
   out.blob(attempt.responseBody);
+  out.string(attempt.payloadKey);
 }
 
 function readAttempt(from: PacketReader): PackedAttempt {
@@ -216,9 +217,10 @@ function readAttempt(from: PacketReader): PackedAttempt {
   const requestBody = from.blob();
   const responseHeadersText = from.string();
   const responseBody = from.blob();
+  const payloadKey = from.optionalString();
   const owner = { deliveryId: 0, eventId: "", subscription: "", namespace: "", eventType: "", requestHeaders: [], responseHeaders: [] };
   const told = { attempt, startedAtMs, durationMs, outcome, statusCode, connectionStatus, tlsStatus, message, url, recordId };
-  return { ...owner, ...told, requestHeadersText, requestBody, responseHeadersText, responseBody };
+  return { ...owner, ...told, requestHeadersText, requestBody, responseHeadersText, responseBody, payloadKey };
 }
 
 export function writeCall(out: PacketWriter, callId: number, call: { readonly method: string; readonly args: readonly unknown[] }): void {

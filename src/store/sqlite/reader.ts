@@ -6,12 +6,14 @@ import {
   type AttemptRecord,
   type DeliveryFilter,
   type DeliveryRecord,
+  type HistoryFilter,
   type QueueState,
   type ReadyDelivery,
 } from "../store.ts";
 import { CLAIMED, findOutcome, HOT_COLUMNS, toHot, toOutcome, type Hot, type Outcome } from "./delivery-table.ts";
 import { packEventId, unpackEventId } from "./event-id.ts";
 import { EventTable } from "./event-table.ts";
+import { conditions, HistoryReader } from "./history-reader.ts";
 import { ATTEMPT_PLACES, dayTableName, dayTables } from "./schema.ts";
 
 type Name = { readonly subscription: string; readonly namespace: string };
@@ -25,10 +27,16 @@ export class Reader {
   readonly #db: DatabaseSync;
   readonly #events: EventTable;
   readonly #names = new Map<number, Name>();
+  readonly #history: HistoryReader;
 
   constructor(db: DatabaseSync) {
     this.#db = db;
     this.#events = new EventTable(db);
+    this.#history = new HistoryReader(db, {
+      hot: (row) => this.#toRecord(row),
+      ended: (outcome) => this.#toRecord(outcome.hot, outcome),
+      byId: (id, nowMs) => this.#delivery(id, nowMs),
+    });
   }
 
   read(method: string, args: readonly unknown[]): unknown {
@@ -53,6 +61,8 @@ export class Reader {
         return this.#attemptsOf(args[0] as number, args[1] as number);
       case "listDeliveries":
         return this.#list(args[0] as DeliveryFilter, args[1] as number);
+      case "history":
+        return this.#history.page(args[0] as HistoryFilter, args[1] as number);
       case "listState":
         return this.#db
           .prepare("SELECT key, value FROM state WHERE kind = ? ORDER BY key")
@@ -281,22 +291,6 @@ export class Reader {
   }
 }
 
-function conditions(filter: DeliveryFilter): { readonly where: string; readonly values: (string | number)[] } {
-  const parts = ["queue IN (SELECT queue FROM subscription_queue WHERE namespace = ?)"];
-  const values: (string | number)[] = [filter.namespace];
-  const add = (sql: string, value: string | number | undefined): void => {
-    if (value === undefined) return;
-    parts.push(sql);
-    values.push(value);
-  };
-  add("queue = (SELECT queue FROM subscription_queue WHERE subscription = ?)", filter.subscription);
-  add("type = ?", filter.type);
-  add("accepted >= ?", filter.sinceMs);
-  add("accepted < ?", filter.untilMs);
-  add("id < ?", filter.beforeId);
-  return { where: parts.join(" AND "), values };
-}
-
 function toAttempt(row: Record<string, unknown>, delivery: DeliveryRecord): AttemptRecord {
   const text = (name: string): string => String(row[name]);
   const { eventId, eventType, subscription, namespace } = delivery;
@@ -320,6 +314,7 @@ function toAttempt(row: Record<string, unknown>, delivery: DeliveryRecord): Atte
     requestBody: (row["request_body"] as Uint8Array | null) ?? undefined,
     responseHeaders: JSON.parse(text("response_headers")) as AttemptRecord["responseHeaders"],
     responseBody: (row["response_body"] as Uint8Array | null) ?? undefined,
+    payloadKey: row["payload"] === null ? undefined : text("payload"),
   };
 }
 

@@ -13,7 +13,7 @@ const SQLITE_VERSION_MIN = [3, 51, 3] as const;
  * due index: with a million rows pending, an index entry per fresh row cost two thirds of the throughput. A tiny second index finds fresh
  * and claimed rows at boot.
  */
-const MIGRATIONS: readonly string[] = [
+const MIGRATIONS: readonly (string | ((db: DatabaseSync) => string))[] = [
   `
   CREATE TABLE meta (key TEXT PRIMARY KEY, value TEXT NOT NULL) WITHOUT ROWID;
   CREATE TABLE state (kind TEXT NOT NULL, key TEXT NOT NULL, value TEXT NOT NULL, PRIMARY KEY (kind, key)) WITHOUT ROWID;
@@ -38,6 +38,10 @@ const MIGRATIONS: readonly string[] = [
   ALTER TABLE delivery ADD COLUMN note TEXT;
   ALTER TABLE subscription_queue ADD COLUMN forwards INTEGER NOT NULL DEFAULT 0;
   `,
+  (db) =>
+    dayTables(db, "attempt")
+      .map((day) => `ALTER TABLE ${dayTableName("attempt", day)} ADD COLUMN payload TEXT; ${dayTableSql("attempt", day)}`)
+      .join("\n"),
 ];
 
 /** The kinds of table that come one per day of expiry; a whole day is dropped at once. */
@@ -79,7 +83,9 @@ export function dayTableSql(table: DayTable, day: number): string {
       return `CREATE TABLE IF NOT EXISTS ${name} (
         place INTEGER PRIMARY KEY, attempt INTEGER NOT NULL, started INTEGER NOT NULL, duration REAL NOT NULL, outcome TEXT NOT NULL,
         status INTEGER, connection TEXT NOT NULL, tls TEXT NOT NULL, message TEXT NOT NULL, url TEXT NOT NULL, record_id TEXT,
-        request_headers TEXT NOT NULL, request_body BLOB, response_headers TEXT NOT NULL, response_body BLOB, expires INTEGER NOT NULL);`;
+        request_headers TEXT NOT NULL, request_body BLOB, response_headers TEXT NOT NULL, response_body BLOB, expires INTEGER NOT NULL,
+        payload TEXT);
+        CREATE INDEX IF NOT EXISTS ${name}_record ON ${name} (record_id, place) WHERE record_id IS NOT NULL;`;
     case "idempotency":
       return `CREATE TABLE IF NOT EXISTS ${name} (
         key BLOB PRIMARY KEY, event_id BLOB NOT NULL, matched INTEGER NOT NULL, content_hash BLOB NOT NULL, expires INTEGER NOT NULL
@@ -115,7 +121,7 @@ export function migrate(db: DatabaseSync, directory: string): void {
   }
   if (version === MIGRATIONS.length) return;
   db.exec("BEGIN IMMEDIATE");
-  for (const migration of MIGRATIONS.slice(version)) db.exec(migration);
+  for (const migration of MIGRATIONS.slice(version)) db.exec(typeof migration === "string" ? migration : migration(db));
   db.exec(`PRAGMA user_version = ${MIGRATIONS.length}`);
   db.exec("COMMIT");
 }

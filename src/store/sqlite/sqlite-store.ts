@@ -14,6 +14,8 @@ import {
   type DeliveryFilter,
   type DeliveryId,
   type DeliveryRecord,
+  type HistoryFilter,
+  type HistoryPage,
   type EndAllRequest,
   type Lease,
   type LeaseRequest,
@@ -198,6 +200,10 @@ export class SqliteStore implements Store {
 
   async listDeliveries(filter: DeliveryFilter): Promise<readonly DeliveryRecord[]> {
     return this.#read("listDeliveries", filter, this.#nowMs);
+  }
+
+  async history(filter: HistoryFilter): Promise<HistoryPage> {
+    return this.#read("history", filter, this.#nowMs);
   }
 
   async putState(entries: readonly StateEntry[]): Promise<void> {

@@ -5,6 +5,7 @@ import { deliveryCases } from "./delivery-cases.ts";
 import type { Engine } from "./harness.ts";
 import { historyCases } from "./history-cases.ts";
 import { modelCases } from "./model-cases.ts";
+import { pageCases } from "./page-cases.ts";
 import { orderCases } from "./order-cases.ts";
 
 /** Everything any engine of the Store seam must do. PostgreSQL will run the same. */
@@ -13,6 +14,7 @@ export function storeConformance(engine: Engine): void {
     acceptCases(engine);
     deliveryCases(engine);
     orderCases(engine);
+    pageCases(engine);
     deadLetterCases(engine);
     historyCases(engine);
     modelCases(engine);

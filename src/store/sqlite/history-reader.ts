@@ -1,0 +1,166 @@
+import type { DatabaseSync } from "node:sqlite";
+import {
+  HISTORY_SCAN_ROWS_MAX,
+  WINDOW_ROWS_MAX,
+  type AttemptRecord,
+  type DeliveryFilter,
+  type DeliveryId,
+  type DeliveryRecord,
+  type DeliverySummary,
+  type HistoryFilter,
+  type HistoryPage,
+} from "../store.ts";
+import { HOT_COLUMNS, toHot, toOutcome, type Hot, type Outcome } from "./delivery-table.ts";
+import { ATTEMPT_PLACES, dayTableName, dayTables } from "./schema.ts";
+
+type Row = Record<string, unknown>;
+
+/** How rows become records; names of queues are the reader's to know. */
+export interface RecordMaker {
+  hot(row: Hot): DeliveryRecord;
+  ended(outcome: Outcome): DeliveryRecord;
+  byId(id: DeliveryId, nowMs: number): DeliveryRecord | undefined;
+}
+
+/** What was found, and down to which id nothing was left out (undefined = to the end). */
+interface Found {
+  readonly records: readonly DeliveryRecord[];
+  readonly downTo: DeliveryId | undefined;
+}
+
+const GLANCE = "attempt, started, duration, outcome, status, url, message, record_id";
+
+/** Answers pages of history. Every question looks at a bounded number of rows, whatever it filters by. */
+export class HistoryReader {
+  readonly #db: DatabaseSync;
+  readonly #make: RecordMaker;
+
+  constructor(db: DatabaseSync, make: RecordMaker) {
+    this.#db = db;
+    this.#make = make;
+  }
+
+  page(filter: HistoryFilter, nowMs: number): HistoryPage {
+    const limit = Math.min(filter.limit, WINDOW_ROWS_MAX);
+    const { records, downTo } = filter.recordId === undefined ? this.#byFilter(filter, limit, nowMs) : this.#byRecord(filter, limit, nowMs);
+    const known = records.filter(({ id }) => downTo === undefined || id >= downTo).toSorted((a, b) => b.id - a.id);
+    const kept = known.slice(0, limit);
+    const tables = dayTables(this.#db, "attempt").map((day) => dayTableName("attempt", day));
+    const deliveries = kept.map((record) => this.#summary(record, tables, nowMs));
+    return { deliveries, nextBeforeId: known.length > limit ? kept.at(-1)?.id : downTo };
+  }
+
+  /** A row more than the limit is read of each table, so that the last page knows that it is the last. */
+  #byFilter(filter: DeliveryFilter, limit: number, nowMs: number): Found {
+    const { where, values } = conditions(filter);
+    const records: DeliveryRecord[] = [];
+    let downTo: DeliveryId | undefined;
+    const floorOf = (table: string): DeliveryId => {
+      const sql = `SELECT id FROM ${table} WHERE id < ? ORDER BY id DESC LIMIT 1 OFFSET ?`;
+      const floor = this.#db.prepare(sql).get(filter.beforeId ?? Number.MAX_SAFE_INTEGER, HISTORY_SCAN_ROWS_MAX - 1)?.["id"];
+      if (floor === undefined) return 0;
+      downTo = Math.max(downTo ?? 0, Number(floor));
+      return Number(floor);
+    };
+    if (filter.state === undefined || filter.state === "ready" || filter.state === "claimed") {
+      const state = filter.state === undefined ? "" : filter.state === "claimed" ? " AND state = 1" : " AND state <> 1";
+      const statement = this.#db.prepare(`SELECT ${HOT_COLUMNS} FROM delivery WHERE ${where}${state} AND id >= ? ORDER BY id DESC LIMIT ?`);
+      statement.setReturnArrays(true);
+      const rows = statement.all(...values, floorOf("delivery"), limit + 1) as unknown as Parameters<typeof toHot>[0][];
+      records.push(...rows.map((row) => this.#make.hot(toHot(row))));
+    }
+    if (filter.state === "ready" || filter.state === "claimed") return { records, downTo };
+    const state = filter.state === undefined ? "" : ` AND state = '${filter.state}'`;
+    for (const day of dayTables(this.#db, "outcome")) {
+      const table = dayTableName("outcome", day);
+      const sql = `SELECT * FROM ${table} WHERE ${where}${state} AND id >= ? AND expires > ? ORDER BY id DESC LIMIT ?`;
+      const rows = this.#db.prepare(sql).all(...values, floorOf(table), nowMs, limit + 1);
+      records.push(...rows.map((row) => this.#make.ended(toOutcome(row, day))));
+    }
+    return { records, downTo };
+  }
+
+  /** Record ids are indexed in the attempts, which say no namespace: what others have of the same id is looked at and left out. */
+  #byRecord(filter: HistoryFilter, limit: number, nowMs: number): Found {
+    const before = (filter.beforeId ?? Math.floor(Number.MAX_SAFE_INTEGER / ATTEMPT_PLACES)) * ATTEMPT_PLACES;
+    const ids = new Set<DeliveryId>();
+    let downTo: DeliveryId | undefined;
+    for (const day of dayTables(this.#db, "attempt")) {
+      const sql = `SELECT place FROM ${dayTableName("attempt", day)} WHERE record_id = ? AND place < ? ORDER BY place DESC LIMIT ?`;
+      const rows = this.#db.prepare(sql).all(filter.recordId ?? "", before, WINDOW_ROWS_MAX);
+      for (const row of rows) ids.add(Math.floor(Number(row["place"]) / ATTEMPT_PLACES));
+      if (rows.length === WINDOW_ROWS_MAX) {
+        downTo = Math.max(downTo ?? 0, Math.floor(Number(rows.at(-1)?.["place"]) / ATTEMPT_PLACES));
+      }
+    }
+    const records: DeliveryRecord[] = [];
+    for (const id of [...ids].toSorted((a, b) => b - a)) {
+      if (records.length > limit) break;
+      const record = this.#make.byId(id, nowMs);
+      if (record !== undefined && fits(record, filter)) records.push(record);
+    }
+    return { records, downTo };
+  }
+
+  #summary(record: DeliveryRecord, tables: readonly string[], nowMs: number): DeliverySummary {
+    const [low, high] = [record.id * ATTEMPT_PLACES, (record.id + 1) * ATTEMPT_PLACES - 1];
+    let first: Row | undefined;
+    let last: Row | undefined;
+    for (const table of tables) {
+      const one = (order: string): Row | undefined =>
+        this.#db
+          .prepare(`SELECT ${GLANCE}, place FROM ${table} WHERE place BETWEEN ? AND ? AND expires > ? ORDER BY place ${order} LIMIT 1`)
+          .get(low, high, nowMs);
+      const [lowest, highest] = [one("ASC"), one("DESC")];
+      if (lowest !== undefined && (first === undefined || Number(lowest["place"]) < Number(first["place"]))) first = lowest;
+      if (highest !== undefined && (last === undefined || Number(highest["place"]) > Number(last["place"]))) last = highest;
+    }
+    const recordId = last?.["record_id"] ?? first?.["record_id"];
+    return {
+      ...record,
+      recordId: typeof recordId === "string" ? recordId : undefined,
+      firstAttemptAtMs: first === undefined ? undefined : Number(first["started"]),
+      lastAttempt: last === undefined ? undefined : glance(last),
+    };
+  }
+}
+
+function glance(row: Row): NonNullable<DeliverySummary["lastAttempt"]> {
+  return {
+    attempt: Number(row["attempt"]),
+    startedAtMs: Number(row["started"]),
+    durationMs: Number(row["duration"]),
+    outcome: String(row["outcome"]) as AttemptRecord["outcome"],
+    statusCode: row["status"] === null ? undefined : Number(row["status"]),
+    url: String(row["url"]),
+    message: String(row["message"]),
+  };
+}
+
+function fits(record: DeliveryRecord, filter: DeliveryFilter): boolean {
+  return (
+    record.namespace === filter.namespace &&
+    (filter.subscription === undefined || record.subscription === filter.subscription) &&
+    (filter.state === undefined || record.state === filter.state) &&
+    (filter.type === undefined || record.eventType === filter.type) &&
+    (filter.sinceMs === undefined || record.acceptedAtMs >= filter.sinceMs) &&
+    (filter.untilMs === undefined || record.acceptedAtMs < filter.untilMs)
+  );
+}
+
+/** The WHERE of a filter on rows of deliveries, and its values. */
+export function conditions(filter: DeliveryFilter): { readonly where: string; readonly values: (string | number)[] } {
+  const parts = ["queue IN (SELECT queue FROM subscription_queue WHERE namespace = ?)"];
+  const values: (string | number)[] = [filter.namespace];
+  const add = (sql: string, value: string | number | undefined): void => {
+    if (value === undefined) return;
+    parts.push(sql);
+    values.push(value);
+  };
+  add("queue = (SELECT queue FROM subscription_queue WHERE subscription = ?)", filter.subscription);
+  add("type = ?", filter.type);
+  add("accepted >= ?", filter.sinceMs);
+  add("accepted < ?", filter.untilMs);
+  add("id < ?", filter.beforeId);
+  return { where: parts.join(" AND "), values };
+}
