@@ -4,6 +4,7 @@ import { DevelopmentReceiver, listenCommand } from "../../../src/cli/listen.ts";
 import { ProcessSignals } from "../../../src/cli/process-signals.ts";
 import { createProgram, runProgram } from "../../../src/cli/program.ts";
 import { publishCommand } from "../../../src/cli/publish.ts";
+import { parseKey, signatureHeaders } from "../../../src/core/signature.ts";
 import { SystemClock } from "../../../src/lib/clock.ts";
 import { ManualClock } from "../../support/time/manual-clock.ts";
 import { runningIngest, type RunningIngest } from "../../support/ingest/running-ingest.ts";
@@ -97,6 +98,27 @@ describe("postrider listen", () => {
       [true, 500],
     ]);
     expect(told[2]).toMatchObject({ failure: { reason: "SignatureMismatch" } });
+  });
+
+  it("verifies HTTP Message Signatures too", async () => {
+    const lines: string[] = [];
+    const receiver = new DevelopmentReceiver(options, new SystemClock(), (line) => lines.push(line));
+    const url = `${await receiver.start()}/hooks?a=1`;
+    const key = parseKey("HTTPMessageSignatures", Buffer.from(SECRET));
+    if (!key.ok) throw new Error(key.problem.message);
+    const spec = { scheme: "HTTPMessageSignatures", secretRefs: [], hmac: undefined, token: undefined } as const;
+    const timestampSec = Math.floor(Date.now() / 1_000);
+    const input = { id: "evt-1", timestampSec, body: Buffer.from("{}"), url, contentType: "application/json" };
+    const headers = {
+      "webhook-id": "evt-1",
+      "content-type": "application/json",
+      ...Object.fromEntries(signatureHeaders(spec, [key.key], input)),
+    };
+    const send = async (to: string, body: string): Promise<number> => (await fetch(to, { method: "POST", headers, body })).status;
+    expect([await send(url, "{}"), await send(url, "[]"), await send(`${url}1`, "{}")]).toEqual([200, 401, 401]);
+    await receiver.stop();
+    const reasons = lines.slice(1).map((line) => (JSON.parse(line) as { failure?: { reason: string } }).failure?.reason);
+    expect(reasons).toEqual([undefined, "DigestMismatch", "SignatureMismatch"]);
   });
 
   it("prints for people without letting strangers draw on the terminal", async () => {

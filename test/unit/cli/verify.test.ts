@@ -5,6 +5,7 @@ import { Webhook } from "standardwebhooks";
 import { afterEach, beforeEach, describe, expect, it, vi } from "vitest";
 import { createProgram, runProgram } from "../../../src/cli/program.ts";
 import { verifyCommand } from "../../../src/cli/verify.ts";
+import { parseKey, signatureHeaders } from "../../../src/core/signature.ts";
 import { ManualClock } from "../../support/time/manual-clock.ts";
 
 const SECRET = `whsec_${Buffer.from("k".repeat(32)).toString("base64")}`;
@@ -81,5 +82,20 @@ describe("postrider verify", () => {
     expect(await run("--secret", SECRET, "--body", BODY, "--tolerance", "long")).toBe(2);
     expect(await run("--secret", SECRET)).toBe(2);
     expect(await run("--secret", SECRET, ...HEADERS, "--body", "@/nowhere/at/all")).toBe(1);
+  });
+
+  it("checks HTTP Message Signatures with the URL, and says when it is lacking", async () => {
+    const spec = { scheme: "HTTPMessageSignatures", secretRefs: [], hmac: undefined, token: undefined } as const;
+    const parsed = parseKey(spec.scheme, Buffer.from(SECRET));
+    if (!parsed.ok) throw new Error(parsed.problem.message);
+    const url = "https://r.test/hooks?a=1";
+    const input = { id: "evt-1", timestampSec: SECONDS, body: Buffer.from(BODY), url, contentType: undefined };
+    const headers = signatureHeaders(spec, [parsed.key], input).flatMap(([name, value]) => ["-H", `${name}: ${value}`]);
+    const given = ["--secret", SECRET, "-H", "webhook-id: evt-1", ...headers, "--body", BODY, "--tolerance", "0"];
+    expect([await run(...given, "--url", url), out]).toEqual([0, expect.stringMatching(/^genuine: hmac-sha256 signature of evt-1/)]);
+    expect(await run(...given)).toBe(1);
+    expect(out).toContain("not genuine (UrlMissing)");
+    expect(await run(...given, "--url", "https://r.test/other")).toBe(1);
+    expect(out).toContain("not genuine (SignatureMismatch)");
   });
 });
