@@ -1,5 +1,6 @@
 import type { RouteTable } from "../core/route-table.ts";
 import { aborted } from "../lib/abort.ts";
+import type { SubscriptionName } from "../core/subscription.ts";
 import type { Clock } from "../lib/clock.ts";
 import type { Random } from "../lib/random.ts";
 import type { Service } from "../lib/service.ts";
@@ -9,6 +10,7 @@ import { AcceptedBook } from "./accepted-specs.ts";
 import type { AcceptedSpecs } from "./accepted-specs.ts";
 import type { Deliveries } from "./deliveries.ts";
 import { Departures } from "./departures.ts";
+import { FilterErrors } from "./filter-errors.ts";
 import { DependencyIndex } from "./dependency-index.ts";
 import { ExpressionCache } from "./expression-cache.ts";
 import { refKey } from "./objects.ts";
@@ -51,6 +53,7 @@ export class Controller implements Service, StatusSource {
   readonly #routes: RouteBook;
   readonly #dependencies = new DependencyIndex();
   readonly #departures: Departures;
+  readonly #filterErrors: FilterErrors;
   readonly #subscriptions: Subscriptions;
   readonly #reports: PolicyReports;
   readonly #reporter: StatusReporter;
@@ -102,6 +105,7 @@ export class Controller implements Service, StatusSource {
       (key) => this.#subscriptions.settleFinalizer(key),
       (key, error) => log.warn({ err: error, subscription: key }, "the drain finalizer could not be set: trying again"),
     );
+    this.#filterErrors = new FilterErrors(resources, sink, clock);
     resources.onChange((ref) => this.#changed(ref));
     deliveries.onHealthChange((uid, kind) => this.#healthChanged(uid, kind));
   }
@@ -218,6 +222,11 @@ export class Controller implements Service, StatusSource {
     for (const { metadata } of this.#options.resources.list(kind, namespace)) {
       this.#reporter.report(refKey({ kind, namespace: metadata.namespace ?? "", name: metadata.name }), "transition");
     }
+  }
+
+  /** A filter could not be evaluated for an event: shown on its subscription, at most once a minute. */
+  filterFailed(name: SubscriptionName, message: string): void {
+    this.#filterErrors.failed(name, message);
   }
 
   #healthChanged(uid: string, kind: "transition" | "counters"): void {

@@ -17,6 +17,8 @@ export interface Departure {
   readonly sinceMs: number;
   /** Nothing can be sent any more: suspended, or a reference is gone. */
   readonly hopeless: boolean;
+  /** So many deliveries were thrown away, or given to the dead-letter store. Called once, with more than 0. */
+  readonly tell?: ((ended: number) => void) | undefined;
   /** Lets the object go (finalizer, routes). Rejects to be called again. */
   readonly finish: () => Promise<void>;
 }
@@ -27,6 +29,8 @@ export class Departures {
   readonly #log: Log;
   readonly #deliveries: Deliveries;
   readonly #departing = new Map<string, Departure>();
+  /** Deliveries ended so far of those whose object could not be let go yet. */
+  readonly #ended = new Map<string, number>();
   readonly #queue: WorkQueue;
 
   constructor(clock: Clock, log: Log, deliveries: Deliveries) {
@@ -57,6 +61,7 @@ export class Departures {
   /** The subscription is back (a manifest that was away for a moment). */
   cancel(uid: string): void {
     this.#departing.delete(uid);
+    this.#ended.delete(uid);
   }
 
   /** Something about its deliveries has changed. */
@@ -67,17 +72,21 @@ export class Departures {
   async #step(uid: string): Promise<void> {
     const departure = this.#departing.get(uid);
     if (departure === undefined) return;
-    const { namespace, name, how, finish } = departure;
+    const { namespace, name, how, finish, tell } = departure;
     if (how === "drain" && this.#deliveries.pending(uid) > 0 && !this.#isOver(departure)) {
       this.#queue.addAfter(uid, LOOK_EVERY_MS);
       return;
     }
     const ended = await this.#deliveries.end(uid, how === "discard" ? "discard" : "dead-letter");
+    const sum = ended + (this.#ended.get(uid) ?? 0);
+    this.#ended.set(uid, sum);
     if (this.#departing.get(uid) !== departure) return;
     await finish();
+    this.#ended.delete(uid);
+    if (sum > 0) tell?.(sum);
     this.#departing.delete(uid);
     this.#queue.forget(uid);
-    this.#log.info({ event: "subscription.deleted", namespace, subscription: name, uid, how, ended }, "subscription deleted");
+    this.#log.info({ event: "subscription.deleted", namespace, subscription: name, uid, how, ended: sum }, "subscription deleted");
   }
 
   #isOver({ uid, sinceMs, hopeless }: Departure): boolean {

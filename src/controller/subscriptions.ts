@@ -258,11 +258,11 @@ export class Subscriptions {
     this.#known.delete(key);
     this.#keyOf.delete(known.uid);
     this.#parts.dependencies.delete(known.namespace, known.name);
-    if (this.#parts.routes.get(known.uid) !== undefined) this.#depart(known.uid, undefined);
+    if (this.#parts.routes.get(known.uid) !== undefined) this.#depart(known.uid, undefined, known.object);
   }
 
   /** Ends a deleted subscription; `facts` while its object is still there. */
-  #depart(uid: string, facts: SubscriptionFacts | undefined): void {
+  #depart(uid: string, facts: SubscriptionFacts | undefined, lastSeen = facts?.object): void {
     const { routes, accepted, departures, resources, sink, clock } = this.#parts;
     const route = routes.get(uid);
     const last = accepted.get(uid);
@@ -279,6 +279,12 @@ export class Subscriptions {
       how: policy === "Discard" || isTerminating ? "discard" : "drain",
       sinceMs: deletedAt === undefined ? clock.nowMs() : Date.parse(deletedAt),
       hopeless: route === undefined || route.subscription.blocked !== undefined || spec?.suspend === true,
+      tell: (ended) => {
+        if (lastSeen === undefined) return;
+        const isDiscard = policy === "Discard" || isTerminating;
+        const [reason, fate] = isDiscard ? ["Discarded", "were thrown away"] : ["DeadLettered", "went to the dead-letter store"];
+        sink.recordEvent(lastSeen, { type: "Warning", reason, message: `Deleted: ${ended} deliveries that had not ended ${fate}.` });
+      },
       finish: async () => {
         if (object !== undefined && hasFinalizer(object)) {
           const current = resources.get("WebhookSubscription", object.metadata.namespace, object.metadata.name) ?? object;

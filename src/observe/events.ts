@@ -26,6 +26,7 @@ export interface AttemptTold extends SubscriptionName {
 export class BusinessEvents {
   readonly #metrics: Metrics;
   readonly #log: Log;
+  #filterFailed: ((name: SubscriptionName, message: string) => void) | undefined;
 
   constructor(metrics: Metrics, log: Log) {
     this.#metrics = metrics;
@@ -42,7 +43,13 @@ export class BusinessEvents {
     if (matched === 0) this.#metrics.eventsUnmatched.inc({ namespace });
   }
 
+  /** Who else hears of filters that failed at run time. */
+  onFilterFailed(callback: (name: SubscriptionName, message: string) => void): void {
+    this.#filterFailed = callback;
+  }
+
   filterFailed(name: SubscriptionName, message: string): void {
+    this.#filterFailed?.(name, message);
     this.#metrics.filterErrors.inc({ namespace: name.namespace, subscription: name.name });
     this.#log.warn(
       { event: "filter.failed", namespace: name.namespace, subscription: name.name, message },

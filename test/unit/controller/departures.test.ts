@@ -102,3 +102,25 @@ describe("a deleted subscription", () => {
     expect(bench.deliveries.ended).toEqual([]);
   });
 });
+
+describe("what a deletion threw away", () => {
+  it("is told once with its number, also when the object could not be let go at first", async () => {
+    const bench = new Bench();
+    const told: number[] = [];
+    bench.failures = 2;
+    bench.begin({ how: "discard", tell: (ended) => void told.push(ended) });
+    await bench.pass(120_000);
+    expect(bench.finished).toEqual(["u1"]);
+    expect(told).toEqual([3]);
+  });
+
+  it("is not told when there was nothing", async () => {
+    const bench = new Bench();
+    bench.deliveries.pendings.set("u1", 0);
+    const told: number[] = [];
+    bench.begin({ how: "discard", tell: (ended) => void told.push(ended) });
+    await bench.pass(1_000);
+    expect(bench.finished).toEqual(["u1"]);
+    expect(told).toEqual([]);
+  });
+});
