@@ -48,6 +48,19 @@ describe.concurrent("subscriptions from files", () => {
     expect(second.route("orders")?.subscription.target?.keys[0]?.key.export().toString("base64")).toBe(key);
   });
 
+  it("says that files have nobody who makes a ServiceAccount's token", async ({ expect, onTestFinished }) => {
+    const auth = "{serviceAccountToken: {serviceAccountName: till, audience: receiver.test}}";
+    const spec = `  events: {types: [order.paid]}\n  endpoint: {url: "https://example.com/hooks", auth: ${auth}}\n  signing: {scheme: None}`;
+    const operator = await FileOperator.start({ "orders.yaml": subscriptionYaml("orders", spec) });
+    onTestFinished(() => operator.end());
+    await operator.until(() => operator.condition("orders", "ResolvedRefs")?.status === "False");
+    expect(operator.condition("orders", "ResolvedRefs")).toMatchObject({
+      reason: "RefAccessDenied",
+      message: expect.stringContaining("use auth.bearer or auth.oauth2ClientCredentials"),
+    });
+    expect(operator.route("orders")?.subscription.target).toBeUndefined();
+  });
+
   it("says that a mistyped kind of ours is none, and leaves other groups' manifests alone", async ({ expect, onTestFinished }) => {
     const mistyped = subscriptionYaml("orders", SPEC).replace("kind: WebhookSubscription", "kind: WebhookSubscripton");
     const other = "apiVersion: apps/v1\nkind: Deployment\nmetadata: {name: d}\n";
