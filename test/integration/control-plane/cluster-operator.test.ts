@@ -298,6 +298,36 @@ describeOnControlPlane(
       expect(operator.deliveries.ended).toContainEqual({ uid, how: "dead-letter" });
     });
 
+    it("lets a namespace go although its subscriptions still owe deliveries", { timeout: 60_000 }, async () => {
+      const namespace = "doomed";
+      await kubectl("create", "namespace", namespace);
+      const names = ["a", "b", "c", "d", "e"];
+      const uids: string[] = [];
+      for (const name of names) await apply({ kind: "WebhookSubscription", metadata: { name, namespace }, spec: SPEC });
+      for (const name of names) {
+        await operator.until(() => operator.object(namespace, name)?.metadata.finalizers?.includes(DRAIN_FINALIZER) === true);
+        const uid = operator.object(namespace, name)?.metadata.uid ?? "";
+        operator.deliveries.pendings.set(uid, 100_000);
+        uids.push(uid);
+      }
+      await kubectl("delete", "namespace", namespace, "--timeout=30s");
+      await operator.until(() => names.every((name) => operator.route(namespace, name) === undefined));
+      for (const uid of uids) expect(operator.deliveries.ended).toContainEqual({ uid, how: "discard" });
+    });
+
+    it("says in an Event how many deliveries Discard threw away", async () => {
+      await subscribe("thrown", { deletionPolicy: "Discard" });
+      await operator.until(() => isReady("thrown"));
+      operator.deliveries.pendings.set(operator.object(NS, "thrown")?.metadata.uid ?? "", 17);
+      await kubectl("delete", "whsub", "thrown", "--namespace", NS, "--timeout=10s");
+      const field = "--field-selector=regarding.name=thrown,reason=Discarded";
+      await expect
+        .poll(() => kubectl("get", "events.events.k8s.io", "--namespace", NS, field, "--output=jsonpath={.items[*].note}"), {
+          timeout: 10_000,
+        })
+        .toContain("17 deliveries");
+    });
+
     it("collects the generated Secret with its subscription", { timeout: 100_000 }, async () => {
       await kubectl("delete", "whsub", "signed", "--namespace", NS, "--timeout=10s");
       // Kubernetes' collector looks for new kinds every 30 s, and again as long after a look that came too early.
