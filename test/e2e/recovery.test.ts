@@ -1,0 +1,144 @@
+import { mkdirSync, mkdtempSync, rmSync, writeFileSync } from "node:fs";
+import { createServer } from "node:http";
+import type { AddressInfo } from "node:net";
+import { tmpdir } from "node:os";
+import { join } from "node:path";
+import { afterEach, expect, it, vi } from "vitest";
+import { countOf } from "../support/full-run.ts";
+import { OperatorProcess } from "../support/operator/operator-process.ts";
+
+/** What one window of the ramp is, and what the retry budget may have saved up. */
+const WINDOW_MS = 10_000;
+const RETRY_BURST = 100;
+const WINDOWS = countOf(2, 4);
+const BACKLOG = 3_000;
+const SENDS = 2_000;
+
+const cleanups: (() => void | Promise<unknown>)[] = [];
+afterEach(async () => {
+  for (const cleanup of cleanups.splice(0).toReversed()) await cleanup();
+});
+
+interface Request {
+  readonly atMs: number;
+  readonly id: string;
+  readonly overlapped: boolean;
+}
+
+/** A server that answers what it is told to after 20 ms, and keeps when what came. */
+async function receiver(status: () => number): Promise<{ readonly port: number; readonly requests: Request[] }> {
+  const requests: Request[] = [];
+  let open = 0;
+  const server = createServer((request, response) => {
+    requests.push({ atMs: performance.now(), id: String(request.headers["webhook-id"]), overlapped: open > 0 });
+    open += 1;
+    request.resume();
+    setTimeout(() => {
+      open -= 1;
+      response.writeHead(status()).end();
+    }, 20);
+  });
+  await new Promise<void>((done) => server.listen(0, "127.0.0.1", done));
+  cleanups.push(() => new Promise((done) => server.close(done).closeAllConnections()));
+  return { port: (server.address() as AddressInfo).port, requests };
+}
+
+async function operatorFor(port: number, policy: string): Promise<OperatorProcess> {
+  const directory = mkdtempSync(join(tmpdir(), "postrider-recovery-"));
+  cleanups.push(() => rmSync(directory, { recursive: true, force: true }));
+  mkdirSync(join(directory, "manifests"));
+  writeFileSync(join(directory, "manifests", "all.yaml"), manifests(port, policy));
+  const operator = await OperatorProcess.start({ manifests: join(directory, "manifests"), store: `sqlite:${join(directory, "store")}` });
+  cleanups.push(() => operator.signal("SIGKILL"));
+  return operator;
+}
+
+async function post(operator: OperatorProcess, count: number): Promise<void> {
+  const events = Array.from({ length: count }, (_, n) => ({
+    specversion: "1.0",
+    id: `e${n}-${performance.now()}`,
+    source: "/t",
+    type: "order.paid",
+    data: { n },
+  }));
+  const answer = await fetch(`${operator.ready.ingest}/v1/namespaces/shop/events`, {
+    method: "POST",
+    headers: { "content-type": "application/cloudevents-batch+json" },
+    body: JSON.stringify(events),
+  });
+  expect(answer.status).toBe(202);
+  await answer.arrayBuffer();
+}
+
+it("a receiver that comes back gets one probe, then at most twice as much per 10 s (promise 17)", { timeout: 120_000 }, async () => {
+  let healthy = false;
+  const { port, requests } = await receiver(() => (healthy ? 204 : 503));
+  const operator = await operatorFor(
+    port,
+    "maxInFlight: 32, circuitBreaker: {consecutiveFailures: 10, openFor: 2s}, retry: {maxAttempts: 100, backoff: {policy: Constant, initialDelay: 200ms, maxDelay: 200ms}}",
+  );
+  for (let left = BACKLOG; left > 0; left -= 1_000) await post(operator, 1_000);
+  await vi.waitUntil(() => requests.length >= 10, { timeout: 10_000 });
+  // It stays dead for two more looks at it.
+  await new Promise((resolve) => setTimeout(resolve, 5_000));
+  const whileDead = requests.length;
+  expect(whileDead).toBeLessThanOrEqual(10 + 32 + 3);
+  healthy = true;
+  await vi.waitUntil(() => requests.length > whileDead, { timeout: 10_000 });
+  const probe = requests[whileDead]!;
+  await new Promise((resolve) => setTimeout(resolve, WINDOWS * WINDOW_MS));
+  expect(probe.overlapped).toBe(false);
+  expect((requests[whileDead + 1]?.atMs ?? 0) - probe.atMs).toBeGreaterThanOrEqual(19);
+  const counts = Array.from({ length: WINDOWS }, () => 0);
+  for (const { atMs } of requests.slice(whileDead + 1)) {
+    const window = Math.floor((atMs - requests[whileDead + 1]!.atMs) / WINDOW_MS);
+    if (window < counts.length) counts[window]! += 1;
+  }
+  process.stdout.write(`after the probe, per 10 s: ${counts.join(", ")}\n`);
+  expect(counts[0]).toBeGreaterThan(0);
+  expect(counts[0]).toBeLessThanOrEqual(20);
+  // The receiver's clock sees a window's edge a few ms beside ours.
+  for (let i = 1; i < WINDOWS; i++) expect(counts[i]).toBeLessThanOrEqual(2 * (counts[i - 1] ?? 0) + 2);
+  expect(counts.at(-1)).toBeGreaterThan(counts[0] ?? 0);
+});
+
+it("retries stay below a fifth of first sends and 10 a second, although everything fails (promise 18)", { timeout: 60_000 }, async () => {
+  const { port, requests } = await receiver(() => 500);
+  const operator = await operatorFor(
+    port,
+    "maxInFlight: 100, circuitBreaker: {consecutiveFailures: 1000}, retry: {maxAttempts: 100, backoff: {policy: Constant, initialDelay: 100ms, maxDelay: 100ms}}",
+  );
+  const fromMs = performance.now();
+  for (let left = SENDS; left > 0; left -= 100) {
+    await post(operator, 100);
+    await new Promise((resolve) => setTimeout(resolve, 300));
+  }
+  const seconds = (performance.now() - fromMs) / 1_000;
+  const firsts = new Set(requests.map(({ id }) => id)).size;
+  const retries = requests.length - firsts;
+  process.stdout.write(`${firsts} first sends and ${retries} retries in ${seconds.toFixed(1)} s\n`);
+  expect(firsts).toBeGreaterThan(100);
+  expect(retries).toBeGreaterThan(0);
+  expect(retries).toBeLessThanOrEqual(firsts * 0.2 + 10 * seconds + RETRY_BURST + 1);
+});
+
+function manifests(port: number, policy: string): string {
+  return `apiVersion: postrider.dev/v1alpha1
+kind: ClusterDeliveryPolicy
+metadata: {name: here}
+spec: {egress: {allowedCIDRs: ["127.0.0.0/8"], allowPlainHTTP: true}}
+---
+apiVersion: postrider.dev/v1alpha1
+kind: DeliveryPolicy
+metadata: {name: quick, namespace: shop, labels: {postrider.dev/default: "true"}}
+spec: {${policy}}
+---
+apiVersion: postrider.dev/v1alpha1
+kind: WebhookSubscription
+metadata: {name: billing, namespace: shop}
+spec:
+  events: {types: ["order.*"]}
+  endpoint: {url: "http://127.0.0.1:${port}/hooks"}
+  signing: {scheme: None}
+`;
+}
