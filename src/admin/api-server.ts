@@ -1,32 +1,55 @@
-import { createServer, type Server, type ServerResponse } from "node:http";
+import { createServer, type IncomingMessage, type Server, type ServerResponse } from "node:http";
+import { EVENT_BYTES_MAX } from "../core/event.ts";
 import { aborted } from "../lib/abort.ts";
 import { listenOn, type ListenAddress } from "../lib/listen.ts";
 import type { Service } from "../lib/service.ts";
+import type { Log } from "../observe/log.ts";
+import { StoreError } from "../store/store.ts";
+import { problem, type ApiAnswer } from "./api-problem.ts";
+import { routeOf } from "./api-routes.ts";
+import type { ApiAuthenticator } from "./authenticator.ts";
+import { ApiHandlers, type HandlerParts } from "./handlers.ts";
 
 const HEADERS_DEADLINE_MS = 10_000;
+const REQUEST_DEADLINE_MS = 30_000;
 const CONNECTIONS_MAX = 1_024;
+/** Longest path and query, in characters. */
+const URL_CHARS_MAX = 4_096;
+/** A body of a test: an event's data and a little around it. */
+const BODY_BYTES_MAX = EVENT_BYTES_MAX;
+const RETRY_AFTER_SECONDS = 5;
 
-/**
- * The read and act API's port. Its routes come with a later version: until then every path is answered with a problem that says so, never
- * with silence and never with an empty list.
- */
+/** On every answer: what is shown may hold a receiver's words, and runs nowhere. */
+const SAFE_HEADERS = {
+  "x-content-type-options": "nosniff",
+  "content-security-policy": "default-src 'none'; frame-ancestors 'none'",
+  "cache-control": "no-store",
+} as const;
+
+export interface ApiServerParts extends HandlerParts {
+  readonly listen: ListenAddress;
+  readonly authenticator: ApiAuthenticator;
+  readonly log: Log;
+}
+
+/** The read and act API on its own port: subscriptions, deliveries, attempts, events; resend, test, resume. */
 export class ApiServer implements Service {
   readonly name = "api";
-  readonly #listen: ListenAddress;
+  readonly #parts: ApiServerParts;
+  readonly #handlers: ApiHandlers;
   readonly #server: Server;
 
-  constructor(listen: ListenAddress) {
-    this.#listen = listen;
-    this.#server = createServer({ headersTimeout: HEADERS_DEADLINE_MS, requestTimeout: HEADERS_DEADLINE_MS }, (request, response) => {
-      request.resume();
-      answerNotBuilt(response);
-    });
+  constructor(parts: ApiServerParts) {
+    this.#parts = parts;
+    this.#handlers = new ApiHandlers(parts);
+    const limits = { headersTimeout: HEADERS_DEADLINE_MS, requestTimeout: REQUEST_DEADLINE_MS };
+    this.#server = createServer(limits, (request, response) => void this.#serve(request, response));
     this.#server.maxConnections = CONNECTIONS_MAX;
   }
 
   /** Binds; answers the URL without a trailing slash. Rejects when the address cannot be had. */
   async open(): Promise<string> {
-    return listenOn(this.#server, this.#listen);
+    return listenOn(this.#server, this.#parts.listen);
   }
 
   async run(signal: AbortSignal): Promise<void> {
@@ -35,16 +58,65 @@ export class ApiServer implements Service {
     this.#server.closeAllConnections();
     await closed;
   }
+
+  async #serve(request: IncomingMessage, response: ServerResponse): Promise<void> {
+    request.on("error", () => undefined);
+    const answer = await this.#answer(request).catch((error: unknown) => this.#failed(error));
+    // What was not read of the request must not be taken for the next one.
+    if (!request.complete) response.setHeader("connection", "close");
+    const body = Buffer.from(`${JSON.stringify(answer.body)}\n`);
+    response.writeHead(answer.status, { ...SAFE_HEADERS, ...answer.headers, "content-length": body.length });
+    response.end(request.method === "HEAD" ? undefined : body);
+  }
+
+  async #answer(request: IncomingMessage): Promise<ApiAnswer> {
+    const { url = "/", method = "GET" } = request;
+    if (url.length > URL_CHARS_MAX)
+      return problem({ code: "parameter_invalid", detail: `Path and query are longer than ${URL_CHARS_MAX} characters.` });
+    const [path, query] = splitOnce(url, "?");
+    const routed = routeOf(method, path);
+    if (routed.kind === "nowhere")
+      return problem({ code: "not_found", detail: "Paths begin with /v1/namespaces/{namespace}/; docs/api.md lists them." });
+    if (routed.kind === "method")
+      return problem({ code: "method_not_allowed", detail: `This path takes ${routed.allow}.`, allow: routed.allow });
+    const verdict = await this.#parts.authenticator.authorize(authorizations(request), routed.route.access);
+    if (!verdict.granted) return problem(verdict);
+    const body = method === "POST" ? await readBody(request) : new Uint8Array(0);
+    if (body === undefined) return problem({ code: "request_too_large", detail: `The body has more than ${BODY_BYTES_MAX} bytes.` });
+    return this.#handlers.answer({ route: routed.route, parameters: new URLSearchParams(query), body });
+  }
+
+  #failed(error: unknown): ApiAnswer {
+    if (error instanceof StoreError) {
+      return problem({
+        code: "store_unavailable",
+        detail: "The store does not answer now: try again shortly.",
+        retryAfterSeconds: RETRY_AFTER_SECONDS,
+      });
+    }
+    this.#parts.log.error({ err: error }, "a call of the API could not be answered");
+    return problem({ code: "internal", detail: "Postrider made a mistake; its log says more." });
+  }
 }
 
-function answerNotBuilt(response: ServerResponse): void {
-  const problem = {
-    type: "https://postrider.dev/errors/api_not_built",
-    title: "Not built yet",
-    status: 501,
-    code: "api_not_built",
-    detail:
-      "The read and act API comes with a later version; until then see kubectl get webhooksubscriptions -o yaml, /metrics and the log.",
-  };
-  response.writeHead(501, { "content-type": "application/problem+json" }).end(`${JSON.stringify(problem)}\n`);
+/** Every Authorization header as it came: two of them let nobody in. */
+function authorizations(request: IncomingMessage): string[] {
+  return request.rawHeaders.filter((_, i, all) => i % 2 === 1 && all[i - 1]?.toLowerCase() === "authorization");
+}
+
+/** The request's body; undefined when it is too long. */
+async function readBody(request: IncomingMessage): Promise<Uint8Array | undefined> {
+  const chunks: Buffer[] = [];
+  let bytes = 0;
+  for await (const chunk of request as AsyncIterable<Buffer>) {
+    bytes += chunk.length;
+    if (bytes > BODY_BYTES_MAX) return undefined;
+    chunks.push(chunk);
+  }
+  return Buffer.concat(chunks);
+}
+
+function splitOnce(text: string, separator: string): [string, string] {
+  const at = text.indexOf(separator);
+  return at === -1 ? [text, ""] : [text.slice(0, at), text.slice(at + separator.length)];
 }

@@ -1,7 +1,7 @@
 import { mkdirSync } from "node:fs";
 import { hostname } from "node:os";
 import { join } from "node:path";
-import { ApiServer } from "../admin/api-server.ts";
+import type { ApiServer } from "../admin/api-server.ts";
 import type { Operator, SubscriptionCounters } from "../cli/operator.ts";
 import type { Config } from "../config/config.ts";
 import { Controller } from "../controller/controller.ts";
@@ -10,6 +10,7 @@ import { RouteTable } from "../core/route-table.ts";
 import { HttpAttempter } from "../delivery/attempt.ts";
 import type { ServiceAccountTokens } from "../delivery/credentials.ts";
 import { Engine } from "../delivery/engine.ts";
+import { PayloadBook } from "../delivery/payload-book.ts";
 import { DnsResolver } from "../delivery/resolver.ts";
 import { DiskWatch } from "../ingest/disk-watch.ts";
 import { buildIngest } from "../ingest/ingest.ts";
@@ -27,6 +28,7 @@ import { SqliteStore } from "../store/sqlite/sqlite-store.ts";
 import type { Store } from "../store/store.ts";
 import { acceptedSpecsIn } from "./accepted-specs.ts";
 import { type Authenticators, buildAuthenticators, tokenLabels } from "./authenticators.ts";
+import { buildApi } from "./build-api.ts";
 import { Supervisor } from "./supervise.ts";
 import { VERSION } from "./version.ts";
 import { WallClockWatch } from "./wall-clock-watch.ts";
@@ -147,20 +149,10 @@ async function build(config: Config, parts: ComposeParts, { store, metrics, owne
   const resolver = new DnsResolver({ clock, ...(config["dns-server"].length > 0 ? { servers: config["dns-server"] } : {}) });
   const attempter = new HttpAttempter({ clock, random, version: VERSION, resolver, origin: config["webhook-origin"], serviceAccounts });
   const graceMs = config["drain-timeout"];
-  const engine = new Engine({
-    store,
-    attempter,
-    asker: attempter,
-    clock,
-    random,
-    events,
-    metrics,
-    log,
-    owner,
-    slotsMax: config["max-in-flight"],
-    graceMs,
-  });
+  const engine = engineOf(config, parts, { store, metrics, owner, events, attempter });
   let table = RouteTable.empty;
+  const payloads = new PayloadBook(store, log);
+  await payloads.load();
   const controller = new Controller({
     resources: provider,
     sink: provider,
@@ -174,6 +166,7 @@ async function build(config: Config, parts: ComposeParts, { store, metrics, owne
     systemNamespace: config["system-namespace"],
     onTable: (next) => {
       table = next;
+      payloads.note(next);
       engine.publish(next);
     },
   });
@@ -201,8 +194,45 @@ async function build(config: Config, parts: ComposeParts, { store, metrics, owne
     { name: "disk", reason: () => (diskWatch.low() ? "free space is below --store-free-min: events are refused with 507" : undefined) },
   ];
   const health = new HealthServer({ listen: config["metrics-listen"], metrics, clock, ready: checks, started: checks.slice(0, 2) });
-  const api = new ApiServer(config["api-listen"]);
+  const api = buildApi({
+    listen: config["api-listen"],
+    authenticator: authenticators.api,
+    clock,
+    log,
+    store,
+    resources: provider,
+    controller,
+    engine,
+    attempter,
+    payloads,
+    table: () => table,
+  });
   return { store, provider, authenticators, engine, attempter, controller, ingest, api, health, diskWatch };
+}
+
+interface EngineGround extends Ground {
+  readonly events: BusinessEvents;
+  readonly attempter: HttpAttempter;
+}
+
+function engineOf(
+  config: Config,
+  { clock, random, log }: ComposeParts,
+  { store, metrics, owner, events, attempter }: EngineGround,
+): Engine {
+  return new Engine({
+    store,
+    attempter,
+    asker: attempter,
+    clock,
+    random,
+    events,
+    metrics,
+    log,
+    owner,
+    slotsMax: config["max-in-flight"],
+    graceMs: config["drain-timeout"],
+  });
 }
 
 async function start(rooms: Rooms, parts: ComposeParts, config: Config): Promise<Operator> {

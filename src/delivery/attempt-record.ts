@@ -4,6 +4,7 @@ import type { Subscription } from "../core/subscription.ts";
 import { redactHeaders } from "../observe/redact.ts";
 import type { AttemptRecord, DeliveryId } from "../store/store.ts";
 import type { AttemptDone } from "./attempter.ts";
+import { payloadKeyOf } from "./payload-book.ts";
 
 /** Longest record id kept, in characters. */
 const RECORD_ID_CHARS_MAX = 256;
@@ -38,6 +39,7 @@ export function attemptRecord(
     requestBody: done.requestBody,
     responseHeaders: captures ? redactHeaders(outcome.responseHeaders) : NO_HEADERS,
     responseBody: captures && outcome.responseBody.length > 0 ? outcome.responseBody : undefined,
+    payloadKey: done.requestBody === undefined ? payloadKeyOf(subscription) : undefined,
   };
 }
 

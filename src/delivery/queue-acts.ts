@@ -71,7 +71,7 @@ export class QueueActs {
     const result = await store.resend(id, nowMs);
     if (result !== "resent") return result;
     const lane = scheduler.lane(record.subscription, record.namespace);
-    routes.adopt(lane, routes.table.byUid(lane.uid) ?? lane.route);
+    routes.adopt(lane, routes.routeOf(lane.uid) ?? lane.route);
     lane.pending += 1;
     lane.oldestAcceptedAtMs ??= nowMs;
     lane.noteDue(nowMs);

@@ -1,0 +1,49 @@
+import type { Event } from "../core/event.ts";
+import type { Outcome } from "../core/outcome.ts";
+import type { AttemptRecord, DeliveryId } from "../store/store.ts";
+
+/** A subscription as its manifest and the controller have it. */
+export interface KnownSubscription {
+  readonly uid: string;
+  readonly namespace: string;
+  readonly name: string;
+  readonly generation: number;
+  /** As written. */
+  readonly spec: unknown;
+  /** As the controller would write it now. */
+  readonly status: unknown;
+}
+
+/** The subscriptions that are there; the app joins it to provider and controller. */
+export interface SubscriptionDirectory {
+  list(namespace: string): readonly KnownSubscription[];
+  get(namespace: string, name: string): KnownSubscription | undefined;
+  /** The name behind a uid; undefined once the subscription is gone. */
+  nameOf(uid: string): string | undefined;
+}
+
+export interface TestRequest {
+  readonly namespace: string;
+  readonly uid: string;
+  /** Default: the first type that the subscription names, a `*` in it filled in. */
+  readonly type: string | undefined;
+  /** JSON. */
+  readonly data: Uint8Array | undefined;
+}
+
+/** `blocked`: a reference of the subscription does not resolve, so there is nothing to send with. */
+export type TestResult =
+  | { readonly kind: "tested"; readonly event: Event; readonly url: string; readonly outcome: Outcome }
+  | { readonly kind: "blocked"; readonly message: string };
+
+/** What the API does beside reading; the app joins it to the engine. */
+export interface DeliveryActs {
+  /** One extra attempt for a delivery that has ended. */
+  resend(id: DeliveryId): Promise<"resent" | "not_found" | "body_gone" | "not_ended">;
+  /** Sends a test event now, past queue and pauses, under the subscription's own time-out; a success lifts an automatic suspension. */
+  test(request: TestRequest): Promise<TestResult>;
+  /** Lifts an automatic suspension and closes the circuit. */
+  resume(uid: string): Promise<void>;
+  /** The bytes that an attempt sent, made again of its event; undefined where that cannot be done. */
+  bodyOf(attempt: AttemptRecord, event: Event | undefined): Uint8Array | undefined;
+}

@@ -1,0 +1,86 @@
+import type { DeliveryState } from "../core/delivery.ts";
+import type { HistoryFilter } from "../store/store.ts";
+import type { ApiProblem } from "./api-problem.ts";
+
+/** Rows on a page where none are asked for, and at most. */
+export const PAGE_ROWS_DEFAULT = 50;
+export const PAGE_ROWS_MAX = 500;
+const TEXT_CHARS_MAX = 256;
+const STATES: ReadonlySet<string> = new Set<DeliveryState>(["ready", "claimed", "delivered", "failed", "discarded"]);
+/** What people call the two states of a delivery that has not ended. */
+const PENDING = "pending";
+const PARAMETERS = ["subscription", "state", "type", "recordId", "since", "until", "limit", "cursor"] as const;
+
+/** What a list is asked for; `subscription` is a name, which the directory turns into its uid. */
+export interface HistoryQuery extends Omit<HistoryFilter, "namespace" | "subscription"> {
+  readonly subscriptionName?: string;
+}
+
+export type QueryRead = { readonly ok: true; readonly query: HistoryQuery } | { readonly ok: false; readonly problem: ApiProblem };
+
+/** Reads the parameters of a list. A parameter that is not known is refused: a misspelt filter must not answer with everything. */
+export function readHistoryQuery(parameters: URLSearchParams): QueryRead {
+  const given = new Map<string, string>();
+  for (const [name, value] of parameters) {
+    if (!(PARAMETERS as readonly string[]).includes(name))
+      return refused(`${name} is not a parameter of this list; there are ${PARAMETERS.join(", ")}`);
+    if (given.has(name)) return refused(`${name} stands twice: give it once`);
+    if (value.length === 0 || value.length > TEXT_CHARS_MAX) return refused(`${name} must have 1 to ${TEXT_CHARS_MAX} characters`);
+    given.set(name, value);
+  }
+  const limit = whole(given.get("limit") ?? String(PAGE_ROWS_DEFAULT), PAGE_ROWS_MAX);
+  if (limit === undefined) return refused(`limit must be a whole number from 1 to ${PAGE_ROWS_MAX}`);
+  const state = given.get("state");
+  if (state !== undefined && !STATES.has(state) && state !== PENDING) {
+    return refused(`state must be ${PENDING} (ready), ${[...STATES].join(", ")}`);
+  }
+  const times = readTimes(given);
+  if (typeof times === "string") return refused(times);
+  const beforeId = readCursor(given.get("cursor"));
+  if (beforeId === "invalid") return refused("cursor is not one that a page of this list gave as nextCursor");
+  const [subscriptionName, type, recordId] = [given.get("subscription"), given.get("type"), given.get("recordId")];
+  return {
+    ok: true,
+    query: {
+      limit,
+      ...times,
+      ...(subscriptionName === undefined ? {} : { subscriptionName }),
+      ...(state === undefined ? {} : { state: (state === PENDING ? "ready" : state) as DeliveryState }),
+      ...(type === undefined ? {} : { type }),
+      ...(recordId === undefined ? {} : { recordId }),
+      ...(beforeId === undefined ? {} : { beforeId }),
+    },
+  };
+}
+
+/** Opaque to callers: the delivery before which the next page begins. */
+export function cursorOf(beforeId: number | undefined): string | null {
+  return beforeId === undefined ? null : Buffer.from(`d${beforeId}`).toString("base64url");
+}
+
+function readCursor(text: string | undefined): number | undefined | "invalid" {
+  if (text === undefined) return undefined;
+  const plain = Buffer.from(text, "base64url").toString("latin1");
+  return /^d\d{1,16}$/.test(plain) ? Number(plain.slice(1)) : "invalid";
+}
+
+function readTimes(given: ReadonlyMap<string, string>): { sinceMs?: number; untilMs?: number } | string {
+  const times: { sinceMs?: number; untilMs?: number } = {};
+  for (const name of ["since", "until"] as const) {
+    const text = given.get(name);
+    if (text === undefined) continue;
+    const ms = /^\d{4}-\d\d-\d\dT\d\d:\d\d(:\d\d(\.\d{1,9})?)?(Z|[+-]\d\d:\d\d)$/.test(text) ? Date.parse(text) : Number.NaN;
+    if (Number.isNaN(ms)) return `${name} must be a time such as 2026-01-02T03:04:05Z`;
+    times[`${name}Ms`] = ms;
+  }
+  return times;
+}
+
+function whole(text: string, max: number): number | undefined {
+  const value = /^\d{1,6}$/.test(text) ? Number(text) : 0;
+  return value >= 1 && value <= max ? value : undefined;
+}
+
+function refused(detail: string): QueryRead {
+  return { ok: false, problem: { code: "parameter_invalid", detail: `${detail}.` } };
+}

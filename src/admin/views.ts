@@ -1,0 +1,137 @@
+import type { Event } from "../core/event.ts";
+import type { Outcome } from "../core/outcome.ts";
+import type { AttemptRecord, DeliveryRecord, DeliverySummary } from "../store/store.ts";
+
+/**
+ * How the API shows things: one function per shape. Times are RFC 3339, lengths milliseconds; what is not known is null. What secrets there
+ * could be have been hidden before they were stored.
+ */
+type View = Readonly<Record<string, unknown>>;
+
+/** Bytes as `{"text": …}` where they are UTF-8, else `{"base64": …}`. */
+export function bodyView(bytes: Uint8Array | undefined): View | null {
+  if (bytes === undefined) return null;
+  try {
+    return { text: new TextDecoder("utf-8", { fatal: true, ignoreBOM: true }).decode(bytes) };
+  } catch {
+    return { base64: Buffer.from(bytes.buffer, bytes.byteOffset, bytes.byteLength).toString("base64") };
+  }
+}
+
+/** Which subscription a delivery belongs to; `name` is null once it is gone. */
+export interface SubscriptionLabel {
+  readonly uid: string;
+  readonly name: string | undefined;
+  /** It is the forwarding of a dead letter. */
+  readonly isDeadLetter: boolean;
+}
+
+export function deliveryView(record: DeliveryRecord, label: SubscriptionLabel): View {
+  return {
+    id: String(record.id),
+    eventId: record.eventId,
+    eventType: record.eventType,
+    namespace: record.namespace,
+    subscription: label.name ?? null,
+    subscriptionUid: label.uid,
+    deadLetter: label.isDeadLetter,
+    state: record.state,
+    reason: record.reason ?? null,
+    attempts: record.attempts,
+    acceptedTime: time(record.acceptedAtMs),
+    nextAttemptTime: time(record.dueAtMs),
+    endedTime: time(record.endedAtMs),
+  };
+}
+
+/** A row of the schedule: the delivery with its record, its first and its last attempt. */
+export function summaryView(summary: DeliverySummary, label: SubscriptionLabel): View {
+  const { lastAttempt, recordId, firstAttemptAtMs } = summary;
+  return {
+    ...deliveryView(summary, label),
+    recordId: recordId ?? null,
+    firstAttemptTime: time(firstAttemptAtMs),
+    url: lastAttempt?.url ?? null,
+    lastAttempt:
+      lastAttempt === undefined
+        ? null
+        : {
+            attempt: lastAttempt.attempt,
+            time: time(lastAttempt.startedAtMs),
+            durationMs: Math.round(lastAttempt.durationMs),
+            outcome: lastAttempt.outcome,
+            statusCode: lastAttempt.statusCode ?? null,
+            message: lastAttempt.message,
+          },
+  };
+}
+
+/** A row of the log: one firing. `requestBody` is what was sent, a token in it hidden; undefined when it cannot be had any more. */
+export function attemptView(record: AttemptRecord, label: SubscriptionLabel, requestBody: Uint8Array | undefined): View {
+  return {
+    deliveryId: String(record.deliveryId),
+    eventId: record.eventId,
+    eventType: record.eventType,
+    namespace: record.namespace,
+    subscription: label.name ?? null,
+    subscriptionUid: label.uid,
+    attempt: record.attempt,
+    time: time(record.startedAtMs),
+    durationMs: Math.round(record.durationMs),
+    recordId: record.recordId ?? null,
+    outcome: record.outcome,
+    connectionStatus: record.connectionStatus,
+    tlsStatus: record.tlsStatus,
+    statusCode: record.statusCode ?? null,
+    message: record.message,
+    url: record.url,
+    request: { headers: headersView(record.requestHeaders), body: bodyView(requestBody) },
+    response: { headers: headersView(record.responseHeaders), body: bodyView(record.responseBody) },
+  };
+}
+
+export function eventView(event: Event): View {
+  return {
+    id: event.id,
+    namespace: event.namespace,
+    sourceId: event.sourceId,
+    source: event.source,
+    type: event.type,
+    subject: event.subject ?? null,
+    time: event.time ?? null,
+    dataContentType: event.dataContentType ?? null,
+    receivedTime: time(event.receivedAtMs),
+    extensions: event.extensions,
+    data: bodyView(event.data),
+  };
+}
+
+/** What a receiver said to a test event. */
+export function testView(tested: {
+  readonly eventId: string;
+  readonly eventType: string;
+  readonly url: string;
+  readonly outcome: Outcome;
+}): View {
+  const { outcome } = tested;
+  return {
+    eventId: tested.eventId,
+    eventType: tested.eventType,
+    url: tested.url,
+    ok: outcome.class === "success",
+    outcome: outcome.class,
+    statusCode: outcome.statusCode ?? null,
+    connectionStatus: outcome.connectionStatus,
+    tlsStatus: outcome.tlsStatus,
+    durationMs: Math.round(outcome.durationMs),
+    message: outcome.message,
+  };
+}
+
+function headersView(headers: readonly (readonly [string, string])[]): readonly View[] {
+  return headers.map(([name, value]) => ({ name, value }));
+}
+
+function time(ms: number | undefined): string | null {
+  return ms === undefined ? null : new Date(ms).toISOString();
+}

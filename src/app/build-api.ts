@@ -1,0 +1,48 @@
+import { ApiServer } from "../admin/api-server.ts";
+import type { ApiAuthenticator } from "../admin/authenticator.ts";
+import type { Controller } from "../controller/controller.ts";
+import type { Resources } from "../controller/objects.ts";
+import type { RouteTable } from "../core/route-table.ts";
+import type { Attempter } from "../delivery/attempter.ts";
+import type { Engine } from "../delivery/engine.ts";
+import type { PayloadBook } from "../delivery/payload-book.ts";
+import { TestSender } from "../delivery/test-sender.ts";
+import type { Clock } from "../lib/clock.ts";
+import type { ListenAddress } from "../lib/listen.ts";
+import type { Log } from "../observe/log.ts";
+import type { Store } from "../store/store.ts";
+import { subscriptionDirectory } from "./subscription-directory.ts";
+
+export interface ApiGround {
+  readonly listen: ListenAddress;
+  readonly authenticator: ApiAuthenticator;
+  readonly clock: Clock;
+  readonly log: Log;
+  readonly store: Store;
+  readonly resources: Resources;
+  readonly controller: Controller;
+  readonly engine: Engine;
+  readonly attempter: Attempter;
+  readonly payloads: PayloadBook;
+  readonly table: () => RouteTable;
+}
+
+/** The read and act API, joined to the engine that acts and to those who know the subscriptions. */
+export function buildApi(ground: ApiGround): ApiServer {
+  const { listen, authenticator, clock, log, store, engine, attempter, payloads, table } = ground;
+  const resume = (uid: string): Promise<void> => engine.resume(uid);
+  const tests = new TestSender({ clock, attempter, table, resume });
+  return new ApiServer({
+    listen,
+    authenticator,
+    log,
+    store,
+    directory: subscriptionDirectory(ground.resources, ground.controller, table),
+    acts: {
+      resend: (id) => engine.resend(id),
+      test: (order) => tests.send(order),
+      resume,
+      bodyOf: (attempt, event) => payloads.bodyOf(attempt, event),
+    },
+  });
+}

@@ -1,0 +1,26 @@
+import type { KnownSubscription, SubscriptionDirectory } from "../admin/directory.ts";
+import type { WebhookSubscription } from "../api/generated/custom-resources.ts";
+import type { Controller } from "../controller/controller.ts";
+import type { Resources } from "../controller/objects.ts";
+import type { RouteTable } from "../core/route-table.ts";
+
+/** The subscriptions as provider and controller know them; status is the one that the controller would write now. */
+export function subscriptionDirectory(
+  resources: Resources,
+  controller: Pick<Controller, "compose">,
+  table: () => RouteTable,
+): SubscriptionDirectory {
+  const known = ({ metadata, spec, status }: WebhookSubscription): KnownSubscription => {
+    const { namespace, name, uid = "", generation = 1 } = metadata;
+    const due = controller.compose(`WebhookSubscription/${namespace}/${name}`);
+    return { uid, namespace, name, generation, spec, status: due?.status ?? status ?? null };
+  };
+  return {
+    list: (namespace) => [...resources.list("WebhookSubscription", namespace)].map(known).toSorted((a, b) => (a.name < b.name ? -1 : 1)),
+    get: (namespace, name) => {
+      const found = resources.get("WebhookSubscription", namespace, name);
+      return found === undefined ? undefined : known(found);
+    },
+    nameOf: (uid) => table().byUid(uid)?.subscription.name,
+  };
+}

@@ -1,0 +1,262 @@
+import { mkdirSync, mkdtempSync, rmSync, writeFileSync } from "node:fs";
+import { tmpdir } from "node:os";
+import { join } from "node:path";
+import { afterAll, beforeAll, describe, expect, it } from "vitest";
+import { RecordingReceiver } from "../support/fields/recording-receiver.ts";
+import { OperatorProcess } from "../support/operator/operator-process.ts";
+
+const WAIT_MS = 15_000;
+const TOKEN = "a-token-of-the-api-of-shop";
+const FOREIGN_TOKEN = "a-token-of-the-api-of-depot";
+
+// oxlint-disable-next-line typescript/no-explicit-any -- any JSON
+type Json = any;
+
+const manifests = (receiver: string): string => `apiVersion: postrider.dev/v1alpha1
+kind: ClusterDeliveryPolicy
+metadata: {name: test}
+spec:
+  retry: {maxAttempts: 2, schedule: ["0s", "100ms"], jitterPercent: 0}
+  egress: {allowedCIDRs: ["127.0.0.0/8"], allowPlainHTTP: true}
+---
+apiVersion: postrider.dev/v1alpha1
+kind: WebhookSubscription
+metadata: {name: form, namespace: shop}
+spec:
+  events: {types: ["order.*"]}
+  endpoint: {url: "${receiver}/hook?key=secret", headers: [{name: X-Key, value: canary-of-the-request}]}
+  payload: {format: Form, body: "{'event': event.type, 'data': event.data}"}
+  history: {recordIdField: data.id}
+  signing: {scheme: None}
+---
+apiVersion: postrider.dev/v1alpha1
+kind: WebhookSubscription
+metadata: {name: elsewhere, namespace: depot}
+spec:
+  events: {types: ["*"]}
+  endpoint: {url: "${receiver}/depot"}
+  signing: {scheme: None}
+---
+apiVersion: v1
+kind: Secret
+metadata: {name: api, namespace: shop, labels: {postrider.dev/api-token: "true"}}
+stringData: {support: ${TOKEN}}
+---
+apiVersion: v1
+kind: Secret
+metadata: {name: api, namespace: depot, labels: {postrider.dev/api-token: "true"}}
+stringData: {support: ${FOREIGN_TOKEN}}
+`;
+
+describe("the read and act API, through the binary", () => {
+  const directory = mkdtempSync(join(tmpdir(), "postrider-api-"));
+  let receiver: RecordingReceiver;
+  let operator: OperatorProcess;
+
+  beforeAll(async () => {
+    receiver = await RecordingReceiver.start();
+    mkdirSync(join(directory, "manifests"));
+    writeFileSync(join(directory, "manifests", "all.yaml"), manifests(receiver.url));
+    operator = await OperatorProcess.start({
+      manifests: join(directory, "manifests"),
+      store: `sqlite:${join(directory, "store")}`,
+      auth: ["--ingest-auth", "none", "--api-auth", "static"],
+    });
+  });
+  afterAll(async () => {
+    await operator?.signal("SIGKILL");
+    await receiver?.stop();
+    rmSync(directory, { recursive: true, force: true });
+  });
+
+  const call = async (
+    path: string,
+    init: RequestInit & { token?: string } = {},
+  ): Promise<{ status: number; body: Json; headers: Headers }> => {
+    const { token = TOKEN, ...rest } = init;
+    const response = await fetch(`${operator.ready.api}/v1/namespaces/${path}`, { ...rest, headers: { authorization: `Bearer ${token}` } });
+    return { status: response.status, body: await response.json(), headers: response.headers };
+  };
+  const publish = async (type: string, data: object, namespace = "shop"): Promise<string> => {
+    const url = `${operator.ready.ingest}/v1/namespaces/${namespace}/events`;
+    const body = JSON.stringify({ type, data });
+    const response = await fetch(url, { method: "POST", headers: { "content-type": "application/json" }, body });
+    return ((await response.json()) as { id: string }).id;
+  };
+  /** The one delivery of a record, once `holds`. */
+  const settled = async (recordId: string, holds: (row: Json) => boolean): Promise<Json> => {
+    const untilMs = performance.now() + WAIT_MS;
+    for (;;) {
+      const [row] = (await call(`shop/deliveries?recordId=${recordId}`)).body.items as Json[];
+      if (row !== undefined && holds(row)) return row;
+      if (performance.now() > untilMs) throw new Error(`not within ${WAIT_MS} ms: ${JSON.stringify(row)}`);
+      await new Promise((resolve) => setTimeout(resolve, 20));
+    }
+  };
+
+  it("shows the schedule: record, first attempt, type, last status, URL, attempts", async () => {
+    receiver.answer = { status: 500, body: "no" };
+    await publish("order.paid", { id: "r1", note: "ä &=" });
+    const row = await settled("r1", ({ state }) => state === "failed");
+    expect(row).toMatchObject({
+      subscription: "form",
+      recordId: "r1",
+      eventType: "order.paid",
+      state: "failed",
+      reason: "AttemptsExhausted",
+      attempts: 2,
+      url: `${receiver.url}/hook?[redacted]`,
+      lastAttempt: { attempt: 2, statusCode: 500, outcome: "server_error" },
+    });
+    expect(Date.parse(row.firstAttemptTime)).toBeGreaterThan(Date.now() - 60_000);
+  });
+
+  it("shows the log: one row per firing, with what was sent byte for byte and what came back", async () => {
+    receiver.answer = { status: 201, headers: { "content-type": "text/plain", "x-secret": "canary-of-the-answer" }, body: "thanks" };
+    await publish("order.sent", { id: "r2", note: "ä &=" });
+    const { id } = await settled("r2", ({ state }) => state === "delivered");
+    const { body } = await call(`shop/deliveries/${id}/attempts`);
+    const sent = receiver.requests.at(-1);
+    expect(body.items).toHaveLength(1);
+    const [firing] = body.items;
+    expect(firing).toMatchObject({
+      recordId: "r2",
+      eventType: "order.sent",
+      attempt: 1,
+      outcome: "success",
+      connectionStatus: "ok",
+      tlsStatus: "none",
+      statusCode: 201,
+      url: `${receiver.url}/hook?[redacted]`,
+      request: { body: { text: sent?.body } },
+      response: { body: { text: "thanks" } },
+    });
+    expect(sent?.body).toBe(`payload=${encodeURIComponent('{"event":"order.sent","data":{"id":"r2","note":"ä &="}}')}`);
+    expect(firing.request.headers).toContainEqual({ name: "content-type", value: "application/x-www-form-urlencoded" });
+    expect(firing.request.headers).toContainEqual({ name: "X-Key", value: "[redacted]" });
+    expect(firing.response.headers).toContainEqual({ name: "x-secret", value: "[redacted]" });
+    expect(JSON.stringify(body)).not.toMatch(/canary|key=/);
+    expect(typeof firing.durationMs).toBe("number");
+  });
+
+  /** Publishes until the changed subscription is what attempts are made by; answers that delivery. */
+  const rawDelivery = async (): Promise<string> => {
+    for (let i = 0; i < 100; i++) {
+      await publish("order.new", { id: "r4" });
+      const sentBefore = receiver.requests.length;
+      const { items } = (await call("shop/deliveries?recordId=r4&state=delivered&limit=1")).body;
+      if (items.length > 0 && receiver.requests[sentBefore - 1]?.body === '{"id":"r4"}') return items[0].id;
+      await new Promise((resolve) => setTimeout(resolve, 50));
+    }
+    throw new Error("the change was not obeyed within 5 s");
+  };
+
+  it("still shows what was sent after the subscription has changed", async () => {
+    receiver.answer = { status: 200 };
+    await publish("order.old", { id: "r3" });
+    const { id } = await settled("r3", ({ state }) => state === "delivered");
+    const before = receiver.requests.at(-1)?.body;
+    const changed = manifests(receiver.url).replace("format: Form, body: \"{'event': event.type, 'data': event.data}\"", "format: Raw");
+    writeFileSync(join(directory, "manifests", "all.yaml"), changed);
+    const newer = await rawDelivery();
+    expect((await call(`shop/deliveries/${id}/attempts`)).body.items[0].request.body.text).toBe(before);
+    expect((await call(`shop/deliveries/${newer}/attempts`)).body.items[0].request.body.text).toBe(receiver.requests.at(-1)?.body);
+  });
+
+  it("sends again, after success too, exactly once, on the same delivery", async () => {
+    receiver.answer = { status: 200 };
+    await publish("order.again", { id: "r5" });
+    const { id, eventId } = await settled("r5", ({ state }) => state === "delivered");
+    const before = receiver.requests.length;
+    expect((await call(`shop/deliveries/${id}/resend`, { method: "POST" })).status).toBe(202);
+    const row = await settled("r5", ({ attempts, state }) => attempts === 2 && state === "delivered");
+    expect(row.id).toBe(id);
+    expect(receiver.requests.length).toBe(before + 1);
+    expect(receiver.requests.at(-1)?.headers["webhook-id"]).toBe(eventId);
+    expect((await call(`shop/deliveries/${id}/attempts`)).body.items).toHaveLength(2);
+  });
+
+  it("sends a test event now and answers with what the receiver said", async () => {
+    receiver.answer = { status: 418, body: "teapot" };
+    const tried = await call("shop/subscriptions/form/test", { method: "POST", body: '{"type":"order.check","data":{"x":1}}' });
+    expect(tried).toMatchObject({ status: 200, body: { ok: false, statusCode: 418, outcome: "client_error", eventType: "order.check" } });
+    expect(receiver.requests.at(-1)?.body).toBe('{"x":1}');
+    receiver.answer = { status: 200 };
+    expect((await call("shop/subscriptions/form/test", { method: "POST" })).body).toMatchObject({
+      ok: true,
+      statusCode: 200,
+      eventType: "order.test",
+    });
+    expect((await call("shop/subscriptions/gone/test", { method: "POST" })).body).toMatchObject({
+      status: 404,
+      code: "subscription_not_found",
+    });
+  });
+
+  it("shows subscriptions with their status, events with their data, and pages", async () => {
+    const { items } = (await call("shop/subscriptions")).body;
+    expect(items.map(({ name }: Json) => name)).toEqual(["form"]);
+    expect(items[0].status.conditions.find(({ type }: Json) => type === "Ready")).toMatchObject({ status: "True" });
+    const id = await publish("order.event", { id: "r6" });
+    expect((await call(`shop/events/${id}`)).body).toMatchObject({ id, type: "order.event", data: { text: '{"id":"r6"}' } });
+    await settled("r6", ({ state }) => state === "delivered");
+    const seen: string[] = [];
+    let cursor = "";
+    do {
+      const { body } = await call(`shop/deliveries?limit=2${cursor === "" ? "" : `&cursor=${cursor}`}`);
+      seen.push(...body.items.map(({ recordId }: Json) => recordId));
+      cursor = body.nextCursor ?? "";
+    } while (cursor !== "");
+    expect(seen.filter((recordId, i) => seen.indexOf(recordId) === i)).toEqual(["r6", "r5", "r4", "r3", "r2", "r1"]);
+    expect(seen.length).toBe((await call("shop/deliveries?limit=500")).body.items.length);
+    const log = (await call("shop/attempts?state=failed")).body.items;
+    expect(log.map(({ recordId, attempt }: Json) => [recordId, attempt])).toEqual([
+      ["r1", 1],
+      ["r1", 2],
+    ]);
+    expect((await call("shop/attempts?subscription=form&limit=1")).body.items).toHaveLength(1);
+  });
+
+  it("shows nobody what is another namespace's, and acts on nothing of it", async () => {
+    const foreign = await publish("order.paid", { id: "d1" }, "depot");
+    const untilMs = performance.now() + WAIT_MS;
+    let theirs: Json[] = [];
+    while (theirs.length === 0 && performance.now() < untilMs)
+      theirs = (await call("depot/deliveries", { token: FOREIGN_TOKEN })).body.items;
+    const { id } = theirs[0];
+    for (const path of [
+      `shop/deliveries/${id}`,
+      `shop/deliveries/${id}/attempts`,
+      `shop/events/${foreign}`,
+      "shop/subscriptions/elsewhere",
+    ]) {
+      expect((await call(path)).status, path).toBe(404);
+    }
+    expect((await call(`shop/deliveries/${id}/resend`, { method: "POST" })).status).toBe(404);
+    expect((await call("shop/subscriptions/elsewhere/test", { method: "POST" })).status).toBe(404);
+    expect((await call("shop/deliveries?recordId=d1")).body.items).toEqual([]);
+    for (const token of [FOREIGN_TOKEN, "not-a-token-at-all-but-long"]) expect((await call("shop/deliveries", { token })).status).toBe(401);
+    expect((await fetch(`${operator.ready.api}/v1/namespaces/shop/deliveries`)).status).toBe(401);
+  });
+
+  it.each([
+    ["shop/deliveries?stat=failed", 400, "parameter_invalid"],
+    ["shop/deliveries?limit=501", 400, "parameter_invalid"],
+    ["shop/deliveries?cursor=xx", 400, "parameter_invalid"],
+    ["shop/deliveries?since=yesterday", 400, "parameter_invalid"],
+    ["shop/deliveries/999999999", 404, "delivery_not_found"],
+    ["shop/events/01a20613-93b3-7000-83f7-5f92e0cdaa99", 404, "event_not_found"],
+    ["shop/nothing", 404, "not_found"],
+    ["Shop_/deliveries", 404, "not_found"],
+  ])("answers %s with %i %s, as a problem", async (path, status, code) => {
+    const { body, headers, ...answer } = await call(path);
+    expect([answer.status, body.code, body.status]).toEqual([status, code, status]);
+    expect(headers.get("content-type")).toBe("application/problem+json");
+    expect(headers.get("x-content-type-options")).toBe("nosniff");
+  });
+
+  it("says which methods a path takes", async () => {
+    const { status, headers } = await call("shop/deliveries", { method: "DELETE" });
+    expect([status, headers.get("allow")]).toEqual([405, "GET, HEAD"]);
+  });
+});

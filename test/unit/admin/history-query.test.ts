@@ -1,0 +1,40 @@
+import { expect, it } from "vitest";
+import { cursorOf, PAGE_ROWS_DEFAULT, readHistoryQuery } from "../../../src/admin/history-query.ts";
+
+const read = (query: string): unknown => readHistoryQuery(new URLSearchParams(query));
+
+it.each([
+  ["", { limit: PAGE_ROWS_DEFAULT }],
+  ["limit=500", { limit: 500 }],
+  ["subscription=orders&type=order.paid&recordId=7", { limit: 50, subscriptionName: "orders", type: "order.paid", recordId: "7" }],
+  ["state=failed", { limit: 50, state: "failed" }],
+  ["state=pending", { limit: 50, state: "ready" }],
+  [
+    "since=2026-01-02T03:04:05Z&until=2026-01-02T04:04:05%2B01:00",
+    { limit: 50, sinceMs: Date.UTC(2026, 0, 2, 3, 4, 5), untilMs: Date.UTC(2026, 0, 2, 3, 4, 5) },
+  ],
+  [`cursor=${cursorOf(42)}`, { limit: 50, beforeId: 42 }],
+])("reads %j", (query, expected) => {
+  expect(read(query)).toEqual({ ok: true, query: expected });
+});
+
+it.each([
+  ["stat=failed", /stat is not a parameter/],
+  ["state=done", /state must be/],
+  ["limit=0", /1 to 500/],
+  ["limit=501", /1 to 500/],
+  ["limit=1e2", /1 to 500/],
+  ["type=", /1 to 256 characters/],
+  [`recordId=${"x".repeat(257)}`, /1 to 256 characters/],
+  ["type=a&type=b", /stands twice/],
+  ["since=2026-01-02", /must be a time/],
+  ["until=2026-13-45T00:00:00Z", /must be a time/],
+  ["cursor=42", /cursor is not/],
+  ["cursor=ZHh4", /cursor is not/],
+])("refuses %j", (query, detail) => {
+  expect(read(query)).toMatchObject({ ok: false, problem: { code: "parameter_invalid", detail: expect.stringMatching(detail) } });
+});
+
+it("the last page has no cursor", () => {
+  expect(cursorOf(undefined)).toBeNull();
+});
