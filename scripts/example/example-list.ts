@@ -17,7 +17,7 @@ const TOKEN_HOLDERS = ["--ingest-auth", "static", "--ingest-token-in-query", "tr
 
 export const EXAMPLES: Readonly<Record<string, Example>> = {
   pipe: {
-    about: "Pipe: six events, as JSON and as a form; one attempt each",
+    about: "Pipe: six events, as JSON and as a form; one attempt each, one of which fails and is sent again by Retry",
     auth: EVERYBODY,
     events: [
       "video_recorded.event",
@@ -28,7 +28,7 @@ export const EXAMPLES: Readonly<Record<string, Example>> = {
       "video_copied_dbox.event",
       "video_recorded-as-posted.event",
     ],
-    answer: () => 200,
+    answer: ({ path, body, attempt }) => (attempt === 1 && path === "/pipe/json" && body.includes('"video_converted"') ? 500 : 200),
     shown: withHeaders("content-type"),
   },
   perculus: {

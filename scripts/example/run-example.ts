@@ -5,6 +5,7 @@ import { setTimeout as delay } from "node:timers/promises";
 import type { Example } from "./example-list.ts";
 import { ExampleReceiver } from "./example-receiver.ts";
 import type { Arrival } from "./example-receiver.ts";
+import { History } from "./history.ts";
 import { readHttpFile } from "./http-file.ts";
 import type { HttpRequest } from "./http-file.ts";
 import { writeLocalManifests } from "./local-manifests.ts";
@@ -34,8 +35,13 @@ export async function runExample(name: string, example: Example, print: Print): 
       events.set(id, event);
       expected += matched;
     }
-    const all = await holds(() => receiver.taken === expected);
-    print(`\n${deliveryTable(receiver.arrivals, events)}\n`);
+    const history = new History(operator.api, name);
+    const all = await holds(async () => {
+      for (const retried of await history.retryFailed()) print(`↻ Retry: ${retried}`);
+      return receiver.taken === expected && (await history.settled());
+    });
+    print(`\n${deliveryTable(receiver.arrivals, events)}`);
+    print(`\nSchedule\n${await history.schedule()}\n\nLog\n${await history.log()}\n`);
     print(`${receiver.taken} of ${expected} deliveries taken, in ${receiver.arrivals.length} attempts.`);
     return (await operator.stop()) === 0 && all;
   } finally {
@@ -66,9 +72,9 @@ function shortForm(name: string, body: string): HttpRequest {
 }
 
 /** Whether it came to hold in time. */
-async function holds(condition: () => boolean): Promise<boolean> {
+async function holds(condition: () => Promise<boolean>): Promise<boolean> {
   const endMs = performance.now() + WITHIN_MS;
-  while (!condition()) {
+  while (!(await condition())) {
     if (performance.now() > endMs) return false;
     await delay(LOOK_EVERY_MS);
   }

@@ -7,7 +7,7 @@ const ROOT = resolve(import.meta.dirname, "../..");
 const run = (name: string) => promisify(execFile)(process.execPath, ["scripts/example.ts", name], { cwd: ROOT });
 
 it.concurrent.each([
-  ["pipe", 16, 16],
+  ["pipe", 16, 17],
   ["perculus", 6, 7],
   ["aioz-stream", 6, 8],
   ["pipeforce", 4, 4],
