@@ -6,7 +6,7 @@ import { assertSynchronous } from "../../../src/store/sqlite/database.ts";
 import { prepareDirectory } from "../../../src/store/sqlite/disk.ts";
 import { SqliteStore } from "../../../src/store/sqlite/sqlite-store.ts";
 import { StoreError } from "../../../src/store/store.ts";
-import { accept, completion, delivery, event, item, NAMESPACE, START_MS } from "../../conformance/store/fixture.ts";
+import { accept, attempt, completion, delivery, event, item, NAMESPACE, START_MS } from "../../conformance/store/fixture.ts";
 import { startChild, storeDirectory } from "./child-process.ts";
 
 const OPEN = { owner: "test", nowMs: START_MS, idempotencyTtlMs: 1_000 };
@@ -52,6 +52,33 @@ describe("the SQLite store on disk", () => {
     db.exec("PRAGMA user_version = 99");
     db.close();
     await expect(make().open(OPEN)).rejects.toMatchObject({ code: "refused", message: expect.stringContaining("version 99") });
+  });
+
+  it("takes over a store of the first version: what was accepted goes on, what was logged is still told", async () => {
+    const store = make();
+    await store.open(OPEN);
+    const [done = 0, owed = 0] = await accept(store, [item({ deliveries: [delivery({ as: "claimed" }), delivery()] })]);
+    await store.complete([completion(done)]);
+    await store.close();
+    const db = new DatabaseSync(join(directory, "postrider.db"));
+    const attempts = db.prepare("SELECT name FROM sqlite_schema WHERE type = 'table' AND name GLOB 'attempt_*'").all();
+    expect(attempts).toHaveLength(1);
+    for (const { name } of attempts) {
+      db.exec(`DROP INDEX ${String(name)}_record; ALTER TABLE ${String(name)} DROP COLUMN payload`);
+    }
+    db.exec("DROP INDEX delivery_order; ALTER TABLE delivery DROP COLUMN note; ALTER TABLE subscription_queue DROP COLUMN forwards");
+    for (const { name } of db.prepare("SELECT name FROM sqlite_schema WHERE type = 'table' AND name GLOB 'result_*'").all()) {
+      db.exec(`DROP TABLE ${String(name)}`);
+    }
+    db.exec("PRAGMA user_version = 1");
+    db.close();
+    const again = make();
+    await again.open(OPEN);
+    expect(await again.attemptsOf(done)).toMatchObject([{ statusCode: 200, payloadKey: undefined }]);
+    expect((await again.due("sub-a", START_MS, 10)).map(({ id }) => id)).toEqual([owed]);
+    await again.claim([{ id: owed, epoch: 1, lone: false, withEvent: false }]);
+    await again.complete([completion(owed, { attempt: { ...attempt(owed), recordId: "rec-1", payloadKey: "p" } })]);
+    expect((await again.history({ namespace: NAMESPACE, limit: 5, recordId: "rec-1" })).deliveries.map(({ id }) => id)).toEqual([owed]);
   });
 
   it("refuses a file that is no database", async () => {
