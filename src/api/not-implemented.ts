@@ -17,9 +17,7 @@ export interface UnobeyedField {
  * Every field that is part of the API but not obeyed yet. Such a field is refused (`Accepted=False`, reason `NotImplemented`), never
  * silently ignored. A feature that lands deletes its line here.
  */
-export const NOT_IMPLEMENTED: readonly UnobeyedField[] = [
-  { kind: "DeliveryReplay", field: "" },
-];
+export const NOT_IMPLEMENTED: readonly UnobeyedField[] = [{ kind: "DeliveryReplay", field: "" }];
 
 /** The fields of this resource that cannot be obeyed, each as a problem that names it. */
 export function notImplementedProblems(resource: CustomResource): Problem[] {
