@@ -141,3 +141,23 @@ test("a suspended or paused queue keeps its order, and what is too old ends in i
   await world.clock.advance(1_000);
   expect(world.network.sent.map((sent) => sent.eventId)).toEqual(young);
 });
+
+test("retries that the budget holds back hide no first sends", { timeout: 60_000 }, async () => {
+  const receiver: Receiver = ({ event }) => ({
+    afterMs: 5,
+    outcome: outcome(event.subject?.startsWith("bad") === true ? "server_error" : "success"),
+  });
+  const world = new World({ receiver });
+  const retry = { maxAttempts: 100, delays: { kind: "backoff", growth: "Constant", initialMs: 1_000, maxMs: 1_000 } as const };
+  const circuitBreaker = { consecutiveFailures: 1e6, openForMs: 1_000, halfOpenProbes: 1 };
+  await world.start([routeOf("s", { orderingKey: "subject", policy: { maxInFlight: 64, retry, circuitBreaker } })]);
+  for (let i = 0; i < 400; i++) await world.post("ns", undefined, `bad-${i}`);
+  await world.clock.advance(30_000);
+  const retried = world.network.sent.length;
+  for (let i = 0; i < 50; i++) await world.post("ns", undefined, `good-${i}`);
+  await world.clock.advance(2_000);
+  const firsts = world.network.sent.slice(retried).filter((sent) => sent.attempt === 1);
+  expect(firsts).toHaveLength(50);
+  // The budget does hold: four hundred retries a second would be due.
+  expect(world.network.sent.length - retried - 50).toBeLessThanOrEqual(50 * 0.2 + 10 * 2 + 1);
+});
