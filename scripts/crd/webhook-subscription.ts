@@ -239,7 +239,7 @@ function delivery(): Schema {
     since: instant("When counting began."),
     accepted: counter("Deliveries accepted for this subscription."),
     delivered: counter("Deliveries that succeeded."),
-    retried: counter("Attempts after a delivery's first."),
+    retried: counter("Failed attempts after which their delivery waits to be tried again."),
     failed: counter("Deliveries that failed for good."),
     deadLettered: counter("Deliveries in the dead-letter store."),
     pending: counter("Deliveries that have not ended."),

@@ -417,7 +417,7 @@ export interface WebhookSubscriptionStatus {
     readonly accepted?: number;
     /** Deliveries that succeeded. */
     readonly delivered?: number;
-    /** Attempts after a delivery's first. */
+    /** Failed attempts after which their delivery waits to be tried again. */
     readonly retried?: number;
     /** Deliveries that failed for good. */
     readonly failed?: number;
