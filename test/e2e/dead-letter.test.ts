@@ -5,7 +5,8 @@ import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { Webhook } from "standardwebhooks";
 import { afterEach, expect, it, vi } from "vitest";
-import { freePort, OperatorProcess } from "../support/operator/operator-process.ts";
+import { freePort } from "../support/free-port.ts";
+import { OperatorProcess } from "../support/operator/operator-process.ts";
 
 const SECRET = "whsec_MfKQ9r8GKYqrTwjUPD8ILPZIo2LaLaSwMfKQ9r8GKYo=";
 

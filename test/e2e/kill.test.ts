@@ -2,7 +2,8 @@ import { mkdirSync, mkdtempSync, rmSync, writeFileSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { afterEach, expect, it } from "vitest";
-import { freePort, OperatorProcess } from "../support/operator/operator-process.ts";
+import { freePort } from "../support/free-port.ts";
+import { OperatorProcess } from "../support/operator/operator-process.ts";
 import { VerifyingReceiver } from "../support/operator/verifying-receiver.ts";
 
 const SECRET = "whsec_MfKQ9r8GKYqrTwjUPD8ILPZIo2LaLaSwMfKQ9r8GKYo=";

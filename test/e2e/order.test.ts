@@ -6,7 +6,8 @@ import { join } from "node:path";
 import { afterEach, expect, it } from "vitest";
 import { countOf } from "../support/full-run.ts";
 import { seededRandom } from "../support/sim/world.ts";
-import { freePort, OperatorProcess } from "../support/operator/operator-process.ts";
+import { freePort } from "../support/free-port.ts";
+import { OperatorProcess } from "../support/operator/operator-process.ts";
 
 const KEYS = 200;
 const EVENTS_PER_KEY = countOf(50, 500);

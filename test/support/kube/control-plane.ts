@@ -1,11 +1,10 @@
 import { generateKeyPairSync } from "node:crypto";
 import { closeSync, existsSync, mkdtempSync, openSync, readFileSync, rmSync, writeFileSync } from "node:fs";
 import { Agent, get } from "node:https";
-import { createServer } from "node:net";
-import type { AddressInfo } from "node:net";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { setTimeout as delay } from "node:timers/promises";
+import { freePort } from "../free-port.ts";
 import { binaries } from "./binaries.ts";
 import type { BinaryName } from "./binaries.ts";
 import { GuardedProcess } from "./guarded-process.ts";
@@ -109,7 +108,7 @@ export class ControlPlane {
 
 async function prepare(paths: Record<BinaryName, string>, apiServerFlags: readonly string[]): Promise<Layout> {
   const directory = mkdtempSync(join(tmpdir(), "postrider-control-plane-"));
-  const [etcdPort, peerPort, port] = await freePorts();
+  const [etcdPort, peerPort, port] = [await freePort(), await freePort(), await freePort()];
   const { privateKey, publicKey } = generateKeyPairSync("rsa", {
     modulusLength: 2_048,
     privateKeyEncoding: { type: "pkcs8", format: "pem" },
@@ -249,17 +248,3 @@ function logTail(layout: Layout, name: string): string {
 }
 
 /** Three ports that were free a moment ago, all held until each has been found. */
-async function freePorts(): Promise<[number, number, number]> {
-  const servers = await Promise.all(
-    [0, 0, 0].map(
-      () =>
-        new Promise<ReturnType<typeof createServer>>((resolve, reject) => {
-          const server = createServer().once("error", reject);
-          server.listen(0, "127.0.0.1", () => resolve(server));
-        }),
-    ),
-  );
-  const ports = servers.map((server) => (server.address() as AddressInfo).port);
-  await Promise.all(servers.map((server) => new Promise((resolve) => server.close(resolve))));
-  return ports as [number, number, number];
-}

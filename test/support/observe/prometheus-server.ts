@@ -3,7 +3,7 @@ import { mkdtempSync, rmSync, writeFileSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { stringify } from "yaml";
-import { freePort } from "../operator/operator-process.ts";
+import { freePort } from "../free-port.ts";
 
 const UP_WITHIN_MS = 20_000;
 const LOOK_EVERY_MS = 200;
