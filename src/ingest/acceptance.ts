@@ -107,6 +107,7 @@ export class Acceptance {
       deliveries,
       bodyRetentionMs: longest(match.routes, "bodiesMs"),
       historyRetentionMs: longest(match.routes, "historyMs"),
+      maxAgeMs: oldest(match.routes),
     };
   }
 
@@ -193,6 +194,12 @@ function longest(routes: readonly Route[], what: "bodiesMs" | "historyMs"): numb
   let most = 0;
   for (const { subscription } of routes) most = Math.max(most, subscription.policy.retention[what]);
   return most === 0 ? BUILT_IN_POLICY.retention[what] : most;
+}
+
+function oldest(routes: readonly Route[]): number {
+  let most = 0;
+  for (const { subscription } of routes) most = Math.max(most, subscription.policy.retry.maxAgeMs);
+  return most;
 }
 
 function conflict(found: { readonly index: number; readonly eventId: string }, isBatch: boolean): Checked<never> {

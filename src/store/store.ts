@@ -13,6 +13,7 @@ import type { DeadLetterNote } from "../core/dead-letter.ts";
 import type { DeliveryState, EndReason, TerminalState } from "../core/delivery.ts";
 import type { Event } from "../core/event.ts";
 import type { OutcomeClass } from "../core/outcome.ts";
+import type { ResultCounts } from "../core/result.ts";
 
 export type DeliveryId = number;
 
@@ -79,6 +80,11 @@ export interface Store {
   forgetQueue(subscription: string): Promise<void>;
 
   readEvent(namespace: string, eventId: string): Promise<Event | undefined>;
+  /**
+   * What became of an event, by its id alone, for whoever may ask in `namespace`: undefined when the id never was or is of another namespace.
+   * It answers for at least RESULT_TOMBSTONE_MS after the last delivery has been forgotten, with counts that do not reach `matched` any more.
+   */
+  result(namespace: string, eventId: string): Promise<StoredResult | undefined>;
   /** The event of a claimed delivery; undefined when its body is gone. */
   readBody(id: DeliveryId): Promise<Event | undefined>;
   readDelivery(id: DeliveryId): Promise<DeliveryRecord | undefined>;
@@ -139,6 +145,8 @@ export interface AcceptItem {
   /** Longest retention of the bodies among the matched subscriptions, in ms. */
   readonly bodyRetentionMs: number;
   readonly historyRetentionMs: number;
+  /** How old a delivery of it may grow before it is given up, ms; the memory of its id lasts longer by that. 0 when left out. */
+  readonly maxAgeMs?: number;
 }
 
 export interface NewDelivery {
@@ -294,6 +302,18 @@ export interface DeliveryRecord {
   readonly endedAtMs: number | undefined;
 }
 
+/** An event's deliveries together; `deliveries` are the first RESULT_ROWS_MAX that are known, by id. */
+export interface StoredResult extends ResultCounts {
+  readonly deliveries: readonly ResultDelivery[];
+}
+
+export interface ResultDelivery extends DeliveryRecord {
+  /** Of the last attempt that is still known; of ended deliveries only. */
+  readonly lastAttempt: Pick<AttemptRecord, "statusCode" | "responseHeaders" | "responseBody"> | undefined;
+  /** There was more to say than RESULT_BYTES_MAX: the answer's headers and body are left out. */
+  readonly answerLeftOut: boolean;
+}
+
 export interface DeliveryFilter {
   readonly namespace: string;
   readonly subscription?: string;
@@ -353,7 +373,7 @@ export interface AttemptRecord {
   readonly payloadKey?: string | undefined;
 }
 
-export type StateKind = "route" | "health" | "suspension" | "handshake" | "meta" | "payload";
+export type StateKind = "route" | "health" | "suspension" | "handshake" | "meta" | "payload" | "name";
 
 export interface StateEntry {
   readonly kind: StateKind;
@@ -378,6 +398,13 @@ export const WINDOW_ROWS_MAX = 1_000;
 
 /** Rows of one table that one page of history looks at, so that a filter that matches nothing cannot hold the store's reader. */
 export const HISTORY_SCAN_ROWS_MAX = 20_000;
+
+/** How long an id is known after its result has been forgotten, ms. */
+export const RESULT_TOMBSTONE_MS = 30 * 86_400_000;
+/** Deliveries that one result lists. */
+export const RESULT_ROWS_MAX = 1_000;
+/** Bytes of receivers' answers in one result, headers and bodies together. */
+export const RESULT_BYTES_MAX = 1024 * 1024;
 
 /** The message of the attempt row written for a delivery that was in flight when the process ended. */
 export const INTERRUPTED_MESSAGE = "the process ended during this attempt; whether the receiver got it is unknown";

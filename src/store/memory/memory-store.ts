@@ -30,6 +30,7 @@ import {
   type StateKind,
   type Store,
   type StoreHealth,
+  type StoredResult,
 } from "../store.ts";
 import {
   bump,
@@ -49,6 +50,7 @@ import {
   type StoredEvent,
 } from "./memory-row.ts";
 import { OrderBook } from "./order-book.ts";
+import { ResultBook } from "./result-book.ts";
 
 export interface MemoryStoreOptions {
   /** Called before every write with its name: an error that is answered fails the call and nothing is changed. For tests. */
@@ -66,6 +68,7 @@ export class MemoryStore implements Store {
   readonly #events = new Map<string, StoredEvent>();
   readonly #queues = new Map<string, QueueRow>();
   readonly #order = new OrderBook();
+  readonly #results = new ResultBook();
   readonly #idempotency = new Map<string, IdempotencyRow>();
   readonly #state = new Map<string, StateEntry>();
   #lastId = 0;
@@ -241,6 +244,12 @@ export class MemoryStore implements Store {
     return stored?.event.namespace === namespace && this.#bodyReadable(eventId) ? stored.event : undefined;
   }
 
+  async result(namespace: string, eventId: string): Promise<StoredResult | undefined> {
+    this.#check();
+    const rows = this.#visibleRows().filter((row) => row.eventId === eventId && row.deadLetter === undefined);
+    return this.#results.read(namespace, eventId, rows);
+  }
+
   async readBody(id: DeliveryId): Promise<Event | undefined> {
     this.#check();
     const row = this.#visible(id);
@@ -307,6 +316,7 @@ export class MemoryStore implements Store {
     this.#tell(nowMs);
     const owed = new Set([...this.#rows.values()].filter(isPending).map((row) => row.eventId));
     const dropped = new Set<string>();
+    this.#results.drop(nowMs, owed);
     for (const [id, stored] of this.#events) {
       if (stored.expiresAtMs <= nowMs && !owed.has(id) && this.#events.delete(id)) dropped.add("event");
     }
@@ -333,6 +343,7 @@ export class MemoryStore implements Store {
       const expiresAtMs = request.nowMs + this.#opened.idempotencyTtlMs;
       this.#idempotency.set(key, { eventId: event.id, matched: deliveries.length, contentHash, expiresAtMs });
     }
+    this.#results.add(item, request.nowMs);
     this.#events.set(event.id, { event, expiresAtMs: request.nowMs + item.bodyRetentionMs });
     const deliveryIds = deliveries.map((delivery) => {
       const row = newRow(++this.#lastId, item, delivery, request.nowMs);

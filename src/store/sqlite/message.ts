@@ -99,6 +99,7 @@ export function writeAccept(out: PacketWriter, callId: number, request: AcceptRe
     if (item.idempotencyKey !== undefined) out.blob(item.contentHash);
     out.number(item.bodyRetentionMs);
     out.number(item.historyRetentionMs);
+    out.number(item.maxAgeMs ?? 0);
     out.number(item.deliveries.length);
     for (const delivery of item.deliveries) {
       out.string(delivery.subscription);
@@ -117,6 +118,7 @@ function readAcceptItem(from: PacketReader): AcceptItem {
   const contentHash = idempotencyKey === undefined ? undefined : from.blob();
   const bodyRetentionMs = from.number();
   const historyRetentionMs = from.number();
+  const maxAgeMs = from.number();
   const deliveries: NewDelivery[] = [];
   for (let left = from.number(); left > 0; left--) {
     const subscription = from.string();
@@ -126,7 +128,7 @@ function readAcceptItem(from: PacketReader): AcceptItem {
     const as = AS[from.number()] ?? "indexed";
     deliveries.push({ subscription, namespace, orderKey, dueAtMs, as, epoch: from.number() });
   }
-  return { event, idempotencyKey, contentHash: contentHash ?? new Uint8Array(), bodyRetentionMs, historyRetentionMs, deliveries };
+  return { event, idempotencyKey, contentHash: contentHash ?? new Uint8Array(), bodyRetentionMs, historyRetentionMs, maxAgeMs, deliveries };
 }
 
 export function writeClaims(out: PacketWriter, callId: number, claims: readonly ClaimRequest[]): void {

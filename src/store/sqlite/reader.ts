@@ -13,7 +13,8 @@ import {
 import { CLAIMED, findOutcome, HOT_COLUMNS, toHot, toOutcome, type Hot, type Outcome } from "./delivery-table.ts";
 import { packEventId, unpackEventId } from "./event-id.ts";
 import { EventTable } from "./event-table.ts";
-import { conditions, HistoryReader } from "./history-reader.ts";
+import { conditions, HistoryReader, type RecordMaker } from "./history-reader.ts";
+import { ResultReader } from "./result-reader.ts";
 import { ATTEMPT_PLACES, dayTableName, dayTables } from "./schema.ts";
 
 type Name = { readonly subscription: string; readonly namespace: string };
@@ -28,15 +29,18 @@ export class Reader {
   readonly #events: EventTable;
   readonly #names = new Map<number, Name>();
   readonly #history: HistoryReader;
+  readonly #results: ResultReader;
 
   constructor(db: DatabaseSync) {
     this.#db = db;
     this.#events = new EventTable(db);
-    this.#history = new HistoryReader(db, {
+    const make: RecordMaker = {
       hot: (row) => this.#toRecord(row),
       ended: (outcome) => this.#toRecord(outcome.hot, outcome),
       byId: (id, nowMs) => this.#delivery(id, nowMs),
-    });
+    };
+    this.#history = new HistoryReader(db, make);
+    this.#results = new ResultReader(db, this.#events, make);
   }
 
   read(method: string, args: readonly unknown[]): unknown {
@@ -51,6 +55,8 @@ export class Reader {
         return this.#queues(args[0] as string);
       case "readEvent":
         return this.#readEvent(args[0] as string, args[1] as string, args[2] as number);
+      case "result":
+        return this.#results.read(args[0] as string, args[1] as string, args[2] as number);
       case "readBody":
         return this.#readBody(args[0] as number, args[1] as number);
       case "readDelivery":

@@ -1,4 +1,5 @@
 import type { DatabaseSync } from "node:sqlite";
+import { moveOwedResults } from "./result-table.ts";
 import { DAY_TABLES, dayIsOver, dayTableName, dayTables } from "./schema.ts";
 import { keepHighestId } from "./sequence.ts";
 
@@ -28,6 +29,7 @@ export function dropExpired(db: DatabaseSync, nowMs: number, lastId: number): { 
           `INSERT OR IGNORE INTO event_kept SELECT * FROM ${name} WHERE event IN (SELECT event FROM delivery WHERE event_day = ?)`,
         ).run(day);
       }
+      if (kind === "result") moveOwedResults(db, day, nowMs);
       if (kind === "idempotency") {
         idempotencyKeys += Number(db.prepare(`SELECT count(*) AS n FROM ${name}`).get()?.["n"]);
       }

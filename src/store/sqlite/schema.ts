@@ -45,7 +45,7 @@ const MIGRATIONS: readonly (string | ((db: DatabaseSync) => string))[] = [
 ];
 
 /** The kinds of table that come one per day of expiry; a whole day is dropped at once. */
-export const DAY_TABLES = ["event", "outcome", "attempt", "idempotency"] as const;
+export const DAY_TABLES = ["event", "outcome", "attempt", "idempotency", "result"] as const;
 export type DayTable = (typeof DAY_TABLES)[number];
 
 export const DAY_MS = 86_400_000;
@@ -89,6 +89,10 @@ export function dayTableSql(table: DayTable, day: number): string {
     case "idempotency":
       return `CREATE TABLE IF NOT EXISTS ${name} (
         key BLOB PRIMARY KEY, event_id BLOB NOT NULL, matched INTEGER NOT NULL, content_hash BLOB NOT NULL, expires INTEGER NOT NULL
+        ) WITHOUT ROWID;`;
+    case "result":
+      return `CREATE TABLE IF NOT EXISTS ${name} (
+        event_id BLOB PRIMARY KEY, namespace TEXT NOT NULL, event INTEGER NOT NULL, deliveries INTEGER NOT NULL, kept INTEGER NOT NULL
         ) WITHOUT ROWID;`;
     default:
       return unreachable(table);

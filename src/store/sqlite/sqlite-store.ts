@@ -27,6 +27,7 @@ import {
   type StateKind,
   type Store,
   type StoreHealth,
+  type StoredResult,
 } from "../store.ts";
 import { databasePath } from "./database.ts";
 import { freeBytes } from "./disk.ts";
@@ -180,6 +181,10 @@ export class SqliteStore implements Store {
 
   async readEvent(namespace: string, eventId: string): Promise<Event | undefined> {
     return this.#read("readEvent", namespace, eventId, this.#nowMs);
+  }
+
+  async result(namespace: string, eventId: string): Promise<StoredResult | undefined> {
+    return this.#read("result", namespace, eventId, this.#nowMs);
   }
 
   async readBody(id: DeliveryId): Promise<Event | undefined> {

@@ -23,6 +23,7 @@ import { IdempotencyTable, type Known } from "./idempotency-table.ts";
 import { ANSWER, writeEvent, type Operation } from "./message.ts";
 import type { PacketWriter } from "./packet.ts";
 import { QueueTable, type Queue } from "./queue-table.ts";
+import { ResultTable } from "./result-table.ts";
 import { dropExpired } from "./retention.ts";
 import { highestId } from "./sequence.ts";
 
@@ -38,6 +39,7 @@ export class Writer {
   readonly #events: EventTable;
   readonly #deliveries: DeliveryTable;
   readonly #idempotency: IdempotencyTable;
+  readonly #results: ResultTable;
   #lastId: number;
 
   constructor(db: DatabaseSync, idempotencyTtlMs: number) {
@@ -46,6 +48,7 @@ export class Writer {
     this.#events = new EventTable(db);
     this.#deliveries = new DeliveryTable(db);
     this.#idempotency = new IdempotencyTable(db, idempotencyTtlMs);
+    this.#results = new ResultTable(db);
     this.#lastId = highestId(db);
   }
 
@@ -54,6 +57,7 @@ export class Writer {
     this.#events.reload();
     this.#deliveries.reload();
     this.#idempotency.reload();
+    this.#results.reload();
     this.#lastId = highestId(this.#db);
   }
 
@@ -158,6 +162,9 @@ export class Writer {
     const keep = { deliveries: deliveries.length, nowMs, retentionMs: item.bodyRetentionMs, id };
     const place = this.#events.insert(++this.#lastId, event, keep);
     const firstId = this.#lastId + 1;
+    const { namespace } = event;
+    const life = { nowMs, historyRetentionMs: item.historyRetentionMs, maxAgeMs: item.maxAgeMs ?? 0 };
+    this.#results.insert(id, { namespace, event: place.event, deliveries: deliveries.length }, life);
     for (const delivery of deliveries) {
       const queue = this.#queues.of(delivery.subscription, delivery.namespace, nowMs);
       this.#queues.count(queue, "accepted", 1);
@@ -305,6 +312,7 @@ export class Writer {
           this.#events.reload();
           this.#deliveries.reload();
           this.#idempotency.reload();
+          this.#results.reload();
         }
         return dropped;
       }

@@ -7,6 +7,7 @@ import { historyCases } from "./history-cases.ts";
 import { modelCases } from "./model-cases.ts";
 import { pageCases } from "./page-cases.ts";
 import { orderCases } from "./order-cases.ts";
+import { resultCases } from "./result-cases.ts";
 
 /** Everything any engine of the Store seam must do. PostgreSQL will run the same. */
 export function storeConformance(engine: Engine): void {
@@ -17,6 +18,7 @@ export function storeConformance(engine: Engine): void {
     pageCases(engine);
     deadLetterCases(engine);
     historyCases(engine);
+    resultCases(engine);
     modelCases(engine);
   });
 }
