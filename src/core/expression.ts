@@ -35,7 +35,8 @@ export type Compiled<T> = { readonly ok: true; readonly value: T } | { readonly 
  * wall time, and a busy machine must not decide whether an event matches.
  */
 const EVALUATION_MS_MAX = 5_000;
-const COMPILATION_MS_MAX = 250;
+/** The same for compiling, which takes 40 ms at worst: a valid filter that a busy start refused would match nothing, and lose events. */
+const COMPILATION_MS_MAX = 5_000;
 /** The longest JSON a body expression may give. */
 const BODY_BYTES_MAX = 1024 * 1024;
 /** With less data, or so few steps, no net is spread (it costs a thread). */
