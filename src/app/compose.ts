@@ -14,6 +14,7 @@ import { PayloadBook } from "../delivery/payload-book.ts";
 import { DnsResolver } from "../delivery/resolver.ts";
 import { DiskWatch } from "../ingest/disk-watch.ts";
 import { buildIngest } from "../ingest/ingest.ts";
+import { NameBook } from "../ingest/name-book.ts";
 import type { IngestServer } from "../ingest/ingest-server.ts";
 import type { Clock, SystemClock } from "../lib/clock.ts";
 import { type Random, uuidv7 } from "../lib/random.ts";
@@ -152,7 +153,8 @@ async function build(config: Config, parts: ComposeParts, { store, metrics, owne
   const engine = engineOf(config, parts, { store, metrics, owner, events, attempter });
   let table = RouteTable.empty;
   const payloads = new PayloadBook(store, log);
-  await payloads.load();
+  const names = new NameBook(store, log);
+  await Promise.all([payloads.load(), names.load()]);
   const controller = new Controller({
     resources: provider,
     sink: provider,
@@ -167,6 +169,7 @@ async function build(config: Config, parts: ComposeParts, { store, metrics, owne
     onTable: (next) => {
       table = next;
       payloads.note(next);
+      names.note(next);
       engine.publish(next);
     },
   });
@@ -182,6 +185,8 @@ async function build(config: Config, parts: ComposeParts, { store, metrics, owne
     store,
     routes: { ready, table: () => table },
     intake: engine,
+    ends: engine,
+    nameOf: (uid) => names.nameOf(uid),
     events,
     log,
     clock,

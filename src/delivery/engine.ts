@@ -71,6 +71,7 @@ export class Engine implements Service {
   /** The grace period is over: what is aborted now does not count as an attempt. */
   #cut = false;
   #idle: (() => void) | undefined;
+  #deliveryEnded: (eventId: string | undefined) => void = () => undefined;
 
   constructor(parts: EngineParts) {
     this.#parts = parts;
@@ -136,6 +137,7 @@ export class Engine implements Service {
       ended: (lane) => {
         tally.ended(lane, "failed");
         deadLetters.failed(lane);
+        this.#deliveryEnded(undefined);
       },
       freshTaken: (lane, waiting) => desk.taken(lane, waiting.event),
     });
@@ -205,6 +207,11 @@ export class Engine implements Service {
     this.#health.onChange((uid, kind) => callback(deadLetterOwner(uid) ?? uid, kind));
   }
 
+  /** Who hears that a delivery has ended, once that is durable; without an event's id: several, of events not named. */
+  onDeliveryEnded(listener: (eventId: string | undefined) => void): void {
+    this.#deliveryEnded = listener;
+  }
+
   /** Lifts an automatic suspension and closes the circuit. Durable when it resolves. */
   async resume(uid: string): Promise<void> {
     for (const queue of [uid, deadLetterQueue(uid)]) {
@@ -221,7 +228,7 @@ export class Engine implements Service {
 
   /** Ends what is left of a deleted subscription; attempts under way finish. Answers how many were ended. */
   end(uid: string, how: "dead-letter" | "discard"): Promise<number> {
-    return this.#acts.end(uid, how);
+    return this.#acts.end(uid, how).finally(() => this.#deliveryEnded(undefined));
   }
 
   /** One extra attempt for a delivery that has ended: past its limits, not past a pause. */
@@ -233,6 +240,7 @@ export class Engine implements Service {
     const { lane } = turn;
     this.#scheduler.letGo(lane, completion.id);
     this.#claims.relieved();
+    if (changed && completion.next.state !== "ready") this.#deliveryEnded(completion.attempt?.eventId ?? turn.waiting.event?.id);
     if (changed && completion.next.state === "failed") this.#deadLetters.failed(lane);
     if (changed && completion.next.state === "ready") {
       lane.noteDue(completion.next.dueAtMs);

@@ -27,6 +27,9 @@ export class Exchange {
   #state: "head" | "body" | "working" | "lingering" | "answered" | "closed" = "head";
   #bytes = 0;
   #lingerUntilMs = 0;
+  /** When it began to wait for something else than itself; then it is no load any more. */
+  #parkedMs: number | undefined;
+  #lost: (() => void) | undefined;
   #failBody: ((refusal: Refusal) => void) | undefined;
   readonly #onBytes: (bytes: number) => void;
   readonly #onEnd: (exchange: Exchange, end: ExchangeEnd) => void;
@@ -47,6 +50,23 @@ export class Exchange {
   /** Bytes of the body held for this exchange. */
   get bytes(): number {
     return this.#bytes;
+  }
+
+  get isParked(): boolean {
+    return this.#parkedMs !== undefined;
+  }
+
+  /** How long it kept the ingest busy, ms; a wait that was asked for does not count. */
+  busyMs(nowMs: number): number {
+    return (this.#parkedMs ?? nowMs) - this.startedMs;
+  }
+
+  /** From now on it waits, without its body; `lost` is called should the client leave before the answer. */
+  park(nowMs: number, lost: () => void): void {
+    this.#parkedMs = nowMs;
+    this.#lost = lost;
+    this.#bytes = 0;
+    this.request.removeAllListeners("data");
   }
 
   /** Part of the body is still to come. */
@@ -77,6 +97,9 @@ export class Exchange {
         if (this.#state !== "body") return;
         this.#state = "working";
         resolve(chunks.length === 1 ? chunks[0]! : Buffer.concat(chunks));
+        // The listener lives as long as the request, the bytes need not.
+        chunks.length = 0;
+        this.#failBody = undefined;
       });
     });
   }
@@ -99,7 +122,7 @@ export class Exchange {
     }
   }
 
-  /** Answers with an ASCII body; `headers` in the flat form of `writeHead`. */
+  /** Answers with a body of UTF-8; `headers` in the flat form of `writeHead`. */
   answer(status: number, headers: string[], body: string): void {
     if (!this.#end(status)) return;
     this.response.writeHead(status, headers);
@@ -143,6 +166,7 @@ export class Exchange {
   #end(status: number): boolean {
     if (!this.isOpen || this.#state === "lingering") return false;
     this.#state = "answered";
+    this.#lost = undefined;
     this.#onEnd(this, { status });
     return true;
   }
@@ -151,6 +175,9 @@ export class Exchange {
     const wasOpen = this.isOpen && this.#state !== "lingering";
     this.#state = "closed";
     this.#failBody = undefined;
+    const lost = this.#lost;
+    this.#lost = undefined;
+    lost?.();
     if (wasOpen) this.#onEnd(this, { status: 0 });
   }
 }

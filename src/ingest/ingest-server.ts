@@ -11,6 +11,8 @@ import { BODY_DEADLINE_MS, Exchange, type ExchangeEnd } from "./exchange.ts";
 import type { Reception } from "./reception.ts";
 import { RETRY_AFTER_SECONDS } from "./acceptance.ts";
 import { type Refusal, problemBody, problemHeaders, refuse } from "./refusal.ts";
+import type { ResultOrder } from "./result-answer.ts";
+import type { ResultDesk } from "./result-desk.ts";
 
 /** Connections at once; more are closed unanswered. */
 const CONNECTIONS_MAX = 8_192;
@@ -30,6 +32,7 @@ export interface IngestServerOptions {
   readonly listen: { readonly host: string; readonly port: number };
   readonly authenticator: Authenticator;
   readonly reception: Reception;
+  readonly results: ResultDesk;
   readonly events: BusinessEvents;
   readonly log: Log;
   readonly clock: Clock;
@@ -150,13 +153,17 @@ export class IngestServer implements Service {
       this.#bytesHeld += bytes;
     },
     onEnd: (exchange: Exchange, end: ExchangeEnd): void => {
-      this.#underWay--;
-      this.#bytesHeld -= exchange.bytes;
-      const seconds = (this.#options.clock.monotonicMs() - exchange.startedMs) / 1_000;
+      if (!exchange.isParked) this.#unload(exchange);
+      const seconds = exchange.busyMs(this.#options.clock.monotonicMs()) / 1_000;
       // 499 as nginx counts a client that left before it was answered.
       this.#options.events.ingestAnswered(end.status === 0 ? 499 : end.status, seconds);
     },
   };
+
+  #unload(exchange: Exchange): void {
+    this.#underWay--;
+    this.#bytesHeld -= exchange.bytes;
+  }
 
   #receive(request: IncomingMessage, response: ServerResponse, expectsContinue: boolean): void {
     const exchange = this.#begin(request, response);
@@ -172,15 +179,30 @@ export class IngestServer implements Service {
     const opened = found instanceof Promise ? await found : found;
     if (opened.kind === "refused") return this.#refuse(exchange, opened.refusal, expectsContinue);
     if (opened.kind === "answer") return exchange.answer(opened.status, opened.headers, "");
-    const busy = this.#busy(opened.head.contentLength ?? 0);
+    const length = opened.kind === "poll" ? 0 : (opened.head.contentLength ?? 0);
+    const busy = this.#busy(length);
     if (busy !== undefined) return this.#refuse(exchange, busy, expectsContinue);
+    if (opened.kind === "poll") return this.#answerLater(exchange, opened.order);
     if (expectsContinue) exchange.response.writeContinue();
     const body = await exchange.readBody(opened.plan.bytesMax, opened.plan.tooLarge);
     if (!(body instanceof Uint8Array)) return this.#refuse(exchange, body, false);
     const result = await reception.accept(opened, body);
     if (!result.ok) return this.#refuse(exchange, result.refusal, false);
-    const { status, headers, text } = result.value;
+    if (result.value.kind === "order") return this.#answerLater(exchange, result.value.order);
+    const { status, headers, text } = result.value.answer;
     exchange.answer(status, headers, text);
+  }
+
+  /** Not awaited by anybody: what was needed to accept the event must not stay in memory while its producer waits. */
+  #answerLater(exchange: Exchange, order: ResultOrder): void {
+    if (!exchange.isOpen) return;
+    let leave = (): void => undefined;
+    this.#unload(exchange);
+    exchange.park(this.#options.clock.monotonicMs(), () => leave());
+    leave = this.#options.results.take(order, (result) => {
+      if (result.ok) exchange.answer(result.value.status, result.value.headers, result.value.text);
+      else this.#refuse(exchange, result.refusal, false);
+    });
   }
 
   /** Back-pressure: refused early and cheaply, before a body is read. */
@@ -241,6 +263,7 @@ export class IngestServer implements Service {
     const closed = new Promise<void>((resolve) => {
       this.#server.close(() => resolve());
     });
+    this.#options.results.stop();
     this.#server.closeIdleConnections();
     const cancel = this.#options.clock.after(this.#options.drainMs, () => this.#server.closeAllConnections());
     await closed;

@@ -1,10 +1,21 @@
+import type { Store } from "../store/store.ts";
 import { Acceptance, type AcceptanceParts } from "./acceptance.ts";
 import type { Authenticator } from "./authenticator.ts";
 import { IngestServer, type IngestServerOptions } from "./ingest-server.ts";
 import { RateGate } from "./rate-gate.ts";
 import { Reception } from "./reception.ts";
+import type { NameOf } from "./result-answer.ts";
+import { ResultDesk } from "./result-desk.ts";
+import { type DeliveryEnds, type HubLimits, ResultHub } from "./result-hub.ts";
 
-export interface IngestParts extends AcceptanceParts, Omit<IngestServerOptions, "reception"> {
+export interface IngestParts extends AcceptanceParts, Omit<IngestServerOptions, "reception" | "results"> {
+  readonly store: Pick<Store, "accept" | "result">;
+  /** Who tells that a delivery has ended. */
+  readonly ends: DeliveryEnds;
+  /** Names of subscriptions, of deleted ones too. */
+  readonly nameOf: NameOf;
+  /** Tests make these small. */
+  readonly hubLimits?: Partial<HubLimits>;
   readonly authenticator: Authenticator;
   /** Events per second and namespace; 0 = no limit. */
   readonly rateLimitPerSecond: number;
@@ -18,5 +29,10 @@ export function buildIngest(parts: IngestParts): IngestServer {
   const acceptance = new Acceptance(parts);
   const rate = new RateGate(parts.rateLimitPerSecond);
   const reception = new Reception({ ...parts, acceptance, rate });
-  return new IngestServer({ ...parts, reception });
+  const { store, ends, clock, log, events } = parts;
+  const hub = new ResultHub({ store, clock, log, onCount: (open) => events.resultPollsOpen(open), limits: parts.hubLimits });
+  const results = new ResultDesk({ hub, nameOf: parts.nameOf, clock });
+  const server = new IngestServer({ ...parts, reception, results });
+  ends.onDeliveryEnded((eventId) => hub.ended(eventId));
+  return server;
 }

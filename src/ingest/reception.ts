@@ -1,7 +1,7 @@
 import type { IncomingMessage } from "node:http";
 import { EVENT_BYTES_MAX, REQUEST_BYTES_MAX } from "../core/event.ts";
 import type { Clock } from "../lib/clock.ts";
-import { type Acceptance, type Receipt, diskLow } from "./acceptance.ts";
+import { type Acceptance, diskLow } from "./acceptance.ts";
 import type { Authenticator, Verdict } from "./authenticator.ts";
 import type { EventDraft } from "./event-draft.ts";
 import { readBinaryEvent } from "./header-envelope.ts";
@@ -11,6 +11,7 @@ import { isUtf8Charset, parseMediaType } from "./media-type.ts";
 import type { RateGate } from "./rate-gate.ts";
 import { type RequestHead, readHead } from "./request-head.ts";
 import { type Checked, type Refusal, refuse, refused } from "./refusal.ts";
+import { type AnswerForm, isRedirecting, processingAnswer, type Answer, type ResultOrder } from "./result-answer.ts";
 
 export interface ReceptionParts {
   readonly authenticator: Authenticator;
@@ -42,13 +43,11 @@ interface Admitted {
 type Opened =
   | Admitted
   | { readonly kind: "refused"; readonly refusal: Refusal }
-  | { readonly kind: "answer"; readonly status: number; readonly headers: string[] };
+  | { readonly kind: "answer"; readonly status: number; readonly headers: string[] }
+  | { readonly kind: "poll"; readonly order: ResultOrder };
 
-interface Answer {
-  readonly status: 200 | 202;
-  readonly headers: string[];
-  readonly text: string;
-}
+/** Everything is stored: either that is the answer, or the caller wants to hear more. */
+type Accepted = { readonly kind: "answer"; readonly answer: Answer } | { readonly kind: "order"; readonly order: ResultOrder };
 
 /** What a request asks for and whether it may: everything between HTTP's bytes and the acceptance of events. */
 export class Reception {
@@ -70,6 +69,11 @@ export class Reception {
   }
 
   #judge(head: RequestHead, verdict: Verdict): Opened {
+    if (head.resultId !== undefined) {
+      if (verdict !== "allowed") return { kind: "refused", refusal: this.#denied(verdict, head.namespace) };
+      const receipts = [{ id: head.resultId, matched: 0, duplicate: false }];
+      return { kind: "poll", order: orderOf(head, { form: "poll", receipts, mayRedirect: true }) };
+    }
     const plan = planOf(head);
     const authenticated = verdict === "allowed";
     if (!authenticated && (head.token !== undefined || head.foreignAuthorization || !mayCarryToken(plan, head))) {
@@ -82,12 +86,13 @@ export class Reception {
   }
 
   /** Judges, stores and answers the whole request. */
-  async accept(admitted: Admitted, body: Uint8Array): Promise<Checked<Answer>> {
+  async accept(admitted: Admitted, body: Uint8Array): Promise<Checked<Accepted>> {
     const { head, plan } = admitted;
+    const form: AnswerForm = plan.mode === "batch" ? "batch" : plan.mode === "hook" ? "hook" : "event";
     const read = admitted.authenticated ? knownDrafts(admitted, body) : await this.#draftsWithToken(admitted, body);
     if (!read.ok) return read;
     const drafts = read.value.map((draft) => traced(draft, head.traceparent));
-    if (drafts.length === 0) return { ok: true, value: batchAnswer([]) };
+    if (drafts.length === 0) return { ok: true, value: toldAtOnce(orderOf(head, { form, receipts: [], mayRedirect: false })) };
     const waitSeconds = this.#parts.rate.take(head.namespace, drafts.length, this.#parts.clock.monotonicMs());
     if (waitSeconds !== undefined) {
       const detail = `Namespace ${head.namespace} publishes faster than its limit: wait ${waitSeconds} s.`;
@@ -97,8 +102,9 @@ export class Reception {
     if (unready !== undefined) return { ok: false, refusal: unready };
     const receipts = await this.#parts.acceptance.accept(head.namespace, drafts, head.idempotencyKey);
     if (!receipts.ok) return receipts;
-    if (plan.mode === "batch") return { ok: true, value: batchAnswer(receipts.value) };
-    return { ok: true, value: singleAnswer(receipts.value[0]!, plan.mode === "hook" ? 200 : 202) };
+    const order = orderOf(head, { form, receipts: receipts.value, mayRedirect: admitted.authenticated });
+    if (order.wish.waitMs === undefined && !isRedirecting(order)) return { ok: true, value: toldAtOnce(order) };
+    return { ok: true, value: { kind: "order", order } };
   }
 
   #verdict(namespace: string, token: string | undefined): Verdict | Promise<Verdict> {
@@ -142,6 +148,14 @@ export class Reception {
         return refuse("unauthenticated", unauthenticatedDetail(this.#parts.authenticator.hint));
     }
   }
+}
+
+function orderOf({ namespace, wish, queryToken }: RequestHead, rest: Pick<ResultOrder, "form" | "receipts" | "mayRedirect">): ResultOrder {
+  return { namespace, wish, queryToken, ...rest };
+}
+
+function toldAtOnce(order: ResultOrder): Accepted {
+  return { kind: "answer", answer: processingAnswer(order) };
 }
 
 function knownDrafts(admitted: Admitted, body: Uint8Array): Checked<readonly EventDraft[]> {
@@ -234,26 +248,4 @@ function handshake(head: RequestHead): Opened {
     headers.push("WebHook-Allowed-Origin", head.origin, "WebHook-Allowed-Rate", "*");
   }
   return { kind: "answer", status: 200, headers };
-}
-
-const SHAPE_REST = '"status":"processing","value":null,"pollingRedirectEnabled":false,';
-
-/** `status`: 202, or 200 for callers that know no other yes. */
-function singleAnswer(receipt: Receipt, status: 200 | 202): Answer {
-  const text = `{"statusCode":${status},${SHAPE_REST}${receiptFields(receipt)}}`;
-  const headers = ["Content-Type", "application/json", "Content-Length", String(text.length), "postrider-result-correlationid", receipt.id];
-  return { status, headers, text };
-}
-
-function batchAnswer(receipts: readonly Receipt[]): Answer {
-  let matched = 0;
-  for (const receipt of receipts) matched += receipt.matched;
-  const items = receipts.map((receipt) => `{${receiptFields(receipt)}}`).join(",");
-  const text = `{"statusCode":202,${SHAPE_REST}"correlationId":null,"id":null,"matched":${matched},"duplicate":false,"items":[${items}]}`;
-  return { status: 202, headers: ["Content-Type", "application/json", "Content-Length", String(text.length)], text };
-}
-
-/** Ids are ours (hexadecimal and dashes): nothing to escape. */
-function receiptFields({ id, matched, duplicate }: Receipt): string {
-  return `"correlationId":"${id}","id":"${id}","matched":${matched},"duplicate":${duplicate}`;
 }

@@ -3,17 +3,23 @@ import { bearerToken } from "../core/access-token.ts";
 import { TOKEN_FIELD } from "./body-token.ts";
 import { attributeMistake } from "./event-draft.ts";
 import { type Checked, type Refusal, refuse, refused } from "./refusal.ts";
+import { readWish, type ResultWish } from "./result-wish.ts";
 
 /** What the ingest reads from a request before its body. */
 export interface RequestHead {
   readonly namespace: string;
   /** The event type that a path `/hooks/{type}` names; undefined for `/events`. */
   readonly hookType: string | undefined;
+  /** The id that a path `/results/{correlationId}` names, as it was sent: such a request asks, it brings no event. */
+  readonly resultId: string | undefined;
+  readonly wish: ResultWish;
   readonly contentType: string | undefined;
   readonly contentLength: number | undefined;
   readonly idempotencyKey: string | undefined;
   /** Token of `Authorization: Bearer`, else of the query (when that is switched on). */
   readonly token: string | undefined;
+  /** The same, when it was in the query. */
+  readonly queryToken: string | undefined;
   /** An Authorization header that is no Bearer token was there. */
   readonly foreignAuthorization: boolean;
   readonly attributes: readonly (readonly [name: string, value: string])[];
@@ -25,7 +31,7 @@ export interface RequestHead {
 const IDEMPOTENCY_KEY_CHARS_MAX = 255;
 /** Longest namespace name (RFC 1123 label). */
 const NAMESPACE = /^[a-z0-9](?:[a-z0-9-]{0,61}[a-z0-9])?$/;
-const PATH = /^\/v1\/namespaces\/([^/]*)\/(?:events|hooks\/([^/]+))$/;
+const PATH = /^\/v1\/namespaces\/([^/]*)\/(?:events|hooks\/([^/]+)|results\/([^/]+))$/;
 
 /** Headers that must stand once: a second one would be read by somebody else than the first. */
 const SINGLE: ReadonlySet<string> = new Set([
@@ -55,7 +61,10 @@ export function readHead(request: IncomingMessage, options: HeadOptions): Checke
   if (query.found) request.url = query.rest === "" ? target.path : `${target.path}?${query.rest}`;
   const match = PATH.exec(target.path);
   if (match?.[1] === undefined)
-    return refused("not_found", "Events are posted to /v1/namespaces/{namespace}/events, or to /v1/namespaces/{namespace}/hooks/{type}.");
+    return refused(
+      "not_found",
+      "Events are posted to /v1/namespaces/{namespace}/events, or to /v1/namespaces/{namespace}/hooks/{type}; results are at /v1/namespaces/{namespace}/results/{correlationId}.",
+    );
   const namespace = match[1];
   if (!NAMESPACE.test(namespace)) {
     return refused(
@@ -63,9 +72,8 @@ export function readHead(request: IncomingMessage, options: HeadOptions): Checke
       "A namespace name has 1 to 63 characters of a-z, 0-9 and '-', and begins and ends with a letter or digit.",
     );
   }
-  if (request.method !== "POST" && request.method !== "OPTIONS") {
-    return refused("method_not_allowed", "Events are sent with POST.", { allow: "POST, OPTIONS" });
-  }
+  const wrongMethod = methodRefusal(request.method, match[3] !== undefined);
+  if (wrongMethod !== undefined) return { ok: false, refusal: wrongMethod };
   if (request.headers.host === undefined && request.httpVersion === "1.1") {
     return refused("malformed_request", "HTTP/1.1 needs a Host header (RFC 9112 3.2).");
   }
@@ -74,20 +82,32 @@ export function readHead(request: IncomingMessage, options: HeadOptions): Checke
   const headers = readHeaders(request.rawHeaders);
   if (!headers.ok) return headers;
   const found = headers.value;
+  const wish = readWish(query.rest, found.prefer);
+  if (!wish.ok) return wish;
   const bearer = found.authorization === undefined ? undefined : bearerToken(found.authorization);
+  const queryToken = options.tokenInQuery && found.authorization === undefined ? query.token : undefined;
   const value: RequestHead = {
     namespace,
     hookType: hookType.value,
+    resultId: match[3],
+    wish: wish.value,
     contentType: found.contentType,
     contentLength: found.contentLength === undefined ? undefined : Number(found.contentLength),
     idempotencyKey: found.idempotencyKey,
-    token: bearer ?? (options.tokenInQuery && found.authorization === undefined ? query.token : undefined),
+    token: bearer ?? queryToken,
+    queryToken,
     foreignAuthorization: found.authorization !== undefined && bearer === undefined,
     attributes: found.attributes,
     origin: found.origin,
     traceparent: found.traceparent,
   };
   return { ok: true, value };
+}
+
+function methodRefusal(method: string | undefined, isResult: boolean): Refusal | undefined {
+  if (isResult) return method === "GET" ? undefined : refuse("method_not_allowed", "Results are read with GET.", { allow: "GET" });
+  if (method === "POST" || method === "OPTIONS") return undefined;
+  return refuse("method_not_allowed", "Events are sent with POST.", { allow: "POST, OPTIONS" });
 }
 
 interface Headers {
@@ -97,6 +117,7 @@ interface Headers {
   authorization?: string;
   origin?: string;
   traceparent?: string;
+  prefer?: string;
   attributes: (readonly [string, string])[];
 }
 
@@ -108,6 +129,7 @@ function readHeaders(raw: readonly string[]): Checked<Headers> {
     const name = raw[i]!.toLowerCase();
     const isAttribute = name.startsWith("ce-");
     if (name === "traceparent" && TRACEPARENT.test(raw[i + 1] ?? "")) found.traceparent = raw[i + 1] ?? "";
+    if (name === "prefer") found.prefer = found.prefer === undefined ? (raw[i + 1] ?? "") : `${found.prefer},${raw[i + 1]}`;
     if (!isAttribute && !SINGLE.has(name) && name !== "webhook-request-origin") continue;
     if (seen.includes(name)) return refused("duplicate_header", `Header '${name.slice(0, 64)}' stands twice: send it once.`);
     seen.push(name);

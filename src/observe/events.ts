@@ -38,6 +38,11 @@ export class BusinessEvents {
     this.#metrics.ingestDuration.observe(seconds);
   }
 
+  /** How many requests wait for a result now. */
+  resultPollsOpen(open: number): void {
+    this.#metrics.resultPollsOpen.set(open);
+  }
+
   eventAccepted(namespace: string, matched: number): void {
     this.#metrics.eventsAccepted.inc(namespace);
     if (matched === 0) this.#metrics.eventsUnmatched.inc({ namespace });

@@ -26,6 +26,7 @@ export class Metrics {
     "From the request's first byte to its answer, in seconds.",
     [],
   );
+  readonly resultPollsOpen = this.#gauge("result_polls_open", "Requests that wait for a result now.", []);
   readonly eventsAccepted = this.#tally("events_accepted_total", "Events stored durably and answered 2xx (duplicates not counted).", [
     "namespace",
   ]);

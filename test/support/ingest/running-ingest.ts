@@ -8,6 +8,7 @@ import { storedTokenDigest } from "../../../src/core/access-token.ts";
 import { type PublishReviewer, TokenAuthenticator, openToAll } from "../../../src/ingest/authenticator.ts";
 import { buildIngest } from "../../../src/ingest/ingest.ts";
 import type { IngestLimits } from "../../../src/ingest/ingest-server.ts";
+import type { HubLimits } from "../../../src/ingest/result-hub.ts";
 import { BusinessEvents } from "../../../src/observe/events.ts";
 import { createLog } from "../../../src/observe/log.ts";
 import { Metrics } from "../../../src/observe/metrics.ts";
@@ -85,7 +86,10 @@ export interface IngestSetup {
   readonly tokenInQuery?: boolean;
   readonly rateLimitPerSecond?: number;
   readonly limits?: Partial<IngestLimits>;
+  readonly hubLimits?: Partial<HubLimits>;
   readonly clock?: Clock;
+  /** Given = stands for the memory store wherever results are read. */
+  readonly result?: Store["result"];
   /** Stands between ingest and the memory store. */
   readonly accept?: (request: AcceptRequest, store: Store) => Promise<AcceptResult>;
   readonly strict?: boolean;
@@ -102,6 +106,7 @@ export async function runningIngest(setup: IngestSetup = {}) {
   const log = createLog("silent");
   const events = new BusinessEvents(metrics, log);
   const intake = new RecordingIntake();
+  let tell = (_eventId: string | undefined): void => undefined;
   const digests = (setup.tokens ?? []).flatMap((token) => storedTokenDigest(Buffer.from(token)) ?? []);
   const server = buildIngest({
     listen: { host: "127.0.0.1", port: 0 },
@@ -115,7 +120,13 @@ export async function runningIngest(setup: IngestSetup = {}) {
     rateLimitPerSecond: setup.rateLimitPerSecond ?? 0,
     tokenInQuery: setup.tokenInQuery ?? false,
     diskLow: () => state.diskLow,
-    store: { accept: (request) => setup.accept?.(request, store) ?? store.accept(request) },
+    store: {
+      accept: (request) => setup.accept?.(request, store) ?? store.accept(request),
+      result: (namespace, id) => setup.result?.(namespace, id) ?? store.result(namespace, id),
+    },
+    ends: { onDeliveryEnded: (listener) => (tell = listener) },
+    nameOf: (uid) => uid.replace("uid-", ""),
+    ...(setup.hubLimits === undefined ? {} : { hubLimits: setup.hubLimits }),
     routes: { ready: () => state.ready, table: () => state.table },
     intake,
     events,
@@ -137,6 +148,8 @@ export async function runningIngest(setup: IngestSetup = {}) {
     state,
     abort,
     done,
+    /** Acts as the engine: deliveries of this event have ended, durably. */
+    tellEnded: (eventId: string | undefined): void => tell(eventId),
     async stop(): Promise<void> {
       abort.abort();
       await done;

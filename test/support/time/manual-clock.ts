@@ -26,6 +26,11 @@ export class ManualClock implements Clock {
     };
   }
 
+  /** How many timers wait. */
+  get timers(): number {
+    return this.#timers.length;
+  }
+
   /** When the next timer fires, ms; undefined when none waits. */
   nextAtMs(): number | undefined {
     return this.#next()?.atMs;

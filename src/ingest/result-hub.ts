@@ -1,0 +1,273 @@
+import { resultStatus } from "../core/result.ts";
+import type { Clock } from "../lib/clock.ts";
+import { TimerWheel, type WheelEntry, type WheelSlot } from "../lib/timer-wheel.ts";
+import type { Log } from "../observe/log.ts";
+import type { Store, StoredResult } from "../store/store.ts";
+
+/** Who tells that a delivery has ended, once that is durable; the app joins the engine to it. */
+export interface DeliveryEnds {
+  /** `eventId` undefined: deliveries of events not named have ended. */
+  onDeliveryEnded(listener: (eventId: string | undefined) => void): void;
+}
+
+/** Requests that wait at once, of all namespaces and of one; connections for publishing are left beside them. */
+const POLLS_MAX = 6_000;
+const POLLS_PER_NAMESPACE_MAX = 3_000;
+/** Questions to the store at once: the engine asks the same reader what is due. */
+const READS_MAX = 32;
+/** Questions that wait for one of these; one more is refused. Those who wait for a result have their place in any case. */
+const LINE_MAX = 1_024;
+/** After ends that named no event everybody's result is read anew: at most so often, and taking at most a fifth of the time. */
+const RECHECK_MS = 500;
+const RECHECK_SHARE = 4;
+
+export interface HubLimits {
+  readonly polls: number;
+  readonly pollsPerNamespace: number;
+}
+
+export interface ResultHubParts {
+  readonly store: Pick<Store, "result">;
+  readonly clock: Clock;
+  readonly log: Log;
+  /** How many wait now. */
+  readonly onCount: (open: number) => void;
+  readonly limits?: Partial<HubLimits> | undefined;
+}
+
+/** What the store knows of an id; undefined = never was, or is another namespace's. */
+export type Known = StoredResult | undefined;
+
+/**
+ * How a wait ends. `ended`: nothing is owed any more; `known` in the order of the events. `late`: the time is over; `matched` of the first
+ * event as far as it was read. `stopped`: the process ends. `failed`: the store could not be read.
+ */
+export type PollEnd =
+  | { readonly kind: "ended"; readonly known: readonly Known[] }
+  | { readonly kind: "late" | "stopped"; readonly matched: number | undefined }
+  | { readonly kind: "failed" };
+
+export interface Awaited {
+  readonly id: string;
+  /** Deliveries just accepted, none of which can have ended yet; undefined = read it. */
+  readonly owed: number | undefined;
+}
+
+/** One event that somebody waits for: `remaining` is never more than what is really owed beyond the ends heard since. */
+class Watch {
+  readonly namespace: string;
+  readonly id: string;
+  readonly polls: Poll[] = [];
+  remaining: number | undefined;
+  matched: number | undefined;
+  reading = false;
+  /** Ends heard while it was read: whether the answer has them is not known. */
+  heard = 0;
+  settled = false;
+  known: Known;
+
+  constructor(namespace: string, awaited: Awaited) {
+    this.namespace = namespace;
+    this.id = awaited.id;
+    this.remaining = awaited.owed;
+  }
+}
+
+/** One request that waits. It holds no timer, only a place in the wheel. */
+class Poll implements WheelEntry {
+  readonly namespace: string;
+  readonly watches: Watch[];
+  readonly done: (end: PollEnd) => void;
+  left: number;
+  slot: WheelSlot | undefined;
+  readonly #late: (poll: Poll) => void;
+
+  constructor(namespace: string, watches: Watch[], hooks: { done: (end: PollEnd) => void; late: (poll: Poll) => void }) {
+    this.namespace = namespace;
+    this.watches = watches;
+    this.left = watches.length;
+    this.done = hooks.done;
+    this.#late = hooks.late;
+  }
+
+  expire(): void {
+    this.#late(this);
+  }
+}
+
+/**
+ * Lets thousands of requests wait for the ends of deliveries. An event is watched once, however many wait for it: it is read when the first
+ * comes (unless it was just accepted) and when as many ends were heard as were owed. Everything is in memory; a crash ends the waits with
+ * their connections, and whoever asks again is answered from the store.
+ */
+export class ResultHub {
+  readonly #parts: ResultHubParts;
+  readonly #limits: HubLimits;
+  readonly #wheel: TimerWheel;
+  readonly #watches = new Map<string, Watch>();
+  readonly #polls = new Set<Poll>();
+  readonly #perNamespace = new Map<string, number>();
+  readonly #line: (() => void)[] = [];
+  #reads = 0;
+  #stopped = false;
+  #rechecking = false;
+  #stale = false;
+  #recheckNotBeforeMs = 0;
+  readonly #recheckEntry: WheelEntry = { expire: () => void this.#recheck() };
+
+  constructor(parts: ResultHubParts) {
+    this.#parts = parts;
+    this.#limits = { polls: POLLS_MAX, pollsPerNamespace: POLLS_PER_NAMESPACE_MAX, ...parts.limits };
+    this.#wheel = new TimerWheel(parts.clock);
+  }
+
+  /** Requests that wait now. */
+  get open(): number {
+    return this.#polls.size;
+  }
+
+  /** Why nobody more can wait; undefined = there is room. */
+  full(namespace: string): string | undefined {
+    const { polls, pollsPerNamespace } = this.#limits;
+    if (this.#polls.size >= polls) return `${polls} requests wait for results already`;
+    if ((this.#perNamespace.get(namespace) ?? 0) >= pollsPerNamespace) {
+      return `${pollsPerNamespace} requests wait for results of namespace ${namespace} already`;
+    }
+    return undefined;
+  }
+
+  /** Reads now; `busy` when too many ask. Rejects when the store cannot be read. */
+  read(namespace: string, id: string): Promise<Known> | "busy" {
+    return this.#line.length >= LINE_MAX ? "busy" : this.#read(namespace, id);
+  }
+
+  /** Calls `done` exactly once, unless the function it answers was called before: then never. Ask `full` first. */
+  wait(namespace: string, awaited: readonly Awaited[], waitMs: number, done: (end: PollEnd) => void): () => void {
+    if (this.#stopped) {
+      done({ kind: "stopped", matched: undefined });
+      return () => undefined;
+    }
+    const isNew: Watch[] = [];
+    const watches = awaited.map((each) => {
+      const found = this.#watches.get(each.id);
+      if (found?.namespace === namespace) return found;
+      const watch = new Watch(namespace, each);
+      // Another namespace's question for the same id is read once and hears nothing; that its id is unknown is all it is told.
+      if (found === undefined) this.#watches.set(each.id, watch);
+      isNew.push(watch);
+      return watch;
+    });
+    const poll = new Poll(namespace, watches, { done, late: (late) => this.#end(late, "late") });
+    for (const watch of watches) watch.polls.push(poll);
+    this.#polls.add(poll);
+    this.#perNamespace.set(namespace, (this.#perNamespace.get(namespace) ?? 0) + 1);
+    this.#parts.onCount(this.#polls.size);
+    poll.slot = this.#wheel.add(waitMs, poll);
+    for (const watch of isNew) if ((watch.remaining ?? 0) <= 0) void this.#look(watch);
+    return () => void this.#take(poll);
+  }
+
+  /** Everybody who waits is answered now; whoever comes later at once. */
+  stop(): void {
+    this.#stopped = true;
+    for (const poll of [...this.#polls]) this.#end(poll, "stopped");
+    this.#wheel.clear();
+  }
+
+  /** A delivery has ended, durably. Cheap while nobody waits: every delivery comes by. */
+  ended(eventId: string | undefined): void {
+    if (this.#watches.size === 0) return;
+    if (eventId === undefined) {
+      this.#heardOfUnnamed();
+      return;
+    }
+    const watch = this.#watches.get(eventId);
+    if (watch === undefined) return;
+    if (watch.reading) watch.heard += 1;
+    else if (watch.remaining !== undefined && --watch.remaining <= 0) void this.#look(watch);
+  }
+
+  /** Reads a watched event until either nothing is owed or more than was heard. */
+  async #look(watch: Watch): Promise<void> {
+    if (watch.reading) return;
+    watch.reading = true;
+    try {
+      do {
+        watch.heard = 0;
+        const known = await this.#read(watch.namespace, watch.id);
+        if (known === undefined || resultStatus(known, this.#parts.clock.nowMs()) !== "processing") {
+          this.#settle(watch, known);
+          return;
+        }
+        watch.matched = known.matched;
+        watch.remaining = known.owed - watch.heard;
+      } while (watch.remaining <= 0 && watch.polls.length > 0);
+    } catch (error) {
+      this.#parts.log.warn({ err: error }, "a result could not be read");
+      for (const poll of [...watch.polls]) if (this.#take(poll)) poll.done({ kind: "failed" });
+    } finally {
+      watch.reading = false;
+    }
+  }
+
+  #settle(watch: Watch, known: Known): void {
+    watch.settled = true;
+    watch.known = known;
+    if (this.#watches.get(watch.id) === watch) this.#watches.delete(watch.id);
+    for (const poll of [...watch.polls]) {
+      poll.left -= 1;
+      if (poll.left === 0 && this.#take(poll)) poll.done({ kind: "ended", known: poll.watches.map((each) => each.known) });
+    }
+  }
+
+  #end(poll: Poll, kind: "late" | "stopped"): void {
+    if (this.#take(poll)) poll.done({ kind, matched: poll.watches[0]?.matched });
+  }
+
+  /** Takes a poll out of everything; false when it was out already. */
+  #take(poll: Poll): boolean {
+    if (!this.#polls.delete(poll)) return false;
+    if (poll.slot !== undefined) this.#wheel.cancel(poll.slot, poll);
+    const others = (this.#perNamespace.get(poll.namespace) ?? 1) - 1;
+    if (others === 0) this.#perNamespace.delete(poll.namespace);
+    else this.#perNamespace.set(poll.namespace, others);
+    for (const watch of poll.watches) {
+      watch.polls.splice(watch.polls.indexOf(poll), 1);
+      if (watch.polls.length === 0 && this.#watches.get(watch.id) === watch) this.#watches.delete(watch.id);
+    }
+    this.#parts.onCount(this.#polls.size);
+    return true;
+  }
+
+  #heardOfUnnamed(): void {
+    if (this.#stale) return;
+    this.#stale = true;
+    if (!this.#rechecking) this.#wheel.add(Math.max(0, this.#recheckNotBeforeMs - this.#parts.clock.monotonicMs()), this.#recheckEntry);
+  }
+
+  /** One after the other: many watches must not keep the store's reader from the engine. */
+  async #recheck(): Promise<void> {
+    const { clock } = this.#parts;
+    const startMs = clock.monotonicMs();
+    this.#rechecking = true;
+    this.#stale = false;
+    for (const watch of [...this.#watches.values()]) await this.#look(watch);
+    this.#rechecking = false;
+    const nowMs = clock.monotonicMs();
+    this.#recheckNotBeforeMs = nowMs + Math.max(RECHECK_MS, (nowMs - startMs) * RECHECK_SHARE);
+    if (this.#stale && !this.#stopped) this.#wheel.add(this.#recheckNotBeforeMs - nowMs, this.#recheckEntry);
+  }
+
+  async #read(namespace: string, id: string): Promise<Known> {
+    if (this.#reads >= READS_MAX) await new Promise<void>((resolve) => this.#line.push(resolve));
+    else this.#reads += 1;
+    try {
+      return await this.#parts.store.result(namespace, id);
+    } finally {
+      // The place is handed on, so that nobody can come in between.
+      const next = this.#line.shift();
+      if (next === undefined) this.#reads -= 1;
+      else next();
+    }
+  }
+}
