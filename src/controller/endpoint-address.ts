@@ -9,7 +9,7 @@ import { SERVICE_NOT_DIALLABLE, SERVICE_PORT_NOT_FOUND } from "./reasons.ts";
 import type { References } from "./references.ts";
 
 /** Where an endpoint's requests go. */
-export type Place = Pick<Target, "url" | "dial">;
+export type Place = Pick<Target, "url" | "urlIsSecret" | "dial">;
 
 /** The place that an endpoint names, judged. A URL that stands in the spec is judged too: a cluster policy may have been tightened since. */
 export function resolveAddress(
@@ -23,7 +23,8 @@ export function resolveAddress(
   const url = address.kind === "url" ? address.url : refs.secrets.text(address.ref, field);
   if (typeof url !== "string") return { ok: false, problem: url };
   const problem = judgeUrl(url, egress, limits);
-  return problem === undefined ? { ok: true, value: { url } } : { ok: false, problem: { ...problem, field } };
+  if (problem !== undefined) return { ok: false, problem: { ...problem, field } };
+  return { ok: true, value: address.kind === "url" ? { url } : { url, urlIsSecret: true } };
 }
 
 /** The ClusterIP of the API object is dialled, never a name's answer: nobody but the API server says where a Service is. */

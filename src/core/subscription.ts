@@ -151,6 +151,8 @@ export interface Blocked {
  */
 export interface Target {
   readonly url: string;
+  /** The URL stands in a Secret: its path is as secret as its query, and never shown. */
+  readonly urlIsSecret?: true | undefined;
   /** Extra headers with their values, in the order given; names as written. */
   readonly headers: readonly (readonly [name: string, value: string])[];
   /** Value of the Authorization header. */

@@ -11,7 +11,7 @@ import type { Clock } from "../lib/clock.ts";
 import { systemRandom } from "../lib/random.ts";
 import type { Random } from "../lib/random.ts";
 import { TimerWheel } from "../lib/timer-wheel.ts";
-import { REDACTED, redactUrl } from "../observe/redact.ts";
+import { REDACTED, redactSecretUrl, redactUrl } from "../observe/redact.ts";
 import type { AttemptDone, AttemptInput, Attempter } from "./attempter.ts";
 import { Authorizer } from "./authorizer.ts";
 import type { Exchangeable } from "./authorizer.ts";
@@ -24,6 +24,7 @@ import type { HandshakeAsker } from "./handshake.ts";
 import { RequestHeaders } from "./request-headers.ts";
 import { DnsResolver } from "./resolver.ts";
 import type { NameResolver } from "./resolver.ts";
+import { sentSecrets } from "./sent-secrets.ts";
 import { SideRequests } from "./side-request.ts";
 import type { HeldToken } from "./token-book.ts";
 
@@ -54,6 +55,7 @@ interface Prepared {
   readonly captureBytes: number;
   readonly headers: RequestHeaders;
   readonly shownUrl: string;
+  readonly secrets: readonly string[];
   readonly refused: string | undefined;
   readonly exchangeable: Exchangeable | undefined;
 }
@@ -121,6 +123,7 @@ export class HttpAttempter implements Attempter, HandshakeAsker {
       pool: `handshake ${uid}`,
       method: "OPTIONS",
       url: target.url,
+      urlIsSecret: target.urlIsSecret,
       headers,
       body: NO_BODY,
       egress,
@@ -150,6 +153,7 @@ export class HttpAttempter implements Attempter, HandshakeAsker {
       policy: subscription.policy,
       tls: prepared.tls,
       captureBytes: prepared.captureBytes,
+      secrets: () => (token === undefined ? prepared.secrets : [...prepared.secrets, token]),
       done: (ended: Outcome) => {
         this.#wheel.cancel(slot, exchange);
         this.#underWay.delete(exchange);
@@ -203,6 +207,7 @@ export class HttpAttempter implements Attempter, HandshakeAsker {
     const { target, egress, policy, spec } = subscription;
     assert(target !== undefined, "an attempt needs a subscription whose references are resolved");
     const refused = refusalOf(target, egress);
+    const isSecret = target.urlIsSecret === true;
     const url = URL.canParse(target.url) ? new URL(target.url) : new URL("https://invalid.invalid/");
     const prepared: Prepared = {
       target,
@@ -219,7 +224,8 @@ export class HttpAttempter implements Attempter, HandshakeAsker {
       tls: url.protocol === "https:",
       captureBytes: spec.history.captureResponse ? policy.retention.responseBytes : 0,
       headers: new RequestHeaders(this.#userAgent, target),
-      shownUrl: redactUrl(target.url),
+      shownUrl: isSecret ? redactSecretUrl(target.url) : redactUrl(target.url),
+      secrets: sentSecrets(target.url, isSecret, [...target.headers.map(([, value]) => value), target.authorization ?? ""]),
       refused,
       exchangeable: this.#authorizer.exchangeable(subscription, target),
     };

@@ -5,7 +5,7 @@ import type { Policy } from "../core/policy.ts";
 import { parseRetryAfter } from "../core/retry-after.ts";
 import type { Clock } from "../lib/clock.ts";
 import type { WheelEntry } from "../lib/timer-wheel.ts";
-import { redactHeaders, redactText, redactUrl } from "../observe/redact.ts";
+import { redactHeaders, redactText, redactUrl, redactValues } from "../observe/redact.ts";
 import { ANSWER_BYTES_MAX } from "./answer-limit.ts";
 import { ConnectFailure, isTlsCode, tlsFailure } from "./connect-failure.ts";
 import type { DispatchController, DispatchHandler } from "./dispatcher.ts";
@@ -31,6 +31,8 @@ export interface ExchangeOptions {
   readonly tls: boolean;
   /** Bytes of the answer to keep; 0 = none. */
   readonly captureBytes: number;
+  /** What the request carried that must not be shown where its receiver says it again; asked when it has answered. */
+  readonly secrets: () => readonly string[];
   readonly done: (outcome: Outcome) => void;
 }
 
@@ -176,14 +178,16 @@ export class Exchange implements DispatchHandler, WheelEntry {
     const statusCode = this.#statusCode;
     if (this.#done || statusCode === undefined) return;
     const { policy, clock } = this.#options;
-    const location = headerText(this.#headers["location"]);
+    const secrets = this.#options.secrets();
+    const said = headerText(this.#headers["location"]);
+    const location = said === undefined ? undefined : redactValues(said, secrets);
     const outcomeClass = classOf(statusCode, policy);
     this.#settle({
       ...this.#blank(outcomeClass, messageOf(statusCode, outcomeClass, location) + note),
       statusCode,
       tlsStatus: this.#options.tls ? "ok" : "none",
       retryAfterMs: parseRetryAfter(headerText(this.#headers["retry-after"]), clock.nowMs(), policy.retry.retryAfterMaxMs),
-      responseHeaders: keptHeaders(this.#headers),
+      responseHeaders: keptHeaders(this.#headers, secrets),
       responseBody: this.#kept?.subarray(0, this.#keptBytes) ?? NO_BODY,
     });
   }
@@ -254,7 +258,7 @@ function headerText(value: string | string[] | undefined): string | undefined {
   return typeof value === "string" ? value : value?.[0];
 }
 
-function keptHeaders(headers: ResponseHeaders): Outcome["responseHeaders"] {
+function keptHeaders(headers: ResponseHeaders, secrets: readonly string[]): Outcome["responseHeaders"] {
   const kept: [string, string][] = [];
   for (const name in headers) {
     const value = headers[name];
@@ -263,5 +267,5 @@ function keptHeaders(headers: ResponseHeaders): Outcome["responseHeaders"] {
     const text = typeof value === "string" ? value : value.join(", ");
     kept.push([name, text.length > KEPT_HEADER_CHARS_MAX ? text.slice(0, KEPT_HEADER_CHARS_MAX) : text]);
   }
-  return redactHeaders(kept);
+  return redactHeaders(kept).map(([name, value]) => [name, redactValues(value, secrets)] as const);
 }

@@ -2,7 +2,7 @@ import type { Event } from "../core/event.ts";
 import type { Payload } from "../core/payload.ts";
 import type { SignedHeader } from "../core/signature.ts";
 import type { Target } from "../core/subscription.ts";
-import { REDACTED, redactHeaders } from "../observe/redact.ts";
+import { REDACTED } from "../observe/redact.ts";
 
 /** W3C Trace Context: version-traceid-parentid-flags. Anything else a producer sent is not passed on. */
 const TRACEPARENT = /^[0-9a-f]{2}-[0-9a-f]{32}-[0-9a-f]{16}-[0-9a-f]{2}$/;
@@ -25,13 +25,10 @@ export class RequestHeaders {
   readonly #shown: HeaderList;
 
   constructor(userAgent: string, target: Target) {
-    const always: [string, string][] = [
-      ["user-agent", userAgent],
-      ...target.headers.map(([name, value]): [string, string] => [name, value]),
-    ];
-    if (target.authorization !== undefined) always.push(["authorization", target.authorization]);
-    this.#sent = always.flat();
-    this.#shown = redactHeaders(always);
+    const own = target.authorization === undefined ? target.headers : [...target.headers, ["authorization", target.authorization] as const];
+    this.#sent = ["user-agent", userAgent, ...own.flat()];
+    // Whatever they are called: their values may come from Secrets.
+    this.#shown = [["user-agent", userAgent], ...own.map(([name]) => [name, REDACTED] as const)];
   }
 
   /** `webhook-id` is the event's id under every scheme; `signature` comes from core/signature. */

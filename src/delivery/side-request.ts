@@ -7,6 +7,7 @@ import type { TimerWheel } from "../lib/timer-wheel.ts";
 import type { Dispatcher } from "./dispatcher.ts";
 import { EGRESS_DENIED, refusalOf } from "./egress-guard.ts";
 import { Exchange } from "./exchange.ts";
+import { sentSecrets } from "./sent-secrets.ts";
 
 /** Side requests are few: one connection to each place is enough. */
 const CONNECTIONS = 1;
@@ -17,6 +18,8 @@ export interface SideRequest {
   readonly pool: string;
   readonly method: "POST" | "OPTIONS";
   readonly url: string;
+  /** No part of the URL but its host may be shown. */
+  readonly urlIsSecret?: true | undefined;
   /** Flat: name, value, name, value. */
   readonly headers: string[];
   readonly body: Uint8Array;
@@ -62,6 +65,7 @@ export class SideRequests {
       policy: { ...BUILT_IN_POLICY, timeoutMs: request.timeoutMs },
       tls: /^https:/i.test(request.url),
       captureBytes: request.answerBytesMax,
+      secrets: () => sentSecrets(request.url, request.urlIsSecret === true, valuesOf(request.headers, "authorization")),
       done: (outcome) => {
         wheel.cancel(slot, exchange);
         this.#underWay.delete(exchange);
@@ -85,4 +89,9 @@ export class SideRequests {
       exchange.refuse("client_error", code, `the request could not be built (${code})`);
     }
   }
+}
+
+/** Of flat headers. */
+function valuesOf(headers: readonly string[], name: string): string[] {
+  return headers.filter((_, i) => i % 2 === 1 && headers[i - 1] === name);
 }

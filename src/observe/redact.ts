@@ -43,6 +43,22 @@ export function redactUrl(url: string): string {
   return query === -1 ? withoutUser : `${withoutUser}?${REDACTED}`;
 }
 
+/** A URL that is a secret as a whole (Slack's and others' hold their key in the path): scheme, host and port. Never throws. */
+export function redactSecretUrl(url: string): string {
+  return URL.canParse(url) ? `${new URL(url).origin}/${REDACTED}` : REDACTED;
+}
+
+/** Text with each of these values hidden wherever it stands, as it is or percent-encoded. */
+export function redactValues(text: string, values: readonly string[]): string {
+  let shown = text;
+  for (const value of values) {
+    if (shown.includes(value)) shown = shown.replaceAll(value, REDACTED);
+    const encoded = encodeURIComponent(value.toWellFormed());
+    if (encoded !== value && shown.includes(encoded)) shown = shown.replaceAll(encoded, REDACTED);
+  }
+  return shown;
+}
+
 /** Headers for history and logs: names kept, values of all but well-known harmless ones hidden. */
 export function redactHeaders(headers: readonly (readonly [string, string])[]): (readonly [string, string])[] {
   return headers.map(([name, value]) => [name, SHOWN_HEADERS.has(name.toLowerCase()) ? redactLocation(name, value) : REDACTED] as const);

@@ -119,7 +119,9 @@ describe.concurrent("subscriptions from files", () => {
 
   it("lets deliveries wait while a Secret is missing, unlabelled or has another key, and heals", async ({ expect, onTestFinished }) => {
     const operator = await start(onTestFinished, { "a.yaml": subscriptionYaml("orders", WITH_AUTH) });
-    expect(operator.route("orders")?.subscription).toMatchObject({ blocked: { reason: "SecretNotFound" }, target: undefined });
+    // The key is made first; until then it is what is waited for.
+    await operator.until(() => operator.route("orders")?.subscription.blocked?.reason === "SecretNotFound");
+    expect(operator.route("orders")?.subscription.target).toBeUndefined();
     await operator.write("s.yaml", secret("api", "one", false));
     await operator.until(() => operator.route("orders")?.subscription.blocked?.reason === "RefNotPermitted");
     expect(operator.route("orders")?.subscription.blocked?.message).toContain("kubectl label secret api postrider.dev/use=true -n shop");
