@@ -21,5 +21,6 @@ function partsOf(value: string): readonly string[] {
   if (scheme === undefined || credentials === undefined) return [value];
   if (scheme.toLowerCase() !== "basic") return [value, credentials];
   const plain = Buffer.from(credentials, "base64").toString("utf8");
-  return [value, credentials, plain, plain.slice(plain.indexOf(":") + 1)];
+  const colon = plain.indexOf(":");
+  return [value, credentials, plain, plain.slice(0, Math.max(0, colon)), plain.slice(colon + 1)];
 }

@@ -53,8 +53,10 @@ export function redactValues(text: string, values: readonly string[]): string {
   let shown = text;
   for (const value of values) {
     if (shown.includes(value)) shown = shown.replaceAll(value, REDACTED);
-    const encoded = encodeURIComponent(value.toWellFormed());
-    if (encoded !== value && shown.includes(encoded)) shown = shown.replaceAll(encoded, REDACTED);
+    const whole = value.toWellFormed();
+    for (const encoded of [encodeURIComponent(whole), encodeURI(whole)]) {
+      if (encoded !== value && shown.includes(encoded)) shown = shown.replaceAll(encoded, REDACTED);
+    }
   }
   return shown;
 }
