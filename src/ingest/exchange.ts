@@ -1,5 +1,6 @@
 import type { IncomingMessage, ServerResponse } from "node:http";
-import { type Refusal, problemBody, problemHeaders, refuse } from "./refusal.ts";
+import type { Answer } from "./result-answer.ts";
+import { type Checked, type Refusal, problemBody, problemHeaders, refuse } from "./refusal.ts";
 
 /** How long the rest of a refused body is read and thrown away, so that the sender sees the answer and not a reset, in ms. */
 export const LINGER_MS = 2_000;
@@ -10,6 +11,18 @@ const BODY_RATE_MIN = 1_024;
 const SLOW_GRACE_MS = 5_000;
 /** The whole body must be here after this, in ms. */
 export const BODY_DEADLINE_MS = 30_000;
+
+/** Shared by all exchanges of a server. */
+export interface ExchangeHooks {
+  readonly onBytes: (bytes: number) => void;
+  /** Answered, or lost before. */
+  readonly onEnd: (exchange: Exchange, end: ExchangeEnd) => void;
+  /** Nothing more will come or go. */
+  readonly onClose: (exchange: Exchange) => void;
+}
+
+/** What has been read of the head is kept by nobody while a request waits. */
+const NO_HEADERS: string[] = [];
 
 export interface ExchangeEnd {
   /** 0 when the client left before it was answered. */
@@ -29,22 +42,16 @@ export class Exchange {
   #lingerUntilMs = 0;
   /** When it began to wait for something else than itself; then it is no load any more. */
   #parkedMs: number | undefined;
-  #lost: (() => void) | undefined;
+  #place: { cancel(): void } | undefined;
   #failBody: ((refusal: Refusal) => void) | undefined;
-  readonly #onBytes: (bytes: number) => void;
-  readonly #onEnd: (exchange: Exchange, end: ExchangeEnd) => void;
+  readonly #hooks: ExchangeHooks;
 
-  constructor(
-    pair: { readonly request: IncomingMessage; readonly response: ServerResponse },
-    startedMs: number,
-    hooks: { readonly onBytes: (bytes: number) => void; readonly onEnd: (exchange: Exchange, end: ExchangeEnd) => void },
-  ) {
+  constructor(pair: { readonly request: IncomingMessage; readonly response: ServerResponse }, startedMs: number, hooks: ExchangeHooks) {
     this.request = pair.request;
     this.response = pair.response;
     this.startedMs = startedMs;
-    this.#onBytes = hooks.onBytes;
-    this.#onEnd = hooks.onEnd;
-    this.response.once("close", () => this.#close());
+    this.#hooks = hooks;
+    this.response.on("close", () => this.#close());
   }
 
   /** Bytes of the body held for this exchange. */
@@ -61,12 +68,23 @@ export class Exchange {
     return (this.#parkedMs ?? nowMs) - this.startedMs;
   }
 
-  /** From now on it waits, without its body; `lost` is called should the client leave before the answer. */
-  park(nowMs: number, lost: () => void): void {
+  /** From now on it waits for something else, and needs its body no more. */
+  park(nowMs: number): void {
     this.#parkedMs = nowMs;
-    this.#lost = lost;
     this.#bytes = 0;
-    this.request.removeAllListeners("data");
+    this.request.rawHeaders = NO_HEADERS;
+    if (this.request.listenerCount("data") > 0) this.request.removeAllListeners("data");
+  }
+
+  /** The place to give up should the client leave before the answer. */
+  seat(place: { cancel(): void } | undefined): void {
+    if (this.isOpen) this.#place = place;
+  }
+
+  /** The end of the wait. */
+  tell(result: Checked<Answer>): void {
+    if (result.ok) this.answer(result.value.status, result.value.headers, result.value.text);
+    else this.refuse(result.refusal, { linger: false, nowMs: 0 });
   }
 
   /** Part of the body is still to come. */
@@ -88,7 +106,7 @@ export class Exchange {
         if (this.#state === "lingering") this.#throwAway(chunk.length);
         if (this.#state !== "body") return;
         this.#bytes += chunk.length;
-        this.#onBytes(chunk.length);
+        this.#hooks.onBytes(chunk.length);
         if (this.#bytes > bytesMax) this.failBody(tooLarge(this.#bytes));
         else chunks.push(chunk);
       });
@@ -166,8 +184,8 @@ export class Exchange {
   #end(status: number): boolean {
     if (!this.isOpen || this.#state === "lingering") return false;
     this.#state = "answered";
-    this.#lost = undefined;
-    this.#onEnd(this, { status });
+    this.#place = undefined;
+    this.#hooks.onEnd(this, { status });
     return true;
   }
 
@@ -175,10 +193,10 @@ export class Exchange {
     const wasOpen = this.isOpen && this.#state !== "lingering";
     this.#state = "closed";
     this.#failBody = undefined;
-    const lost = this.#lost;
-    this.#lost = undefined;
-    lost?.();
-    if (wasOpen) this.#onEnd(this, { status: 0 });
+    this.#place?.cancel();
+    this.#place = undefined;
+    this.#hooks.onClose(this);
+    if (wasOpen) this.#hooks.onEnd(this, { status: 0 });
   }
 }
 

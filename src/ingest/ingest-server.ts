@@ -7,7 +7,7 @@ import type { Service } from "../lib/service.ts";
 import type { BusinessEvents } from "../observe/events.ts";
 import type { Log } from "../observe/log.ts";
 import type { Authenticator } from "./authenticator.ts";
-import { BODY_DEADLINE_MS, Exchange, type ExchangeEnd } from "./exchange.ts";
+import { BODY_DEADLINE_MS, Exchange, type ExchangeHooks } from "./exchange.ts";
 import type { Reception } from "./reception.ts";
 import { RETRY_AFTER_SECONDS } from "./acceptance.ts";
 import { type Refusal, problemBody, problemHeaders, refuse } from "./refusal.ts";
@@ -143,16 +143,16 @@ export class IngestServer implements Service {
     this.#underWay++;
     this.#open.add(exchange);
     this.#lastOf.set(request.socket, exchange);
-    response.once("close", () => this.#open.delete(exchange));
     if (this.#draining) response.shouldKeepAlive = false;
     return exchange;
   }
 
-  readonly #hooks = {
-    onBytes: (bytes: number): void => {
+  readonly #hooks: ExchangeHooks = {
+    onClose: (exchange) => void this.#open.delete(exchange),
+    onBytes: (bytes) => {
       this.#bytesHeld += bytes;
     },
-    onEnd: (exchange: Exchange, end: ExchangeEnd): void => {
+    onEnd: (exchange, end) => {
       if (!exchange.isParked) this.#unload(exchange);
       const seconds = exchange.busyMs(this.#options.clock.monotonicMs()) / 1_000;
       // 499 as nginx counts a client that left before it was answered.
@@ -196,13 +196,9 @@ export class IngestServer implements Service {
   /** Not awaited by anybody: what was needed to accept the event must not stay in memory while its producer waits. */
   #answerLater(exchange: Exchange, order: ResultOrder): void {
     if (!exchange.isOpen) return;
-    let leave = (): void => undefined;
     this.#unload(exchange);
-    exchange.park(this.#options.clock.monotonicMs(), () => leave());
-    leave = this.#options.results.take(order, (result) => {
-      if (result.ok) exchange.answer(result.value.status, result.value.headers, result.value.text);
-      else this.#refuse(exchange, result.refusal, false);
-    });
+    exchange.park(this.#options.clock.monotonicMs());
+    exchange.seat(this.#options.results.take(order, exchange));
   }
 
   /** Back-pressure: refused early and cheaply, before a body is read. */

@@ -74,14 +74,14 @@ export function readHead(request: IncomingMessage, options: HeadOptions): Checke
   }
   const wrongMethod = methodRefusal(request.method, match[3] !== undefined);
   if (wrongMethod !== undefined) return { ok: false, refusal: wrongMethod };
-  if (request.headers.host === undefined && request.httpVersion === "1.1") {
-    return refused("malformed_request", "HTTP/1.1 needs a Host header (RFC 9112 3.2).");
-  }
   const hookType = readHookType(match[2]);
   if (!hookType.ok) return hookType;
   const headers = readHeaders(request.rawHeaders);
   if (!headers.ok) return headers;
   const found = headers.value;
+  if (!found.hasHost && request.httpVersion === "1.1") {
+    return refused("malformed_request", "HTTP/1.1 needs a Host header (RFC 9112 3.2).");
+  }
   const wish = readWish(query.rest, found.prefer);
   if (!wish.ok) return wish;
   const bearer = found.authorization === undefined ? undefined : bearerToken(found.authorization);
@@ -111,6 +111,7 @@ function methodRefusal(method: string | undefined, isResult: boolean): Refusal |
 }
 
 interface Headers {
+  hasHost: boolean;
   contentType?: string;
   contentLength?: string;
   idempotencyKey?: string;
@@ -123,7 +124,7 @@ interface Headers {
 
 /** One pass over the raw headers: Node's own object joins or drops repeated ones silently. */
 function readHeaders(raw: readonly string[]): Checked<Headers> {
-  const found: Headers = { attributes: [] };
+  const found: Headers = { hasHost: false, attributes: [] };
   const seen: string[] = [];
   for (let i = 0; i < raw.length; i += 2) {
     const name = raw[i]!.toLowerCase();
@@ -151,6 +152,9 @@ function take(found: Headers, name: string, value: string): Refusal | undefined 
       return undefined;
     case "authorization":
       Object.assign(found, { authorization: value });
+      return undefined;
+    case "host":
+      Object.assign(found, { hasHost: true });
       return undefined;
     case "webhook-request-origin":
       Object.assign(found, { origin: value });

@@ -12,7 +12,7 @@ import {
   redirectAnswer,
   type ResultOrder,
 } from "./result-answer.ts";
-import type { Known, PollEnd, ResultHub } from "./result-hub.ts";
+import type { Known, Place, PollEnd, ResultHub, Waiter } from "./result-hub.ts";
 import { HOPS_MAX, REDIRECT_WAIT_MS } from "./result-wish.ts";
 
 export interface ResultDeskParts {
@@ -21,7 +21,32 @@ export interface ResultDeskParts {
   readonly clock: Clock;
 }
 
-type Done = (answer: Checked<Answer>) => void;
+/** Who asked. */
+export interface Client {
+  readonly isOpen: boolean;
+  tell(answer: Checked<Answer>): void;
+}
+
+/** Of all that a request was, no more than this is kept while it waits. */
+class Seat implements Waiter {
+  readonly #desk: ResultDesk;
+  readonly #order: ResultOrder;
+  readonly #client: Client;
+
+  constructor(desk: ResultDesk, order: ResultOrder, client: Client) {
+    this.#desk = desk;
+    this.#order = order;
+    this.#client = client;
+  }
+
+  get namespace(): string {
+    return this.#order.namespace;
+  }
+
+  done(end: PollEnd): void {
+    this.#client.tell(this.#desk.told(this.#order, end));
+  }
+}
 
 const UUID = /^[0-9a-f]{8}(?:-[0-9a-f]{4}){3}-[0-9a-f]{12}$/;
 /** Seconds after which a place among those who wait may be free. */
@@ -35,26 +60,27 @@ export class ResultDesk {
     this.#parts = parts;
   }
 
-  /** Calls `done` once, at once or later; never after the function it answers was called. */
-  take(order: ResultOrder, done: Done): () => void {
+  /** Tells the client once, at once or later; what it answers is to be cancelled when the client leaves. */
+  take(order: ResultOrder, client: Client): Place | undefined {
     const { hub } = this.#parts;
     const waitMs = waitOf(order);
     if (order.form === "poll" && !UUID.test(order.receipts[0]?.id ?? "")) {
-      done(unknownResult(order));
+      client.tell(unknownResult(order));
     } else if (waitMs === 0) {
-      if (order.form !== "poll") done({ ok: true, value: late(order) });
-      else return this.#readOnce(order, done);
+      if (order.form !== "poll") client.tell({ ok: true, value: late(order) });
+      else this.#readOnce(order, client);
     } else {
       const full = hub.full(order.namespace);
       if (full === undefined) {
         const awaited = order.receipts.map(({ id, matched, duplicate }) => ({ id, owed: owedOf(order, matched, duplicate) }));
-        return hub.wait(order.namespace, awaited, waitMs, (end) => done(this.#told(order, end)));
+        return hub.wait(new Seat(this, order, client), awaited, waitMs);
       }
       // What has been accepted is accepted: it is only not waited for.
-      if (order.form !== "poll") done({ ok: true, value: late(order) });
-      else done(refused("overloaded", `${full}: ask again later, or without wait.`, { retryAfterSeconds: POLLS_RETRY_AFTER_SECONDS }));
+      if (order.form !== "poll") client.tell({ ok: true, value: late(order) });
+      else
+        client.tell(refused("overloaded", `${full}: ask again later, or without wait.`, { retryAfterSeconds: POLLS_RETRY_AFTER_SECONDS }));
     }
-    return () => undefined;
+    return undefined;
   }
 
   /** Everybody who waits is told that it is still processing. */
@@ -62,10 +88,9 @@ export class ResultDesk {
     this.#parts.hub.stop();
   }
 
-  #readOnce(order: ResultOrder, done: Done): () => void {
-    let gone = false;
-    const tell: Done = (answer) => {
-      if (!gone) done(answer);
+  #readOnce(order: ResultOrder, client: Client): void {
+    const tell = (answer: Checked<Answer>): void => {
+      if (client.isOpen) client.tell(answer);
     };
     const reading = this.#parts.hub.read(order.namespace, order.receipts[0]?.id ?? "");
     if (reading === "busy") {
@@ -76,10 +101,10 @@ export class ResultDesk {
         () => tell(unreadable()),
       );
     }
-    return () => (gone = true);
   }
 
-  #told(order: ResultOrder, end: PollEnd): Checked<Answer> {
+  /** How an end of waiting is put to whoever ordered it. */
+  told(order: ResultOrder, end: PollEnd): Checked<Answer> {
     switch (end.kind) {
       case "ended":
         return this.#known(order, end.known);

@@ -57,7 +57,7 @@ export interface Awaited {
 class Watch {
   readonly namespace: string;
   readonly id: string;
-  readonly polls: Poll[] = [];
+  readonly polls: Poll[];
   remaining: number | undefined;
   matched: number | undefined;
   reading = false;
@@ -66,34 +66,51 @@ class Watch {
   settled = false;
   known: Known;
 
-  constructor(namespace: string, awaited: Awaited) {
+  constructor(namespace: string, awaited: Awaited, first: Poll) {
     this.namespace = namespace;
+    this.polls = [first];
     this.id = awaited.id;
     this.remaining = awaited.owed;
   }
 }
 
-/** One request that waits. It holds no timer, only a place in the wheel. */
-class Poll implements WheelEntry {
+/** Whom to tell. An object and no callback: thousands of them are held at once. */
+export interface Waiter {
   readonly namespace: string;
-  readonly watches: Watch[];
-  readonly done: (end: PollEnd) => void;
+  /** Called once at most, not after `cancel`. */
+  done(end: PollEnd): void;
+}
+
+/** A place among those who wait. */
+export interface Place {
+  /** The waiter has gone: it is told nothing any more. */
+  cancel(): void;
+}
+
+/** One request that waits. It holds no timer, only a place in the wheel. */
+class Poll implements WheelEntry, Place {
+  readonly waiter: Waiter;
+  readonly #hub: ResultHub;
+  watches: readonly Watch[] = NO_WATCHES;
   left: number;
   slot: WheelSlot | undefined;
-  readonly #late: (poll: Poll) => void;
 
-  constructor(namespace: string, watches: Watch[], hooks: { done: (end: PollEnd) => void; late: (poll: Poll) => void }) {
-    this.namespace = namespace;
-    this.watches = watches;
-    this.left = watches.length;
-    this.done = hooks.done;
-    this.#late = hooks.late;
+  constructor(hub: ResultHub, waiter: Waiter, left: number) {
+    this.#hub = hub;
+    this.waiter = waiter;
+    this.left = left;
   }
 
   expire(): void {
-    this.#late(this);
+    this.#hub.leave(this, "late");
+  }
+
+  cancel(): void {
+    this.#hub.leave(this);
   }
 }
+
+const NO_WATCHES: readonly Watch[] = [];
 
 /**
  * Lets thousands of requests wait for the ends of deliveries. An event is watched once, however many wait for it: it is read when the first
@@ -141,36 +158,46 @@ export class ResultHub {
     return this.#line.length >= LINE_MAX ? "busy" : this.#read(namespace, id);
   }
 
-  /** Calls `done` exactly once, unless the function it answers was called before: then never. Ask `full` first. */
-  wait(namespace: string, awaited: readonly Awaited[], waitMs: number, done: (end: PollEnd) => void): () => void {
+  /** Tells the waiter how it ended, at once or later. Ask `full` first. */
+  wait(waiter: Waiter, awaited: readonly Awaited[], waitMs: number): Place | undefined {
     if (this.#stopped) {
-      done({ kind: "stopped", matched: undefined });
-      return () => undefined;
+      waiter.done({ kind: "stopped", matched: undefined });
+      return undefined;
     }
+    const { namespace } = waiter;
+    const poll = new Poll(this, waiter, awaited.length);
     const isNew: Watch[] = [];
-    const watches = awaited.map((each) => {
+    poll.watches = awaited.map((each) => {
       const found = this.#watches.get(each.id);
-      if (found?.namespace === namespace) return found;
-      const watch = new Watch(namespace, each);
+      if (found?.namespace === namespace) {
+        found.polls.push(poll);
+        return found;
+      }
+      const watch = new Watch(namespace, each, poll);
       // Another namespace's question for the same id is read once and hears nothing; that its id is unknown is all it is told.
       if (found === undefined) this.#watches.set(each.id, watch);
       isNew.push(watch);
       return watch;
     });
-    const poll = new Poll(namespace, watches, { done, late: (late) => this.#end(late, "late") });
-    for (const watch of watches) watch.polls.push(poll);
     this.#polls.add(poll);
     this.#perNamespace.set(namespace, (this.#perNamespace.get(namespace) ?? 0) + 1);
     this.#parts.onCount(this.#polls.size);
     poll.slot = this.#wheel.add(waitMs, poll);
     for (const watch of isNew) if ((watch.remaining ?? 0) <= 0) void this.#look(watch);
-    return () => void this.#take(poll);
+    return poll;
+  }
+
+  /** For its own places only: a poll goes, because its time is over or its client has left. */
+  leave(poll: Place, kind?: "late"): void {
+    if (!(poll instanceof Poll)) return;
+    if (kind === "late") this.#end(poll, kind);
+    else this.#take(poll);
   }
 
   /** Everybody who waits is answered now; whoever comes later at once. */
   stop(): void {
     this.#stopped = true;
-    for (const poll of [...this.#polls]) this.#end(poll, "stopped");
+    for (const poll of this.#polls) this.#end(poll, "stopped");
     this.#wheel.clear();
   }
 
@@ -204,7 +231,7 @@ export class ResultHub {
       } while (watch.remaining <= 0 && watch.polls.length > 0);
     } catch (error) {
       this.#parts.log.warn({ err: error }, "a result could not be read");
-      for (const poll of [...watch.polls]) if (this.#take(poll)) poll.done({ kind: "failed" });
+      for (const poll of watch.polls.slice()) if (this.#take(poll)) poll.waiter.done({ kind: "failed" });
     } finally {
       watch.reading = false;
     }
@@ -214,23 +241,24 @@ export class ResultHub {
     watch.settled = true;
     watch.known = known;
     if (this.#watches.get(watch.id) === watch) this.#watches.delete(watch.id);
-    for (const poll of [...watch.polls]) {
+    for (const poll of watch.polls.slice()) {
       poll.left -= 1;
-      if (poll.left === 0 && this.#take(poll)) poll.done({ kind: "ended", known: poll.watches.map((each) => each.known) });
+      if (poll.left === 0 && this.#take(poll)) poll.waiter.done({ kind: "ended", known: poll.watches.map((each) => each.known) });
     }
   }
 
   #end(poll: Poll, kind: "late" | "stopped"): void {
-    if (this.#take(poll)) poll.done({ kind, matched: poll.watches[0]?.matched });
+    if (this.#take(poll)) poll.waiter.done({ kind, matched: poll.watches[0]?.matched });
   }
 
   /** Takes a poll out of everything; false when it was out already. */
   #take(poll: Poll): boolean {
     if (!this.#polls.delete(poll)) return false;
     if (poll.slot !== undefined) this.#wheel.cancel(poll.slot, poll);
-    const others = (this.#perNamespace.get(poll.namespace) ?? 1) - 1;
-    if (others === 0) this.#perNamespace.delete(poll.namespace);
-    else this.#perNamespace.set(poll.namespace, others);
+    const { namespace } = poll.waiter;
+    const others = (this.#perNamespace.get(namespace) ?? 1) - 1;
+    if (others === 0) this.#perNamespace.delete(namespace);
+    else this.#perNamespace.set(namespace, others);
     for (const watch of poll.watches) {
       watch.polls.splice(watch.polls.indexOf(poll), 1);
       if (watch.polls.length === 0 && this.#watches.get(watch.id) === watch) this.#watches.delete(watch.id);
@@ -251,7 +279,7 @@ export class ResultHub {
     const startMs = clock.monotonicMs();
     this.#rechecking = true;
     this.#stale = false;
-    for (const watch of [...this.#watches.values()]) await this.#look(watch);
+    for (const watch of Array.from(this.#watches.values())) await this.#look(watch);
     this.#rechecking = false;
     const nowMs = clock.monotonicMs();
     this.#recheckNotBeforeMs = nowMs + Math.max(RECHECK_MS, (nowMs - startMs) * RECHECK_SHARE);

@@ -213,10 +213,13 @@ describe("GET results/{correlationId}", () => {
   it("hears of an end that comes while it is being read", async () => {
     let release = (): void => undefined;
     const held = new Promise<void>((resolve) => (release = resolve));
+    let begun = (): void => undefined;
+    const reading = new Promise<void>((resolve) => (begun = resolve));
     let reads = 0;
     await start({
       result: async (namespace, id) => {
         const seen = await ingest!.store.result(namespace, id);
+        begun();
         if (reads++ === 0) await held;
         return seen;
       },
@@ -224,7 +227,7 @@ describe("GET results/{correlationId}", () => {
     const id = await publish();
     const answer = call(`results/${id}?wait=30s`);
     await waiting(1);
-    while (reads === 0) await new Promise((resolve) => setImmediate(resolve));
+    await reading;
     await end(id);
     release();
     expect((await answer).body).toMatchObject({ status: "ok" });
@@ -425,7 +428,7 @@ describe("pollingRedirectEnabled", () => {
     }
     expect(hops).toBe(10);
     expect(told).toMatchObject({ http: 200, body: { status: "processing", matched: 1 } });
-    expect((await call(`${`results/${String(told.body["id"])}`}?pollingRedirectEnabled=true&hop=99&wait=1ms`)).http).toBe(200);
+    expect((await call(`results/${String(told.body["id"])}?pollingRedirectEnabled=true&hop=99&wait=1ms`)).http).toBe(200);
   });
 
   it("may be switched off and on at any poll", async () => {
