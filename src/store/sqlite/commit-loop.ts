@@ -1,7 +1,5 @@
-import { statSync } from "node:fs";
-import type { DatabaseSync } from "node:sqlite";
+import type { DatabaseSync, StatementSync } from "node:sqlite";
 import type { Clock } from "../../lib/clock.ts";
-import { databasePath } from "./database.ts";
 import { freeBytes, type ReserveFile } from "./disk.ts";
 import { ANSWER, readOperation, type Failure, type Operation } from "./message.ts";
 import { PacketReader, PacketWriter, type Packet } from "./packet.ts";
@@ -14,6 +12,7 @@ const BATCH_BYTES_MAX = 4 * 1_048_576;
 /** The helper is asked for a checkpoint above this, and the writer does it itself above the second. */
 const WAL_HANDOVER_BYTES = 4 * 1_048_576;
 const WAL_BYTES_MAX = 64 * 1_048_576;
+const PAGE_BYTES = 8_192;
 
 /** SQLite's primary result codes. */
 const SQLITE_IOERR = 10;
@@ -51,10 +50,12 @@ export class CommitLoop {
   readonly #out = new PacketWriter();
   readonly #packets: PacketReader[] = [];
   #dead: string | undefined;
+  readonly #walState: StatementSync;
   #checkpointAsked = false;
 
   constructor(parts: CommitLoopParts) {
     this.#parts = parts;
+    this.#walState = parts.db.prepare("PRAGMA wal_checkpoint(NOOP)");
     if (parts.pageCountMax !== undefined) parts.db.exec(`PRAGMA max_page_count = ${parts.pageCountMax}`);
   }
 
@@ -154,8 +155,7 @@ export class CommitLoop {
   }
 
   #raisePageCount(bytes: number): void {
-    const pageBytes = 8_192;
-    this.#parts.db.exec(`PRAGMA max_page_count = ${(this.#parts.pageCountMax ?? 0) + Math.floor(bytes / pageBytes)}`);
+    this.#parts.db.exec(`PRAGMA max_page_count = ${(this.#parts.pageCountMax ?? 0) + Math.floor(bytes / PAGE_BYTES)}`);
   }
 
   #rollback(): void {
@@ -170,12 +170,18 @@ export class CommitLoop {
       this.#guard(() => vacuumStep(this.#parts.db));
       if (freeBytes(this.#parts.directory) > this.#parts.freeBytesMin * 2) this.#parts.reserve.fill();
     }
-    const walBytes = statSync(`${databasePath(this.#parts.directory)}-wal`, { throwIfNoEntry: false })?.size ?? 0;
+    const walBytes = this.#walBytesToCopy();
     if (walBytes >= WAL_BYTES_MAX) this.#guard(() => this.#parts.db.exec("PRAGMA wal_checkpoint(PASSIVE)"));
     else if (walBytes >= WAL_HANDOVER_BYTES && !this.#checkpointAsked) {
       this.#checkpointAsked = true;
       this.#parts.askCheckpoint();
     }
+  }
+
+  /** Not the size of the log's file: that stays when the log starts over, and would ask for one checkpoint after the other. */
+  #walBytesToCopy(): number {
+    const { log, checkpointed } = this.#walState.get() as { readonly log: number; readonly checkpointed: number };
+    return (log - checkpointed) * PAGE_BYTES;
   }
 
   #guard(work: () => void): void {
