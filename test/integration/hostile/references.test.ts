@@ -131,7 +131,7 @@ it("takes a cluster policy's proxy from the operator's namespace alone, never fr
     metadata: { name: space },
     spec: { namespaceSelector: { matchLabels: { space } }, egress: { ...EGRESS, proxySecretRef: { name, key: "url" } } },
   }));
-  const tenants = spaces.flatMap(({ name, space }) => [
+  const ofTenant = ({ name, space }: { name: string; space: string }): readonly object[] => [
     { apiVersion: "v1", kind: "Namespace", metadata: { name: space, labels: { space } } },
     ...foreignObjects(name, space, url).slice(0, 1),
     {
@@ -140,7 +140,8 @@ it("takes a cluster policy's proxy from the operator's namespace alone, never fr
       metadata: { name: "s", namespace: space },
       spec: { events: { types: ["*"] }, endpoint: { url }, signing: { scheme: "None" } },
     },
-  ]);
+  ];
+  const tenants = spaces.flatMap(ofTenant);
   const proxy = {
     apiVersion: "v1",
     kind: "Secret",
