@@ -189,7 +189,7 @@ describe("the API and what is not the caller's", () => {
     await call("shop/deliveries", "<script>alert(1)</script>");
     await call("shop/subscriptions/of-shop/test", tokenOf("shop"), { method: "POST", body: "<script>alert(1)</script>" });
     const types = new Set(headersSeen.map((headers) => headers.get("content-type")));
-    expect([...types].toSorted()).toEqual(["application/json", "application/problem+json"]);
+    expect(types).toEqual(new Set(["application/json", "application/problem+json"]));
     const guards = new Set(
       headersSeen.map((headers) => `${headers.get("x-content-type-options")}|${headers.get("content-security-policy")}`),
     );

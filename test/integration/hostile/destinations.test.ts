@@ -5,13 +5,14 @@ import type { AddressInfo } from "node:net";
 import { afterEach, beforeEach, describe, expect, test, vi } from "vitest";
 import { parse } from "yaml";
 import { readCustomResource } from "../../../src/api/custom-resource.ts";
-import { BUILT_IN_EGRESS } from "../../../src/core/policy.ts";
+import { BUILT_IN_EGRESS, BUILT_IN_POLICY } from "../../../src/core/policy.ts";
 import type { EgressPolicy } from "../../../src/core/policy.ts";
 import { HttpAttempter } from "../../../src/delivery/attempt.ts";
 import { SystemClock } from "../../../src/lib/clock.ts";
 import corpus from "../../corpus/destinations.json" with { type: "json" };
 import { FileOperator, SPEC, subscriptionYaml } from "../../support/controller/file-operator.ts";
 import { anEvent, aRoute, LOOPBACK_EGRESS } from "../../support/delivery/attempt-input.ts";
+import { ApiOverRoutes } from "../../support/hostile/api-over-routes.ts";
 
 /** Promise 6: what a tenant may write, over https as the built-in policy wants it, and as it stands where plain http is allowed. */
 const REFUSED = corpus.filter(({ verdict }) => verdict === "refuse").map(({ url }) => url);
@@ -122,5 +123,25 @@ describe.each(FORMS)("the corpus of forbidden destinations $form", ({ urls, egre
       expect(outcome).toMatchObject({ class: "client_error", statusCode: 307, message: expect.stringContaining("not followed") as string });
     }
     expect(new Set(connects)).toEqual(new Set([own]));
+  });
+
+  test("at a test and a resend through the API: blocked, even if one had slipped through", async () => {
+    const attempter = newAttempter();
+    const onlyOnce = { ...BUILT_IN_POLICY.retry, maxAttempts: 1 };
+    const routes = urls.map((url, i) => {
+      const route = aRoute({ url, egress, uid: `uid-${i}`, policy: { retry: onlyOnce } });
+      return { ...route, subscription: { ...route.subscription, name: `s${i}` } };
+    });
+    const api = await ApiOverRoutes.start(routes, attempter);
+    endings.push(() => api.stop());
+    const tested = await Promise.all(routes.map((_route, i) => api.call("POST", `subscriptions/s${i}/test`)));
+    const again = tested.map(({ status }, i) => (status === 429 ? i : -1)).filter((i) => i !== -1);
+    for (const i of again) tested[i] = await api.call("POST", `subscriptions/s${i}/test`);
+    expect(tested.filter(({ body }) => body.outcome !== "blocked" || body.ok !== false)).toEqual([]);
+    for (const { id } of await api.ended(urls.length, 1)) expect((await api.call("POST", `deliveries/${id}/resend`)).status).toBe(202);
+    const resent = await api.ended(urls.length, 2);
+    expect(resent.filter(({ lastAttempt }) => lastAttempt.outcome !== "blocked" || lastAttempt.attempt !== 2)).toEqual([]);
+    // The calls of the API itself are all that connected.
+    expect(new Set(connects)).toEqual(new Set([api.place]));
   });
 });

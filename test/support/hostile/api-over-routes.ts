@@ -1,0 +1,114 @@
+import { pino } from "pino";
+import { ApiServer } from "../../../src/admin/api-server.ts";
+import { openToAll } from "../../../src/admin/authenticator.ts";
+import type { KnownSubscription } from "../../../src/admin/directory.ts";
+import { RouteTable } from "../../../src/core/route-table.ts";
+import type { Route } from "../../../src/core/route-table.ts";
+import type { HttpAttempter } from "../../../src/delivery/attempt.ts";
+import { Engine } from "../../../src/delivery/engine.ts";
+import { TestSender } from "../../../src/delivery/test-sender.ts";
+import { SystemClock } from "../../../src/lib/clock.ts";
+import { systemRandom } from "../../../src/lib/random.ts";
+import { BusinessEvents } from "../../../src/observe/events.ts";
+import { Metrics } from "../../../src/observe/metrics.ts";
+import { MemoryStore } from "../../../src/store/memory/memory-store.ts";
+import { anEvent } from "../delivery/attempt-input.ts";
+
+// oxlint-disable-next-line typescript/no-explicit-any -- any JSON
+type Json = any;
+
+const WAIT_MS = 20_000;
+
+/** The API in front of an engine with these routes, the attempter real; one event has been accepted for each route. */
+export class ApiOverRoutes {
+  readonly #url: string;
+  readonly #stop: () => Promise<unknown>;
+
+  private constructor(url: string, stop: () => Promise<unknown>) {
+    this.#url = url;
+    this.#stop = stop;
+  }
+
+  static async start(routes: readonly Route[], attempter: HttpAttempter): Promise<ApiOverRoutes> {
+    const [clock, log, store] = [new SystemClock(), pino({ level: "silent" }), new MemoryStore()];
+    const metrics = new Metrics({ version: "test", defaults: false });
+    const events = new BusinessEvents(metrics, log);
+    const parts = { store, attempter, asker: attempter, clock, random: systemRandom, events, metrics, log, owner: "test", slotsMax: 64 };
+    const engine = new Engine(parts);
+    const table = RouteTable.build(routes, RouteTable.empty);
+    await store.open({ owner: "test", nowMs: clock.nowMs(), idempotencyTtlMs: 1_000 });
+    engine.publish(table);
+    const tests = new TestSender({ clock, attempter, table: () => table, resume: (uid) => engine.resume(uid) });
+    const known = routes.map(({ subscription: { uid, namespace, name } }): KnownSubscription => ({
+      uid,
+      namespace,
+      name,
+      generation: 1,
+      spec: null,
+      status: null,
+    }));
+    const api = new ApiServer({
+      listen: { host: "127.0.0.1", port: 0 },
+      authenticator: openToAll,
+      log,
+      store,
+      directory: {
+        list: () => known,
+        get: (_namespace, name) => known.find((one) => one.name === name),
+        nameOf: (uid) => known.find((one) => one.uid === uid)?.name,
+      },
+      acts: {
+        resend: (id) => engine.resend(id),
+        test: (order) => tests.send(order),
+        resume: (uid) => engine.resume(uid),
+        bodyOf: () => undefined,
+      },
+    });
+    const url = await api.open();
+    const abort = new AbortController();
+    const running = Promise.all([engine.run(abort.signal), api.run(abort.signal)]);
+    const event = anEvent({ receivedAtMs: clock.nowMs() });
+    const deliveries = engine.admit(event, [...table.routes()], event.receivedAtMs);
+    const item = {
+      event,
+      idempotencyKey: undefined,
+      contentHash: new Uint8Array(32),
+      deliveries,
+      bodyRetentionMs: 1e9,
+      historyRetentionMs: 1e9,
+    };
+    const result = await store.accept({ namespace: event.namespace, items: [item], nowMs: event.receivedAtMs });
+    if (!result.ok) throw new Error("not accepted");
+    engine.committed(event, deliveries, result.items[0]?.deliveryIds ?? []);
+    return new ApiOverRoutes(url, () => {
+      abort.abort();
+      return running;
+    });
+  }
+
+  /** Where its own calls go, `host:port`. */
+  get place(): string {
+    return new URL(this.#url).host;
+  }
+
+  async call(method: "GET" | "POST", path: string): Promise<{ readonly status: number; readonly body: Json }> {
+    const response = await fetch(`${this.#url}/v1/namespaces/shop/${path}`, { method });
+    return { status: response.status, body: await response.json() };
+  }
+
+  /** All deliveries, once each has ended after so many attempts. */
+  async ended(count: number, attempts: number): Promise<readonly Json[]> {
+    const untilMs = performance.now() + WAIT_MS;
+    for (;;) {
+      const { items } = (await this.call("GET", "deliveries?limit=500")).body;
+      const done = (items as Json[]).filter((row) => row.attempts >= attempts && row.state !== "ready" && row.state !== "claimed");
+      if (done.length === count) return done;
+      if (performance.now() > untilMs) throw new Error(`${done.length} of ${count} ended: ${JSON.stringify(items[0])}`);
+      await new Promise((resolve) => setTimeout(resolve, 20));
+    }
+  }
+
+  stop(): Promise<unknown> {
+    return this.#stop();
+  }
+}
