@@ -30,6 +30,7 @@ import type { Store } from "../store/store.ts";
 import { acceptedSpecsIn } from "./accepted-specs.ts";
 import { type Authenticators, buildAuthenticators, tokenLabels } from "./authenticators.ts";
 import { buildApi } from "./build-api.ts";
+import { RetentionSweep } from "./retention-sweep.ts";
 import { Supervisor } from "./supervise.ts";
 import { VERSION } from "./version.ts";
 import { WallClockWatch } from "./wall-clock-watch.ts";
@@ -245,7 +246,18 @@ async function start(rooms: Rooms, parts: ComposeParts, config: Config): Promise
   const supervisor = new Supervisor(parts.clock, parts.log);
   await diskWatch.look();
   const urls = { metrics: await health.open(), api: await api.open(), ingest: await ingest.open() };
-  for (const service of [new WallClockWatch(parts.clock, parts.log), health, diskWatch, engine, provider, controller, api, ingest])
+  const { clock, log } = parts;
+  for (const service of [
+    new WallClockWatch(clock, log),
+    new RetentionSweep(store, clock, log),
+    health,
+    diskWatch,
+    engine,
+    provider,
+    controller,
+    api,
+    ingest,
+  ])
     supervisor.start(service);
   // With files everything is there at once; with a cluster the API server may be away, and the ready line must not wait for it.
   if (config.provider === "file") await settled(parts.clock, () => controller.ready && engine.ready);

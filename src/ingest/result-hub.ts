@@ -290,7 +290,7 @@ export class ResultHub {
     if (this.#reads >= READS_MAX) await new Promise<void>((resolve) => this.#line.push(resolve));
     else this.#reads += 1;
     try {
-      return await this.#parts.store.result(namespace, id);
+      return await this.#parts.store.result(namespace, id, this.#parts.clock.nowMs());
     } finally {
       // The place is handed on, so that nobody can come in between.
       const next = this.#line.shift();

@@ -84,7 +84,7 @@ export interface Store {
    * What became of an event, by its id alone, for whoever may ask in `namespace`: undefined when the id never was or is of another namespace.
    * It answers for at least RESULT_TOMBSTONE_MS after the last delivery has been forgotten, with counts that do not reach `matched` any more.
    */
-  result(namespace: string, eventId: string): Promise<StoredResult | undefined>;
+  result(namespace: string, eventId: string, nowMs: number): Promise<StoredResult | undefined>;
   /** The event of a claimed delivery; undefined when its body is gone. */
   readBody(id: DeliveryId): Promise<Event | undefined>;
   readDelivery(id: DeliveryId): Promise<DeliveryRecord | undefined>;

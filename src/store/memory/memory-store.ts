@@ -244,8 +244,9 @@ export class MemoryStore implements Store {
     return stored?.event.namespace === namespace && this.#bodyReadable(eventId) ? stored.event : undefined;
   }
 
-  async result(namespace: string, eventId: string): Promise<StoredResult | undefined> {
+  async result(namespace: string, eventId: string, nowMs: number): Promise<StoredResult | undefined> {
     this.#check();
+    this.#tell(nowMs);
     const rows = this.#visibleRows().filter((row) => row.eventId === eventId && row.deadLetter === undefined);
     return this.#results.read(namespace, eventId, rows);
   }

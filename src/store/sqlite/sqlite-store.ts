@@ -183,7 +183,8 @@ export class SqliteStore implements Store {
     return this.#read("readEvent", namespace, eventId, this.#nowMs);
   }
 
-  async result(namespace: string, eventId: string): Promise<StoredResult | undefined> {
+  async result(namespace: string, eventId: string, nowMs: number): Promise<StoredResult | undefined> {
+    this.#tell(nowMs);
     return this.#read("result", namespace, eventId, this.#nowMs);
   }
 

@@ -10,8 +10,8 @@ export function resultCases(engine: Engine): void {
   describe("results", () => {
     let harness: Harness;
     const store = () => harness.store();
-    const known = async (id: string): Promise<StoredResult> => {
-      const found = await store().result(NAMESPACE, id);
+    const known = async (id: string, nowMs = START_MS): Promise<StoredResult> => {
+      const found = await store().result(NAMESPACE, id, nowMs);
       if (found === undefined) throw new Error("unknown");
       return found;
     };
@@ -60,10 +60,10 @@ export function resultCases(engine: Engine): void {
 
     it("are nobody's who asks in another namespace, nor of ids that never were", async () => {
       const { id } = await accepted(["sub-a"]);
-      expect(await store().result("elsewhere", id)).toBeUndefined();
-      expect(await store().result(NAMESPACE, event().id)).toBeUndefined();
-      expect(await store().result(NAMESPACE, "no'; --")).toBeUndefined();
-      expect(await store().result(NAMESPACE, "")).toBeUndefined();
+      expect(await store().result("elsewhere", id, START_MS)).toBeUndefined();
+      expect(await store().result(NAMESPACE, event().id, START_MS)).toBeUndefined();
+      expect(await store().result(NAMESPACE, "no'; --", START_MS)).toBeUndefined();
+      expect(await store().result(NAMESPACE, "", START_MS)).toBeUndefined();
     });
 
     it("leave other events and dead letters out", async () => {
@@ -72,6 +72,13 @@ export function resultCases(engine: Engine): void {
       await accepted(["sub-a"]);
       await done(ids[0] ?? 0, { next: FAILED });
       expect(await known(id)).toMatchObject({ matched: 1, owed: 0, failed: 1, deliveries: [{ id: ids[0] }] });
+    });
+
+    it("end with their exact retention, although nothing has been written or dropped since", async () => {
+      const { id, ids } = await accepted(["sub-a"]);
+      await done(ids[0] ?? 0, { historyRetentionMs: HOUR_MS });
+      expect(resultStatus(await known(id, START_MS + HOUR_MS - 1), START_MS + HOUR_MS - 1)).toBe("ok");
+      expect(resultStatus(await known(id, START_MS + HOUR_MS), START_MS + HOUR_MS)).toBe("gone");
     });
 
     it("are open again while a delivery is sent once more", async () => {
@@ -106,10 +113,10 @@ export function resultCases(engine: Engine): void {
         const found = await known(id);
         expect(found).toMatchObject({ matched: 1, owed: 0, delivered: 0 });
         expect(resultStatus(found, nowMs)).toBe("gone");
-        expect(await store().result("elsewhere", id)).toBeUndefined();
+        expect(await store().result("elsewhere", id, START_MS)).toBeUndefined();
       }
       await store().dropExpired(cleanedUpMs + 33 * DAY_MS);
-      expect(await store().result(NAMESPACE, id)).toBeUndefined();
+      expect(await store().result(NAMESPACE, id, START_MS)).toBeUndefined();
     });
 
     it("outlive their own tombstone's day while a delivery is owed", async () => {

@@ -217,8 +217,8 @@ describe("GET results/{correlationId}", () => {
     const reading = new Promise<void>((resolve) => (begun = resolve));
     let reads = 0;
     await start({
-      result: async (namespace, id) => {
-        const seen = await ingest!.store.result(namespace, id);
+      result: async (namespace, id, nowMs) => {
+        const seen = await ingest!.store.result(namespace, id, nowMs);
         begun();
         if (reads++ === 0) await held;
         return seen;

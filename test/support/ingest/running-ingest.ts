@@ -122,7 +122,7 @@ export async function runningIngest(setup: IngestSetup = {}) {
     diskLow: () => state.diskLow,
     store: {
       accept: (request) => setup.accept?.(request, store) ?? store.accept(request),
-      result: (namespace, id) => setup.result?.(namespace, id) ?? store.result(namespace, id),
+      result: (namespace, id, nowMs) => setup.result?.(namespace, id, nowMs) ?? store.result(namespace, id, nowMs),
     },
     ends: { onDeliveryEnded: (listener) => (tell = listener) },
     nameOf: (uid) => uid.replace("uid-", ""),
