@@ -112,7 +112,9 @@ function readDocument(document: ParsedDocument, source: Source): ManifestFile {
 
 /** The parser's messages go on with a picture of the place, which has no room in a condition or a log line. */
 function firstLine(message: string): string {
-  return (message.split("\n")[0] ?? "").replace(/^\w*Error: /, "").replace(/ at line \d+, column \d+:$/, "");
+  const line = (message.split("\n")[0] ?? "").replace(/^\w*Error: /, "").replace(/ at line \d+, column \d+:$/, "");
+  // What it is called may be a password that begins with * and is not in quotes.
+  return line.startsWith("Unresolved alias") ? "an alias names no anchor before it: put a value that begins with * in quotes" : line;
 }
 
 function manifestsOf(document: ParsedDocument, object: unknown, source: Source): ManifestFile {

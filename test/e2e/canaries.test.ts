@@ -8,7 +8,7 @@ import { join } from "node:path";
 import { afterEach, expect, it } from "vitest";
 import { stringify } from "yaml";
 import { canaryHits } from "../support/canaries/canary-search.ts";
-import { BROKEN_FILE, CANARIES, canaryManifests, WORKING } from "../support/canaries/canary-world.ts";
+import { BROKEN_FILES, CANARIES, canaryManifests, WORKING } from "../support/canaries/canary-world.ts";
 import { ConnectProxy } from "../support/delivery/connect-proxy.ts";
 import { TokenServer } from "../support/delivery/token-server.ts";
 import { PAIR_TWO } from "../support/fields/key-pairs.ts";
@@ -96,7 +96,7 @@ it("keeps secrets out of logs, metrics, rows, statuses and the API's answers", {
   mkdirSync(join(directory, "manifests"));
   const text = canaryManifests(places).map((object) => stringify(object));
   writeFileSync(join(directory, "manifests", "all.yaml"), text.join("---\n"));
-  writeFileSync(join(directory, "manifests", "broken.yaml"), BROKEN_FILE);
+  for (const [i, file] of BROKEN_FILES.entries()) writeFileSync(join(directory, "manifests", `broken-${i}.yaml`), file);
   const store = join(directory, "store");
   const operator = await OperatorProcess.start({
     manifests: join(directory, "manifests"),
@@ -166,6 +166,7 @@ it("keeps secrets out of logs, metrics, rows, statuses and the API's answers", {
     .map((name) => readFileSync(join(store, name), "latin1"));
   const log = [...operator.stdoutLines, operator.stderr()].join("\n");
   expect(log).toContain("delivery.attempted");
+  expect(log).toContain("an alias names no anchor");
   expect(answers).toContain("PROXY_AUTH");
   expect(answers).toContain("TOKEN_REFUSED");
   expect(answers).toContain("SecretInvalid");

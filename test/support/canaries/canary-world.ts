@@ -38,8 +38,15 @@ export interface CanaryPlaces {
   readonly proxy: string;
 }
 
-/** A file that is no YAML, the words of whose parser could hold what stands there. */
-export const BROKEN_FILE = `kind: Secret\nstringData: {a: *${CANARIES.brokenYaml}, b: !${CANARIES.brokenYaml} x, c: "${CANARIES.brokenYaml}}\n`;
+/** Files that are no manifests, and the words of whose parser could hold what stands there. */
+export const BROKEN_FILES: readonly string[] = [
+  `*${CANARIES.brokenYaml}`,
+  `!${CANARIES.brokenYaml} x`,
+  `"${CANARIES.brokenYaml}`,
+  `@${CANARIES.brokenYaml}`,
+  `${CANARIES.brokenYaml}: b: c`,
+  `[${CANARIES.brokenYaml}`,
+].map((value) => `apiVersion: v1\nkind: Secret\nmetadata: {name: broken, namespace: shop}\nstringData:\n  value: ${value}\n`);
 
 const secret = (
   name: string,

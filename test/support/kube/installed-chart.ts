@@ -48,7 +48,8 @@ export async function installRights(controlPlane: ControlPlane, release: string,
   return {
     operatorKubeconfig: await kubeconfig(workload.serviceAccountName),
     uninstallKubeconfig: await kubeconfig(job.serviceAccountName),
-    bindingHint: hintOf(workload, "secrets-binding-hint"),
+    // With secretAccess: cluster no namespace's Secrets are closed.
+    bindingHint: "secretAccess" in values && values.secretAccess === "cluster" ? "" : hintOf(workload, "secrets-binding-hint"),
     tokensBindingHint: hintOf(workload, "tokens-binding-hint"),
     uninstallArgs: job.containers[0].args,
     statefulSet: one(objects, "StatefulSet"),
