@@ -150,7 +150,12 @@ function endingOnAlert(socket: TLSSocket): TLSSocket {
 function ready(socket: Socket, tls: boolean, failure: (error: unknown) => ConnectFailure): Promise<void> {
   return new Promise((resolve, reject) => {
     const reset = (): void => reject(failure(Object.assign(new Error("ended"), { code: "ECONNRESET" })));
-    socket.once(tls ? "secureConnect" : "connect", resolve);
+    socket.once(tls ? "secureConnect" : "connect", () => {
+      // Every connection ends one day: that must not cost two errors with their stacks which nobody reads.
+      socket.off("end", reset);
+      socket.off("close", reset);
+      resolve();
+    });
     socket.once("error", (error) => reject(failure(error)));
     // A receiver may end its side within the handshake and keep ours open: no close would come of that.
     socket.once("end", reset);
