@@ -37,6 +37,8 @@ export interface ApiAuthenticator {
 
 /** Digests (SHA-256) of the tokens valid for a namespace; the Secrets labelled `postrider.dev/api-token` fill it. */
 export interface ApiTokens {
+  /** False until the Secrets have been listed once: till then a token that is not known may be a good one. */
+  readonly listed?: boolean;
   tokens(namespace: string): readonly Uint8Array[];
 }
 
@@ -68,13 +70,13 @@ export class TokenAuthenticator implements ApiAuthenticator {
     const token = header === undefined || authorization.length !== 1 ? undefined : bearerToken(header);
     if (token === undefined || token.length > TOKEN_CHARS_MAX) return unauthenticated(this.#reviewer !== undefined);
     if (this.#tokens !== undefined && isAmong(tokenDigest(token), this.#tokens.tokens(access.namespace))) return { granted: true };
-    if (this.#reviewer === undefined) return unauthenticated(false);
-    const answer = await this.#reviewer.review(token, access);
+    const reviewed = (await this.#reviewer?.review(token, access)) ?? "unauthenticated";
+    const answer = reviewed === "unauthenticated" && this.#tokens?.listed === false ? "unavailable" : reviewed;
     switch (answer) {
       case "allowed":
         return { granted: true };
       case "unauthenticated":
-        return unauthenticated(true);
+        return unauthenticated(this.#reviewer !== undefined);
       case "forbidden":
         return forbidden(access);
       case "unavailable":
@@ -82,7 +84,7 @@ export class TokenAuthenticator implements ApiAuthenticator {
           granted: false,
           status: 503,
           code: "reviews_unavailable",
-          detail: "The cluster's API server cannot be asked who this is: try again shortly.",
+          detail: "Nobody can be asked who this is now: try again shortly.",
           retryAfterSeconds: RETRY_AFTER_SECONDS,
         };
       default:

@@ -194,11 +194,7 @@ async function build(config: Config, parts: ComposeParts, { store, metrics, owne
     isStrict: (namespace) => provider.get("Namespace", "", namespace)?.metadata.labels?.["postrider.dev/strict"] === "true",
     drainMs: graceMs,
   });
-  const checks = [
-    { name: "routes", reason: () => (controller.ready ? undefined : "subscriptions have not been read yet") },
-    { name: "engine", reason: () => (engine.ready ? undefined : "the store's deliveries have not been read yet") },
-    { name: "disk", reason: () => (diskWatch.low() ? "free space is below --store-free-min: events are refused with 507" : undefined) },
-  ];
+  const checks = readinessOf({ controller, engine, diskWatch });
   const health = new HealthServer({ listen: config["metrics-listen"], metrics, clock, ready: checks, started: checks.slice(0, 2) });
   const api = buildApi({
     listen: config["api-listen"],
@@ -214,6 +210,14 @@ async function build(config: Config, parts: ComposeParts, { store, metrics, owne
     table: () => table,
   });
   return { store, provider, authenticators, engine, attempter, controller, ingest, api, health, diskWatch };
+}
+
+function readinessOf({ controller, engine, diskWatch }: Pick<Rooms, "controller" | "engine" | "diskWatch">) {
+  return [
+    { name: "routes", reason: () => (controller.ready ? undefined : "subscriptions have not been read yet") },
+    { name: "engine", reason: () => (engine.ready ? undefined : "the store's deliveries have not been read yet") },
+    { name: "disk", reason: () => (diskWatch.low() ? "free space is below --store-free-min: events are refused with 507" : undefined) },
+  ];
 }
 
 interface EngineGround extends Ground {

@@ -24,6 +24,10 @@ export class SecretTokens {
     });
   }
 
+  get listed(): boolean {
+    return this.#provider.synced;
+  }
+
   tokens(namespace: string): readonly Uint8Array[] {
     const known = this.#digests.get(namespace);
     if (known !== undefined) return known;

@@ -15,6 +15,8 @@ export interface Authenticator {
 
 /** Digests (SHA-256, 32 bytes) of the tokens valid for a namespace; the Secrets labelled `postrider.dev/ingest-token` fill it. */
 export interface IngestTokens {
+  /** False until the Secrets have been listed once: till then a token that is not known may be a good one. */
+  readonly listed?: boolean;
   tokens(namespace: string): readonly Uint8Array[];
 }
 
@@ -51,8 +53,15 @@ export class TokenAuthenticator implements Authenticator {
     if (token.length > TOKEN_CHARS_MAX) return "unauthenticated";
     if (this.#tokens !== undefined && isAmong(tokenDigest(token), this.#tokens.tokens(namespace))) return "allowed";
     const access = { namespace, verb: "publish", group: "postrider.dev", resource: "webhooksubscriptions" } as const;
-    return this.#reviewer?.review(token, access) ?? "unauthenticated";
+    const verdict = this.#reviewer?.review(token, access) ?? "unauthenticated";
+    if (this.#tokens?.listed !== false) return verdict;
+    // After a restart routes come from the store, at once; Secrets come from the provider.
+    return verdict instanceof Promise ? verdict.then(unlessUnknown) : unlessUnknown(verdict);
   }
+}
+
+function unlessUnknown(verdict: Verdict): Verdict {
+  return verdict === "unauthenticated" ? "unavailable" : verdict;
 }
 
 /** Everybody: for a loopback listener on a laptop or in a test. */

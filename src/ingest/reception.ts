@@ -141,7 +141,7 @@ export class Reception {
       case "forbidden":
         return refuse("forbidden", forbiddenDetail(namespace));
       case "unavailable":
-        return refuse("reviews_unavailable", "The cluster's API server cannot be asked about the token: try again shortly.", {
+        return refuse("reviews_unavailable", "Nobody can be asked about the token now: try again shortly.", {
           retryAfterSeconds: REVIEW_RETRY_AFTER_SECONDS,
         });
       default:

@@ -27,25 +27,32 @@ export interface Accepted {
 /** The real binary on a local copy of an example's manifests. */
 export class RunningExample {
   readonly name: string;
-  readonly operator: OperatorProcess;
+  operator: OperatorProcess;
   readonly manifests: string;
   readonly #directory: string;
+  readonly #auth: readonly string[] | undefined;
 
-  private constructor(name: string, operator: OperatorProcess, directory: string) {
-    this.name = name;
+  private constructor(options: RunningExampleOptions, operator: OperatorProcess, directory: string) {
+    this.name = options.name;
+    this.#auth = options.auth;
     this.operator = operator;
     this.#directory = directory;
     this.manifests = join(directory, "manifests");
   }
 
-  static async start({ name, receiver, auth, adapt }: RunningExampleOptions): Promise<RunningExample> {
+  static async start(options: RunningExampleOptions): Promise<RunningExample> {
+    const { name, receiver, auth, adapt } = options;
     const directory = mkdtempSync(join(tmpdir(), `postrider-${name}-`));
     const manifests = join(directory, "manifests");
     writeLocalManifests({ from: join(EXAMPLES, name), to: manifests, receiver });
     adapt?.(manifests);
-    const store = `sqlite:${join(directory, "store")}`;
-    const operator = await OperatorProcess.start({ manifests, store, ...(auth === undefined ? {} : { auth }) });
-    return new RunningExample(name, operator, directory);
+    return new RunningExample(options, await startOn(directory, auth), directory);
+  }
+
+  /** Kills the process, unless it has ended, and starts another on the same store. */
+  async restart(): Promise<void> {
+    await this.operator.signal("SIGKILL");
+    this.operator = await startOn(this.#directory, this.#auth);
   }
 
   async stop(): Promise<void> {
@@ -72,4 +79,9 @@ export class RunningExample {
     const lines = text.split("\n").filter((line) => line.startsWith(`${name}{`) && labels.every((label) => line.includes(label)));
     return lines.reduce((sum, line) => sum + Number(line.slice(line.lastIndexOf(" "))), 0);
   }
+}
+
+function startOn(directory: string, auth: readonly string[] | undefined): Promise<OperatorProcess> {
+  const store = `sqlite:${join(directory, "store")}`;
+  return OperatorProcess.start({ manifests: join(directory, "manifests"), store, ...(auth === undefined ? {} : { auth }) });
 }

@@ -53,6 +53,14 @@ describe("the API turns away", () => {
     expect(await api.authorize(headers, access)).toMatchObject({ granted: false, status: 401, code: "unauthenticated" });
   });
 
+  it("nobody for good while Secrets with tokens are not listed yet", async () => {
+    const early = { listed: false, tokens: tokens.tokens };
+    for (const api of [new TokenAuthenticator({ tokens: early }), new TokenAuthenticator({ tokens: early, reviewer })]) {
+      expect(await api.authorize([`Bearer ${STATIC}`], access)).toEqual({ granted: true });
+      expect(await api.authorize(["Bearer other"], access)).toMatchObject({ granted: false, status: 503, retryAfterSeconds: 5 });
+    }
+  });
+
   it("who may not, with the command that shows it", async () => {
     const verdict = await new TokenAuthenticator({ reviewer }).authorize(["Bearer weak"], access);
     expect(verdict).toMatchObject({ granted: false, status: 403, code: "forbidden" });
