@@ -1,0 +1,53 @@
+import { expect, it } from "vitest";
+import { RouteTable } from "../../../src/core/route-table.ts";
+import { NameBook } from "../../../src/ingest/name-book.ts";
+import { createLog } from "../../../src/observe/log.ts";
+import { MemoryStore } from "../../../src/store/memory/memory-store.ts";
+import { StoreError } from "../../../src/store/store.ts";
+import { route } from "../../support/ingest/running-ingest.ts";
+import { settle } from "../../support/time/manual-clock.ts";
+
+const log = createLog("silent");
+const TABLE = RouteTable.build([route("alpha", ["a"]), route("beta", ["b"])]);
+
+async function opened(fault?: () => StoreError | undefined): Promise<MemoryStore> {
+  const store = new MemoryStore(fault === undefined ? {} : { fault });
+  await store.open({ owner: "test", nowMs: 0, idempotencyTtlMs: 0 });
+  return store;
+}
+
+it("names a subscription that is gone, in the next process too", async () => {
+  const store = await opened();
+  const book = new NameBook(store, log);
+  book.note(TABLE);
+  book.note(RouteTable.empty);
+  expect(book.nameOf("uid-alpha")).toBe("alpha");
+  const next = new NameBook(store, log);
+  await next.load();
+  expect([next.nameOf("uid-alpha"), next.nameOf("uid-beta"), next.nameOf("uid-other")]).toEqual(["alpha", "beta", undefined]);
+});
+
+it("writes what is new and nothing twice, and again what could not be written", async () => {
+  let broken = true;
+  const store = await opened(() => (broken ? new StoreError("unavailable", "down") : undefined));
+  const written: string[] = [];
+  const watched = {
+    listState: () => Promise.resolve([]),
+    putState: (entries: Parameters<MemoryStore["putState"]>[0]) => {
+      written.push(entries.map(({ key }) => key).join(" "));
+      return store.putState(entries);
+    },
+  };
+  const book = new NameBook(watched, log);
+  book.note(RouteTable.build([route("alpha", ["a"])]));
+  await settle();
+  broken = false;
+  book.note(TABLE);
+  await settle();
+  book.note(TABLE);
+  expect(written).toEqual(["uid-alpha", "uid-alpha uid-beta"]);
+  expect(await store.listState("name")).toEqual([
+    { key: "uid-alpha", value: '"alpha"' },
+    { key: "uid-beta", value: '"beta"' },
+  ]);
+});
