@@ -26,6 +26,9 @@ const SAFE_HEADERS = {
   "cache-control": "no-store",
 } as const;
 
+/** For whoever hangs up, or stops sending, within a request: nobody's mistake that a log should tell of, and nobody may be left to read it. */
+const BROKEN_OFF = problem({ code: "body_invalid", detail: "The body ended before it was whole." });
+
 export interface ApiServerParts extends HandlerParts {
   readonly listen: ListenAddress;
   readonly authenticator: ApiAuthenticator;
@@ -61,7 +64,7 @@ export class ApiServer implements Service {
 
   async #serve(request: IncomingMessage, response: ServerResponse): Promise<void> {
     request.on("error", () => undefined);
-    const answer = await this.#answer(request).catch((error: unknown) => this.#failed(error));
+    const answer = await this.#answer(request).catch((error: unknown) => (request.errored === null ? this.#failed(error) : BROKEN_OFF));
     // What was not read of the request must not be taken for the next one.
     if (!request.complete) response.setHeader("connection", "close");
     const body = Buffer.from(`${JSON.stringify(answer.body)}\n`);

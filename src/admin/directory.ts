@@ -18,7 +18,7 @@ export interface KnownSubscription {
 export interface SubscriptionDirectory {
   list(namespace: string): readonly KnownSubscription[];
   get(namespace: string, name: string): KnownSubscription | undefined;
-  /** The name behind a uid; undefined once the subscription is gone. */
+  /** The name behind a uid, also of one that is gone; undefined where it was never known. */
   nameOf(uid: string): string | undefined;
 }
 

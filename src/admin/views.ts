@@ -18,7 +18,7 @@ export function bodyView(bytes: Uint8Array | undefined): View | null {
   }
 }
 
-/** Which subscription a delivery belongs to; `name` is null once it is gone. */
+/** Which subscription a delivery belongs to; `name` is null where it was never known. */
 export interface SubscriptionLabel {
   readonly uid: string;
   readonly name: string | undefined;

@@ -7,6 +7,7 @@ import type { Attempter } from "../delivery/attempter.ts";
 import type { Engine } from "../delivery/engine.ts";
 import type { PayloadBook } from "../delivery/payload-book.ts";
 import { TestSender } from "../delivery/test-sender.ts";
+import type { NameBook } from "../ingest/name-book.ts";
 import type { Clock } from "../lib/clock.ts";
 import type { ListenAddress } from "../lib/listen.ts";
 import type { Log } from "../observe/log.ts";
@@ -24,6 +25,7 @@ export interface ApiGround {
   readonly engine: Engine;
   readonly attempter: Attempter;
   readonly payloads: PayloadBook;
+  readonly names: NameBook;
   readonly table: () => RouteTable;
 }
 
@@ -37,7 +39,7 @@ export function buildApi(ground: ApiGround): ApiServer {
     authenticator,
     log,
     store,
-    directory: subscriptionDirectory(ground.resources, ground.controller, table),
+    directory: subscriptionDirectory(ground.resources, ground.controller, ground.names),
     acts: {
       resend: (id) => engine.resend(id),
       test: (order) => tests.send(order),

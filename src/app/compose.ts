@@ -207,6 +207,7 @@ async function build(config: Config, parts: ComposeParts, { store, metrics, owne
     engine,
     attempter,
     payloads,
+    names,
     table: () => table,
   });
   return { store, provider, authenticators, engine, attempter, controller, ingest, api, health, diskWatch };

@@ -2,13 +2,13 @@ import type { KnownSubscription, SubscriptionDirectory } from "../admin/director
 import type { WebhookSubscription } from "../api/generated/custom-resources.ts";
 import type { Controller } from "../controller/controller.ts";
 import type { Resources } from "../controller/objects.ts";
-import type { RouteTable } from "../core/route-table.ts";
+import type { NameBook } from "../ingest/name-book.ts";
 
-/** The subscriptions as provider and controller know them; status is the one that the controller would write now. */
+/** The subscriptions as provider and controller know them; status is the one that the controller would write now; names outlive them. */
 export function subscriptionDirectory(
   resources: Resources,
   controller: Pick<Controller, "compose">,
-  table: () => RouteTable,
+  names: Pick<NameBook, "nameOf">,
 ): SubscriptionDirectory {
   const known = ({ metadata, spec, status }: WebhookSubscription): KnownSubscription => {
     const { namespace, name, uid = "", generation = 1 } = metadata;
@@ -21,6 +21,6 @@ export function subscriptionDirectory(
       const found = resources.get("WebhookSubscription", namespace, name);
       return found === undefined ? undefined : known(found);
     },
-    nameOf: (uid) => table().byUid(uid)?.subscription.name,
+    nameOf: (uid) => names.nameOf(uid),
   };
 }
