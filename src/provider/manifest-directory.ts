@@ -104,8 +104,12 @@ export class ManifestDirectory {
   /** Undefined when the file is gone. */
   async #read(path: string, before: FileState | undefined): Promise<FileState | undefined> {
     const full = join(this.#root, path);
-    const found = await stat(full, { bigint: true }).catch(() => undefined);
-    if (found === undefined || !found.isFile()) return undefined;
+    const found = await stat(full, { bigint: true }).catch((error: NodeJS.ErrnoException) => error);
+    if (found instanceof Error) {
+      // A disk or a mount that has trouble for a moment has deleted nothing.
+      return found.code === "ENOENT" ? undefined : broken(before, "", path, `the file cannot be read: ${found.message}`);
+    }
+    if (!found.isFile()) return undefined;
     const mark = `${found.ino}:${found.size}:${found.mtimeNs}`;
     if (before?.mark === mark) return before;
     if (found.size > MANIFEST_FILE_BYTES_MAX) {
