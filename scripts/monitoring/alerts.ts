@@ -124,7 +124,7 @@ export const ALERTS: readonly Alert[] = [
   },
   {
     name: "PostriderEventsUnmatched",
-    expr: "sum by (namespace) (rate(postrider_events_unmatched_total[1h])) / sum by (namespace) (rate(postrider_events_accepted_total[1h])) > 0.9",
+    expr: "sum by (namespace) (rate(postrider_events_unmatched_total[1h])) / sum by (namespace) (rate(postrider_events_accepted_total[1h])) > 0.9 and sum by (namespace) (increase(postrider_events_accepted_total[1h])) > 100",
     for: "1h",
     severity: "warning",
     summary: "Nearly no event of {{ $labels.namespace }} is wanted.",

@@ -168,6 +168,9 @@ const HEALTHY: Readonly<Record<string, string>> = {
   [`postrider_filter_errors_total{${PROCESS},${ONE}}`]: "0+0x300",
   [`postrider_events_accepted_total{${PROCESS},namespace="shop"}`]: "0+600x300",
   [`postrider_events_unmatched_total{${PROCESS},namespace="shop"}`]: "0+60x300",
+  // A namespace in which hardly anything happens: one event in an hour that nobody wants is no pattern.
+  [`postrider_events_accepted_total{${PROCESS},namespace="quiet"}`]: "0+0x60 1+0x240",
+  [`postrider_events_unmatched_total{${PROCESS},namespace="quiet"}`]: "0+0x60 1+0x240",
   [`postrider_reconcile_total{${PROCESS},result="error"}`]: "0+0x300",
   [`postrider_status_writes_total{${PROCESS},result="done"}`]: "0+10x300",
   [`postrider_status_writes_total{${PROCESS},result="failed"}`]: "0+0x300",
