@@ -60,15 +60,15 @@ export class Reader {
       case "readBody":
         return this.#readBody(args[0] as number, args[1] as number);
       case "readDelivery":
-        return this.#delivery(args[0] as number, args[1] as number);
+        return this.#atOnce(() => this.#delivery(args[0] as number, args[1] as number));
       case "deliveriesOf":
         return this.#deliveriesOf(args[0] as string, args[1] as number);
       case "attemptsOf":
         return this.#attemptsOf(args[0] as number, args[1] as number);
       case "listDeliveries":
-        return this.#list(args[0] as DeliveryFilter, args[1] as number);
+        return this.#atOnce(() => this.#list(args[0] as DeliveryFilter, args[1] as number));
       case "history":
-        return this.#history.page(args[0] as HistoryFilter, args[1] as number);
+        return this.#atOnce(() => this.#history.page(args[0] as HistoryFilter, args[1] as number));
       case "listState":
         return this.#db
           .prepare("SELECT key, value FROM state WHERE kind = ? ORDER BY key")
@@ -76,6 +76,16 @@ export class Reader {
           .map(plain);
       default:
         throw new Error(`the reader knows no question '${method}'`);
+    }
+  }
+
+  /** Several tables as of one moment: what moves between them meanwhile is neither seen twice nor missed, and no day goes while it is read. */
+  #atOnce<T>(read: () => T): T {
+    this.#db.exec("BEGIN");
+    try {
+      return read();
+    } finally {
+      this.#db.exec("COMMIT");
     }
   }
 
