@@ -22,6 +22,7 @@ const KINDS = {
   delivery_not_ended: [409, "The delivery has not ended"],
   subscription_not_ready: [409, "The subscription cannot be called now"],
   body_gone: [410, "The event's body is past its retention"],
+  subscription_gone: [410, "The delivery's subscription is deleted"],
   request_too_large: [413, "The request is too large"],
   tests_busy: [429, "Too many tests at once"],
   internal: [500, "Postrider made a mistake"],

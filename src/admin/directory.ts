@@ -39,7 +39,7 @@ export type TestResult =
 /** What the API does beside reading; the app joins it to the engine. */
 export interface DeliveryActs {
   /** One extra attempt for a delivery that has ended. */
-  resend(id: DeliveryId): Promise<"resent" | "not_found" | "body_gone" | "not_ended">;
+  resend(id: DeliveryId): Promise<"resent" | "not_found" | "body_gone" | "not_ended" | "subscription_gone">;
   /** Sends a test event now, past queue and pauses, under the subscription's own time-out; a success lifts an automatic suspension. */
   test(request: TestRequest): Promise<TestResult>;
   /** Lifts an automatic suspension and closes the circuit. */

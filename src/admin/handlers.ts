@@ -130,6 +130,8 @@ export class ApiHandlers {
           code: "body_gone",
           detail: "The event's body is past its retention (the policy's retention.bodies): publish the event again.",
         });
+      case "subscription_gone":
+        return problem({ code: "subscription_gone", detail: "The delivery's subscription is deleted: nobody would take it any more." });
       case "not_ended":
         return problem({
           code: "delivery_not_ended",

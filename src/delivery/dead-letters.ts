@@ -46,6 +46,11 @@ export class DeadLetters {
     if (letters === undefined) return;
     this.#parts.adopt(letters, deadLetterRoute(route));
     if (!wanted && !letters.ending) this.#abandon(letters);
+    else if (wanted && letters.ending && !lane.ending) {
+      // Asked for again while the old ones were being ended: the new ones must find an open lane.
+      letters.ending = false;
+      this.#parts.scheduler.refresh(letters);
+    }
   }
 
   /** A delivery of the lane failed, durably: if the store forwards, its dead letter waits. */
@@ -62,8 +67,9 @@ export class DeadLetters {
 
   /** The subscription is being deleted: what fails from now on stays in the store. Durable when it resolves. */
   async stop(lane: Lane): Promise<void> {
-    this.#wanted.delete(lane);
-    if (!lane.forwards) return;
+    // What is being written now is not shown by `forwards` yet; the store takes writes in their order.
+    const isWriting = this.#wanted.delete(lane);
+    if (!lane.forwards && !isWriting) return;
     await this.#parts.store.setForwarding(lane.uid, false);
     lane.forwards = false;
   }

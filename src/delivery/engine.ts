@@ -22,7 +22,7 @@ import { Housekeeping } from "./housekeeping.ts";
 import { FRESH_MAX, IntakeDesk } from "./intake-desk.ts";
 import type { Lane } from "./lane.ts";
 import { PauseKeeper } from "./pause-keeper.ts";
-import { QueueActs } from "./queue-acts.ts";
+import { QueueActs, type ResendResult } from "./queue-acts.ts";
 import { RouteWatch } from "./route-watch.ts";
 import { Scheduler, type Turn } from "./scheduler.ts";
 import { Tally } from "./tally.ts";
@@ -232,7 +232,7 @@ export class Engine implements Service {
   }
 
   /** One extra attempt for a delivery that has ended: past its limits, not past a pause. */
-  resend(id: DeliveryId): Promise<"resent" | "not_found" | "body_gone" | "not_ended"> {
+  resend(id: DeliveryId): Promise<ResendResult> {
     return this.#acts.resend(id);
   }
 

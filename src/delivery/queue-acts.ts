@@ -26,6 +26,9 @@ export interface QueueActsParts {
   readonly deadLetters: DeadLetters;
 }
 
+/** `subscription_gone`: it is deleted, or being deleted. */
+export type ResendResult = "resent" | "not_found" | "body_gone" | "not_ended" | "subscription_gone";
+
 /** What people and the controller do to a queue from outside: end it, send one delivery again. */
 export class QueueActs {
   readonly #parts: QueueActsParts;
@@ -63,15 +66,18 @@ export class QueueActs {
   }
 
   /** One extra attempt for a delivery that has ended: past its limits, not past a pause, and out of the order of its key. */
-  async resend(id: DeliveryId): Promise<"resent" | "not_found" | "body_gone" | "not_ended"> {
+  async resend(id: DeliveryId): Promise<ResendResult> {
     const { scheduler, routes, store, clock } = this.#parts;
     const nowMs = clock.nowMs();
     const record = await store.readDelivery(id);
     if (record === undefined) return "not_found";
+    // Without its subscription nobody would ever send it, and it would be neither owed nor ended.
+    if (routes.routeOf(record.subscription) === undefined || scheduler.lanes.get(record.subscription)?.ending === true)
+      return "subscription_gone";
     const result = await store.resend(id, nowMs);
     if (result !== "resent") return result;
     const lane = scheduler.lane(record.subscription, record.namespace);
-    routes.adopt(lane, routes.routeOf(lane.uid) ?? lane.route);
+    routes.adopt(lane, routes.routeOf(lane.uid));
     lane.pending += 1;
     lane.oldestAcceptedAtMs ??= nowMs;
     lane.noteDue(nowMs);

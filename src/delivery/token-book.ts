@@ -93,10 +93,13 @@ export class TokenBook {
   }
 
   #issue(entry: Entry, request: TokenRequest): Promise<TokenAnswer> {
-    const issuing = this.#parts.issuers[request.credential.kind].issue(request).then((answer) => {
-      this.#note(entry, answer);
-      return answer;
-    });
+    const issuing = this.#parts.issuers[request.credential.kind]
+      .issue(request)
+      .catch((): TokenAnswer => BROKEN)
+      .then((answer) => {
+        this.#note(entry, answer);
+        return answer;
+      });
     entry.underWay = issuing;
     return issuing;
   }
@@ -117,6 +120,14 @@ export class TokenBook {
     });
   }
 }
+
+/** Issuers answer failures as values; should one throw, the credential must not fail for ever. */
+const BROKEN: TokenAnswer = {
+  ok: false,
+  class: "connect_error",
+  code: "INTERNAL",
+  message: "fetching the token broke off inside Postrider",
+};
 
 /** Names a credential without keeping it: two subscriptions of a namespace that say the same share a token. */
 export function credentialKey(namespace: string, credential: Credential): string {
