@@ -5,7 +5,7 @@ export interface Example {
   readonly about: string;
   /** Flags of the operator that say who is let in. */
   readonly auth: readonly string[];
-  /** Files of events/: `.event` is POSTed to the ingest as an event, `.http` is a whole request. */
+  /** Files of events/: `.event` is POSTed to the ingest as an event, `.http` is a whole request, in which `{correlationId}` is that of the request before. */
   readonly events: readonly string[];
   readonly answer: Answer;
   /** What of a request is worth seeing beside its body. */
@@ -53,9 +53,18 @@ export const EXAMPLES: Readonly<Record<string, Example>> = {
     shown: withHeaders("x-aioz-signature", "x-aioz-token"),
   },
   pipeforce: {
-    about: "PIPEFORCE: callers that cannot be changed, with the token in a header, in a JSON body, in a form and in the query",
+    about:
+      "PIPEFORCE: callers that cannot be changed, with the token in a header, in a JSON body, in a form and in the query; results at once, by polling and by redirect",
     auth: TOKEN_HOLDERS,
-    events: ["token-in-header.http", "token-in-body.http", "token-in-form.http", "token-in-query.http"],
+    events: [
+      "token-in-header.http",
+      "token-in-body.http",
+      "token-in-form.http",
+      "token-in-query.http",
+      "poll-the-result.http",
+      "value-at-once.http",
+      "redirect-to-the-result.http",
+    ],
     answer: () => 200,
     shown: withHeaders("content-type"),
   },

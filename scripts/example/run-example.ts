@@ -29,11 +29,14 @@ export async function runExample(name: string, example: Example, print: Print): 
     print(`${example.about}\n`);
     const events = new Map<string, string>();
     let expected = 0;
+    let correlationId = "";
     for (const event of example.events) {
-      const { id, matched, text } = await post(operator.ingest, name, event);
-      print(`→ events/${event}  ${text}`);
-      events.set(id, event);
-      expected += matched;
+      const answered = await send(operator.ingest, { name, event, correlationId });
+      print(`→ events/${event}  ${answered.text}`);
+      correlationId = answered.id;
+      if (!answered.isNew) continue;
+      events.set(answered.id, event);
+      expected += answered.matched;
     }
     const history = new History(operator.api, name);
     const all = await holds(async () => {
@@ -53,18 +56,29 @@ export async function runExample(name: string, example: Example, print: Print): 
 interface Answered {
   readonly id: string;
   readonly matched: number;
+  /** It made an event; else it asked for what became of one. */
+  readonly isNew: boolean;
   readonly text: string;
 }
 
-/** Sends a file of events/. */
-async function post(ingest: string, name: string, event: string): Promise<Answered> {
-  const text = readFileSync(join(FOLDER, name, "events", event), "utf8");
-  const request = event.endsWith(".http") ? readHttpFile(text) : shortForm(name, text);
-  const { method, target, headers, body } = request;
+interface Sample {
+  readonly name: string;
+  readonly event: string;
+  /** Of the request before. */
+  readonly correlationId: string;
+}
+
+/** Sends a file of events/; a redirect to the result is followed. */
+async function send(ingest: string, { name, event, correlationId }: Sample): Promise<Answered> {
+  const file = readFileSync(join(FOLDER, name, "events", event), "utf8");
+  const { method, target, headers, body } = event.endsWith(".http") ? readHttpFile(file, { correlationId }) : shortForm(name, file);
   const answer = await fetch(`${ingest}${target}`, { method, headers, ...(body === undefined ? {} : { body }) });
   if (!answer.ok) throw new Error(`${event}: ${answer.status} ${await answer.text()}`);
-  const { id, matched, status } = (await answer.json()) as { id: string; matched: number; status: string };
-  return { id, matched, text: `${answer.status} ${status}, ${matched} ${matched === 1 ? "webhook" : "webhooks"}` };
+  const { id, matched, status, value } = (await answer.json()) as { id: string; matched: number; status: string; value: unknown };
+  const hops = answer.redirected ? ", redirected" : "";
+  const became = value === null ? "" : `\n      value: ${shortened(JSON.stringify(value), 150)}`;
+  const text = `${answer.status} ${status}${hops}, ${matched} ${matched === 1 ? "webhook" : "webhooks"}${became}`;
+  return { id, matched, isNew: method === "POST", text };
 }
 
 function shortForm(name: string, body: string): HttpRequest {

@@ -10,7 +10,7 @@ it.concurrent.each([
   ["pipe", 16, 17],
   ["perculus", 6, 7],
   ["aioz-stream", 6, 8],
-  ["pipeforce", 4, 4],
+  ["pipeforce", 6, 6],
 ])("npm run example %s delivers its samples and ends by itself", async (name, deliveries, attempts) => {
   const { stdout, stderr } = await run(name);
   expect(stderr).toBe("");
