@@ -1,4 +1,4 @@
-import type { DatabaseSync } from "node:sqlite";
+import type { DatabaseSync, StatementSync } from "node:sqlite";
 import {
   HISTORY_SCAN_ROWS_MAX,
   WINDOW_ROWS_MAX,
@@ -19,7 +19,6 @@ type Row = Record<string, unknown>;
 export interface RecordMaker {
   hot(row: Hot): DeliveryRecord;
   ended(outcome: Outcome): DeliveryRecord;
-  byId(id: DeliveryId, nowMs: number): DeliveryRecord | undefined;
 }
 
 /** What was found, and down to which id nothing was left out (undefined = to the end). */
@@ -28,12 +27,17 @@ interface Found {
   readonly downTo: DeliveryId | undefined;
 }
 
+/** Deliveries of one record id that a page looks up: others' namespaces may hold any number of the same id. */
+export const RECORD_LOOKUPS_MAX = 1_000;
+
 const GLANCE = "attempt, started, duration, outcome, status, url, message, record_id";
 
 /** Answers pages of history. Every question looks at a bounded number of rows, whatever it filters by. */
 export class HistoryReader {
   readonly #db: DatabaseSync;
   readonly #make: RecordMaker;
+  /** Of one page: a row is looked up in as many tables as there are days, and preparing costs far more than asking. */
+  readonly #statements = new Map<string, StatementSync>();
 
   constructor(db: DatabaseSync, make: RecordMaker) {
     this.#db = db;
@@ -41,6 +45,15 @@ export class HistoryReader {
   }
 
   page(filter: HistoryFilter, nowMs: number): HistoryPage {
+    try {
+      return this.#page(filter, nowMs);
+    } finally {
+      // A statement that outlives its page would stand in the way of the day's being dropped.
+      this.#statements.clear();
+    }
+  }
+
+  #page(filter: HistoryFilter, nowMs: number): HistoryPage {
     const limit = Math.min(filter.limit, WINDOW_ROWS_MAX);
     const { records, downTo } = filter.recordId === undefined ? this.#byFilter(filter, limit, nowMs) : this.#byRecord(filter, limit, nowMs);
     const known = records.filter(({ id }) => downTo === undefined || id >= downTo).toSorted((a, b) => b.id - a.id);
@@ -93,13 +106,36 @@ export class HistoryReader {
         downTo = Math.max(downTo ?? 0, Math.floor(Number(rows.at(-1)?.["place"]) / ATTEMPT_PLACES));
       }
     }
+    const newest = [...ids].toSorted((a, b) => b - a);
+    if (newest.length > RECORD_LOOKUPS_MAX) downTo = Math.max(downTo ?? 0, newest[RECORD_LOOKUPS_MAX - 1] ?? 0);
+    const days = dayTables(this.#db, "outcome").toReversed();
     const records: DeliveryRecord[] = [];
-    for (const id of [...ids].toSorted((a, b) => b - a)) {
+    for (const id of newest.slice(0, RECORD_LOOKUPS_MAX)) {
       if (records.length > limit) break;
-      const record = this.#make.byId(id, nowMs);
+      const record = this.#byId(id, days, nowMs);
       if (record !== undefined && fits(record, filter)) records.push(record);
     }
     return { records, downTo };
+  }
+
+  #byId(id: DeliveryId, days: readonly number[], nowMs: number): DeliveryRecord | undefined {
+    const hot = this.#prepare(`SELECT ${HOT_COLUMNS} FROM delivery WHERE id = ?`);
+    hot.setReturnArrays(true);
+    const row = hot.get(id) as unknown as Parameters<typeof toHot>[0] | undefined;
+    if (row !== undefined) return this.#make.hot(toHot(row));
+    for (const day of days) {
+      const ended = this.#prepare(`SELECT * FROM ${dayTableName("outcome", day)} WHERE id = ?`).get(id);
+      if (ended === undefined) continue;
+      const outcome = toOutcome(ended, day);
+      return outcome.expiresAtMs > nowMs ? this.#make.ended(outcome) : undefined;
+    }
+    return undefined;
+  }
+
+  #prepare(sql: string): StatementSync {
+    const known = this.#statements.get(sql) ?? this.#db.prepare(sql);
+    this.#statements.set(sql, known);
+    return known;
   }
 
   #summary(record: DeliveryRecord, tables: readonly string[], nowMs: number): DeliverySummary {
@@ -108,9 +144,9 @@ export class HistoryReader {
     let last: Row | undefined;
     for (const table of tables) {
       const one = (order: string): Row | undefined =>
-        this.#db
-          .prepare(`SELECT ${GLANCE}, place FROM ${table} WHERE place BETWEEN ? AND ? AND expires > ? ORDER BY place ${order} LIMIT 1`)
-          .get(low, high, nowMs);
+        this.#prepare(
+          `SELECT ${GLANCE}, place FROM ${table} WHERE place BETWEEN ? AND ? AND expires > ? ORDER BY place ${order} LIMIT 1`,
+        ).get(low, high, nowMs);
       const [lowest, highest] = [one("ASC"), one("DESC")];
       if (lowest !== undefined && (first === undefined || Number(lowest["place"]) < Number(first["place"]))) first = lowest;
       if (highest !== undefined && (last === undefined || Number(highest["place"]) > Number(last["place"]))) last = highest;

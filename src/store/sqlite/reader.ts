@@ -37,7 +37,6 @@ export class Reader {
     const make: RecordMaker = {
       hot: (row) => this.#toRecord(row),
       ended: (outcome) => this.#toRecord(outcome.hot, outcome),
-      byId: (id, nowMs) => this.#delivery(id, nowMs),
     };
     this.#history = new HistoryReader(db, make);
     this.#results = new ResultReader(db, this.#events, make);
