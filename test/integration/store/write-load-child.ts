@@ -16,9 +16,19 @@ const store = new SqliteStore({
   ...(pageCountMax === undefined ? {} : { pageCountMax: Number(pageCountMax) }),
 });
 
+const pause = new Int32Array(new SharedArrayBuffer(4));
+
+/** Synchronous: what was said before a kill has been said. A worker thread makes stdout non-blocking, so a slow reader is waited for here. */
 function say(line: string): void {
-  // Synchronous: what was said before a kill has been said.
-  writeSync(STDOUT, `${line}\n`);
+  let rest = Buffer.from(`${line}\n`);
+  while (rest.length > 0) {
+    try {
+      rest = rest.subarray(writeSync(STDOUT, rest));
+    } catch (error) {
+      if (!(error instanceof Error) || !("code" in error) || error.code !== "EAGAIN") throw error;
+      Atomics.wait(pause, 0, 0, 1);
+    }
+  }
 }
 
 const FAN_OUT = [delivery({ as: "claimed" }), delivery({ subscription: "sub-b" }), delivery({ subscription: "sub-c", as: "fresh" })];
