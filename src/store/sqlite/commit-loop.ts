@@ -68,7 +68,7 @@ export class CommitLoop {
     const operations = this.#take();
     if (operations.length === 0) return false;
     const startedAtMs = this.#parts.clock.monotonicMs();
-    const answers = this.#dead === undefined ? this.#commit(operations) : operations.map((each) => failed(each, this.#deadFailure()));
+    const answers = this.#commit(operations);
     const seconds = (this.#parts.clock.monotonicMs() - startedAtMs) / 1_000;
     this.#out.number(seconds);
     this.#out.number(operations.length);
@@ -103,6 +103,8 @@ export class CommitLoop {
   }
 
   #commit(operations: readonly Operation[]): Answer[] {
+    // One of a batch that is tried operation by operation may have been fatal: what stands behind it must not be written any more.
+    if (this.#dead !== undefined) return operations.map((each) => failed(each, this.#deadFailure()));
     const accepts = operations.some((each) => each.kind === "accept");
     if (accepts && freeBytes(this.#parts.directory) < this.#parts.freeBytesMin) {
       const rest = operations.filter((each) => each.kind !== "accept");

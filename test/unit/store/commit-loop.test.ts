@@ -1,0 +1,105 @@
+import { tmpdir } from "node:os";
+import { DatabaseSync } from "node:sqlite";
+import { expect, test } from "vitest";
+import { CommitLoop } from "../../../src/store/sqlite/commit-loop.ts";
+import { ReserveFile } from "../../../src/store/sqlite/disk.ts";
+import { ANSWER, writeCall } from "../../../src/store/sqlite/message.ts";
+import { PacketReader, PacketWriter, type Packet } from "../../../src/store/sqlite/packet.ts";
+import type { Writer } from "../../../src/store/sqlite/writer.ts";
+import { ManualClock } from "../../support/time/manual-clock.ts";
+
+const SQLITE_ERROR = 1;
+const SQLITE_IOERR = 10;
+const DEFECT_ID = 1;
+const FATAL_ID = 2;
+const LAST_ID = 3;
+
+/** A loop over a database in memory whose writer inserts the call's id, or fails as told. */
+function loopOf(failures: ReadonlyMap<number, number>): {
+  readonly db: DatabaseSync;
+  readonly loop: CommitLoop;
+  readonly replies: Packet[];
+  readonly fatal: string[];
+} {
+  const db = new DatabaseSync(":memory:");
+  db.exec("CREATE TABLE written (id INTEGER)");
+  const writer = {
+    apply: ({ callId }: { readonly callId: number }) => {
+      const errcode = failures.get(callId);
+      if (errcode === SQLITE_IOERR) db.exec("ROLLBACK");
+      if (errcode !== undefined) throw Object.assign(new Error(`SQLite says ${errcode}`), { errcode });
+      db.prepare("INSERT INTO written VALUES (?)").run(callId);
+      return (out: PacketWriter) => {
+        out.number(ANSWER.called);
+        out.number(callId);
+      };
+    },
+    flush: () => undefined,
+    reload: () => undefined,
+  } as unknown as Writer;
+  const replies: Packet[] = [];
+  const fatal: string[] = [];
+  const loop = new CommitLoop({
+    db,
+    writer,
+    reserve: new ReserveFile(tmpdir(), 0),
+    clock: new ManualClock(),
+    directory: tmpdir(),
+    freeBytesMin: 0,
+    pageCountMax: undefined,
+    reply: (packet) => replies.push(packet),
+    askCheckpoint: () => undefined,
+    fatal: (message) => fatal.push(message),
+  });
+  return { db, loop, replies, fatal };
+}
+
+function push(loop: CommitLoop, ids: readonly number[]): void {
+  const out = new PacketWriter();
+  for (const id of ids) writeCall(out, id, { method: "forgetQueue", args: [] });
+  loop.push(out.take().packet);
+}
+
+test("a defect in one operation takes no other with it", () => {
+  const { db, loop, fatal } = loopOf(new Map([[DEFECT_ID, SQLITE_ERROR]]));
+  push(loop, [DEFECT_ID, FATAL_ID, LAST_ID]);
+  loop.step();
+  expect(db.prepare("SELECT id FROM written").all()).toEqual([{ id: FATAL_ID }, { id: LAST_ID }]);
+  expect(fatal).toEqual([]);
+});
+
+test("nothing is written behind an operation that was fatal, though the file would take it", () => {
+  const { db, loop, replies, fatal } = loopOf(
+    new Map([
+      [DEFECT_ID, SQLITE_ERROR],
+      [FATAL_ID, SQLITE_IOERR],
+    ]),
+  );
+  push(loop, [DEFECT_ID, FATAL_ID, LAST_ID]);
+  loop.step();
+  expect(fatal).toHaveLength(1);
+  expect(db.prepare("SELECT id FROM written").all()).toEqual([]);
+  expect(answersOf(replies[0])).toEqual([
+    [DEFECT_ID, "unavailable"],
+    [FATAL_ID, "unknown"],
+    [LAST_ID, "unavailable"],
+  ]);
+  push(loop, [LAST_ID]);
+  loop.step();
+  expect(answersOf(replies[1])).toEqual([[LAST_ID, "unavailable"]]);
+  expect(fatal).toHaveLength(1);
+});
+
+function answersOf(packet: Packet | undefined): [number, string][] {
+  if (packet === undefined) return [];
+  const from = new PacketReader(packet);
+  from.number();
+  const answers: [number, string][] = [];
+  for (let left = from.number(); left > 0; left--) {
+    expect(from.number()).toBe(ANSWER.failed);
+    const callId = from.number();
+    answers.push([callId, from.string()]);
+    from.string();
+  }
+  return answers;
+}
