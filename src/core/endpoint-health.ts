@@ -1,7 +1,7 @@
 import { unreachable } from "../lib/assert.ts";
 import type { EndpointHealthReason, LastAttempt, RecentFailure, SubscriptionHealth } from "./health.ts";
 import { RECENT_FAILURES_MAX } from "./health.ts";
-import type { OutcomeClass } from "./outcome.ts";
+import type { Outcome, OutcomeClass } from "./outcome.ts";
 
 /** What is remembered of a subscription's attempts; plain JSON, so a snapshot survives restarts. */
 export interface EndpointRecord {
@@ -12,6 +12,8 @@ export interface EndpointRecord {
   lastFailureAtMs: number | undefined;
   lastAttempt: LastAttempt | undefined;
   lastMessage: string;
+  /** The last attempt got no token: whoever gives them refused our credentials. */
+  tokenRefused: boolean;
   /** Moving share of failures, 0..1, over about the last 20 attempts. */
   failureShare: number;
   /** Newest first. */
@@ -26,6 +28,7 @@ export function emptyRecord(): EndpointRecord {
     lastFailureAtMs: undefined,
     lastAttempt: undefined,
     lastMessage: "",
+    tokenRefused: false,
     failureShare: 0,
     recentFailures: [],
   };
@@ -37,10 +40,26 @@ export const FAILING_AFTER = 3;
 const HIGH_SHARE = 0.5;
 const LOW_SHARE = 0.25;
 
+/** An attempt and what is kept of it if it failed. */
+export interface NotedAttempt {
+  readonly attempt: LastAttempt;
+  readonly failure: RecentFailure | undefined;
+  readonly tokenRefused: boolean;
+}
+
+/** Whether an attempt failed because the credentials were not exchanged for a token; an authorization server in trouble (5xx) has refused nothing. */
+export function isTokenRefused({ class: outcome, connectionStatus }: Pick<Outcome, "class" | "connectionStatus">): boolean {
+  return outcome === "client_error" && connectionStatus === "TOKEN_REFUSED";
+}
+
 /** Notes one attempt. `record` is changed in place: it is made once per subscription, not once per attempt. */
-export function noteAttempt(record: EndpointRecord, attempt: LastAttempt, failure: RecentFailure | undefined): void {
+export function noteAttempt(record: EndpointRecord, { attempt, failure, tokenRefused }: NotedAttempt): void {
   const failed = failure === undefined ? 0 : 1;
-  Object.assign(record, { lastAttempt: attempt, failureShare: record.failureShare + (failed - record.failureShare) * SHARE_STEP });
+  Object.assign(record, {
+    lastAttempt: attempt,
+    tokenRefused,
+    failureShare: record.failureShare + (failed - record.failureShare) * SHARE_STEP,
+  });
   const atMs = attempt.atMs + attempt.durationMs;
   if (failure === undefined) {
     Object.assign(record, { consecutiveFailures: 0, failingSinceMs: undefined, lastSuccessAtMs: Math.round(atMs) });
@@ -67,7 +86,7 @@ export function judgeEndpoint(record: EndpointRecord, circuitOpen: boolean, befo
   if (last === undefined) return { healthy: undefined, reason: "Idle", message: "Nothing has been sent yet." };
   const failsNow = record.consecutiveFailures > 0;
   const isIll = record.consecutiveFailures >= FAILING_AFTER || (failsNow && record.lastSuccessAtMs === undefined);
-  if (isIll) return { healthy: false, reason: reasonOf(last.outcome, last.statusCode), message: record.lastMessage };
+  if (isIll) return { healthy: false, reason: record.tokenRefused ? "AuthRejected" : reasonOf(last), message: record.lastMessage };
   if (record.failureShare > HIGH_SHARE) return highShare(record);
   if (before?.reason === "HighFailureRate" && record.failureShare > LOW_SHARE) return highShare(record);
   if (failsNow && before?.healthy === false) return before;
@@ -81,7 +100,13 @@ function highShare(record: EndpointRecord): EndpointVerdict {
 
 const AUTH_CODES: ReadonlySet<number> = new Set([401, 403, 407]);
 
-function reasonOf(outcome: OutcomeClass, statusCode: number | undefined): EndpointHealthReason {
+function reasonOf({
+  outcome,
+  statusCode,
+}: {
+  readonly outcome: OutcomeClass;
+  readonly statusCode: number | undefined;
+}): EndpointHealthReason {
   if (statusCode !== undefined && AUTH_CODES.has(statusCode)) return "AuthRejected";
   switch (outcome) {
     case "dns_error":

@@ -1,4 +1,4 @@
-import { FAILING_AFTER, emptyRecord, judgeEndpoint, noteAttempt, type EndpointRecord } from "../core/endpoint-health.ts";
+import { FAILING_AFTER, emptyRecord, isTokenRefused, judgeEndpoint, noteAttempt, type EndpointRecord } from "../core/endpoint-health.ts";
 import { FAILURE_MESSAGE_CHARS_MAX, type LastAttempt, type SubscriptionHealth } from "../core/health.ts";
 import type { Outcome } from "../core/outcome.ts";
 import type { Clock } from "../lib/clock.ts";
@@ -55,7 +55,7 @@ export class HealthBook {
     const { atMs, eventId, eventType, statusCode, durationMs } = attempt;
     const message = outcome.message.slice(0, FAILURE_MESSAGE_CHARS_MAX);
     const failure = { eventId, eventType, attempt: attempt.attempt, atMs, statusCode, durationMs, reason: outcome.class, message };
-    noteAttempt(lane.record, attempt, isFailure ? failure : undefined);
+    noteAttempt(lane.record, { attempt, failure: isFailure ? failure : undefined, tokenRefused: isTokenRefused(outcome) });
     if (isFailure || lane.fair.failing) this.#parts.failing(lane, lane.record.consecutiveFailures >= FAILING_AFTER);
     this.changed(lane);
   }

@@ -88,7 +88,9 @@ export class KubeServiceAccountTokens {
       const command = this.#options.bindingHint.replaceAll("{namespace}", asked.namespace);
       return failure(asked, "TOKEN_REFUSED", `Postrider may not make tokens there; allow it with: ${command}`);
     }
-    return failure(asked, "TOKEN_REFUSED", `the API server answered ${answer.status}: ${statusMessage(answer)}`);
+    // Overloaded or in trouble, it has refused nothing.
+    const code = answer.status >= 500 || answer.status === 429 ? "API_SERVER_AWAY" : "TOKEN_REFUSED";
+    return failure(asked, code, `the API server answered ${answer.status}: ${statusMessage(answer)}`);
   }
 }
 

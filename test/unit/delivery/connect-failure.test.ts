@@ -21,7 +21,7 @@ describe("a TLS failure", () => {
     expect(shown).toBe(tlsStatus);
     const record = emptyRecord();
     const attempt = { atMs: 1, eventId: "e", eventType: "a", attempt: 1, statusCode: undefined, durationMs: 5, outcome };
-    noteAttempt(record, attempt, { ...attempt, reason: outcome, message });
+    noteAttempt(record, { attempt, failure: { ...attempt, reason: outcome, message }, tokenRefused: false });
     const verdict = judgeEndpoint(record, false, undefined);
     expect(verdict).toMatchObject({ healthy: false, reason: "TLSFailure" });
     expect(verdict.message).toContain(tlsStatus);
