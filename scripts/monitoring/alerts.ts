@@ -15,15 +15,19 @@ export interface Alert {
 
 const SUBSCRIPTION = "{{ $labels.namespace }}/{{ $labels.subscription }}";
 
+/** One of several installations that is gone is missed for this long; a whole weekend, for who removes one for good can silence it. */
+const ABSENT_SEEN_WITHIN = "3d";
+
 /** Every alert of Postrider, in the order of urgency. */
 export const ALERTS: readonly Alert[] = [
   {
     name: "PostriderAbsent",
-    expr: "absent(postrider_build_info)",
+    expr: `group by (namespace, job) (last_over_time(postrider_build_info[${ABSENT_SEEN_WITHIN}])) unless group by (namespace, job) (postrider_build_info) or absent(last_over_time(postrider_build_info[${ABSENT_SEEN_WITHIN}]))`,
     for: "5m",
     severity: "critical",
-    summary: "Postrider is not there.",
-    description: "No Postrider has been scraped for 5 minutes: events cannot be accepted, and nothing is delivered.",
+    summary: "{{ with $labels.job }}The Postrider {{ . }} is{{ else }}Postrider is{{ end }} not there.",
+    description:
+      "{{ with $labels.namespace }}In namespace {{ . }}, it{{ else }}It{{ end }} has not been scraped for 5 minutes: events cannot be accepted, and nothing is delivered.",
   },
   {
     name: "PostriderIngestFailing",

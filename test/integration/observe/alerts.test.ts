@@ -26,10 +26,15 @@ const ONE = 'namespace="shop",subscription="orders"';
 
 const STORIES: Readonly<Record<string, Story>> = {
   PostriderAbsent: {
-    series: { [`postrider_build_info{${PROCESS}}`]: "_x10 1+0x30" },
-    labels: "",
-    fires: "8m",
-    clear: "15m",
+    // One of two is gone for twenty minutes; the other one's Pod is replaced meanwhile, which is no reason.
+    series: {
+      'postrider_build_info{namespace="a",job="postrider",instance="a:9090"}': "1x20 _x20 1x20",
+      'postrider_build_info{namespace="b",job="postrider",instance="b:9090"}': "1x30",
+      'postrider_build_info{namespace="b",job="postrider",instance="c:9090"}': "_x28 1x31",
+    },
+    labels: 'namespace="a",job="postrider"',
+    fires: "35m",
+    clear: "50m",
   },
   PostriderIngestFailing: {
     series: {
@@ -218,6 +223,27 @@ describe.skipIf(!hasPromtool)("the alerts, as Prometheus evaluates them", () => 
           { expr, eval_time: clear, exp_samples: [] },
         ],
       },
+    ]);
+    expect(problem).toBeUndefined();
+  });
+
+  it("miss an installation that has never been there, and one that has been gone for a day", () => {
+    const expr = 'ALERTS{alertname="PostriderAbsent",alertstate="firing"}';
+    const full = `ALERTS{alertname="PostriderAbsent",alertstate="firing",severity="critical"`;
+    const never = { interval: "1m", input_series: inputs({ [`postrider_build_info{${PROCESS}}`]: "_x10 1+0x30" }) };
+    const gone = {
+      interval: "1h",
+      input_series: inputs({ [`postrider_build_info{${PROCESS}}`]: "1x3 _x100", 'postrider_build_info{job="other"}': "1x100" }),
+    };
+    const problem = complaint([
+      {
+        ...never,
+        promql_expr_test: [
+          { expr, eval_time: "8m", exp_samples: [{ labels: `${full}}`, value: 1 }] },
+          { expr, eval_time: "15m", exp_samples: [] },
+        ],
+      },
+      { ...gone, promql_expr_test: [{ expr, eval_time: "28h", exp_samples: [{ labels: `${full},${JOB}}`, value: 1 }] }] },
     ]);
     expect(problem).toBeUndefined();
   });
