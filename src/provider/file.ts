@@ -1,4 +1,3 @@
-import { watch } from "node:fs";
 import { join } from "node:path";
 import { aborted } from "../lib/abort.ts";
 import type { Clock } from "../lib/clock.ts";
@@ -21,6 +20,7 @@ import type {
   SecretObject,
   WriteResult,
 } from "../controller/objects.ts";
+import { FolderWatch } from "./folder-watch.ts";
 import { ManifestDirectory } from "./manifest-directory.ts";
 import type { FileProblem, ReadObject } from "./manifest-directory.ts";
 import { ObjectCache, refOf } from "./object-cache.ts";
@@ -57,6 +57,7 @@ export class FileProvider implements Resources, ResultSink, Service {
   #found: ReadonlyMap<string, ReadObject> = new Map();
   #problems: readonly FileProblem[] = [];
   #synced = false;
+  #watch: FolderWatch | undefined;
   #look: Promise<void> | undefined;
   #lookAgain = false;
 
@@ -115,24 +116,20 @@ export class FileProvider implements Resources, ResultSink, Service {
       cancel = clock.after(RESCAN_MS, look);
     }
     let cancelSettle = (): void => undefined;
-    let stopWatch = (): void => undefined;
-    try {
-      const heard = (): void => {
-        cancelSettle();
-        cancelSettle = clock.after(SETTLE_MS, again);
-      };
-      // Both: the recursive one of Linux follows inodes, and hears nothing more of a file once an editor has put another in its place.
-      const watchers = [true, false].map((recursive) => watch(directory, { recursive, persistent: false }, heard));
-      for (const watcher of watchers)
-        watcher.on("error", (error) => log.warn({ err: error, directory }, "manifests cannot be watched: looking every 2 s"));
-      stopWatch = () => watchers.forEach((watcher) => watcher.close());
-    } catch (error) {
-      log.warn({ err: error, directory }, "manifests cannot be watched: looking every 2 s");
-    }
+    const heard = (): void => {
+      cancelSettle();
+      cancelSettle = clock.after(SETTLE_MS, again);
+    };
+    const watch = new FolderWatch(directory, heard, (error) =>
+      log.warn({ err: error, directory }, "manifests cannot be watched: looking every 2 s"),
+    );
+    this.#watch = watch;
+    if (watch.follow(this.#directory.folders)) heard();
     return () => {
       cancel();
       cancelSettle();
-      stopWatch();
+      this.#watch = undefined;
+      watch.close();
     };
   }
 
@@ -143,6 +140,10 @@ export class FileProvider implements Resources, ResultSink, Service {
       return;
     }
     this.#look = this.rescan()
+      .then(() => {
+        // What was written into a folder before it was watched was not heard.
+        if (this.#watch?.follow(this.#directory.folders) === true) this.#lookAgain = true;
+      })
       .catch((error: unknown) => {
         this.#options.log.error(
           { err: error, directory: this.#options.directory },

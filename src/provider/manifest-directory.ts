@@ -1,5 +1,5 @@
 import { readdir, readFile, stat } from "node:fs/promises";
-import { join } from "node:path";
+import { dirname, join } from "node:path";
 import { MANIFEST_FILE_BYTES_MAX, readManifestFile } from "../api/manifest.ts";
 import type { Manifest } from "../api/manifest.ts";
 import { KIND_NAMES } from "../api/schema.ts";
@@ -37,6 +37,15 @@ export interface DirectoryScan {
   readonly problems: readonly FileProblem[];
 }
 
+/** What a walk through the directory came upon; paths are below it. */
+interface Listing {
+  readonly files: string[];
+  /** Every folder, and what tells it from another one that is put in its place. */
+  readonly folders: Map<string, string>;
+  /** Folders and links that could not be looked at, and why: nobody knows whether what was there has been deleted. */
+  readonly troubled: Map<string, string>;
+}
+
 /** Folders nested deeper are not read: a link that leads back up must not be followed for ever. */
 export const DIRECTORY_DEPTH_MAX = 16;
 
@@ -47,19 +56,35 @@ export const DIRECTORY_DEPTH_MAX = 16;
 export class ManifestDirectory {
   readonly #root: string;
   #files = new Map<string, FileState>();
+  #folders: ReadonlyMap<string, string> = new Map();
 
   constructor(root: string) {
     this.#root = root;
   }
 
+  /** The folders that the last look found, the directory itself ("") included, each with a mark that another folder in its place does not have. */
+  get folders(): ReadonlyMap<string, string> {
+    return this.#folders;
+  }
+
   /** Reads what has changed. @throws when the directory itself cannot be read: then nothing has changed either. */
   async scan(): Promise<DirectoryScan> {
+    const listing: Listing = { files: [], folders: new Map(), troubled: new Map() };
+    await this.#walk("", 0, listing);
+    const { troubled } = listing;
+    // A disk or a mount that has trouble for a moment has deleted nothing.
+    const standing = new Set([...this.#files.keys()].filter((path) => isBelow(path, troubled)));
     const files = new Map<string, FileState>();
-    for (const path of (await this.#paths("", 0)).toSorted()) {
-      const state = await this.#read(path, this.#files.get(path));
+    for (const path of [...new Set([...listing.files, ...standing, ...troubled.keys()])].toSorted()) {
+      const before = this.#files.get(path);
+      const trouble = troubled.get(path);
+      let state = before;
+      if (trouble !== undefined) state = broken(before, "", path, `it cannot be read: ${trouble}`);
+      else if (!standing.has(path)) state = await this.#read(path, before);
       if (state !== undefined) files.set(path, state);
     }
     this.#files = files;
+    this.#folders = listing.folders;
     return this.#whole();
   }
 
@@ -84,21 +109,33 @@ export class ManifestDirectory {
     return { objects, problems };
   }
 
-  async #paths(folder: string, depth: number): Promise<string[]> {
-    const paths: string[] = [];
-    for (const entry of await readdir(join(this.#root, folder), { withFileTypes: true })) {
-      if (entry.name.startsWith(".") || entry.name.endsWith("~")) continue;
-      const path = join(folder, entry.name);
-      const isFolder = entry.isDirectory() || (entry.isSymbolicLink() && (await this.#isFolder(path)));
-      if (!isFolder && /\.(ya?ml|json)$/i.test(entry.name)) paths.push(path);
-      if (isFolder && depth < DIRECTORY_DEPTH_MAX) paths.push(...(await this.#paths(path, depth + 1)));
+  async #walk(folder: string, depth: number, listing: Listing): Promise<void> {
+    const { files, folders, troubled } = listing;
+    const full = join(this.#root, folder);
+    try {
+      const { dev, ino } = await stat(full, { bigint: true });
+      const entries = await readdir(full, { withFileTypes: true });
+      folders.set(folder, `${dev}:${ino}`);
+      for (const entry of entries) {
+        if (entry.name.startsWith(".") || entry.name.endsWith("~")) continue;
+        const path = join(folder, entry.name);
+        const isFolder = entry.isDirectory() || (entry.isSymbolicLink() && (await this.#isFolder(path, troubled)));
+        if (!isFolder && /\.(ya?ml|json)$/i.test(entry.name)) files.push(path);
+        if (isFolder && depth < DIRECTORY_DEPTH_MAX) await this.#walk(path, depth + 1, listing);
+      }
+    } catch (error) {
+      if (folder === "") throw error;
+      if (!isGone(error)) troubled.set(folder, messageOf(error));
     }
-    return paths;
   }
 
-  async #isFolder(path: string): Promise<boolean> {
-    const found = await stat(join(this.#root, path)).catch(() => undefined);
-    return found?.isDirectory() ?? false;
+  async #isFolder(link: string, troubled: Map<string, string>): Promise<boolean> {
+    try {
+      return (await stat(join(this.#root, link))).isDirectory();
+    } catch (error) {
+      if (!isGone(error)) troubled.set(link, messageOf(error));
+      return false;
+    }
   }
 
   /** Undefined when the file is gone. */
@@ -106,8 +143,7 @@ export class ManifestDirectory {
     const full = join(this.#root, path);
     const found = await stat(full, { bigint: true }).catch((error: NodeJS.ErrnoException) => error);
     if (found instanceof Error) {
-      // A disk or a mount that has trouble for a moment has deleted nothing.
-      return found.code === "ENOENT" ? undefined : broken(before, "", path, `the file cannot be read: ${found.message}`);
+      return isGone(found) ? undefined : broken(before, "", path, `the file cannot be read: ${found.message}`);
     }
     if (!found.isFile()) return undefined;
     const mark = `${found.ino}:${found.size}:${found.mtimeNs}`;
@@ -119,9 +155,23 @@ export class ManifestDirectory {
       return parsed(await readFile(full, "utf8"), path, mark, before);
     } catch (error) {
       // Read again at the next look: the mark is not kept.
-      return broken(before, "", path, `the file cannot be read: ${error instanceof Error ? error.message : String(error)}`);
+      return isGone(error) ? undefined : broken(before, "", path, `the file cannot be read: ${messageOf(error)}`);
     }
   }
+}
+
+function isBelow(path: string, folders: ReadonlyMap<string, string>): boolean {
+  for (let parent = dirname(path); parent !== "."; parent = dirname(parent)) if (folders.has(parent)) return true;
+  return false;
+}
+
+/** Nothing else means that somebody has deleted it. */
+function isGone(error: unknown): boolean {
+  return error instanceof Error && "code" in error && error.code === "ENOENT";
+}
+
+function messageOf(error: unknown): string {
+  return error instanceof Error ? error.message : String(error);
 }
 
 function broken(before: FileState | undefined, mark: string, file: string, message: string): FileState {

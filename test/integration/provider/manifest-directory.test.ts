@@ -1,8 +1,8 @@
-import { mkdtemp, rm, symlink, writeFile } from "node:fs/promises";
+import { mkdir, mkdtemp, rm, symlink, writeFile } from "node:fs/promises";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { expect, it } from "vitest";
-import { ManifestDirectory } from "../../../src/provider/manifest-directory.ts";
+import { ManifestDirectory, type DirectoryScan } from "../../../src/provider/manifest-directory.ts";
 import { SPEC, subscriptionYaml } from "../../support/controller/file-operator.ts";
 
 it("takes a file for deleted only when it is not there, not when it cannot be looked at", async ({ onTestFinished }) => {
@@ -22,4 +22,38 @@ it("takes a file for deleted only when it is not there, not when it cannot be lo
 
   await rm(file);
   expect(await directory.scan()).toMatchObject({ objects: new Map(), problems: [] });
+});
+
+it("takes what is behind a link, or in a folder, for deleted only when it is not there", async ({ onTestFinished }) => {
+  const root = await mkdtemp(join(tmpdir(), "postrider-manifests-"));
+  onTestFinished(() => rm(root, { recursive: true, force: true }));
+  await mkdir(join(root, "team"));
+  const elsewhere = await mkdtemp(join(tmpdir(), "postrider-manifests-"));
+  onTestFinished(() => rm(elsewhere, { recursive: true, force: true }));
+  await mkdir(join(elsewhere, "deep"));
+  await writeFile(join(elsewhere, "deep", "a.yaml"), subscriptionYaml("orders", SPEC));
+  await writeFile(join(root, "b.yaml"), subscriptionYaml("bills", SPEC));
+  const link = join(root, "team", "linked");
+  await symlink(elsewhere, link);
+  const directory = new ManifestDirectory(root);
+  expect((await directory.scan()).objects.size).toBe(2);
+  expect([...directory.folders.keys()]).toEqual(["", "team", "team/linked", "team/linked/deep"]);
+
+  await rm(link);
+  await symlink("linked", link);
+  await writeFile(join(root, "b.yaml"), subscriptionYaml("invoices", SPEC));
+  const names = (scan: DirectoryScan): string[] => Array.from(scan.objects.values(), ({ ref }) => ref.name).toSorted();
+  for (const look of ["first", "second"]) {
+    const troubled = await directory.scan();
+    expect(names(troubled), look).toEqual(["invoices", "orders"]);
+    expect(troubled.problems).toMatchObject([{ file: "team/linked", reason: "Unreadable", message: expect.stringContaining("ELOOP") }]);
+  }
+
+  await rm(link);
+  await symlink(elsewhere, link);
+  expect(await directory.scan()).toMatchObject({ problems: [] });
+  await rm(elsewhere, { recursive: true });
+  const gone = await directory.scan();
+  expect(names(gone)).toEqual(["invoices"]);
+  expect(gone.problems).toEqual([]);
 });
