@@ -36,7 +36,7 @@ export class FolderWatch {
   }
 
   close(): void {
-    for (const folder of [...this.#watched.keys()]) this.#drop(folder);
+    for (const folder of this.#watched.keys()) this.#drop(folder);
   }
 
   #add(folder: string, mark: string): boolean {
