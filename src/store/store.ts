@@ -222,9 +222,11 @@ export interface ClaimRequest {
   readonly withEvent: boolean;
 }
 
-export interface Claimed extends ReadyDelivery {
-  /** The number of the attempt that may now be made (1 = first). In a Claimed, `attempt` is this number. */
+export interface Claimed {
+  readonly id: DeliveryId;
+  /** The number of the attempt that may now be made (1 = first). */
   readonly attempt: number;
+  /** Deliveries of one event that are claimed together may share it. */
   readonly event: Event | undefined;
 }
 

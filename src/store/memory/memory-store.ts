@@ -167,7 +167,7 @@ export class MemoryStore implements Store {
       row.epoch = request.epoch;
       row.lone = request.lone;
       row.attempt += 1;
-      return { ...toReady(row), event: request.withEvent ? this.#events.get(row.eventId)?.event : undefined };
+      return { id: row.id, attempt: row.attempt, event: request.withEvent ? this.#events.get(row.eventId)?.event : undefined };
     });
   }
 

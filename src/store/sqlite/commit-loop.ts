@@ -13,6 +13,9 @@ const BATCH_BYTES_MAX = 4 * 1_048_576;
 const WAL_HANDOVER_BYTES = 4 * 1_048_576;
 const WAL_BYTES_MAX = 64 * 1_048_576;
 const PAGE_BYTES = 8_192;
+/** Room on the disk is looked at again after this long or this much; what is kept free is far more than that. */
+const ROOM_CHECK_MS = 50;
+const ROOM_CHECK_BYTES = 4 * 1_048_576;
 
 /** SQLite's primary result codes. */
 const SQLITE_IOERR = 10;
@@ -52,6 +55,9 @@ export class CommitLoop {
   #dead: string | undefined;
   readonly #walState: StatementSync;
   #checkpointAsked = false;
+  /** When there was room, and what has been taken since. */
+  #roomAtMs = Number.NEGATIVE_INFINITY;
+  #takenSinceBytes = 0;
 
   constructor(parts: CommitLoopParts) {
     this.#parts = parts;
@@ -99,6 +105,7 @@ export class CommitLoop {
       operations.push(readOperation(packet));
       bytes += packet.bytesRead - before;
     }
+    this.#takenSinceBytes += bytes;
     return operations;
   }
 
@@ -106,7 +113,7 @@ export class CommitLoop {
     // One of a batch that is tried operation by operation may have been fatal: what stands behind it must not be written any more.
     if (this.#dead !== undefined) return operations.map((each) => failed(each, this.#deadFailure()));
     const accepts = operations.some((each) => each.kind === "accept");
-    if (accepts && freeBytes(this.#parts.directory) < this.#parts.freeBytesMin) {
+    if (accepts && !this.#hasRoom()) {
       const rest = operations.filter((each) => each.kind !== "accept");
       return [...operations.filter((each) => each.kind === "accept").map((each) => failed(each, this.#diskFull())), ...this.#commit(rest)];
     }
@@ -116,6 +123,16 @@ export class CommitLoop {
     } catch (error) {
       return this.#recover(operations, error);
     }
+  }
+
+  /** Asking the file system costs as much as three rows: a yes is remembered for a moment, a no never. */
+  #hasRoom(): boolean {
+    const nowMs = this.#parts.clock.monotonicMs();
+    if (nowMs - this.#roomAtMs < ROOM_CHECK_MS && this.#takenSinceBytes < ROOM_CHECK_BYTES) return true;
+    if (freeBytes(this.#parts.directory) < this.#parts.freeBytesMin) return false;
+    this.#roomAtMs = nowMs;
+    this.#takenSinceBytes = 0;
+    return true;
   }
 
   #transaction(operations: readonly Operation[]): Answer[] {

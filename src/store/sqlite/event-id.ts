@@ -8,6 +8,7 @@ export function packEventId(id: string): Uint8Array | string {
 /** The text of a stored event id. */
 export function unpackEventId(stored: unknown): string {
   if (typeof stored === "string") return stored;
-  const hex = Buffer.from(stored as Uint8Array).toString("hex");
+  const { buffer, byteOffset, byteLength } = stored as Uint8Array;
+  const hex = Buffer.from(buffer, byteOffset, byteLength).toString("hex");
   return `${hex.slice(0, 8)}-${hex.slice(8, 12)}-${hex.slice(12, 16)}-${hex.slice(16, 20)}-${hex.slice(20)}`;
 }

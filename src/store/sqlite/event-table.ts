@@ -14,12 +14,15 @@ export interface EventPlace {
 
 export interface StoredEvent {
   readonly event: Event;
+  /** The event's extensions as JSON. */
+  readonly extensionsText: string;
   readonly expiresAtMs: number;
   readonly deliveries: number;
   readonly place: EventPlace;
 }
 
-type Row = Record<string, unknown>;
+type Value = number | string | Uint8Array | null;
+type Row = readonly Value[];
 
 /** Event bodies: one table per day of expiry, and `event_kept` for bodies still owed when their day was dropped. */
 export class EventTable {
@@ -85,7 +88,9 @@ export class EventTable {
       ...days.map((d): [string, number] => [dayTableName("event", d), d]),
       ["event_kept", 0] as [string, number],
     ]) {
-      const row = this.#db.prepare(`SELECT ${COLUMNS} FROM ${table} WHERE event_id = ?`).get(id);
+      const statement = this.#db.prepare(`SELECT ${COLUMNS} FROM ${table} WHERE event_id = ?`);
+      statement.setReturnArrays(true);
+      const row = statement.get(id) as unknown as Row | undefined;
       if (row !== undefined) return toStored(row, day);
     }
     return undefined;
@@ -94,9 +99,12 @@ export class EventTable {
   #readAt(table: string, event: number): Row | undefined {
     let statement = this.#reads.get(table);
     try {
-      statement ??= this.#db.prepare(`SELECT ${COLUMNS} FROM ${table} WHERE event = ?`);
-      this.#reads.set(table, statement);
-      return statement.get(event);
+      if (statement === undefined) {
+        statement = this.#db.prepare(`SELECT ${COLUMNS} FROM ${table} WHERE event = ?`);
+        statement.setReturnArrays(true);
+        this.#reads.set(table, statement);
+      }
+      return statement.get(event) as unknown as Row | undefined;
     } catch (error) {
       // The day has been dropped: its statement cannot be prepared (again).
       this.#reads.delete(table);
@@ -106,23 +114,31 @@ export class EventTable {
   }
 }
 
+/** A row in the order of COLUMNS. */
 function toStored(row: Row, day: number): StoredEvent {
-  const text = (name: string): string => String(row[name]);
-  const optional = (name: string): string | undefined => (row[name] as string | null) ?? undefined;
-  const event: Event = {
-    id: unpackEventId(row["event_id"]),
-    namespace: text("namespace"),
-    sourceId: text("source_id"),
-    source: text("source"),
-    type: text("type"),
-    subject: optional("subject"),
-    time: optional("time"),
-    dataContentType: optional("content_type"),
-    dataKind: text("kind") as DataKind,
-    data: row["data"] as Uint8Array,
-    extensions: JSON.parse(text("extensions")) as Record<string, string>,
-    receivedAtMs: Number(row["received"]),
+  const [event, id, deliveries, namespace, sourceId, source, type, subject, time, contentType, kind, extensions, received, expires, data] =
+    row;
+  const text = (value: Value | undefined): string => String(value);
+  const optional = (value: Value | undefined): string | undefined => (value as string | null) ?? undefined;
+  const extensionsText = text(extensions);
+  return {
+    event: {
+      id: unpackEventId(id),
+      namespace: text(namespace),
+      sourceId: text(sourceId),
+      source: text(source),
+      type: text(type),
+      subject: optional(subject),
+      time: optional(time),
+      dataContentType: optional(contentType),
+      dataKind: kind as DataKind,
+      data: data as Uint8Array,
+      extensions: JSON.parse(extensionsText) as Record<string, string>,
+      receivedAtMs: Number(received),
+    },
+    extensionsText,
+    expiresAtMs: Number(expires),
+    deliveries: Number(deliveries),
+    place: { event: Number(event), day },
   };
-  const place = { event: Number(row["event"]), day };
-  return { event, expiresAtMs: Number(row["expires"]), deliveries: Number(row["deliveries"]), place };
 }

@@ -9,6 +9,9 @@ export const OPERATION = { accept: 1, claim: 2, complete: 3, call: 4 } as const;
 /** How the writer answers one operation. */
 export const ANSWER = { accepted: 1, conflict: 2, claimed: 3, completed: 4, called: 5, failed: 6 } as const;
 
+/** How the event comes with a claim: not at all, in full, or as that of an earlier claim in the same answer. */
+export const CLAIMED_EVENT = { none: 0, full: 1, earlier: 2 } as const;
+
 const AS: readonly NewDelivery["as"][] = ["claimed", "fresh", "indexed"];
 const KINDS: readonly DataKind[] = ["json", "text", "form", "binary", "none"];
 
@@ -41,7 +44,7 @@ export interface Failure {
   readonly message: string;
 }
 
-export function writeEvent(out: PacketWriter, event: Event): void {
+export function writeEvent(out: PacketWriter, event: Event, extensionsText = objectText(event.extensions)): void {
   out.string(event.id);
   out.string(event.namespace);
   out.string(event.sourceId);
@@ -50,7 +53,7 @@ export function writeEvent(out: PacketWriter, event: Event): void {
   out.string(event.subject);
   out.string(event.time);
   out.string(event.dataContentType);
-  out.string(objectText(event.extensions));
+  out.string(extensionsText);
   out.number(KINDS.indexOf(event.dataKind));
   out.number(event.receivedAtMs);
   out.blob(event.data);

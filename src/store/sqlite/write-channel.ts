@@ -10,7 +10,7 @@ import {
   type Completion,
   type StoreErrorCode,
 } from "../store.ts";
-import { ANSWER, readEvent, writeAccept, writeCall, writeClaims, writeCompletions } from "./message.ts";
+import { ANSWER, CLAIMED_EVENT, readEvent, writeAccept, writeCall, writeClaims, writeCompletions } from "./message.ts";
 import { ownText, PacketReader, PacketWriter, type Packet } from "./packet.ts";
 import type { ToWriter } from "./worker-message.ts";
 
@@ -48,7 +48,7 @@ export class WriteChannel {
   claim(claims: readonly ClaimRequest[]): Promise<readonly (Claimed | undefined)[]> {
     return this.#ask(
       (callId) => writeClaims(this.#out, callId, claims),
-      (from) => claims.map((claim) => readClaimed(from, claim.id)),
+      (from) => readClaims(from, claims),
     );
   }
 
@@ -136,19 +136,19 @@ function readAccepted(from: PacketReader, kind: number, request: AcceptRequest):
   return { ok: true, items };
 }
 
-function readClaimed(from: PacketReader, id: number): Claimed | undefined {
-  if (!from.flag()) return undefined;
-  const attempt = from.number();
-  const dueAtMs = from.number();
-  const crashes = from.number();
-  const acceptedAtMs = from.number();
-  const resent = from.flag();
-  const eventId = from.string();
-  const subscription = from.string();
-  const namespace = from.string();
-  const orderKey = from.optionalString();
-  const event = from.flag() ? claimedEvent(from) : undefined;
-  return { id, eventId, subscription, namespace, dueAtMs, attempt, crashes, acceptedAtMs, orderKey, resent, event };
+function readClaims(from: PacketReader, claims: readonly ClaimRequest[]): (Claimed | undefined)[] {
+  const all: (Claimed | undefined)[] = [];
+  for (const { id } of claims) {
+    if (!from.flag()) {
+      all.push(undefined);
+      continue;
+    }
+    const attempt = from.number();
+    const how = from.number();
+    const event = how === CLAIMED_EVENT.full ? claimedEvent(from) : how === CLAIMED_EVENT.earlier ? all[from.number()]?.event : undefined;
+    all.push({ id, attempt, event });
+  }
+  return all;
 }
 
 function claimedEvent(from: PacketReader): Event {

@@ -17,10 +17,10 @@ import {
   type StateKind,
 } from "../store.ts";
 import { BEHIND, CLAIMED, DeliveryTable, FRESH, INDEXED, type End, type Hot } from "./delivery-table.ts";
-import { packEventId, unpackEventId } from "./event-id.ts";
+import { packEventId } from "./event-id.ts";
 import { EventTable } from "./event-table.ts";
 import { IdempotencyTable, type Known } from "./idempotency-table.ts";
-import { ANSWER, writeEvent, type Operation } from "./message.ts";
+import { ANSWER, CLAIMED_EVENT, writeEvent, type Operation } from "./message.ts";
 import type { PacketWriter } from "./packet.ts";
 import { QueueTable, type Queue } from "./queue-table.ts";
 import { ResultTable } from "./result-table.ts";
@@ -28,6 +28,10 @@ import { dropExpired } from "./retention.ts";
 import { highestId } from "./sequence.ts";
 
 type Answer = (out: PacketWriter) => void;
+/** Of one answer: which of its claims brings which event. */
+type Told = Map<number, number>;
+
+const NO_EVENT: Answer = (out) => out.number(CLAIMED_EVENT.none);
 
 /**
  * Applies operations to the database inside a transaction that the caller opens and commits. What it keeps in memory (queues, claimed
@@ -76,7 +80,8 @@ export class Writer {
       case "accept":
         return this.#accept(operation.callId, operation.request);
       case "claim": {
-        const answers = operation.claims.map((claim) => this.#claim(claim));
+        const told: Told = new Map();
+        const answers = operation.claims.map((claim, at) => this.#claim(claim, { told, at }));
         return (out) => {
           out.number(ANSWER.claimed);
           out.number(operation.callId);
@@ -199,27 +204,35 @@ export class Writer {
     return this.#deliveries.isKeyTaken(queue, delivery.orderKey) ? BEHIND : INDEXED;
   }
 
-  #claim(request: ClaimRequest): Answer {
+  #claim(request: ClaimRequest, answer: { readonly told: Told; readonly at: number }): Answer {
     const row = this.#deliveries.get(request.id);
     if (row === undefined || row.state === CLAIMED || row.state === BEHIND || request.epoch !== SINGLE_OWNER_EPOCH)
       return (out) => out.flag(false);
     this.#deliveries.claim(row, request.lone, request.epoch);
-    const queue = this.#queues.byNumber(row.queue);
-    const event = request.withEvent ? this.#events.read({ event: row.event, day: row.eventDay })?.event : undefined;
-    const { attempt, due, crashes, accepted, resent } = row;
+    const writeIts = request.withEvent ? this.#eventAnswer(row, answer) : NO_EVENT;
+    const { attempt } = row;
     return (out) => {
       out.flag(true);
       out.number(attempt);
-      out.number(due);
-      out.number(crashes);
-      out.number(accepted);
-      out.number(resent);
-      out.string(unpackEventId(row.eventId));
-      out.string(queue?.subscription);
-      out.string(queue?.namespace);
-      out.string(row.orderKey ?? undefined);
-      out.flag(event !== undefined);
-      if (event !== undefined) writeEvent(out, event);
+      writeIts(out);
+    };
+  }
+
+  /** A fan-out's deliveries are often claimed together: their event is read and told once. */
+  #eventAnswer(row: Hot, { told, at }: { readonly told: Told; readonly at: number }): Answer {
+    const earlier = told.get(row.event);
+    if (earlier !== undefined) {
+      return (out) => {
+        out.number(CLAIMED_EVENT.earlier);
+        out.number(earlier);
+      };
+    }
+    const stored = this.#events.read({ event: row.event, day: row.eventDay });
+    if (stored === undefined) return NO_EVENT;
+    told.set(row.event, at);
+    return (out) => {
+      out.number(CLAIMED_EVENT.full);
+      writeEvent(out, stored.event, stored.extensionsText);
     };
   }
 
