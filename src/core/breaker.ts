@@ -119,7 +119,7 @@ export class Breaker {
   }
 
   #countTaken(nowMs: number): void {
-    if (nowMs - this.#takenWindowAtMs >= RAMP_WINDOW_MS) {
+    if (nowMs - this.#takenWindowAtMs >= RAMP_WINDOW_MS || nowMs < this.#takenWindowAtMs) {
       this.#takenBefore = this.#taken;
       this.#taken = 0;
       this.#takenWindowAtMs = nowMs;
@@ -133,6 +133,8 @@ export class Breaker {
   }
 
   #moveRamp(nowMs: number): void {
+    // A wall clock taken over may lie behind: the window begins anew, or the ramp would stand still until the old time is reached again.
+    this.#rampWindowAtMs = Math.min(this.#rampWindowAtMs, nowMs);
     while (this.#rampAllows > 0 && nowMs >= this.#rampWindowAtMs + RAMP_WINDOW_MS) {
       this.#rampAllows = this.#rampAllows >= RAMP_ENDS_AT ? 0 : this.#rampAllows * 2;
       this.#rampWindowAtMs += RAMP_WINDOW_MS;

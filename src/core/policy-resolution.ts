@@ -216,5 +216,6 @@ function lowerRate(rate: RateLimit | undefined, ceiling: RateLimit | undefined, 
   const tooFast = rate === undefined || rate.requests * ceiling.perMs > ceiling.requests * rate.perMs;
   if (!tooFast && rate.burst <= ceiling.burst) return rate;
   clamped.push("rateLimit");
-  return tooFast ? ceiling : { ...rate, burst: ceiling.burst };
+  // Lowering one of the two must not raise the other.
+  return tooFast ? { ...ceiling, burst: Math.min(rate?.burst ?? ceiling.burst, ceiling.burst) } : { ...rate, burst: ceiling.burst };
 }

@@ -32,8 +32,8 @@ export class TokenBucket {
   }
 
   #refill(nowMs: number): void {
-    if (nowMs <= this.#atMs) return;
-    this.#tokens = Math.min(this.#capacity, this.#tokens + (nowMs - this.#atMs) * this.#perMs);
+    // A wall clock taken over may lie behind: it goes on from there, or nothing would come in until the old time is reached again.
+    if (nowMs > this.#atMs) this.#tokens = Math.min(this.#capacity, this.#tokens + (nowMs - this.#atMs) * this.#perMs);
     this.#atMs = nowMs;
   }
 }

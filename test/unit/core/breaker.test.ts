@@ -105,3 +105,18 @@ test("a token bucket gives its burst, then its rate, whatever the steps of time"
   expect(bucket.readyAtMs(9_996)).toBeGreaterThan(9_996);
   expect(bucket.readyAtMs(9_996)).toBeLessThanOrEqual(10_096);
 });
+
+test("a wall clock taken over that lies behind stops neither the rate nor the ramp", () => {
+  const hourMs = 3_600_000;
+  const bucket = new TokenBucket({ requests: 10, perMs: 1_000, burst: 1 }, hourMs);
+  bucket.take(hourMs);
+  expect(bucket.readyAtMs(0)).toBe(100);
+  expect(bucket.readyAtMs(100)).toBe(100);
+
+  const breaker = opened();
+  breaker.readyAtMs(hourMs, POLICY);
+  expect(breaker.succeeded(breaker.started(), hourMs)).toBe(true);
+  for (let i = 0; i < 20; i++) breaker.started();
+  expect(breaker.readyAtMs(0, POLICY)).toBe(10_000);
+  expect(breaker.readyAtMs(10_000, POLICY)).toBe(10_000);
+});

@@ -125,6 +125,7 @@ describe("clamping", () => {
   it.each([
     ["a slower rate stays", rate(10, 60_000, 5), rate(1, 1_000, 5), rate(10, 60_000, 5)],
     ["a faster one is lowered", rate(100, 1_000, 5), rate(1, 1_000, 5), rate(1, 1_000, 5)],
+    ["a faster one keeps its smaller burst", rate(100, 1_000, 1), rate(10, 1_000, 50), rate(10, 1_000, 1)],
     ["a larger burst is lowered alone", rate(10, 60_000, 50), rate(1, 1_000, 5), rate(10, 60_000, 5)],
   ])("rate: %s", (_, own, ceiling, expected) => {
     expect(clamp({ ...BUILT_IN_POLICY, rateLimit: own }, { ...BUILT_IN_LIMITS, rateLimit: ceiling }).policy.rateLimit).toEqual(expected);
