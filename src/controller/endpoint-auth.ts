@@ -1,4 +1,5 @@
 import { judgeUrl } from "../core/egress.ts";
+import { headerValueFault } from "../core/header-rules.ts";
 import type { EffectivePolicy } from "../core/policy-resolution.ts";
 import type { Problem } from "../core/problem.ts";
 import type { AuthSpec, SecretKeyRef, Target } from "../core/subscription.ts";
@@ -12,8 +13,6 @@ import type { SecretReader } from "./secret-refs.ts";
 /** A value that references lead to, or the first problem in the way. */
 export type Resolved<T> = { readonly ok: true; readonly value: T } | { readonly ok: false; readonly problem: Problem };
 
-const HEADER_VALUE = /^[\t\u0020-\u007e\u0080-\u00ff]*$/;
-
 /** How an endpoint is told who sends: a fixed header, or a credential to be exchanged for one. `at` is where `auth` stands. */
 export function resolveAuth(
   auth: AuthSpec | undefined,
@@ -25,7 +24,9 @@ export function resolveAuth(
   switch (auth.kind) {
     case "bearer": {
       const token = headerText(auth.ref, `${at}.bearer.secretRef`, secrets);
-      return token.ok ? { ok: true, value: { authorization: `Bearer ${token.value}` } } : token;
+      if (!token.ok) return token;
+      if (token.value === "") return empty(`${at}.bearer.secretRef`);
+      return { ok: true, value: { authorization: `Bearer ${token.value}` } };
     }
     case "basic":
       return resolveBasic(auth, at, secrets);
@@ -42,9 +43,19 @@ export function resolveAuth(
 export function headerText(value: string | SecretKeyRef, field: string, secrets: SecretReader): Resolved<string> {
   const text = typeof value === "string" ? value : secrets.text(value, field);
   if (typeof text !== "string") return { ok: false, problem: text };
-  if (HEADER_VALUE.test(text)) return { ok: true, value: text };
-  const message = "the value cannot be sent as a header: it holds a line break, another control character or a character beyond Latin-1";
-  return { ok: false, problem: { field, reason: SECRET_INVALID, message } };
+  const fault = headerValueFault(text);
+  if (fault === undefined) return { ok: true, value: text };
+  return { ok: false, problem: { field, reason: SECRET_INVALID, message: `the value cannot be sent as a header: it ${fault}` } };
+}
+
+function empty(field: string): { readonly ok: false; readonly problem: Problem } {
+  return { ok: false, problem: { field, reason: SECRET_INVALID, message: "the value is empty: put the credential there" } };
+}
+
+/** The user's name ends at the first colon (RFC 7617, 2): one with a colon would become another user with another password. */
+function userFault(username: string): string | undefined {
+  if (username.includes(":")) return "the user name holds a colon, which HTTP Basic cannot carry (RFC 7617): use another name";
+  return /\p{Cc}/u.test(username) ? "the user name holds a line break or another control character (RFC 7617)" : undefined;
 }
 
 function resolveBasic(
@@ -52,11 +63,19 @@ function resolveBasic(
   at: string,
   secrets: SecretReader,
 ): Resolved<Pick<Target, "authorization">> {
-  const username = headerText(auth.username, `${at}.basic.usernameSecretRef`, secrets);
-  if (!username.ok) return username;
+  const field = `${at}.basic.usernameSecretRef`;
+  const username = typeof auth.username === "string" ? auth.username : secrets.text(auth.username, field);
+  if (typeof username !== "string") return { ok: false, problem: username };
+  if (username === "") return empty(field);
+  const fault = userFault(username);
+  if (fault !== undefined) return { ok: false, problem: { field, reason: SECRET_INVALID, message: fault } };
   const password = secrets.text(auth.passwordRef, `${at}.basic.passwordSecretRef`);
   if (typeof password !== "string") return { ok: false, problem: password };
-  return { ok: true, value: { authorization: `Basic ${Buffer.from(`${username.value}:${password}`, "utf8").toString("base64")}` } };
+  const authorization = `Basic ${Buffer.from(`${username}:${password}`, "utf8").toString("base64")}`;
+  const tooLong = headerValueFault(authorization);
+  if (tooLong === undefined) return { ok: true, value: { authorization } };
+  const message = `user name and password cannot be sent as a header: together it ${tooLong}`;
+  return { ok: false, problem: { field: `${at}.basic.passwordSecretRef`, reason: SECRET_INVALID, message } };
 }
 
 /** Why the token endpoint may not be reached: the secret that goes there is worth as much as an event. `at` is where `auth` stands. */
@@ -80,13 +99,8 @@ function resolveOauth2(
   if (typeof clientId !== "string") return { ok: false, problem: clientId };
   const clientSecret = secrets.text(clientSecretRef, `${field}.clientSecretRef`);
   if (typeof clientSecret !== "string") return { ok: false, problem: clientSecret };
-  const empty = clientId === "" ? "clientIDSecretRef" : clientSecret === "" ? "clientSecretRef" : undefined;
-  if (empty !== undefined) {
-    return {
-      ok: false,
-      problem: { field: `${field}.${empty}`, reason: SECRET_INVALID, message: "the value is empty: put the credential there" },
-    };
-  }
+  if (clientId === "") return empty(`${field}.clientIDSecretRef`);
+  if (clientSecret === "") return empty(`${field}.clientSecretRef`);
   return {
     ok: true,
     value: { authorization: undefined, credential: { kind: "oauth2", tokenUrl, clientId, clientSecret, scopes, audience } },

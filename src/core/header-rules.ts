@@ -50,9 +50,13 @@ function judgeHeader(name: string, value: string, seen: ReadonlySet<string>): st
     return `the header '${name}' is set by Postrider or frames the request: remove it`;
   }
   if (seen.has(lower)) return `the header '${name}' is set twice (names are compared without case): keep one`;
+  const fault = headerValueFault(value);
+  return fault && `the value of header '${name}' ${fault}`;
+}
+
+/** Why a value cannot be sent in a header, for "the value …"; undefined where it can. Holds wherever the value comes from. */
+export function headerValueFault(value: string): string | undefined {
   if (!VALUE.test(value) || value !== value.trim())
-    return `the value of header '${name}' has line breaks, other control characters, characters outside ASCII, or spaces at an end`;
-  return value.length > HEADER_VALUE_CHARS_MAX
-    ? `the value of header '${name}' is longer than ${HEADER_VALUE_CHARS_MAX} characters`
-    : undefined;
+    return "has line breaks, other control characters, characters outside ASCII, or spaces at an end";
+  return value.length > HEADER_VALUE_CHARS_MAX ? `is longer than ${HEADER_VALUE_CHARS_MAX} characters` : undefined;
 }

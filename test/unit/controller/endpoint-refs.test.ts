@@ -217,3 +217,46 @@ describe("the dead-letter endpoint", () => {
     expect(namedRefs(spec)).toEqual([{ kind: "Service", name: "receiver" }]);
   });
 });
+
+describe("values from Secrets", () => {
+  const ref = { name: "s", key: "v" };
+  const basic = { kind: "basic", username: { name: "s", key: "user" }, passwordRef: ref } as const;
+
+  it.each([
+    ["a line break", "a\r\nX-Evil: 1"],
+    ["a control character", "a\u0000b"],
+    ["a character that would be sent as another one", "Zürich"],
+    ["a space at an end", "a "],
+    ["too many characters", "a".repeat(8_193)],
+  ])("are sent as headers by the rules for those in the spec: %s", (_, value) => {
+    const endpoint = { headers: [{ name: "X-Key", value: ref }] };
+    const secrets = { s: secret({ v: value }) };
+    const problem = { field: "spec.endpoint.headers[0].valueFrom", reason: "SecretInvalid" };
+    expect(resolve(specOf(endpoint), { secrets })).toMatchObject({ ok: false, problem });
+    expect(resolve(specOf({ auth: { kind: "bearer", ref } }), { secrets })).toMatchObject({
+      ok: false,
+      problem: { reason: "SecretInvalid" },
+    });
+  });
+
+  it("are not sent empty where they are credentials", () => {
+    const secrets = { s: secret({ v: "", user: "" }) };
+    const problem = { reason: "SecretInvalid", message: expect.stringContaining("empty") };
+    expect(resolve(specOf({ auth: { kind: "bearer", ref } }), { secrets })).toMatchObject({ ok: false, problem });
+    expect(resolve(specOf({ auth: basic }), { secrets })).toMatchObject({ ok: false, problem });
+  });
+
+  it.each([
+    ["a colon", "team:a", /colon/],
+    ["a line break", "team\na", /line break/],
+  ])("name no Basic user with %s, which a receiver would read as another one", (_, user, message) => {
+    const problem = { field: "spec.endpoint.auth.basic.usernameSecretRef", message: expect.stringMatching(message) };
+    expect(resolve(specOf({ auth: basic }), { secrets: { s: secret({ v: "p", user }) } })).toMatchObject({ ok: false, problem });
+  });
+
+  it("name Basic users and passwords in UTF-8, colons in passwords included", () => {
+    const authorization = `Basic ${Buffer.from("żółw:pa:ß").toString("base64")}`;
+    const secrets = { s: secret({ v: "pa:ß", user: "żółw" }) };
+    expect(resolve(specOf({ auth: basic }), { secrets })).toMatchObject({ ok: true, value: { authorization } });
+  });
+});
