@@ -2,6 +2,8 @@ import type { SubscriptionHealth } from "../core/health.ts";
 
 /** What the controller asks of the engine; the engine fulfils it, app/compose.ts joins the two. */
 export interface Deliveries {
+  /** False until what was owed at the start has been read: before that `pending` knows nothing, and nothing can be ended or resumed. */
+  readonly ready: boolean;
   /** Undefined while nothing is known of the subscription. */
   health(uid: string): SubscriptionHealth | undefined;
   /**

@@ -54,7 +54,9 @@ export class Departures {
 
   /** Begins, or goes on with what is known now. */
   begin(departure: Departure): void {
-    this.#departing.set(departure.uid, departure);
+    // Looked at again, it has not been deleted again: its five minutes go on.
+    const sinceMs = Math.min(departure.sinceMs, this.#departing.get(departure.uid)?.sinceMs ?? departure.sinceMs);
+    this.#departing.set(departure.uid, { ...departure, sinceMs });
     this.#queue.add(departure.uid);
   }
 
@@ -73,6 +75,11 @@ export class Departures {
     const departure = this.#departing.get(uid);
     if (departure === undefined) return;
     const { namespace, name, how, finish, tell } = departure;
+    if (!this.#deliveries.ready) {
+      // Nobody knows yet what it is owed: let go now, its deliveries would be nobody's.
+      this.#queue.addAfter(uid, LOOK_EVERY_MS);
+      return;
+    }
     if (how === "drain" && this.#deliveries.pending(uid) > 0 && !this.#isOver(departure)) {
       this.#queue.addAfter(uid, LOOK_EVERY_MS);
       return;

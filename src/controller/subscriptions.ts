@@ -26,6 +26,8 @@ import { composeStatus } from "./subscription-status.ts";
 /** What may come later is looked for although nothing was heard (a Secret that is not ours to watch): soon at first, then seldom. */
 export const RECHECK_MIN_MS = 5_000;
 export const RECHECK_MAX_MS = 60_000;
+/** The engine is asked again when it may have read what it owes. */
+const RESUME_AGAIN_MS = 1_000;
 /** A longer resume annotation is cut, like the status field that echoes it. */
 const RESUME_CHARS_MAX = 256;
 
@@ -58,6 +60,8 @@ interface Known {
   status: WebhookSubscriptionStatus | undefined;
   /** When the present reason for waiting was first seen. */
   blocked: { readonly reason: string; readonly sinceMs: number } | undefined;
+  /** Its endpoint moved and the engine has not been told yet. */
+  endpointMoved: boolean;
 }
 
 /** After a look: what else is to be done. */
@@ -140,10 +144,11 @@ export class Subscriptions {
       lastAccepted !== undefined &&
       verdict.refusal === undefined &&
       !isDeepStrictEqual(plain(lastAccepted.spec.endpoint), plain(active?.spec.endpoint));
-    await this.#resume(known, moved);
+    known.endpointMoved ||= moved;
+    const isResumed = await this.#resume(known);
     const wantsFinalizer = active?.spec.deletionPolicy === "Drain";
     return {
-      recheckMs: this.#recheckMs(known, active?.blocked?.reason),
+      recheckMs: isResumed ? this.#recheckMs(known, active?.blocked?.reason) : RESUME_AGAIN_MS,
       finalizerDue: wantsFinalizer !== hasFinalizer(object) && (active !== undefined || hasFinalizer(object)),
       ready: verdict.refusal === undefined && active?.blocked === undefined,
     };
@@ -173,6 +178,7 @@ export class Subscriptions {
       resume: lastAccepted?.lastHandledResume ?? object.status?.lastHandledResume,
       status: object.status,
       blocked: undefined,
+      endpointMoved: false,
     };
     known.object = object;
     known.verdict = verdict;
@@ -239,19 +245,22 @@ export class Subscriptions {
     return false;
   }
 
-  /** A new value of the annotation, or a new endpoint, lifts an automatic suspension. */
-  async #resume(known: Known, endpointMoved: boolean): Promise<void> {
+  /** A new value of the annotation, or a new endpoint, lifts an automatic suspension. False: not yet, the engine is still reading. */
+  async #resume(known: Known): Promise<boolean> {
     const { deliveries, routes, accepted } = this.#parts;
     const asked = known.object.metadata.annotations?.[RESUME_ANNOTATION]?.slice(0, RESUME_CHARS_MAX);
     const isAsked = asked !== undefined && asked !== known.resume;
-    if (!isAsked && !endpointMoved) return;
+    if (!isAsked && !known.endpointMoved) return true;
+    if (!deliveries.ready) return false;
     // The engine must not try the old endpoint once more.
     routes.build();
     await deliveries.resume(known.uid);
-    if (!isAsked) return;
+    known.endpointMoved = false;
+    if (!isAsked) return true;
     known.resume = asked;
     const last = accepted.get(known.uid);
     if (last !== undefined) accepted.put({ ...last, lastHandledResume: asked });
+    return true;
   }
 
   #forget(key: string, known: Known): void {

@@ -192,6 +192,18 @@ describe.concurrent("subscriptions from files", () => {
     expect(next.deliveries.resumed).toEqual([]);
   });
 
+  it("obeys a resume annotation that comes while the engine is still reading, once it has read", async ({ expect, onTestFinished }) => {
+    const operator = await start(onTestFinished, { "a.yaml": subscriptionYaml("orders", SPEC) });
+    const uid = operator.route("orders")?.subscription.uid ?? "";
+    operator.deliveries.ready = false;
+    await operator.write("a.yaml", subscriptionYaml("orders", SPEC, '  annotations: {postrider.dev/resume: "1"}\n  labels: {seen: "1"}\n'));
+    await operator.until(() => operator.provider.get("WebhookSubscription", "shop", "orders")?.metadata.labels?.["seen"] === "1");
+    expect(operator.deliveries.resumed).toEqual([]);
+    operator.deliveries.ready = true;
+    await operator.until(() => operator.status("orders")?.lastHandledResume === "1");
+    expect(operator.deliveries.resumed).toEqual([uid]);
+  });
+
   it("does not see subscriptions of another class, dotfiles, backups or other kinds", async ({ expect, onTestFinished }) => {
     const operator = await start(onTestFinished, {
       "a.yaml": subscriptionYaml("other", `${SPEC}\n  className: other`),

@@ -3,6 +3,7 @@ import type { SubscriptionHealth } from "../../../src/core/health.ts";
 
 /** The engine as the controller sees it, with numbers that a test sets. */
 export class FakeDeliveries implements Deliveries {
+  ready = true;
   readonly healths = new Map<string, SubscriptionHealth>();
   readonly pendings = new Map<string, number>();
   readonly resumed: string[] = [];

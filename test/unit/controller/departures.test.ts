@@ -103,6 +103,30 @@ describe("a deleted subscription", () => {
   });
 });
 
+describe("while the engine is still reading what is owed", () => {
+  it.each(["drain", "discard"] as const)("nothing is let go: %s", async (how) => {
+    const bench = new Bench();
+    bench.deliveries.ready = false;
+    bench.deliveries.pendings.set("u1", 0);
+    bench.begin({ how });
+    await bench.pass(20_000);
+    expect(bench.deliveries.ended).toEqual([]);
+    expect(bench.finished).toEqual([]);
+    bench.deliveries.ready = true;
+    await bench.pass(5_000);
+    expect(bench.finished).toEqual(["u1"]);
+  });
+});
+
+it("looked at again, a deleted subscription is not given another five minutes", async () => {
+  const bench = new Bench();
+  bench.begin();
+  await bench.pass(DRAIN_MAX_MS - 10_000);
+  bench.begin();
+  await bench.pass(20_000);
+  expect(bench.finished).toEqual(["u1"]);
+});
+
 describe("what a deletion threw away", () => {
   it("is told once with its number, also when the object could not be let go at first", async () => {
     const bench = new Bench();
