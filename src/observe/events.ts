@@ -66,10 +66,9 @@ export class BusinessEvents {
     const { namespace, name, outcome } = told;
     if (this.#metrics.perSubscription !== "off") {
       this.#metrics.attempts.inc(namespace, name, outcome.class);
-      if (this.#metrics.perSubscription === "full")
-        this.#metrics.attemptDuration.observe({ namespace, subscription: name }, outcome.durationMs / 1_000);
+      if (this.#metrics.perSubscription === "full") this.#metrics.attemptDuration.observe(outcome.durationMs / 1_000, namespace, name);
     }
-    if (told.decision === "delivered") this.#metrics.deliveryLatency.observe({ namespace }, (told.nowMs - told.acceptedAtMs) / 1_000);
+    if (told.decision === "delivered") this.#metrics.deliveryLatency.observe((told.nowMs - told.acceptedAtMs) / 1_000, namespace);
     // Asked before the line is put together: at level warn it would be for nothing.
     if (this.#log.isLevelEnabled("info")) this.#writeAttempt(told);
   }

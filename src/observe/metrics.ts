@@ -1,5 +1,6 @@
-import { Counter, Gauge, Histogram, Registry, collectDefaultMetrics } from "prom-client";
+import { Counter, Gauge, Histogram, Registry, collectDefaultMetrics, type Metric } from "prom-client";
 import { Tally } from "./tally.ts";
+import { Timings } from "./timings.ts";
 
 /** How much is shown per subscription: clusters with tens of thousands of them turn it down. */
 export type PerSubscriptionMetrics = "full" | "counters" | "off";
@@ -21,7 +22,7 @@ export class Metrics {
   readonly perSubscription: PerSubscriptionMetrics;
 
   readonly ingestRequests = this.#tally("ingest_requests_total", "Requests on the ingest port by HTTP status code.", ["code"]);
-  readonly ingestDuration = this.#histogram(
+  readonly ingestDuration = this.#timings(
     "ingest_request_duration_seconds",
     "From the request's first byte to its answer, in seconds.",
     [],
@@ -33,9 +34,9 @@ export class Metrics {
   readonly eventsUnmatched = this.#counter("events_unmatched_total", "Accepted events that no subscription wanted.", ["namespace"]);
   readonly filterErrors = this.#counter("filter_errors_total", "Filters that failed for an event (counted as no match).", SUBSCRIPTION);
   readonly attempts = this.#tally("delivery_attempts_total", "HTTP attempts by outcome.", [...SUBSCRIPTION, "outcome"]);
-  readonly attemptDuration = this.#histogram("delivery_attempt_duration_seconds", "Duration of one attempt, in seconds.", SUBSCRIPTION);
+  readonly attemptDuration = this.#timings("delivery_attempt_duration_seconds", "Duration of one attempt, in seconds.", SUBSCRIPTION);
   readonly deliveries = this.#tally("deliveries_total", "Deliveries that ended, by outcome.", [...SUBSCRIPTION, "outcome"]);
-  readonly deliveryLatency = this.#histogram("delivery_latency_seconds", "From acceptance to the receiver's success, in seconds.", [
+  readonly deliveryLatency = this.#timings("delivery_latency_seconds", "From acceptance to the receiver's success, in seconds.", [
     "namespace",
   ]);
   readonly pending = this.#gauge("deliveries_pending", "Deliveries accepted and not ended.", SUBSCRIPTION);
@@ -93,7 +94,7 @@ export class Metrics {
     const labels = { namespace, subscription };
     for (const gauge of [this.pending, this.oldestPendingAge, this.circuitOpen, this.subscriptionReady]) gauge.remove(labels);
     this.filterErrors.remove(labels);
-    this.attemptDuration.remove(labels);
+    this.attemptDuration.forget(namespace, subscription);
     for (const { tally, remove } of this.#tallies) tally.forget([namespace, subscription], remove);
   }
 
@@ -111,6 +112,14 @@ export class Metrics {
     });
     this.#tallies.push({ tally, remove: (values) => counter.remove(labelsOf(values)) });
     return tally;
+  }
+
+  /** A histogram that every event moves. */
+  #timings(name: string, help: string, labelNames: readonly string[]): Timings {
+    const timings = new Timings({ name: `postrider_${name}`, help, labelNames, buckets: LATENCY_BUCKETS });
+    // The registry asks a metric for no more than its name and its values.
+    this.registry.registerMetric(timings as unknown as Metric);
+    return timings;
   }
 
   #counter<const L extends string>(name: string, help: string, labelNames: readonly L[]): Counter<L> {
