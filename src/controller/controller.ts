@@ -23,6 +23,8 @@ import type { DueStatus, StatusSource } from "./status-reporter.ts";
 import { Subscriptions } from "./subscriptions.ts";
 import { WorkQueue } from "./work-queue.ts";
 
+const STRANGERS_AGAIN_MS = 1_000;
+
 export interface ControllerOptions {
   readonly resources: Resources;
   readonly sink: ResultSink;
@@ -149,6 +151,15 @@ export class Controller implements Service, StatusSource {
   #firstDone(): void {
     this.#routes.build();
     this.#turnReady();
+    this.#departStrangers();
+  }
+
+  /** As soon as the engine knows what it owes. */
+  #departStrangers(): void {
+    const { deliveries, clock } = this.#options;
+    if (!this.#running) return;
+    if (deliveries.ready) this.#subscriptions.departStrangers();
+    else clock.after(STRANGERS_AGAIN_MS, () => this.#departStrangers());
   }
 
   #turnReady(): void {

@@ -15,6 +15,8 @@ export interface Deliveries {
   resume(uid: string): Promise<void>;
   /** Rows of the subscription not ended yet. */
   pending(uid: string): number;
+  /** The subscriptions to which anything is owed. */
+  owing(): Iterable<string>;
   /** Ends what is left of a deleted subscription: to the dead-letter store, or thrown away. Answers how many. */
   end(uid: string, how: "dead-letter" | "discard"): Promise<number>;
 }

@@ -111,6 +111,18 @@ export class Subscriptions {
     }
   }
 
+  /**
+   * What is owed to a subscription that neither a manifest nor the store knows: an attempt was under way when it was let go, and the process
+   * ended before the attempt did. Nobody would ever send or end it.
+   */
+  departStrangers(): void {
+    const { accepted, resources, routes, deliveries } = this.#parts;
+    const there = new Set([...resources.list("WebhookSubscription")].map(({ metadata }) => metadata.uid));
+    for (const uid of deliveries.owing()) {
+      if (!there.has(uid) && accepted.get(uid) === undefined && routes.get(uid) === undefined) this.#depart(uid, undefined);
+    }
+  }
+
   /** Brings one subscription to what its manifest says now. Rejects when the store or the engine could not do its part. */
   async reconcile(key: string): Promise<Looked> {
     const { resources, className, systemNamespace, policies, accepted, departures } = this.#parts;

@@ -45,12 +45,8 @@ export class DeadLetters {
     const letters = this.#parts.scheduler.lanes.get(deadLetterQueue(lane.uid));
     if (letters === undefined) return;
     this.#parts.adopt(letters, deadLetterRoute(route));
-    if (!wanted && !letters.ending) this.#abandon(letters);
-    else if (wanted && letters.ending && !lane.ending) {
-      // Asked for again while the old ones were being ended: the new ones must find an open lane.
-      letters.ending = false;
-      this.#parts.scheduler.refresh(letters);
-    }
+    // Asked for again while the old ones were being ended, `adopt` has opened the lane again.
+    if (!wanted && letters.ending === undefined) this.#abandon(letters);
   }
 
   /** A delivery of the lane failed, durably: if the store forwards, its dead letter waits. */

@@ -20,7 +20,7 @@ import { Handshakes, type HandshakeAsker } from "./handshake.ts";
 import { HealthBook, type HealthCallback } from "./health-book.ts";
 import { Housekeeping } from "./housekeeping.ts";
 import { FRESH_MAX, IntakeDesk } from "./intake-desk.ts";
-import type { Lane } from "./lane.ts";
+import type { EndHow, Lane } from "./lane.ts";
 import { PauseKeeper } from "./pause-keeper.ts";
 import { QueueActs, type ResendResult } from "./queue-acts.ts";
 import { RouteWatch } from "./route-watch.ts";
@@ -128,7 +128,7 @@ export class Engine implements Service {
     });
     const desk = this.#desk;
     this.#claims = new ClaimLoop({ store, clock, log, scheduler, desk, flights, isUp: () => this.#state === "up" });
-    this.#acts = new QueueActs({ store, clock, attempter, scheduler, desk, routes: this.#routes, health, tally, deadLetters });
+    this.#acts = new QueueActs({ ...parts, scheduler, desk, routes: this.#routes, health, tally, deadLetters });
     const sweep = new ExpirySweep({
       store,
       clock,
@@ -226,8 +226,13 @@ export class Engine implements Service {
     return (lanes.get(uid)?.pending ?? 0) + (lanes.get(deadLetterQueue(uid))?.pending ?? 0);
   }
 
+  /** The subscriptions to which anything is owed, dead letters included. */
+  owing(): Iterable<string> {
+    return this.#acts.owing();
+  }
+
   /** Ends what is left of a deleted subscription; attempts under way finish. Answers how many were ended. */
-  end(uid: string, how: "dead-letter" | "discard"): Promise<number> {
+  end(uid: string, how: EndHow): Promise<number> {
     return this.#acts.end(uid, how).finally(() => this.#deliveryEnded(undefined));
   }
 
@@ -250,7 +255,7 @@ export class Engine implements Service {
       lane.noteDue(completion.nowMs);
       this.#scheduler.refresh(lane);
     }
-    if (lane.ending) void this.#acts.forgetIfOver(lane).catch(() => undefined);
+    if (lane.ending !== undefined) this.#acts.attemptOver(lane, changed && completion.next.state === "ready");
     this.#checkIdle();
   }
 

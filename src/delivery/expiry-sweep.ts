@@ -34,7 +34,8 @@ export class ExpirySweep {
     const nowMs = this.#parts.clock.nowMs();
     let left = LANES_MAX;
     for (const lane of lanes) {
-      if (lane.pending === 0 || lane.expiryCheckAtMs > nowMs || lane.ending || lane.pausedUntil(nowMs) === undefined) continue;
+      if (lane.pending === 0 || lane.expiryCheckAtMs > nowMs || lane.ending !== undefined || lane.pausedUntil(nowMs) === undefined)
+        continue;
       if (left-- === 0) return;
       try {
         for (let windows = WINDOWS_MAX; windows > 0 && lane.expiryCheckAtMs <= nowMs; windows--) await this.#sweep(lane, nowMs);

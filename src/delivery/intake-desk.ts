@@ -111,7 +111,7 @@ export class IntakeDesk {
   }
 
   #howStored(lane: Lane, event: Event, times: { readonly nowMs: number; readonly dueAtMs: number }): NewDelivery["as"] {
-    if (!this.#parts.isOpen() || times.dueAtMs > times.nowMs || lane.ending) return "indexed";
+    if (!this.#parts.isOpen() || times.dueAtMs > times.nowMs || lane.ending !== undefined) return "indexed";
     if (this.#parts.scheduler.reserveNow(lane)) return "claimed";
     if (!this.#fits(lane, event) || lane.route?.subscription.target === undefined || lane.pausedUntil(times.nowMs) !== undefined)
       return "indexed";

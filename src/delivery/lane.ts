@@ -10,6 +10,9 @@ import type { Route } from "../core/route-table.ts";
 import { SINGLE_OWNER_EPOCH, type DeliveryId, type PauseReason, type QueueCounters, type ReadyDelivery } from "../store/store.ts";
 import type { Wakeable } from "./wake-heap.ts";
 
+/** What becomes of the rest of a queue that nobody serves any more. */
+export type EndHow = "dead-letter" | "discard";
+
 /** A delivery the engine holds: fresh in memory, or a row of a loaded window. */
 export interface Waiting {
   readonly id: DeliveryId;
@@ -54,8 +57,8 @@ export class Lane implements FairLane, Wakeable {
   epoch = SINGLE_OWNER_EPOCH;
   /** The store makes a dead letter of each delivery that fails. */
   forwards = false;
-  /** Being ended: nothing is sent any more. */
-  ending = false;
+  /** Being ended, and how: nothing is sent any more, and what an attempt under way leaves is ended too. */
+  ending: EndHow | undefined;
 
   readonly fresh = new Line<Waiting>();
   /** Fresh ones held or promised room. */
@@ -141,7 +144,7 @@ export class Lane implements FairLane, Wakeable {
   /** When one more may be sent: `nowMs` = now, a later time, or Infinity = only after something happened. */
   openAtMs(nowMs: number): number {
     const { route } = this;
-    if (route?.subscription.target === undefined || this.ending) return Number.POSITIVE_INFINITY;
+    if (route?.subscription.target === undefined || this.ending !== undefined) return Number.POSITIVE_INFINITY;
     const pausedUntilMs = this.pausedUntil(nowMs)?.untilMs ?? nowMs;
     if (pausedUntilMs === FOREVER_MS) return Number.POSITIVE_INFINITY;
     const breakerAtMs = this.breaker.readyAtMs(nowMs, route.subscription.policy.circuitBreaker);

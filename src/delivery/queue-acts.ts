@@ -1,12 +1,13 @@
-import { deadLetterQueue } from "../core/dead-letter.ts";
+import { deadLetterOwner, deadLetterQueue } from "../core/dead-letter.ts";
 import { BUILT_IN_POLICY } from "../core/policy.ts";
 import type { Clock } from "../lib/clock.ts";
+import type { Log } from "../observe/log.ts";
 import type { DeliveryId, Store } from "../store/store.ts";
 import type { Attempter } from "./attempter.ts";
 import type { DeadLetters } from "./dead-letters.ts";
 import type { HealthBook } from "./health-book.ts";
 import type { IntakeDesk } from "./intake-desk.ts";
-import type { Lane } from "./lane.ts";
+import type { EndHow, Lane } from "./lane.ts";
 import type { RouteWatch } from "./route-watch.ts";
 import type { Scheduler } from "./scheduler.ts";
 import type { Tally } from "./tally.ts";
@@ -17,6 +18,7 @@ const END_STEP = 256;
 export interface QueueActsParts {
   readonly store: Pick<Store, "endAll" | "readDelivery" | "resend" | "forgetQueue">;
   readonly clock: Clock;
+  readonly log: Log;
   readonly attempter: Pick<Attempter, "forget">;
   readonly scheduler: Scheduler;
   readonly desk: IntakeDesk;
@@ -38,25 +40,26 @@ export class QueueActs {
   }
 
   /** Ends what is left of a deleted subscription and its dead letters; attempts under way finish. Answers how many were ended. */
-  async end(uid: string, how: "dead-letter" | "discard"): Promise<number> {
+  async end(uid: string, how: EndHow): Promise<number> {
     const lane = this.#parts.scheduler.lanes.get(uid);
     if (lane !== undefined) await this.#parts.deadLetters.stop(lane);
     return (await this.endQueue(uid, how)) + (await this.endQueue(deadLetterQueue(uid), how));
   }
 
   /** Ends what is left in one queue. */
-  async endQueue(uid: string, how: "dead-letter" | "discard"): Promise<number> {
+  async endQueue(uid: string, how: EndHow): Promise<number> {
     const { scheduler, desk, store, clock, tally } = this.#parts;
     const lane = scheduler.lanes.get(uid);
     if (lane === undefined) return 0;
-    lane.ending = true;
+    lane.ending = how;
     for (const id of lane.dropWindow()) scheduler.letGo(lane, id);
     for (let waiting = lane.fresh.shift(); waiting !== undefined; waiting = lane.fresh.shift()) desk.taken(lane, waiting.event);
     scheduler.refresh(lane);
     const [state, reason] = how === "discard" ? (["discarded", "Discarded"] as const) : (["failed", "SubscriptionDeleted"] as const);
     const historyRetentionMs = (lane.route?.subscription.policy ?? BUILT_IN_POLICY).retention.historyMs;
     let total = 0;
-    for (let ended = END_STEP; ended > 0;) {
+    // A subscription that is back meanwhile keeps what comes in from then on.
+    for (let ended = END_STEP; ended > 0 && lane.ending !== undefined;) {
       ended = await store.endAll({ subscription: uid, state, reason, nowMs: clock.nowMs(), historyRetentionMs, limit: END_STEP });
       total += ended;
       for (let i = 0; i < ended; i++) tally.ended(lane, state);
@@ -72,7 +75,7 @@ export class QueueActs {
     const record = await store.readDelivery(id);
     if (record === undefined) return "not_found";
     // Without its subscription nobody would ever send it, and it would be neither owed nor ended.
-    if (routes.routeOf(record.subscription) === undefined || scheduler.lanes.get(record.subscription)?.ending === true)
+    if (routes.routeOf(record.subscription) === undefined || scheduler.lanes.get(record.subscription)?.ending !== undefined)
       return "subscription_gone";
     const result = await store.resend(id, nowMs);
     if (result !== "resent") return result;
@@ -85,12 +88,28 @@ export class QueueActs {
     return result;
   }
 
+  /** The subscriptions to which anything is owed, dead letters included. */
+  owing(): Iterable<string> {
+    const lanes = [...this.#parts.scheduler.lanes.values()].filter(({ pending }) => pending > 0);
+    return new Set(lanes.map(({ uid }) => deadLetterOwner(uid) ?? uid));
+  }
+
+  /** An attempt of an ending lane is over; `left`: it failed and would be tried again, which nobody will do. */
+  attemptOver(lane: Lane, left: boolean): void {
+    const { log } = this.#parts;
+    const ended = left ? this.endQueue(lane.uid, lane.ending ?? "dead-letter") : this.forgetIfOver(lane);
+    ended.catch((error: unknown) => log.warn({ err: error, queue: lane.uid }, "the last of a deleted subscription could not be ended"));
+  }
+
   /** An ending lane with nothing left is forgotten, durably. */
   async forgetIfOver(lane: Lane): Promise<void> {
-    if (!lane.ending || lane.pending > 0 || lane.fair.inFlight > 0) return;
+    const isOver = (): boolean => lane.ending !== undefined && lane.pending === 0 && lane.fair.inFlight === 0;
+    if (!isOver()) return;
     const { store, health, scheduler, attempter } = this.#parts;
     await store.forgetQueue(lane.uid);
     await health.forget(lane);
+    // It is back, or something was accepted, while the store worked.
+    if (!isOver()) return;
     scheduler.forget(lane);
     attempter.forget(lane.uid);
   }

@@ -66,6 +66,8 @@ export class RouteWatch {
     const before = lane.route;
     if (before === route) return;
     lane.adopt(route, this.#parts.clock.nowMs());
+    // Back (a manifest that was away for a moment) while its last attempts are under way: what comes in must find an open lane.
+    if (route?.draining === false) lane.ending = undefined;
     if (before !== undefined) {
       const kept = route?.subscription;
       // Only what an open connection depends on closes its pool.

@@ -204,6 +204,21 @@ describe.concurrent("subscriptions from files", () => {
     expect(operator.deliveries.resumed).toEqual([uid]);
   });
 
+  it("ends what is owed to a subscription that nobody knows any more", async ({ expect, onTestFinished }) => {
+    const directory = await FileOperator.prepare({ "a.yaml": subscriptionYaml("orders", SPEC) });
+    const operator = new FileOperator(directory);
+    onTestFinished(() => operator.end());
+    operator.deliveries.ready = false;
+    operator.deliveries.pendings.set("stranger", 2);
+    operator.run();
+    await operator.until(() => operator.controller.ready);
+    const uid = operator.route("orders")?.subscription.uid ?? "";
+    operator.deliveries.pendings.set(uid, 3);
+    expect(operator.deliveries.ended).toEqual([]);
+    operator.deliveries.ready = true;
+    await expect.poll(() => operator.deliveries.ended, { timeout: 8_000 }).toEqual([{ uid: "stranger", how: "dead-letter" }]);
+  });
+
   it("does not see subscriptions of another class, dotfiles, backups or other kinds", async ({ expect, onTestFinished }) => {
     const operator = await start(onTestFinished, {
       "a.yaml": subscriptionYaml("other", `${SPEC}\n  className: other`),

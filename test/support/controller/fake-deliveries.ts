@@ -31,6 +31,10 @@ export class FakeDeliveries implements Deliveries {
     return this.pendings.get(uid) ?? 0;
   }
 
+  owing(): Iterable<string> {
+    return [...this.pendings].filter(([, pending]) => pending > 0).map(([uid]) => uid);
+  }
+
   end(uid: string, how: "dead-letter" | "discard"): Promise<number> {
     this.ended.push({ uid, how });
     const count = this.pending(uid);
