@@ -2,11 +2,14 @@ import { pause } from "../lib/abort.ts";
 import type { Clock } from "../lib/clock.ts";
 import type { Service } from "../lib/service.ts";
 import type { Log } from "../observe/log.ts";
-import type { Store } from "../store/store.ts";
+import type { Dropped, Store } from "../store/store.ts";
 import { STEP_HARMLESS_MS } from "./wall-clock-watch.ts";
 
 /** How often days past their retention are dropped; what they hold is hidden before that. Also how long a clock must have held before, ms. */
 export const SWEEP_EVERY_MS = 3_600_000;
+
+/** Between two pieces of the work, ms: events are accepted meanwhile. A piece is some 10 ms long. */
+const STEP_PAUSE_MS = 20;
 
 /** Gives the room of old days back. Nothing is dropped in the first hour, nor within an hour of a step of the clock: what is dropped is gone. */
 export class RetentionSweep implements Service {
@@ -26,23 +29,35 @@ export class RetentionSweep implements Service {
   async run(signal: AbortSignal): Promise<void> {
     while (!signal.aborted) {
       await pause(this.#clock, SWEEP_EVERY_MS, signal);
-      if (!signal.aborted) await this.sweep();
+      if (!signal.aborted) await this.sweep(signal);
     }
   }
 
   /** Drops what is over, if wall time has gone on evenly since the last call. */
-  async sweep(): Promise<void> {
+  async sweep(signal: AbortSignal): Promise<void> {
     const offsetMs = this.#offset();
     const hasStepped = Math.abs(offsetMs - this.#offsetMs) > STEP_HARMLESS_MS;
     this.#offsetMs = offsetMs;
     if (hasStepped) return;
     try {
-      const { tables, idempotencyKeys } = await this.#store.dropExpired(this.#clock.nowMs());
+      const { tables, idempotencyKeys } = await this.#dropAll(signal);
       if (tables > 0 || idempotencyKeys > 0) {
         this.#log.info({ event: "retention.dropped", tables, idempotencyKeys }, "days past their retention were dropped");
       }
     } catch (error) {
       this.#log.warn({ err: error }, "days past their retention could not be dropped: trying again in an hour");
+    }
+  }
+
+  async #dropAll(signal: AbortSignal): Promise<Pick<Dropped, "tables" | "idempotencyKeys">> {
+    const nowMs = this.#clock.nowMs();
+    const sum = { tables: 0, idempotencyKeys: 0 };
+    for (;;) {
+      const { tables, idempotencyKeys, more } = await this.#store.dropExpired(nowMs);
+      sum.tables += tables;
+      sum.idempotencyKeys += idempotencyKeys;
+      if (!more || signal.aborted) return sum;
+      await pause(this.#clock, STEP_PAUSE_MS, signal);
     }
   }
 

@@ -12,6 +12,11 @@ export interface AttemptedDelivery {
   readonly resent: boolean;
 }
 
+/** The same, and whether it may wait for another spec; absent = it may not. */
+export interface EndedAttempt extends AttemptedDelivery {
+  readonly mayPark?: boolean;
+}
+
 export interface Moment {
   readonly nowMs: number;
   /** In [0, 1): feeds the jitter. */
@@ -21,7 +26,12 @@ export interface Moment {
 /** What follows from an attempt: the delivery's next state and what it means for its whole subscription, as values. */
 export interface Transition {
   readonly next:
-    | { readonly state: "ready"; readonly dueAtMs: number }
+    | {
+        readonly state: "ready";
+        readonly dueAtMs: number;
+        /** Only another spec can help: it waits for that, until its age ends it. */
+        readonly parked?: true;
+      }
     | { readonly state: Extract<TerminalState, "delivered" | "failed">; readonly reason: EndReason };
   /** The subscription pauses this long (Retry-After, already clamped by the policy). */
   readonly pauseMs: number | undefined;
@@ -38,7 +48,7 @@ const SLOW_DOWN_CODES: ReadonlySet<number> = new Set([429, 502, 503, 504]);
 /**
  * The only place where a delivery changes state after an attempt:
  *   success                        -> delivered
- *   body could not be rendered     -> failed PayloadInvalid (trying again cannot help until the spec changes)
+ *   body could not be rendered     -> ready, parked until the spec changes; failed PayloadInvalid where it may not park or no attempt is left
  *   410                            -> failed EndpointGone, and the subscription is suspended
  *   another code not to be retried -> failed NotRetryable
  *   else, attempts or age left     -> ready, due after the policy's delay with jitter
@@ -46,15 +56,22 @@ const SLOW_DOWN_CODES: ReadonlySet<number> = new Set([429, 502, 503, 504]);
  * No answer at all (time-out, connect, DNS, TLS, blocked) is always retried. Age counts from acceptance, waiting included; a retry that
  * could only come after the age is used up is not waited for.
  */
-export function next(delivery: AttemptedDelivery, outcome: Outcome, policy: Policy, moment: Moment): Transition {
+export function next(delivery: EndedAttempt, outcome: Outcome, policy: Policy, moment: Moment): Transition {
   const pauseMs = retryAfter(outcome, policy);
   const slowDown = outcome.class === "timeout" || (outcome.statusCode !== undefined && SLOW_DOWN_CODES.has(outcome.statusCode));
   if (outcome.class === "success") return { next: { state: "delivered", reason: "Delivered" }, pauseMs: undefined, ...CALM };
-  if (outcome.permanent === true) return { next: failed("PayloadInvalid"), pauseMs: undefined, ...CALM };
+  if (outcome.permanent === true) return { next: unsendable(delivery, policy, moment.nowMs), pauseMs: undefined, ...CALM };
   if (outcome.statusCode === GONE && answered(outcome)) {
     return { next: failed("EndpointGone"), pauseMs: undefined, slowDown: false, endpointGone: true };
   }
   return { next: afterFailure(delivery, outcome, policy, moment), pauseMs, slowDown, endpointGone: false };
+}
+
+/** Due when its age is over: whatever looks at due rows then ends it. */
+function unsendable({ attempt, acceptedAtMs, resent, mayPark }: EndedAttempt, { retry }: Policy, nowMs: number): Transition["next"] {
+  const dueAtMs = acceptedAtMs + retry.maxAgeMs + 1;
+  if (mayPark !== true || resent || attempt >= retry.maxAttempts || dueAtMs <= nowMs) return failed("PayloadInvalid");
+  return { state: "ready", dueAtMs, parked: true };
 }
 
 const CALM = { slowDown: false, endpointGone: false } as const;

@@ -74,6 +74,11 @@ export function noteAttempt(record: EndpointRecord, { attempt, failure, tokenRef
   });
 }
 
+/** Notes an attempt that came to nothing because of the subscription itself: shown, but the endpoint is not judged by it. */
+export function noteUnsendable(record: EndpointRecord, failure: RecentFailure): void {
+  record.recentFailures = [failure, ...record.recentFailures.slice(0, RECENT_FAILURES_MAX - 1)];
+}
+
 export type EndpointVerdict = SubscriptionHealth["endpoint"];
 
 /** The EndpointHealthy condition. `before` gives hysteresis: between well and ill the last verdict stands. */

@@ -50,11 +50,15 @@ export class Aftermath {
     if (transition.pauseMs !== undefined) {
       pauses.set(lane, "RetryAfter", Math.max(lane.pauses.RetryAfter ?? 0, nowMs + transition.pauseMs));
     }
-    if (outcome.permanent === true) return;
     const { event, attempt } = flight;
     const { statusCode, durationMs } = outcome;
-    const last = { eventId: event.id, eventType: event.type, attempt, statusCode, durationMs, outcome: outcome.class };
-    this.#parts.health.attempted(lane, { ...last, atMs: Math.round(nowMs - durationMs) }, outcome);
+    const atMs = Math.round(nowMs - durationMs);
+    const last = { eventId: event.id, eventType: event.type, attempt, statusCode, durationMs, outcome: outcome.class, atMs };
+    if (outcome.permanent === true) {
+      this.#parts.health.unsendable(lane, last, outcome);
+      return;
+    }
+    this.#parts.health.attempted(lane, last, outcome);
     if (transition.endpointGone) pauses.suspend(lane, "EndpointGone", "The receiver answered 410 Gone.");
     const failingSinceMs = lane.record.failingSinceMs;
     if (failingSinceMs !== undefined && nowMs - failingSinceMs >= policy.autoSuspendAfterMs) {
@@ -67,6 +71,7 @@ export class Aftermath {
     const { namespace, name } = flight.route.subscription;
     const nowMs = this.#parts.clock.nowMs();
     const { next } = transition;
+    const decision = next.state !== "ready" ? next.state : next.parked === undefined ? "retry" : "wait";
     this.#parts.events.attemptEnded({
       namespace,
       name,
@@ -76,9 +81,9 @@ export class Aftermath {
       attempt,
       outcome: done.outcome,
       url: done.url,
-      decision: next.state === "ready" ? "retry" : next.state,
+      decision,
       reason: next.state === "ready" ? undefined : next.reason,
-      nextInMs: next.state === "ready" ? next.dueAtMs - nowMs : undefined,
+      nextInMs: next.state === "ready" && decision === "retry" ? next.dueAtMs - nowMs : undefined,
       acceptedAtMs: waiting.acceptedAtMs,
       nowMs,
     });

@@ -3,6 +3,7 @@ import type { Store } from "../store/store.ts";
 import type { HealthBook } from "./health-book.ts";
 import type { IntakeDesk } from "./intake-desk.ts";
 import { waitingOf, WINDOW_MAX } from "./lane.ts";
+import type { Parking } from "./parking.ts";
 import type { PauseKeeper } from "./pause-keeper.ts";
 import type { Scheduler } from "./scheduler.ts";
 
@@ -12,6 +13,7 @@ export interface BootParts {
   readonly scheduler: Scheduler;
   readonly desk: IntakeDesk;
   readonly pauses: PauseKeeper;
+  readonly parking: Parking;
   readonly health: HealthBook;
 }
 
@@ -20,7 +22,7 @@ export interface BootParts {
  * The backlog itself stays where it is.
  */
 export async function bootEngine(parts: BootParts): Promise<void> {
-  const { store, clock, scheduler, pauses, health } = parts;
+  const { store, clock, scheduler, pauses, health, parking } = parts;
   const queues = await store.queues();
   const laneOf = (uid: string) => scheduler.lanes.get(uid);
   for (const queue of queues) {
@@ -39,6 +41,10 @@ export async function bootEngine(parts: BootParts): Promise<void> {
   }
   await pauses.restoreSuspensions(laneOf);
   for (const { subscription, dueAtMs } of await store.nextDue(queues.length)) laneOf(subscription)?.noteDue(dueAtMs);
+  for (const { subscription, mark } of await store.parked()) {
+    const lane = laneOf(subscription);
+    if (lane !== undefined) parking.parked(lane, mark);
+  }
   await loadFresh(parts);
 }
 

@@ -21,6 +21,7 @@ import { HealthBook, type HealthCallback } from "./health-book.ts";
 import { Housekeeping } from "./housekeeping.ts";
 import { FRESH_MAX, IntakeDesk } from "./intake-desk.ts";
 import type { EndHow, Lane } from "./lane.ts";
+import { Parking } from "./parking.ts";
 import { PauseKeeper } from "./pause-keeper.ts";
 import { QueueActs, type ResendResult } from "./queue-acts.ts";
 import { RouteWatch } from "./route-watch.ts";
@@ -62,6 +63,7 @@ export class Engine implements Service {
   readonly #health: HealthBook;
   readonly #handshakes: Handshakes;
   readonly #deadLetters: DeadLetters;
+  readonly #parking: Parking;
   readonly #routes: RouteWatch;
   readonly #flights: FlightDesk;
   readonly #claims: ClaimLoop;
@@ -101,7 +103,9 @@ export class Engine implements Service {
       end: (queue) => this.#acts.endQueue(queue, "dead-letter"),
     });
     this.#deadLetters = deadLetters;
-    this.#routes = new RouteWatch({ clock, scheduler, pauses, handshakes, deadLetters, attempter, forgetMetrics });
+    const parking = new Parking({ store, clock, log, scheduler });
+    this.#parking = parking;
+    this.#routes = new RouteWatch({ clock, scheduler, pauses, handshakes, deadLetters, parking, attempter, forgetMetrics });
     this.#flights = new FlightDesk({
       store,
       attempter,
@@ -117,18 +121,17 @@ export class Engine implements Service {
       moved: () => this.#checkIdle(),
       written: (turn, completion, changed) => this.#written(turn, completion, changed),
     });
-    const flights = this.#flights;
     this.#desk = new IntakeDesk({
       scheduler,
       isOpen: () => this.#state === "up",
       adopt: (lane, route) => this.#routes.adopt(lane, route),
       // The accept transaction wrote the claim: attempt 1.
-      send: (lane, waiting) => flights.send({ lane, waiting, probe: false, lone: false }, 1, waiting.event),
+      send: (lane, waiting) => this.#flights.send({ lane, waiting, probe: false, lone: false }, 1, waiting.event),
       accepted: (lane, nowMs) => tally.accepted(lane, nowMs),
     });
     const desk = this.#desk;
-    this.#claims = new ClaimLoop({ store, clock, log, scheduler, desk, flights, isUp: () => this.#state === "up" });
-    this.#acts = new QueueActs({ ...parts, scheduler, desk, routes: this.#routes, health, tally, deadLetters });
+    this.#claims = new ClaimLoop({ store, clock, log, scheduler, desk, flights: this.#flights, isUp: () => this.#state === "up" });
+    this.#acts = new QueueActs({ ...parts, scheduler, desk, routes: this.#routes, health, tally, deadLetters, parking });
     const sweep = new ExpirySweep({
       store,
       clock,
@@ -147,9 +150,11 @@ export class Engine implements Service {
   /** Reads what is owed, delivers until `signal` aborts, then drains: attempts under way may finish within the grace period. */
   async run(signal: AbortSignal): Promise<void> {
     if (this.#state === "down") {
-      const { scheduler, desk } = { scheduler: this.#scheduler, desk: this.#desk };
+      const { store, clock } = this.#parts;
+      const scheduler = this.#scheduler;
       await this.#handshakes.restore();
-      await bootEngine({ store: this.#parts.store, clock: this.#parts.clock, scheduler, desk, pauses: this.#pauses, health: this.#health });
+      const [desk, pauses, parking, health] = [this.#desk, this.#pauses, this.#parking, this.#health];
+      await bootEngine({ store, clock, scheduler, desk, pauses, parking, health });
       this.#state = "up";
       this.#routes.applyAll();
       for (const lane of scheduler.lanes.values()) scheduler.refresh(lane);
@@ -249,6 +254,7 @@ export class Engine implements Service {
     if (changed && completion.next.state === "failed") this.#deadLetters.failed(lane);
     if (changed && completion.next.state === "ready") {
       lane.noteDue(completion.next.dueAtMs);
+      if (completion.next.parked !== undefined) this.#parking.parked(lane, completion.next.parked);
       this.#scheduler.refresh(lane);
     } else if (turn.waiting.orderKey !== undefined) {
       // The end of a head made the next of its key due; when, only the store knows.

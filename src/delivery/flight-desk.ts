@@ -1,9 +1,10 @@
 import { deadLetterEvent } from "../core/dead-letter.ts";
-import { next } from "../core/delivery-state.ts";
+import { next, type Transition } from "../core/delivery-state.ts";
 import type { EndReason } from "../core/delivery.ts";
 import type { Event } from "../core/event.ts";
 import type { Outcome } from "../core/outcome.ts";
 import { BUILT_IN_POLICY } from "../core/policy.ts";
+import type { Route } from "../core/route-table.ts";
 import type { Clock } from "../lib/clock.ts";
 import type { Random } from "../lib/random.ts";
 import type { Log } from "../observe/log.ts";
@@ -12,6 +13,7 @@ import type { Aftermath, Flight } from "./aftermath.ts";
 import { attemptRecord, recordIdOf } from "./attempt-record.ts";
 import type { AttemptDone, Attempter } from "./attempter.ts";
 import { CompletionWriter } from "./completion-writer.ts";
+import { specMark } from "./parking.ts";
 import type { Scheduler, Turn } from "./scheduler.ts";
 import type { Tally } from "./tally.ts";
 
@@ -111,9 +113,11 @@ export class FlightDesk {
       this.#parts.moved();
       return;
     }
-    const { acceptedAtMs, resent } = flight.waiting;
-    const transition = next({ attempt, acceptedAtMs, resent }, outcome, policy, { nowMs, random: random.next() });
-    this.#complete(flight, record, transition.next);
+    const { acceptedAtMs, resent, orderKey, deadLetter } = flight.waiting;
+    // Others of its key, and whoever waits for the end of the subscription, must not wait for an edit.
+    const mayPark = orderKey === undefined && deadLetter === undefined && !(lane.route?.draining ?? true);
+    const transition = next({ attempt, acceptedAtMs, resent, mayPark }, outcome, policy, { nowMs, random: random.next() });
+    this.#complete(flight, record, stored(transition.next, route));
     if (transition.next.state === "ready") lane.counters.retried += 1;
     else tally.ended(lane, transition.next.state);
     aftermath.react(flight, outcome, transition);
@@ -129,6 +133,13 @@ export class FlightDesk {
     this.#writer.push(turn, { id: waiting.id, epoch: lane.epoch, attempt, next: nextState, nowMs, historyRetentionMs });
     this.#parts.tickSoon();
   }
+}
+
+function stored(decided: Transition["next"], route: Route): Completion["next"] {
+  if (decided.state !== "ready") return decided;
+  const { state, dueAtMs } = decided;
+  // Under the mark of the spec that could not make it, even if another is in force by now: then it is woken at once.
+  return decided.parked === true ? { state, dueAtMs, parked: specMark(route) } : { state, dueAtMs };
 }
 
 const BODY_GONE = { state: "failed", reason: "PayloadInvalid" } as const;

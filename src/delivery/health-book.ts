@@ -1,5 +1,13 @@
-import { FAILING_AFTER, emptyRecord, isTokenRefused, judgeEndpoint, noteAttempt, type EndpointRecord } from "../core/endpoint-health.ts";
-import { FAILURE_MESSAGE_CHARS_MAX, type LastAttempt, type SubscriptionHealth } from "../core/health.ts";
+import {
+  FAILING_AFTER,
+  emptyRecord,
+  isTokenRefused,
+  judgeEndpoint,
+  noteAttempt,
+  noteUnsendable,
+  type EndpointRecord,
+} from "../core/endpoint-health.ts";
+import { FAILURE_MESSAGE_CHARS_MAX, type LastAttempt, type RecentFailure, type SubscriptionHealth } from "../core/health.ts";
 import type { Outcome } from "../core/outcome.ts";
 import type { Clock } from "../lib/clock.ts";
 import type { Log } from "../observe/log.ts";
@@ -52,11 +60,15 @@ export class HealthBook {
   /** Notes one attempt and judges the endpoint anew. */
   attempted(lane: Lane, attempt: LastAttempt, outcome: Outcome): void {
     const isFailure = outcome.class !== "success";
-    const { atMs, eventId, eventType, statusCode, durationMs } = attempt;
-    const message = outcome.message.slice(0, FAILURE_MESSAGE_CHARS_MAX);
-    const failure = { eventId, eventType, attempt: attempt.attempt, atMs, statusCode, durationMs, reason: outcome.class, message };
-    noteAttempt(lane.record, { attempt, failure: isFailure ? failure : undefined, tokenRefused: isTokenRefused(outcome) });
+    const failure = isFailure ? failureOf(attempt, outcome) : undefined;
+    noteAttempt(lane.record, { attempt, failure, tokenRefused: isTokenRefused(outcome) });
     if (isFailure || lane.fair.failing) this.#parts.failing(lane, lane.record.consecutiveFailures >= FAILING_AFTER);
+    this.changed(lane);
+  }
+
+  /** Notes an attempt whose body could not be made. */
+  unsendable(lane: Lane, attempt: LastAttempt, outcome: Outcome): void {
+    noteUnsendable(lane.record, failureOf(attempt, outcome));
     this.changed(lane);
   }
 
@@ -142,6 +154,11 @@ export class HealthBook {
       metrics.circuitOpen.set(labels, lane.breaker.isOpen ? 1 : 0);
     }
   }
+}
+
+function failureOf({ atMs, eventId, eventType, attempt, statusCode, durationMs }: LastAttempt, outcome: Outcome): RecentFailure {
+  const message = outcome.message.slice(0, FAILURE_MESSAGE_CHARS_MAX);
+  return { eventId, eventType, attempt, atMs, statusCode, durationMs, reason: outcome.class, message };
 }
 
 function parse(text: string): Partial<EndpointRecord> {

@@ -8,6 +8,7 @@ import type { DeadLetters } from "./dead-letters.ts";
 import type { HealthBook } from "./health-book.ts";
 import type { IntakeDesk } from "./intake-desk.ts";
 import type { EndHow, Lane } from "./lane.ts";
+import type { Parking } from "./parking.ts";
 import type { RouteWatch } from "./route-watch.ts";
 import type { Scheduler } from "./scheduler.ts";
 import type { Tally } from "./tally.ts";
@@ -26,6 +27,7 @@ export interface QueueActsParts {
   readonly health: HealthBook;
   readonly tally: Tally;
   readonly deadLetters: DeadLetters;
+  readonly parking: Parking;
 }
 
 /** `subscription_gone`: it is deleted, or being deleted. */
@@ -105,12 +107,13 @@ export class QueueActs {
   async forgetIfOver(lane: Lane): Promise<void> {
     const isOver = (): boolean => lane.ending !== undefined && lane.pending === 0 && lane.fair.inFlight === 0;
     if (!isOver()) return;
-    const { store, health, scheduler, attempter } = this.#parts;
+    const { store, health, scheduler, attempter, parking } = this.#parts;
     await store.forgetQueue(lane.uid);
     await health.forget(lane);
     // It is back, or something was accepted, while the store worked.
     if (!isOver()) return;
     scheduler.forget(lane);
+    parking.forget(lane);
     attempter.forget(lane.uid);
   }
 }

@@ -5,6 +5,7 @@ import type { Attempter } from "./attempter.ts";
 import type { DeadLetters } from "./dead-letters.ts";
 import type { Handshakes } from "./handshake.ts";
 import type { Lane } from "./lane.ts";
+import type { Parking } from "./parking.ts";
 import type { PauseKeeper } from "./pause-keeper.ts";
 import type { Scheduler } from "./scheduler.ts";
 
@@ -17,6 +18,7 @@ export interface RouteWatchParts {
   readonly pauses: PauseKeeper;
   readonly handshakes: Handshakes;
   readonly deadLetters: DeadLetters;
+  readonly parking: Parking;
   readonly attempter: Pick<Attempter, "forget">;
   readonly forgetMetrics: (route: Route) => void;
 }
@@ -78,6 +80,7 @@ export class RouteWatch {
     this.#parts.pauses.routeChanged(lane);
     this.#parts.handshakes.routeChanged(lane);
     this.#parts.deadLetters.routeChanged(lane);
+    this.#parts.parking.routeChanged(lane);
     this.#parts.scheduler.refresh(lane);
   }
 }

@@ -13,8 +13,8 @@ export interface AttemptTold extends SubscriptionName {
   readonly outcome: Outcome;
   /** Redacted. */
   readonly url: string;
-  /** What follows: `delivered`, `failed`, `retry`, `discarded`. */
-  readonly decision: TerminalState | "retry";
+  /** What follows: `delivered`, `failed`, `retry`, `discarded`; `wait`: only another spec can help. */
+  readonly decision: TerminalState | "retry" | "wait";
   readonly reason: EndReason | undefined;
   /** Delay until the next attempt, ms. */
   readonly nextInMs: number | undefined;

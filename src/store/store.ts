@@ -74,6 +74,13 @@ export interface Store {
    * A dead letter belongs to no event's results (`deliveriesOf`), makes none itself and cannot be resent.
    */
   setForwarding(subscription: string, on: boolean): Promise<void>;
+  /** Which queues hold rows that wait for another spec, and under which marks: a mark may still be named after its last row has gone. */
+  parked(): Promise<readonly ParkedQueue[]>;
+  /**
+   * Makes due at once the rows of a queue that wait for another spec than the one with this mark. Looks at most at `limit`; answers at how
+   * many, so fewer than `limit` means that none is left.
+   */
+  unpark(request: UnparkRequest): Promise<number>;
   /** All queues with what is known of them: counts, pauses, epoch. */
   queues(): Promise<readonly QueueState[]>;
   /** Forgets a queue that has nothing left. */
@@ -103,10 +110,19 @@ export interface Store {
   listState(kind: StateKind): Promise<readonly { readonly key: string; readonly value: string }[]>;
   deleteState(kind: StateKind, key: string): Promise<void>;
 
-  /** Drops days past their retention (bodies still owed are copied first); idempotent. Answers what was dropped. */
-  dropExpired(nowMs: number): Promise<{ readonly tables: number; readonly idempotencyKeys: number }>;
+  /**
+   * Drops days past their retention (bodies still owed are copied first), a short piece of it with each call, so that accepts are not held up;
+   * idempotent. Answers what this piece dropped, and whether there is more to do.
+   */
+  dropExpired(nowMs: number): Promise<Dropped>;
   /** Size, free space and whether writes are taken now. */
   health(): Promise<StoreHealth>;
+}
+
+export interface Dropped {
+  readonly tables: number;
+  readonly idempotencyKeys: number;
+  readonly more: boolean;
 }
 
 export interface OpenOptions {
@@ -239,7 +255,10 @@ export interface Completion {
     | {
         readonly state: "ready";
         readonly dueAtMs: number;
-        /** The try does not count (blocked by an operator's fault). */ readonly uncounted?: boolean;
+        /** The try does not count (blocked by an operator's fault). */
+        readonly uncounted?: boolean;
+        /** It waits for another spec than the one with this mark, see `unpark`; its due time only bounds the wait. */
+        readonly parked?: string;
       }
     | { readonly state: TerminalState; readonly reason: EndReason };
   readonly nowMs: number;
@@ -252,6 +271,16 @@ export interface EndAllRequest {
   readonly reason: EndReason;
   readonly nowMs: number;
   readonly historyRetentionMs: number;
+  readonly limit: number;
+}
+
+export interface ParkedQueue {
+  readonly subscription: string;
+  readonly mark: string;
+}
+
+export interface UnparkRequest extends ParkedQueue {
+  readonly nowMs: number;
   readonly limit: number;
 }
 
@@ -295,11 +324,12 @@ export interface DeliveryRecord {
   readonly subscription: string;
   readonly namespace: string;
   readonly state: DeliveryState;
+  /** Why it ended; `PayloadInvalid` on a ready one: it waits for another spec. */
   readonly reason: EndReason | undefined;
   readonly attempts: number;
   readonly crashes: number;
   readonly acceptedAtMs: number;
-  /** Ready rows only. */
+  /** Ready rows only, and of those only what waits for its time. */
   readonly dueAtMs: number | undefined;
   readonly endedAtMs: number | undefined;
 }

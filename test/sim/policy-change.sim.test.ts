@@ -149,20 +149,3 @@ test(
     expectNoneLostOrTwice(world, ids);
   },
 );
-
-test("a body that cannot be rendered fails at once, is not tried again, and goes out by hand once the spec is mended", async () => {
-  let mended = false;
-  const broken = outcome("client_error", { permanent: true, statusCode: undefined, message: "no such key" });
-  const world = new World({ receiver: () => ({ afterMs: 1, outcome: mended ? outcome("success") : broken }) });
-  await world.start([routeOf("s", { policy: { retry: retries(100, 10) } })]);
-  const [id = ""] = await posts(world, 1);
-  await world.clock.advance(10_000);
-  expect(world.network.sent).toHaveLength(1);
-  const [record] = await world.store.deliveriesOf(id);
-  expect(record).toMatchObject({ state: "failed", reason: "PayloadInvalid" });
-  expect((await world.store.attemptsOf(record?.id ?? 0))[0]?.message).toBe("no such key");
-  mended = true;
-  expect(await world.engine.resend(record?.id ?? 0)).toBe("resent");
-  await world.clock.advance(1_000);
-  expect((await world.store.deliveriesOf(id))[0]?.state).toBe("delivered");
-});

@@ -4,11 +4,13 @@ import type { Event } from "../../core/event.ts";
 import {
   SINGLE_OWNER_EPOCH,
   type AcceptItem,
+  type AcceptRequest,
   type AttemptRecord,
   type DeliveryFilter,
   type DeliveryId,
   type DeliveryRecord,
   type DeliverySummary,
+  type Lease,
   type NewDelivery,
   type PauseReason,
   type QueueCounters,
@@ -34,6 +36,8 @@ export interface DeliveryRow {
   loneCrashes: number;
   lone: boolean;
   resent: boolean;
+  /** Mark of the spec under which its body could not be made: it waits for another. */
+  parked: string | undefined;
   readonly deadLetter: DeadLetterNote | undefined;
   epoch: number;
   endedAtMs: number | undefined;
@@ -100,6 +104,7 @@ export function newRow(id: DeliveryId, item: AcceptItem, delivery: NewDelivery, 
     loneCrashes: 0,
     lone: false,
     resent: false,
+    parked: undefined,
     deadLetter: undefined,
     epoch: delivery.epoch,
     endedAtMs: undefined,
@@ -129,6 +134,7 @@ export function deadLetterOf(row: DeliveryRow, id: DeliveryId, reason: EndReason
     loneCrashes: 0,
     lone: false,
     resent: false,
+    parked: undefined,
     epoch: SINGLE_OWNER_EPOCH,
     endedAtMs: undefined,
     expiresAtMs: undefined,
@@ -148,7 +154,15 @@ export function endRow(
   end: { readonly state: TerminalState; readonly reason: EndReason; readonly nowMs: number; readonly retentionMs: number },
 ): void {
   const { state, reason, nowMs } = end;
-  Object.assign(row, { state, reason, indexed: false, endedAtMs: nowMs, expiresAtMs: nowMs + end.retentionMs, resent: false });
+  Object.assign(row, {
+    state,
+    reason,
+    indexed: false,
+    endedAtMs: nowMs,
+    expiresAtMs: nowMs + end.retentionMs,
+    resent: false,
+    parked: undefined,
+  });
 }
 
 export function toReady(row: DeliveryRow): ReadyDelivery {
@@ -157,6 +171,7 @@ export function toReady(row: DeliveryRow): ReadyDelivery {
 }
 
 export function toRecord(row: DeliveryRow): DeliveryRecord {
+  const isParked = row.parked !== undefined;
   return {
     id: row.id,
     eventId: row.eventId,
@@ -164,11 +179,11 @@ export function toRecord(row: DeliveryRow): DeliveryRecord {
     subscription: row.subscription,
     namespace: row.namespace,
     state: row.state,
-    reason: row.reason,
+    reason: isParked ? "PayloadInvalid" : row.reason,
     attempts: row.attempt,
     crashes: row.crashes,
     acceptedAtMs: row.acceptedAtMs,
-    dueAtMs: row.state === "ready" ? row.dueAtMs : undefined,
+    dueAtMs: row.state === "ready" && !isParked ? row.dueAtMs : undefined,
     endedAtMs: row.endedAtMs,
   };
 }
@@ -202,4 +217,18 @@ export function matches(row: DeliveryRow, filter: DeliveryFilter): boolean {
     (filter.untilMs === undefined || row.acceptedAtMs < filter.untilMs) &&
     (filter.beforeId === undefined || row.id < filter.beforeId)
   );
+}
+
+/** Under which an item is deduplicated; undefined = it never is. */
+export function idempotencyKeyOf(request: AcceptRequest, item: AcceptItem): string | undefined {
+  return item.idempotencyKey === undefined ? undefined : `${request.namespace}\0${item.idempotencyKey}`;
+}
+
+export function sameBytes(a: Uint8Array, b: Uint8Array): boolean {
+  return a.length === b.length && a.every((byte, i) => byte === b[i]);
+}
+
+/** A store of one owner: every lease is its, for ever. */
+export function leaseOf(subscription: string): Lease {
+  return { subscription, epoch: SINGLE_OWNER_EPOCH, untilMs: Number.MAX_SAFE_INTEGER };
 }

@@ -17,12 +17,14 @@ import {
   type DeliveryFilter,
   type DeliveryId,
   type DeliveryRecord,
+  type Dropped,
   type HistoryFilter,
   type HistoryPage,
   type EndAllRequest,
   type Lease,
   type LeaseRequest,
   type OpenOptions,
+  type ParkedQueue,
   type PauseReason,
   type QueueState,
   type ReadyDelivery,
@@ -31,15 +33,19 @@ import {
   type Store,
   type StoreHealth,
   type StoredResult,
+  type UnparkRequest,
 } from "../store.ts";
 import {
   bump,
   deadLetterOf,
   emptyQueue,
   endRow,
+  idempotencyKeyOf,
   isPending,
+  leaseOf,
   matches,
   newRow,
+  sameBytes,
   summaryOf,
   toReady,
   toRecord,
@@ -50,6 +56,7 @@ import {
   type StoredEvent,
 } from "./memory-row.ts";
 import { OrderBook } from "./order-book.ts";
+import { parkedQueues, unparkRows } from "./parked-rows.ts";
 import { ResultBook } from "./result-book.ts";
 
 export interface MemoryStoreOptions {
@@ -167,6 +174,7 @@ export class MemoryStore implements Store {
       row.epoch = request.epoch;
       row.lone = request.lone;
       row.attempt += 1;
+      row.parked = undefined;
       return { id: row.id, attempt: row.attempt, event: request.withEvent ? this.#events.get(row.eventId)?.event : undefined };
     });
   }
@@ -211,6 +219,17 @@ export class MemoryStore implements Store {
   async setForwarding(subscription: string, on: boolean): Promise<void> {
     this.#check();
     this.#queue(subscription, "").forwards = on;
+  }
+
+  async parked(): Promise<readonly ParkedQueue[]> {
+    this.#check();
+    return parkedQueues(this.#rows.values());
+  }
+
+  async unpark(request: UnparkRequest): Promise<number> {
+    this.#check();
+    this.#tell(request.nowMs);
+    return unparkRows(this.#rows.values(), request);
   }
 
   async queues(): Promise<readonly QueueState[]> {
@@ -312,7 +331,7 @@ export class MemoryStore implements Store {
     this.#state.delete(`${kind} ${key}`);
   }
 
-  async dropExpired(nowMs: number): Promise<{ readonly tables: number; readonly idempotencyKeys: number }> {
+  async dropExpired(nowMs: number): Promise<Dropped> {
     this.#check();
     this.#tell(nowMs);
     const owed = new Set([...this.#rows.values()].filter(isPending).map((row) => row.eventId));
@@ -327,7 +346,7 @@ export class MemoryStore implements Store {
     }
     const expired = [...this.#idempotency].filter(([, known]) => known.expiresAtMs <= nowMs);
     for (const [key] of expired) this.#idempotency.delete(key);
-    return { tables: dropped.size, idempotencyKeys: expired.length };
+    return { tables: dropped.size, idempotencyKeys: expired.length, more: false };
   }
 
   async health(): Promise<StoreHealth> {
@@ -373,6 +392,7 @@ export class MemoryStore implements Store {
       else bump(this.#queue(row.subscription, row.namespace), "retried");
       // An attempt that came to an end clears the suspicion that this delivery kills the process.
       Object.assign(row, { state: "ready", indexed: true, dueAtMs: next.dueAtMs, crashes: 0, loneCrashes: 0, lone: false });
+      row.parked = next.parked;
       return true;
     }
     endRow(row, { ...next, nowMs: completion.nowMs, retentionMs: completion.historyRetentionMs });
@@ -476,16 +496,4 @@ export class MemoryStore implements Store {
     const error = this.#options.fault?.(operation);
     if (error !== undefined) throw error;
   }
-}
-
-function leaseOf(subscription: string): Lease {
-  return { subscription, epoch: SINGLE_OWNER_EPOCH, untilMs: Number.MAX_SAFE_INTEGER };
-}
-
-function idempotencyKeyOf(request: AcceptRequest, item: AcceptItem): string | undefined {
-  return item.idempotencyKey === undefined ? undefined : `${request.namespace}\0${item.idempotencyKey}`;
-}
-
-function sameBytes(a: Uint8Array, b: Uint8Array): boolean {
-  return a.length === b.length && a.every((byte, i) => byte === b[i]);
 }

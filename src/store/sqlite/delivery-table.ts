@@ -90,10 +90,15 @@ export class DeliveryTable {
   }
 
   reload(): void {
-    this.#outcomes.clear();
-    this.#attempts.clear();
+    this.forgetDays();
     this.#held.clear();
     for (const row of this.claimedRows()) this.#held.set(row.id, row);
+  }
+
+  /** Tables of days have been dropped: statements on them are let go. */
+  forgetDays(): void {
+    this.#outcomes.clear();
+    this.#attempts.clear();
   }
 
   /** Rows found claimed in the file. */

@@ -160,6 +160,7 @@ export function writeCompletions(out: PacketWriter, callId: number, completions:
       out.string(undefined);
       out.number(next.dueAtMs);
       out.flag(next.uncounted === true);
+      out.string(next.parked);
     } else {
       out.string(next.state);
       out.string(next.reason);
@@ -175,12 +176,16 @@ function readCompletion(from: PacketReader): Completion {
   const nowMs = from.number();
   const historyRetentionMs = from.number();
   const state = from.optionalString() as TerminalState | undefined;
-  const next: Completion["next"] =
-    state === undefined
-      ? { state: "ready", dueAtMs: from.number(), uncounted: from.flag() }
-      : { state, reason: from.string() as EndReason };
+  const next: Completion["next"] = state === undefined ? readReady(from) : { state, reason: from.string() as EndReason };
   const attempt = from.flag() ? readAttempt(from) : undefined;
   return { id, epoch, nowMs, historyRetentionMs, next, attempt };
+}
+
+function readReady(from: PacketReader): Completion["next"] {
+  const dueAtMs = from.number();
+  const uncounted = from.flag();
+  const parked = from.optionalString();
+  return { state: "ready", dueAtMs, uncounted, ...(parked === undefined ? {} : { parked }) };
 }
 
 /** The parts of an attempt that its delivery row does not know; headers stay JSON text until somebody reads them. */

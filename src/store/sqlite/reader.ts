@@ -1,5 +1,5 @@
 import { deadLetterOwner, type DeadLetterNote } from "../../core/dead-letter.ts";
-import type { DatabaseSync } from "node:sqlite";
+import type { DatabaseSync, StatementSync } from "node:sqlite";
 import {
   SINGLE_OWNER_EPOCH,
   WINDOW_ROWS_MAX,
@@ -7,10 +7,11 @@ import {
   type DeliveryFilter,
   type DeliveryRecord,
   type HistoryFilter,
+  type ParkedQueue,
   type QueueState,
   type ReadyDelivery,
 } from "../store.ts";
-import { CLAIMED, findOutcome, HOT_COLUMNS, toHot, toOutcome, type Hot, type Outcome } from "./delivery-table.ts";
+import { CLAIMED, findOutcome, HOT_COLUMNS, INDEXED, toHot, toOutcome, type Hot, type Outcome } from "./delivery-table.ts";
 import { packEventId, unpackEventId } from "./event-id.ts";
 import { EventTable } from "./event-table.ts";
 import { conditions, HistoryReader, type RecordMaker } from "./history-reader.ts";
@@ -30,6 +31,7 @@ export class Reader {
   readonly #names = new Map<number, Name>();
   readonly #history: HistoryReader;
   readonly #results: ResultReader;
+  readonly #parked: StatementSync;
 
   constructor(db: DatabaseSync) {
     this.#db = db;
@@ -40,6 +42,7 @@ export class Reader {
     };
     this.#history = new HistoryReader(db, make);
     this.#results = new ResultReader(db, this.#events, make);
+    this.#parked = db.prepare("SELECT 1 FROM parked WHERE delivery = ? AND attempt = ?");
   }
 
   read(method: string, args: readonly unknown[]): unknown {
@@ -52,6 +55,8 @@ export class Reader {
         return this.#fresh(args[0] as number, args[1] as number);
       case "queues":
         return this.#queues(args[0] as string);
+      case "parked":
+        return this.#parkedQueues();
       case "readEvent":
         return this.#readEvent(args[0] as string, args[1] as string, args[2] as number);
       case "result":
@@ -110,6 +115,13 @@ export class Reader {
   #fresh(afterId: number, limit: number): ReadyDelivery[] {
     const sql = `SELECT ${HOT_COLUMNS} FROM delivery INDEXED BY delivery_unindexed WHERE state < 2 AND state = 0 AND id > ? ORDER BY id LIMIT ?`;
     return this.#hot(sql, afterId, Math.min(limit, WINDOW_ROWS_MAX)).map((row) => this.#toReady(row));
+  }
+
+  #parkedQueues(): ParkedQueue[] {
+    const rows = this.#db
+      .prepare("SELECT DISTINCT q.subscription, p.mark FROM parked p JOIN subscription_queue q ON q.queue = p.queue")
+      .all();
+    return rows.map((row) => ({ subscription: String(row["subscription"]), mark: String(row["mark"]) }));
   }
 
   #queues(owner: string): QueueState[] {
@@ -290,17 +302,18 @@ export class Reader {
 
   #toRecord(row: Hot, outcome?: Outcome): DeliveryRecord {
     const state = outcome?.state ?? (row.state === CLAIMED ? "claimed" : "ready");
+    const isParked = outcome === undefined && row.state === INDEXED && this.#parked.get(row.id, row.attempt) !== undefined;
     return {
       id: row.id,
       eventId: unpackEventId(row.eventId),
       eventType: row.type,
       ...this.#name(row.queue),
       state,
-      reason: outcome?.reason,
+      reason: isParked ? "PayloadInvalid" : outcome?.reason,
       attempts: row.attempt,
       crashes: row.crashes,
       acceptedAtMs: row.accepted,
-      dueAtMs: state === "ready" ? row.due : undefined,
+      dueAtMs: state === "ready" && !isParked ? row.due : undefined,
       endedAtMs: outcome?.endedAtMs,
     };
   }

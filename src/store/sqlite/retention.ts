@@ -1,43 +1,154 @@
 import type { DatabaseSync } from "node:sqlite";
-import { moveOwedResults } from "./result-table.ts";
-import { DAY_TABLES, dayIsOver, dayTableName, dayTables } from "./schema.ts";
+import type { Clock } from "../../lib/clock.ts";
+import { RESULT_TOMBSTONE_MS, type Dropped } from "../store.ts";
+import { DAY_MS, DAY_TABLES, dayIsOver, dayTableName, dayTables, dayTableSql, expiryDay, type DayTable } from "./schema.ts";
 import { keepHighestId } from "./sequence.ts";
 
-/** Kept bodies looked at in one call, so that no transaction grows long. */
-const KEPT_ROWS_MAX = 1_000;
-/** Free pages handed back to the file system in one call; 10,000 took 414 ms. */
-const VACUUM_PAGES_MAX = 500;
+/** How long one step works, ms: whoever has an event accepted meanwhile waits for it, and for the commit of what it wrote. */
+const STEP_MS = 10;
+/** Rows taken between two looks at the clock. */
+const WALKED_ROWS = 256;
+const DELETED_ROWS = 64;
+/** Free pages handed back to the file system after a step. */
+const VACUUM_PAGES_MAX = 64;
+
+/** By which column a kind's rows are deleted from the left: in the order of their place in the file. */
+const KEYS: Readonly<Record<DayTable, string>> = {
+  event: "event",
+  outcome: "id",
+  attempt: "place",
+  idempotency: "key",
+  result: "event_id",
+};
+
+interface DayOf {
+  readonly kind: DayTable;
+  readonly day: number;
+}
 
 /**
- * Drops the tables of days that are over. Bodies still owed to a delivery are copied to `event_kept` first. Runs inside the writer's
- * transaction, so a crash leaves either all of it or nothing.
+ * Empties and drops the tables of days that are over, in steps that each fit into one short transaction: dropping a day of 200,000 events at
+ * once held the writer for two seconds. First every delivery still owed is walked past, and what it needs of such a day is copied (bodies to
+ * `event_kept`, ids of results to a later day). A crash or a rollback between two steps begins the walk anew: copying twice changes nothing.
  */
-export function dropExpired(db: DatabaseSync, nowMs: number, lastId: number): { tables: number; idempotencyKeys: number } {
-  let tables = 0;
-  let idempotencyKeys = 0;
-  keepHighestId(db, lastId);
-  db.prepare(
-    `DELETE FROM event_kept WHERE event IN (
-       SELECT event FROM event_kept WHERE expires <= ? AND event NOT IN (SELECT event FROM delivery) LIMIT ?)`,
-  ).run(nowMs, KEPT_ROWS_MAX);
-  for (const kind of DAY_TABLES) {
-    for (const day of dayTables(db, kind)) {
-      if (!dayIsOver(day, nowMs)) break;
-      const name = dayTableName(kind, day);
-      if (kind === "event") {
-        db.prepare(
-          `INSERT OR IGNORE INTO event_kept SELECT * FROM ${name} WHERE event IN (SELECT event FROM delivery WHERE event_day = ?)`,
-        ).run(day);
-      }
-      if (kind === "result") moveOwedResults(db, day, nowMs);
-      if (kind === "idempotency") {
-        idempotencyKeys += Number(db.prepare(`SELECT count(*) AS n FROM ${name}`).get()?.["n"]);
-      }
-      db.exec(`DROP TABLE ${name}`);
+export class Retention {
+  readonly #db: DatabaseSync;
+  readonly #clock: Pick<Clock, "monotonicMs">;
+  /** Days whose owed rows have been copied, by table. */
+  readonly #walked = new Set<string>();
+  #walk: { readonly days: readonly DayOf[]; afterId: number } | undefined;
+  #keptAfter = 0;
+
+  constructor(db: DatabaseSync, clock: Pick<Clock, "monotonicMs">) {
+    this.#db = db;
+    this.#clock = clock;
+  }
+
+  /** What was copied last may have been rolled back. */
+  reload(): void {
+    this.#walked.clear();
+    this.#walk = undefined;
+    this.#keptAfter = 0;
+  }
+
+  /** One step; runs inside the writer's transaction. `lastId` is the highest number given so far. */
+  step(nowMs: number, lastId: number): Dropped {
+    const untilMs = this.#clock.monotonicMs() + STEP_MS;
+    const over = DAY_TABLES.flatMap((kind) => daysOver(this.#db, kind, nowMs).map((day) => ({ kind, day })));
+    if (!this.#copyOwed(over, { nowMs, untilMs })) return { tables: 0, idempotencyKeys: 0, more: true };
+    let tables = 0;
+    let idempotencyKeys = 0;
+    if (over.length > 0) keepHighestId(this.#db, lastId);
+    for (const { kind, day } of over) {
+      const { deleted, isEmpty } = this.#empty(kind, day, untilMs);
+      if (kind === "idempotency") idempotencyKeys += deleted;
+      if (!isEmpty) return { tables, idempotencyKeys, more: true };
+      this.#db.exec(`DROP TABLE ${dayTableName(kind, day)}`);
+      this.#walked.delete(dayTableName(kind, day));
       if (kind !== "idempotency") tables += 1;
     }
+    return { tables, idempotencyKeys, more: !this.#letGoOfKept(nowMs, untilMs) };
   }
-  return { tables, idempotencyKeys };
+
+  /** True once everything that is owed of these days lies elsewhere. */
+  #copyOwed(over: readonly DayOf[], { nowMs, untilMs }: { readonly nowMs: number; readonly untilMs: number }): boolean {
+    const days = over.filter(({ kind, day }) => (kind === "event" || kind === "result") && !this.#walked.has(dayTableName(kind, day)));
+    if (days.length === 0) return true;
+    this.#walk ??= { days, afterId: 0 };
+    const walk = this.#walk;
+    const copies = walk.days.map((day) => copyOf(this.#db, day, nowMs));
+    const next = this.#db.prepare("SELECT id, event, event_day, event_id FROM delivery WHERE id > ? ORDER BY id LIMIT ?");
+    do {
+      const rows = next.all(walk.afterId, WALKED_ROWS);
+      for (const row of rows) for (const copy of copies) copy(row);
+      if (rows.length < WALKED_ROWS) {
+        for (const { kind, day } of walk.days) this.#walked.add(dayTableName(kind, day));
+        this.#walk = undefined;
+        return walk.days.length === days.length;
+      }
+      walk.afterId = Number(rows.at(-1)?.["id"]);
+    } while (this.#clock.monotonicMs() < untilMs);
+    return false;
+  }
+
+  #empty(kind: DayTable, day: number, untilMs: number): { readonly deleted: number; readonly isEmpty: boolean } {
+    const name = dayTableName(kind, day);
+    const key = KEYS[kind];
+    const end = this.#db.prepare(`SELECT ${key} AS end FROM ${name} ORDER BY ${key} LIMIT 1 OFFSET ?`);
+    const left = this.#db.prepare(`DELETE FROM ${name} WHERE ${key} <= ?`);
+    let deleted = 0;
+    do {
+      const last = end.get(DELETED_ROWS - 1);
+      if (last === undefined) {
+        deleted += Number(this.#db.prepare(`DELETE FROM ${name}`).run().changes);
+        return { deleted, isEmpty: true };
+      }
+      deleted += Number(left.run(last["end"] as number | Uint8Array | string).changes);
+    } while (this.#clock.monotonicMs() < untilMs);
+    return { deleted, isEmpty: false };
+  }
+
+  /** Bodies that were kept for deliveries which have ended since. True when all have been looked at. */
+  #letGoOfKept(nowMs: number, untilMs: number): boolean {
+    // An event's deliveries have the numbers that follow its own; only dead letters stand elsewhere.
+    const next = this.#db.prepare(
+      `SELECT event, expires <= ?
+         AND NOT EXISTS (SELECT 1 FROM delivery WHERE id BETWEEN kept.event + 1 AND kept.event + kept.deliveries)
+         AND NOT EXISTS (SELECT 1 FROM delivery INDEXED BY delivery_letters WHERE note IS NOT NULL AND event = kept.event) AS over
+       FROM event_kept AS kept WHERE event > ? ORDER BY event LIMIT ?`,
+    );
+    const remove = this.#db.prepare("DELETE FROM event_kept WHERE event = ?");
+    do {
+      const rows = next.all(nowMs, this.#keptAfter, DELETED_ROWS);
+      for (const { event, over } of rows) if (over === 1) remove.run(Number(event));
+      if (rows.length < DELETED_ROWS) {
+        this.#keptAfter = 0;
+        return true;
+      }
+      this.#keptAfter = Number(rows.at(-1)?.["event"]);
+    } while (this.#clock.monotonicMs() < untilMs);
+    return false;
+  }
+}
+
+function daysOver(db: DatabaseSync, kind: DayTable, nowMs: number): readonly number[] {
+  return dayTables(db, kind).filter((day) => dayIsOver(day, nowMs));
+}
+
+/** Copies what one delivery needs of a day that is over: its body, or the way from its event's id to it. */
+function copyOf(db: DatabaseSync, { kind, day }: DayOf, nowMs: number): (delivery: Record<string, unknown>) => void {
+  const name = dayTableName(kind, day);
+  if (kind === "event") {
+    const copy = db.prepare(`INSERT OR IGNORE INTO event_kept SELECT * FROM ${name} WHERE event = ?`);
+    return ({ event, event_day: eventDay }) => void (Number(eventDay) === day && copy.run(Number(event)));
+  }
+  const later = expiryDay(nowMs, RESULT_TOMBSTONE_MS + DAY_MS);
+  db.exec(dayTableSql("result", later));
+  const copy = db.prepare(
+    `INSERT OR IGNORE INTO ${dayTableName("result", later)} (event_id, namespace, event, deliveries, kept)
+     SELECT event_id, namespace, event, deliveries, kept FROM ${name} WHERE event_id = ?`,
+  );
+  return ({ event_id: id }) => void copy.run(id as Uint8Array | string);
 }
 
 /** Gives a few free pages back; outside any transaction. */

@@ -42,6 +42,13 @@ const MIGRATIONS: readonly (string | ((db: DatabaseSync) => string))[] = [
     dayTables(db, "attempt")
       .map((day) => `ALTER TABLE ${dayTableName("attempt", day)} ADD COLUMN payload TEXT; ${dayTableSql("attempt", day)}`)
       .join("\n"),
+  // Rows that wait for another spec. Beside the hot rows, which must not grow for what hardly ever happens; `attempt` tells a mark that is over.
+  `
+  CREATE TABLE parked (delivery INTEGER PRIMARY KEY, queue INTEGER NOT NULL, attempt INTEGER NOT NULL, mark TEXT NOT NULL);
+  CREATE INDEX parked_queue ON parked (queue, mark);
+  `,
+  // Dead letters stand apart from the numbers that follow their event's: so they are found when its body is to be let go.
+  "CREATE INDEX delivery_letters ON delivery (event) WHERE note IS NOT NULL;",
 ];
 
 /** The kinds of table that come one per day of expiry; a whole day is dropped at once. */

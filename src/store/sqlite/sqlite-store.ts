@@ -14,12 +14,14 @@ import {
   type DeliveryFilter,
   type DeliveryId,
   type DeliveryRecord,
+  type Dropped,
   type HistoryFilter,
   type HistoryPage,
   type EndAllRequest,
   type Lease,
   type LeaseRequest,
   type OpenOptions,
+  type ParkedQueue,
   type PauseReason,
   type QueueState,
   type ReadyDelivery,
@@ -28,6 +30,7 @@ import {
   type Store,
   type StoreHealth,
   type StoredResult,
+  type UnparkRequest,
 } from "../store.ts";
 import { databasePath } from "./database.ts";
 import { freeBytes } from "./disk.ts";
@@ -171,6 +174,15 @@ export class SqliteStore implements Store {
     await this.#write("setForwarding", subscription, on, this.#nowMs);
   }
 
+  async parked(): Promise<readonly ParkedQueue[]> {
+    return this.#read("parked");
+  }
+
+  async unpark(request: UnparkRequest): Promise<number> {
+    this.#tell(request.nowMs);
+    return this.#write("unpark", request);
+  }
+
   async queues(): Promise<readonly QueueState[]> {
     return this.#read("queues", this.#owner);
   }
@@ -224,7 +236,7 @@ export class SqliteStore implements Store {
     await this.#write("deleteState", kind, key);
   }
 
-  async dropExpired(nowMs: number): Promise<{ readonly tables: number; readonly idempotencyKeys: number }> {
+  async dropExpired(nowMs: number): Promise<Dropped> {
     this.#tell(nowMs);
     return this.#write("dropExpired", nowMs);
   }

@@ -2,6 +2,7 @@ import type { DatabaseSync } from "node:sqlite";
 import { deadLetterOwner, deadLetterQueue, type DeadLetterNote } from "../../core/dead-letter.ts";
 import { LONE_CRASHES_MAX } from "../../core/delivery.ts";
 import { unreachable } from "../../lib/assert.ts";
+import { SystemClock } from "../../lib/clock.ts";
 import {
   INTERRUPTED_MESSAGE,
   SINGLE_OWNER_EPOCH,
@@ -15,6 +16,7 @@ import {
   type PauseReason,
   type StateEntry,
   type StateKind,
+  type UnparkRequest,
 } from "../store.ts";
 import { BEHIND, CLAIMED, DeliveryTable, FRESH, INDEXED, type End, type Hot } from "./delivery-table.ts";
 import { packEventId } from "./event-id.ts";
@@ -22,9 +24,10 @@ import { EventTable } from "./event-table.ts";
 import { IdempotencyTable, type Known } from "./idempotency-table.ts";
 import { ANSWER, CLAIMED_EVENT, writeEvent, type Operation } from "./message.ts";
 import type { PacketWriter } from "./packet.ts";
+import { ParkedTable } from "./parked-table.ts";
 import { QueueTable, type Queue } from "./queue-table.ts";
 import { ResultTable } from "./result-table.ts";
-import { dropExpired } from "./retention.ts";
+import { Retention } from "./retention.ts";
 import { highestId } from "./sequence.ts";
 
 type Answer = (out: PacketWriter) => void;
@@ -44,6 +47,8 @@ export class Writer {
   readonly #deliveries: DeliveryTable;
   readonly #idempotency: IdempotencyTable;
   readonly #results: ResultTable;
+  readonly #parked: ParkedTable;
+  readonly #retention: Retention;
   #lastId: number;
 
   constructor(db: DatabaseSync, idempotencyTtlMs: number) {
@@ -53,6 +58,8 @@ export class Writer {
     this.#deliveries = new DeliveryTable(db);
     this.#idempotency = new IdempotencyTable(db, idempotencyTtlMs);
     this.#results = new ResultTable(db);
+    this.#retention = new Retention(db, new SystemClock());
+    this.#parked = new ParkedTable(db);
     this.#lastId = highestId(db);
   }
 
@@ -62,6 +69,8 @@ export class Writer {
     this.#deliveries.reload();
     this.#idempotency.reload();
     this.#results.reload();
+    this.#retention.reload();
+    this.#parked.reload();
     this.#lastId = highestId(this.#db);
   }
 
@@ -255,11 +264,13 @@ export class Writer {
     // An attempt that came to an end clears the suspicion that this delivery kills the process.
     Object.assign(row, { crashes: 0, loneCrashes: 0 });
     this.#deliveries.ready(row, next.dueAtMs);
+    if (next.parked !== undefined) this.#parked.put(row, next.parked);
     return true;
   }
 
   #end(row: Hot, end: End): void {
     this.#deliveries.end(row, end);
+    this.#parked.remove(row.id);
     this.#countOn(row, end.state, -1);
     const queue = this.#queues.byNumber(row.queue);
     if (end.state === "failed" && queue?.forwards === true) this.#forward(row, queue, end);
@@ -303,6 +314,8 @@ export class Writer {
         return this.#resend(args[0] as DeliveryId, args[1] as number);
       case "setPause":
         return this.#setPause(args[0] as string, args[1] as PauseReason, { untilMs: args[2] as number | null, nowMs: args[3] as number });
+      case "unpark":
+        return this.#unpark(args[0] as UnparkRequest);
       case "setForwarding": {
         const queue = this.#queues.of(args[0] as string, "", args[2] as number);
         queue.forwards = args[1] as boolean;
@@ -320,10 +333,10 @@ export class Writer {
         this.#db.prepare("DELETE FROM state WHERE kind = ? AND key = ?").run(args[0] as StateKind, args[1] as string);
         return null;
       case "dropExpired": {
-        const dropped = dropExpired(this.#db, args[0] as number, this.#lastId);
-        if (dropped.tables > 0) {
+        const dropped = this.#retention.step(args[0] as number, this.#lastId);
+        if (dropped.tables > 0 || dropped.idempotencyKeys > 0) {
           this.#events.reload();
-          this.#deliveries.reload();
+          this.#deliveries.forgetDays();
           this.#idempotency.reload();
           this.#results.reload();
         }
@@ -341,6 +354,17 @@ export class Writer {
     const { state, reason, nowMs } = request;
     for (const row of rows) this.#end(row, { state, reason, nowMs, retentionMs: request.historyRetentionMs });
     return rows.length;
+  }
+
+  #unpark({ subscription, mark, nowMs, limit }: UnparkRequest): number {
+    const queue = this.#queues.find(subscription);
+    const marks = queue === undefined ? [] : this.#parked.takeOthers(queue.queue, mark, limit);
+    for (const { delivery, attempt } of marks) {
+      const row = this.#deliveries.get(delivery);
+      // Tried again meanwhile: it goes its own way.
+      if (row?.state === INDEXED && row.attempt === attempt) this.#deliveries.ready(row, nowMs);
+    }
+    return marks.length;
   }
 
   #resend(id: DeliveryId, nowMs: number): "resent" | "not_found" | "body_gone" | "not_ended" {

@@ -1,6 +1,6 @@
 import { afterEach, beforeEach, describe, expect, it } from "vitest";
 import { StoreError } from "../../../src/store/store.ts";
-import { accept, claimOne, DAY_MS, delivery, event, HOUR_MS, item, NAMESPACE, pendingOf, START_MS } from "./fixture.ts";
+import { accept, claimOne, DAY_MS, delivery, dropAll, event, HOUR_MS, item, NAMESPACE, pendingOf, START_MS } from "./fixture.ts";
 import type { Engine, Harness } from "./harness.ts";
 
 const TTL_MS = 2 * HOUR_MS;
@@ -139,7 +139,7 @@ export function acceptCases(engine: Engine): void {
       await store().complete([
         { id, epoch: 1, attempt: undefined, next: { state: "failed", reason: "AgeExceeded" }, nowMs: START_MS, historyRetentionMs: 0 },
       ]);
-      await store().dropExpired(START_MS + 60 * DAY_MS);
+      await dropAll(store(), START_MS + 60 * DAY_MS);
       await harness.reopen(START_MS + 60 * DAY_MS);
       expect(await store().readDelivery(id)).toBeUndefined();
       const [next = 0] = await accept(store(), [item()], START_MS + 60 * DAY_MS);

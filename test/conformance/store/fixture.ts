@@ -96,3 +96,18 @@ export async function claimOne(store: Store, id: number, overrides: { epoch?: nu
 export async function pendingOf(store: Store, subscription: string): Promise<number> {
   return (await store.queues()).find((queue) => queue.subscription === subscription)?.pending ?? 0;
 }
+
+/** Everything that is over, piece by piece, as the hourly sweep does it. Answers what was dropped in all. */
+export async function dropAll(
+  store: Pick<Store, "dropExpired">,
+  nowMs: number,
+): Promise<{ readonly tables: number; readonly idempotencyKeys: number }> {
+  const sum = { tables: 0, idempotencyKeys: 0 };
+  for (let more = true; more;) {
+    const dropped = await store.dropExpired(nowMs);
+    sum.tables += dropped.tables;
+    sum.idempotencyKeys += dropped.idempotencyKeys;
+    more = dropped.more;
+  }
+  return sum;
+}

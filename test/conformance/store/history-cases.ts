@@ -1,5 +1,5 @@
 import { afterEach, beforeEach, describe, expect, it } from "vitest";
-import { accept, attempt, claimOne, completion, DAY_MS, delivery, event, HOUR_MS, item, NAMESPACE, START_MS } from "./fixture.ts";
+import { accept, attempt, claimOne, completion, DAY_MS, delivery, dropAll, event, HOUR_MS, item, NAMESPACE, START_MS } from "./fixture.ts";
 import type { Engine, Harness } from "./harness.ts";
 
 export function historyCases(engine: Engine): void {
@@ -121,17 +121,17 @@ export function historyCases(engine: Engine): void {
       const stored = event();
       const [id = 0] = await accept(store(), [item({ event: stored, deliveries: [delivery({ as: "claimed" })], bodyRetentionMs: DAY_MS })]);
       await store().complete([completion(id, { historyRetentionMs: 3 * DAY_MS })]);
-      await store().dropExpired(START_MS + DAY_MS - 1);
+      await dropAll(store(), START_MS + DAY_MS - 1);
       expect(await store().readEvent(NAMESPACE, stored.id)).toBeDefined();
       expect(await store().readBody(id)).toBeDefined();
-      await store().dropExpired(START_MS + DAY_MS);
+      await dropAll(store(), START_MS + DAY_MS);
       expect(await store().readEvent(NAMESPACE, stored.id)).toBeUndefined();
       expect(await store().readBody(id)).toBeUndefined();
       expect(await store().resend(id, START_MS + DAY_MS)).toBe("body_gone");
       expect(await store().attemptsOf(id)).toHaveLength(1);
-      await store().dropExpired(START_MS + 2.5 * DAY_MS);
+      await dropAll(store(), START_MS + 2.5 * DAY_MS);
       expect(await store().deliveriesOf(stored.id)).toMatchObject([{ id, state: "delivered" }]);
-      await store().dropExpired(START_MS + 3 * DAY_MS);
+      await dropAll(store(), START_MS + 3 * DAY_MS);
       expect(await store().readDelivery(id)).toBeUndefined();
       expect(await store().attemptsOf(id)).toEqual([]);
       expect(await store().listDeliveries({ namespace: NAMESPACE, limit: 10 })).toEqual([]);
@@ -141,29 +141,29 @@ export function historyCases(engine: Engine): void {
     it("drops keys, bodies and history, and says so once", async () => {
       const [id = 0] = await accept(store(), [item({ idempotencyKey: "k", deliveries: [delivery({ as: "claimed" })] })]);
       await store().complete([completion(id)]);
-      const first = await store().dropExpired(START_MS + 10 * DAY_MS);
+      const first = await dropAll(store(), START_MS + 10 * DAY_MS);
       expect(first.tables).toBeGreaterThan(0);
       expect(first.idempotencyKeys).toBe(1);
-      expect(await store().dropExpired(START_MS + 10 * DAY_MS)).toEqual({ tables: 0, idempotencyKeys: 0 });
+      expect(await dropAll(store(), START_MS + 10 * DAY_MS)).toEqual({ tables: 0, idempotencyKeys: 0 });
     });
 
     it("keeps a body that is still owed, until it is not", async () => {
       const stored = event();
       const [id = 0] = await accept(store(), [item({ event: stored, bodyRetentionMs: HOUR_MS })]);
-      await store().dropExpired(START_MS + 5 * DAY_MS);
+      await dropAll(store(), START_MS + 5 * DAY_MS);
       await harness.reopen(START_MS + 5 * DAY_MS);
-      await store().dropExpired(START_MS + 6 * DAY_MS);
+      await dropAll(store(), START_MS + 6 * DAY_MS);
       expect(await claimOne(store(), id, { withEvent: true })).toMatchObject({ event: { id: stored.id } });
       expect([...((await store().readBody(id))?.data ?? [])]).toEqual([...stored.data]);
       await store().complete([completion(id, { nowMs: START_MS + 6 * DAY_MS })]);
-      await store().dropExpired(START_MS + 6 * DAY_MS);
+      await dropAll(store(), START_MS + 6 * DAY_MS);
       expect(await store().readBody(id)).toBeUndefined();
       expect(await store().readDelivery(id)).toMatchObject({ state: "delivered" });
     });
 
     it("goes on after a day was dropped", async () => {
       await accept(store(), [item()]);
-      await store().dropExpired(START_MS + 40 * DAY_MS);
+      await dropAll(store(), START_MS + 40 * DAY_MS);
       const later = START_MS + 40 * DAY_MS;
       const [id = 0] = await accept(store(), [item({ idempotencyKey: "k", deliveries: [delivery({ as: "claimed" })] })], later);
       expect(await store().complete([completion(id, { nowMs: later, attempt: attempt(id) })])).toEqual([true]);

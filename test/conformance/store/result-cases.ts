@@ -1,7 +1,7 @@
 import { afterEach, beforeEach, describe, expect, it } from "vitest";
 import { resultStatus } from "../../../src/core/result.ts";
 import { RESULT_BYTES_MAX, RESULT_ROWS_MAX, type DeliveryId, type StoredResult } from "../../../src/store/store.ts";
-import { accept, attempt, claimOne, completion, DAY_MS, delivery, event, HOUR_MS, item, NAMESPACE, START_MS } from "./fixture.ts";
+import { accept, attempt, claimOne, completion, DAY_MS, delivery, dropAll, event, HOUR_MS, item, NAMESPACE, START_MS } from "./fixture.ts";
 import type { Engine, Harness } from "./harness.ts";
 
 const FAILED = { state: "failed", reason: "AttemptsExhausted" } as const;
@@ -97,7 +97,7 @@ export function resultCases(engine: Engine): void {
     it("do not need the event's body", async () => {
       const { id, ids } = await accepted(["sub-a", "sub-b"], { bodyRetentionMs: HOUR_MS });
       for (const each of ids) await done(each, { historyRetentionMs: 7 * DAY_MS });
-      await store().dropExpired(START_MS + 3 * DAY_MS);
+      await dropAll(store(), START_MS + 3 * DAY_MS);
       expect(await store().readEvent(NAMESPACE, id)).toBeUndefined();
       expect(await known(id)).toMatchObject({ matched: 2, delivered: 2, deliveries: [{}, {}] });
     });
@@ -108,24 +108,24 @@ export function resultCases(engine: Engine): void {
       await done(ids[0] ?? 0, { nowMs: endedAtMs, historyRetentionMs: 3 * DAY_MS });
       const cleanedUpMs = endedAtMs + 3 * DAY_MS;
       for (const nowMs of [cleanedUpMs, cleanedUpMs + 2 * DAY_MS, cleanedUpMs + 30 * DAY_MS - 1]) {
-        await store().dropExpired(nowMs);
+        await dropAll(store(), nowMs);
         await harness.reopen(nowMs);
         const found = await known(id);
         expect(found).toMatchObject({ matched: 1, owed: 0, delivered: 0 });
         expect(resultStatus(found, nowMs)).toBe("gone");
         expect(await store().result("elsewhere", id, START_MS)).toBeUndefined();
       }
-      await store().dropExpired(cleanedUpMs + 33 * DAY_MS);
+      await dropAll(store(), cleanedUpMs + 33 * DAY_MS);
       expect(await store().result(NAMESPACE, id, START_MS)).toBeUndefined();
     });
 
     it("outlive their own tombstone's day while a delivery is owed", async () => {
       const { id, ids } = await accepted(["sub-a"], { historyRetentionMs: HOUR_MS });
       const lateMs = START_MS + 60 * DAY_MS;
-      await store().dropExpired(lateMs);
+      await dropAll(store(), lateMs);
       expect(await known(id)).toMatchObject({ matched: 1, owed: 1 });
       await done(ids[0] ?? 0, { nowMs: lateMs, historyRetentionMs: HOUR_MS });
-      await store().dropExpired(lateMs + 29 * DAY_MS);
+      await dropAll(store(), lateMs + 29 * DAY_MS);
       expect(resultStatus(await known(id), lateMs + 29 * DAY_MS)).toBe("gone");
     });
 

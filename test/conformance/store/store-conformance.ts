@@ -5,6 +5,7 @@ import { deliveryCases } from "./delivery-cases.ts";
 import type { Engine } from "./harness.ts";
 import { historyCases } from "./history-cases.ts";
 import { modelCases } from "./model-cases.ts";
+import { parkedCases } from "./parked-cases.ts";
 import { pageCases } from "./page-cases.ts";
 import { orderCases } from "./order-cases.ts";
 import { resultCases } from "./result-cases.ts";
@@ -16,6 +17,7 @@ export function storeConformance(engine: Engine): void {
     deliveryCases(engine);
     orderCases(engine);
     pageCases(engine);
+    parkedCases(engine);
     deadLetterCases(engine);
     historyCases(engine);
     resultCases(engine);

@@ -1,6 +1,7 @@
 import { expect, it } from "vitest";
 import { RetentionSweep, SWEEP_EVERY_MS } from "../../../src/app/retention-sweep.ts";
 import { createLog } from "../../../src/observe/log.ts";
+import type { Dropped } from "../../../src/store/store.ts";
 import { ManualClock, settle } from "../../support/time/manual-clock.ts";
 
 /** Wall time that can be set; lengths go on evenly. */
@@ -12,7 +13,7 @@ class SteppedClock extends ManualClock {
   }
 }
 
-function sweeping(drop: (nowMs: number) => Promise<{ tables: number; idempotencyKeys: number }>) {
+function sweeping(drop: (nowMs: number) => Promise<Dropped>) {
   const clock = new SteppedClock();
   const asked: number[] = [];
   const store = {
@@ -29,7 +30,7 @@ function sweeping(drop: (nowMs: number) => Promise<{ tables: number; idempotency
 it("drops what is over every hour, not at once, and goes on after a failure", async () => {
   let calls = 0;
   const { clock, asked, abort, done } = sweeping(() =>
-    ++calls === 1 ? Promise.reject(new Error("busy")) : Promise.resolve({ tables: 1, idempotencyKeys: 2 }),
+    ++calls === 1 ? Promise.reject(new Error("busy")) : Promise.resolve({ tables: 1, idempotencyKeys: 2, more: false }),
   );
   const startMs = clock.nowMs();
   await clock.advance(SWEEP_EVERY_MS - 1);
@@ -41,7 +42,7 @@ it("drops what is over every hour, not at once, and goes on after a failure", as
 });
 
 it("drops nothing until a step of the clock has held for an hour", async () => {
-  const { clock, asked, abort, done } = sweeping(() => Promise.resolve({ tables: 0, idempotencyKeys: 0 }));
+  const { clock, asked, abort, done } = sweeping(() => Promise.resolve({ tables: 0, idempotencyKeys: 0, more: false }));
   await clock.advance(SWEEP_EVERY_MS / 2);
   clock.stepMs = 10 * 365 * 86_400_000;
   await clock.advance(SWEEP_EVERY_MS);
@@ -51,4 +52,23 @@ it("drops nothing until a step of the clock has held for an hour", async () => {
   expect(asked).toHaveLength(1);
   abort.abort();
   await done;
+});
+
+it("goes on piece by piece, with room for others between two, and stops between two when the process does", async () => {
+  let left = 5;
+  const { clock, asked, abort, done } = sweeping(() => Promise.resolve({ tables: 1, idempotencyKeys: 0, more: --left > 0 }));
+  await clock.advance(SWEEP_EVERY_MS);
+  expect(asked).toHaveLength(1);
+  await clock.advance(1_000);
+  expect(asked).toHaveLength(5);
+  // All pieces mean the same moment: what was not over when it began is left for the next hour.
+  expect(new Set(asked).size).toBe(1);
+
+  left = Number.POSITIVE_INFINITY;
+  await clock.advance(SWEEP_EVERY_MS);
+  const before = asked.length;
+  expect(before).toBeGreaterThan(5);
+  abort.abort();
+  await done;
+  expect(asked.length - before).toBeLessThanOrEqual(1);
 });

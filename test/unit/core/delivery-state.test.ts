@@ -5,7 +5,7 @@ import { outcome, policyOf } from "../../support/sim/world.ts";
 const NOW = 1_000_000;
 const POLICY = policyOf({ retry: { delays: { kind: "backoff", growth: "Constant", initialMs: 1_000, maxMs: 1_000 }, jitterPercent: 50 } });
 const at = (random = 0) => ({ nowMs: NOW, random });
-const delivery = (fields: { attempt?: number; acceptedAtMs?: number; resent?: boolean } = {}) => ({
+const delivery = (fields: { attempt?: number; acceptedAtMs?: number; resent?: boolean; mayPark?: boolean } = {}) => ({
   attempt: 1,
   acceptedAtMs: NOW - 10,
   resent: false,
@@ -37,6 +37,17 @@ describe("where an attempt leaves its delivery", () => {
     ["blocked", outcome("blocked")],
   ])("%s is retried", (_, result) => {
     expect(next(delivery(), result, POLICY, at()).next).toEqual({ state: "ready", dueAtMs: NOW + 1_000 });
+  });
+
+  test.each<[string, Parameters<typeof delivery>[0] & object, object]>([
+    ["waits until its age is over", { mayPark: true }, { state: "ready", dueAtMs: NOW - 10 + POLICY.retry.maxAgeMs + 1, parked: true }],
+    ["ends where it may not wait", { mayPark: false }, { state: "failed", reason: "PayloadInvalid" }],
+    ["ends when it was sent again by hand", { mayPark: true, resent: true }, { state: "failed", reason: "PayloadInvalid" }],
+    ["ends with the last attempt", { mayPark: true, attempt: POLICY.retry.maxAttempts }, { state: "failed", reason: "PayloadInvalid" }],
+    ["ends when its age is over", { mayPark: true, acceptedAtMs: 0 }, { state: "failed", reason: "PayloadInvalid" }],
+  ])("what cannot be made into a body %s", (_, fields, expected) => {
+    const policy = fields.acceptedAtMs === 0 ? policyOf({ ...POLICY, retry: { ...POLICY.retry, maxAgeMs: 1_000 } }) : POLICY;
+    expect(next(delivery(fields), outcome("client_error", { permanent: true }), policy, at()).next).toEqual(expected);
   });
 
   test("jitter only lengthens", () => {
