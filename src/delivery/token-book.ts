@@ -16,14 +16,17 @@ const MARGIN_SHARE = 0.1;
 const LIFE_MAX_MS = 24 * 3_600_000;
 /** A failure is the answer for this long, so that a full lane does not storm an authorization server that is down. */
 const FAILURE_HOLD_MS = 1_000;
+/** A token on trial that is refused is not dropped again before: a receiver that refuses everybody costs its authorization server two a minute. */
+const TRIAL_MS = 30_000;
 
 /** A token and what is known of it. */
 interface Entry {
   token: string | undefined;
   refreshAtMs: number;
   endsAtMs: number;
-  /** Came after one that a receiver refused: should it be refused too, the receiver means us, not the token. */
+  /** Came after one that a receiver refused: should it be refused too, the receiver means us, not the token, for a while at least. */
   onTrial: boolean;
+  issuedAtMs: number;
   underWay: Promise<TokenAnswer> | undefined;
   failure: { readonly answer: TokenFailure; readonly untilMs: number } | undefined;
 }
@@ -61,13 +64,13 @@ export class TokenBook {
   }
 
   /**
-   * A receiver answered 401 to this token: it is dropped, once. Answers whether the next attempt will bring another token, so that trying
+   * A receiver answered 401 to this token: it is dropped, the one after it only after a while. Answers whether the next attempt will bring another token, so that trying
    * again makes sense.
    */
   refused(key: string, token: string): boolean {
     const entry = this.#entries.get(key);
     if (entry === undefined || entry.token !== token) return true;
-    if (entry.onTrial) return false;
+    if (entry.onTrial && this.#parts.clock.monotonicMs() - entry.issuedAtMs < TRIAL_MS) return false;
     Object.assign(entry, { token: undefined, onTrial: true });
     return true;
   }
@@ -114,6 +117,7 @@ export class TokenBook {
     const lifeMs = Math.min(answer.lifeMs, LIFE_MAX_MS);
     Object.assign(entry, {
       token: answer.token,
+      issuedAtMs: nowMs,
       refreshAtMs: nowMs + lifeMs * (REFRESH_SHARE - JITTER * this.#parts.random.next()),
       endsAtMs: nowMs + lifeMs - Math.min(MARGIN_MS, lifeMs * MARGIN_SHARE),
       failure: undefined,
@@ -139,5 +143,5 @@ function recentFailure({ failure }: Entry, nowMs: number): TokenFailure | undefi
 }
 
 function newEntry(): Entry {
-  return { token: undefined, refreshAtMs: 0, endsAtMs: 0, onTrial: false, underWay: undefined, failure: undefined };
+  return { token: undefined, refreshAtMs: 0, endsAtMs: 0, onTrial: false, issuedAtMs: 0, underWay: undefined, failure: undefined };
 }

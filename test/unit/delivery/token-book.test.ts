@@ -134,6 +134,18 @@ describe("tokens", () => {
     expect(issued()).toBe(2);
   });
 
+  it("that are refused on trial are dropped again after a while: the receiver may be well again, and they not", async () => {
+    const { book, clock, now } = aBook();
+    await now();
+    book.refused("k", "t1");
+    await now();
+    expect(book.refused("k", "t2")).toBe(false);
+    await clock.advance(31_000);
+    expect(book.refused("k", "t2")).toBe(true);
+    expect(await now()).toMatchObject({ token: "t3" });
+    expect(book.refused("k", "t3")).toBe(false);
+  });
+
   it("are kept for a bounded number of credentials, the unused going first", async () => {
     const { book, now, issued } = aBook();
     for (let i = 0; i < TOKENS_MAX; i++) await now(`k${i}`);
