@@ -1,5 +1,6 @@
 import { afterEach, describe, expect, it } from "vitest";
 import { StoreError, type Completion } from "../../../src/store/store.ts";
+import { dropAll } from "../../conformance/store/fixture.ts";
 import { ManualClock } from "../../support/time/manual-clock.ts";
 import { RawClient, route, runningIngest, type IngestSetup, type RunningIngest } from "../../support/ingest/running-ingest.ts";
 
@@ -287,12 +288,12 @@ describe("GET results/{correlationId}", () => {
     const id = await publish();
     await end(id);
     const afterMs = Date.now() + 3_600_001;
-    await ingest!.store.dropExpired(afterMs);
+    await dropAll(ingest!.store, afterMs);
     for (const wait of ["", "?wait=10s"]) {
       expect(await call(`results/${id}${wait}`)).toMatchObject({ http: 410, body: { code: "result_gone" } });
     }
     expect((await call(`results/${id}`, { namespace: "elsewhere" })).http).toBe(404);
-    await ingest!.store.dropExpired(afterMs + 40 * 86_400_000);
+    await dropAll(ingest!.store, afterMs + 40 * 86_400_000);
     expect((await call(`results/${id}`)).http).toBe(404);
   });
 
