@@ -45,8 +45,13 @@ export class DeadLetters {
     const letters = this.#parts.scheduler.lanes.get(deadLetterQueue(lane.uid));
     if (letters === undefined) return;
     this.#parts.adopt(letters, deadLetterRoute(route));
-    // Asked for again while the old ones were being ended, `adopt` has opened the lane again.
-    if (!wanted && letters.ending === undefined) this.#abandon(letters);
+    // Asked for again while the old ones were being ended, `adopt` has opened the lane again. What is still being written ends them itself.
+    if (wanted || this.#wanted.has(lane) || letters.ending !== undefined) return;
+    this.#parts
+      .end(letters.uid)
+      .catch((error: unknown) =>
+        this.#parts.log.warn({ err: error, queue: letters.uid }, "dead letters that nobody takes could not be ended"),
+      );
   }
 
   /** A delivery of the lane failed, durably: if the store forwards, its dead letter waits. */
@@ -70,19 +75,14 @@ export class DeadLetters {
     lane.forwards = false;
   }
 
-  #abandon(letters: Lane): void {
-    const { end, log } = this.#parts;
-    end(letters.uid).catch((error: unknown) =>
-      log.warn({ err: error, queue: letters.uid }, "dead letters that nobody takes could not be ended"),
-    );
-  }
-
+  /** Letters that nobody takes any more are ended once no other can follow, and before any is asked for again. */
   async #write(lane: Lane): Promise<void> {
-    const { store, clock, log } = this.#parts;
+    const { store, clock, log, end, scheduler } = this.#parts;
     for (let on = this.#wanted.get(lane); on !== undefined; on = this.#wanted.get(lane)) {
       try {
         await store.setForwarding(lane.uid, on);
         lane.forwards = on;
+        if (!on && this.#wanted.get(lane) === false) await end(scheduler.lane(deadLetterQueue(lane.uid), lane.namespace).uid);
         if (this.#wanted.get(lane) === on) this.#wanted.delete(lane);
       } catch (error) {
         if (error instanceof StoreError && error.code === "closed") return;

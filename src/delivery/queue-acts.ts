@@ -64,7 +64,8 @@ export class QueueActs {
     for (let ended = END_STEP; ended > 0 && lane.ending !== undefined;) {
       ended = await store.endAll({ subscription: uid, state, reason, nowMs: clock.nowMs(), historyRetentionMs, limit: END_STEP });
       total += ended;
-      for (let i = 0; i < ended; i++) tally.ended(lane, state);
+      // Of a dead letter whose answer is still on its way only the store knows.
+      for (let i = 0; i < ended && lane.pending > 0; i++) tally.ended(lane, state);
     }
     await this.forgetIfOver(lane);
     return total;

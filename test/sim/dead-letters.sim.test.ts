@@ -112,6 +112,46 @@ test("letters that nobody takes any more end in the store", async () => {
   expect((await world.store.deliveriesOf(event.id))[0]?.state).toBe("failed");
 });
 
+test("no letter is left behind by a delivery that fails while the store is slow to learn that letters are wanted no more", async () => {
+  const once: PolicyChange = { retry: { ...TWICE.retry, maxAttempts: 1 } };
+  const world = new World({ receiver: refusing(outcome("success")) });
+  await world.start([route({ policy: once })]);
+  await world.post();
+  await world.clock.advance(1_000);
+  const { store } = world;
+  const setForwarding = store.setForwarding.bind(store);
+  let isDown = true;
+  store.setForwarding = (uid, on) => (isDown ? Promise.reject(new StoreError("unavailable", "busy")) : setForwarding(uid, on));
+  world.route([route({ letters: false, policy: once })]);
+  await world.clock.advance(100);
+  await world.post();
+  await world.clock.advance(100);
+  expect(await waiting(world)).toBe(1);
+  isDown = false;
+  await world.clock.advance(2_000);
+  expect(await waiting(world)).toBe(0);
+  expect(world.engine.pending("s")).toBe(0);
+
+  // The same again with a change of mind before the store has learned of it: now the letter is sent.
+  world.route([route({ policy: once })]);
+  await world.clock.advance(100);
+  isDown = true;
+  world.route([route({ letters: false, policy: once })]);
+  await world.clock.advance(100);
+  const event = await world.post();
+  await world.clock.advance(100);
+  world.route([route({ policy: once })]);
+  isDown = false;
+  await world.clock.advance(2_000);
+  expect(world.network.sent.filter(({ uid, eventId }) => uid === LETTERS && eventId.startsWith(event?.id ?? "none"))).toHaveLength(1);
+  expect(await waiting(world)).toBe(0);
+});
+
+/** Dead letters in the store that have neither been sent nor ended. */
+async function waiting(world: World): Promise<number> {
+  return (await world.store.due(LETTERS, Number.MAX_SAFE_INTEGER, 10)).length;
+}
+
 test("a suspended subscription sends no dead letters either; deleted, it waits for them, and ends them", async () => {
   const world = new World({ receiver: refusing(outcome("server_error", { statusCode: 500 })) });
   const slow: PolicyChange = { retry: { maxAttempts: 3, delays: { kind: "schedule", delaysMs: [0, 100, 60_000] } } };
