@@ -10,6 +10,7 @@ import { assert } from "../lib/assert.ts";
 import type { Clock } from "../lib/clock.ts";
 import { systemRandom } from "../lib/random.ts";
 import type { Random } from "../lib/random.ts";
+import { Slots } from "../lib/slots.ts";
 import { TimerWheel } from "../lib/timer-wheel.ts";
 import { REDACTED, redactSecretUrl, redactUrl } from "../observe/redact.ts";
 import type { AttemptDone, AttemptInput, Attempter } from "./attempter.ts";
@@ -77,7 +78,7 @@ export class HttpAttempter implements Attempter, HandshakeAsker {
   readonly #requests: SideRequests;
   readonly #authorizer: Authorizer;
   readonly #prepared = new WeakMap<Subscription, Prepared>();
-  readonly #underWay = new Set<Exchange>();
+  readonly #underWay = new Slots<Exchange>();
 
   constructor(options: HttpAttempterOptions) {
     this.#clock = options.clock;
@@ -156,14 +157,14 @@ export class HttpAttempter implements Attempter, HandshakeAsker {
       secrets: () => (token === undefined ? prepared.secrets : [...prepared.secrets, token]),
       done: (ended: Outcome) => {
         this.#wheel.cancel(slot, exchange);
-        this.#underWay.delete(exchange);
+        this.#underWay.remove(place, exchange);
         const requestBody = typeof sendable === "string" ? undefined : sendable.shownBody;
         const outcome = exchangeable === undefined || token === undefined ? ended : this.#authorizer.judged(exchangeable, token, ended);
         resolve({ outcome, startedAtMs, url: prepared.shownUrl, requestHeaders: headers.shown, requestBody });
       },
     });
     const slot = this.#wheel.add(subscription.policy.timeoutMs, exchange);
-    this.#underWay.add(exchange);
+    const place = this.#underWay.add(exchange);
     if (typeof sendable === "string") return exchange.refuse("client_error", "PAYLOAD_INVALID", sendable);
     if (prepared.refused !== undefined) return exchange.refuseUrl(EGRESS_DENIED, `not sent: ${prepared.refused}`);
     const send = (): void => this.#send(exchange, input, { prepared, headers: headers.sent, body: sendable.payload.body });

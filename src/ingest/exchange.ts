@@ -37,6 +37,8 @@ export class Exchange {
   readonly request: IncomingMessage;
   readonly response: ServerResponse;
   readonly startedMs: number;
+  /** Among the open ones of its server. */
+  place = -1;
   #state: "head" | "body" | "working" | "lingering" | "answered" | "closed" = "head";
   #bytes = 0;
   #lingerUntilMs = 0;

@@ -4,6 +4,7 @@ import { aborted } from "../lib/abort.ts";
 import type { Clock } from "../lib/clock.ts";
 import { isLoopback, listenOn } from "../lib/listen.ts";
 import type { Service } from "../lib/service.ts";
+import { Slots } from "../lib/slots.ts";
 import type { BusinessEvents } from "../observe/events.ts";
 import type { Log } from "../observe/log.ts";
 import type { Authenticator } from "./authenticator.ts";
@@ -74,7 +75,7 @@ export class IngestServer implements Service {
   readonly #limits: IngestLimits;
   readonly #server: Server;
   /** Exchanges not closed: swept for slow bodies. */
-  readonly #open = new Set<Exchange>();
+  readonly #open = new Slots<Exchange>();
   readonly #lastOf = new WeakMap<Duplex, Exchange>();
   #underWay = 0;
   #bytesHeld = 0;
@@ -141,14 +142,14 @@ export class IngestServer implements Service {
   #begin(request: IncomingMessage, response: ServerResponse): Exchange {
     const exchange = new Exchange({ request, response }, this.#options.clock.monotonicMs(), this.#hooks);
     this.#underWay++;
-    this.#open.add(exchange);
+    exchange.place = this.#open.add(exchange);
     this.#lastOf.set(request.socket, exchange);
     if (this.#draining) response.shouldKeepAlive = false;
     return exchange;
   }
 
   readonly #hooks: ExchangeHooks = {
-    onClose: (exchange) => void this.#open.delete(exchange),
+    onClose: (exchange) => this.#open.remove(exchange.place, exchange),
     onBytes: (bytes) => {
       this.#bytesHeld += bytes;
     },

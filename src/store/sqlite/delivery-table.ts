@@ -1,5 +1,6 @@
 import type { DatabaseSync, StatementSync } from "node:sqlite";
 import type { EndReason, TerminalState } from "../../core/delivery.ts";
+import { NumberMap } from "../../lib/number-map.ts";
 import type { AttemptRecord } from "../store.ts";
 import type { PackedAttempt } from "./message.ts";
 import { ATTEMPT_PLACES, dayTableName, dayTables, dayTableSql, expiryDay } from "./schema.ts";
@@ -72,7 +73,7 @@ export class DeliveryTable {
   readonly #promote: StatementSync;
   readonly #outcomes = new Map<number, StatementSync>();
   readonly #attempts = new Map<number, StatementSync>();
-  readonly #held = new Map<number, Hot>();
+  readonly #held = new NumberMap<Hot>();
 
   constructor(db: DatabaseSync) {
     this.#db = db;

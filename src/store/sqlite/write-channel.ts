@@ -1,5 +1,6 @@
 import type { Worker } from "node:worker_threads";
 import type { Event } from "../../core/event.ts";
+import { Slots } from "../../lib/slots.ts";
 import {
   StoreError,
   type AcceptRequest,
@@ -26,9 +27,8 @@ interface Waiting {
 export class WriteChannel {
   readonly #worker: Worker;
   readonly #out = new PacketWriter();
-  readonly #waiting = new Map<number, Waiting>();
+  #waiting = new Slots<Waiting>();
   readonly #onCommit: ((seconds: number, operations: number) => void) | undefined;
-  #lastCall = 0;
   #scheduled = false;
   #idle: (() => void)[] = [];
   #broken: StoreError | undefined;
@@ -77,7 +77,7 @@ export class WriteChannel {
       const callId = from.number();
       const waiting = this.#waiting.get(callId);
       if (waiting === undefined) throw new Error(`an answer to call ${callId}, which nobody asked`);
-      this.#waiting.delete(callId);
+      this.#waiting.remove(callId, waiting);
       if (kind === ANSWER.failed) {
         const code = from.string() as StoreErrorCode;
         waiting.reject(new StoreError(code, from.string()));
@@ -96,22 +96,18 @@ export class WriteChannel {
   /** The thread is gone: what waits may or may not have been written. */
   break(error: StoreError): void {
     this.#broken = error;
-    const waiting = [...this.#waiting.values()];
-    this.#waiting.clear();
-    for (const each of waiting) each.reject(new StoreError("unknown", error.message, { cause: error }));
+    for (const each of this.#waiting) each.reject(new StoreError("unknown", error.message, { cause: error }));
+    this.#waiting = new Slots();
     for (const resolve of this.#idle.splice(0)) resolve();
   }
 
   #ask<T>(write: (callId: number) => void, read: (from: PacketReader, kind: number) => T): Promise<T> {
     if (this.#broken !== undefined) return Promise.reject(new StoreError("unavailable", this.#broken.message));
-    const callId = ++this.#lastCall;
-    write(callId);
-    if (!this.#scheduled) {
+    return new Promise<T>((resolve, reject) => {
+      write(this.#waiting.add({ answer: (from, kind) => resolve(read(from, kind)), reject }));
+      if (this.#scheduled) return;
       this.#scheduled = true;
       setImmediate(() => this.#send());
-    }
-    return new Promise<T>((resolve, reject) => {
-      this.#waiting.set(callId, { answer: (from, kind) => resolve(read(from, kind)), reject });
     });
   }
 
