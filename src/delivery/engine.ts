@@ -131,7 +131,8 @@ export class Engine implements Service {
     });
     const desk = this.#desk;
     this.#claims = new ClaimLoop({ store, clock, log, scheduler, desk, flights: this.#flights, isUp: () => this.#state === "up" });
-    this.#acts = new QueueActs({ ...parts, scheduler, desk, routes: this.#routes, health, tally, deadLetters, parking });
+    const acting = { ...parts, scheduler, desk, routes: this.#routes, health, tally };
+    this.#acts = new QueueActs({ ...acting, deadLetters, parking, handshakes, pauses });
     const sweep = new ExpirySweep({
       store,
       clock,

@@ -54,6 +54,8 @@ export class Lane implements FairLane, Wakeable {
   heapAt = -1;
 
   route: Route | undefined;
+  /** The last route it had: what it was called. */
+  lastRoute: Route | undefined;
   epoch = SINGLE_OWNER_EPOCH;
   /** The store makes a dead letter of each delivery that fails. */
   forwards = false;
@@ -118,6 +120,7 @@ export class Lane implements FairLane, Wakeable {
   adopt(route: Route | undefined, nowMs: number): void {
     const before = this.route?.subscription.policy.rateLimit;
     this.route = route;
+    this.lastRoute = route ?? this.lastRoute;
     const limit = route?.subscription.policy.rateLimit;
     const same = before?.requests === limit?.requests && before?.perMs === limit?.perMs && before?.burst === limit?.burst;
     if (!same) this.#bucket = limit === undefined ? undefined : new TokenBucket(limit, nowMs);

@@ -100,6 +100,13 @@ export class PauseKeeper {
     }
   }
 
+  /** The subscription is gone: so is what is kept of its suspension. */
+  forget(lane: Lane): void {
+    if (lane.suspendedEndpoint === undefined) return;
+    this.#suspensions.set(lane, false);
+    void this.flush();
+  }
+
   #bySpec(): Suspension {
     return { reason: "BySpec", message: "spec.suspend is true", sinceMs: this.#parts.clock.nowMs() };
   }

@@ -5,10 +5,12 @@ import type { Log } from "../observe/log.ts";
 import type { DeliveryId, Store } from "../store/store.ts";
 import type { Attempter } from "./attempter.ts";
 import type { DeadLetters } from "./dead-letters.ts";
+import type { Handshakes } from "./handshake.ts";
 import type { HealthBook } from "./health-book.ts";
 import type { IntakeDesk } from "./intake-desk.ts";
 import type { EndHow, Lane } from "./lane.ts";
 import type { Parking } from "./parking.ts";
+import type { PauseKeeper } from "./pause-keeper.ts";
 import type { RouteWatch } from "./route-watch.ts";
 import type { Scheduler } from "./scheduler.ts";
 import type { Tally } from "./tally.ts";
@@ -28,6 +30,8 @@ export interface QueueActsParts {
   readonly tally: Tally;
   readonly deadLetters: DeadLetters;
   readonly parking: Parking;
+  readonly handshakes: Pick<Handshakes, "forget">;
+  readonly pauses: Pick<PauseKeeper, "forget">;
 }
 
 /** `subscription_gone`: it is deleted, or being deleted. */
@@ -108,7 +112,9 @@ export class QueueActs {
   async forgetIfOver(lane: Lane): Promise<void> {
     const isOver = (): boolean => lane.ending !== undefined && lane.pending === 0 && lane.fair.inFlight === 0;
     if (!isOver()) return;
-    const { store, health, scheduler, attempter, parking } = this.#parts;
+    const { store, health, scheduler, attempter, parking, handshakes, pauses, routes } = this.#parts;
+    if (lane.route?.subscription.spec.verification !== undefined) handshakes.forget(lane);
+    pauses.forget(lane);
     await store.forgetQueue(lane.uid);
     await health.forget(lane);
     // It is back, or something was accepted, while the store worked.
@@ -116,5 +122,6 @@ export class QueueActs {
     scheduler.forget(lane);
     parking.forget(lane);
     attempter.forget(lane.uid);
+    if (lane.lastRoute !== undefined) routes.forgetMetrics(lane.lastRoute);
   }
 }

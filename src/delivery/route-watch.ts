@@ -27,6 +27,8 @@ export interface RouteWatchParts {
 export class RouteWatch {
   readonly #parts: RouteWatchParts;
   #table: RouteTable = RouteTable.empty;
+  /** The table that the lanes were last compared with. */
+  #applied: RouteTable = RouteTable.empty;
   #pending = false;
 
   constructor(parts: RouteWatchParts) {
@@ -56,12 +58,34 @@ export class RouteWatch {
   /** Gives every lane the route of the table in force; a receiver that must give permission first is asked before anything is owed to it. */
   applyAll(): void {
     const { scheduler, handshakes } = this.#parts;
-    for (const { subscription } of handshakes.ready ? this.#table.routes() : [])
-      if (subscription.spec.verification !== undefined) scheduler.lane(subscription.uid, subscription.namespace);
+    for (const { subscription, draining } of handshakes.ready ? this.#table.routes() : [])
+      if (subscription.spec.verification !== undefined && !draining) scheduler.lane(subscription.uid, subscription.namespace);
     for (const lane of this.#parts.scheduler.lanes.values()) {
       const route = this.routeOf(lane.uid);
       if (route !== lane.route) this.adopt(lane, route);
     }
+    this.#forgetRemoved();
+  }
+
+  /** The series of a subscription that is gone, and of its dead letters; not of one that has its name now. */
+  forgetMetrics(route: Route): void {
+    const { namespace, name } = route.subscription;
+    if (this.#table.byUid(route.subscription.uid) === undefined && this.#names().has(`${namespace}/${name}`)) return;
+    this.#parts.forgetMetrics(route);
+  }
+
+  #forgetRemoved(): void {
+    const removed = [...this.#applied.routes()].filter(({ subscription }) => this.#table.byUid(subscription.uid) === undefined);
+    this.#applied = this.#table;
+    const names = removed.length === 0 ? new Set<string>() : this.#names();
+    for (const route of removed) {
+      const { namespace, name } = route.subscription;
+      if (!names.has(`${namespace}/${name}`)) this.#parts.forgetMetrics(route);
+    }
+  }
+
+  #names(): Set<string> {
+    return new Set([...this.#table.routes()].map(({ subscription: { namespace, name } }) => `${namespace}/${name}`));
   }
 
   adopt(lane: Lane, route: Route | undefined): void {
@@ -75,7 +99,7 @@ export class RouteWatch {
       // Only what an open connection depends on closes its pool.
       if (kept?.target !== before.subscription.target || kept?.egress !== before.subscription.egress)
         this.#parts.attempter.forget(lane.uid);
-      if (route === undefined) this.#parts.forgetMetrics(before);
+      if (route === undefined && deadLetterOwner(lane.uid) !== undefined) this.#parts.forgetMetrics(before);
     }
     this.#parts.pauses.routeChanged(lane);
     this.#parts.handshakes.routeChanged(lane);

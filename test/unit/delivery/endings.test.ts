@@ -62,3 +62,30 @@ test("what is owed to nobody any more is told after a restart, its dead letters 
   expect(await second.engine.end("a", "dead-letter")).toBe(1);
   expect([...second.engine.owing()]).toEqual([]);
 });
+
+test("nothing is left of a deleted subscription: no series, no suspension, no permission, whether an attempt was under way or not", async () => {
+  const asker = {
+    origin: "postrider",
+    askLeave: () => Promise.resolve(outcome("success", { responseHeaders: [["webhook-allowed-origin", "*"]] })),
+  };
+  const gone: Receiver = () => ({ afterMs: 2_000, outcome: outcome("client_error", { statusCode: 410 }) });
+  const world = new World({ receiver: gone, asker });
+  const [silent, asked, busy] = [routeOf("silent"), routeOf("asked", { handshake: true }), routeOf("busy")];
+  const series = async (): Promise<string[]> => (await world.metrics.expose()).split("\n").filter((line) => line.includes("subscription="));
+  for (const { subscription } of [silent, asked, busy]) world.metrics.showSubscription(subscription.namespace, subscription.name);
+  await world.start([silent, asked, busy]);
+  await world.post("ns", ({ subscription }) => subscription !== silent.subscription);
+  await world.clock.advance(3_000);
+  await world.post("ns", ({ subscription }) => subscription === busy.subscription);
+  await world.engine.resume("busy");
+  await settle();
+  expect((await world.store.listState("suspension")).map(({ key }) => key)).toEqual(["asked"]);
+  world.route([silent, asked, busy].map(leaving));
+  for (const uid of ["silent", "asked", "busy"]) await world.engine.end(uid, "discard");
+  await world.clock.advance(100);
+  world.route([]);
+  await world.clock.advance(10_000);
+  expect(await series()).toEqual([]);
+  expect(await world.store.queues()).toEqual([]);
+  for (const kind of ["suspension", "handshake", "health"] as const) expect(await world.store.listState(kind)).toEqual([]);
+});
