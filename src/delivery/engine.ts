@@ -83,11 +83,7 @@ export class Engine implements Service {
     const health = new HealthBook({ store, clock, log, metrics, failing: (lane, failing) => scheduler.setFailing(lane, failing) });
     this.#health = health;
     const tally = new Tally(health, parts.events);
-    const changed = (lane: Lane): void => {
-      scheduler.refresh(lane);
-      health.changed(lane);
-      health.tell(lane, "transition");
-    };
+    const changed = (lane: Lane): void => this.#laneChanged(lane);
     const pauses = new PauseKeeper({ store, clock, log, changed });
     this.#pauses = pauses;
     const handshakes = new Handshakes({ asker: parts.asker, store, clock, random, log, changed });
@@ -264,6 +260,13 @@ export class Engine implements Service {
     }
     if (lane.ending !== undefined) this.#acts.attemptOver(lane, changed && completion.next.state === "ready");
     this.#checkIdle();
+  }
+
+  /** Pauses, rate or suspension of the lane moved. */
+  #laneChanged(lane: Lane): void {
+    this.#scheduler.refresh(lane);
+    this.#health.changed(lane);
+    this.#health.tell(lane, "transition");
   }
 
   async #drain(): Promise<void> {
