@@ -22,6 +22,7 @@ import { Housekeeping } from "./housekeeping.ts";
 import { FRESH_MAX, IntakeDesk } from "./intake-desk.ts";
 import type { EndHow, Lane } from "./lane.ts";
 import { Parking } from "./parking.ts";
+import { dropLeftovers } from "./leftovers.ts";
 import { PauseKeeper } from "./pause-keeper.ts";
 import { QueueActs, type ResendResult } from "./queue-acts.ts";
 import { RouteWatch } from "./route-watch.ts";
@@ -241,6 +242,14 @@ export class Engine implements Service {
   /** One extra attempt for a delivery that has ended: past its limits, not past a pause. */
   resend(id: DeliveryId): Promise<ResendResult> {
     return this.#acts.resend(id);
+  }
+
+  /** Lets go of what is kept of subscriptions that are gone. Rejects when the store does not take it: the next time will do. */
+  async tidy(): Promise<void> {
+    if (this.#state !== "up") return;
+    const isKnown = (uid: string): boolean => this.#scheduler.lanes.has(uid) || this.#routes.table.byUid(uid) !== undefined;
+    this.#handshakes.retain(isKnown);
+    await dropLeftovers(this.#parts.store, isKnown);
   }
 
   #written(turn: Turn, completion: Completion, changed: boolean): void {

@@ -97,7 +97,7 @@ export class Handshakes {
     const place = placeOf(subscription);
     // Unresolved references pause it anyway; where it goes is not known yet.
     if (place === undefined || this.#entries.get(lane.uid)?.place === place) return;
-    this.#entries.get(lane.uid)?.cancel?.();
+    this.#drop(lane.uid);
     const entry: Entry = { lane, place, leave: undefined, failures: 0, cancel: undefined };
     this.#entries.set(lane.uid, entry);
     const stored = this.#stored.get(lane.uid);
@@ -114,10 +114,7 @@ export class Handshakes {
 
   /** The subscription is gone, or asks nobody any more. */
   forget(lane: Lane): void {
-    const entry = this.#entries.get(lane.uid);
-    entry?.cancel?.();
-    if (entry !== undefined) this.#waiting.delete(entry);
-    this.#entries.delete(lane.uid);
+    this.#drop(lane.uid);
     this.#stored.delete(lane.uid);
     delete lane.pauses.HandshakePending;
     lane.leave = undefined;
@@ -126,10 +123,24 @@ export class Handshakes {
     this.#parts.changed(lane);
   }
 
+  /** Permissions that were read at boot, of subscriptions that are not there any more. */
+  retain(isKnown: (uid: string) => boolean): void {
+    for (const uid of this.#stored.keys()) if (!isKnown(uid)) this.#stored.delete(uid);
+  }
+
   /** Asks nobody any more. */
   stop(): void {
     this.#stopped = true;
     for (const entry of this.#entries.values()) entry.cancel?.();
+  }
+
+  /** One that is replaced or gone asks nobody any more, nor does it wait for its turn. */
+  #drop(uid: string): void {
+    const entry = this.#entries.get(uid);
+    if (entry === undefined) return;
+    entry.cancel?.();
+    this.#waiting.delete(entry);
+    this.#entries.delete(uid);
   }
 
   #ask(entry: Entry): void {

@@ -1,5 +1,6 @@
 import { expect, test } from "vitest";
 import type { Outcome } from "../../../src/core/outcome.ts";
+import type { Route } from "../../../src/core/route-table.ts";
 import type { HandshakeAsker } from "../../../src/delivery/handshake.ts";
 import { MemoryStore } from "../../../src/store/memory/memory-store.ts";
 import { ManualClock, settle } from "../../support/time/manual-clock.ts";
@@ -183,4 +184,42 @@ test("of many receivers a bounded number is asked at once", async () => {
     await settle();
   }
   expect(waiting).toHaveLength(200);
+});
+
+test("who is replaced or deleted while it waits for its turn is not asked in its old place", async () => {
+  const clock = new ManualClock();
+  const asked: string[] = [];
+  const waiting: ((answer: Outcome) => void)[] = [];
+  const askLeave = ({ target }: { target?: { url: string } | undefined }): Promise<Outcome> => {
+    asked.push(target?.url ?? "");
+    return new Promise((resolve) => waiting.push(resolve));
+  };
+  const world = new World({ receiver: OK, asker: { origin: "postrider", askLeave }, clock });
+  const first = Array.from({ length: 64 }, (_, i) => routeOf(`s${i}`, { handshake: true }));
+  const placed = (host: string): Route => routeOf("late", { handshake: true, url: `https://${host}.test/` });
+  await world.start([...first, placed("one"), routeOf("gone", { handshake: true })]);
+  for (const host of ["two", "three"]) {
+    world.route([...first, placed(host)]);
+    await clock.advance(100);
+  }
+  expect(waiting).toHaveLength(64);
+  for (const answer of [...waiting]) answer(allowed());
+  await settle();
+  expect(asked.slice(64)).toEqual(["https://three.test/"]);
+});
+
+test("what was kept of a subscription that was deleted while nobody was running is let go of", async () => {
+  const store = new MemoryStore();
+  await store.open({ owner: "o", nowMs: 0, idempotencyTtlMs: 1_000 });
+  const leave = JSON.stringify({ place: "x", untilMs: Number.MAX_SAFE_INTEGER });
+  const kinds = ["health", "suspension", "handshake"] as const;
+  await store.putState(
+    kinds.flatMap((kind) => ["gone", "gone#deadletter"].map((key) => ({ kind, key, value: kind === "handshake" ? leave : "{}" }))),
+  );
+  const { world, clock } = await started(allowed(), store);
+  await world.post();
+  await clock.advance(10_000);
+  await world.engine.tidy();
+  const kept = await Promise.all(kinds.map((kind) => store.listState(kind)));
+  expect(kept.map((entries) => entries.map(({ key }) => key))).toEqual([["a"], [], ["a"]]);
 });
