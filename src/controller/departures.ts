@@ -17,8 +17,11 @@ export interface Departure {
   readonly sinceMs: number;
   /** Nothing can be sent any more: suspended, or a reference is gone. */
   readonly hopeless: boolean;
-  /** So many deliveries were thrown away, or given to the dead-letter store. Called once, with more than 0. */
-  readonly tell?: ((ended: number) => void) | undefined;
+  /**
+   * So many deliveries were thrown away, or given to the dead-letter store; attempts of `underWay` others are waited for, and what they do not
+   * deliver follows. Called once, unless both are 0.
+   */
+  readonly tell?: ((ended: number, underWay: number) => void) | undefined;
   /** Lets the object go (finalizer, routes). Rejects to be called again. */
   readonly finish: () => Promise<void>;
 }
@@ -90,7 +93,8 @@ export class Departures {
     if (this.#departing.get(uid) !== departure) return;
     await finish();
     this.#ended.delete(uid);
-    if (sum > 0) tell?.(sum);
+    const underWay = this.#deliveries.pending(uid);
+    if (sum + underWay > 0) tell?.(sum, underWay);
     this.#departing.delete(uid);
     this.#queue.forget(uid);
     this.#log.info({ event: "subscription.deleted", namespace, subscription: name, uid, how, ended: sum }, "subscription deleted");

@@ -300,11 +300,13 @@ export class Subscriptions {
       how: policy === "Discard" || isTerminating ? "discard" : "drain",
       sinceMs: deletedAt === undefined ? clock.nowMs() : Date.parse(deletedAt),
       hopeless: route === undefined || route.subscription.blocked !== undefined || spec?.suspend === true,
-      tell: (ended) => {
+      tell: (ended, underWay) => {
         if (lastSeen === undefined) return;
         const isDiscard = policy === "Discard" || isTerminating;
         const [reason, fate] = isDiscard ? ["Discarded", "were thrown away"] : ["DeadLettered", "went to the dead-letter store"];
-        sink.recordEvent(lastSeen, { type: "Warning", reason, message: `Deleted: ${ended} deliveries that had not ended ${fate}.` });
+        const more = underWay === 0 ? "" : ` ${underWay} attempts were under way: what they do not deliver goes the same way.`;
+        const message = `Deleted: ${ended} deliveries that had not ended ${fate}.${more}`;
+        sink.recordEvent(lastSeen, { type: "Warning", reason, message });
       },
       finish: async () => {
         if (object !== undefined && hasFinalizer(object)) {

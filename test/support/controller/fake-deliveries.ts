@@ -4,6 +4,8 @@ import type { SubscriptionHealth } from "../../../src/core/health.ts";
 /** The engine as the controller sees it, with numbers that a test sets. */
 export class FakeDeliveries implements Deliveries {
   ready = true;
+  /** Deliveries whose attempts are under way: these no end can end. */
+  underWay = 0;
   readonly healths = new Map<string, SubscriptionHealth>();
   readonly pendings = new Map<string, number>();
   readonly resumed: string[] = [];
@@ -37,8 +39,8 @@ export class FakeDeliveries implements Deliveries {
 
   end(uid: string, how: "dead-letter" | "discard"): Promise<number> {
     this.ended.push({ uid, how });
-    const count = this.pending(uid);
-    this.pendings.set(uid, 0);
+    const count = this.pending(uid) - this.underWay;
+    this.pendings.set(uid, this.underWay);
     return Promise.resolve(count);
   }
 }

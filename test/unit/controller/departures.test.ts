@@ -138,6 +138,15 @@ describe("what a deletion threw away", () => {
     expect(told).toEqual([3]);
   });
 
+  it("is told with the attempts under way, which may leave more of it", async () => {
+    const bench = new Bench();
+    const told: (readonly [number, number])[] = [];
+    bench.deliveries.underWay = 2;
+    bench.begin({ how: "discard", tell: (ended, underWay) => void told.push([ended, underWay]) });
+    await bench.pass(1_000);
+    expect(told).toEqual([[1, 2]]);
+  });
+
   it("is not told when there was nothing", async () => {
     const bench = new Bench();
     bench.deliveries.pendings.set("u1", 0);
