@@ -30,7 +30,7 @@ import type { Store } from "../store/store.ts";
 import { acceptedSpecsIn } from "./accepted-specs.ts";
 import { type Authenticators, buildAuthenticators, tokenLabels } from "./authenticators.ts";
 import { buildApi } from "./build-api.ts";
-import { RetentionSweep } from "./retention-sweep.ts";
+import { RetentionSweep, type Tidied } from "./retention-sweep.ts";
 import { Supervisor } from "./supervise.ts";
 import { VERSION } from "./version.ts";
 import { WallClockWatch } from "./wall-clock-watch.ts";
@@ -59,6 +59,7 @@ interface Rooms {
   readonly api: ApiServer;
   readonly health: HealthServer;
   readonly diskWatch: DiskWatch;
+  readonly tidied: readonly Tidied[];
 }
 
 /**
@@ -210,7 +211,8 @@ async function build(config: Config, parts: ComposeParts, { store, metrics, owne
     names,
     table: () => table,
   });
-  return { store, provider, authenticators, engine, attempter, controller, ingest, api, health, diskWatch };
+  const tidied = [payloads, names, engine];
+  return { store, provider, authenticators, engine, attempter, controller, ingest, api, health, diskWatch, tidied };
 }
 
 function readinessOf({ controller, engine, diskWatch }: Pick<Rooms, "controller" | "engine" | "diskWatch">) {
@@ -254,7 +256,7 @@ async function start(rooms: Rooms, parts: ComposeParts, config: Config): Promise
   const { clock, log } = parts;
   for (const service of [
     new WallClockWatch(clock, log),
-    new RetentionSweep(store, clock, log),
+    new RetentionSweep(store, clock, log, rooms.tidied),
     health,
     diskWatch,
     engine,

@@ -11,15 +11,22 @@ export const SWEEP_EVERY_MS = 3_600_000;
 /** Between two pieces of the work, ms: events are accepted meanwhile. A piece is some 10 ms long. */
 const STEP_PAUSE_MS = 20;
 
+/** Somebody who remembers what has gone, for a while. */
+export interface Tidied {
+  tidy(nowMs: number): Promise<void>;
+}
+
 /** Gives the room of old days back. Nothing is dropped in the first hour, nor within an hour of a step of the clock: what is dropped is gone. */
 export class RetentionSweep implements Service {
   readonly name = "retention";
   readonly #store: Pick<Store, "dropExpired">;
   readonly #clock: Clock;
   readonly #log: Log;
+  readonly #others: readonly Tidied[];
   #offsetMs: number;
 
-  constructor(store: Pick<Store, "dropExpired">, clock: Clock, log: Log) {
+  constructor(store: Pick<Store, "dropExpired">, clock: Clock, log: Log, others: readonly Tidied[] = []) {
+    this.#others = others;
     this.#store = store;
     this.#clock = clock;
     this.#log = log;
@@ -46,6 +53,16 @@ export class RetentionSweep implements Service {
       }
     } catch (error) {
       this.#log.warn({ err: error }, "days past their retention could not be dropped: trying again in an hour");
+    }
+    await this.#tidyOthers(signal);
+  }
+
+  async #tidyOthers(signal: AbortSignal): Promise<void> {
+    for (const other of this.#others) {
+      if (signal.aborted) return;
+      await other
+        .tidy(this.#clock.nowMs())
+        .catch((error: unknown) => this.#log.warn({ err: error }, "could not be tidied: trying again in an hour"));
     }
   }
 

@@ -72,3 +72,21 @@ it("goes on piece by piece, with room for others between two, and stops between 
   await done;
   expect(asked.length - before).toBeLessThanOrEqual(1);
 });
+
+it("has others tidy up, each of them though another fails", async () => {
+  const clock = new SteppedClock();
+  const told: string[] = [];
+  const others = ["one", "two"].map((name) => ({
+    tidy: (nowMs: number) => {
+      told.push(`${name} ${nowMs === clock.nowMs()}`);
+      return name === "one" ? Promise.reject(new Error("down")) : Promise.resolve();
+    },
+  }));
+  const store = { dropExpired: () => Promise.reject(new Error("down")) };
+  const abort = new AbortController();
+  const done = new RetentionSweep(store, clock, createLog("silent"), others).run(abort.signal);
+  await clock.advance(SWEEP_EVERY_MS);
+  expect(told).toEqual(["one true", "two true"]);
+  abort.abort();
+  await done;
+});

@@ -7,6 +7,7 @@ import { StoreError } from "../../../src/store/store.ts";
 import { route } from "../../support/ingest/running-ingest.ts";
 import { settle } from "../../support/time/manual-clock.ts";
 
+const DAY_MS = 86_400_000;
 const log = createLog("silent");
 const TABLE = RouteTable.build([route("alpha", ["a"]), route("beta", ["b"])]);
 
@@ -33,6 +34,7 @@ it("writes what is new and nothing twice, and again what could not be written", 
   const written: string[] = [];
   const watched = {
     listState: () => Promise.resolve([]),
+    deleteState: () => Promise.resolve(),
     putState: (entries: Parameters<MemoryStore["putState"]>[0]) => {
       written.push(entries.map(({ key }) => key).join(" "));
       return store.putState(entries);
@@ -50,4 +52,20 @@ it("writes what is new and nothing twice, and again what could not be written", 
     { key: "uid-alpha", value: '"alpha"' },
     { key: "uid-beta", value: '"beta"' },
   ]);
+});
+
+it("lets go of a name when no result of its subscription can be left, in memory and in the store", async () => {
+  const store = await opened();
+  const book = new NameBook(store, log);
+  book.note(TABLE);
+  book.note(RouteTable.build([route("alpha", ["a"])]));
+  await book.tidy(0);
+  const next = new NameBook(store, log);
+  await next.load();
+  next.note(RouteTable.build([route("alpha", ["a"])]));
+  await next.tidy(30 * DAY_MS);
+  expect(next.nameOf("uid-beta")).toBe("beta");
+  await next.tidy(31 * DAY_MS);
+  expect([next.nameOf("uid-alpha"), next.nameOf("uid-beta")]).toEqual(["alpha", undefined]);
+  expect(await store.listState("name")).toEqual([{ key: "uid-alpha", value: '"alpha"' }]);
 });
