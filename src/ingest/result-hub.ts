@@ -10,9 +10,9 @@ export interface DeliveryEnds {
   onDeliveryEnded(listener: (eventId: string | undefined) => void): void;
 }
 
-/** Requests that wait at once, of all namespaces and of one; connections for publishing are left beside them. */
+/** Requests that wait at once, of all namespaces and of one; connections for publishing, and places for others, are left beside them. */
 const POLLS_MAX = 6_000;
-const POLLS_PER_NAMESPACE_MAX = 3_000;
+const POLLS_PER_NAMESPACE_MAX = 5_000;
 /** Questions to the store at once: the engine asks the same reader what is due. */
 const READS_MAX = 32;
 /** Questions that wait for one of these; one more is refused. Those who wait for a result have their place in any case. */
@@ -216,7 +216,8 @@ export class ResultHub {
 
   /** Reads a watched event until either nothing is owed or more than was heard. */
   async #look(watch: Watch): Promise<void> {
-    if (watch.reading) return;
+    // What was settled, or left by everybody, may still stand in the list that a recheck goes through.
+    if (watch.reading || watch.settled || watch.polls.length === 0) return;
     watch.reading = true;
     try {
       do {
@@ -279,7 +280,11 @@ export class ResultHub {
     const startMs = clock.monotonicMs();
     this.#rechecking = true;
     this.#stale = false;
-    for (const watch of Array.from(this.#watches.values())) await this.#look(watch);
+    for (const watch of Array.from(this.#watches.values())) {
+      // Whether the answer on its way has the end that was not named is not known: it is asked for once more.
+      if (watch.reading) watch.heard = Number.POSITIVE_INFINITY;
+      else await this.#look(watch);
+    }
     this.#rechecking = false;
     const nowMs = clock.monotonicMs();
     this.#recheckNotBeforeMs = nowMs + Math.max(RECHECK_MS, (nowMs - startMs) * RECHECK_SHARE);
