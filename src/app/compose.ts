@@ -5,7 +5,7 @@ import type { ApiServer } from "../admin/api-server.ts";
 import type { Operator, SubscriptionCounters } from "../cli/operator.ts";
 import type { Config } from "../config/config.ts";
 import { Controller } from "../controller/controller.ts";
-import type { Resources, ResultSink } from "../controller/objects.ts";
+import type { ObjectRef, Resources, ResultSink } from "../controller/objects.ts";
 import { RouteTable } from "../core/route-table.ts";
 import { HttpAttempter } from "../delivery/attempt.ts";
 import type { ServiceAccountTokens } from "../delivery/credentials.ts";
@@ -103,6 +103,8 @@ function storeOf(config: Config): Store {
 interface Source {
   readonly provider: Provider;
   readonly serviceAccounts: ServiceAccountTokens | undefined;
+  /** Lets go of what was read because somebody named it; with files everything stays as long as its file. */
+  readonly retainNamed: ((isNamed: (ref: ObjectRef) => boolean) => void) | undefined;
 }
 
 async function sourceOf(config: Config, parts: ComposeParts, metrics: Metrics): Promise<Source> {
@@ -110,7 +112,7 @@ async function sourceOf(config: Config, parts: ComposeParts, metrics: Metrics): 
   if (config.provider === "file") {
     const kept = config.store.kind === "sqlite" ? config.store.directory : (config.manifests ?? ".");
     const provider = new FileProvider({ directory: config.manifests ?? ".", secretsDirectory: join(kept, ".keys"), clock, log });
-    return { provider, serviceAccounts: undefined };
+    return { provider, serviceAccounts: undefined, retainNamed: undefined };
   }
   // Loaded here only: the Kubernetes client alone holds more memory than everything else.
   const [{ kubernetesCredentials }, { KubeTransport }, { ClusterProvider }, { KubeServiceAccountTokens }] = await Promise.all([
@@ -135,7 +137,8 @@ async function sourceOf(config: Config, parts: ComposeParts, metrics: Metrics): 
     tokenLabels: tokenLabels(config),
   });
   const bindingHint = config["tokens-binding-hint"];
-  return { provider, serviceAccounts: new KubeServiceAccountTokens({ transport, clock, bindingHint }) };
+  const serviceAccounts = new KubeServiceAccountTokens({ transport, clock, bindingHint });
+  return { provider, serviceAccounts, retainNamed: (isNamed) => provider.retainNamed(isNamed) };
 }
 
 interface Ground {
@@ -147,7 +150,7 @@ interface Ground {
 async function build(config: Config, parts: ComposeParts, { store, metrics, owner }: Ground): Promise<Rooms> {
   const { clock, random, log } = parts;
   const events = new BusinessEvents(metrics, log);
-  const { provider, serviceAccounts } = await sourceOf(config, parts, metrics);
+  const { provider, serviceAccounts, retainNamed } = await sourceOf(config, parts, metrics);
   const authenticators = await buildAuthenticators(config, { provider, clock, log });
   const resolver = new DnsResolver({ clock, ...(config["dns-server"].length > 0 ? { servers: config["dns-server"] } : {}) });
   const attempter = new HttpAttempter({ clock, random, version: VERSION, resolver, origin: config["webhook-origin"], serviceAccounts });
@@ -211,7 +214,7 @@ async function build(config: Config, parts: ComposeParts, { store, metrics, owne
     names,
     table: () => table,
   });
-  const tidied = [payloads, names, engine];
+  const tidied = [payloads, names, engine, { tidy: async () => retainNamed?.((ref) => controller.isNamed(ref)) }];
   return { store, provider, authenticators, engine, attempter, controller, ingest, api, health, diskWatch, tidied };
 }
 

@@ -168,6 +168,12 @@ export class Controller implements Service, StatusSource {
     this.#options.onReady?.();
   }
 
+  /** Whether a subscription names this object now. */
+  isNamed(ref: ObjectRef): boolean {
+    for (const _key of this.#dependencies.ofObject(ref)) return true;
+    return false;
+  }
+
   async #reconcile(key: string): Promise<void> {
     const { metrics, clock } = this.#options;
     const startedMs = clock.monotonicMs();

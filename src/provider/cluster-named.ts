@@ -11,6 +11,8 @@ import { NAMED_PLURALS, namedObject } from "./named-object.ts";
 
 /** What was found out about an object that is not there is believed for this long, ms: a thousand subscriptions may name it. */
 const ANSWER_FOR_MS = 5_000;
+/** Who asks for an object names it a moment later: until then it must not be let go of. */
+const ASKED_FOR_MS = 10 * 60_000;
 /** Answers remembered. */
 const ANSWERS_MAX = 20_000;
 
@@ -32,7 +34,8 @@ export interface ClusterNamedOptions {
 interface Scope {
   readonly abort: AbortController;
   readonly done: Promise<unknown>;
-  readonly wanted: Set<string>;
+  /** Names that were asked for, and when last. */
+  readonly wanted: Map<string, number>;
   readonly objects: Map<string, ObjectsByKind[NamedKind]>;
   forbidden: boolean;
 }
@@ -59,17 +62,20 @@ export class ClusterNamed {
 
   /** At once where it is known. Never rejects. */
   find<K extends NamedKind>(kind: K, namespace: string, name: string): NamedLookup<K> | Promise<NamedLookup<K>> {
+    const nowMs = this.#options.clock.monotonicMs();
     const known = this.get(kind, namespace, name);
-    if (known !== undefined) return { state: "found", object: known };
+    if (known !== undefined) {
+      this.#scopes.get(`${kind}/${namespace}`)?.wanted.set(name, nowMs);
+      return { state: "found", object: known };
+    }
     if (this.#signal === undefined || this.#signal.aborted) {
       return { state: "unknown", message: `the ${kind} ${name} has not been read yet; this mends itself` };
     }
     const scope = this.#follow(kind, namespace, this.#signal);
-    scope.wanted.add(name);
+    scope.wanted.set(name, nowMs);
     if (scope.forbidden) return { state: "forbidden", message: this.#hint(kind, namespace) };
     const key = `${kind}/${namespace}/${name}`;
     const answer = this.#answers.get(key);
-    const nowMs = this.#options.clock.monotonicMs();
     if (answer !== undefined && nowMs - answer.atMs < ANSWER_FOR_MS) return answer.lookup as NamedLookup<K>;
     return this.#joined(key, () => this.#ask(kind, namespace, name)) as Promise<NamedLookup<K>>;
   }
@@ -79,6 +85,23 @@ export class ClusterNamed {
     for (const kind of Object.keys(NAMED_PLURALS)) {
       const key = `${kind}/${namespace}`;
       this.#scopes.get(key)?.abort.abort();
+      this.#scopes.delete(key);
+    }
+  }
+
+  /** Lets go of what nobody names any more, and of watches in which nothing is left to be seen. */
+  retain(isNamed: (ref: ObjectRef) => boolean): void {
+    const beforeMs = this.#options.clock.monotonicMs() - ASKED_FOR_MS;
+    for (const [key, { wanted, objects, abort }] of this.#scopes) {
+      const [kind = "", namespace = ""] = key.split("/");
+      for (const [name, askedAtMs] of wanted) {
+        if (askedAtMs > beforeMs || isNamed({ kind: kind as NamedKind, namespace, name })) continue;
+        wanted.delete(name);
+        objects.delete(name);
+        this.#answers.delete(`${key}/${name}`);
+      }
+      if (wanted.size > 0) continue;
+      abort.abort();
       this.#scopes.delete(key);
     }
   }
@@ -144,7 +167,7 @@ export class ClusterNamed {
     signal.addEventListener("abort", stop, { once: true });
     const scope: { -readonly [K in keyof Scope]: Scope[K] } = {
       abort,
-      wanted: new Set(),
+      wanted: new Map(),
       objects: new Map(),
       forbidden: false,
       done: Promise.resolve(),
@@ -185,7 +208,7 @@ export class ClusterNamed {
   }
 
   #tellWanted(kind: NamedKind, namespace: string, { wanted }: Scope): void {
-    for (const name of wanted) {
+    for (const name of wanted.keys()) {
       this.#answers.delete(`${kind}/${namespace}/${name}`);
       this.#options.changed({ kind, namespace, name });
     }

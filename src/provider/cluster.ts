@@ -254,6 +254,11 @@ export class ClusterProvider implements Resources, ResultSink, Service {
     this.#tell(ref);
   }
 
+  /** Objects that were read because somebody named them, and that nobody names any more, are let go of. */
+  retainNamed(isNamed: (ref: ObjectRef) => boolean): void {
+    this.#named.retain(isNamed);
+  }
+
   #followNamesIn({ kind, namespace }: ObjectRef): void {
     if (kind === "WebhookSubscription") this.#followSecrets(namespace);
     if (kind === "ClusterDeliveryPolicy") this.#followSecrets(this.#options.systemNamespace);

@@ -212,6 +212,39 @@ describe("the cluster provider", () => {
     await server.until(({ openWatches }) => openWatches === WATCHES);
   });
 
+  it("lets go of what nobody names any more, and of the watch when nothing is named", async () => {
+    const service = (name: string, port: number) => ({
+      metadata: { name, namespace: "shop" },
+      spec: { clusterIP: "10.96.0.7", ports: [{ port }] },
+    });
+    server.put(COLLECTION, subscription("a", SPEC));
+    for (const name of ["kept", "left", "fresh"]) server.put(SERVICES, service(name, 80));
+    await start(WATCHES + 2);
+    for (const name of ["kept", "left"]) expect(await provider.findNamed("Service", "shop", name)).toMatchObject({ state: "found" });
+    await server.until(({ openWatches }) => openWatches === WATCHES + 3);
+    await clock.advance(10 * 60_000);
+    await server.until(({ openWatches }) => openWatches === WATCHES + 3);
+    expect(await provider.findNamed("Service", "shop", "fresh")).toMatchObject({ state: "found" });
+
+    provider.retainNamed(({ name }) => name === "kept");
+    const known = (): string[] => ["kept", "left", "fresh"].filter((name) => provider.get("Service", "shop", name) !== undefined);
+    // Who has just asked may not have said yet that it names it.
+    expect(known()).toEqual(["kept", "fresh"]);
+    told.length = 0;
+    server.put(SERVICES, service("left", 81));
+    server.put(SERVICES, service("kept", 81));
+    await until(() => provider.get("Service", "shop", "kept")?.ports[0]?.port === 81);
+    expect(told).toEqual([{ kind: "Service", namespace: "shop", name: "kept" }]);
+
+    await clock.advance(10 * 60_000);
+    await server.until(({ openWatches }) => openWatches === WATCHES + 3);
+    provider.retainNamed(() => false);
+    expect(known()).toEqual([]);
+    await server.until(({ openWatches }) => openWatches === WATCHES + 2);
+    expect(await provider.findNamed("Service", "shop", "kept")).toMatchObject({ state: "found" });
+    await server.until(({ openWatches }) => openWatches === WATCHES + 3);
+  });
+
   it("writes a finalizer by merge patch with uid and resourceVersion, and answers a conflict as a value", async () => {
     server.put(COLLECTION, subscription("a", SPEC));
     await start(WATCHES + 2);
