@@ -149,14 +149,18 @@ function endingOnAlert(socket: TLSSocket): TLSSocket {
 /** Settles when the socket may be used. */
 function ready(socket: Socket, tls: boolean, failure: (error: unknown) => ConnectFailure): Promise<void> {
   return new Promise((resolve, reject) => {
+    let isReady = false;
     const reset = (): void => reject(failure(Object.assign(new Error("ended"), { code: "ECONNRESET" })));
     socket.once(tls ? "secureConnect" : "connect", () => {
-      // Every connection ends one day: that must not cost two errors with their stacks which nobody reads.
+      // Every connection ends one day: that must not cost errors with their stacks which nobody reads.
+      isReady = true;
       socket.off("end", reset);
       socket.off("close", reset);
       resolve();
     });
-    socket.once("error", (error) => reject(failure(error)));
+    socket.once("error", (error) => {
+      if (!isReady) reject(failure(error));
+    });
     // A receiver may end its side within the handshake and keep ours open: no close would come of that.
     socket.once("end", reset);
     socket.once("close", reset);

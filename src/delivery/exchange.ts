@@ -5,7 +5,7 @@ import type { Policy } from "../core/policy.ts";
 import { parseRetryAfter } from "../core/retry-after.ts";
 import type { Clock } from "../lib/clock.ts";
 import type { WheelEntry } from "../lib/timer-wheel.ts";
-import { redactHeaders, redactText, redactUrl, redactValues } from "../observe/redact.ts";
+import { redactHeader, redactText, redactUrl, redactValues } from "../observe/redact.ts";
 import { ANSWER_BYTES_MAX } from "./answer-limit.ts";
 import { ConnectFailure, isTlsCode, tlsFailure } from "./connect-failure.ts";
 import type { DispatchController, DispatchHandler } from "./dispatcher.ts";
@@ -259,13 +259,14 @@ function headerText(value: string | string[] | undefined): string | undefined {
 }
 
 function keptHeaders(headers: ResponseHeaders, secrets: readonly string[]): Outcome["responseHeaders"] {
-  const kept: [string, string][] = [];
+  const kept: (readonly [string, string])[] = [];
   for (const name in headers) {
     const value = headers[name];
     if (value === undefined) continue;
     if (kept.length === KEPT_HEADERS_MAX) break;
     const text = typeof value === "string" ? value : value.join(", ");
-    kept.push([name, text.length > KEPT_HEADER_CHARS_MAX ? text.slice(0, KEPT_HEADER_CHARS_MAX) : text]);
+    const bounded = text.length > KEPT_HEADER_CHARS_MAX ? text.slice(0, KEPT_HEADER_CHARS_MAX) : text;
+    kept.push([name, redactValues(redactHeader(name, bounded), secrets)]);
   }
-  return redactHeaders(kept).map(([name, value]) => [name, redactValues(value, secrets)] as const);
+  return kept;
 }

@@ -63,11 +63,14 @@ export function redactValues(text: string, values: readonly string[]): string {
 
 /** Headers for history and logs: names kept, values of all but well-known harmless ones hidden. */
 export function redactHeaders(headers: readonly (readonly [string, string])[]): (readonly [string, string])[] {
-  return headers.map(([name, value]) => [name, SHOWN_HEADERS.has(name.toLowerCase()) ? redactLocation(name, value) : REDACTED] as const);
+  return headers.map(([name, value]) => [name, redactHeader(name, value)] as const);
 }
 
-function redactLocation(name: string, value: string): string {
-  return name.toLowerCase() === "location" ? redactUrl(value) : value;
+/** A header's value for history and logs. */
+export function redactHeader(name: string, value: string): string {
+  const lower = name.toLowerCase();
+  if (!SHOWN_HEADERS.has(lower)) return REDACTED;
+  return lower === "location" ? redactUrl(value) : value;
 }
 
 /** Text from outside (a receiver's words, an error's message) for one line: control characters out, bounded, URLs' queries hidden. */

@@ -146,7 +146,10 @@ export class DeliveryTable {
   }
 
   claim(row: Hot, lone: boolean, epoch: number): void {
-    Object.assign(row, { state: CLAIMED, attempt: row.attempt + 1, lone: lone ? 1 : 0, epoch });
+    row.state = CLAIMED;
+    row.attempt += 1;
+    row.lone = lone ? 1 : 0;
+    row.epoch = epoch;
     this.#claim.run(row.attempt, row.lone, epoch, row.id);
     this.#held.set(row.id, row);
   }
@@ -187,8 +190,10 @@ export class DeliveryTable {
   log(row: Hot, attempt: AttemptRecord | PackedAttempt, nowMs: number, retentionMs: number): void {
     const day = expiryDay(nowMs, retentionMs);
     const insert = this.#statement("attempt", day, this.#attempts);
-    const headers = "requestHeadersText" in attempt ? [attempt.requestHeadersText, attempt.responseHeadersText] : ["[]", "[]"];
+    const packed = "requestHeadersText" in attempt ? attempt : undefined;
+    const first = row.id * ATTEMPT_PLACES;
     const values: Value[] = [
+      first + Math.min(attempt.attempt, ATTEMPT_PLACES - 1),
       attempt.attempt,
       attempt.startedAtMs,
       attempt.durationMs,
@@ -199,16 +204,14 @@ export class DeliveryTable {
       attempt.message,
       attempt.url,
       attempt.recordId ?? null,
-      headers[0] ?? "[]",
+      packed?.requestHeadersText ?? "[]",
       attempt.requestBody ?? null,
-      headers[1] ?? "[]",
+      packed?.responseHeadersText ?? "[]",
       attempt.responseBody ?? null,
       nowMs + retentionMs,
       attempt.payloadKey ?? null,
     ];
-    const first = row.id * ATTEMPT_PLACES;
-    const place = first + Math.min(attempt.attempt, ATTEMPT_PLACES - 1);
-    if (insert.run(place, ...values).changes !== 0) return;
+    if (insert.run(...values).changes !== 0) return;
     // Taken: an uncounted try had the same number. The next free place, or the last one, which is then replaced.
     const name = dayTableName("attempt", day);
     const top = this.#db
@@ -216,7 +219,7 @@ export class DeliveryTable {
       .get(first, first + ATTEMPT_PLACES - 1);
     const next = Math.min(Number(top?.["top"]) + 1, first + ATTEMPT_PLACES - 1);
     this.#db.prepare(`DELETE FROM ${name} WHERE place = ?`).run(next);
-    insert.run(next, ...values);
+    insert.run(next, ...values.slice(1));
   }
 
   /** Status and message of a delivery's last attempt that is still kept. */

@@ -212,25 +212,34 @@ function writeAttempt(out: PacketWriter, attempt: AttemptRecord): void {
   out.string(attempt.payloadKey);
 }
 
+const NO_HEADERS: AttemptRecord["requestHeaders"] = [];
+
+/** Fields in the order in which they were written. */
 function readAttempt(from: PacketReader): PackedAttempt {
-  const attempt = from.number();
-  const startedAtMs = from.number();
-  const durationMs = from.number();
-  const outcome = from.string() as AttemptRecord["outcome"];
-  const statusCode = from.optionalNumber();
-  const connectionStatus = from.string();
-  const tlsStatus = from.string();
-  const message = from.string();
-  const url = from.string();
-  const recordId = from.optionalString();
-  const requestHeadersText = from.string();
-  const requestBody = from.blob();
-  const responseHeadersText = from.string();
-  const responseBody = from.blob();
-  const payloadKey = from.optionalString();
-  const owner = { deliveryId: 0, eventId: "", subscription: "", namespace: "", eventType: "", requestHeaders: [], responseHeaders: [] };
-  const told = { attempt, startedAtMs, durationMs, outcome, statusCode, connectionStatus, tlsStatus, message, url, recordId };
-  return { ...owner, ...told, requestHeadersText, requestBody, responseHeadersText, responseBody, payloadKey };
+  return {
+    deliveryId: 0,
+    eventId: "",
+    subscription: "",
+    namespace: "",
+    eventType: "",
+    attempt: from.number(),
+    startedAtMs: from.number(),
+    durationMs: from.number(),
+    outcome: from.string() as AttemptRecord["outcome"],
+    statusCode: from.optionalNumber(),
+    connectionStatus: from.string(),
+    tlsStatus: from.string(),
+    message: from.string(),
+    url: from.string(),
+    recordId: from.optionalString(),
+    requestHeaders: NO_HEADERS,
+    requestHeadersText: from.string(),
+    requestBody: from.blob(),
+    responseHeaders: NO_HEADERS,
+    responseHeadersText: from.string(),
+    responseBody: from.blob(),
+    payloadKey: from.optionalString(),
+  };
 }
 
 export function writeCall(out: PacketWriter, callId: number, call: { readonly method: string; readonly args: readonly unknown[] }): void {

@@ -262,7 +262,8 @@ export class Writer {
     if (next.uncounted === true) row.attempt -= 1;
     else this.#countOn(row, "retried", 0);
     // An attempt that came to an end clears the suspicion that this delivery kills the process.
-    Object.assign(row, { crashes: 0, loneCrashes: 0 });
+    row.crashes = 0;
+    row.loneCrashes = 0;
     this.#deliveries.ready(row, next.dueAtMs);
     if (next.parked !== undefined) this.#parked.put(row, next.parked);
     return true;
