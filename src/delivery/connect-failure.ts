@@ -50,7 +50,8 @@ const TLS_MESSAGES: Readonly<Record<string, string>> = {
   DEPTH_ZERO_SELF_SIGNED_CERT: "the receiver's certificate is self-signed",
   SELF_SIGNED_CERT_IN_CHAIN: "the receiver's certificate chain ends in one that is not trusted",
   UNABLE_TO_GET_ISSUER_CERT_LOCALLY: "the receiver's certificate was issued by an authority that is not trusted",
-  UNABLE_TO_VERIFY_LEAF_SIGNATURE: "the receiver sends its certificate without the intermediate ones",
+  UNABLE_TO_VERIFY_LEAF_SIGNATURE:
+    "the receiver's certificate was issued by an authority that is not trusted (see tls.caRef), or is sent without the intermediate ones",
   HOSTNAME_MISMATCH: "the receiver's certificate is for another host name",
   ERR_SSL_WRONG_VERSION_NUMBER: "the receiver does not speak TLS on this port",
   ERR_SSL_PACKET_LENGTH_TOO_LONG: "the receiver does not speak TLS on this port",

@@ -1,5 +1,6 @@
 import { hash } from "node:crypto";
 import { Breaker } from "../core/breaker.ts";
+import { judgeEndpoint } from "../core/endpoint-health.ts";
 import type { Suspension } from "../core/health.ts";
 import type { Route } from "../core/route-table.ts";
 import type { Clock } from "../lib/clock.ts";
@@ -45,6 +46,8 @@ export class PauseKeeper {
       if (reason === "CircuitOpen") {
         lane.breaker = new Breaker(lane.record.consecutiveFailures, untilMs);
         lane.pauses.CircuitOpen = untilMs;
+        // What was judged from the record alone did not know of it.
+        lane.verdict = judgeEndpoint(lane.record, true, lane.verdict);
       } else if (untilMs > nowMs) lane.pauses[reason] = untilMs;
     }
   }

@@ -8,7 +8,11 @@ describe("a TLS failure", () => {
     ["DEPTH_ZERO_SELF_SIGNED_CERT", "DEPTH_ZERO_SELF_SIGNED_CERT (18)", "self-signed"],
     ["SELF_SIGNED_CERT_IN_CHAIN", "SELF_SIGNED_CERT_IN_CHAIN (19)", "not trusted"],
     ["UNABLE_TO_GET_ISSUER_CERT_LOCALLY", "UNABLE_TO_GET_ISSUER_CERT_LOCALLY (20)", "authority that is not trusted"],
-    ["UNABLE_TO_VERIFY_LEAF_SIGNATURE", "UNABLE_TO_VERIFY_LEAF_SIGNATURE (21)", "without the intermediate"],
+    [
+      "UNABLE_TO_VERIFY_LEAF_SIGNATURE",
+      "UNABLE_TO_VERIFY_LEAF_SIGNATURE (21)",
+      "not trusted (see tls.caRef), or is sent without the intermediate",
+    ],
     ["ERR_TLS_CERT_ALTNAME_INVALID", "HOSTNAME_MISMATCH (62)", "another host name"],
     ["ERR_SSL_TLSV13_ALERT_CERTIFICATE_REQUIRED", "ERR_SSL_TLSV13_ALERT_CERTIFICATE_REQUIRED", "wants a client certificate"],
     ["ERR_SSL_SSL/TLS_ALERT_HANDSHAKE_FAILURE", "ERR_SSL_SSL/TLS_ALERT_HANDSHAKE_FAILURE", "refused the handshake"],

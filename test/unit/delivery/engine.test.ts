@@ -299,6 +299,19 @@ test("health survives a restart", async () => {
   expect(next.engine.health("a")?.recentFailures).toEqual(before?.recentFailures);
 });
 
+test("an open circuit is shown after a restart, too", async () => {
+  const circuitBreaker = { consecutiveFailures: 3, openForMs: 60_000, halfOpenProbes: 1 };
+  const route = routeOf("a", { policy: { circuitBreaker, retry: { delays: BACKOFF, maxAttempts: 100 } } });
+  const world = new World({ receiver: () => ({ afterMs: 1, outcome: outcome("server_error") }) });
+  await world.start([route]);
+  await world.post();
+  await world.clock.advance(20_000);
+  expect(world.engine.health("a")?.endpoint.reason).toBe("CircuitOpen");
+  const next = new World({ receiver: OK, store: world.store, clock: world.clock });
+  await next.start([route]);
+  expect(next.engine.health("a")?.endpoint).toMatchObject({ healthy: false, reason: "CircuitOpen" });
+});
+
 test("an unfit route table leaves rows alone", async () => {
   const world = new World({ receiver: OK });
   await world.start([routeOf("a", { suspend: true })]);
