@@ -23,7 +23,7 @@ class HeldStore {
   }
 
   release(): void {
-    for (const { release } of this.held.splice(0)) release();
+    for (const one of this.held.splice(0)) one.release();
   }
 }
 
