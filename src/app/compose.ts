@@ -214,8 +214,18 @@ async function build(config: Config, parts: ComposeParts, { store, metrics, owne
     names,
     table: () => table,
   });
-  const tidied = [payloads, names, engine, { tidy: async () => retainNamed?.((ref) => controller.isNamed(ref)) }];
+  const tidied = [payloads, names, engine, namedObjects(retainNamed, controller), seriesOf(metrics, () => table)];
   return { store, provider, authenticators, engine, attempter, controller, ingest, api, health, diskWatch, tidied };
+}
+
+/** Objects that were read because somebody named them. */
+function namedObjects(retainNamed: Source["retainNamed"], controller: Controller): Tidied {
+  return { tidy: async () => retainNamed?.((ref) => controller.isNamed(ref)) };
+}
+
+/** Series of namespaces that have gone. */
+function seriesOf(metrics: Metrics, table: () => RouteTable): Tidied {
+  return { tidy: () => metrics.forgetNamespaces(new Set(Array.from(table().routes(), ({ subscription }) => subscription.namespace))) };
 }
 
 function readinessOf({ controller, engine, diskWatch }: Pick<Rooms, "controller" | "engine" | "diskWatch">) {

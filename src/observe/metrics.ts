@@ -20,6 +20,8 @@ export class Metrics {
   readonly registry = new Registry();
   readonly #tallies: { readonly tally: Tally; readonly remove: (values: readonly string[]) => void }[] = [];
   readonly perSubscription: PerSubscriptionMetrics;
+  /** Events accepted by namespace at the last look. */
+  #acceptedBefore: ReadonlyMap<string, number> = new Map();
 
   readonly ingestRequests = this.#tally("ingest_requests_total", "Requests on the ingest port by HTTP status code.", ["code"]);
   readonly ingestDuration = this.#timings(
@@ -96,6 +98,23 @@ export class Metrics {
     this.filterErrors.remove(labels);
     this.attemptDuration.forget(namespace, subscription);
     for (const { tally, remove } of this.#tallies) tally.forget([namespace, subscription], remove);
+  }
+
+  /**
+   * Forgets the series of namespaces without a subscription for which nothing has been accepted since the last call: namespaces come and go, their
+   * series would stay for ever.
+   */
+  async forgetNamespaces(inUse: ReadonlySet<string>): Promise<void> {
+    const accepted = await this.registry.getSingleMetric("postrider_events_accepted_total")?.get();
+    const counts = new Map((accepted?.values ?? []).map(({ labels, value }) => [String(labels["namespace"] ?? ""), value]));
+    for (const [namespace, count] of counts) {
+      if (inUse.has(namespace) || this.#acceptedBefore.get(namespace) !== count) continue;
+      counts.delete(namespace);
+      this.eventsUnmatched.remove({ namespace });
+      for (const { tally, remove } of this.#tallies) if (tally === this.eventsAccepted) tally.forget([namespace], remove);
+    }
+    this.#acceptedBefore = counts;
+    for (const namespace of this.deliveryLatency.firsts()) if (!inUse.has(namespace)) this.deliveryLatency.forget(namespace);
   }
 
   /** A counter that every event moves: prom-client hears of it only when it is read. */

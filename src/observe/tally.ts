@@ -35,17 +35,31 @@ export class Tally {
     });
   }
 
+  /** How many values of the first label are known. */
+  get size(): number {
+    return this.#root.size;
+  }
+
   /** Forgets everything whose first labels have these values; `gone` is told each of them, counted or not. */
   forget(values: readonly string[], gone: (values: readonly string[]) => void): void {
-    let branch: Branch | undefined = this.#root;
-    for (const value of values.slice(0, -1)) branch = branch === undefined ? undefined : below(branch, value);
+    const path: Branch[] = [this.#root];
+    for (const value of values.slice(0, -1)) {
+      const next = below(path.at(-1) ?? this.#root, value);
+      if (next === undefined) return;
+      path.push(next);
+    }
     const last = values.at(-1) ?? "";
-    const found = branch?.get(last);
-    if (branch === undefined || found === undefined) return;
-    this.#shown = this.#shown.filter((path) => values.some((value, i) => path[i] !== value));
+    const found = path.at(-1)?.get(last);
+    if (found === undefined) return;
+    this.#shown = this.#shown.filter((shown) => values.some((value, i) => shown[i] !== value));
     if (typeof found === "number") gone(values);
     else walk(found, values, (_, all) => gone(all));
-    branch.delete(last);
+    // Branches with nothing left go, too: namespaces come and go.
+    for (let depth = values.length - 1; depth >= 0; depth--) {
+      const branch = path[depth];
+      branch?.delete(values[depth] ?? "");
+      if (branch === undefined || branch.size > 0) return;
+    }
   }
 }
 

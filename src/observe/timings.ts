@@ -50,6 +50,11 @@ export class Timings {
     series.sumSeconds += seconds;
   }
 
+  /** Values of the first label that are shown now. */
+  firsts(): Iterable<string> {
+    return this.#series.keys();
+  }
+
   forget(first: string, second = ""): void {
     const below = this.#series.get(first);
     below?.delete(second);
