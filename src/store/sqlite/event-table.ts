@@ -6,6 +6,9 @@ import { dayTableName, dayTables, dayTableSql, expiryDay } from "./schema.ts";
 const COLUMNS = `event, event_id, deliveries, namespace, source_id, source, type, subject, time, content_type, kind, extensions, received,
   expires, data`;
 
+/** Statements kept prepared, one a day table. */
+const READS_MAX = 64;
+
 /** Where an event's row lies. */
 export interface EventPlace {
   readonly event: number;
@@ -100,6 +103,8 @@ export class EventTable {
     let statement = this.#reads.get(table);
     try {
       if (statement === undefined) {
+        // Days come and go; the reader is not told when they go.
+        if (this.#reads.size >= READS_MAX) this.#reads.clear();
         statement = this.#db.prepare(`SELECT ${COLUMNS} FROM ${table} WHERE event = ?`);
         statement.setReturnArrays(true);
         this.#reads.set(table, statement);

@@ -20,6 +20,11 @@ export interface Queue {
   dirty: boolean;
 }
 
+/** The longest history there is (720 h), its last day and one more: for so long an ended delivery may need the name behind its queue's number. */
+const FORGOTTEN_KEPT_MS = 32 * 86_400_000;
+/** Rows let go of in one step. */
+const LET_GO_MAX = 256;
+
 const UPSERT = `
   INSERT INTO subscription_queue
     (queue, subscription, namespace, forgotten, epoch, owner, pauses, pending, since, accepted, delivered, retried, failed, discarded, forwards)
@@ -112,6 +117,27 @@ export class QueueTable {
 
   byNumber(queue: number): Queue | undefined {
     return this.#byNumber.get(queue);
+  }
+
+  /** The row stays for a while: ended deliveries still need the name behind its number. `sinceMs` tells from now on since when it is forgotten. */
+  forget(queue: Queue, nowMs: number): void {
+    queue.forgotten = true;
+    queue.sinceMs = nowMs;
+    this.touch(queue);
+  }
+
+  /** Lets go of some of those that no delivery can refer to any more; false when none is left. The highest number stays: none is given twice. */
+  letGo(nowMs: number): boolean {
+    const over = [...this.#byNumber.values()].filter(
+      ({ queue, forgotten, dirty, sinceMs }) => forgotten && !dirty && queue < this.#last && nowMs - sinceMs > FORGOTTEN_KEPT_MS,
+    );
+    const remove = this.#db.prepare("DELETE FROM subscription_queue WHERE queue = ?");
+    for (const { queue, subscription } of over.slice(0, LET_GO_MAX)) {
+      remove.run(queue);
+      this.#byNumber.delete(queue);
+      this.#bySubscription.delete(subscription);
+    }
+    return over.length > LET_GO_MAX;
   }
 
   pending(): number {

@@ -24,6 +24,9 @@ type HotValues = Parameters<typeof toHot>[0];
 /** Rows looked at for the age of queues: keeps that question at a few milliseconds with a million rows pending. */
 const OLDEST_ROWS_MAX = 5_000;
 
+/** Names of queues kept at hand. */
+const NAMES_MAX = 50_000;
+
 /** Answers questions on a connection of its own. `nowMs` hides what is past its exact retention while its day table still stands. */
 export class Reader {
   readonly #db: DatabaseSync;
@@ -234,17 +237,17 @@ export class Reader {
   }
 
   #listHot(filter: DeliveryFilter, limit: number): DeliveryRecord[] {
-    if (filter.state !== undefined && filter.state !== "ready" && filter.state !== "claimed") return [];
-    const state = filter.state === undefined ? "" : filter.state === "claimed" ? " AND state = 1" : " AND state <> 1";
+    const state = hotState(filter);
+    if (state === undefined) return [];
     const { where, values } = conditions(filter);
     const sql = `SELECT ${HOT_COLUMNS} FROM delivery WHERE ${where}${state} ORDER BY id DESC LIMIT ?`;
     return this.#hot(sql, ...values, limit).map((row) => this.#toRecord(row));
   }
 
   #listEnded(filter: DeliveryFilter, limit: number, nowMs: number): DeliveryRecord[] {
-    if (filter.state === "ready" || filter.state === "claimed") return [];
+    const state = endedState(filter);
+    if (state === undefined) return [];
     const { where, values } = conditions(filter);
-    const state = filter.state === undefined ? "" : ` AND state = '${filter.state}'`;
     return dayTables(this.#db, "outcome").flatMap((day) => {
       const sql = `SELECT * FROM ${dayTableName("outcome", day)} WHERE ${where}${state} AND expires > ? ORDER BY id DESC LIMIT ?`;
       const rows = this.#db.prepare(sql).all(...values, nowMs, limit);
@@ -281,6 +284,7 @@ export class Reader {
     const row = this.#db.prepare("SELECT subscription, namespace FROM subscription_queue WHERE queue = ?").get(queue);
     const name = { subscription: String(row?.["subscription"] ?? ""), namespace: String(row?.["namespace"] ?? "") };
     // A queue first seen through a pause learns its namespace with its first delivery.
+    if (this.#names.size >= NAMES_MAX) this.#names.clear();
     if (name.namespace !== "") this.#names.set(queue, name);
     return name;
   }

@@ -188,7 +188,7 @@ export class SqliteStore implements Store {
   }
 
   async forgetQueue(subscription: string): Promise<void> {
-    await this.#write("forgetQueue", subscription);
+    await this.#write("forgetQueue", subscription, this.#nowMs);
   }
 
   async readEvent(namespace: string, eventId: string): Promise<Event | undefined> {

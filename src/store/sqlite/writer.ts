@@ -324,7 +324,7 @@ export class Writer {
         return null;
       }
       case "forgetQueue":
-        return this.#forgetQueue(args[0] as string);
+        return this.#forgetQueue(args[0] as string, args[1] as number);
       case "putState": {
         const put = this.#db.prepare("INSERT OR REPLACE INTO state (kind, key, value) VALUES (?, ?, ?)");
         for (const entry of args[0] as readonly StateEntry[]) put.run(entry.kind, entry.key, entry.value);
@@ -341,7 +341,7 @@ export class Writer {
           this.#idempotency.reload();
           this.#results.reload();
         }
-        return dropped;
+        return dropped.more ? dropped : { ...dropped, more: this.#queues.letGo(args[0] as number) };
       }
       default:
         throw new Error(`the writer knows no call '${method}'`);
@@ -395,13 +395,9 @@ export class Writer {
     return null;
   }
 
-  #forgetQueue(subscription: string): null {
+  #forgetQueue(subscription: string, nowMs: number): null {
     const queue = this.#queues.find(subscription);
-    if (queue?.pending === 0) {
-      // The row stays: ended deliveries still need the name behind its number.
-      queue.forgotten = true;
-      this.#queues.touch(queue);
-    }
+    if (queue?.pending === 0) this.#queues.forget(queue, nowMs);
     return null;
   }
 }

@@ -102,3 +102,37 @@ it("empties days in steps that each touch few rows, and loses nothing owed to a 
   expect(after.prepare("SELECT count(*) AS n FROM event_kept").get()?.["n"]).toBe(1);
   after.close();
 });
+
+it("lets go of queues of deleted subscriptions when no delivery can name them any more", async () => {
+  const monthMs = 30 * DAY_MS;
+  let store = new SqliteStore({ directory, reserveBytes: 0, freeBytesMin: 0 });
+  await store.open({ owner: "test", nowMs: START_MS, idempotencyTtlMs: DAY_MS });
+  const subscriptions = ["sub-a", "sub-b", "back", "last"];
+  const deliveries = subscriptions.map((subscription) => delivery({ subscription, as: "claimed" }));
+  const ids = await accept(store, [item({ deliveries, historyRetentionMs: monthMs })]);
+  await store.complete(ids.map((id) => completion(id, { historyRetentionMs: monthMs })));
+  for (const subscription of subscriptions) await store.forgetQueue(subscription);
+  const sweep = async (nowMs: number): Promise<void> => {
+    for (let more = true; more;) ({ more } = await store.dropExpired(nowMs));
+  };
+  await sweep(START_MS + monthMs - 1);
+  expect(await store.readDelivery(ids[0] ?? 0)).toMatchObject({ subscription: "sub-a", namespace: NAMESPACE });
+  await accept(store, [item({ deliveries: [delivery({ subscription: "back" })] })], START_MS + monthMs);
+  await store.close();
+
+  store = new SqliteStore({ directory, reserveBytes: 0, freeBytesMin: 0 });
+  await store.open({ owner: "test", nowMs: START_MS + monthMs, idempotencyTtlMs: DAY_MS });
+  await sweep(START_MS + monthMs + 3 * DAY_MS);
+  expect((await store.queues()).map(({ subscription, pending }) => [subscription, pending])).toEqual([["back", 1]]);
+  await accept(store, [item({ deliveries: [delivery({ subscription: "new" })] })], START_MS + monthMs + 3 * DAY_MS);
+  await store.close();
+  const db = openDatabase(directory);
+  const rows = db.prepare("SELECT queue, subscription FROM subscription_queue ORDER BY queue").all();
+  // The highest number has stayed: a new queue must not be taken for an old one.
+  expect(rows.map(({ queue, subscription }) => [queue, subscription])).toEqual([
+    [3, "back"],
+    [4, "last"],
+    [5, "new"],
+  ]);
+  db.close();
+});
