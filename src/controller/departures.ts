@@ -17,6 +17,8 @@ export interface Departure {
   readonly sinceMs: number;
   /** Nothing can be sent any more: suspended, or a reference is gone. */
   readonly hopeless: boolean;
+  /** Finds out where what is left goes, if that is not known yet; answers `hopeless`. Called before anything is ended. */
+  readonly aim?: (() => Promise<boolean>) | undefined;
   /**
    * So many deliveries were thrown away, or given to the dead-letter store; attempts of `underWay` others are waited for, and what they do not
    * deliver follows. Called once, unless both are 0.
@@ -75,7 +77,7 @@ export class Departures {
   }
 
   async #step(uid: string): Promise<void> {
-    const departure = this.#departing.get(uid);
+    const departure = await this.#aimed(uid);
     if (departure === undefined) return;
     const { namespace, name, how, finish, tell } = departure;
     if (!this.#deliveries.ready) {
@@ -98,6 +100,17 @@ export class Departures {
     this.#departing.delete(uid);
     this.#queue.forget(uid);
     this.#log.info({ event: "subscription.deleted", namespace, subscription: name, uid, how, ended: sum }, "subscription deleted");
+  }
+
+  /** What departs under this uid, its `hopeless` known. */
+  async #aimed(uid: string): Promise<Departure | undefined> {
+    const departure = this.#departing.get(uid);
+    if (departure?.aim === undefined || departure.how === "discard") return departure;
+    const aimed = { ...departure, hopeless: await departure.aim(), aim: undefined };
+    // Begun anew meanwhile, it is in the queue once more.
+    if (this.#departing.get(uid) !== departure) return undefined;
+    this.#departing.set(uid, aimed);
+    return aimed;
   }
 
   #isOver({ uid, sinceMs, hopeless }: Departure): boolean {

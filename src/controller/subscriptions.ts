@@ -111,6 +111,13 @@ export class Subscriptions {
     }
   }
 
+  /** Listed, and gone before its first look: only the store knows it. */
+  #departUnseen(namespace: string, name: string): void {
+    for (const spec of this.#parts.accepted.all()) {
+      if (spec.namespace === namespace && spec.name === name) this.#depart(spec.uid, undefined);
+    }
+  }
+
   /**
    * What is owed to a subscription that neither a manifest nor the store knows: an attempt was under way when it was let go, and the process
    * ended before the attempt did. Nobody would ever send or end it.
@@ -131,6 +138,7 @@ export class Subscriptions {
     const known = this.#known.get(key);
     const isOurs = object !== undefined && object.spec.className === className;
     if (known !== undefined && (!isOurs || known.uid !== object.metadata.uid)) this.#forget(key, known);
+    if (object === undefined && known === undefined && resources.synced) this.#departUnseen(namespace, name);
     if (!isOurs) return NOTHING;
     const uid = object.metadata.uid ?? "";
     if (object.metadata.deletionTimestamp === undefined) departures.cancel(uid);
@@ -300,6 +308,8 @@ export class Subscriptions {
       how: policy === "Discard" || isTerminating ? "discard" : "drain",
       sinceMs: deletedAt === undefined ? clock.nowMs() : Date.parse(deletedAt),
       hopeless: route === undefined || route.subscription.blocked !== undefined || spec?.suspend === true,
+      // The store's routes do not know where they lead before the manifests are read; this one has no manifest any more.
+      aim: route?.subscription.blocked?.reason === STARTING && last !== undefined ? () => this.#aim(last) : undefined,
       tell: (ended, underWay) => {
         if (lastSeen === undefined) return;
         const isDiscard = policy === "Discard" || isTerminating;
@@ -319,6 +329,23 @@ export class Subscriptions {
         accepted.forget(uid);
       },
     });
+  }
+
+  /** Gives the route of a subscription that was deleted while nobody was running what it needs to drain. Answers whether that is hopeless. */
+  async #aim(last: AcceptedSpec): Promise<boolean> {
+    const { resources, policies, systemNamespace, routes, expressions } = this.#parts;
+    const { uid, namespace, name, generation, spec } = last;
+    const namespaces = [...resources.list("Namespace")];
+    if (namespaces.length > 0 && !namespaces.some(({ metadata }) => metadata.name === namespace)) return true;
+    // No spec can be read of an object that is gone, so what is judged is the last accepted one.
+    const gone = { metadata: { uid, namespace, name, generation }, spec: {} } as WebhookSubscription;
+    const { active } = judgeSubscription(await gatherFacts({ resources, policies, systemNamespace }, gone, last), expressions);
+    const route = routes.get(uid);
+    if (active?.target === undefined || route === undefined) return true;
+    const { policy, egress, limits } = active.effective;
+    const subscription = { ...route.subscription, policy, egress, fanOutMax: limits.fanOut, blocked: undefined, target: active.target };
+    routes.set({ ...route, subscription });
+    return spec.suspend;
   }
 
   /** Adds or removes the drain finalizer as the spec wants it now. Rejects to be called again. */

@@ -156,6 +156,48 @@ describe.concurrent("subscriptions from files", () => {
     expect(operator.deliveries.ended).toEqual([{ uid, how: "dead-letter" }]);
   });
 
+  it("drains what was removed while nobody was running, unless what it needs is gone too", async ({ expect, onTestFinished }) => {
+    const token = "  endpoint: {url: https://example.com/x, auth: {bearer: {secretRef: {name: gone, key: token}}}}";
+    const secret =
+      "apiVersion: v1\nkind: Secret\nmetadata: {name: gone, namespace: shop, labels: {postrider.dev/use: 'true'}}\nstringData: {token: abc}\n";
+    const operator = await start(onTestFinished, {
+      "a.yaml": subscriptionYaml("orders", SPEC),
+      "b.yaml": `${subscriptionYaml("needy", `  events: {types: [b]}\n  signing: {scheme: None}\n${token}`)}\n---\n${secret}`,
+    });
+    await operator.until(
+      () => operator.route("needy")?.subscription.target !== undefined && operator.route("orders")?.subscription.target !== undefined,
+    );
+    const [orders = "", needy = ""] = ["orders", "needy"].map((name) => operator.route(name)?.subscription.uid);
+    await operator.stop();
+    await operator.remove("a.yaml");
+    await operator.remove("b.yaml");
+    const next = new FileOperator(operator.directory, operator.stored);
+    onTestFinished(() => next.stop());
+    for (const uid of [orders, needy]) next.deliveries.pendings.set(uid, 2);
+    next.run();
+    await next.until(() => next.route("orders")?.subscription.target !== undefined && next.route("needy") === undefined);
+    expect(next.route("orders")?.draining).toBe(true);
+    expect(next.deliveries.ended).toEqual([{ uid: needy, how: "dead-letter" }]);
+    next.deliveries.pendings.set(orders, 0);
+    next.deliveries.tell(orders, "counters");
+    await next.until(() => next.route("orders") === undefined);
+  });
+
+  it("ends what was listed at the start and is gone before its first look", async ({ expect, onTestFinished }) => {
+    const operator = await start(onTestFinished, { "a.yaml": subscriptionYaml("orders", SPEC) });
+    const uid = operator.route("orders")?.subscription.uid ?? "";
+    await operator.until(() => operator.stored.has(uid));
+    await operator.stop();
+    const next = new FileOperator(operator.directory, operator.stored);
+    onTestFinished(() => next.stop());
+    const get = next.provider.get.bind(next.provider);
+    let looks = 0;
+    // The first look is for what is missing in the listing.
+    next.provider.get = (kind, namespace, name) => (kind === "WebhookSubscription" && looks++ > 0 ? undefined : get(kind, namespace, name));
+    next.run();
+    await expect.poll(() => next.deliveries.ended, { timeout: 8_000 }).toEqual([{ uid, how: "dead-letter" }]);
+  });
+
   it("discards at once when the spec says so, and gives up draining a suspended one", async ({ expect, onTestFinished }) => {
     const operator = await start(onTestFinished, {
       "a.yaml": subscriptionYaml("orders", `${SPEC}\n  deletionPolicy: Discard`),
