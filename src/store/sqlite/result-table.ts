@@ -1,7 +1,7 @@
 import type { DatabaseSync, StatementSync } from "node:sqlite";
 import { RESULT_TOMBSTONE_MS } from "../store.ts";
 import { packEventId } from "./event-id.ts";
-import { DAY_MS, dayTableName, dayTables, dayTableSql, expiryDay } from "./schema.ts";
+import { dayTableName, dayTables, dayTableSql, expiryDay } from "./schema.ts";
 
 /** What an id alone leads to. An event's deliveries have the numbers that follow its own. */
 export interface ResultRow {
@@ -58,15 +58,4 @@ export function findResult(db: DatabaseSync, eventId: string): ResultRow | undef
     return { namespace: String(row["namespace"]), event: number("event"), deliveries: number("deliveries"), keptUntilMs: number("kept") };
   }
   return undefined;
-}
-
-/** Before a day is dropped: ids with a delivery still owed (a longer policy since, or a queue that is suspended) move to a later one. */
-export function moveOwedResults(db: DatabaseSync, day: number, nowMs: number): void {
-  const later = expiryDay(nowMs, RESULT_TOMBSTONE_MS + DAY_MS);
-  db.exec(dayTableSql("result", later));
-  db.exec(
-    `INSERT OR IGNORE INTO ${dayTableName("result", later)} (event_id, namespace, event, deliveries, kept)
-     SELECT r.event_id, r.namespace, r.event, r.deliveries, r.kept
-     FROM (SELECT DISTINCT event_id FROM delivery) AS owed JOIN ${dayTableName("result", day)} AS r ON r.event_id = owed.event_id`,
-  );
 }

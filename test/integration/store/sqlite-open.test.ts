@@ -66,7 +66,9 @@ describe("the SQLite store on disk", () => {
     for (const { name } of attempts) {
       db.exec(`DROP INDEX ${String(name)}_record; ALTER TABLE ${String(name)} DROP COLUMN payload`);
     }
-    db.exec("DROP INDEX delivery_order; ALTER TABLE delivery DROP COLUMN note; ALTER TABLE subscription_queue DROP COLUMN forwards");
+    db.exec(
+      "DROP INDEX delivery_order; DROP INDEX delivery_letters; ALTER TABLE delivery DROP COLUMN note; ALTER TABLE subscription_queue DROP COLUMN forwards",
+    );
     for (const { name } of db.prepare("SELECT name FROM sqlite_schema WHERE type = 'table' AND name GLOB 'result_*'").all()) {
       db.exec(`DROP TABLE ${String(name)}`);
     }
