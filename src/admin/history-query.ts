@@ -1,4 +1,3 @@
-import type { DeliveryState } from "../core/delivery.ts";
 import type { HistoryFilter } from "../store/store.ts";
 import type { ApiProblem } from "./api-problem.ts";
 
@@ -6,9 +5,15 @@ import type { ApiProblem } from "./api-problem.ts";
 export const PAGE_ROWS_DEFAULT = 50;
 export const PAGE_ROWS_MAX = 500;
 const TEXT_CHARS_MAX = 256;
-const STATES: ReadonlySet<string> = new Set<DeliveryState>(["ready", "claimed", "delivered", "failed", "discarded"]);
-/** What people call the two states of a delivery that has not ended. */
-const PENDING = "pending";
+/** `pending` is both states of a delivery that has not ended. */
+const STATES: ReadonlySet<string> = new Set<NonNullable<HistoryFilter["state"]>>([
+  "pending",
+  "ready",
+  "claimed",
+  "delivered",
+  "failed",
+  "discarded",
+]);
 const PARAMETERS = ["subscription", "state", "type", "recordId", "since", "until", "limit", "cursor"] as const;
 
 /** What a list is asked for; `subscription` is a name, which the directory turns into its uid. */
@@ -31,9 +36,7 @@ export function readHistoryQuery(parameters: URLSearchParams): QueryRead {
   const limit = whole(given.get("limit") ?? String(PAGE_ROWS_DEFAULT), PAGE_ROWS_MAX);
   if (limit === undefined) return refused(`limit must be a whole number from 1 to ${PAGE_ROWS_MAX}`);
   const state = given.get("state");
-  if (state !== undefined && !STATES.has(state) && state !== PENDING) {
-    return refused(`state must be ${PENDING} (ready), ${[...STATES].join(", ")}`);
-  }
+  if (state !== undefined && !STATES.has(state)) return refused(`state must be one of ${[...STATES].join(", ")}`);
   const times = readTimes(given);
   if (typeof times === "string") return refused(times);
   const beforeId = readCursor(given.get("cursor"));
@@ -45,7 +48,7 @@ export function readHistoryQuery(parameters: URLSearchParams): QueryRead {
       limit,
       ...times,
       ...(subscriptionName === undefined ? {} : { subscriptionName }),
-      ...(state === undefined ? {} : { state: (state === PENDING ? "ready" : state) as DeliveryState }),
+      ...(state === undefined ? {} : { state: state as NonNullable<HistoryFilter["state"]> }),
       ...(type === undefined ? {} : { type }),
       ...(recordId === undefined ? {} : { recordId }),
       ...(beforeId === undefined ? {} : { beforeId }),
@@ -69,11 +72,22 @@ function readTimes(given: ReadonlyMap<string, string>): { sinceMs?: number; unti
   for (const name of ["since", "until"] as const) {
     const text = given.get(name);
     if (text === undefined) continue;
-    const ms = /^\d{4}-\d\d-\d\dT\d\d:\d\d(:\d\d(\.\d{1,9})?)?(Z|[+-]\d\d:\d\d)$/.test(text) ? Date.parse(text) : Number.NaN;
+    const ms = instantMs(text);
     if (Number.isNaN(ms)) return `${name} must be a time such as 2026-01-02T03:04:05Z`;
     times[`${name}Ms`] = ms;
   }
   return times;
+}
+
+/** NaN for what is no time. A `+` that was not percent-encoded has become a space on its way, and can have been nothing else. */
+function instantMs(text: string): number {
+  const match = /^(\d{4}-\d\d-\d\d)(T\d\d:\d\d(?::\d\d(?:\.\d{1,9})?)?)(Z|[+ -]\d\d:\d\d)$/.exec(text);
+  if (match === null) return Number.NaN;
+  const [, day = "", time = "", zone = ""] = match;
+  // Date.parse makes 2 March of 30 February.
+  const dayMs = Date.parse(day);
+  if (Number.isNaN(dayMs) || !new Date(dayMs).toISOString().startsWith(day)) return Number.NaN;
+  return Date.parse(`${day}${time}${zone.replace(" ", "+")}`);
 }
 
 function whole(text: string, max: number): number | undefined {

@@ -349,12 +349,18 @@ export interface ResultDelivery extends DeliveryRecord {
 export interface DeliveryFilter {
   readonly namespace: string;
   readonly subscription?: string;
-  readonly state?: DeliveryState;
+  /** `pending`: whatever has not ended, ready or claimed. */
+  readonly state?: DeliveryState | "pending";
   readonly type?: string;
   readonly sinceMs?: number;
   readonly untilMs?: number;
   readonly beforeId?: DeliveryId;
   readonly limit: number;
+}
+
+/** Whether a delivery is in the state that a filter asks for. */
+export function isOfState(state: DeliveryState, wanted: DeliveryFilter["state"]): boolean {
+  return wanted === undefined || wanted === state || (wanted === "pending" && (state === "ready" || state === "claimed"));
 }
 
 export interface HistoryFilter extends DeliveryFilter {

@@ -10,6 +10,7 @@ import {
   type DeliveryId,
   type DeliveryRecord,
   type DeliverySummary,
+  isOfState,
   type Lease,
   type NewDelivery,
   type PauseReason,
@@ -211,7 +212,7 @@ export function matches(row: DeliveryRow, filter: DeliveryFilter): boolean {
   return (
     row.namespace === filter.namespace &&
     (filter.subscription === undefined || row.subscription === filter.subscription) &&
-    (filter.state === undefined || row.state === filter.state) &&
+    isOfState(row.state, filter.state) &&
     (filter.type === undefined || row.eventType === filter.type) &&
     (filter.sinceMs === undefined || row.acceptedAtMs >= filter.sinceMs) &&
     (filter.untilMs === undefined || row.acceptedAtMs < filter.untilMs) &&

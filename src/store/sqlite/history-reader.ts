@@ -1,6 +1,7 @@
 import type { DatabaseSync, StatementSync } from "node:sqlite";
 import {
   HISTORY_SCAN_ROWS_MAX,
+  isOfState,
   WINDOW_ROWS_MAX,
   type AttemptRecord,
   type DeliveryFilter,
@@ -75,18 +76,18 @@ export class HistoryReader {
       downTo = Math.max(downTo ?? 0, Number(floor));
       return Number(floor);
     };
-    if (filter.state === undefined || filter.state === "ready" || filter.state === "claimed") {
-      const state = filter.state === undefined ? "" : filter.state === "claimed" ? " AND state = 1" : " AND state <> 1";
-      const statement = this.#db.prepare(`SELECT ${HOT_COLUMNS} FROM delivery WHERE ${where}${state} AND id >= ? ORDER BY id DESC LIMIT ?`);
+    const hot = hotState(filter);
+    if (hot !== undefined) {
+      const statement = this.#db.prepare(`SELECT ${HOT_COLUMNS} FROM delivery WHERE ${where}${hot} AND id >= ? ORDER BY id DESC LIMIT ?`);
       statement.setReturnArrays(true);
       const rows = statement.all(...values, floorOf("delivery"), limit + 1) as unknown as Parameters<typeof toHot>[0][];
       records.push(...rows.map((row) => this.#make.hot(toHot(row))));
     }
-    if (filter.state === "ready" || filter.state === "claimed") return { records, downTo };
-    const state = filter.state === undefined ? "" : ` AND state = '${filter.state}'`;
+    const ended = endedState(filter);
+    if (ended === undefined) return { records, downTo };
     for (const day of dayTables(this.#db, "outcome")) {
       const table = dayTableName("outcome", day);
-      const sql = `SELECT * FROM ${table} WHERE ${where}${state} AND id >= ? AND expires > ? ORDER BY id DESC LIMIT ?`;
+      const sql = `SELECT * FROM ${table} WHERE ${where}${ended} AND id >= ? AND expires > ? ORDER BY id DESC LIMIT ?`;
       const rows = this.#db.prepare(sql).all(...values, floorOf(table), nowMs, limit + 1);
       records.push(...rows.map((row) => this.#make.ended(toOutcome(row, day))));
     }
@@ -177,11 +178,24 @@ function fits(record: DeliveryRecord, filter: DeliveryFilter): boolean {
   return (
     record.namespace === filter.namespace &&
     (filter.subscription === undefined || record.subscription === filter.subscription) &&
-    (filter.state === undefined || record.state === filter.state) &&
+    isOfState(record.state, filter.state) &&
     (filter.type === undefined || record.eventType === filter.type) &&
     (filter.sinceMs === undefined || record.acceptedAtMs >= filter.sinceMs) &&
     (filter.untilMs === undefined || record.acceptedAtMs < filter.untilMs)
   );
+}
+
+/** What a filter says of the state of rows that have not ended, as more of the WHERE; undefined = it wants none of them. */
+export function hotState({ state }: DeliveryFilter): string | undefined {
+  if (state === undefined || state === "pending") return "";
+  if (state === "claimed") return " AND state = 1";
+  return state === "ready" ? " AND state <> 1" : undefined;
+}
+
+/** The same of rows that have ended. */
+export function endedState({ state }: DeliveryFilter): string | undefined {
+  if (state === undefined) return "";
+  return state === "pending" || state === "ready" || state === "claimed" ? undefined : ` AND state = '${state}'`;
 }
 
 /** The WHERE of a filter on rows of deliveries, and its values. */

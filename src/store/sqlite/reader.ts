@@ -14,7 +14,7 @@ import {
 import { CLAIMED, findOutcome, HOT_COLUMNS, INDEXED, toHot, toOutcome, type Hot, type Outcome } from "./delivery-table.ts";
 import { packEventId, unpackEventId } from "./event-id.ts";
 import { EventTable } from "./event-table.ts";
-import { conditions, HistoryReader, type RecordMaker } from "./history-reader.ts";
+import { conditions, endedState, HistoryReader, hotState, type RecordMaker } from "./history-reader.ts";
 import { ResultReader } from "./result-reader.ts";
 import { ATTEMPT_PLACES, dayTableName, dayTables } from "./schema.ts";
 

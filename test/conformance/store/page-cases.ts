@@ -34,6 +34,25 @@ export function pageCases(engine: Engine): void {
       expect((await page({ limit: 7 })).nextBeforeId).toBeUndefined();
     });
 
+    it("tell apart what waits, what is under way and what has ended, and together what has not ended", async () => {
+      const [waits = 0, flies = 0, ended = 0] = await claimed(3);
+      await store().complete([completion(waits, { next: { state: "ready", dueAtMs: START_MS } }), completion(ended)]);
+      for (const [state, ids] of [
+        ["pending", [flies, waits]],
+        ["ready", [waits]],
+        ["claimed", [flies]],
+        ["delivered", [ended]],
+        ["failed", []],
+      ] as const) {
+        expect(idsOf(await page({ state })), state).toEqual(ids);
+        const listed = await store().listDeliveries({ namespace: NAMESPACE, limit: 10, state });
+        expect(
+          listed.map(({ id }) => id),
+          state,
+        ).toEqual(ids);
+      }
+    });
+
     it("tell of each delivery its record, its first and its last attempt", async () => {
       const [id = 0, untried = 0] = await claimed(2);
       const first = attempt(id, { attempt: 1, startedAtMs: START_MS + 5, statusCode: 500, outcome: "server_error", recordId: "rec-7" });

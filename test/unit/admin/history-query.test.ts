@@ -8,7 +8,9 @@ it.each([
   ["limit=500", { limit: 500 }],
   ["subscription=orders&type=order.paid&recordId=7", { limit: 50, subscriptionName: "orders", type: "order.paid", recordId: "7" }],
   ["state=failed", { limit: 50, state: "failed" }],
-  ["state=pending", { limit: 50, state: "ready" }],
+  ["state=pending", { limit: 50, state: "pending" }],
+  ["since=2026-01-02T04:04:05+01:00", { limit: 50, sinceMs: Date.UTC(2026, 0, 2, 3, 4, 5) }],
+  ["since=2028-02-29T00:00Z", { limit: 50, sinceMs: Date.UTC(2028, 1, 29) }],
   [
     "since=2026-01-02T03:04:05Z&until=2026-01-02T04:04:05%2B01:00",
     { limit: 50, sinceMs: Date.UTC(2026, 0, 2, 3, 4, 5), untilMs: Date.UTC(2026, 0, 2, 3, 4, 5) },
@@ -29,6 +31,9 @@ it.each([
   ["type=a&type=b", /stands twice/],
   ["since=2026-01-02", /must be a time/],
   ["until=2026-13-45T00:00:00Z", /must be a time/],
+  ["since=2026-02-30T00:00:00Z", /must be a time/],
+  ["since=2026-02-28 00:00:00Z", /must be a time/],
+  ["since=2026-02-28T25:00:00Z", /must be a time/],
   ["cursor=42", /cursor is not/],
   ["cursor=ZHh4", /cursor is not/],
 ])("refuses %j", (query, detail) => {
