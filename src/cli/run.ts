@@ -1,7 +1,7 @@
 import { Command, Option } from "commander";
 import { loadConfig, type RawSettings } from "../config/config.ts";
 import { readEnv } from "../config/env.ts";
-import { LIST_SETTINGS, SETTINGS, type SettingName } from "../config/settings.ts";
+import { LIST_SETTINGS, SETTINGS, SWITCH_SETTINGS, type SettingName } from "../config/settings.ts";
 import type { StartOperator } from "./operator.ts";
 import type { ProcessSignals } from "./process-signals.ts";
 
@@ -22,7 +22,9 @@ export function runCommand(start: StartOperator, signals: ProcessSignals): Comma
   const command = new Command("run").description("run the operator: take events in, deliver them").addHelpText("after", EXAMPLES);
   command.option("--config <file>", "YAML file with one 'flag-name: value' a line");
   for (const name of Object.keys(SETTINGS) as SettingName[]) {
-    const option = new Option(`--${name} <value>`, SETTINGS[name].description ?? "");
+    const isSwitch = SWITCH_SETTINGS.has(name);
+    const option = new Option(`--${name} ${isSwitch ? "[value]" : "<value>"}`, SETTINGS[name].description ?? "");
+    if (isSwitch) option.preset("true");
     if (LIST_SETTINGS.has(name)) option.argParser((value: string, previous: string[] | undefined) => [...(previous ?? []), value]);
     command.addOption(option);
   }

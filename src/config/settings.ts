@@ -107,4 +107,7 @@ export type SettingName = keyof typeof SETTINGS;
 /** Settings that may be given several times, or comma-separated in the environment. */
 export const LIST_SETTINGS: ReadonlySet<SettingName> = new Set(["ingest-auth", "api-auth", "namespace", "dns-server"]);
 
+/** Settings that need no value on the command line: the flag alone says yes. */
+export const SWITCH_SETTINGS: ReadonlySet<SettingName> = new Set(["ingest-token-in-query"]);
+
 export type Settings = { readonly [K in SettingName]: z.output<(typeof SETTINGS)[K]> };

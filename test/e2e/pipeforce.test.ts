@@ -21,7 +21,7 @@ const call = (request: string) => callPipeforce(example.operator.ready.ingest, r
 const sample = (file: string): string => example.sample(file).toString("utf8");
 
 beforeAll(async () => {
-  const auth = ["--ingest-auth", "static", "--api-auth", "none", "--ingest-token-in-query", "true"];
+  const auth = ["--ingest-auth", "static", "--api-auth", "none", "--ingest-token-in-query"];
   example = await RunningExample.start({ name: "pipeforce", receiver: await pipeline.start(), auth });
 });
 afterAll(async () => {
