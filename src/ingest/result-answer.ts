@@ -47,7 +47,7 @@ export function redirectAnswer(order: ResultOrder): Answer {
   if (wish.waitMs !== undefined) query.set("wait", `${wish.waitMs}ms`);
   if (queryToken !== undefined) query.set("token", queryToken);
   const told = answer(order, 303, { status: "processing", redirecting: true, values: undefined });
-  told.headers.push("Location", `/v1/namespaces/${namespace}/results/${receipts[0]?.id}?${query.toString()}`, "Cache-Control", "no-store");
+  told.headers.push("Location", `/v1/namespaces/${namespace}/results/${receipts[0]?.id}?${query.toString()}`);
   return told;
 }
 
@@ -69,6 +69,8 @@ interface Told {
 function answer(order: ResultOrder, status: number, told: Told): Answer {
   const text = order.form === "batch" ? batchText(order, status, told) : singleText(order, status, told);
   const headers = ["Content-Type", "application/json", "Content-Length", String(Buffer.byteLength(text))];
+  // What is true of a result now may not be in a minute: nobody on the way may keep it.
+  if (order.form === "poll" || status === 303) headers.push("Cache-Control", "no-store");
   if (order.form !== "batch") headers.push("postrider-result-correlationid", order.receipts[0]?.id ?? "");
   if (order.wish.preferred) headers.push("Preference-Applied", `wait=${Math.floor((order.wish.waitMs ?? 0) / 1_000)}`);
   return { status, headers, text };

@@ -197,6 +197,7 @@ describe("GET results/{correlationId}", () => {
     const processing = await call(`results/${id}`);
     expect(processing).toMatchObject({ http: 200, body: { statusCode: 200, status: "processing", value: null, id, matched: 1 } });
     expect(processing.headers.get("postrider-result-correlationid")).toBe(id);
+    expect(processing.headers.get("cache-control")).toBe("no-store");
     await end(id);
     expect((await call(`results/${id}`)).body).toMatchObject({ status: "ok", value: [VALUE], matched: 1 });
   });
@@ -397,6 +398,7 @@ describe("pollingRedirectEnabled", () => {
     await start();
     const told = await call(`${path}?pollingRedirectEnabled=true`, { body: EVENT });
     expect(told.http).toBe(303);
+    expect(told.headers.get("cache-control")).toBe("no-store");
     expect(told.body).toMatchObject({ statusCode: 303, status: "processing", value: null, pollingRedirectEnabled: true });
     expect(location(told)).toBe(`results/${String(told.body["id"])}`);
     expect(search(told)).toEqual({ pollingRedirectEnabled: "true", hop: "1" });
