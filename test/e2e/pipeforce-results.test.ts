@@ -145,8 +145,26 @@ it("results are nobody's without a token, and 404 where they never were", async 
   expect((await result(correlationId)).status).toBe(200);
 });
 
-// Takes the minute that it is about; the same with the clock in hand: test/integration/ingest/results.test.ts.
-it.runIf(fullRun)("results are 410 once they were cleaned up", { timeout: 2 * HISTORY_MS }, async () => {
+it("results are 410 once they were cleaned up, seen by processes started before and after that moment", async () => {
+  const { correlationId } = await jsonOf(hook("?wait=10s"));
+  const restarted = async (laterMs: number, query = ""): Promise<Response> => {
+    await example.restart(laterMs);
+    return patiently(() => result(correlationId, query));
+  };
+  expect(await jsonOf(restarted(HISTORY_MS / 2))).toMatchObject({ statusCode: 200, status: "ok", value: SHOUTED });
+  for (const query of ["", "?wait=10s", "?pollingRedirectEnabled=true"]) {
+    const gone = await restarted(HISTORY_MS, query);
+    expect([gone.status, await jsonOf(gone)]).toEqual([410, expect.objectContaining({ status: 410, code: "result_gone" })]);
+    expect((await result(correlationId, query, { headers: {} })).status).toBe(401);
+    expect((await result("01900000-0000-7000-8000-000000000000", query)).status).toBe(404);
+  }
+  await example.restart();
+  // Back in time it is there again: nothing was dropped, it was only hidden.
+  expect((await patiently(() => result(correlationId))).status).toBe(200);
+});
+
+// The same without a clock in hand: takes the minute that it is about.
+it.runIf(fullRun)("results are 410 after a minute of history", { timeout: 2 * HISTORY_MS }, async () => {
   const { correlationId } = await jsonOf(hook("?wait=10s"));
   expect((await result(correlationId)).status).toBe(200);
   // The exact retention is what is shown; nothing can be awaited but time itself.

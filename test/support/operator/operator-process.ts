@@ -15,6 +15,8 @@ export interface OperatorProcessOptions {
   /** Flags that say who is let in; default: everybody. */
   readonly auth?: readonly string[];
   readonly flags?: readonly string[];
+  /** The process is started as if it were so much later, ms: what a restart after a long night is like. */
+  readonly laterMs?: number;
 }
 
 export interface ReadyLine {
@@ -23,6 +25,11 @@ export interface ReadyLine {
   readonly api: string;
   readonly metrics: string;
   readonly pid: number;
+}
+
+/** Node's arguments for a process whose wall clock is ahead: time is the only thing that is faked, before a line of ours has run. */
+function later(ms: number | undefined): string[] {
+  return ms === undefined ? [] : ["--import", `data:text/javascript,const now=Date.now;Date.now=()=>now()+${ms}`];
 }
 
 /** The real binary as a child process: started with files, ended or killed by the test. */
@@ -60,10 +67,14 @@ export class OperatorProcess {
     const { manifests, kubeconfig = "" } = options;
     const provider = manifests === undefined ? ["cluster", "--kubeconfig", kubeconfig] : ["file", "--manifests", manifests];
     const source = ["--provider", ...provider, "--store", options.store, "--store-reserve", "1Mi"];
-    const child = spawn(process.execPath, ["src/main.ts", "run", ...source, ...listen, ...auth, ...(options.flags ?? [])], {
-      cwd: ROOT,
-      stdio: ["ignore", "pipe", "pipe"],
-    });
+    const child = spawn(
+      process.execPath,
+      [...later(options.laterMs), "src/main.ts", "run", ...source, ...listen, ...auth, ...(options.flags ?? [])],
+      {
+        cwd: ROOT,
+        stdio: ["ignore", "pipe", "pipe"],
+      },
+    );
     const killChild = (): void => void child.kill("SIGKILL");
     process.once("exit", killChild);
     const exited = new Promise<number | null>((done) => {

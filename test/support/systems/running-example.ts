@@ -49,10 +49,10 @@ export class RunningExample {
     return new RunningExample(options, await startOn(directory, auth), directory);
   }
 
-  /** Kills the process, unless it has ended, and starts another on the same store. */
-  async restart(): Promise<void> {
+  /** Kills the process, unless it has ended, and starts another on the same store, as if so much later. */
+  async restart(laterMs?: number): Promise<void> {
     await this.operator.signal("SIGKILL");
-    this.operator = await startOn(this.#directory, this.#auth);
+    this.operator = await startOn(this.#directory, this.#auth, laterMs);
   }
 
   async stop(): Promise<void> {
@@ -81,7 +81,8 @@ export class RunningExample {
   }
 }
 
-function startOn(directory: string, auth: readonly string[] | undefined): Promise<OperatorProcess> {
+function startOn(directory: string, auth: readonly string[] | undefined, laterMs?: number): Promise<OperatorProcess> {
   const store = `sqlite:${join(directory, "store")}`;
-  return OperatorProcess.start({ manifests: join(directory, "manifests"), store, ...(auth === undefined ? {} : { auth }) });
+  const later = laterMs === undefined ? {} : { laterMs };
+  return OperatorProcess.start({ manifests: join(directory, "manifests"), store, ...(auth === undefined ? {} : { auth }), ...later });
 }
