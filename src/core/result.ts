@@ -11,14 +11,17 @@ export interface ResultCounts {
   readonly keptUntilMs: number;
 }
 
-/** `gone`: it has been cleaned up, at least in part, and nothing true can be said of the whole any more. */
+/** `gone`: it has been cleaned up, at least so far that nothing true can be said of the whole any more. */
 export type ResultStatus = "processing" | "ok" | "failed" | "gone";
 
-/** How it stands with an event: `ok` only if every delivery arrived, `failed` once all have ended and one did not arrive. */
+/**
+ * How it stands with an event: `ok` only if every delivery is known to have arrived, `failed` once all have ended and one is known not to have
+ * arrived. That holds whatever became of those that are forgotten: one that arrived at once is, long before another has used up its attempts.
+ */
 export function resultStatus(counts: ResultCounts, nowMs: number): ResultStatus {
   const { matched, owed, delivered, failed, discarded } = counts;
   if (owed > 0) return "processing";
   if (matched === 0) return nowMs < counts.keptUntilMs ? "ok" : "gone";
-  if (delivered + failed + discarded < matched) return "gone";
-  return failed + discarded > 0 ? "failed" : "ok";
+  if (failed + discarded > 0) return "failed";
+  return delivered < matched ? "gone" : "ok";
 }

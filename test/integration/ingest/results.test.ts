@@ -298,6 +298,22 @@ describe("GET results/{correlationId}", () => {
     expect((await call(`results/${id}`)).http).toBe(404);
   });
 
+  it("is failed when one has used up its attempts long after another, now forgotten, arrived", async () => {
+    await start();
+    const id = await publish(TWO);
+    const [early, late] = await ingest!.store.deliveriesOf(id);
+    for (const record of [early!, late!]) await ingest!.store.claim([{ id: record.id, epoch: 1, lone: false, withEvent: false }]);
+    await ingest!.store.complete([ended(early!.id, "delivered", Date.now() - 2 * 3_600_000)]);
+    const polled = call(`results/${id}?wait=30s`);
+    await waiting(1);
+    await ingest!.store.complete([ended(late!.id, "failed")]);
+    ingest!.tellEnded(id);
+    expect(await polled).toMatchObject({
+      http: 200,
+      body: { status: "failed", matched: 2, value: [{ outcome: "failed", statusCode: 500 }] },
+    });
+  });
+
   it("is for whoever may publish in the namespace", async () => {
     await start({ tokens: ["0123456789abcdef-token"], tokenInQuery: true });
     const good = { authorization: "Bearer 0123456789abcdef-token" };

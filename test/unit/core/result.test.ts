@@ -14,7 +14,8 @@ it.each([
   ["one of two was thrown away", { ...none, matched: 2, delivered: 1, discarded: 1 }, 0, "failed"],
   ["all failed", { ...none, matched: 2, failed: 2 }, 0, "failed"],
   ["one of two is forgotten", { ...none, matched: 2, delivered: 1 }, 0, "gone"],
-  ["the failed one of two is forgotten", { ...none, matched: 2, failed: 1 }, 0, "gone"],
+  ["one of two failed, the other is forgotten", { ...none, matched: 2, failed: 1 }, 0, "failed"],
+  ["one of two was thrown away, the other is forgotten", { ...none, matched: 2, discarded: 1 }, 0, "failed"],
   ["all are forgotten", { ...none, matched: 3 }, 0, "gone"],
 ] as const)("%s", (_, counts, nowMs, expected) => {
   expect(resultStatus(counts, nowMs)).toBe(expected);
