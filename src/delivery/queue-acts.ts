@@ -54,9 +54,12 @@ export class QueueActs {
 
   /** Ends what is left in one queue. */
   async endQueue(uid: string, how: EndHow): Promise<number> {
+    const lane = this.#parts.scheduler.lanes.get(uid);
+    return lane === undefined ? 0 : this.#endLane(lane, how);
+  }
+
+  async #endLane(lane: Lane, how: EndHow): Promise<number> {
     const { scheduler, desk, store, clock, tally } = this.#parts;
-    const lane = scheduler.lanes.get(uid);
-    if (lane === undefined) return 0;
     lane.ending = how;
     for (const id of lane.dropWindow()) scheduler.letGo(lane, id);
     for (let waiting = lane.fresh.shift(); waiting !== undefined; waiting = lane.fresh.shift()) desk.taken(lane, waiting.event);
@@ -66,7 +69,7 @@ export class QueueActs {
     let total = 0;
     // A subscription that is back meanwhile keeps what comes in from then on.
     for (let ended = END_STEP; ended > 0 && lane.ending !== undefined;) {
-      ended = await store.endAll({ subscription: uid, state, reason, nowMs: clock.nowMs(), historyRetentionMs, limit: END_STEP });
+      ended = await store.endAll({ subscription: lane.uid, state, reason, nowMs: clock.nowMs(), historyRetentionMs, limit: END_STEP });
       total += ended;
       // Of a dead letter whose answer is still on its way only the store knows.
       for (let i = 0; i < ended && lane.pending > 0; i++) tally.ended(lane, state);
@@ -104,7 +107,7 @@ export class QueueActs {
   /** An attempt of an ending lane is over; `left`: it failed and would be tried again, which nobody will do. */
   attemptOver(lane: Lane, left: boolean): void {
     const { log } = this.#parts;
-    const ended = left ? this.endQueue(lane.uid, lane.ending ?? "dead-letter") : this.forgetIfOver(lane);
+    const ended = left ? this.#endLane(lane, lane.ending ?? "dead-letter") : this.forgetIfOver(lane);
     ended.catch((error: unknown) => log.warn({ err: error, queue: lane.uid }, "the last of a deleted subscription could not be ended"));
   }
 
