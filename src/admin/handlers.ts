@@ -1,5 +1,6 @@
 import { deadLetterOwner } from "../core/dead-letter.ts";
 import { unreachable } from "../lib/assert.ts";
+import type { Clock } from "../lib/clock.ts";
 import type { AttemptRecord, DeliveryRecord, Store } from "../store/store.ts";
 import { ok, problem, type ApiAnswer } from "./api-problem.ts";
 import type { ApiRoute } from "./api-routes.ts";
@@ -14,7 +15,8 @@ export const BODIES_BYTES_MAX = 8 * 1024 * 1024;
 export const TESTS_MAX = 16;
 
 export interface HandlerParts {
-  readonly store: Pick<Store, "history" | "readDelivery" | "attemptsOf" | "readEvent" | "readBody">;
+  readonly store: Pick<Store, "tell" | "history" | "readDelivery" | "attemptsOf" | "readEvent" | "readBody">;
+  readonly clock: Clock;
   readonly directory: SubscriptionDirectory;
   readonly acts: DeliveryActs;
 }
@@ -43,6 +45,7 @@ export class ApiHandlers {
   /** @throws StoreError when the store cannot be read. */
   async answer(call: ApiCall): Promise<ApiAnswer> {
     const { namespace, action } = call.route;
+    this.#parts.store.tell(this.#parts.clock.nowMs());
     switch (action.kind) {
       case "subscriptions":
         return ok({ items: this.#parts.directory.list(namespace), nextCursor: null });

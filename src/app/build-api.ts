@@ -39,6 +39,7 @@ export function buildApi(ground: ApiGround): ApiServer {
     authenticator,
     log,
     store,
+    clock,
     directory: subscriptionDirectory(ground.resources, ground.controller, ground.names),
     acts: {
       resend: (id) => engine.resend(id),

@@ -129,8 +129,9 @@ export class FlightDesk {
   #complete(turn: Turn, attempt: Completion["attempt"], nextState: Completion["next"]): void {
     const { lane, waiting } = turn;
     const nowMs = this.#parts.clock.nowMs();
-    const historyRetentionMs = (lane.route?.subscription.policy ?? BUILT_IN_POLICY).retention.historyMs;
-    this.#writer.push(turn, { id: waiting.id, epoch: lane.epoch, attempt, next: nextState, nowMs, historyRetentionMs });
+    const { historyMs, bodiesMs } = (lane.route?.subscription.policy ?? BUILT_IN_POLICY).retention;
+    const kept = { nowMs, historyRetentionMs: historyMs, bodiesRetentionMs: bodiesMs };
+    this.#writer.push(turn, { id: waiting.id, epoch: lane.epoch, attempt, next: nextState, ...kept });
     this.#parts.tickSoon();
   }
 }

@@ -86,6 +86,8 @@ export interface Store {
   /** Forgets a queue that has nothing left. */
   forgetQueue(subscription: string): Promise<void>;
 
+  /** Time goes on although nothing is written: reads that take no time themselves hide what is past its retention at the latest that was told. */
+  tell(nowMs: number): void;
   readEvent(namespace: string, eventId: string): Promise<Event | undefined>;
   /**
    * What became of an event, by its id alone, for whoever may ask in `namespace`: undefined when the id never was or is of another namespace.
@@ -263,6 +265,8 @@ export interface Completion {
     | { readonly state: TerminalState; readonly reason: EndReason };
   readonly nowMs: number;
   readonly historyRetentionMs: number;
+  /** How long the attempt's request and answer are shown; never longer than the attempt. Default: as long as it. */
+  readonly bodiesRetentionMs?: number;
 }
 
 export interface EndAllRequest {

@@ -50,6 +50,12 @@ export interface DeliveryRow {
 export interface StoredAttempt {
   readonly attempt: AttemptRecord;
   readonly expiresAtMs: number;
+  readonly bodiesUntilMs: number;
+}
+
+/** The attempt, without bodies that are past their own retention. */
+export function shown({ attempt, bodiesUntilMs }: StoredAttempt, nowMs: number): AttemptRecord {
+  return bodiesUntilMs > nowMs ? attempt : { ...attempt, requestBody: undefined, responseBody: undefined, payloadKey: undefined };
 }
 
 export interface StoredEvent {

@@ -52,7 +52,7 @@ import {
   type DeliveryRow,
   type IdempotencyRow,
   type QueueRow,
-  type StoredAttempt,
+  shown,
   type StoredEvent,
 } from "./memory-row.ts";
 import { OrderBook } from "./order-book.ts";
@@ -91,7 +91,7 @@ export class MemoryStore implements Store {
   async open(options: OpenOptions): Promise<BootReport> {
     this.#open = true;
     this.#opened = options;
-    this.#tell(options.nowMs);
+    this.tell(options.nowMs);
     const claimed = [...this.#rows.values()].filter((row) => row.state === "claimed");
     for (const row of claimed) this.#interrupt(row, options.nowMs);
     return { interrupted: claimed.length, pending: [...this.#rows.values()].filter(isPending).length, warnings: [] };
@@ -103,7 +103,7 @@ export class MemoryStore implements Store {
 
   async accept(request: AcceptRequest): Promise<AcceptResult> {
     this.#writable("accept");
-    this.#tell(request.nowMs);
+    this.tell(request.nowMs);
     const seen = new Map<string, IdempotencyRow>();
     for (const [index, item] of request.items.entries()) {
       const key = idempotencyKeyOf(request, item);
@@ -186,7 +186,7 @@ export class MemoryStore implements Store {
 
   async endAll(request: EndAllRequest): Promise<number> {
     this.#writable("endAll");
-    this.#tell(request.nowMs);
+    this.tell(request.nowMs);
     const rows = [...this.#rows.values()].filter((row) => row.subscription === request.subscription && row.state === "ready");
     const ended = rows.toSorted((a, b) => a.id - b.id).slice(0, request.limit);
     for (const row of ended) {
@@ -198,7 +198,7 @@ export class MemoryStore implements Store {
 
   async resend(id: DeliveryId, nowMs: number): Promise<"resent" | "not_found" | "body_gone" | "not_ended"> {
     this.#writable("complete");
-    this.#tell(nowMs);
+    this.tell(nowMs);
     const row = this.#visible(id);
     if (row === undefined || row.state === "discarded" || row.deadLetter !== undefined) return "not_found";
     if (isPending(row)) return "not_ended";
@@ -228,7 +228,7 @@ export class MemoryStore implements Store {
 
   async unpark(request: UnparkRequest): Promise<number> {
     this.#check();
-    this.#tell(request.nowMs);
+    this.tell(request.nowMs);
     return unparkRows(this.#rows.values(), request);
   }
 
@@ -265,9 +265,9 @@ export class MemoryStore implements Store {
 
   async result(namespace: string, eventId: string, nowMs: number): Promise<StoredResult | undefined> {
     this.#check();
-    this.#tell(nowMs);
+    this.tell(nowMs);
     const rows = this.#visibleRows().filter((row) => row.eventId === eventId && row.deadLetter === undefined);
-    return this.#results.read(namespace, eventId, rows);
+    return this.#results.read(namespace, eventId, { rows, nowMs });
   }
 
   async readBody(id: DeliveryId): Promise<Event | undefined> {
@@ -293,7 +293,7 @@ export class MemoryStore implements Store {
 
   async attemptsOf(id: DeliveryId): Promise<readonly AttemptRecord[]> {
     this.#check();
-    return (this.#rows.get(id)?.history ?? []).filter((stored) => stored.expiresAtMs > this.#nowMs).map((stored) => stored.attempt);
+    return (this.#rows.get(id)?.history ?? []).filter((stored) => stored.expiresAtMs > this.#nowMs).map((one) => shown(one, this.#nowMs));
   }
 
   async listDeliveries(filter: DeliveryFilter): Promise<readonly DeliveryRecord[]> {
@@ -333,7 +333,7 @@ export class MemoryStore implements Store {
 
   async dropExpired(nowMs: number): Promise<Dropped> {
     this.#check();
-    this.#tell(nowMs);
+    this.tell(nowMs);
     const owed = new Set([...this.#rows.values()].filter(isPending).map((row) => row.eventId));
     const dropped = new Set<string>();
     this.#results.drop(nowMs, owed);
@@ -378,14 +378,15 @@ export class MemoryStore implements Store {
   }
 
   #completeOne(completion: Completion): boolean {
-    this.#tell(completion.nowMs);
+    this.tell(completion.nowMs);
     const row = this.#rows.get(completion.id);
     const held =
       row?.state === "claimed"
         ? row.epoch === completion.epoch
         : row?.state === "ready" && completion.attempt === undefined && completion.epoch === SINGLE_OWNER_EPOCH;
     if (row === undefined || !held || (completion.next.state === "ready" && this.#order.isBehind(row))) return false;
-    if (completion.attempt !== undefined) this.#log(row, completion.attempt, completion.nowMs + completion.historyRetentionMs);
+    const { attempt, historyRetentionMs: historyMs, bodiesRetentionMs: bodiesMs = historyMs } = completion;
+    if (attempt !== undefined) this.#log(row, attempt, completion.nowMs + historyMs, completion.nowMs + bodiesMs);
     const { next } = completion;
     if (next.state === "ready") {
       if (next.uncounted === true) row.attempt -= 1;
@@ -433,10 +434,10 @@ export class MemoryStore implements Store {
     Object.assign(row, { state: "ready", indexed: true, dueAtMs: nowMs, lone: false });
   }
 
-  #log(row: DeliveryRow, attempt: AttemptRecord, expiresAtMs: number): void {
+  #log(row: DeliveryRow, attempt: AttemptRecord, expiresAtMs: number, bodiesUntilMs = expiresAtMs): void {
     const { id: deliveryId, eventId, eventType, subscription, namespace } = row;
-    const stored: StoredAttempt = { attempt: { ...attempt, deliveryId, eventId, eventType, subscription, namespace }, expiresAtMs };
-    row.history = [...row.history, stored];
+    const whose = { deliveryId, eventId, eventType, subscription, namespace };
+    row.history = [...row.history, { attempt: { ...attempt, ...whose }, expiresAtMs, bodiesUntilMs }];
   }
 
   #countEnd(row: DeliveryRow): void {
@@ -483,7 +484,7 @@ export class MemoryStore implements Store {
     return known !== undefined && known.expiresAtMs > nowMs ? known : undefined;
   }
 
-  #tell(nowMs: number): void {
+  tell(nowMs: number): void {
     this.#nowMs = Math.max(this.#nowMs, nowMs);
   }
 

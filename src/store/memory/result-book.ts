@@ -7,7 +7,7 @@ import {
   type ResultDelivery,
   type StoredResult,
 } from "../store.ts";
-import { isPending, toRecord, type DeliveryRow } from "./memory-row.ts";
+import { isPending, shown, toRecord, type DeliveryRow } from "./memory-row.ts";
 
 interface Remembered {
   readonly namespace: string;
@@ -27,7 +27,12 @@ export class ResultBook {
   }
 
   /** `rows` are the deliveries of the event that can still be seen, by id. */
-  read(namespace: string, eventId: string, rows: readonly DeliveryRow[]): StoredResult | undefined {
+  read(
+    namespace: string,
+    eventId: string,
+    seen: { readonly rows: readonly DeliveryRow[]; readonly nowMs: number },
+  ): StoredResult | undefined {
+    const { rows, nowMs } = seen;
     const found = this.#ids.get(eventId);
     if (found === undefined || found.namespace !== namespace) return undefined;
     const count = (state: DeliveryRecord["state"]): number => rows.filter((row) => row.state === state).length;
@@ -38,7 +43,7 @@ export class ResultBook {
       delivered: count("delivered"),
       failed: count("failed"),
       discarded: count("discarded"),
-      deliveries: withAnswers(rows.slice(0, RESULT_ROWS_MAX)),
+      deliveries: withAnswers(rows.slice(0, RESULT_ROWS_MAX), nowMs),
     };
   }
 
@@ -52,13 +57,13 @@ export class ResultBook {
   }
 }
 
-function withAnswers(rows: readonly DeliveryRow[]): ResultDelivery[] {
+function withAnswers(rows: readonly DeliveryRow[], nowMs: number): ResultDelivery[] {
   let bytesLeft = RESULT_BYTES_MAX;
   return rows.map((row) => {
     const record = toRecord(row);
-    const last = isPending(row) ? undefined : row.history.at(-1)?.attempt;
+    const last = isPending(row) ? undefined : row.history.at(-1);
     if (last === undefined) return { ...record, lastAttempt: undefined, answerLeftOut: false };
-    const { statusCode, responseHeaders, responseBody } = last;
+    const { statusCode, responseHeaders, responseBody } = shown(last, nowMs);
     bytesLeft -= JSON.stringify(responseHeaders).length + (responseBody?.length ?? 0);
     if (bytesLeft >= 0) return { ...record, lastAttempt: { statusCode, responseHeaders, responseBody }, answerLeftOut: false };
     return { ...record, lastAttempt: { statusCode, responseHeaders: [], responseBody: undefined }, answerLeftOut: true };

@@ -187,8 +187,9 @@ export class DeliveryTable {
     if (row.orderKey !== null && row.resent === 0) this.#promote.run(row.queue, row.orderKey);
   }
 
-  log(row: Hot, attempt: AttemptRecord | PackedAttempt, nowMs: number, retentionMs: number): void {
-    const day = expiryDay(nowMs, retentionMs);
+  log(row: Hot, attempt: AttemptRecord | PackedAttempt, kept: { readonly nowMs: number; historyMs: number; bodiesMs: number }): void {
+    const { nowMs, historyMs, bodiesMs } = kept;
+    const day = expiryDay(nowMs, historyMs);
     const insert = this.#statement("attempt", day, this.#attempts);
     const packed = "requestHeadersText" in attempt ? attempt : undefined;
     const first = row.id * ATTEMPT_PLACES;
@@ -208,8 +209,9 @@ export class DeliveryTable {
       attempt.requestBody ?? null,
       packed?.responseHeadersText ?? "[]",
       attempt.responseBody ?? null,
-      nowMs + retentionMs,
+      nowMs + historyMs,
       attempt.payloadKey ?? null,
+      bodiesMs < historyMs ? nowMs + bodiesMs : null,
     ];
     if (insert.run(...values).changes !== 0) return;
     // Taken: an uncounted try had the same number. The next free place, or the last one, which is then replaced.
@@ -275,8 +277,8 @@ export class DeliveryTable {
       table === "outcome"
         ? `INSERT OR REPLACE INTO ${name} (${OUTCOME_COLUMNS}) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)`
         : `INSERT OR IGNORE INTO ${name} (place, attempt, started, duration, outcome, status, connection, tls, message, url, record_id,
-             request_headers, request_body, response_headers, response_body, expires, payload)
-           VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)`,
+             request_headers, request_body, response_headers, response_body, expires, payload, bodies)
+           VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)`,
     );
     cache.set(day, statement);
     return statement;

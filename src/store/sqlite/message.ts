@@ -155,6 +155,7 @@ export function writeCompletions(out: PacketWriter, callId: number, completions:
     out.number(completion.epoch);
     out.number(completion.nowMs);
     out.number(completion.historyRetentionMs);
+    out.number(completion.bodiesRetentionMs ?? completion.historyRetentionMs);
     const { next } = completion;
     if (next.state === "ready") {
       out.string(undefined);
@@ -175,10 +176,11 @@ function readCompletion(from: PacketReader): Completion {
   const epoch = from.number();
   const nowMs = from.number();
   const historyRetentionMs = from.number();
+  const bodiesRetentionMs = from.number();
   const state = from.optionalString() as TerminalState | undefined;
   const next: Completion["next"] = state === undefined ? readReady(from) : { state, reason: from.string() as EndReason };
   const attempt = from.flag() ? readAttempt(from) : undefined;
-  return { id, epoch, nowMs, historyRetentionMs, next, attempt };
+  return { id, epoch, nowMs, historyRetentionMs, bodiesRetentionMs, next, attempt };
 }
 
 function readReady(from: PacketReader): Completion["next"] {

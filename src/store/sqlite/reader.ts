@@ -227,7 +227,7 @@ export class Reader {
         .prepare(`SELECT * FROM ${dayTableName("attempt", day)} WHERE place BETWEEN ? AND ? AND expires > ? ORDER BY place`)
         .all(first, first + ATTEMPT_PLACES - 1, nowMs),
     );
-    return rows.toSorted((a, b) => Number(a["place"]) - Number(b["place"])).map((row) => toAttempt(row, delivery));
+    return rows.toSorted((a, b) => Number(a["place"]) - Number(b["place"])).map((row) => toAttempt(row, delivery, nowMs));
   }
 
   #list(filter: DeliveryFilter, nowMs: number): DeliveryRecord[] {
@@ -323,7 +323,8 @@ export class Reader {
   }
 }
 
-function toAttempt(row: Record<string, unknown>, delivery: DeliveryRecord): AttemptRecord {
+function toAttempt(row: Record<string, unknown>, delivery: DeliveryRecord, nowMs: number): AttemptRecord {
+  const hasBodies = row["bodies"] === null || Number(row["bodies"]) > nowMs;
   const text = (name: string): string => String(row[name]);
   const { eventId, eventType, subscription, namespace } = delivery;
   return {
@@ -343,10 +344,11 @@ function toAttempt(row: Record<string, unknown>, delivery: DeliveryRecord): Atte
     url: text("url"),
     recordId: row["record_id"] === null ? undefined : text("record_id"),
     requestHeaders: JSON.parse(text("request_headers")) as AttemptRecord["requestHeaders"],
-    requestBody: (row["request_body"] as Uint8Array | null) ?? undefined,
+    requestBody: hasBodies ? ((row["request_body"] as Uint8Array | null) ?? undefined) : undefined,
     responseHeaders: JSON.parse(text("response_headers")) as AttemptRecord["responseHeaders"],
-    responseBody: (row["response_body"] as Uint8Array | null) ?? undefined,
-    payloadKey: row["payload"] === null ? undefined : text("payload"),
+    responseBody: hasBodies ? ((row["response_body"] as Uint8Array | null) ?? undefined) : undefined,
+    // Without it the request cannot be made again, although another subscription may keep the event for longer.
+    payloadKey: row["payload"] === null || !hasBodies ? undefined : text("payload"),
   };
 }
 

@@ -102,9 +102,10 @@ export class ResultReader {
     const first = id * ATTEMPT_PLACES;
     let last: Record<string, unknown> | undefined;
     for (const day of days) {
-      const sql = `SELECT place, status, response_headers, response_body FROM ${dayTableName("attempt", day)}
+      const sql = `SELECT place, status, response_headers,
+        iif(bodies IS NULL OR bodies > ?, response_body, NULL) AS response_body FROM ${dayTableName("attempt", day)}
         WHERE place BETWEEN ? AND ? AND expires > ? ORDER BY place DESC LIMIT 1`;
-      const row = this.#db.prepare(sql).get(first, first + ATTEMPT_PLACES - 1, nowMs);
+      const row = this.#db.prepare(sql).get(nowMs, first, first + ATTEMPT_PLACES - 1, nowMs);
       if (row !== undefined && (last === undefined || Number(row["place"]) > Number(last["place"]))) last = row;
     }
     if (last === undefined) return undefined;

@@ -49,6 +49,11 @@ const MIGRATIONS: readonly (string | ((db: DatabaseSync) => string))[] = [
   `,
   // Dead letters stand apart from the numbers that follow their event's: so they are found when its body is to be let go.
   "CREATE INDEX delivery_letters ON delivery (event) WHERE note IS NOT NULL;",
+  // When an attempt's bodies go, where that is before the attempt.
+  (db) =>
+    dayTables(db, "attempt")
+      .map((day) => `ALTER TABLE ${dayTableName("attempt", day)} ADD COLUMN bodies INTEGER;`)
+      .join("\n"),
 ];
 
 /** The kinds of table that come one per day of expiry; a whole day is dropped at once. */
@@ -91,7 +96,7 @@ export function dayTableSql(table: DayTable, day: number): string {
         place INTEGER PRIMARY KEY, attempt INTEGER NOT NULL, started INTEGER NOT NULL, duration REAL NOT NULL, outcome TEXT NOT NULL,
         status INTEGER, connection TEXT NOT NULL, tls TEXT NOT NULL, message TEXT NOT NULL, url TEXT NOT NULL, record_id TEXT,
         request_headers TEXT NOT NULL, request_body BLOB, response_headers TEXT NOT NULL, response_body BLOB, expires INTEGER NOT NULL,
-        payload TEXT);
+        payload TEXT, bodies INTEGER);
         CREATE INDEX IF NOT EXISTS ${name}_record ON ${name} (record_id, place) WHERE record_id IS NOT NULL;`;
     case "idempotency":
       return `CREATE TABLE IF NOT EXISTS ${name} (

@@ -82,7 +82,7 @@ export class SqliteStore implements Store {
   async open(options: OpenOptions): Promise<BootReport> {
     this.#owner = options.owner;
     this.#onFatal = options.onFatal;
-    this.#tell(options.nowMs);
+    this.tell(options.nowMs);
     const { port1, port2 } = new MessageChannel();
     const data: WriterData = {
       directory: this.#options.directory,
@@ -114,7 +114,7 @@ export class SqliteStore implements Store {
   }
 
   async accept(request: AcceptRequest): Promise<AcceptResult> {
-    this.#tell(request.nowMs);
+    this.tell(request.nowMs);
     return this.#open().writes.accept(request);
   }
 
@@ -152,17 +152,17 @@ export class SqliteStore implements Store {
   }
 
   async complete(completions: readonly Completion[]): Promise<readonly boolean[]> {
-    for (const completion of completions) this.#tell(completion.nowMs);
+    for (const completion of completions) this.tell(completion.nowMs);
     return this.#open().writes.complete(completions);
   }
 
   async endAll(request: EndAllRequest): Promise<number> {
-    this.#tell(request.nowMs);
+    this.tell(request.nowMs);
     return this.#write("endAll", request);
   }
 
   async resend(id: DeliveryId, nowMs: number): Promise<"resent" | "not_found" | "body_gone" | "not_ended"> {
-    this.#tell(nowMs);
+    this.tell(nowMs);
     return this.#write("resend", id, this.#nowMs);
   }
 
@@ -179,7 +179,7 @@ export class SqliteStore implements Store {
   }
 
   async unpark(request: UnparkRequest): Promise<number> {
-    this.#tell(request.nowMs);
+    this.tell(request.nowMs);
     return this.#write("unpark", request);
   }
 
@@ -196,7 +196,7 @@ export class SqliteStore implements Store {
   }
 
   async result(namespace: string, eventId: string, nowMs: number): Promise<StoredResult | undefined> {
-    this.#tell(nowMs);
+    this.tell(nowMs);
     return this.#read("result", namespace, eventId, this.#nowMs);
   }
 
@@ -237,7 +237,7 @@ export class SqliteStore implements Store {
   }
 
   async dropExpired(nowMs: number): Promise<Dropped> {
-    this.#tell(nowMs);
+    this.tell(nowMs);
     return this.#write("dropExpired", nowMs);
   }
 
@@ -308,7 +308,7 @@ export class SqliteStore implements Store {
     return (await this.#open().writes.call(method, args)) as T;
   }
 
-  #tell(nowMs: number): void {
+  tell(nowMs: number): void {
     this.#nowMs = Math.max(this.#nowMs, nowMs);
   }
 }

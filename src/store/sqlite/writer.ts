@@ -250,10 +250,10 @@ export class Writer {
     if (row === undefined) return false;
     const held =
       row.state === CLAIMED ? row.epoch === completion.epoch : completion.attempt === undefined && completion.epoch === SINGLE_OWNER_EPOCH;
-    const { next, nowMs, historyRetentionMs } = completion;
+    const { next, nowMs, historyRetentionMs, bodiesRetentionMs = historyRetentionMs } = completion;
     if (!held || (row.state === BEHIND && next.state === "ready")) return false;
     if (completion.attempt !== undefined) {
-      this.#deliveries.log(row, completion.attempt, nowMs, historyRetentionMs);
+      this.#deliveries.log(row, completion.attempt, { nowMs, historyMs: historyRetentionMs, bodiesMs: bodiesRetentionMs });
     }
     if (next.state !== "ready") {
       this.#end(row, { state: next.state, reason: next.reason, nowMs, retentionMs: historyRetentionMs });
@@ -297,7 +297,7 @@ export class Writer {
   }
 
   #interrupt(row: Hot, nowMs: number): void {
-    this.#deliveries.log(row, interruptedAttempt(row), nowMs, row.historyMs);
+    this.#deliveries.log(row, interruptedAttempt(row), { nowMs, historyMs: row.historyMs, bodiesMs: row.historyMs });
     row.crashes += 1;
     if (row.lone === 1) row.loneCrashes += 1;
     if (row.loneCrashes >= LONE_CRASHES_MAX) {

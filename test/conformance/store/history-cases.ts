@@ -117,6 +117,22 @@ export function historyCases(engine: Engine): void {
       expect(await list({ namespace: "nowhere" })).toEqual([]);
     });
 
+    it("hides what is past its retention as time goes on, although nothing is written", async () => {
+      const stored = event();
+      const [id = 0] = await accept(store(), [
+        item({ event: stored, deliveries: [delivery({ as: "claimed" })], bodyRetentionMs: HOUR_MS }),
+      ]);
+      await store().complete([completion(id, { historyRetentionMs: 2 * HOUR_MS })]);
+      store().tell(START_MS + HOUR_MS);
+      expect([await store().readEvent(NAMESPACE, stored.id), await store().readBody(id)]).toEqual([undefined, undefined]);
+      expect(await store().attemptsOf(id)).toHaveLength(1);
+      store().tell(START_MS + 2 * HOUR_MS);
+      // Time that goes back brings nothing back.
+      store().tell(START_MS);
+      expect([await store().attemptsOf(id), await store().readDelivery(id)]).toEqual([[], undefined]);
+      expect((await store().history({ namespace: NAMESPACE, limit: 10 })).deliveries).toEqual([]);
+    });
+
     it("hides what is past its retention and drops it a day later at most", async () => {
       const stored = event();
       const [id = 0] = await accept(store(), [item({ event: stored, deliveries: [delivery({ as: "claimed" })], bodyRetentionMs: DAY_MS })]);

@@ -81,6 +81,24 @@ export function resultCases(engine: Engine): void {
       expect(resultStatus(await known(id, START_MS + HOUR_MS), START_MS + HOUR_MS)).toBe("gone");
     });
 
+    it("end sooner for what was sent and answered, where bodies are kept for less long", async () => {
+      const { id, ids } = await accepted(["sub-a"]);
+      const [only = 0] = ids;
+      const bodies = { requestBody: Buffer.from("sent"), responseBody: Buffer.from("said"), payloadKey: "p" };
+      const kept = { historyRetentionMs: HOUR_MS, bodiesRetentionMs: HOUR_MS / 2 };
+      await done(only, { ...kept, attempt: attempt(only, { ...bodies, responseHeaders: [["x-a", "1"]] }) });
+      const atMs = START_MS + HOUR_MS / 2;
+      const said = async (nowMs: number) => (await known(id, nowMs)).deliveries[0]?.lastAttempt?.responseBody;
+      expect(Buffer.from((await said(atMs - 1)) ?? []).toString()).toBe("said");
+      expect((await store().attemptsOf(only))[0]).toMatchObject({ payloadKey: "p" });
+      expect(await said(atMs)).toBeUndefined();
+      await harness.reopen(atMs);
+      const [told] = await store().attemptsOf(only);
+      expect(told).toMatchObject({ statusCode: 200, responseHeaders: [["x-a", "1"]] });
+      expect([told?.requestBody, told?.responseBody, told?.payloadKey]).toEqual([undefined, undefined, undefined]);
+      expect(resultStatus(await known(id, atMs), atMs)).toBe("ok");
+    });
+
     it("are open again while a delivery is sent once more", async () => {
       const { id, ids } = await accepted(["sub-a"]);
       await done(ids[0] ?? 0, { next: FAILED });

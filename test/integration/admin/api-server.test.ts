@@ -7,6 +7,7 @@ import { ApiServer } from "../../../src/admin/api-server.ts";
 import { TokenAuthenticator } from "../../../src/admin/authenticator.ts";
 import { tokenDigest } from "../../../src/core/access-token.ts";
 import { EVENT_BYTES_MAX } from "../../../src/core/event.ts";
+import { SystemClock } from "../../../src/lib/clock.ts";
 import { createLog } from "../../../src/observe/log.ts";
 
 const TOKEN = "a-token-of-sixteen-bytes";
@@ -27,7 +28,8 @@ describe("the API's server", () => {
       listen: { host: "127.0.0.1", port: 0 },
       authenticator: new TokenAuthenticator({ tokens: { tokens: (namespace) => (namespace === "shop" ? [tokenDigest(TOKEN)] : []) } }),
       log,
-      store: { history: nothing, readDelivery: nothing, attemptsOf: nothing, readEvent: nothing, readBody: nothing },
+      clock: new SystemClock(),
+      store: { tell: () => undefined, history: nothing, readDelivery: nothing, attemptsOf: nothing, readEvent: nothing, readBody: nothing },
       directory: { list: () => [], get: () => undefined, nameOf: () => undefined },
       acts: { resend: nothing, test: nothing, resume: nothing, bodyOf: nothing },
     });

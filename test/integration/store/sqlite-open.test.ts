@@ -64,7 +64,9 @@ describe("the SQLite store on disk", () => {
     const attempts = db.prepare("SELECT name FROM sqlite_schema WHERE type = 'table' AND name GLOB 'attempt_*'").all();
     expect(attempts).toHaveLength(1);
     for (const { name } of attempts) {
-      db.exec(`DROP INDEX ${String(name)}_record; ALTER TABLE ${String(name)} DROP COLUMN payload`);
+      db.exec(
+        `DROP INDEX ${String(name)}_record; ALTER TABLE ${String(name)} DROP COLUMN payload; ALTER TABLE ${String(name)} DROP COLUMN bodies`,
+      );
     }
     db.exec(
       "DROP INDEX delivery_order; DROP INDEX delivery_letters; ALTER TABLE delivery DROP COLUMN note; ALTER TABLE subscription_queue DROP COLUMN forwards",

@@ -52,6 +52,7 @@ export class ApiOverRoutes {
       authenticator: openToAll,
       log,
       store,
+      clock,
       directory: {
         list: () => known,
         get: (_namespace, name) => known.find((one) => one.name === name),

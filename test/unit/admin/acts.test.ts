@@ -4,17 +4,29 @@ import type { DeliveryActs } from "../../../src/admin/directory.ts";
 import { ApiHandlers, TESTS_MAX } from "../../../src/admin/handlers.ts";
 import type { ApiAnswer } from "../../../src/admin/api-problem.ts";
 import type { DeliveryRecord } from "../../../src/store/store.ts";
+import { ManualClock } from "../../support/time/manual-clock.ts";
 
 const unused = (): never => {
   throw new Error("must not be reached");
 };
+const NOW_MS = Date.UTC(2026, 0, 1);
+/** What the store was told of the time. */
+const told: number[] = [];
 const RECORD = { id: 17, namespace: "shop", subscription: "uid-1" } as DeliveryRecord;
 const KNOWN = { uid: "uid-1", namespace: "shop", name: "orders", generation: 1, spec: null, status: null };
 
 /** POSTs below namespace `shop`, the engine answering as given. */
 function caller(acts: Partial<DeliveryActs>): (path: string) => Promise<ApiAnswer> {
   const handlers = new ApiHandlers({
-    store: { history: unused, attemptsOf: unused, readEvent: unused, readBody: unused, readDelivery: async () => RECORD },
+    clock: new ManualClock(NOW_MS),
+    store: {
+      tell: (nowMs) => told.push(nowMs),
+      history: unused,
+      attemptsOf: unused,
+      readEvent: unused,
+      readBody: unused,
+      readDelivery: async () => RECORD,
+    },
     directory: { list: () => [KNOWN], get: () => KNOWN, nameOf: () => KNOWN.name },
     acts: { resend: unused, test: unused, resume: unused, bodyOf: unused, ...acts },
   });
@@ -32,6 +44,12 @@ it.each([
   ["not_found", 404, "delivery_not_found"],
 ] as const)("a resend that is %s is answered with %i %s", async (result, status, code) => {
   expect(await caller({ resend: async () => result })("/deliveries/17/resend")).toMatchObject({ status, body: { status, code } });
+});
+
+it("no call is answered as of an earlier time than now, though nothing has been stored for long", async () => {
+  told.length = 0;
+  await caller({ resend: async () => "resent" })("/deliveries/17/resend");
+  expect(told).toEqual([NOW_MS]);
 });
 
 it("a resend is accepted with 202", async () => {
