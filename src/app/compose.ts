@@ -1,8 +1,10 @@
 import { mkdirSync } from "node:fs";
+import { stat } from "node:fs/promises";
 import { hostname } from "node:os";
 import { join } from "node:path";
 import type { ApiServer } from "../admin/api-server.ts";
 import type { Operator, SubscriptionCounters } from "../cli/operator.ts";
+import { ConfigError } from "../config/config.ts";
 import type { Config } from "../config/config.ts";
 import { Controller } from "../controller/controller.ts";
 import type { ObjectRef, Resources, ResultSink } from "../controller/objects.ts";
@@ -110,8 +112,12 @@ interface Source {
 async function sourceOf(config: Config, parts: ComposeParts, metrics: Metrics): Promise<Source> {
   const { clock, random, log } = parts;
   if (config.provider === "file") {
-    const kept = config.store.kind === "sqlite" ? config.store.directory : (config.manifests ?? ".");
-    const provider = new FileProvider({ directory: config.manifests ?? ".", secretsDirectory: join(kept, ".keys"), clock, log });
+    const directory = config.manifests ?? ".";
+    // Misspelt, it would be made for the keys below, and every event would match nothing. Later a missing folder is trouble that deletes nothing.
+    if (!(await stat(directory).catch(() => undefined))?.isDirectory())
+      throw new ConfigError([`--manifests ${directory}: there is no such folder`]);
+    const kept = config.store.kind === "sqlite" ? config.store.directory : directory;
+    const provider = new FileProvider({ directory, secretsDirectory: join(kept, ".keys"), clock, log });
     return { provider, serviceAccounts: undefined, retainNamed: undefined };
   }
   // Loaded here only: the Kubernetes client alone holds more memory than everything else.
