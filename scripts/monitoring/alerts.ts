@@ -31,7 +31,7 @@ export const ALERTS: readonly Alert[] = [
   },
   {
     name: "PostriderIngestFailing",
-    expr: 'sum by (job) (rate(postrider_ingest_requests_total{code=~"500|503|507"}[5m])) / sum by (job) (rate(postrider_ingest_requests_total[5m])) > 0.01',
+    expr: 'sum by (namespace, job) (rate(postrider_ingest_requests_total{code=~"500|503|507"}[5m])) / sum by (namespace, job) (rate(postrider_ingest_requests_total[5m])) > 0.01',
     for: "5m",
     severity: "critical",
     summary: "Events are refused.",
@@ -40,7 +40,7 @@ export const ALERTS: readonly Alert[] = [
   },
   {
     name: "PostriderDiskFull",
-    expr: 'sum by (job) (increase(postrider_ingest_requests_total{code="507"}[10m])) > 0',
+    expr: 'sum by (namespace, job) (increase(postrider_ingest_requests_total{code="507"}[10m])) > 0',
     for: "1m",
     severity: "critical",
     summary: "The store's disk is full.",
@@ -56,7 +56,7 @@ export const ALERTS: readonly Alert[] = [
   },
   {
     name: "PostriderCommitSlow",
-    expr: "histogram_quantile(0.99, sum by (job, le) (rate(postrider_store_commit_duration_seconds_bucket[10m]))) > 1",
+    expr: "histogram_quantile(0.99, sum by (namespace, job, le) (rate(postrider_store_commit_duration_seconds_bucket[10m]))) > 1",
     for: "10m",
     severity: "warning",
     summary: "The store commits slowly.",
@@ -137,7 +137,7 @@ export const ALERTS: readonly Alert[] = [
   },
   {
     name: "PostriderReconcileFailing",
-    expr: 'sum by (job) (increase(postrider_reconcile_total{result="error"}[15m])) > 5',
+    expr: 'sum by (namespace, job) (increase(postrider_reconcile_total{result="error"}[15m])) > 5',
     for: "5m",
     severity: "warning",
     summary: "Manifests cannot be worked on.",
@@ -146,7 +146,7 @@ export const ALERTS: readonly Alert[] = [
   },
   {
     name: "PostriderStatusNotWritten",
-    expr: 'sum by (job) (rate(postrider_status_writes_total{result="failed"}[15m])) / sum by (job) (rate(postrider_status_writes_total[15m])) > 0.5',
+    expr: 'sum by (namespace, job) (rate(postrider_status_writes_total{result="failed"}[15m])) / sum by (namespace, job) (rate(postrider_status_writes_total[15m])) > 0.5',
     for: "15m",
     severity: "warning",
     summary: "kubectl shows old news.",

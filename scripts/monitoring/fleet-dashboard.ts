@@ -1,11 +1,6 @@
-import {
-  DashboardBuilder,
-  DashboardCursorSync,
-  DashboardLinkBuilder,
-  DashboardLinkType,
-  RowBuilder,
-} from "@grafana/grafana-foundation-sdk/dashboard";
+import { DashboardBuilder, DashboardCursorSync, RowBuilder } from "@grafana/grafana-foundation-sdk/dashboard";
 import type { Dashboard } from "@grafana/grafana-foundation-sdk/dashboard";
+import { FLEET_UID, linkTo, SAME_SOURCE, SUBSCRIPTION_DASHBOARD, toTheSubscription } from "./links.ts";
 import { graph, quantiles, stat } from "./panels.ts";
 import { dataSourceVariable, labelVariable } from "./variables.ts";
 
@@ -18,16 +13,14 @@ const TOP = 10;
 /** The whole installation on one page: is it well, who is in trouble, what holds it up. */
 export function fleetDashboard(): Dashboard {
   const dashboard = new DashboardBuilder("Postrider / Fleet")
-    .uid("postrider-fleet")
+    .uid(FLEET_UID)
     .description("Is Postrider well, which receivers are in trouble, what holds it up. Generated; changes are overwritten.")
     .tags(["postrider"])
     .timezone("browser")
     .refresh("30s")
     .time({ from: "now-3h", to: "now" })
     .tooltip(DashboardCursorSync.Crosshair)
-    .link(
-      new DashboardLinkBuilder("One subscription").type(DashboardLinkType.Dashboards).tags(["postrider"]).includeVars(true).keepTime(true),
-    )
+    .link(linkTo("One subscription", `${SUBSCRIPTION_DASHBOARD}?${SAME_SOURCE}`))
     .withVariable(dataSourceVariable())
     .withVariable(labelVariable("job", "Job", "postrider_build_info", true))
     .withVariable(labelVariable("namespace", "Namespace", "postrider_subscription_ready", true));
@@ -112,10 +105,10 @@ function ingest(dashboard: DashboardBuilder): void {
       graph(
         {
           title: "Events nobody wanted",
-          description: "Accepted events that matched no subscription: a mistyped pattern shows here.",
+          description: `Accepted events that matched no subscription, in the ${TOP} namespaces with most: a mistyped pattern shows here.`,
           unit: "ops",
         },
-        [[`sum by (namespace) (rate(postrider_events_unmatched_total{${IN}}[$__rate_interval]))`, "{{namespace}}"]],
+        [[`topk(${TOP}, sum by (namespace) (rate(postrider_events_unmatched_total{${IN}}[$__rate_interval])))`, "{{namespace}}"]],
       ),
     );
 }
@@ -160,12 +153,12 @@ function trouble(dashboard: DashboardBuilder): void {
     .withPanel(
       graph({ title: `Longest backlogs`, description: `The ${TOP} subscriptions with most pending deliveries.`, unit: "short" }, [
         [`topk(${TOP}, sum ${by} (postrider_deliveries_pending{${IN}}))`, "{{namespace}}/{{subscription}}"],
-      ]),
+      ]).dataLinks([toTheSubscription()]),
     )
     .withPanel(
       graph({ title: "Oldest pending", description: `The ${TOP} subscriptions whose oldest delivery has waited longest.`, unit: "s" }, [
         [`topk(${TOP}, max ${by} (postrider_oldest_pending_age_seconds{${IN}}))`, "{{namespace}}/{{subscription}}"],
-      ]),
+      ]).dataLinks([toTheSubscription()]),
     )
     .withPanel(
       graph({ title: "Failing attempts", description: `The ${TOP} subscriptions with most attempts that did not succeed.`, unit: "ops" }, [
@@ -173,7 +166,7 @@ function trouble(dashboard: DashboardBuilder): void {
           `topk(${TOP}, sum ${by} (rate(postrider_delivery_attempts_total{${IN}, outcome!="success"}[$__rate_interval])))`,
           "{{namespace}}/{{subscription}}",
         ],
-      ]),
+      ]).dataLinks([toTheSubscription()]),
     );
 }
 

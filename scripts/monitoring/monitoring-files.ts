@@ -1,3 +1,4 @@
+import type { Dashboard } from "@grafana/grafana-foundation-sdk/dashboard";
 import { stringify } from "yaml";
 import { ruleGroups } from "./alerts.ts";
 import { fleetDashboard } from "./fleet-dashboard.ts";
@@ -5,7 +6,7 @@ import { subscriptionDashboard } from "./subscription-dashboard.ts";
 
 /** The dashboards and rules that the chart installs; they can also be imported by hand. */
 export function monitoringFiles(): [path: string, content: string][] {
-  const json = (value: object): string => `${JSON.stringify(value, undefined, 1)}\n`;
+  const json = (value: Dashboard): string => `${JSON.stringify(importable(value), undefined, 1)}\n`;
   return [
     ["charts/postrider/dashboards/fleet.json", json(fleetDashboard())],
     ["charts/postrider/dashboards/subscription.json", json(subscriptionDashboard())],
@@ -14,4 +15,13 @@ export function monitoringFiles(): [path: string, content: string][] {
       `# Generated from scripts/monitoring/alerts.ts by \`npm run generate\`.\n${stringify(ruleGroups(), { lineWidth: 0 })}`,
     ],
   ];
+}
+
+/** The builders give every row the id 0 and hide links in a menu: numbers make an address of a panel last, and a link above the panels is seen. */
+function importable(dashboard: Dashboard): object {
+  return {
+    ...dashboard,
+    links: dashboard.links?.map((link) => ({ ...link, placement: undefined })),
+    panels: dashboard.panels?.map((panel, i) => ({ ...panel, id: i + 1 })),
+  };
 }

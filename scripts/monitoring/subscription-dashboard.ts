@@ -1,11 +1,6 @@
-import {
-  DashboardBuilder,
-  DashboardCursorSync,
-  DashboardLinkBuilder,
-  DashboardLinkType,
-  RowBuilder,
-} from "@grafana/grafana-foundation-sdk/dashboard";
+import { DashboardBuilder, DashboardCursorSync, RowBuilder } from "@grafana/grafana-foundation-sdk/dashboard";
 import type { Dashboard } from "@grafana/grafana-foundation-sdk/dashboard";
+import { FLEET_DASHBOARD, linkTo, SAME_SOURCE, SUBSCRIPTION_UID } from "./links.ts";
 import { graph, quantiles, stat } from "./panels.ts";
 import { dataSourceVariable, labelVariable } from "./variables.ts";
 
@@ -14,14 +9,14 @@ const IT = 'job=~"$job", namespace="$namespace", subscription="$subscription"';
 /** One subscription: does its receiver take what it is sent, and if not, why and since when. */
 export function subscriptionDashboard(): Dashboard {
   const dashboard = new DashboardBuilder("Postrider / Subscription")
-    .uid("postrider-subscription")
+    .uid(SUBSCRIPTION_UID)
     .description("Does this receiver take what it is sent, and if not, why and since when. Generated; changes are overwritten.")
     .tags(["postrider"])
     .timezone("browser")
     .refresh("30s")
     .time({ from: "now-3h", to: "now" })
     .tooltip(DashboardCursorSync.Crosshair)
-    .link(new DashboardLinkBuilder("Fleet").type(DashboardLinkType.Dashboards).tags(["postrider"]).includeVars(true).keepTime(true))
+    .link(linkTo("Fleet", `${FLEET_DASHBOARD}?${SAME_SOURCE}&\${namespace:queryparam}`))
     .withVariable(dataSourceVariable())
     .withVariable(labelVariable("job", "Job", "postrider_build_info", true))
     .withVariable(labelVariable("namespace", "Namespace", "postrider_subscription_ready", false))

@@ -24,15 +24,18 @@ const FILLED: readonly (readonly [string, string])[] = [
 ];
 
 interface Panel {
+  readonly id: number;
   readonly type: string;
   readonly title: string;
   readonly description?: string;
   readonly datasource?: { readonly type: string; readonly uid: string };
   readonly targets?: readonly { readonly expr: string; readonly legendFormat?: string }[];
-  readonly fieldConfig?: { readonly defaults: { readonly unit?: string } };
+  readonly fieldConfig?: { readonly defaults: { readonly unit?: string; readonly links?: readonly { readonly url: string }[] } };
 }
 
 interface Dashboard {
+  readonly uid: string;
+  readonly links: readonly { readonly url: string; readonly includeVars: boolean }[];
   readonly panels: readonly Panel[];
   readonly templating: { readonly list: readonly { readonly name: string; readonly type: string; readonly query: unknown }[] };
 }
@@ -51,6 +54,34 @@ describe.each(DASHBOARDS)("the dashboard %s", (name) => {
       for (const { expr } of panel.targets ?? [])
         expect(expr.replaceAll(/\[\$__(rate_interval|range)\]/g, ""), panel.title).not.toMatch(/\[/);
     }
+  });
+});
+
+describe("the way from one dashboard to the other", () => {
+  const uids = DASHBOARDS.map((name) => dashboard(name).uid);
+  const links = DASHBOARDS.flatMap((name) => [
+    ...dashboard(name).links,
+    ...panels(name).flatMap(({ fieldConfig }) => fieldConfig?.defaults.links ?? []),
+  ]);
+
+  it("leads to one that is there, and never carries several namespaces to where one is chosen", () => {
+    expect(links.length).toBeGreaterThanOrEqual(5);
+    for (const { url } of links) expect(uids).toContain(/^\/d\/([^?]+)\?/.exec(url)?.[1]);
+    for (const { links: above } of DASHBOARDS.map(dashboard)) expect(above.filter(({ includeVars }) => includeVars)).toEqual([]);
+    expect(links.filter(({ url }) => url.startsWith("/d/postrider-subscription") && url.includes("${namespace"))).toEqual([]);
+  });
+
+  it("starts at every line of who is in trouble, and every panel has a number of its own", () => {
+    const named = panels("fleet").filter(({ targets }) => targets?.some(({ legendFormat }) => legendFormat?.includes("{{subscription}}")));
+    expect(named.length).toBe(3);
+    for (const { fieldConfig } of named)
+      expect(fieldConfig?.defaults.links?.[0]?.url).toContain("var-subscription=${__field.labels.subscription:percentencode}");
+    for (const name of DASHBOARDS) expect(new Set(dashboard(name).panels.map(({ id }) => id)).size).toBe(dashboard(name).panels.length);
+  });
+
+  it("never draws a line for each namespace or subscription there is", () => {
+    const all = panels("fleet").flatMap(({ title, targets }) => (targets ?? []).map(({ expr }) => ({ title, expr })));
+    expect(all.filter(({ expr }) => /by \([^)]*(namespace|subscription)/.test(expr) && !expr.startsWith("topk("))).toEqual([]);
   });
 });
 

@@ -248,6 +248,21 @@ describe.skipIf(!hasPromtool)("the alerts, as Prometheus evaluates them", () => 
     expect(problem).toBeUndefined();
   });
 
+  it("see one of two installations of the same name refuse events, however busy the other is", () => {
+    const counted = (namespace: string, code: string): string =>
+      `postrider_ingest_requests_total{job="postrider",namespace="${namespace}",instance="${namespace}:9090",code="${code}"}`;
+    const expr = 'ALERTS{alertname="PostriderIngestFailing",alertstate="firing"}';
+    const labels = 'alertname="PostriderIngestFailing",alertstate="firing",severity="critical",job="postrider",namespace="a"';
+    const problem = complaint([
+      {
+        interval: "1m",
+        input_series: inputs({ [counted("a", "503")]: "0+10x60", [counted("b", "202")]: "0+100000x60" }),
+        promql_expr_test: [{ expr, eval_time: "15m", exp_samples: [{ labels: `ALERTS{${labels}}`, value: 1 }] }],
+      },
+    ]);
+    expect(problem).toBeUndefined();
+  });
+
   it("are silent while all is well", () => {
     const problem = complaint([
       {
