@@ -1,9 +1,11 @@
 import { createHash } from "node:crypto";
-import type { DatabaseSync } from "node:sqlite";
+import type { DatabaseSync, StatementSync } from "node:sqlite";
 import { packEventId, unpackEventId } from "./event-id.ts";
-import { dayTableName, dayTables, dayTableSql, expiryDay } from "./schema.ts";
+import { KEY_BYTES, RecentKeys } from "./recent-keys.ts";
+import { DAY_MS, dayTableName, dayTables, dayTableSql } from "./schema.ts";
 
-const KEY_BYTES = 16;
+/** Keys of one generation: the more, the more of them share a page when they are moved. */
+const GENERATION_KEYS = 65_536;
 
 export interface Known {
   readonly eventId: string;
@@ -11,24 +13,61 @@ export interface Known {
   readonly contentHash: Uint8Array;
 }
 
-/** Idempotency keys as 16 bytes of a hash over namespace and key, one table per day of expiry: forgetting drops a table. */
+const COLUMNS = "key, event_id, matched, content_hash, expires";
+
+/** Keys in the order in which they came, in the file and in memory. */
+interface Generation {
+  readonly table: string;
+  keys: RecentKeys;
+  readonly insert: StatementSync;
+  readonly select: StatementSync;
+  /** Row number of the first key; later rows count on from it. */
+  base: number;
+}
+
+/** What is being moved from a full generation to the tables by day: positions by key, and how many are done. */
+interface Move {
+  readonly order: Uint32Array;
+  done: number;
+}
+
+/**
+ * Idempotency keys as 16 bytes of a hash over namespace and key. A key is random, so a tree of them is written all over: a commit of 300 keys
+ * wrote 300 pages. New keys are therefore appended to the filling one of two generations, whose keys are also in memory; a full one is moved,
+ * in the order of its keys and a few with each new one, to the tables by day of expiry, which are dropped day by day. A key is always in one
+ * of the three; a crash begins the move anew, which changes nothing.
+ */
 export class IdempotencyTable {
   readonly #db: DatabaseSync;
   readonly #ttlMs: number;
   #days: number[] = [];
-  #selects = new Map<number, ReturnType<DatabaseSync["prepare"]>>();
-  #inserts = new Map<number, ReturnType<DatabaseSync["prepare"]>>();
+  #selects = new Map<number, StatementSync>();
+  #moves = new Map<string, StatementSync>();
+  #filling: Generation;
+  #full: Generation;
+  #move: Move = { order: new Uint32Array(0), done: 0 };
 
-  constructor(db: DatabaseSync, ttlMs: number) {
+  /** `generationKeys` is a power of two. */
+  constructor(db: DatabaseSync, ttlMs: number, generationKeys = GENERATION_KEYS) {
     this.#db = db;
     this.#ttlMs = ttlMs;
+    this.#filling = makeGeneration(db, "recent_key_a", generationKeys);
+    this.#full = makeGeneration(db, "recent_key_b", generationKeys);
     this.reload();
   }
 
   reload(): void {
+    this.forgetDays();
+    for (const generation of [this.#filling, this.#full]) load(this.#db, generation);
+    if (this.#full.base > this.#filling.base) this.#swap();
+    this.#move = { order: this.#full.keys.sorted(), done: 0 };
+  }
+
+  /** Days have been dropped. */
+  forgetDays(): void {
     this.#days = dayTables(this.#db, "idempotency").toReversed();
     this.#selects.clear();
-    this.#inserts.clear();
+    this.#moves.clear();
   }
 
   key(namespace: string, key: string): Buffer {
@@ -36,31 +75,117 @@ export class IdempotencyTable {
   }
 
   find(key: Uint8Array, nowMs: number): Known | undefined {
+    for (const { keys, select, base } of [this.#filling, this.#full]) {
+      const position = keys.find(key);
+      if (position !== undefined && keys.expiresMs(position) > nowMs) return toKnown(select.get(base + position));
+    }
     for (const day of this.#days) {
       let select = this.#selects.get(day);
       if (select === undefined) {
-        select = this.#db.prepare(`SELECT event_id, matched, content_hash, expires FROM ${dayTableName("idempotency", day)} WHERE key = ?`);
+        select = this.#db.prepare(`SELECT ${COLUMNS} FROM ${dayTableName("idempotency", day)} WHERE key = ?`);
         this.#selects.set(day, select);
       }
       const row = select.get(key);
-      if (row !== undefined && Number(row["expires"]) > nowMs) {
-        return { eventId: unpackEventId(row["event_id"]), matched: Number(row["matched"]), contentHash: row["content_hash"] as Uint8Array };
-      }
+      if (row !== undefined && Number(row["expires"]) > nowMs) return toKnown(row);
     }
     return undefined;
   }
 
   insert(key: Uint8Array, known: Known, nowMs: number): void {
-    const day = expiryDay(nowMs, this.#ttlMs);
-    let insert = this.#inserts.get(day);
-    if (insert === undefined) {
-      this.#db.exec(dayTableSql("idempotency", day));
-      if (!this.#days.includes(day)) this.#days = [...this.#days, day].toSorted((a, b) => b - a);
-      insert = this.#db.prepare(
-        `INSERT OR REPLACE INTO ${dayTableName("idempotency", day)} (key, event_id, matched, content_hash, expires) VALUES (?, ?, ?, ?, ?)`,
-      );
-      this.#inserts.set(day, insert);
-    }
-    insert.run(key, packEventId(known.eventId), known.matched, known.contentHash, nowMs + this.#ttlMs);
+    if (this.#filling.keys.size === this.#filling.keys.capacity) this.#turn();
+    const { keys, insert, base } = this.#filling;
+    const expiresMs = nowMs + this.#ttlMs;
+    const position = keys.add(key, expiresMs);
+    insert.run(base + position, key, packEventId(known.eventId), known.matched, known.contentHash, expiresMs);
+    this.#moveSome();
   }
+
+  /** Lets go of generations that nothing in them outlives: nobody has brought enough keys to move them. Answers how many keys went. */
+  dropExpired(nowMs: number): number {
+    let dropped = 0;
+    for (const generation of [this.#full, this.#filling]) {
+      const { keys } = generation;
+      if (keys.size === 0 || keys.lastExpiresMs > nowMs) continue;
+      dropped += keys.size;
+      this.#empty(generation);
+      if (generation === this.#full) this.#move = { order: new Uint32Array(0), done: 0 };
+    }
+    return dropped;
+  }
+
+  /** The filling one is full: it is moved from now on, and the other, which is empty by now, takes its place. */
+  #turn(): void {
+    while (this.#full.keys.size > 0) this.#moveSome();
+    this.#swap();
+    this.#filling.base = this.#full.base + this.#full.keys.size;
+    this.#move = { order: this.#full.keys.sorted(), done: 0 };
+  }
+
+  #swap(): void {
+    [this.#filling, this.#full] = [this.#full, this.#filling];
+  }
+
+  /** As many as are needed to be done before the filling one is full, and at least two. */
+  #moveSome(): void {
+    const { order } = this.#move;
+    const left = order.length - this.#move.done;
+    if (left === 0) return;
+    const room = this.#filling.keys.capacity - this.#filling.keys.size;
+    const until = Math.min(order.length, this.#move.done + Math.max(2, Math.ceil(left / Math.max(1, room))));
+    for (; this.#move.done < until; this.#move.done++) {
+      const position = order[this.#move.done] ?? 0;
+      this.#moveStatement(Math.floor(this.#full.keys.expiresMs(position) / DAY_MS)).run(this.#full.base + position);
+    }
+    if (until === order.length) this.#empty(this.#full);
+  }
+
+  #moveStatement(day: number): StatementSync {
+    const from = this.#full.table;
+    const known = this.#moves.get(`${from} ${day}`);
+    if (known !== undefined) return known;
+    const name = dayTableName("idempotency", day);
+    this.#db.exec(dayTableSql("idempotency", day));
+    if (!this.#days.includes(day)) this.#days = [...this.#days, day].toSorted((a, b) => b - a);
+    const statement = this.#db.prepare(`INSERT OR REPLACE INTO ${name} (${COLUMNS}) SELECT ${COLUMNS} FROM ${from} WHERE seq = ?`);
+    this.#moves.set(`${from} ${day}`, statement);
+    return statement;
+  }
+
+  #empty(generation: Generation): void {
+    this.#db.exec(`DELETE FROM ${generation.table}`);
+    generation.base += generation.keys.size;
+    generation.keys.clear();
+  }
+}
+
+function makeGeneration(db: DatabaseSync, table: string, capacity: number): Generation {
+  db.exec(`CREATE TABLE IF NOT EXISTS ${table} (
+    seq INTEGER PRIMARY KEY, key BLOB NOT NULL, event_id BLOB NOT NULL, matched INTEGER NOT NULL, content_hash BLOB NOT NULL, expires INTEGER NOT NULL)`);
+  return {
+    table,
+    keys: new RecentKeys(capacity),
+    insert: db.prepare(`INSERT INTO ${table} (seq, ${COLUMNS}) VALUES (?, ?, ?, ?, ?, ?)`),
+    select: db.prepare(`SELECT ${COLUMNS} FROM ${table} WHERE seq = ?`),
+    base: 1,
+  };
+}
+
+function load(db: DatabaseSync, generation: Generation): void {
+  const { table } = generation;
+  const count = Number(db.prepare(`SELECT count(*) AS n FROM ${table}`).get()?.["n"]);
+  // Another version may have made generations longer.
+  if (count > generation.keys.capacity) generation.keys = new RecentKeys(2 ** Math.ceil(Math.log2(count)));
+  const { keys } = generation;
+  keys.clear();
+  const rows = db.prepare(`SELECT seq, key, expires FROM ${table} ORDER BY seq`);
+  generation.base = 0;
+  for (const row of rows.iterate()) {
+    if (keys.size === 0) generation.base = Number(row["seq"]);
+    keys.add(row["key"] as Uint8Array, Number(row["expires"]));
+  }
+}
+
+function toKnown(row: Record<string, unknown> | undefined): Known | undefined {
+  if (row === undefined) return undefined;
+  return { eventId: unpackEventId(row["event_id"]), matched: Number(row["matched"]), contentHash: row["content_hash"] as Uint8Array };
 }

@@ -338,10 +338,12 @@ export class Writer {
         if (dropped.tables > 0 || dropped.idempotencyKeys > 0) {
           this.#events.reload();
           this.#deliveries.forgetDays();
-          this.#idempotency.reload();
+          this.#idempotency.forgetDays();
           this.#results.reload();
         }
-        return dropped.more ? dropped : { ...dropped, more: this.#queues.letGo(args[0] as number) };
+        if (dropped.more) return dropped;
+        const idempotencyKeys = dropped.idempotencyKeys + this.#idempotency.dropExpired(args[0] as number);
+        return { ...dropped, idempotencyKeys, more: this.#queues.letGo(args[0] as number) };
       }
       default:
         throw new Error(`the writer knows no call '${method}'`);
