@@ -3,6 +3,7 @@ import type { Clock } from "../lib/clock.ts";
 import { TimerWheel, type WheelEntry, type WheelSlot } from "../lib/timer-wheel.ts";
 import type { Log } from "../observe/log.ts";
 import type { Store, StoredResult } from "../store/store.ts";
+import { AnswerRoom, BatchResults } from "./batch-results.ts";
 
 /** Who tells that a delivery has ended, once that is durable; the app joins the engine to it. */
 export interface DeliveryEnds {
@@ -64,7 +65,6 @@ class Watch {
   /** Ends heard while it was read: whether the answer has them is not known. */
   heard = 0;
   settled = false;
-  known: Known;
 
   constructor(namespace: string, awaited: Awaited, first: Poll) {
     this.namespace = namespace;
@@ -94,11 +94,22 @@ class Poll implements WheelEntry, Place {
   watches: readonly Watch[] = NO_WATCHES;
   left: number;
   slot: WheelSlot | undefined;
+  /** Of several events; a single one's result is told at once and held by nobody. */
+  readonly batch: BatchResults | undefined;
 
-  constructor(hub: ResultHub, waiter: Waiter, left: number) {
+  constructor(hub: ResultHub, waiter: Waiter, awaited: { readonly events: number; readonly room: AnswerRoom }) {
     this.#hub = hub;
     this.waiter = waiter;
-    this.left = left;
+    this.left = awaited.events;
+    this.batch = awaited.events === 1 ? undefined : new BatchResults(awaited.room);
+  }
+
+  /** One event has settled. @returns all of them with the last, which ends the wait. */
+  learn(watch: Watch, known: Known): readonly Known[] | undefined {
+    this.left -= 1;
+    this.batch?.learn(watch.id, known);
+    if (this.left > 0) return undefined;
+    return this.batch === undefined ? [known] : this.batch.of(this.watches.map(({ id }) => id));
   }
 
   expire(): void {
@@ -123,6 +134,7 @@ export class ResultHub {
   readonly #wheel: TimerWheel;
   readonly #watches = new Map<string, Watch>();
   readonly #polls = new Set<Poll>();
+  readonly #room = new AnswerRoom();
   readonly #perNamespace = new Map<string, number>();
   readonly #line: (() => void)[] = [];
   #reads = 0;
@@ -165,7 +177,7 @@ export class ResultHub {
       return undefined;
     }
     const { namespace } = waiter;
-    const poll = new Poll(this, waiter, awaited.length);
+    const poll = new Poll(this, waiter, { events: awaited.length, room: this.#room });
     const isNew: Watch[] = [];
     poll.watches = awaited.map((each) => {
       const found = this.#watches.get(each.id);
@@ -240,11 +252,10 @@ export class ResultHub {
 
   #settle(watch: Watch, known: Known): void {
     watch.settled = true;
-    watch.known = known;
     if (this.#watches.get(watch.id) === watch) this.#watches.delete(watch.id);
     for (const poll of watch.polls.slice()) {
-      poll.left -= 1;
-      if (poll.left === 0 && this.#take(poll)) poll.waiter.done({ kind: "ended", known: poll.watches.map((each) => each.known) });
+      const all = poll.learn(watch, known);
+      if (all !== undefined && this.#take(poll)) poll.waiter.done({ kind: "ended", known: all });
     }
   }
 
@@ -255,6 +266,7 @@ export class ResultHub {
   /** Takes a poll out of everything; false when it was out already. */
   #take(poll: Poll): boolean {
     if (!this.#polls.delete(poll)) return false;
+    poll.batch?.release();
     if (poll.slot !== undefined) this.#wheel.cancel(poll.slot, poll);
     const { namespace } = poll.waiter;
     const others = (this.#perNamespace.get(namespace) ?? 1) - 1;

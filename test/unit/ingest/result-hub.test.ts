@@ -1,7 +1,7 @@
 import { describe, expect, it } from "vitest";
 import { type Known, type PollEnd, ResultHub, type Waiter } from "../../../src/ingest/result-hub.ts";
 import { createLog } from "../../../src/observe/log.ts";
-import type { StoredResult } from "../../../src/store/store.ts";
+import { RESULT_BYTES_MAX, type ResultDelivery, type StoredResult } from "../../../src/store/store.ts";
 import { ManualClock } from "../../support/time/manual-clock.ts";
 
 const WAIT_MS = 30_000;
@@ -13,11 +13,13 @@ class HeldStore {
   /** Ids answered only when released. */
   readonly holds = new Set<string>();
   reads = 0;
+  /** Of each ended delivery's answer. */
+  answerBytes = 0;
 
   result(_namespace: string, id: string): Promise<Known> {
     this.reads += 1;
     const owed = this.owed.get(id);
-    const seen: Known = owed === undefined ? undefined : resultOwing(owed);
+    const seen: Known = owed === undefined ? undefined : resultOwing(owed, this.answerBytes);
     if (!this.holds.has(id)) return Promise.resolve(seen);
     return new Promise((resolve) => this.held.push({ id, release: () => resolve(seen) }));
   }
@@ -27,8 +29,10 @@ class HeldStore {
   }
 }
 
-function resultOwing(owed: number): StoredResult {
-  return { matched: 1, owed, delivered: 1 - owed, failed: 0, discarded: 0, keptUntilMs: Number.MAX_SAFE_INTEGER, deliveries: [] };
+function resultOwing(owed: number, answerBytes: number): StoredResult {
+  const lastAttempt = { statusCode: 200, responseHeaders: [], responseBody: new Uint8Array(answerBytes) };
+  const deliveries = answerBytes === 0 ? [] : [{ state: "delivered", lastAttempt, answerLeftOut: false } as unknown as ResultDelivery];
+  return { matched: 1, owed, delivered: 1 - owed, failed: 0, discarded: 0, keptUntilMs: Number.MAX_SAFE_INTEGER, deliveries };
 }
 
 class Ear implements Waiter {
@@ -96,6 +100,52 @@ describe("those who wait for results", () => {
     await clock.advance(100);
     expect(batch.heard).toMatchObject([{ kind: "ended", known: [{ owed: 0 }, { owed: 0 }] }]);
     expect([first.heard, hub.open]).toEqual([[], 1]);
+  });
+
+  it("of a batch are told no more of answers than one result may hold, and what was left out", async () => {
+    const { clock, store, hub } = setUp();
+    const [ear, next] = [new Ear(), new Ear()];
+    const ids = Array.from({ length: 100 }, (_, i) => `e${i}`);
+    for (const id of ids) store.owed.set(id, 0);
+    store.answerBytes = 65_536;
+    const awaited = ids.map((id) => ({ id, owed: undefined }));
+    hub.wait(ear, awaited, WAIT_MS);
+    await clock.advance(100);
+    // An event that is named over and over is told as often, and counts as often.
+    hub.wait(
+      next,
+      ids.map(() => ({ id: "e0", owed: undefined })),
+      WAIT_MS,
+    );
+    await clock.advance(100);
+    for (const [end] of [ear.heard, next.heard]) {
+      if (end?.kind !== "ended") throw new Error("not ended");
+      const rows = end.known.flatMap((known) => known?.deliveries ?? []);
+      expect(rows).toHaveLength(100);
+      expect(rows.reduce((sum, row) => sum + (row.lastAttempt?.responseBody?.length ?? 0), 0)).toBe(RESULT_BYTES_MAX);
+      expect(rows.filter(({ answerLeftOut }) => answerLeftOut)).toHaveLength(84);
+      expect(rows.every(({ lastAttempt }) => lastAttempt?.statusCode === 200)).toBe(true);
+    }
+  });
+
+  it("give the room of their answers back", async () => {
+    const { clock, store, hub } = setUp();
+    store.answerBytes = 65_536;
+    for (let i = 0; i < 16; i++) store.owed.set(`e${i}`, 0);
+    store.owed.set("late", 1);
+    const awaited = [...Array.from({ length: 16 }, (_, i) => `e${i}`), "late"].map((id) => ({ id, owed: undefined }));
+    const answersOf = ([end]: PollEnd[]): number =>
+      end?.kind === "ended" ? end.known.filter((known) => known?.deliveries.some(({ answerLeftOut }) => !answerLeftOut)).length : -1;
+    // Sixteen batches fill the room that all have together; a seventeenth finds none, and when they have left one finds it again.
+    const places = Array.from({ length: 16 }, () => hub.wait(new Ear(), awaited, WAIT_MS));
+    await clock.advance(100);
+    const [without, within] = [new Ear(), new Ear()];
+    hub.wait(without, awaited.slice(0, 2), WAIT_MS);
+    await clock.advance(100);
+    for (const place of places) place?.cancel();
+    hub.wait(within, awaited.slice(0, 2), WAIT_MS);
+    await clock.advance(100);
+    expect([answersOf(without.heard), answersOf(within.heard)]).toEqual([0, 2]);
   });
 
   it("may name an event twice, as a batch with a duplicate does", async () => {
