@@ -143,7 +143,7 @@ export class Exchange {
   }
 
   /** Answers with a body of UTF-8; `headers` in the flat form of `writeHead`. */
-  answer(status: number, headers: string[], body: string): void {
+  answer(status: number, headers: string[], body: string | Uint8Array): void {
     if (!this.#end(status)) return;
     this.response.writeHead(status, headers);
     this.response.end(body);

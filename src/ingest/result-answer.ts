@@ -7,7 +7,8 @@ import type { ResultWish } from "./result-wish.ts";
 export interface Answer {
   readonly status: number;
   readonly headers: string[];
-  readonly text: string;
+  /** Bytes where many are answered the same. */
+  readonly text: string | Uint8Array;
 }
 
 /** Which call is answered: it decides the HTTP status of `processing`. */
@@ -37,7 +38,7 @@ export function isRedirecting({ form, wish, mayRedirect }: ResultOrder): boolean
 /** Not all ended yet. */
 export function processingAnswer(order: ResultOrder): Answer {
   const status = order.form === "hook" || order.form === "poll" ? 200 : 202;
-  return answer(order, status, { status: "processing", redirecting: isRedirecting(order), values: undefined });
+  return answer(order, status, processingText(order, status, isRedirecting(order)));
 }
 
 /** To the result's address, one hop further (RFC 9110 15.4.4: the client goes on with GET). */
@@ -46,7 +47,7 @@ export function redirectAnswer(order: ResultOrder): Answer {
   const query = new URLSearchParams({ pollingRedirectEnabled: "true", hop: String(wish.hop + 1) });
   if (wish.waitMs !== undefined) query.set("wait", `${wish.waitMs}ms`);
   if (queryToken !== undefined) query.set("token", queryToken);
-  const told = answer(order, 303, { status: "processing", redirecting: true, values: undefined });
+  const told = answer(order, 303, processingText(order, 303, true));
   told.headers.push("Location", `/v1/namespaces/${namespace}/results/${receipts[0]?.id}?${query.toString()}`);
   return told;
 }
@@ -55,8 +56,30 @@ export function redirectAnswer(order: ResultOrder): Answer {
 export function endedAnswer(order: ResultOrder, results: readonly StoredResult[], parts: { nameOf: NameOf; nowMs: number }): Answer {
   const states = results.map((result) => resultStatus(result, parts.nowMs));
   const status = states.includes("failed") ? "failed" : "ok";
-  const values = results.map((result) => result.deliveries.map((delivery) => valueOf(delivery, parts.nameOf)));
-  return answer(order, 200, { status, redirecting: isRedirecting(order), values, states });
+  const values = (): Value[][] => results.map((result) => result.deliveries.map((delivery) => valueOf(delivery, parts.nameOf)));
+  const told = { status, redirecting: isRedirecting(order), states } as const;
+  const [only] = results;
+  if (order.form === "batch" || only === undefined) return answer(order, 200, batchText(order, 200, { ...told, values: values() }));
+  const key = `${status} ${told.redirecting} ${order.receipts[0]?.duplicate}`;
+  return answer(
+    order,
+    200,
+    sharedText(only, key, () => singleText(order, 200, { ...told, values: values() })),
+  );
+}
+
+/**
+ * Texts of results, as long as somebody holds the result: thousands may wait for the same one, and it may be a mebibyte long. Made once and
+ * written from the same bytes, for to make it for each of them would take seconds in which nobody else is answered.
+ */
+const SHARED = new WeakMap<StoredResult, Map<string, Uint8Array>>();
+
+function sharedText(result: StoredResult, key: string, make: () => string): Uint8Array {
+  const texts = SHARED.get(result) ?? new Map<string, Uint8Array>();
+  SHARED.set(result, texts);
+  const text = texts.get(key) ?? Buffer.from(make());
+  texts.set(key, text);
+  return text;
 }
 
 interface Told {
@@ -66,8 +89,12 @@ interface Told {
   readonly states?: readonly ResultStatus[];
 }
 
-function answer(order: ResultOrder, status: number, told: Told): Answer {
-  const text = order.form === "batch" ? batchText(order, status, told) : singleText(order, status, told);
+function processingText(order: ResultOrder, status: number, redirecting: boolean): string {
+  const told: Told = { status: "processing", redirecting, values: undefined };
+  return order.form === "batch" ? batchText(order, status, told) : singleText(order, status, told);
+}
+
+function answer(order: ResultOrder, status: number, text: string | Uint8Array): Answer {
   const headers = ["Content-Type", "application/json", "Content-Length", String(Buffer.byteLength(text))];
   // What is true of a result now may not be in a minute: nobody on the way may keep it.
   if (order.form === "poll" || status === 303) headers.push("Cache-Control", "no-store");
