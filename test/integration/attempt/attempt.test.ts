@@ -9,6 +9,8 @@ import { HttpAttempter } from "../../../src/delivery/attempt.ts";
 import type { AttemptDone } from "../../../src/delivery/attempter.ts";
 import { INTERIM_RESPONSES_MAX } from "../../../src/delivery/exchange.ts";
 import { SystemClock } from "../../../src/lib/clock.ts";
+import { parseKey } from "../../../src/core/signature.ts";
+import { RECIPES } from "../../support/signing/recipes.ts";
 import { aKey, anEvent, aRoute, WHSEC } from "../../support/delivery/attempt-input.ts";
 import type { RouteChange } from "../../support/delivery/attempt-input.ts";
 
@@ -97,6 +99,26 @@ describe("a receiver that behaves", () => {
     expect(shown.get("X-Team")).toBe("[redacted]");
     expect(shown.get("webhook-id")).toBe(anEvent().id);
   });
+
+  test.each(["StandardWebhooks", "CloudEventsStructured", "CloudEventsBinary", "Form", "Raw"] as const)(
+    "verifies what comes as %s over its very bytes, by every scheme",
+    async (format) => {
+      const { url, seen } = await receiver((res) => res.end());
+      for (const { name, signing, secret, genuine } of RECIPES) {
+        const parsed = parseKey(signing.scheme, Buffer.from(secret));
+        if (!parsed.ok) throw new Error(parsed.problem.message);
+        const spec = { payload: { format, formParameter: "payload", body: undefined }, signing };
+        await send(url, { uid: name, spec, target: { keys: [parsed.key] } });
+        const { headers, body } = seen.at(-1)!;
+        if (format === "Form") expect(body.toString()).toMatch(/^payload=%7B/);
+        const request = { url, headers: headers as Record<string, string>, body };
+        expect(await genuine(request, parsed.key), name).toBe(true);
+        if (signing.scheme !== "TimestampToken")
+          expect(await genuine({ ...request, body: Buffer.concat([body, Buffer.from(" ")]) }, parsed.key), name).toBe(false);
+      }
+      expect(seen).toHaveLength(RECIPES.length);
+    },
+  );
 
   test("is verified by a receiver that knows either listed key", async () => {
     const other = `whsec_${Buffer.alloc(32, 7).toString("base64")}`;

@@ -80,6 +80,29 @@ test("Retry-After pauses the whole subscription and nobody else", async () => {
   expect(world.network.sent.filter((sent) => sent.uid === "a").length).toBe(7);
 });
 
+test.each([
+  [429, 1],
+  [502, 1],
+  [503, 1],
+  [504, 1],
+  [500, 8],
+])("eight answers of %i leave room for %i at once; each success makes room for one more", async (statusCode, left) => {
+  let answered = 0;
+  const receiver: Receiver = () =>
+    answered++ < 8 ? { afterMs: 1, outcome: outcome("server_error", { statusCode }) } : { afterMs: 1_000, outcome: outcome("success") };
+  const world = new World({ receiver });
+  const delays = { kind: "backoff", growth: "Constant", initialMs: 3_600_000, maxMs: 3_600_000 } as const;
+  await world.start([routeOf("a", { policy: { maxInFlight: 8, retry: { delays } } })]);
+  for (let i = 0; i < 8; i++) await world.post();
+  await world.clock.advance(100);
+  expect(world.network.sent.length).toBe(8);
+  for (let i = 0; i < 30; i++) await world.post();
+  await world.clock.advance(500);
+  expect(world.network.inFlight.get("a")).toBe(left);
+  await world.clock.advance(1_000);
+  expect(world.network.inFlight.get("a")).toBe(Math.min(8, left + 1));
+});
+
 test("410: that delivery fails, the others wait, a new endpoint lets them go, also after a restart", async () => {
   const receiver: Receiver = (input) => ({
     afterMs: 1,
