@@ -109,8 +109,10 @@ export class ResultDesk {
       case "ended":
         return this.#known(order, end.known);
       case "late":
+        if (isUnread(order, end.matched) && !isRedirecting(order)) return unreadable();
         return { ok: true, value: late(withMatched(order, end.matched)) };
       case "stopped":
+        if (isUnread(order, end.matched)) return unreadable();
         return { ok: true, value: processingAnswer(withMatched(order, end.matched)) };
       default:
         // The event is stored all the same; that nothing can be said of its end is no reason to have it sent again.
@@ -144,6 +146,11 @@ function owedOf(order: ResultOrder, matched: number, duplicate: boolean): number
 
 function late(order: ResultOrder): Answer {
   return isRedirecting(order) && order.wish.hop < HOPS_MAX ? redirectAnswer(order) : processingAnswer(order);
+}
+
+/** The store had not answered yet: whether there is such a result at all is not known, so `processing` may not be said. */
+function isUnread(order: ResultOrder, matched: number | undefined): boolean {
+  return order.form === "poll" && matched === undefined;
 }
 
 function withMatched(order: ResultOrder, matched: number | undefined): ResultOrder {

@@ -250,6 +250,19 @@ describe("GET results/{correlationId}", () => {
     expect((await answer).body).toMatchObject({ status: "failed" });
   });
 
+  it("is not said to be processing before the store has told that it is there at all", async () => {
+    const clock = new ManualClock(Date.now());
+    await start({ clock, result: () => new Promise(() => undefined) });
+    const answers = [call(`results/${UNKNOWN}?wait=30s`), call(`results/${UNKNOWN}?wait=50s`)];
+    await waiting(2);
+    await clock.advance(31_000);
+    expect(await answers[0]).toMatchObject({ http: 503, body: { code: "store_unavailable" } });
+    ingest!.abort.abort();
+    const stopped = await answers[1];
+    expect([stopped?.http, stopped?.headers.get("retry-after")]).toEqual([503, "1"]);
+    await clock.advance(3_000);
+  });
+
   it("is processing when the time is over, with no timer of its own", async () => {
     const clock = new ManualClock(Date.now());
     await start({ clock });
