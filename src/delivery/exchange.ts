@@ -54,6 +54,7 @@ export class Exchange implements DispatchHandler, WheelEntry {
   #bytes = 0;
   #pieces = 0;
   #interim = 0;
+  #begun = false;
   #before: string | undefined;
 
   constructor(options: ExchangeOptions) {
@@ -75,9 +76,15 @@ export class Exchange implements DispatchHandler, WheelEntry {
     if (this.#done) controller.abort(LET_GO);
   }
 
+  /** The first byte of an answer, of an interim one too. */
+  onResponseStarted(): void {
+    this.#begun = true;
+  }
+
   onResponseStart(controller: DispatchController, statusCode: number, headers: ResponseHeaders): void {
     if (statusCode >= 100 && statusCode < 200) {
       this.#interim += 1;
+      this.#begun = false;
       if (this.#interim > INTERIM_RESPONSES_MAX) {
         this.#fail(
           "connect_error",
@@ -131,8 +138,13 @@ export class Exchange implements DispatchHandler, WheelEntry {
       this.#answered(`; its body had not ended after ${this.#options.policy.timeoutMs / 1_000} s`);
       return;
     }
+    const seconds = `${this.#options.policy.timeoutMs / 1_000} s`;
+    if (this.#begun) {
+      this.#fail("timeout", "ETIMEDOUT", `the receiver's answer had begun, but its head had not ended after ${seconds}`);
+      return;
+    }
     const waitedFor = this.#before ?? (this.#controller === undefined ? "no connection" : "no answer");
-    this.#fail("timeout", "ETIMEDOUT", `${waitedFor} within ${this.#options.policy.timeoutMs / 1_000} s`);
+    this.#fail("timeout", "ETIMEDOUT", `${waitedFor} within ${seconds}`);
   }
 
   /** Ends it from outside, as at shutdown. */
@@ -213,7 +225,7 @@ export class Exchange implements DispatchHandler, WheelEntry {
     const code =
       "code" in error && typeof error.code === "string" ? error.code : error.name === "HTTPParserError" ? "HPE_INVALID" : "EUNKNOWN";
     if (isTlsCode(code)) return this.#outcomeOf(tlsFailure(code));
-    const [connectionStatus, message] = explain(code);
+    const [connectionStatus, message] = explain(code, error.message);
     return { ...this.#blank("connect_error", message), connectionStatus, tlsStatus: this.#options.tls ? "ok" : "none" };
   }
 }
@@ -242,16 +254,27 @@ function messageOf(statusCode: number, outcomeClass: OutcomeClass, location: str
   return statusCode >= 400 && statusCode < 600 ? line : `the receiver answered with status ${statusCode}, which HTTP does not have`;
 }
 
-function explain(code: string): readonly [connectionStatus: string, message: string] {
+/** Why undici's parser stopped, in its own fixed words: nothing of the receiver's. */
+const PARSER_REASON = /^Response does not match the HTTP\/1\.1 protocol \(([A-Za-z0-9 ,/`'-]{1,80})\)$/;
+
+function explain(code: string, said: string): readonly [connectionStatus: string, message: string] {
+  if (code === "UND_ERR_SOCKET" && said === "bad upgrade") {
+    return ["UNASKED_UPGRADE", "the receiver switched protocols (status 101), which nobody asked for"];
+  }
   if (code === "UND_ERR_SOCKET" || code === "ECONNRESET" || code === "EPIPE") {
     return ["ECONNRESET", "the receiver closed the connection before it answered"];
   }
   if (code === "UND_ERR_HEADERS_OVERFLOW") return [code, "the head of the receiver's answer is too long (over 16 KiB)"];
   if (code === "ANSWER_TOO_LONG")
     return [code, `the head of the receiver's answer is too long (over ${ANSWER_BYTES_MAX} bytes and no end)`];
-  if (code.startsWith("HPE_") || code === "ERR_ASSERTION") return [code, "the receiver's answer is not valid HTTP"];
+  if (code.startsWith("HPE_") || code === "ERR_ASSERTION") return [code, `the receiver's answer is not valid HTTP${reasonIn(said)}`];
   if (code.startsWith("UND_ERR_RES")) return [code, "the receiver's answer is not valid HTTP, or contradicts its own length"];
   return [code, `the request failed (${code})`];
+}
+
+function reasonIn(said: string): string {
+  const reason = PARSER_REASON.exec(said)?.[1];
+  return reason === undefined ? "" : `: ${reason}`;
 }
 
 function headerText(value: string | string[] | undefined): string | undefined {

@@ -3,7 +3,10 @@ import { flood, say } from "./hostile-kind.ts";
 import type { HostileKind } from "./hostile-kind.ts";
 
 const OK = "HTTP/1.1 200 OK\r\n";
-const BROKEN_HTTP = { class: "connect_error", message: /^the receiver's answer is not valid HTTP/ } as const;
+const BROKEN_HTTP = {
+  class: "connect_error",
+  message: /^the receiver's answer is not valid HTTP(: [A-Z]|, or contradicts its own length)/,
+} as const;
 /** 64 MiB of zeros in 64 KiB. */
 const BOMB = gzipSync(Buffer.alloc(64 * 1024 * 1024)).toString("latin1");
 
@@ -93,6 +96,7 @@ export const ANSWER_KINDS: readonly HostileKind[] = [
   answers("a request instead of an answer", "POST / HTTP/1.1\r\nhost: x\r\n\r\n", BROKEN_HTTP),
   answers("an upgrade nobody asked for", "HTTP/1.1 101 X\r\nupgrade: websocket\r\nconnection: upgrade\r\n\r\n", {
     class: "connect_error",
-    message: /the receiver/,
+    connectionStatus: "UNASKED_UPGRADE",
+    message: /^the receiver switched protocols \(status 101\)/,
   }),
 ];
