@@ -31,6 +31,22 @@ async function happens(rig: FieldRig, { answers, events = 1, forMs, takesMs = 1 
   return world;
 }
 
+/** Delivers one event; answers what its log still has of the receiver's answers, at these ages. */
+async function keptAfter(rig: FieldRig, agesMs: readonly number[]): Promise<(string | undefined)[][]> {
+  const world = await rig.world(() => ({ afterMs: 1, outcome: outcome("success", { responseBody: Buffer.from("thanks") }) }));
+  const event = await world.post(NS);
+  const [delivery] = await world.store.deliveriesOf(event?.id ?? "");
+  const acceptedAtMs = world.clock.nowMs();
+  const kept: (string | undefined)[][] = [];
+  for (const ageMs of agesMs) {
+    await world.clock.advance(acceptedAtMs + ageMs - world.clock.nowMs());
+    world.store.tell(world.clock.nowMs());
+    const attempts = await world.store.attemptsOf(delivery?.id ?? 0);
+    kept.push(attempts.map(({ responseBody }) => responseBody && Buffer.from(responseBody).toString()));
+  }
+  return kept;
+}
+
 /** Whole seconds after acceptance at which each attempt was made. */
 const secondsOf = (world: World): number[] => world.network.sent.map(({ latencyMs }) => Math.round(latencyMs / SECOND));
 const attemptsOf = (world: World): number => world.network.sent.length;
@@ -213,14 +229,20 @@ const SHARED: readonly PolicyCase[] = [
   {
     field: "spec.retention.history",
     value: "5h",
-    observe: async (rig) => (await rig.ingest()).item?.historyRetentionMs,
-    shows: 5 * HOUR,
+    observe: async (rig) => ({
+      accepted: (await rig.ingest()).item?.historyRetentionMs,
+      attempts: (await keptAfter(rig, [4 * HOUR, 6 * HOUR])).map((bodies) => bodies.length),
+    }),
+    shows: { accepted: 5 * HOUR, attempts: [1, 0] },
   },
   {
     field: "spec.retention.bodies",
     value: "2h",
-    observe: async (rig) => (await rig.ingest()).item?.bodyRetentionMs,
-    shows: 2 * HOUR,
+    observe: async (rig) => ({
+      accepted: (await rig.ingest()).item?.bodyRetentionMs,
+      answers: await keptAfter(rig, [HOUR, 3 * HOUR]),
+    }),
+    shows: { accepted: 2 * HOUR, answers: [["thanks"], [undefined]] },
   },
   {
     field: "spec.retention.responseBytes",
