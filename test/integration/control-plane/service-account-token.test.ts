@@ -115,6 +115,9 @@ describeOnControlPlane(
       while (authorizations.length === 0 && performance.now() < deadline) await new Promise((resolve) => setTimeout(resolve, POLL_MS));
       expect(authorizations).toHaveLength(1);
       const token = (authorizations[0] ?? "").replace("Bearer ", "");
+      const claims = JSON.parse(Buffer.from(token.split(".")[1] ?? "", "base64url").toString()) as { iat: number; exp: number };
+      // As expirationSeconds says; without it an hour.
+      expect(claims.exp - claims.iat).toBe(600);
       const review = async (audiences: readonly string[]): Promise<unknown> => {
         const spec = { token, ...(audiences.length === 0 ? {} : { audiences }) };
         const answer = await transport.request({
