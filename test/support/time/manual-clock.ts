@@ -1,29 +1,82 @@
-import type { Clock } from "../../../src/lib/clock.ts";
+import type { Clock, ClockFrame } from "../../../src/lib/clock.ts";
 
-/** A clock that only moves when the test says so; timers fire in order of time. */
+interface Timer {
+  readonly atMs: number;
+  readonly sequence: number;
+  readonly fn: () => void;
+}
+
+/**
+ * A clock that only moves when the test says so; timers fire in order of time. Monotonic time, engine time and the wall are three numbers:
+ * `stepWall` moves the last one alone, `stall` lets time pass while nobody runs.
+ */
 export class ManualClock implements Clock {
-  #nowMs: number;
-  #timers: { readonly atMs: number; readonly sequence: number; readonly fn: () => void }[] = [];
+  #monotonicMs = 1_000_003;
+  /** Engine time and wall, each as what must be added to monotonic time. */
+  #engineMs: number;
+  #wallMs: number;
+  #offsetMs = 0;
+  #timers: Timer[] = [];
+  /** What comes in through sockets: read after the timers of a turn. */
+  #arrivals: Timer[] = [];
+  #polled: (() => void)[] = [];
   #sequence = 0;
 
   constructor(startMs = Date.UTC(2026, 0, 1)) {
-    this.#nowMs = startMs;
+    this.#engineMs = startMs - this.#monotonicMs;
+    this.#wallMs = startMs - this.#monotonicMs;
   }
 
   nowMs(): number {
-    return this.#nowMs;
+    return this.#monotonicMs + this.#engineMs;
+  }
+
+  trueMs(): number {
+    return this.#monotonicMs + this.#wallMs;
+  }
+
+  shownMs(atMs: number): number {
+    return atMs + this.#offsetMs;
   }
 
   monotonicMs(): number {
-    return this.#nowMs;
+    return this.#monotonicMs;
+  }
+
+  wallDriftMs(): number {
+    return this.trueMs() - this.shownMs(this.nowMs());
+  }
+
+  adoptWallClock(): void {
+    this.#offsetMs += this.wallDriftMs();
+  }
+
+  /** A new process begins where the store says. */
+  begin({ nowMs, offsetMs }: ClockFrame): void {
+    this.#engineMs = nowMs - this.#monotonicMs;
+    this.#offsetMs = offsetMs;
+  }
+
+  /** The machine's clock is put right, or wrong. */
+  stepWall(byMs: number): void {
+    this.#wallMs += byMs;
   }
 
   after(delayMs: number, fn: () => void): () => void {
-    const timer = { atMs: this.#nowMs + Math.max(0, delayMs), sequence: this.#sequence++, fn };
+    const timer = { atMs: this.#monotonicMs + Math.max(0, delayMs), sequence: this.#sequence++, fn };
     this.#timers.push(timer);
     return () => {
       this.#timers = this.#timers.filter((other) => other !== timer);
     };
+  }
+
+  afterPoll(fn: () => void): void {
+    this.#polled.push(fn);
+  }
+
+  /** Something that reaches a socket after `delayMs`: a process that stands finds it when it goes on, but only after its timers. */
+  arrive(delayMs: number, fn: () => void): void {
+    this.#arrivals.push({ atMs: this.#monotonicMs + Math.max(0, delayMs), sequence: this.#sequence++, fn });
   }
 
   /** How many timers wait. */
@@ -31,28 +84,65 @@ export class ManualClock implements Clock {
     return this.#timers.length;
   }
 
-  /** When the next timer fires, ms; undefined when none waits. */
+  /** When the next timer fires, on the scale of `nowMs`; undefined when none waits. */
   nextAtMs(): number | undefined {
-    return this.#next()?.atMs;
+    const next = earliest(this.#timers);
+    return next === undefined ? undefined : next.atMs + this.#engineMs;
   }
 
   /** Moves on, firing what falls due on the way and letting promises settle between timers. */
   async advance(ms: number): Promise<void> {
-    const untilMs = this.#nowMs + ms;
+    const untilMs = this.#monotonicMs + ms;
     await settle();
-    for (let timer = this.#next(); timer !== undefined && timer.atMs <= untilMs; timer = this.#next()) {
-      const fired = timer;
-      this.#timers = this.#timers.filter((other) => other !== fired);
-      this.#nowMs = Math.max(this.#nowMs, fired.atMs);
-      fired.fn();
-      await settle();
+    await this.#poll();
+    for (;;) {
+      const timer = earliest([...this.#timers, ...this.#arrivals]);
+      if (timer === undefined || timer.atMs > untilMs) break;
+      this.#monotonicMs = Math.max(this.#monotonicMs, timer.atMs);
+      await this.#fire(timer);
     }
-    this.#nowMs = untilMs;
+    this.#monotonicMs = untilMs;
   }
 
-  #next(): { readonly atMs: number; readonly sequence: number; readonly fn: () => void } | undefined {
-    return this.#timers.toSorted((a, b) => a.atMs - b.atMs || a.sequence - b.sequence)[0];
+  /** The process stands still for so long: then every timer that is over fires first, as Node does it, and only then sockets are read. */
+  async stall(ms: number): Promise<void> {
+    this.#monotonicMs += ms;
+    for (let timer = earliest(this.#timers); timer !== undefined && timer.atMs <= this.#monotonicMs; timer = earliest(this.#timers)) {
+      this.#timers = this.#timers.filter((other) => other !== timer);
+      timer.fn();
+      for (let i = 0; i < 20; i++) await Promise.resolve();
+    }
+    for (let one = earliest(this.#arrivals); one !== undefined && one.atMs <= this.#monotonicMs; one = earliest(this.#arrivals)) {
+      this.#arrivals = this.#arrivals.filter((other) => other !== one);
+      one.fn();
+      for (let i = 0; i < 20; i++) await Promise.resolve();
+    }
+    await this.#poll();
+    await settle();
   }
+
+  async #fire(timer: Timer): Promise<void> {
+    this.#timers = this.#timers.filter((other) => other !== timer);
+    this.#arrivals = this.#arrivals.filter((other) => other !== timer);
+    timer.fn();
+    await settle();
+    await this.#poll();
+  }
+
+  async #poll(): Promise<void> {
+    while (this.#polled.length > 0) {
+      for (const fn of this.#polled.splice(0)) fn();
+      await settle();
+    }
+  }
+}
+
+function earliest(timers: readonly Timer[]): Timer | undefined {
+  let first: Timer | undefined;
+  for (const timer of timers) {
+    if (first === undefined || timer.atMs < first.atMs || (timer.atMs === first.atMs && timer.sequence < first.sequence)) first = timer;
+  }
+  return first;
 }
 
 /** Lets every promise that can settle now do so. */

@@ -9,7 +9,10 @@ function scene() {
   let adopted = 0;
   const watched = {
     nowMs: () => clock.nowMs(),
+    trueMs: () => clock.trueMs(),
+    shownMs: (ms: number) => clock.shownMs(ms),
     monotonicMs: () => clock.monotonicMs(),
+    afterPoll: (fn: () => void) => clock.afterPoll(fn),
     after: (ms: number, fn: () => void) => clock.after(ms, fn),
     wallDriftMs: () => driftMs,
     adoptWallClock: () => {
