@@ -71,19 +71,20 @@ interface Rooms {
 export async function startOperator(config: Config, parts: ComposeParts): Promise<Operator> {
   const { clock, log } = parts;
   const metrics = new Metrics({ version: VERSION, perSubscription: config["per-subscription-metrics"] });
-  const owner = uuidv7(clock.nowMs());
+  const owner = uuidv7(clock.trueMs());
   const store = parts.store ?? storeOf(config);
   const report = await store.open({
     owner,
-    nowMs: clock.nowMs(),
+    nowMs: clock.trueMs(),
     idempotencyTtlMs: config["idempotency-ttl"],
     onCommit: (seconds) => metrics.storeCommitDuration.observe(seconds),
     onFatal: parts.onFatal,
   });
+  clock.begin(report.clock);
   for (const warning of report.warnings) log.warn({ event: "store.warning" }, warning);
   log.info({ event: "store.opened", pending: report.pending, interrupted: report.interrupted }, "store opened");
   try {
-    const rooms = await build(config, parts, { store, metrics, owner });
+    const rooms = await build(config, parts, { store, metrics, owner, awayMs: report.clock.awayMs });
     return await start(rooms, parts, config);
   } catch (error) {
     await store.close();
@@ -151,9 +152,11 @@ interface Ground {
   readonly store: Store;
   readonly metrics: Metrics;
   readonly owner: string;
+  /** How long nobody ran before this start, ms. */
+  readonly awayMs: number;
 }
 
-async function build(config: Config, parts: ComposeParts, { store, metrics, owner }: Ground): Promise<Rooms> {
+async function build(config: Config, parts: ComposeParts, { store, metrics, owner, awayMs }: Ground): Promise<Rooms> {
   const { clock, random, log } = parts;
   const events = new BusinessEvents(metrics, log);
   const { provider, serviceAccounts, retainNamed } = await sourceOf(config, parts, metrics);
@@ -161,7 +164,7 @@ async function build(config: Config, parts: ComposeParts, { store, metrics, owne
   const resolver = new DnsResolver({ clock, ...(config["dns-server"].length > 0 ? { servers: config["dns-server"] } : {}) });
   const attempter = new HttpAttempter({ clock, random, version: VERSION, resolver, origin: config["webhook-origin"], serviceAccounts });
   const graceMs = config["drain-timeout"];
-  const engine = engineOf(config, parts, { store, metrics, owner, events, attempter });
+  const engine = engineOf(config, parts, { store, metrics, owner, awayMs, events, attempter });
   let table = RouteTable.empty;
   const payloads = new PayloadBook(store, log);
   const names = new NameBook(store, log);
@@ -250,7 +253,7 @@ interface EngineGround extends Ground {
 function engineOf(
   config: Config,
   { clock, random, log }: ComposeParts,
-  { store, metrics, owner, events, attempter }: EngineGround,
+  { store, metrics, owner, awayMs, events, attempter }: EngineGround,
 ): Engine {
   return new Engine({
     store,
@@ -264,6 +267,7 @@ function engineOf(
     owner,
     slotsMax: config["max-in-flight"],
     graceMs: config["drain-timeout"],
+    awayMs,
   });
 }
 

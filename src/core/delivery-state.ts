@@ -112,14 +112,36 @@ export function firstDueAtMs(policy: Policy, acceptedAtMs: number): number {
   return acceptedAtMs + delayBefore(1, policy.retry, 0);
 }
 
+/** Engine time now, and since when this process has lived through it. */
+export interface Lifetime {
+  readonly nowMs: number;
+  readonly livedSinceMs: number;
+}
+
+/**
+ * Whether an age is over, as far as an attempt may be refused for it: an age that ended while nobody ran, or that a wrong clock at the start has
+ * ended, has been lived through by nobody, so one more attempt comes first.
+ */
+function hasExpired(atMs: number, { nowMs, livedSinceMs }: Lifetime): boolean {
+  return nowMs > atMs && atMs >= livedSinceMs;
+}
+
+/** How long after a start, ms, what is held back by a pause is not ended by an age that was over before: time for the pause to be found out of date. */
+const AGE_GRACE_MS = 3_600_000;
+
+/** When a delivery that a pause holds back is ended by its age, without an attempt. */
+export function expiresAtMs(acceptedAtMs: number, policy: Pick<Policy, "retry">, livedSinceMs: number): number {
+  const atMs = acceptedAtMs + policy.retry.maxAgeMs;
+  return atMs >= livedSinceMs ? atMs : livedSinceMs + Math.min(AGE_GRACE_MS, policy.retry.maxAgeMs);
+}
+
 /** What an attempt may not even begin with: limits are judged by the policy at claim, so a shortened one ends old deliveries. */
 export function spent(
   delivery: Omit<AttemptedDelivery, "attempt"> & { readonly made: number },
   policy: Policy,
-  nowMs: number,
+  moment: Lifetime,
 ): EndReason | undefined {
   if (delivery.resent) return undefined;
-  // One attempt at least: nothing expires unseen because this process was down or its clock stepped.
-  if (delivery.made > 0 && nowMs > delivery.acceptedAtMs + policy.retry.maxAgeMs) return "AgeExceeded";
+  if (delivery.made > 0 && hasExpired(delivery.acceptedAtMs + policy.retry.maxAgeMs, moment)) return "AgeExceeded";
   return delivery.made >= policy.retry.maxAttempts ? "AttemptsExhausted" : undefined;
 }

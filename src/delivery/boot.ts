@@ -2,7 +2,8 @@ import type { Clock } from "../lib/clock.ts";
 import type { Store } from "../store/store.ts";
 import type { HealthBook } from "./health-book.ts";
 import type { IntakeDesk } from "./intake-desk.ts";
-import { waitingOf, WINDOW_MAX } from "./lane.ts";
+import { waitingOf } from "./lane.ts";
+import { WINDOW_ROWS_MAX } from "../store/store.ts";
 import type { Parking } from "./parking.ts";
 import type { PauseKeeper } from "./pause-keeper.ts";
 import type { Scheduler } from "./scheduler.ts";
@@ -15,6 +16,8 @@ export interface BootParts {
   readonly pauses: PauseKeeper;
   readonly parking: Parking;
   readonly health: HealthBook;
+  /** How long nobody ran before this start, ms: it counts in no age. */
+  readonly awayMs: number;
 }
 
 /**
@@ -26,14 +29,9 @@ export async function bootEngine(parts: BootParts): Promise<void> {
   const queues = await store.queues();
   const laneOf = (uid: string) => scheduler.lanes.get(uid);
   for (const queue of queues) {
-    const lane = scheduler.lane(queue.subscription, queue.namespace);
-    lane.epoch = queue.epoch;
-    lane.pending = queue.pending;
-    lane.oldestAcceptedAtMs = queue.oldestAcceptedAtMs;
-    lane.counters = { ...queue.counters };
-    lane.forwards = queue.forwards;
+    scheduler.lane(queue.subscription, queue.namespace).restore(queue);
   }
-  await health.restore(laneOf);
+  await health.restore(laneOf, parts.awayMs);
   const nowMs = clock.nowMs();
   for (const queue of queues) {
     const lane = laneOf(queue.subscription);
@@ -51,11 +49,11 @@ export async function bootEngine(parts: BootParts): Promise<void> {
 async function loadFresh({ store, scheduler, desk }: BootParts): Promise<void> {
   let afterId = 0;
   for (;;) {
-    const rows = await store.fresh(afterId, WINDOW_MAX);
+    const rows = await store.fresh(afterId, WINDOW_ROWS_MAX);
     for (const row of rows) {
       desk.restored(scheduler.lane(row.subscription, row.namespace), waitingOf(row, undefined, true));
       afterId = Math.max(afterId, row.id);
     }
-    if (rows.length < WINDOW_MAX) return;
+    if (rows.length < WINDOW_ROWS_MAX) return;
   }
 }

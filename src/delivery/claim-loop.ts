@@ -1,13 +1,12 @@
 import { spent } from "../core/delivery-state.ts";
 import type { Clock } from "../lib/clock.ts";
 import type { Log } from "../observe/log.ts";
-import type { Claimed, Store } from "../store/store.ts";
+import { StoreError, type Claimed, type Store } from "../store/store.ts";
 import type { FlightDesk } from "./flight-desk.ts";
-import { FRESH_MAX, type IntakeDesk } from "./intake-desk.ts";
-import type { Scheduler, Turn } from "./scheduler.ts";
+import type { EngineBounds } from "./bounds.ts";
+import type { IntakeDesk } from "./intake-desk.ts";
+import { isLone, type Scheduler, type Turn } from "./scheduler.ts";
 
-/** Claims written by one call to the store. */
-const CLAIMS_MAX = 256;
 const CLAIM_RETRY_MS = 500;
 
 export interface ClaimLoopParts {
@@ -17,6 +16,11 @@ export interface ClaimLoopParts {
   readonly scheduler: Scheduler;
   readonly desk: IntakeDesk;
   readonly flights: FlightDesk;
+  readonly bounds: Pick<EngineBounds, "claimsMax" | "backlogMax">;
+  /** Expiries by age before this were not lived through (nobody ran, or the clock stepped): engine time, ms. */
+  readonly livedSinceMs: () => number;
+  /** A commit did not say whether it happened. */
+  readonly doubtful: () => void;
   /** False while booting or draining: results are written, nothing new is claimed. */
   readonly isUp: () => boolean;
 }
@@ -51,11 +55,11 @@ export class ClaimLoop {
   #tick(): void {
     const { flights, scheduler } = this.#parts;
     flights.flush();
-    this.#starved = this.#claimsHeld || flights.isStuck || flights.backlog >= FRESH_MAX;
+    this.#starved = this.#claimsHeld || flights.isStuck || flights.backlog >= this.#parts.bounds.backlogMax;
     if (!this.#parts.isUp() || this.#starved) return;
     for (;;) {
       const batch: Turn[] = [];
-      while (batch.length < CLAIMS_MAX) {
+      while (batch.length < this.#parts.bounds.claimsMax) {
         const turn = scheduler.pick();
         if (turn === undefined) break;
         if (!this.#endIfSpent(turn)) batch.push(turn);
@@ -70,9 +74,9 @@ export class ClaimLoop {
     const { lane, waiting } = turn;
     const policy = lane.route?.subscription.policy;
     if (policy === undefined) return false;
-    const reason = spent(waiting, policy, this.#parts.clock.nowMs());
+    const reason = spent(waiting, policy, { nowMs: this.#parts.clock.nowMs(), livedSinceMs: this.#parts.livedSinceMs() });
     if (reason === undefined) return false;
-    if (waiting.isFresh) this.#parts.desk.taken(lane, waiting.event);
+    if (waiting.isFresh) this.#parts.desk.taken(lane, waiting);
     this.#parts.flights.endUntried(turn, reason);
     return true;
   }
@@ -82,7 +86,12 @@ export class ClaimLoop {
     let claimed: readonly (Claimed | undefined)[];
     try {
       claimed = await store.claim(
-        turns.map(({ lane, waiting, lone }) => ({ id: waiting.id, epoch: lane.epoch, lone, withEvent: waiting.event === undefined })),
+        turns.map((turn) => ({
+          id: turn.waiting.id,
+          epoch: turn.lane.epoch,
+          lone: isLone(turn),
+          withEvent: turn.waiting.event === undefined,
+        })),
       );
     } catch (error) {
       this.#claimFailed(turns, error);
@@ -91,7 +100,7 @@ export class ClaimLoop {
     for (const [i, turn] of turns.entries()) {
       const { lane, waiting } = turn;
       const row = claimed[i];
-      if (waiting.isFresh) desk.taken(lane, waiting.event);
+      if (waiting.isFresh) desk.taken(lane, waiting);
       if (row === undefined) {
         // Ended or claimed by somebody else meanwhile.
         scheduler.release(lane, { ...turn, sent: false });
@@ -103,6 +112,8 @@ export class ClaimLoop {
   #claimFailed(turns: readonly Turn[], error: unknown): void {
     const { log, scheduler, clock } = this.#parts;
     this.#claimsHeld = true;
+    // Claims that were written all the same are found again as claimed by nobody.
+    if (error instanceof StoreError && error.code === "unknown") this.#parts.doubtful();
     log.error({ err: error, claims: turns.length }, "claims could not be stored, nothing was sent: trying again");
     for (const turn of turns.toReversed()) {
       turn.lane.putBack(turn.waiting);

@@ -18,6 +18,8 @@ export interface CompletionWriterParts<T> {
 interface Entry<T> {
   readonly subject: T;
   readonly completion: Completion;
+  /** A write of it did not say whether it happened: if the next finds nothing to change, it had. */
+  isDoubtful?: boolean;
 }
 
 /**
@@ -60,14 +62,28 @@ export class CompletionWriter<T> {
   }
 
   async #write(batch: readonly Entry<T>[]): Promise<void> {
+    let changed: readonly boolean[];
     try {
-      const changed = await this.#parts.store.complete(batch.map((entry) => entry.completion));
-      this.#writing -= batch.length;
-      this.#retryDelayMs = 0;
-      for (const [i, entry] of batch.entries()) this.#parts.written(entry.subject, entry.completion, changed[i] === true);
+      changed = await this.#parts.store.complete(batch.map((entry) => entry.completion));
     } catch (error) {
       this.#writing -= batch.length;
       this.#failed(batch, error);
+      return;
+    }
+    this.#writing -= batch.length;
+    this.#retryDelayMs = 0;
+    for (const [i, entry] of batch.entries()) this.#tell(entry, changed[i] === true || entry.isDoubtful === true);
+  }
+
+  /** What follows from one result must not undo what the store has taken of the others. */
+  #tell({ subject, completion }: Entry<T>, changed: boolean): void {
+    try {
+      this.#parts.written(subject, completion, changed);
+    } catch (error) {
+      this.#parts.log.error(
+        { err: error, delivery: completion.id },
+        "what follows from the result of an attempt failed: the result is stored",
+      );
     }
   }
 
@@ -75,7 +91,11 @@ export class CompletionWriter<T> {
     if (error instanceof StoreError && error.code === "closed") return;
     this.#parts.log.error({ err: error, completions: batch.length }, "results of attempts could not be stored: trying again");
     const isFirst = this.#waiting.length === 0;
-    for (const entry of batch) this.#waiting.push(entry);
+    const isDoubtful = error instanceof StoreError && error.code === "unknown";
+    for (const entry of batch) {
+      entry.isDoubtful ||= isDoubtful;
+      this.#waiting.push(entry);
+    }
     if (!isFirst) return;
     this.#retryDelayMs = Math.min(Math.max(RETRY_MIN_MS, this.#retryDelayMs * 2), RETRY_MAX_MS);
     this.#parts.clock.after(this.#retryDelayMs, () => {

@@ -2,38 +2,56 @@ import { Line } from "../core/fair-queue.ts";
 import type { Clock } from "../lib/clock.ts";
 import type { Log } from "../observe/log.ts";
 import { WINDOW_ROWS_MAX, type DeliveryId, type ReadyDelivery, type Store } from "../store/store.ts";
-import { LOOKAHEAD_MS, WINDOW_MAX, type Lane } from "./lane.ts";
+import type { EngineBounds } from "./bounds.ts";
+import { LOOKAHEAD_MS, WINDOW_MIN, type Lane } from "./lane.ts";
 
-/** Windows read at once; rows held in all windows together, so that memory does not grow with backlogs. */
-const LOADS_MAX = 8;
-const ROWS_MAX = 40_000;
 const RETRY_MS = 1_000;
+/** A window in which every row is held already is read again after this: those rows are on their way to the store. */
+const FULL_AGAIN_MS = 100;
+/** Above what a subscription may always hold it gets at most this share of what is free. */
+const SHARE_OF_FREE = 0.5;
 
 export interface DueLoaderParts {
   readonly store: Pick<Store, "due">;
   readonly clock: Clock;
   readonly log: Log;
+  readonly bounds: Pick<EngineBounds, "loadsMax" | "rowsMax" | "rowsPerNamespaceMax" | "rowsFloor" | "windowMax">;
   /** Rows of the lane have come (or could not be read): look at it again. */
   readonly loaded: (lane: Lane) => void;
 }
 
-/** Reads due rows in windows, each row at most once in memory however often it is read. */
+/**
+ * Reads due rows in windows, each row at most once in memory however often it is read. Namespaces take turns to read, and each subscription may
+ * always hold some rows whatever the others hold: a crowd of backlogs makes nobody wait.
+ */
 export class DueLoader {
   readonly #parts: DueLoaderParts;
-  readonly #wanting = new Line<Lane>();
+  /** Lanes that want to read, by namespace; namespaces in the order of their turns. */
+  readonly #wanting = new Map<string, Line<Lane>>();
   /** Rows in windows or under way: a window read meanwhile may show them again. */
   readonly #held = new Set<DeliveryId>();
+  readonly #heldOf = new Map<string, number>();
   #loading = 0;
 
   constructor(parts: DueLoaderParts) {
     this.#parts = parts;
   }
 
-  /** Reads a window for the lane as soon as there is room. */
+  /** Rows held now, of all lanes. */
+  get heldRows(): number {
+    return this.#held.size;
+  }
+
+  /** Reads a window for the lane when it is its namespace's turn. */
   want(lane: Lane): void {
-    if (lane.loading) return;
-    lane.loading = true;
-    this.#wanting.push(lane);
+    if (lane.loading || lane.wantsToLoad || this.#room(lane) <= 0) return;
+    lane.wantsToLoad = true;
+    const line = this.#wanting.get(lane.namespace);
+    if (line === undefined) {
+      const first = new Line<Lane>();
+      first.push(lane);
+      this.#wanting.set(lane.namespace, first);
+    } else line.push(lane);
     this.#go();
   }
 
@@ -43,25 +61,47 @@ export class DueLoader {
 
   /** The row is ready in the store again, or ended. */
   letGo(lane: Lane, id: DeliveryId): void {
-    if (this.#held.delete(id) && lane.loading) lane.letGo.add(id);
-    if (this.#wanting.length > 0) this.#go();
+    if (!this.#held.delete(id)) return;
+    this.#count(lane, -1);
+    if (lane.loading) lane.letGo.add(id);
+  }
+
+  /** How many more rows the lane may hold now. */
+  #room(lane: Lane): number {
+    const { rowsMax, rowsPerNamespaceMax, rowsFloor } = this.#parts.bounds;
+    const free = Math.min(rowsMax - this.#held.size, rowsPerNamespaceMax - (this.#heldOf.get(lane.namespace) ?? 0));
+    return Math.max(rowsFloor - lane.windowRows, Math.floor(free * SHARE_OF_FREE) - lane.windowRows);
   }
 
   #go(): void {
-    while (this.#loading < LOADS_MAX && this.#held.size < ROWS_MAX) {
-      const lane = this.#wanting.shift();
+    while (this.#loading < this.#parts.bounds.loadsMax) {
+      const lane = this.#next();
       if (lane === undefined) return;
+      lane.wantsToLoad = false;
       this.#loading += 1;
       void this.#load(lane);
     }
   }
 
+  #next(): Lane | undefined {
+    const [turn] = this.#wanting;
+    if (turn === undefined) return undefined;
+    const [namespace, line] = turn;
+    const lane = line.shift();
+    this.#wanting.delete(namespace);
+    if (line.length > 0) this.#wanting.set(namespace, line);
+    return lane;
+  }
+
   async #load(lane: Lane): Promise<void> {
-    const { store, clock, log } = this.#parts;
+    const { store, clock, log, bounds } = this.#parts;
     const horizonMs = clock.nowMs() + LOOKAHEAD_MS;
-    // Rows of the window are still in the index: the read must reach beyond them.
-    const limit = Math.min(lane.windowLimit + lane.windowRows, WINDOW_ROWS_MAX);
-    // What is noted while the read is under way must not be lost: the read may not have seen it.
+    const wanted = Math.max(1, Math.min(lane.windowLimit, bounds.windowMax, this.#room(lane)));
+    // Rows that are held may still be in the index: the read must reach beyond them.
+    const limit = Math.min(wanted + lane.held, WINDOW_ROWS_MAX);
+    // What is noted or let go of from here on must not be lost: the read may not have seen it. What was before, it sees.
+    lane.letGo.clear();
+    lane.loading = true;
     lane.indexDueAtMs = Number.POSITIVE_INFINITY;
     try {
       // One row beyond the horizon tells when to look again.
@@ -90,10 +130,18 @@ export class DueLoader {
       this.#held.add(row.id);
       taken.push(row);
     }
+    this.#count(lane, taken.length);
     const last = rows.at(-1);
     const isFull = !beyond && last !== undefined && rows.length >= asked.limit;
-    if (isFull) lane.noteDue(last.dueAtMs);
-    Object.assign(lane, { windowLimit: isFull ? WINDOW_MAX : Math.max(32, lane.windowLimit >> 1) });
+    if (isFull) lane.noteDue(taken.length > 0 ? last.dueAtMs : Math.max(last.dueAtMs, this.#parts.clock.nowMs() + FULL_AGAIN_MS));
+    lane.windowLimit = isFull ? this.#parts.bounds.windowMax : Math.max(WINDOW_MIN, lane.windowLimit >> 1);
     lane.addRows(taken);
+  }
+
+  #count(lane: Lane, by: number): void {
+    lane.held += by;
+    const held = (this.#heldOf.get(lane.namespace) ?? 0) + by;
+    if (held > 0) this.#heldOf.set(lane.namespace, held);
+    else this.#heldOf.delete(lane.namespace);
   }
 }

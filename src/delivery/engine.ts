@@ -12,6 +12,7 @@ import type { Completion, DeliveryId, NewDelivery, Store } from "../store/store.
 import { Aftermath } from "./aftermath.ts";
 import type { Attempter } from "./attempter.ts";
 import { bootEngine } from "./boot.ts";
+import { ENGINE_BOUNDS, type EngineBounds } from "./bounds.ts";
 import { ClaimLoop } from "./claim-loop.ts";
 import { DeadLetters } from "./dead-letters.ts";
 import { ExpirySweep } from "./expiry-sweep.ts";
@@ -19,7 +20,8 @@ import { FlightDesk } from "./flight-desk.ts";
 import { Handshakes, type HandshakeAsker } from "./handshake.ts";
 import { HealthBook, type HealthCallback } from "./health-book.ts";
 import { Housekeeping } from "./housekeeping.ts";
-import { FRESH_MAX, IntakeDesk } from "./intake-desk.ts";
+import { ForgottenRows } from "./forgotten-rows.ts";
+import { IntakeDesk } from "./intake-desk.ts";
 import type { EndHow, Lane } from "./lane.ts";
 import { Parking } from "./parking.ts";
 import { dropLeftovers } from "./leftovers.ts";
@@ -27,6 +29,7 @@ import { PauseKeeper } from "./pause-keeper.ts";
 import { QueueActs, type ResendResult } from "./queue-acts.ts";
 import { RouteWatch } from "./route-watch.ts";
 import { Scheduler, type Turn } from "./scheduler.ts";
+import { Shelf } from "./shelf.ts";
 import { Tally } from "./tally.ts";
 
 const GRACE_DEFAULT_MS = 25_000;
@@ -48,6 +51,10 @@ export interface EngineParts {
   readonly slotsMax: number;
   /** How long attempts under way may take to finish once it is stopped, ms. */
   readonly graceMs?: number;
+  /** How long nobody ran before this start, ms (BootReport). */
+  readonly awayMs?: number;
+  /** Tests make bounds small, so that they are reached. */
+  readonly bounds?: Partial<EngineBounds>;
 }
 
 /**
@@ -70,6 +77,10 @@ export class Engine implements Service {
   readonly #claims: ClaimLoop;
   readonly #acts: QueueActs;
   readonly #housekeeping: Housekeeping;
+  readonly #forgotten: ForgottenRows;
+  readonly #bounds: EngineBounds;
+  /** Since when this process has lived through engine time. */
+  #livedSinceMs: number;
   #state: "down" | "up" | "draining" | "stopped" = "down";
   /** The grace period is over: what is aborted now does not count as an attempt. */
   #cut = false;
@@ -79,7 +90,12 @@ export class Engine implements Service {
   constructor(parts: EngineParts) {
     this.#parts = parts;
     const { store, attempter, clock, random, log, metrics } = parts;
-    const scheduler = new Scheduler({ store, clock, log, slotsMax: parts.slotsMax, wake: () => this.#claims.tickSoon() });
+    const bounds: EngineBounds = { ...ENGINE_BOUNDS, ...parts.bounds };
+    this.#bounds = bounds;
+    this.#livedSinceMs = clock.nowMs();
+    const livedSinceMs = (): number => this.#livedSinceMs;
+    const shelve = (lane: Lane): void => shelf.shelve(lane);
+    const scheduler = new Scheduler({ store, clock, log, bounds, slotsMax: parts.slotsMax, shelve, wake: () => this.#claims.tickSoon() });
     this.#scheduler = scheduler;
     const health = new HealthBook({ store, clock, log, metrics, failing: (lane, failing) => scheduler.setFailing(lane, failing) });
     this.#health = health;
@@ -102,7 +118,8 @@ export class Engine implements Service {
     this.#deadLetters = deadLetters;
     const parking = new Parking({ store, clock, log, scheduler });
     this.#parking = parking;
-    this.#routes = new RouteWatch({ clock, scheduler, pauses, handshakes, deadLetters, parking, attempter, forgetMetrics });
+    const isRestored = (): boolean => this.#state !== "down";
+    this.#routes = new RouteWatch({ clock, scheduler, pauses, handshakes, deadLetters, parking, attempter, forgetMetrics, isRestored });
     this.#flights = new FlightDesk({
       store,
       attempter,
@@ -120,29 +137,47 @@ export class Engine implements Service {
     });
     this.#desk = new IntakeDesk({
       scheduler,
+      bounds,
       isOpen: () => this.#state === "up",
       adopt: (lane, route) => this.#routes.adopt(lane, route),
       // The accept transaction wrote the claim: attempt 1.
-      send: (lane, waiting) => this.#flights.send({ lane, waiting, probe: false, lone: false }, 1, waiting.event),
+      send: (lane, waiting) => this.#flights.send({ lane, waiting, probe: false, suspect: undefined }, 1, waiting.event),
       accepted: (lane, nowMs) => tally.accepted(lane, nowMs),
+      acceptedLate: (lane) => this.#acts.attemptOver(lane, true),
     });
     const desk = this.#desk;
-    this.#claims = new ClaimLoop({ store, clock, log, scheduler, desk, flights: this.#flights, isUp: () => this.#state === "up" });
+    const shelf = new Shelf({ store, clock, log, desk, scheduler });
+    const flights = this.#flights;
+    const isUp = (): boolean => this.#state === "up";
+    const doubtful = (): void => this.#forgotten.doubt();
+    this.#claims = new ClaimLoop({ store, clock, log, scheduler, desk, flights, bounds, livedSinceMs, doubtful, isUp });
+    this.#forgotten = new ForgottenRows({
+      store,
+      clock,
+      log,
+      scheduler,
+      desk,
+      flights,
+      adopt: (lane) => this.#routes.adopt(lane, this.#routes.routeOf(lane.uid)),
+      found: (rows) => metrics.forgottenRows.inc(rows),
+    });
     const acting = { ...parts, scheduler, desk, routes: this.#routes, health, tally };
     this.#acts = new QueueActs({ ...acting, deadLetters, parking, handshakes, pauses });
     const sweep = new ExpirySweep({
       store,
       clock,
       log,
+      lanesMax: bounds.sweptLanesMax,
+      livedSinceMs,
       holds: (id) => scheduler.loader.holds(id),
       ended: (lane) => {
         tally.ended(lane, "failed");
         deadLetters.failed(lane);
         this.#deliveryEnded(undefined);
       },
-      freshTaken: (lane, waiting) => desk.taken(lane, waiting.event),
+      freshTaken: (lane, waiting) => desk.taken(lane, waiting),
     });
-    this.#housekeeping = new Housekeeping({ store, clock, log, metrics, scheduler, health, sweep });
+    this.#housekeeping = new Housekeeping({ store, clock, log, metrics, scheduler, health, sweep, forgotten: this.#forgotten });
   }
 
   /** Reads what is owed, delivers until `signal` aborts, then drains: attempts under way may finish within the grace period. */
@@ -152,7 +187,8 @@ export class Engine implements Service {
       const scheduler = this.#scheduler;
       await this.#handshakes.restore();
       const [desk, pauses, parking, health] = [this.#desk, this.#pauses, this.#parking, this.#health];
-      await bootEngine({ store, clock, scheduler, desk, pauses, parking, health });
+      this.#livedSinceMs = clock.nowMs();
+      await bootEngine({ store, clock, scheduler, desk, pauses, parking, health, awayMs: this.#parts.awayMs ?? 0 });
       this.#state = "up";
       this.#routes.applyAll();
       for (const lane of scheduler.lanes.values()) scheduler.refresh(lane);
@@ -193,7 +229,7 @@ export class Engine implements Service {
 
   /** True while events may be taken in: what was owed has been read, nobody is stopping it, and the store keeps up. */
   accepting(): boolean {
-    return this.#state === "up" && this.#flights.backlog < FRESH_MAX;
+    return this.#state === "up" && this.#flights.backlog < this.#bounds.backlogMax;
   }
 
   /** Whether what was owed at the start has been read. */
@@ -258,7 +294,7 @@ export class Engine implements Service {
     this.#claims.relieved();
     if (changed && completion.next.state !== "ready") this.#deliveryEnded(completion.attempt?.eventId ?? turn.waiting.event?.id);
     if (changed && completion.next.state === "failed") this.#deadLetters.failed(lane);
-    if (changed && completion.next.state === "ready") {
+    if (completion.next.state === "ready") {
       lane.noteDue(completion.next.dueAtMs);
       if (completion.next.parked !== undefined) this.#parking.parked(lane, completion.next.parked);
       this.#scheduler.refresh(lane);

@@ -1,18 +1,22 @@
 import type { Clock } from "../lib/clock.ts";
 import type { Log } from "../observe/log.ts";
 import type { Completion, Store } from "../store/store.ts";
-import { WINDOW_MAX, type Lane, type Waiting } from "./lane.ts";
+import { expiresAtMs } from "../core/delivery-state.ts";
+import type { Lane, Waiting } from "./lane.ts";
 
-/** Paused lanes looked at in one round; rows of a paused queue are looked at again at the latest after this. */
-const LANES_MAX = 50;
+/** Rows of a paused queue are looked at again at the latest after this. */
 const CHECK_AGAIN_MS = 60_000;
 /** Windows of one lane looked at in one round: where order is kept each shows one delivery of a key. */
 const WINDOWS_MAX = 32;
+const WINDOW_ROWS = 256;
 
 export interface ExpirySweepParts {
   readonly store: Pick<Store, "due" | "complete">;
   readonly clock: Clock;
   readonly log: Log;
+  readonly lanesMax: number;
+  /** Since when this process has lived through engine time, ms. */
+  readonly livedSinceMs: () => number;
   readonly holds: (id: number) => boolean;
   readonly ended: (lane: Lane) => void;
   /** A fresh delivery left memory because it is too old. */
@@ -32,7 +36,7 @@ export class ExpirySweep {
 
   async run(lanes: Iterable<Lane>): Promise<void> {
     const nowMs = this.#parts.clock.nowMs();
-    let left = LANES_MAX;
+    let left = this.#parts.lanesMax;
     for (const lane of lanes) {
       if (lane.pending === 0 || lane.expiryCheckAtMs > nowMs || lane.ending !== undefined || lane.pausedUntil(nowMs) === undefined)
         continue;
@@ -52,24 +56,31 @@ export class ExpirySweep {
     lane.expiryCheckAtMs = nowMs + CHECK_AGAIN_MS;
     if (policy === undefined || reason === undefined) return;
     const { store } = this.#parts;
-    const bornBeforeMs = nowMs - policy.retry.maxAgeMs;
-    const rows = await store.due(lane.uid, nowMs, WINDOW_MAX);
+    const livedSinceMs = this.#parts.livedSinceMs();
+    const endsAtMs = (acceptedAtMs: number): number => expiresAtMs(acceptedAtMs, policy, livedSinceMs);
+    const rows = await store.due(lane.uid, nowMs, WINDOW_ROWS);
+    // A new route may have lifted the pause while the store was read.
+    if (lane.pausedUntil(nowMs)?.reason !== reason) return;
     const ids: number[] = [];
     const fresh: Waiting[] = [];
-    let oldestMs = lane.fresh.peek()?.acceptedAtMs ?? Number.POSITIVE_INFINITY;
+    let nextMs = Number.POSITIVE_INFINITY;
     for (const row of rows) {
       if (this.#parts.holds(row.id)) continue;
-      if (row.acceptedAtMs <= bornBeforeMs && row.resent !== true) ids.push(row.id);
-      else oldestMs = Math.min(oldestMs, row.acceptedAtMs);
+      if (endsAtMs(row.acceptedAtMs) <= nowMs && row.resent !== true) ids.push(row.id);
+      else nextMs = Math.min(nextMs, endsAtMs(row.acceptedAtMs));
     }
-    for (let head = lane.fresh.peek(); head !== undefined && head.acceptedAtMs <= bornBeforeMs; head = lane.fresh.peek()) {
+    for (let head = lane.fresh.peek(); head !== undefined; head = lane.fresh.peek()) {
+      if (endsAtMs(head.acceptedAtMs) > nowMs) {
+        nextMs = Math.min(nextMs, endsAtMs(head.acceptedAtMs));
+        break;
+      }
       ids.push(head.id);
       fresh.push(head);
       lane.fresh.shift();
     }
     const uncovered = rows.some((row) => row.orderKey !== undefined);
-    const isFull = (rows.length === WINDOW_MAX || uncovered) && ids.length > 0;
-    lane.expiryCheckAtMs = isFull ? nowMs : Math.min(nowMs + CHECK_AGAIN_MS, oldestMs + policy.retry.maxAgeMs);
+    const isFull = (rows.length === WINDOW_ROWS || uncovered) && ids.length > 0;
+    lane.expiryCheckAtMs = isFull ? nowMs : Math.min(nowMs + CHECK_AGAIN_MS, nextMs);
     if (ids.length === 0) return;
     const historyRetentionMs = policy.retention.historyMs;
     const next = { state: "failed", reason } as const;

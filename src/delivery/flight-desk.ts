@@ -8,7 +8,7 @@ import type { Route } from "../core/route-table.ts";
 import type { Clock } from "../lib/clock.ts";
 import type { Random } from "../lib/random.ts";
 import type { Log } from "../observe/log.ts";
-import type { Completion, Store } from "../store/store.ts";
+import type { Completion, DeliveryId, Store } from "../store/store.ts";
 import type { Aftermath, Flight } from "./aftermath.ts";
 import { attemptRecord, recordIdOf } from "./attempt-record.ts";
 import type { AttemptDone, Attempter } from "./attempter.ts";
@@ -42,11 +42,26 @@ export interface FlightDeskParts {
 export class FlightDesk {
   readonly #parts: FlightDeskParts;
   readonly #writer: CompletionWriter<Turn>;
+  /** Deliveries from their claim to the durable end of their attempt. */
+  readonly #underWay = new Set<DeliveryId>();
 
   constructor(parts: FlightDeskParts) {
     this.#parts = parts;
     const { store, clock, log } = parts;
-    this.#writer = new CompletionWriter({ store, clock, log, written: (...written) => parts.written(...written) });
+    this.#writer = new CompletionWriter({
+      store,
+      clock,
+      log,
+      written: (turn, completion, changed) => {
+        this.#underWay.delete(completion.id);
+        parts.written(turn, completion, changed);
+      },
+    });
+  }
+
+  /** Whether the delivery is being sent, or its result is on its way to the store. */
+  holds(id: DeliveryId): boolean {
+    return this.#underWay.has(id);
   }
 
   /** Results not yet durable. */
@@ -69,6 +84,7 @@ export class FlightDesk {
     const { lane } = turn;
     const { route } = lane;
     const { scheduler, attempter, tally } = this.#parts;
+    this.#underWay.add(turn.waiting.id);
     if (route?.subscription.target === undefined || event === undefined || !this.#parts.maySend()) {
       // The route changed while the claim was written, or nobody may send any more: as if it had never been claimed.
       const nowMs = this.#parts.clock.nowMs();
@@ -101,7 +117,7 @@ export class FlightDesk {
   }
 
   #ended(flight: Flight, done: AttemptDone): void {
-    const { lane, route, attempt } = flight;
+    const { lane, route } = flight;
     const { outcome } = done;
     const { policy } = route.subscription;
     const { clock, random, scheduler, aftermath, tally } = this.#parts;
@@ -116,7 +132,9 @@ export class FlightDesk {
     const { acceptedAtMs, resent, orderKey, deadLetter } = flight.waiting;
     // Others of its key, and whoever waits for the end of the subscription, must not wait for an edit.
     const mayPark = orderKey === undefined && deadLetter === undefined && !(lane.route?.draining ?? true);
-    const transition = next({ attempt, acceptedAtMs, resent, mayPark }, outcome, policy, { nowMs, random: random.next() });
+    // Limits count what came to an end; the number goes on.
+    const counted = { attempt: flight.waiting.made + 1, acceptedAtMs, resent, mayPark };
+    const transition = next(counted, outcome, policy, { nowMs, random: random.next() });
     this.#complete(flight, record, stored(transition.next, route));
     if (transition.next.state === "ready") lane.counters.retried += 1;
     else tally.ended(lane, transition.next.state);

@@ -66,7 +66,6 @@ export class Handshakes {
   readonly #stored = new Map<string, Leave>();
   readonly #waiting = new Set<Entry>();
   #asking = 0;
-  #ready = false;
   #stopped = false;
 
   constructor(parts: HandshakesParts) {
@@ -79,12 +78,6 @@ export class Handshakes {
       const leave = parse(value);
       if (leave !== undefined) this.#stored.set(key, leave);
     }
-    this.#ready = true;
-  }
-
-  /** Whether the store has been read: before that everybody would be asked again. */
-  get ready(): boolean {
-    return this.#ready;
   }
 
   /** What a new route means: asked where it must be, lifted where nothing is to be asked. The pause acts before this returns. */

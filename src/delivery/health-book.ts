@@ -46,12 +46,13 @@ export class HealthBook {
     this.#callbacks.push(callback);
   }
 
-  /** At boot: what was known when the last process ended (at most 5 s old). */
-  async restore(laneOf: (uid: string) => Lane | undefined): Promise<void> {
+  /** At boot: what was known when the last process ended (at most 5 s old). The time in which nobody ran (`awayMs`) is no failing. */
+  async restore(laneOf: (uid: string) => Lane | undefined, awayMs: number): Promise<void> {
     for (const { key, value } of await this.#parts.store.listState("health")) {
       const lane = laneOf(key);
       if (lane === undefined) continue;
       lane.record = { ...emptyRecord(), ...parse(value) };
+      if (lane.record.failingSinceMs !== undefined) lane.record.failingSinceMs += awayMs;
       lane.verdict = judgeEndpoint(lane.record, lane.breaker.isOpen, undefined);
       this.#parts.failing(lane, lane.record.consecutiveFailures >= FAILING_AFTER);
     }

@@ -3,6 +3,7 @@ import type { Log } from "../observe/log.ts";
 import type { Metrics } from "../observe/metrics.ts";
 import type { Store } from "../store/store.ts";
 import type { ExpirySweep } from "./expiry-sweep.ts";
+import type { ForgottenRows } from "./forgotten-rows.ts";
 import type { HealthBook } from "./health-book.ts";
 import type { Lane } from "./lane.ts";
 import type { Scheduler } from "./scheduler.ts";
@@ -14,6 +15,9 @@ const GAUGES_MAX = 2_000;
 /** Ages of the oldest come from the store; reading them may take at most this share of the time. */
 const AGES_EVERY_MS = 10_000;
 const AGES_SHARE = 0.02;
+/** How often memory is compared with the store; sooner after a commit that did not say whether it happened. */
+const FORGOTTEN_EVERY_MS = 60_000;
+const FORGOTTEN_IN_DOUBT_MS = 5_000;
 
 export interface HousekeepingParts {
   readonly store: Pick<Store, "queues">;
@@ -23,6 +27,7 @@ export interface HousekeepingParts {
   readonly scheduler: Scheduler;
   readonly health: HealthBook;
   readonly sweep: ExpirySweep;
+  readonly forgotten: ForgottenRows;
 }
 
 /** What is done every second, in bounded steps: aged deliveries, health snapshots, gauges. */
@@ -31,6 +36,8 @@ export class Housekeeping {
   #stopped = false;
   #healthAtMs = 0;
   #agesAtMs = 0;
+  #forgottenAtMs = 0;
+  #looking = false;
   #gaugeRound: Iterator<Lane> | undefined;
 
   constructor(parts: HousekeepingParts) {
@@ -56,6 +63,7 @@ export class Housekeeping {
     const nowMs = clock.nowMs();
     metrics.inFlight.set(scheduler.inFlight);
     this.#showSome(nowMs);
+    this.#lookForForgotten(nowMs);
     try {
       await sweep.run(scheduler.lanes.values());
       if (nowMs >= this.#healthAtMs) {
@@ -66,6 +74,22 @@ export class Housekeeping {
     } catch (error) {
       log.warn({ err: error }, "housekeeping failed: trying again");
     }
+  }
+
+  /** Beside the other work: it waits between its two looks. */
+  #lookForForgotten(nowMs: number): void {
+    const { forgotten, log } = this.#parts;
+    if (this.#forgottenAtMs === 0) this.#forgottenAtMs = nowMs + FORGOTTEN_EVERY_MS;
+    const atMs = forgotten.isInDoubt ? this.#forgottenAtMs - FORGOTTEN_EVERY_MS + FORGOTTEN_IN_DOUBT_MS : this.#forgottenAtMs;
+    if (this.#looking || nowMs < atMs) return;
+    this.#looking = true;
+    forgotten
+      .look()
+      .catch((error: unknown) => log.warn({ err: error }, "memory could not be compared with the store: trying again in a minute"))
+      .finally(() => {
+        this.#looking = false;
+        this.#forgottenAtMs = nowMs + FORGOTTEN_EVERY_MS;
+      });
   }
 
   #showSome(nowMs: number): void {

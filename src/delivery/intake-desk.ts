@@ -3,23 +3,17 @@ import type { Event } from "../core/event.ts";
 import { orderKeyOf } from "../core/event-value.ts";
 import type { Route } from "../core/route-table.ts";
 import type { DeliveryId, NewDelivery } from "../store/store.ts";
+import type { EngineBounds } from "./bounds.ts";
 import type { Lane, Waiting } from "./lane.ts";
 import type { Scheduler } from "./scheduler.ts";
 
-/** Fresh deliveries in memory, of all subscriptions, and their bodies' bytes together. */
-export const FRESH_MAX = 20_000;
-/**
- * One subscription may always hold so many, and more while memory is free: at most as many as half of what is left. So a busy one never
- * takes the last room, and a burst of one alone need not go through the due index, which costs twice as much.
- */
-const FRESH_PER_LANE_MIN = 256;
 const SHARE_OF_FREE = 0.5;
-const FRESH_BYTES_MAX = 64 * 1024 * 1024;
 /** What a held delivery takes beside its body, bytes. */
 const FRESH_OVERHEAD_BYTES = 400;
 
 export interface IntakeDeskParts {
   readonly scheduler: Scheduler;
+  readonly bounds: Pick<EngineBounds, "freshMax" | "freshBytesMax" | "freshPerLaneMin">;
   /** False while booting or draining: everything goes through the due index. */
   readonly isOpen: () => boolean;
   /** The route of a lane as the event saw it: may be newer than the engine's. */
@@ -27,6 +21,8 @@ export interface IntakeDeskParts {
   /** Committed as claimed: send it now. */
   readonly send: (lane: Lane, waiting: Waiting) => void;
   readonly accepted: (lane: Lane, nowMs: number) => void;
+  /** Something was committed to a queue that is being ended: it is ended too. */
+  readonly acceptedLate: (lane: Lane) => void;
 }
 
 /**
@@ -35,6 +31,8 @@ export interface IntakeDeskParts {
  */
 export class IntakeDesk {
   readonly #parts: IntakeDeskParts;
+  /** Fresh deliveries that have an id: those in memory, and those on their way to a claim or into the due index. */
+  readonly #ids = new Set<DeliveryId>();
   #held = 0;
   #heldBytes = 0;
 
@@ -45,6 +43,10 @@ export class IntakeDesk {
   /** Fresh deliveries held or promised. */
   get held(): number {
     return this.#held;
+  }
+
+  holds(id: DeliveryId): boolean {
+    return this.#ids.has(id);
   }
 
   admit(event: Event, routes: readonly Route[], nowMs: number): readonly NewDelivery[] {
@@ -72,8 +74,12 @@ export class IntakeDesk {
         this.#parts.send(lane, waiting);
         continue;
       }
-      if (delivery.as === "fresh") lane.fresh.push(waiting);
-      else lane.noteDue(delivery.dueAtMs);
+      if (delivery.as === "fresh") {
+        this.#ids.add(id);
+        if (lane.ending === undefined) lane.fresh.push(waiting);
+        else this.taken(lane, waiting);
+      } else lane.noteDue(delivery.dueAtMs);
+      if (lane.ending !== undefined) this.#parts.acceptedLate(lane);
       this.#parts.scheduler.refresh(lane);
     }
   }
@@ -81,21 +87,21 @@ export class IntakeDesk {
   abandoned(event: Event, deliveries: readonly NewDelivery[]): void {
     for (const delivery of deliveries) {
       const lane = this.#parts.scheduler.lane(delivery.subscription, delivery.namespace);
-      if (delivery.as === "fresh") this.taken(lane, event);
+      if (delivery.as === "fresh") this.#letGo(lane, event);
       if (delivery.as === "claimed") this.#parts.scheduler.release(lane, NOT_SENT);
     }
   }
 
   /** A fresh delivery left memory. */
-  taken(lane: Lane, event: Event | undefined): void {
-    lane.freshReserved -= 1;
-    this.#held -= 1;
-    this.#heldBytes -= bytesOf(event);
+  taken(lane: Lane, waiting: Pick<Waiting, "id" | "event">): void {
+    this.#ids.delete(waiting.id);
+    this.#letGo(lane, waiting.event);
   }
 
-  /** At boot: a fresh delivery of the last process came back; its body comes with the claim. */
+  /** A fresh delivery of the last process came back, or one that was forgotten; its body comes with the claim. */
   restored(lane: Lane, waiting: Waiting): void {
     lane.fresh.push(waiting);
+    this.#ids.add(waiting.id);
     this.#hold(lane, undefined);
   }
 
@@ -120,11 +126,12 @@ export class IntakeDesk {
   }
 
   #fits(lane: Lane, event: Event): boolean {
+    const { freshMax, freshBytesMax, freshPerLaneMin } = this.#parts.bounds;
     const heldBytes = this.#heldBytes + bytesOf(event);
-    if (this.#held >= FRESH_MAX || heldBytes > FRESH_BYTES_MAX) return false;
-    if (lane.freshReserved < FRESH_PER_LANE_MIN) return true;
-    const freeShare = Math.min(1 - this.#held / FRESH_MAX, 1 - heldBytes / FRESH_BYTES_MAX) * SHARE_OF_FREE;
-    return lane.freshReserved < FRESH_MAX * freeShare;
+    if (this.#held >= freshMax || heldBytes > freshBytesMax) return false;
+    if (lane.freshReserved < freshPerLaneMin) return true;
+    const freeShare = Math.min(1 - this.#held / freshMax, 1 - heldBytes / freshBytesMax) * SHARE_OF_FREE;
+    return lane.freshReserved < freshMax * freeShare;
   }
 
   #hold(lane: Lane, event: Event | undefined): void {
@@ -132,9 +139,15 @@ export class IntakeDesk {
     this.#held += 1;
     this.#heldBytes += bytesOf(event);
   }
+
+  #letGo(lane: Lane, event: Event | undefined): void {
+    lane.freshReserved -= 1;
+    this.#held -= 1;
+    this.#heldBytes -= bytesOf(event);
+  }
 }
 
-const NOT_SENT = { probe: false, lone: false, sent: false } as const;
+const NOT_SENT = { probe: false, suspect: undefined, sent: false } as const;
 
 function bytesOf(event: Event | undefined): number {
   return FRESH_OVERHEAD_BYTES + (event?.data.length ?? 0);

@@ -7,8 +7,20 @@ import type { Suspension } from "../core/health.ts";
 import type { RateLimit } from "../core/policy.ts";
 import { TokenBucket } from "../core/rate-limit.ts";
 import type { Route } from "../core/route-table.ts";
-import { SINGLE_OWNER_EPOCH, type DeliveryId, type PauseReason, type QueueCounters, type ReadyDelivery } from "../store/store.ts";
+import {
+  SINGLE_OWNER_EPOCH,
+  type DeliveryId,
+  type PauseReason,
+  type QueueCounters,
+  type QueueState,
+  type ReadyDelivery,
+} from "../store/store.ts";
 import type { Wakeable } from "./wake-heap.ts";
+
+/** Pauses that follow from the spec in force. They are never stored: derived, they are right again with the next route. */
+export type SpecPause = Extract<PauseReason, "BySpec" | "RefsUnresolved">;
+/** Pauses that the receiver brought about. */
+export type ReceiverPause = Exclude<PauseReason, SpecPause>;
 
 /** What becomes of the rest of a queue that nobody serves any more. */
 export type EndHow = "dead-letter" | "discard";
@@ -16,7 +28,7 @@ export type EndHow = "dead-letter" | "discard";
 /** A delivery the engine holds: fresh in memory, or a row of a loaded window. */
 export interface Waiting {
   readonly id: DeliveryId;
-  /** Attempts made so far. */
+  /** Attempts made so far that count. */
   readonly made: number;
   readonly crashes: number;
   readonly acceptedAtMs: number;
@@ -34,11 +46,8 @@ export interface Waiting {
 
 /** An end that only an event can bring: a suspension, an unresolved reference. */
 export const FOREVER_MS = Number.MAX_SAFE_INTEGER;
-/** Rows of one window; a backlog is never loaded whole. */
-export const WINDOW_MAX = 256;
-const WINDOW_MIN = 32;
-/** Rows held at most while due retries wait for the retry budget: they must not hide the first sends behind them. */
-const WINDOW_HELD_MAX = 2 * WINDOW_MAX;
+/** Rows of the first window; a backlog is never loaded whole. */
+export const WINDOW_MIN = 32;
 /** Rows due this soon are loaded too, so that a stream of retries costs one read a second. */
 export const LOOKAHEAD_MS = 1_000;
 
@@ -67,18 +76,27 @@ export class Lane implements FairLane, Wakeable {
   freshReserved = 0;
   /** Loaded rows never tried (or resent), and those tried before; oldest due first. */
   readonly rows: Record<WorkKind, Line<Waiting>> = { fresh: new Line(), retry: new Line() };
-  /** Loaded rows with a crash behind them: tried alone. */
-  readonly lone = new Line<Waiting>();
+  /** Loaded rows with crashes behind them, by how many (see suspects.ts). */
+  readonly suspects: readonly Line<Waiting>[] = SUSPECT_LEVELS.map(() => new Line<Waiting>());
   /** When the earliest row that is not loaded is due; Infinity = none is known. */
   indexDueAtMs = Number.POSITIVE_INFINITY;
   windowLimit = WINDOW_MIN;
+  /** Waits for its turn to read a window. */
+  wantsToLoad = false;
+  /** A window is being read. */
   loading = false;
+  /** Rows held: in the window, or on their way from claim to completion. */
+  held = 0;
   /** Rows let go while a window was being read: what was read of them is old. */
   readonly letGo = new Set<DeliveryId>();
 
   breaker = new Breaker();
-  readonly pauses: Partial<Record<PauseReason, number>> = {};
-  suspension: Suspension | undefined;
+  /** What the receiver brought about, each reason with its end. What the spec says is not here: see `specPause`. */
+  readonly pauses: Partial<Record<ReceiverPause, number>> = {};
+  /** An automatic suspension. */
+  suspended: Suspension | undefined;
+  /** Since when `spec.suspend` has been seen. */
+  #suspendedBySpec: Suspension | undefined;
   /** Why a receiver that must give permission first has not given it; told instead of the verdict. */
   leave: EndpointVerdict | undefined;
   /** Digest of the endpoint that was suspended: another endpoint lifts it. */
@@ -103,6 +121,15 @@ export class Lane implements FairLane, Wakeable {
     this.counters = { sinceMs: nowMs, accepted: 0, delivered: 0, retried: 0, failed: 0, discarded: 0 };
   }
 
+  /** What the store knows of its queue. */
+  restore(queue: QueueState): void {
+    this.epoch = queue.epoch;
+    this.pending = queue.pending;
+    this.oldestAcceptedAtMs = queue.oldestAcceptedAtMs;
+    this.counters = { ...queue.counters };
+    this.forwards = queue.forwards;
+  }
+
   /** Most attempts at once now: the policy's, halved by each sign of overload, one more with each success. */
   get capNow(): number {
     return Math.min(this.#cap, this.route?.subscription.policy.maxInFlight ?? 1);
@@ -121,6 +148,8 @@ export class Lane implements FairLane, Wakeable {
     const before = this.route?.subscription.policy.rateLimit;
     this.route = route;
     this.lastRoute = route ?? this.lastRoute;
+    const bySpec = { reason: "BySpec", message: "spec.suspend is true", sinceMs: nowMs } as const;
+    this.#suspendedBySpec = route?.subscription.spec.suspend === true ? (this.#suspendedBySpec ?? bySpec) : undefined;
     const limit = route?.subscription.policy.rateLimit;
     const same = before?.requests === limit?.requests && before?.perMs === limit?.perMs && before?.burst === limit?.burst;
     if (!same) this.#bucket = limit === undefined ? undefined : new TokenBucket(limit, nowMs);
@@ -134,12 +163,27 @@ export class Lane implements FairLane, Wakeable {
     this.#obeyed = limit === undefined ? undefined : new TokenBucket(limit, nowMs);
   }
 
+  /** Why deliveries are not going out although the subscription is accepted. */
+  get suspension(): Suspension | undefined {
+    return this.suspended ?? this.#suspendedBySpec;
+  }
+
+  /** Why the spec holds everything back. Worked out from the route in force and kept nowhere, so it cannot outlive what it comes from. */
+  get specPause(): SpecPause | undefined {
+    const subscription = this.route?.subscription;
+    if (subscription === undefined) return undefined;
+    if (subscription.spec.suspend) return "BySpec";
+    return subscription.target === undefined ? "RefsUnresolved" : undefined;
+  }
+
   /** Why and until when nothing may be sent; the latest end wins. */
   pausedUntil(nowMs: number): { readonly reason: PauseReason; readonly untilMs: number } | undefined {
+    const bySpec = this.specPause;
+    if (bySpec !== undefined) return { reason: bySpec, untilMs: FOREVER_MS };
     let latest: { readonly reason: PauseReason; readonly untilMs: number } | undefined;
     for (const reason in this.pauses) {
-      const untilMs = this.pauses[reason as PauseReason] ?? 0;
-      if (untilMs > nowMs && untilMs > (latest?.untilMs ?? 0)) latest = { reason: reason as PauseReason, untilMs };
+      const untilMs = this.pauses[reason as ReceiverPause] ?? 0;
+      if (untilMs > nowMs && untilMs > (latest?.untilMs ?? 0)) latest = { reason: reason as ReceiverPause, untilMs };
     }
     return latest;
   }
@@ -179,18 +223,28 @@ export class Lane implements FairLane, Wakeable {
   /** Gives a delivery back to where it came from (its claim was not written). */
   putBack(waiting: Waiting): void {
     if (waiting.isFresh) this.fresh.unshift(waiting);
-    else if (waiting.crashes > 0) this.lone.unshift(waiting);
+    else if (waiting.crashes > 0) this.suspectsOf(waiting).unshift(waiting);
     else this.rows[kindOf(waiting)].unshift(waiting);
   }
 
   /** Whether due rows are in the store while none that is loaded could go now; `retriesHeld` = the retry budget is used up. */
   wantsRows(nowMs: number, retriesHeld: boolean): boolean {
-    if (this.loading || this.indexDueAtMs > nowMs || this.#headIsDue("fresh", nowMs)) return false;
-    return this.#headIsDue("retry", nowMs) ? retriesHeld && this.windowRows < WINDOW_HELD_MAX : this.windowRows < WINDOW_MAX;
+    if (this.loading || this.wantsToLoad || this.indexDueAtMs > nowMs || this.#headIsDue("fresh", nowMs)) return false;
+    return retriesHeld || !this.#headIsDue("retry", nowMs);
   }
 
+  /** Loaded rows that wait for their turn, suspects left out. */
   get windowRows(): number {
-    return this.rows.fresh.length + this.rows.retry.length + this.lone.length;
+    return this.rows.fresh.length + this.rows.retry.length;
+  }
+
+  /** The line in which a row with crashes behind it waits. */
+  suspectsOf(waiting: Pick<Waiting, "crashes">): Line<Waiting> {
+    return this.suspects[suspectLevel(waiting.crashes)] as Line<Waiting>;
+  }
+
+  get hasSuspects(): boolean {
+    return this.suspects.some((line) => line.length > 0);
   }
 
   /** When the next row is due that is not due now. */
@@ -213,7 +267,7 @@ export class Lane implements FairLane, Wakeable {
     let resort = false;
     for (const row of rows) {
       const waiting = waitingOf(row, undefined, false);
-      if (waiting.crashes > 0) this.lone.push(waiting);
+      if (waiting.crashes > 0) this.suspectsOf(waiting).push(waiting);
       else {
         const line = this.rows[kindOf(waiting)];
         resort ||= line.length > 0;
@@ -230,7 +284,7 @@ export class Lane implements FairLane, Wakeable {
 
   /** Forgets the loaded rows (they stay in the store); answers their ids. */
   dropWindow(): DeliveryId[] {
-    const dropped = [...emptied(this.rows.fresh), ...emptied(this.rows.retry), ...emptied(this.lone)];
+    const dropped = [...emptied(this.rows.fresh), ...emptied(this.rows.retry), ...this.suspects.flatMap((line) => emptied(line))];
     for (const waiting of dropped) this.noteDue(waiting.dueAtMs);
     return dropped.map((waiting) => waiting.id);
   }
@@ -243,9 +297,29 @@ export class Lane implements FairLane, Wakeable {
 
 export const WORK_KINDS: readonly WorkKind[] = ["fresh", "retry"];
 
+/** After one crash, after two, and after more. */
+const SUSPECT_LEVELS = [0, 1, 2] as const;
+export const LONE_LEVEL = 2;
+
+/** Which of the three groups a delivery with `crashes` (>= 1) behind it is tried in. */
+export function suspectLevel(crashes: number): number {
+  return Math.min(Math.max(1, crashes), LONE_LEVEL + 1) - 1;
+}
+
 export function waitingOf(row: ReadyDelivery, event: Event | undefined, isFresh: boolean): Waiting {
   const { id, crashes, acceptedAtMs, dueAtMs, resent, orderKey, deadLetter } = row;
-  return { id, made: row.attempt, crashes, acceptedAtMs, dueAtMs, resent: resent === true, orderKey, deadLetter, event, isFresh };
+  return {
+    id,
+    made: row.attempt - row.cutOff,
+    crashes,
+    acceptedAtMs,
+    dueAtMs,
+    resent: resent === true,
+    orderKey,
+    deadLetter,
+    event,
+    isFresh,
+  };
 }
 
 /** A first try, however late, and a resend are no retries. */

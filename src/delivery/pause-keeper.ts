@@ -6,7 +6,7 @@ import type { Route } from "../core/route-table.ts";
 import type { Clock } from "../lib/clock.ts";
 import type { Log } from "../observe/log.ts";
 import { StoreError, type PauseReason, type QueueState, type Store } from "../store/store.ts";
-import { FOREVER_MS, type Lane } from "./lane.ts";
+import { FOREVER_MS, type Lane, type ReceiverPause } from "./lane.ts";
 
 const RETRY_MS = 1_000;
 
@@ -26,12 +26,12 @@ interface StoredSuspension {
 type AutomaticReason = "AutoSuspended" | "EndpointGone";
 
 /**
- * Pauses: each reason has its own end, rows are never touched. They act in memory at once and are written behind, coalesced per reason and
+ * Pauses that the receiver brought about (those of the spec are worked out from the route, see Lane.specPause): each reason has its own end, rows are never touched. They act in memory at once and are written behind, coalesced per reason and
  * again until the store takes them; a crash in between costs at most one attempt that a pause would have held back.
  */
 export class PauseKeeper {
   readonly #parts: PauseKeeperParts;
-  readonly #dirty = new Map<string, { readonly lane: Lane; readonly reason: PauseReason }>();
+  readonly #dirty = new Map<string, { readonly lane: Lane; readonly reason: PauseReason; readonly untilMs: number | null }>();
   /** Suspensions to write (true) or delete (false), by lane. */
   readonly #suspensions = new Map<Lane, boolean>();
   #flushing: Promise<void> | undefined;
@@ -43,7 +43,9 @@ export class PauseKeeper {
   /** At boot: what the queues were paused for. */
   restore(lane: Lane, queue: QueueState, nowMs: number): void {
     for (const [reason, untilMs] of Object.entries(queue.pauses) as [PauseReason, number][]) {
-      if (reason === "CircuitOpen") {
+      // Earlier versions stored what follows from the spec; restored, it would stand for ever beside a spec that says otherwise.
+      if (reason === "BySpec" || reason === "RefsUnresolved") this.#note(lane, reason, null);
+      else if (reason === "CircuitOpen") {
         lane.breaker = new Breaker(lane.record.consecutiveFailures, untilMs);
         lane.pauses.CircuitOpen = untilMs;
         // What was judged from the record alone did not know of it.
@@ -58,26 +60,28 @@ export class PauseKeeper {
       const lane = laneOf(key);
       const stored = parse(value);
       if (lane === undefined || stored === undefined) continue;
-      lane.suspension = stored.suspension;
+      const { reason } = stored.suspension;
+      if (reason === "BySpec") continue;
+      lane.suspended = stored.suspension;
       lane.suspendedEndpoint = stored.endpoint;
-      lane.pauses[stored.suspension.reason] = FOREVER_MS;
+      lane.pauses[reason] = FOREVER_MS;
     }
   }
 
   /** Sets (or with null lifts) the end of one reason. */
-  set(lane: Lane, reason: PauseReason, untilMs: number | null): void {
+  set(lane: Lane, reason: ReceiverPause, untilMs: number | null): void {
     if ((lane.pauses[reason] ?? null) === untilMs) return;
     if (untilMs === null) delete lane.pauses[reason];
     else lane.pauses[reason] = untilMs;
-    this.#dirty.set(`${reason} ${lane.uid}`, { lane, reason });
+    this.#note(lane, reason, untilMs);
     this.#parts.changed(lane);
     void this.flush();
   }
 
   /** Automatic suspension: until the endpoint changes or somebody resumes. */
   suspend(lane: Lane, reason: AutomaticReason, message: string): void {
-    if (lane.suspension?.reason === reason) return;
-    lane.suspension = { reason, message, sinceMs: this.#parts.clock.nowMs() };
+    if (lane.suspended?.reason === reason) return;
+    lane.suspended = { reason, message, sinceMs: this.#parts.clock.nowMs() };
     lane.suspendedEndpoint = lane.route === undefined ? "" : endpointDigest(lane.route);
     this.#suspensions.set(lane, true);
     this.set(lane, reason, FOREVER_MS);
@@ -94,13 +98,13 @@ export class PauseKeeper {
     const { route } = lane;
     if (route === undefined) return;
     const { subscription } = route;
-    this.set(lane, "BySpec", subscription.spec.suspend ? FOREVER_MS : null);
-    this.set(lane, "RefsUnresolved", subscription.target === undefined ? FOREVER_MS : null);
-    if (lane.suspension?.reason === "BySpec") lane.suspension = undefined;
     if (lane.suspendedEndpoint !== undefined && lane.suspendedEndpoint !== endpointDigest(route)) this.#lift(lane);
-    if (subscription.spec.suspend && lane.suspension === undefined) {
-      lane.suspension = this.#bySpec();
-    }
+    // No pause outlasts what the policy in force allows, whatever policy it was made under.
+    const { policy } = subscription;
+    const nowMs = this.#parts.clock.nowMs();
+    this.#shorten(lane, "RetryAfter", nowMs + policy.retry.retryAfterMaxMs);
+    this.#shorten(lane, "CircuitOpen", nowMs + policy.circuitBreaker.openForMs);
+    this.#parts.changed(lane);
   }
 
   /** The subscription is gone: so is what is kept of its suspension. */
@@ -110,8 +114,12 @@ export class PauseKeeper {
     void this.flush();
   }
 
-  #bySpec(): Suspension {
-    return { reason: "BySpec", message: "spec.suspend is true", sinceMs: this.#parts.clock.nowMs() };
+  #note(lane: Lane, reason: PauseReason, untilMs: number | null): void {
+    this.#dirty.set(`${reason} ${lane.uid}`, { lane, reason, untilMs });
+  }
+
+  #shorten(lane: Lane, reason: "RetryAfter" | "CircuitOpen", latestMs: number): void {
+    if ((lane.pauses[reason] ?? 0) > latestMs) this.set(lane, reason, latestMs);
   }
 
   /** Writes what has changed; resolves when the store has it. */
@@ -128,7 +136,7 @@ export class PauseKeeper {
   }
 
   #lift(lane: Lane): void {
-    lane.suspension = lane.route?.subscription.spec.suspend === true ? this.#bySpec() : undefined;
+    lane.suspended = undefined;
     lane.suspendedEndpoint = undefined;
     lane.breaker.reset();
     lane.record.failingSinceMs = undefined;
@@ -147,10 +155,11 @@ export class PauseKeeper {
       const stored = suspensions.filter(([, kept]) => kept).map(([lane]) => lane);
       if (stored.length > 0) await store.putState(stored.map((lane) => ({ kind: "suspension", key: lane.uid, value: textOf(lane) })));
       for (const [lane, kept] of suspensions) if (!kept) await store.deleteState("suspension", lane.uid);
-      await Promise.all(pauses.map(([, { lane, reason }]) => store.setPause(lane.uid, reason, lane.pauses[reason] ?? null)));
+      await Promise.all(pauses.map(([, { lane, reason, untilMs }]) => store.setPause(lane.uid, reason, untilMs)));
     } catch (error) {
       if (error instanceof StoreError && error.code === "closed") return;
-      for (const [key, value] of pauses) this.#dirty.set(key, value);
+      // What was set meanwhile is newer.
+      for (const [key, value] of pauses) if (!this.#dirty.has(key)) this.#dirty.set(key, value);
       for (const [lane, kept] of suspensions) if (!this.#suspensions.has(lane)) this.#suspensions.set(lane, kept);
       log.warn({ err: error, pauses: pauses.length }, "pauses could not be stored: trying again");
       await new Promise<void>((resolve) => void clock.after(RETRY_MS, resolve));
@@ -159,7 +168,7 @@ export class PauseKeeper {
 }
 
 function textOf(lane: Lane): string {
-  return JSON.stringify({ suspension: lane.suspension, endpoint: lane.suspendedEndpoint ?? "" });
+  return JSON.stringify({ suspension: lane.suspended, endpoint: lane.suspendedEndpoint ?? "" });
 }
 
 function parse(text: string): StoredSuspension | undefined {

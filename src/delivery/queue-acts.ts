@@ -62,7 +62,7 @@ export class QueueActs {
     const { scheduler, desk, store, clock, tally } = this.#parts;
     lane.ending = how;
     for (const id of lane.dropWindow()) scheduler.letGo(lane, id);
-    for (let waiting = lane.fresh.shift(); waiting !== undefined; waiting = lane.fresh.shift()) desk.taken(lane, waiting.event);
+    for (let waiting = lane.fresh.shift(); waiting !== undefined; waiting = lane.fresh.shift()) desk.taken(lane, waiting);
     scheduler.refresh(lane);
     const [state, reason] = how === "discard" ? (["discarded", "Discarded"] as const) : (["failed", "SubscriptionDeleted"] as const);
     const historyRetentionMs = (lane.route?.subscription.policy ?? BUILT_IN_POLICY).retention.historyMs;

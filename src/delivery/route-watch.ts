@@ -21,6 +21,8 @@ export interface RouteWatchParts {
   readonly parking: Parking;
   readonly attempter: Pick<Attempter, "forget">;
   readonly forgetMetrics: (route: Route) => void;
+  /** False until what the last process left has been read: before that no lane takes a route, or what is restored would overwrite what follows from it. */
+  readonly isRestored: () => boolean;
 }
 
 /** Brings new routes to the lanes: policies and targets apply to the next claim, pauses of the spec at once. */
@@ -57,8 +59,9 @@ export class RouteWatch {
 
   /** Gives every lane the route of the table in force; a receiver that must give permission first is asked before anything is owed to it. */
   applyAll(): void {
-    const { scheduler, handshakes } = this.#parts;
-    for (const { subscription, draining } of handshakes.ready ? this.#table.routes() : [])
+    const { scheduler } = this.#parts;
+    if (!this.#parts.isRestored()) return;
+    for (const { subscription, draining } of this.#table.routes())
       if (subscription.spec.verification !== undefined && !draining) scheduler.lane(subscription.uid, subscription.namespace);
     for (const lane of this.#parts.scheduler.lanes.values()) {
       const route = this.routeOf(lane.uid);
@@ -90,7 +93,7 @@ export class RouteWatch {
 
   adopt(lane: Lane, route: Route | undefined): void {
     const before = lane.route;
-    if (before === route) return;
+    if (before === route || !this.#parts.isRestored()) return;
     lane.adopt(route, this.#parts.clock.nowMs());
     // Back (a manifest that was away for a moment) while its last attempts are under way: what comes in must find an open lane.
     if (route?.draining === false) lane.ending = undefined;

@@ -3,8 +3,10 @@ import { TokenBucket } from "../core/rate-limit.ts";
 import type { Clock } from "../lib/clock.ts";
 import type { Log } from "../observe/log.ts";
 import type { DeliveryId, Store } from "../store/store.ts";
+import type { EngineBounds } from "./bounds.ts";
 import { DueLoader } from "./due-loader.ts";
-import { FOREVER_MS, Lane, WORK_KINDS, type Waiting } from "./lane.ts";
+import { FOREVER_MS, Lane, LONE_LEVEL, WORK_KINDS, type Waiting } from "./lane.ts";
+import { Suspects } from "./suspects.ts";
 import { WakeHeap } from "./wake-heap.ts";
 
 /** Retries may be 20 % of first sends, and 10 a second (promise 18). */
@@ -18,7 +20,13 @@ export interface Turn {
   readonly lane: Lane;
   readonly waiting: Waiting;
   readonly probe: boolean;
-  readonly lone: boolean;
+  /** The group of suspects it is tried in (see suspects.ts); undefined = no crash behind it. */
+  readonly suspect: number | undefined;
+}
+
+/** Tried alone: a crash during such a try counts towards quarantine. */
+export function isLone({ suspect }: Pick<Turn, "suspect">): boolean {
+  return suspect === LONE_LEVEL;
 }
 
 export interface SchedulerParts {
@@ -26,6 +34,9 @@ export interface SchedulerParts {
   readonly clock: Clock;
   readonly log: Log;
   readonly slotsMax: number;
+  readonly bounds: EngineBounds;
+  /** The lane is paused for long: what only memory knows of it goes into the due index. */
+  readonly shelve: (lane: Lane) => void;
   /** Something may be sendable: `pick` soon. */
   readonly wake: () => void;
 }
@@ -42,8 +53,8 @@ export class Scheduler {
   readonly #queue: FairQueue<Lane>;
   readonly #wakes = new WakeHeap<Lane>();
   readonly #retryBudget: TokenBucket;
-  readonly #loneLanes = new Set<Lane>();
-  #loneBusy = false;
+  readonly #suspects: Suspects;
+  readonly #shelve: (lane: Lane) => void;
   #timer: { readonly atMs: number; readonly cancel: () => void } | undefined;
 
   constructor(parts: SchedulerParts) {
@@ -51,7 +62,10 @@ export class Scheduler {
     this.#wake = parts.wake;
     this.#queue = new FairQueue(parts.slotsMax);
     this.#retryBudget = new TokenBucket(RETRY_BUDGET, parts.clock.nowMs());
-    this.loader = new DueLoader({ store: parts.store, clock: parts.clock, log: parts.log, loaded: (lane) => this.refresh(lane) });
+    this.#suspects = new Suspects(parts.bounds.suspectGroups);
+    this.#shelve = parts.shelve;
+    const { store, clock, log, bounds } = parts;
+    this.loader = new DueLoader({ store, clock, log, bounds, loaded: (lane) => this.refresh(lane) });
   }
 
   get inFlight(): number {
@@ -74,9 +88,10 @@ export class Scheduler {
     const openAtMs = lane.openAtMs(nowMs);
     if (openAtMs > nowMs) {
       for (const kind of WORK_KINDS) this.#queue.withdraw(lane, kind);
-      this.#loneLanes.delete(lane);
-      if (openAtMs - nowMs > WINDOW_KEPT_MS && lane.windowRows > 0) {
+      this.#suspects.withdraw(lane);
+      if (openAtMs - nowMs > WINDOW_KEPT_MS) {
         for (const id of lane.dropWindow()) this.loader.letGo(lane, id);
+        if (lane.fresh.length > 0) this.#shelve(lane);
       }
       this.#setWake(lane, openAtMs >= FOREVER_MS ? Number.POSITIVE_INFINITY : openAtMs);
       return;
@@ -88,8 +103,8 @@ export class Scheduler {
         ready = true;
       } else this.#queue.withdraw(lane, kind);
     }
-    if (lane.lone.length > 0) {
-      this.#loneLanes.add(lane);
+    if (lane.hasSuspects) {
+      this.#suspects.offer(lane);
       ready = true;
     }
     if (lane.wantsRows(nowMs, this.#retryBudget.readyAtMs(nowMs) > nowMs)) this.loader.want(lane);
@@ -111,8 +126,8 @@ export class Scheduler {
   /** The next delivery to claim; undefined when none may go now. */
   pick(): Turn | undefined {
     const nowMs = this.#clock.nowMs();
-    const lone = this.#pickLone(nowMs);
-    if (lone !== undefined) return lone;
+    const suspect = this.#pickSuspect(nowMs);
+    if (suspect !== undefined) return suspect;
     for (;;) {
       const budgetAtMs = this.#retryBudget.readyAtMs(nowMs);
       const turn = this.#queue.take(budgetAtMs <= nowMs);
@@ -126,12 +141,12 @@ export class Scheduler {
   }
 
   /** A picked or reserved one gave its slot back; `sent` false = it never got as far as an attempt. */
-  release(lane: Lane, flight: { readonly probe: boolean; readonly lone: boolean; readonly sent: boolean }): void {
-    if (flight.lone) this.#loneBusy = false;
+  release(lane: Lane, flight: Pick<Turn, "probe" | "suspect"> & { readonly sent: boolean }): void {
+    if (flight.suspect !== undefined) this.#suspects.release(lane, flight.suspect);
     if (!flight.sent) lane.breaker.abandoned(flight.probe);
     this.#queue.release(lane);
     this.refresh(lane);
-    if (this.#queue.hasWaiting || this.#loneLanes.size > 0) this.#wake();
+    if (this.#queue.hasWaiting || this.#suspects.hasWaiting) this.#wake();
   }
 
   setFailing(lane: Lane, failing: boolean): void {
@@ -145,7 +160,7 @@ export class Scheduler {
 
   forget(lane: Lane): void {
     for (const kind of WORK_KINDS) this.#queue.withdraw(lane, kind);
-    this.#loneLanes.delete(lane);
+    this.#suspects.withdraw(lane);
     this.#wakes.set(lane, Number.POSITIVE_INFINITY);
     this.lanes.delete(lane.uid);
   }
@@ -166,27 +181,17 @@ export class Scheduler {
     if (kind === "retry") this.#retryBudget.take(nowMs);
     else this.#retryBudget.add(RETRY_SHARE);
     this.refresh(lane);
-    return { lane, waiting, probe, lone: false };
+    return { lane, waiting, probe, suspect: undefined };
   }
 
-  /** Deliveries with a crash behind them go one at a time, those of healthy receivers first: a hanging one must not hold up the rest. */
-  #pickLone(nowMs: number): Turn | undefined {
-    if (this.#loneBusy || this.#loneLanes.size === 0) return undefined;
-    const candidates = [...this.#loneLanes].toSorted((a, b) => a.record.consecutiveFailures - b.record.consecutiveFailures);
-    for (const lane of candidates) {
-      if (lane.openAtMs(nowMs) > nowMs || !this.#queue.takeNow(lane)) continue;
-      const waiting = lane.lone.shift();
-      if (lane.lone.length === 0) this.#loneLanes.delete(lane);
-      if (waiting === undefined) {
-        this.#queue.release(lane);
-        continue;
-      }
-      this.#loneBusy = true;
-      const probe = lane.started(nowMs);
-      this.refresh(lane);
-      return { lane, waiting, probe, lone: true };
-    }
-    return undefined;
+  /** Before all others: their number is bounded, and whoever waits for one knows that it was accepted long ago. */
+  #pickSuspect(nowMs: number): Turn | undefined {
+    const picked = this.#suspects.pick((lane) => lane.openAtMs(nowMs) <= nowMs && this.#queue.takeNow(lane));
+    if (picked === undefined) return undefined;
+    const { lane, waiting, level } = picked;
+    const probe = lane.started(nowMs);
+    this.refresh(lane);
+    return { lane, waiting, probe, suspect: level };
   }
 
   #setWake(lane: Lane, atMs: number): void {

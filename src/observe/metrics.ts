@@ -58,6 +58,11 @@ export class Metrics {
     [],
   );
   readonly inFlight = this.#gauge("attempts_in_flight", "Attempts under way.", []);
+  readonly forgottenRows = this.#counter(
+    "forgotten_rows_total",
+    "Deliveries that were owed and not in memory, found in the store and sent: 0, or Postrider has a defect.",
+    [],
+  );
   readonly reconcile = this.#counter("reconcile_total", "Reconciliations by result.", ["result"]);
   readonly reconcileDuration = this.#histogram("reconcile_duration_seconds", "Duration of one reconciliation, in seconds.", []);
   readonly statusWrites = this.#counter("status_writes_total", "Status writes to the API server by result.", ["result"]);

@@ -14,6 +14,7 @@ import type { DeliveryState, EndReason, TerminalState } from "../core/delivery.t
 import type { Event } from "../core/event.ts";
 import type { OutcomeClass } from "../core/outcome.ts";
 import type { ResultCounts } from "../core/result.ts";
+import type { ClockFrame } from "../lib/clock.ts";
 
 export type DeliveryId = number;
 
@@ -30,7 +31,8 @@ export interface Store {
 
   /**
    * Opens, migrates and checks (sync level asserted after a first write, no network file system, no second process, no newer
-   * schema). Rows found `claimed` are turned back: each gets an attempt `unknown` and its crash is counted. @throws StoreError
+   * schema). Rows found `claimed` are turned back: each gets an attempt `unknown`, which uses up none of those it may have, and its crash is
+   * counted. Engine time goes on from the clock that was kept (state `meta`, key CLOCK_KEY). @throws StoreError
    */
   open(options: OpenOptions): Promise<BootReport>;
   /** Finishes what was queued, then closes. Safe to call twice. */
@@ -53,8 +55,12 @@ export interface Store {
   due(subscription: string, nowMs: number, limit: number): Promise<readonly ReadyDelivery[]>;
   /** When each queue's earliest indexed row is due: the engine's wake-up table. Ascending by time, at most `limit`. */
   nextDue(limit: number): Promise<readonly { readonly subscription: string; readonly dueAtMs: number }[]>;
-  /** At boot: ready rows that are not in the due index, in windows by id. */
+  /** Ready rows that are not in the due index, in windows by id: for the start, and to see whether any has been forgotten. */
   fresh(afterId: DeliveryId, limit: number): Promise<readonly ReadyDelivery[]>;
+  /** Claimed rows, in windows by id: to see whether any is under way nowhere. `attempt` is the one that was claimed. */
+  claimed(afterId: DeliveryId, limit: number): Promise<readonly ReadyDelivery[]>;
+  /** Puts fresh rows into the due index; any that is not fresh any more stays as it is. */
+  index(ids: readonly DeliveryId[]): Promise<void>;
 
   /** Makes claims durable before a socket is touched. A claim whose row is not ready or whose epoch is old answers undefined. */
   claim(claims: readonly ClaimRequest[]): Promise<readonly (Claimed | undefined)[]>;
@@ -130,6 +136,7 @@ export interface Dropped {
 export interface OpenOptions {
   /** Unique to this process run. */
   readonly owner: string;
+  /** The machine's wall clock now: the report says where engine time goes on. */
   readonly nowMs: number;
   /** How long idempotency keys are remembered. */
   readonly idempotencyTtlMs: number;
@@ -145,6 +152,8 @@ export interface BootReport {
   readonly pending: number;
   /** Anything the operator should know, as sentences. */
   readonly warnings: readonly string[];
+  /** Where engine time goes on, and how long nobody ran (see core/clock-frame.ts). */
+  readonly clock: ClockFrame & { readonly awayMs: number };
 }
 
 export interface AcceptRequest {
@@ -221,7 +230,9 @@ export interface ReadyDelivery {
   readonly dueAtMs: number;
   /** Attempts made so far. */
   readonly attempt: number;
-  /** Crashes behind it: > 0 is tried alone. */
+  /** Those of them that the end of a process cut off: they use up none of the attempts that it may have. */
+  readonly cutOff: number;
+  /** Crashes behind it since its last attempt that came to an end: > 0 is tried in a group, then alone. */
   readonly crashes: number;
   readonly acceptedAtMs: number;
   readonly orderKey: string | undefined;
@@ -431,6 +442,9 @@ export interface StoreHealth {
   /** Below this the ingest answers 507. */
   readonly freeBytesMin: number;
 }
+
+/** Where the clock is kept: a state entry of kind `meta`. */
+export const CLOCK_KEY = "clock";
 
 /** Every single-owner engine holds all its queues under this epoch; a claim or completion under another is late. */
 export const SINGLE_OWNER_EPOCH = 1;

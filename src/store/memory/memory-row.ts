@@ -33,6 +33,7 @@ export interface DeliveryRow {
   indexed: boolean;
   dueAtMs: number;
   attempt: number;
+  cutOff: number;
   crashes: number;
   loneCrashes: number;
   lone: boolean;
@@ -107,6 +108,7 @@ export function newRow(id: DeliveryId, item: AcceptItem, delivery: NewDelivery, 
     indexed: !claimed && (delivery.as !== "fresh" || delivery.orderKey !== undefined),
     dueAtMs: delivery.dueAtMs,
     attempt: claimed ? 1 : 0,
+    cutOff: 0,
     crashes: 0,
     loneCrashes: 0,
     lone: false,
@@ -137,6 +139,7 @@ export function deadLetterOf(row: DeliveryRow, id: DeliveryId, reason: EndReason
     indexed: true,
     dueAtMs: nowMs,
     attempt: 0,
+    cutOff: 0,
     crashes: 0,
     loneCrashes: 0,
     lone: false,
@@ -173,8 +176,8 @@ export function endRow(
 }
 
 export function toReady(row: DeliveryRow): ReadyDelivery {
-  const { id, eventId, subscription, namespace, dueAtMs, attempt, crashes, acceptedAtMs, orderKey, resent, deadLetter } = row;
-  return { id, eventId, subscription, namespace, dueAtMs, attempt, crashes, acceptedAtMs, orderKey, resent, deadLetter };
+  const { id, eventId, subscription, namespace, dueAtMs, attempt, cutOff, crashes, acceptedAtMs, orderKey, resent, deadLetter } = row;
+  return { id, eventId, subscription, namespace, dueAtMs, attempt, cutOff, crashes, acceptedAtMs, orderKey, resent, deadLetter };
 }
 
 export function toRecord(row: DeliveryRow): DeliveryRecord {

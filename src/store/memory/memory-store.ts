@@ -1,6 +1,8 @@
 import type { Event } from "../../core/event.ts";
+import { parseClock, startingFrame } from "../../core/clock-frame.ts";
 import { LONE_CRASHES_MAX } from "../../core/delivery.ts";
 import {
+  CLOCK_KEY,
   INTERRUPTED_MESSAGE,
   SINGLE_OWNER_EPOCH,
   StoreError,
@@ -91,10 +93,11 @@ export class MemoryStore implements Store {
   async open(options: OpenOptions): Promise<BootReport> {
     this.#open = true;
     this.#opened = options;
-    this.tell(options.nowMs);
+    const clock = startingFrame(parseClock(this.#state.get(`meta ${CLOCK_KEY}`)?.value), options.nowMs);
+    this.tell(clock.nowMs);
     const claimed = [...this.#rows.values()].filter((row) => row.state === "claimed");
-    for (const row of claimed) this.#interrupt(row, options.nowMs);
-    return { interrupted: claimed.length, pending: [...this.#rows.values()].filter(isPending).length, warnings: [] };
+    for (const row of claimed) this.#interrupt(row, clock.nowMs);
+    return { interrupted: claimed.length, pending: [...this.#rows.values()].filter(isPending).length, warnings: [], clock };
   }
 
   async close(): Promise<void> {
@@ -163,6 +166,23 @@ export class MemoryStore implements Store {
       .toSorted((a, b) => a.id - b.id)
       .slice(0, Math.min(limit, WINDOW_ROWS_MAX))
       .map(toReady);
+  }
+
+  async claimed(afterId: DeliveryId, limit: number): Promise<readonly ReadyDelivery[]> {
+    this.#check();
+    return [...this.#rows.values()]
+      .filter((row) => row.state === "claimed" && row.id > afterId)
+      .toSorted((a, b) => a.id - b.id)
+      .slice(0, Math.min(limit, WINDOW_ROWS_MAX))
+      .map(toReady);
+  }
+
+  async index(ids: readonly DeliveryId[]): Promise<void> {
+    this.#check();
+    for (const id of ids) {
+      const row = this.#rows.get(id);
+      if (row?.state === "ready") row.indexed = true;
+    }
   }
 
   async claim(claims: readonly ClaimRequest[]): Promise<readonly (Claimed | undefined)[]> {
@@ -424,6 +444,8 @@ export class MemoryStore implements Store {
       responseBody: undefined,
     };
     this.#log(row, attempt, nowMs + row.historyRetentionMs);
+    // It may never have reached the receiver: it uses up nothing.
+    row.cutOff += 1;
     row.crashes += 1;
     if (row.lone) row.loneCrashes += 1;
     if (row.loneCrashes >= LONE_CRASHES_MAX) {

@@ -32,6 +32,8 @@ export interface Hot {
   readonly historyMs: number;
   /** Of a dead letter: its DeadLetterNote as JSON. */
   readonly note: string | null;
+  /** Attempts that the end of a process cut off. */
+  cut: number;
 }
 
 export interface End {
@@ -50,8 +52,9 @@ export interface Outcome {
   readonly day: number;
 }
 
-export const HOT_COLUMNS = `id, queue, state, due, attempt, crashes, lone_crashes, lone, resent, epoch, event, event_day, event_id, type,
+const INSERTED_COLUMNS = `id, queue, state, due, attempt, crashes, lone_crashes, lone, resent, epoch, event, event_day, event_id, type,
   order_key, accepted, history_ms, note`;
+export const HOT_COLUMNS = `${INSERTED_COLUMNS}, cut`;
 
 const OUTCOME_COLUMNS = `id, queue, state, reason, attempts, crashes, lone_crashes, accepted, ended, expires, event, event_day, event_id,
   type, order_key, history_ms`;
@@ -68,6 +71,8 @@ export class DeliveryTable {
   readonly #select: StatementSync;
   readonly #claim: StatementSync;
   readonly #ready: StatementSync;
+  readonly #index: StatementSync;
+  readonly #cut: StatementSync;
   readonly #delete: StatementSync;
   readonly #ahead: StatementSync;
   readonly #promote: StatementSync;
@@ -77,11 +82,13 @@ export class DeliveryTable {
 
   constructor(db: DatabaseSync) {
     this.#db = db;
-    this.#insert = db.prepare(`INSERT INTO delivery (${HOT_COLUMNS}) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)`);
+    this.#insert = db.prepare(`INSERT INTO delivery (${INSERTED_COLUMNS}) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)`);
     this.#select = db.prepare(`SELECT ${HOT_COLUMNS} FROM delivery WHERE id = ?`);
     this.#select.setReturnArrays(true);
     this.#claim = db.prepare("UPDATE delivery SET state = 1, attempt = ?, lone = ?, epoch = ? WHERE id = ?");
     this.#ready = db.prepare("UPDATE delivery SET state = 2, due = ?, attempt = ?, crashes = ?, lone_crashes = ?, lone = 0 WHERE id = ?");
+    this.#index = db.prepare("UPDATE delivery SET state = 2 WHERE id = ? AND state = 0");
+    this.#cut = db.prepare("UPDATE delivery SET cut = ? WHERE id = ?");
     this.#delete = db.prepare("DELETE FROM delivery WHERE id = ?");
     const lowest = `SELECT id FROM delivery INDEXED BY delivery_order
       WHERE queue = ? AND order_key = ? AND order_key IS NOT NULL AND resent = 0 ORDER BY id LIMIT 1`;
@@ -158,6 +165,19 @@ export class DeliveryTable {
   ready(row: Hot, dueAtMs: number): void {
     this.#ready.run(dueAtMs, row.attempt, row.crashes, row.loneCrashes, row.id);
     this.#held.delete(row.id);
+  }
+
+  /** Its attempt was cut off. */
+  cutOff(row: Hot): void {
+    row.cut += 1;
+    this.#cut.run(row.cut, row.id);
+  }
+
+  /** A fresh row into the due index, at the time it has. */
+  index(id: number): void {
+    this.#index.run(id);
+    const held = this.#held.get(id);
+    if (held?.state === FRESH) this.#held.delete(id);
   }
 
   end(row: Hot, end: End): void {
@@ -315,6 +335,7 @@ export function toOutcome(row: Record<string, unknown>, day: number): Outcome {
     accepted: number("accepted"),
     historyMs: number("history_ms"),
     note: null,
+    cut: 0,
   };
   const state = String(row["state"]) as TerminalState;
   return { hot, state, reason: String(row["reason"]) as EndReason, endedAtMs: number("ended"), expiresAtMs: number("expires"), day };
@@ -341,5 +362,6 @@ export function toHot(row: readonly Value[]): Hot {
     accepted: row[15] as number,
     historyMs: row[16] as number,
     note: row[17] as string | null,
+    cut: row[18] as number,
   };
 }

@@ -11,7 +11,7 @@ import {
   type QueueState,
   type ReadyDelivery,
 } from "../store.ts";
-import { CLAIMED, findOutcome, HOT_COLUMNS, INDEXED, toHot, toOutcome, type Hot, type Outcome } from "./delivery-table.ts";
+import { CLAIMED, findOutcome, FRESH, HOT_COLUMNS, INDEXED, toHot, toOutcome, type Hot, type Outcome } from "./delivery-table.ts";
 import { packEventId, unpackEventId } from "./event-id.ts";
 import { EventTable } from "./event-table.ts";
 import { conditions, endedState, HistoryReader, hotState, type RecordMaker } from "./history-reader.ts";
@@ -55,7 +55,9 @@ export class Reader {
       case "nextDue":
         return this.#nextDue(args[0] as number);
       case "fresh":
-        return this.#fresh(args[0] as number, args[1] as number);
+        return this.#unindexed(FRESH, args[0] as number, args[1] as number);
+      case "claimed":
+        return this.#unindexed(CLAIMED, args[0] as number, args[1] as number);
       case "queues":
         return this.#queues(args[0] as string);
       case "parked":
@@ -115,9 +117,9 @@ export class Reader {
     return found.toSorted((a, b) => a.dueAtMs - b.dueAtMs).slice(0, limit);
   }
 
-  #fresh(afterId: number, limit: number): ReadyDelivery[] {
-    const sql = `SELECT ${HOT_COLUMNS} FROM delivery INDEXED BY delivery_unindexed WHERE state < 2 AND state = 0 AND id > ? ORDER BY id LIMIT ?`;
-    return this.#hot(sql, afterId, Math.min(limit, WINDOW_ROWS_MAX)).map((row) => this.#toReady(row));
+  #unindexed(state: number, afterId: number, limit: number): ReadyDelivery[] {
+    const sql = `SELECT ${HOT_COLUMNS} FROM delivery INDEXED BY delivery_unindexed WHERE state < 2 AND state = ? AND id > ? ORDER BY id LIMIT ?`;
+    return this.#hot(sql, state, afterId, Math.min(limit, WINDOW_ROWS_MAX)).map((row) => this.#toReady(row));
   }
 
   #parkedQueues(): ParkedQueue[] {
@@ -296,6 +298,7 @@ export class Reader {
       ...this.#name(row.queue),
       dueAtMs: row.due,
       attempt: row.attempt,
+      cutOff: row.cut,
       crashes: row.crashes,
       acceptedAtMs: row.accepted,
       orderKey: row.orderKey ?? undefined,

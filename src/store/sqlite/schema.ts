@@ -54,6 +54,8 @@ const MIGRATIONS: readonly (string | ((db: DatabaseSync) => string))[] = [
     dayTables(db, "attempt")
       .map((day) => `ALTER TABLE ${dayTableName("attempt", day)} ADD COLUMN bodies INTEGER;`)
       .join("\n"),
+  // Attempts that the end of a process cut off: they use up none of those a delivery may have.
+  "ALTER TABLE delivery ADD COLUMN cut INTEGER NOT NULL DEFAULT 0;",
 ];
 
 /** The kinds of table that come one per day of expiry; a whole day is dropped at once. */

@@ -82,7 +82,6 @@ export class SqliteStore implements Store {
   async open(options: OpenOptions): Promise<BootReport> {
     this.#owner = options.owner;
     this.#onFatal = options.onFatal;
-    this.tell(options.nowMs);
     const { port1, port2 } = new MessageChannel();
     const data: WriterData = {
       directory: this.#options.directory,
@@ -104,8 +103,9 @@ export class SqliteStore implements Store {
     const writes = new WriteChannel(writer, options.onCommit);
     this.#parts = { writer, reader, writes, reads: new ReadChannel(reader) };
     this.#listen(this.#parts);
-    const { interrupted, pending, warnings } = opened;
-    return { interrupted, pending, warnings };
+    const { interrupted, pending, warnings, clock } = opened;
+    this.tell(clock.nowMs);
+    return { interrupted, pending, warnings, clock };
   }
 
   async close(): Promise<void> {
@@ -145,6 +145,14 @@ export class SqliteStore implements Store {
 
   async fresh(afterId: DeliveryId, limit: number): Promise<readonly ReadyDelivery[]> {
     return this.#read("fresh", afterId, limit);
+  }
+
+  async claimed(afterId: DeliveryId, limit: number): Promise<readonly ReadyDelivery[]> {
+    return this.#read("claimed", afterId, limit);
+  }
+
+  async index(ids: readonly DeliveryId[]): Promise<void> {
+    await this.#write("index", ids);
   }
 
   async claim(claims: readonly ClaimRequest[]): Promise<readonly (Claimed | undefined)[]> {

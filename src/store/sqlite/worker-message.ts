@@ -1,5 +1,5 @@
 import type { MessagePort } from "node:worker_threads";
-import type { StoreErrorCode } from "../store.ts";
+import type { BootReport, StoreErrorCode } from "../store.ts";
 import type { Packet } from "./packet.ts";
 
 /** What the writer's thread is started with. */
@@ -18,7 +18,7 @@ export interface WriterData {
 export type ToWriter = { readonly type: "packet"; readonly packet: Packet } | { readonly type: "close" };
 
 export type FromWriter =
-  | { readonly type: "opened"; readonly interrupted: number; readonly pending: number; readonly warnings: readonly string[] }
+  | ({ readonly type: "opened" } & BootReport)
   | { readonly type: "refused"; readonly code: StoreErrorCode; readonly message: string }
   | { readonly type: "answers"; readonly packet: Packet }
   | { readonly type: "fatal"; readonly message: string }

@@ -1,7 +1,9 @@
 /** The one thread that writes. It is told everything through packets and answers in packets; see commit-loop.ts. */
 import { parentPort, receiveMessageOnPort, workerData, type MessagePort } from "node:worker_threads";
 import { SystemClock } from "../../lib/clock.ts";
-import { StoreError } from "../store.ts";
+import type { DatabaseSync } from "node:sqlite";
+import { parseClock, startingFrame, type KeptClock } from "../../core/clock-frame.ts";
+import { CLOCK_KEY, StoreError } from "../store.ts";
 import { CommitLoop } from "./commit-loop.ts";
 import { assertSynchronous, openDatabase, takeLock } from "./database.ts";
 import { prepareDirectory, ReserveFile } from "./disk.ts";
@@ -28,7 +30,8 @@ function start(): void {
     warnings.push(`the reserve in ${directory} is ${reserve.bytes} bytes, ${data.reserveBytes} were wanted`);
   const writer = new Writer(db, data.idempotencyTtlMs);
   db.exec("BEGIN IMMEDIATE");
-  const interrupted = writer.interruptClaimed(data.nowMs);
+  const clock = startingFrame(keptClock(db), data.nowMs);
+  const interrupted = writer.interruptClaimed(clock.nowMs);
   writer.flush();
   keepHighestId(db, highestId(db));
   db.exec("COMMIT");
@@ -76,7 +79,15 @@ function start(): void {
     if (message.type === "packet") run();
   });
   helper.on("message", () => loop.checkpointed());
-  send({ type: "opened", interrupted, pending: writer.pending(), warnings });
+  send({ type: "opened", interrupted, pending: writer.pending(), warnings, clock });
+}
+
+/** What the last process wrote of its clock; of a store that no process has kept a clock in, the time of the newest delivery. */
+function keptClock(db: DatabaseSync): KeptClock | undefined {
+  const kept = db.prepare("SELECT value FROM state WHERE kind = 'meta' AND key = ?").get(CLOCK_KEY);
+  const newest = db.prepare("SELECT accepted FROM delivery ORDER BY id DESC LIMIT 1").get();
+  const clock = parseClock(kept === undefined ? undefined : String(kept["value"]));
+  return clock ?? (newest === undefined ? undefined : { nowMs: Number(newest["accepted"]), offsetMs: 0 });
 }
 
 try {

@@ -203,6 +203,7 @@ export class Writer {
         accepted: nowMs,
         historyMs: item.historyRetentionMs,
         note: null,
+        cut: 0,
       });
     }
     return firstId;
@@ -286,7 +287,7 @@ export class Writer {
     const queue = this.#queues.of(deadLetterQueue(failed.subscription), failed.namespace, nowMs);
     this.#queues.count(queue, "accepted", 1);
     const { event, eventDay, eventId, type, historyMs } = row;
-    const zero = { attempt: 0, crashes: 0, loneCrashes: 0, lone: 0, resent: 0, epoch: SINGLE_OWNER_EPOCH };
+    const zero = { cut: 0, attempt: 0, crashes: 0, loneCrashes: 0, lone: 0, resent: 0, epoch: SINGLE_OWNER_EPOCH };
     const place = { id: ++this.#lastId, queue: queue.queue, state: INDEXED, due: nowMs, orderKey: null, accepted: nowMs };
     this.#deliveries.insert({ ...place, ...zero, event, eventDay, eventId, type, historyMs, note: JSON.stringify(note) });
   }
@@ -298,6 +299,8 @@ export class Writer {
 
   #interrupt(row: Hot, nowMs: number): void {
     this.#deliveries.log(row, interruptedAttempt(row), { nowMs, historyMs: row.historyMs, bodiesMs: row.historyMs });
+    // It may never have reached the receiver: it uses up nothing.
+    this.#deliveries.cutOff(row);
     row.crashes += 1;
     if (row.lone === 1) row.loneCrashes += 1;
     if (row.loneCrashes >= LONE_CRASHES_MAX) {
@@ -313,6 +316,9 @@ export class Writer {
         return this.#endAll(args[0] as EndAllRequest);
       case "resend":
         return this.#resend(args[0] as DeliveryId, args[1] as number);
+      case "index":
+        for (const id of args[0] as readonly DeliveryId[]) this.#deliveries.index(id);
+        return null;
       case "setPause":
         return this.#setPause(args[0] as string, args[1] as PauseReason, { untilMs: args[2] as number | null, nowMs: args[3] as number });
       case "unpark":

@@ -100,9 +100,10 @@ test("the first send waits for schedule[0], never for a backoff", () => {
 
 test("attempts and age are judged by the policy at claim, and nothing expires by age untried", () => {
   const policy = policyOf({ retry: { maxAttempts: 2, maxAgeMs: 100 } });
+  const LIVED = { nowMs: NOW, livedSinceMs: NOW - 10_000 };
   const old = { acceptedAtMs: NOW - 101, resent: false };
-  expect(spent({ ...old, made: 1 }, policy, NOW)).toBe("AgeExceeded");
-  expect(spent({ ...old, made: 0 }, policy, NOW)).toBeUndefined();
-  expect(spent({ acceptedAtMs: NOW, resent: false, made: 2 }, policy, NOW)).toBe("AttemptsExhausted");
-  expect(spent({ ...old, made: 9, resent: true }, policy, NOW)).toBeUndefined();
+  expect(spent({ ...old, made: 1 }, policy, LIVED)).toBe("AgeExceeded");
+  expect(spent({ ...old, made: 0 }, policy, LIVED)).toBeUndefined();
+  expect(spent({ acceptedAtMs: NOW, resent: false, made: 2 }, policy, LIVED)).toBe("AttemptsExhausted");
+  expect(spent({ ...old, made: 9, resent: true }, policy, LIVED)).toBeUndefined();
 });
