@@ -15,12 +15,9 @@ import { bootEngine } from "./boot.ts";
 import { ENGINE_BOUNDS, type EngineBounds } from "./bounds.ts";
 import { ClaimLoop } from "./claim-loop.ts";
 import { DeadLetters } from "./dead-letters.ts";
-import { ExpirySweep } from "./expiry-sweep.ts";
 import { FlightDesk } from "./flight-desk.ts";
 import { Handshakes, type HandshakeAsker } from "./handshake.ts";
 import { HealthBook, type HealthCallback } from "./health-book.ts";
-import { Housekeeping } from "./housekeeping.ts";
-import { ForgottenRows } from "./forgotten-rows.ts";
 import { IntakeDesk } from "./intake-desk.ts";
 import type { EndHow, Lane } from "./lane.ts";
 import { Parking } from "./parking.ts";
@@ -31,6 +28,7 @@ import { RouteWatch } from "./route-watch.ts";
 import { Scheduler, type Turn } from "./scheduler.ts";
 import { Shelf } from "./shelf.ts";
 import { Tally } from "./tally.ts";
+import { upkeepOf, type Upkeep } from "./upkeep.ts";
 
 const GRACE_DEFAULT_MS = 25_000;
 /** What is left after the grace period may take this long: aborting, last writes. */
@@ -76,8 +74,7 @@ export class Engine implements Service {
   readonly #flights: FlightDesk;
   readonly #claims: ClaimLoop;
   readonly #acts: QueueActs;
-  readonly #housekeeping: Housekeeping;
-  readonly #forgotten: ForgottenRows;
+  readonly #upkeep: Upkeep;
   readonly #bounds: EngineBounds;
   /** Since when this process has lived through engine time. */
   #livedSinceMs: number;
@@ -149,35 +146,13 @@ export class Engine implements Service {
     const shelf = new Shelf({ store, clock, log, desk, scheduler });
     const flights = this.#flights;
     const isUp = (): boolean => this.#state === "up";
-    const doubtful = (): void => this.#forgotten.doubt();
+    const doubtful = (): void => this.#upkeep.forgotten.doubt();
     this.#claims = new ClaimLoop({ store, clock, log, scheduler, desk, flights, bounds, livedSinceMs, doubtful, isUp });
-    this.#forgotten = new ForgottenRows({
-      store,
-      clock,
-      log,
-      scheduler,
-      desk,
-      flights,
-      adopt: (lane) => this.#routes.adopt(lane, this.#routes.routeOf(lane.uid)),
-      found: (rows) => metrics.forgottenRows.inc(rows),
-    });
     const acting = { ...parts, scheduler, desk, routes: this.#routes, health, tally };
     this.#acts = new QueueActs({ ...acting, deadLetters, parking, handshakes, pauses });
-    const sweep = new ExpirySweep({
-      store,
-      clock,
-      log,
-      lanesMax: bounds.sweptLanesMax,
-      livedSinceMs,
-      holds: (id) => scheduler.loader.holds(id),
-      ended: (lane) => {
-        tally.ended(lane, "failed");
-        deadLetters.failed(lane);
-        this.#deliveryEnded(undefined);
-      },
-      freshTaken: (lane, waiting) => desk.taken(lane, waiting),
-    });
-    this.#housekeeping = new Housekeeping({ store, clock, log, metrics, scheduler, health, sweep, forgotten: this.#forgotten });
+    const adopt = (lane: Lane): void => this.#routes.adopt(lane, this.#routes.routeOf(lane.uid));
+    const kept = { scheduler, desk, flights, health, tally, deadLetters };
+    this.#upkeep = upkeepOf({ ...parts, ...kept, bounds, livedSinceMs, adopt, deliveryEnded: () => this.#deliveryEnded(undefined) });
   }
 
   /** Reads what is owed, delivers until `signal` aborts, then drains: attempts under way may finish within the grace period. */
@@ -193,7 +168,7 @@ export class Engine implements Service {
       this.#routes.applyAll();
       for (const lane of scheduler.lanes.values()) scheduler.refresh(lane);
     }
-    const stopHousekeeping = this.#housekeeping.start();
+    const stopHousekeeping = this.#upkeep.housekeeping.start();
     await this.#aborted(signal);
     stopHousekeeping();
     await this.#drain();
@@ -223,8 +198,18 @@ export class Engine implements Service {
     this.#desk.committed(event, deliveries, ids);
   }
 
-  abandoned(event: Event, deliveries: readonly NewDelivery[]): void {
+  abandoned(event: Event, deliveries: readonly NewDelivery[], isDoubtful = false): void {
     this.#desk.abandoned(event, deliveries);
+    if (isDoubtful) this.#upkeep.forgotten.doubt();
+  }
+
+  /** Every queue that is known, and whether a delivery is in memory: for tests that compare memory with the store. */
+  get lanes(): ReadonlyMap<string, Lane> {
+    return this.#scheduler.lanes;
+  }
+
+  holds(id: DeliveryId): boolean {
+    return this.#desk.holds(id) || this.#flights.holds(id) || this.#scheduler.loader.holds(id);
   }
 
   /** True while events may be taken in: what was owed has been read, nobody is stopping it, and the store keeps up. */

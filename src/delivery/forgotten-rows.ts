@@ -86,8 +86,8 @@ export class ForgottenRows {
     const unknown = new Map<DeliveryId, Unknown>();
     for (const lane of await this.#overdue(beforeMs)) {
       const rows = await store.due(lane.uid, beforeMs, Math.min(lane.held + 1, WINDOW_ROWS_MAX));
-      const row = rows.find(({ id, dueAtMs }) => !this.#parts.scheduler.loader.holds(id) && dueAtMs < lane.indexDueAtMs);
-      if (row !== undefined && isLazy(lane)) unknown.set(row.id, { row, as: "due" });
+      const row = rows.find(({ id }) => !this.#parts.scheduler.loader.holds(id));
+      if (row !== undefined && knowsOfNothing(lane, clock.nowMs())) unknown.set(row.id, { row, as: "due" });
     }
     for (const as of ["fresh", "claimed"] as const) await this.#walk(as, beforeMs, unknown);
     return unknown;
@@ -104,7 +104,7 @@ export class ForgottenRows {
     }
   }
 
-  /** Lanes that may send, read nothing and know of nothing as old as their earliest row in the store. */
+  /** Lanes that may send and know of nothing that is due, but the store does. */
   async #overdue(beforeMs: number): Promise<Lane[]> {
     const { store, scheduler, clock } = this.#parts;
     const nowMs = clock.nowMs();
@@ -112,7 +112,7 @@ export class ForgottenRows {
     for (const { subscription, dueAtMs } of await store.nextDue(Math.max(1, scheduler.lanes.size))) {
       if (dueAtMs > beforeMs || lanes.length >= LANES_MAX) break;
       const lane = scheduler.lanes.get(subscription);
-      if (lane === undefined || !isLazy(lane) || lane.indexDueAtMs <= dueAtMs || lane.openAtMs(nowMs) > nowMs) continue;
+      if (lane === undefined || !knowsOfNothing(lane, nowMs) || lane.openAtMs(nowMs) > nowMs) continue;
       lanes.push(lane);
     }
     return lanes;
@@ -164,7 +164,7 @@ interface Unknown {
   readonly as: "due" | "fresh" | "claimed";
 }
 
-/** Reads nothing, and will not soon. */
-function isLazy(lane: Lane): boolean {
-  return !lane.loading && !lane.wantsToLoad;
+/** Reads nothing, and will not soon: once anything is noted as due, a read finds all that is. */
+function knowsOfNothing(lane: Lane, nowMs: number): boolean {
+  return !lane.loading && !lane.wantsToLoad && lane.indexDueAtMs > nowMs;
 }

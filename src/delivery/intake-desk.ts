@@ -100,6 +100,8 @@ export class IntakeDesk {
 
   /** A fresh delivery of the last process came back, or one that was forgotten; its body comes with the claim. */
   restored(lane: Lane, waiting: Waiting): void {
+    // A start that failed half-way is made again.
+    if (this.#ids.has(waiting.id)) return;
     lane.fresh.push(waiting);
     this.#ids.add(waiting.id);
     this.#hold(lane, undefined);

@@ -9,7 +9,8 @@ import type { DeliveryId, NewDelivery } from "../store/store.ts";
 export interface Intake {
   admit(event: Event, routes: readonly Route[], nowMs: number): readonly NewDelivery[];
   committed(event: Event, deliveries: readonly NewDelivery[], ids: readonly DeliveryId[]): void;
-  abandoned(event: Event, deliveries: readonly NewDelivery[]): void;
+  /** `isDoubtful`: the commit did not say whether it happened. */
+  abandoned(event: Event, deliveries: readonly NewDelivery[], isDoubtful?: boolean): void;
   /** False while the engine has no room: the ingest answers 503 with Retry-After. */
   accepting(): boolean;
 }

@@ -5,7 +5,7 @@ import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { afterEach, expect, it } from "vitest";
 import { countOf } from "../support/full-run.ts";
-import { seededRandom } from "../support/sim/world.ts";
+import { seededRandom } from "../support/sim/seeded-random.ts";
 import { freePort } from "../support/free-port.ts";
 import { OperatorProcess } from "../support/operator/operator-process.ts";
 

@@ -2,7 +2,9 @@ import { describe, expect, test } from "vitest";
 import { DEAD_LETTER_TYPE, deadLetterQueue } from "../../src/core/dead-letter.ts";
 import type { Event } from "../../src/core/event.ts";
 import { StoreError } from "../../src/store/store.ts";
-import { World, outcome, routeOf, seededRandom, type PolicyChange, type Receiver } from "../support/sim/world.ts";
+import { seededRandom } from "../support/sim/seeded-random.ts";
+import { World, outcome, routeOf, type PolicyChange, type Receiver } from "../support/sim/world.ts";
+import { latencyOf } from "../support/sim/latent-store.ts";
 
 const SEEDS = (process.env["POSTRIDER_SIM_SEEDS"] ?? "1,2,3,4,5,6,7,8").split(",").map(Number);
 const LETTERS = deadLetterQueue("s");
@@ -26,7 +28,7 @@ function json(event: Event | undefined): Record<string, unknown> {
 }
 
 test("what failed for good is told to the endpoint, with the reason, the attempts, the last status and the event as it was", async () => {
-  const world = new World({ receiver: refusing(outcome("success")) });
+  const world = new World({ latency: latencyOf(1), receiver: refusing(outcome("success")) });
   const told: Event[] = [];
   const urls: (string | undefined)[] = [];
   world.network.onSend = (input) => {
@@ -64,7 +66,7 @@ test("what failed for good is told to the endpoint, with the reason, the attempt
 });
 
 test("a dead-letter endpoint that fails is tried as often as the policy says, with the same id, and makes no dead letter", async () => {
-  const world = new World({ receiver: refusing(outcome("server_error")) });
+  const world = new World({ latency: latencyOf(1), receiver: refusing(outcome("server_error")) });
   const ids: string[] = [];
   world.network.onSend = (input) => {
     if (input.route.subscription.uid === LETTERS) ids.push(input.event.id);
@@ -80,7 +82,7 @@ test("a dead-letter endpoint that fails is tried as often as the policy says, wi
 
 test("without the endpoint nothing is forwarded; with it, what fails from then on is", async () => {
   const once: PolicyChange = { retry: { ...TWICE.retry, maxAttempts: 1 } };
-  const world = new World({ receiver: refusing(outcome("success")) });
+  const world = new World({ latency: latencyOf(1), receiver: refusing(outcome("success")) });
   const letters = () => world.network.sent.filter((sent) => sent.uid === LETTERS).map((sent) => sent.eventId);
   await world.start([route({ letters: false, policy: once })]);
   await world.post();
@@ -99,7 +101,7 @@ test("without the endpoint nothing is forwarded; with it, what fails from then o
 });
 
 test("letters that nobody takes any more end in the store", async () => {
-  const world = new World({ receiver: refusing(outcome("server_error")) });
+  const world = new World({ latency: latencyOf(1), receiver: refusing(outcome("server_error")) });
   await world.start([route()]);
   world.network.onSend = (input) => {
     // The endpoint leaves the spec while its first letter is under way.
@@ -114,7 +116,7 @@ test("letters that nobody takes any more end in the store", async () => {
 
 test("no letter is left behind by a delivery that fails while the store is slow to learn that letters are wanted no more", async () => {
   const once: PolicyChange = { retry: { ...TWICE.retry, maxAttempts: 1 } };
-  const world = new World({ receiver: refusing(outcome("success")) });
+  const world = new World({ latency: latencyOf(1), receiver: refusing(outcome("success")) });
   await world.start([route({ policy: once })]);
   await world.post();
   await world.clock.advance(1_000);
@@ -153,7 +155,7 @@ async function waiting(world: World): Promise<number> {
 }
 
 test("a suspended subscription sends no dead letters either; deleted, it waits for them, and ends them", async () => {
-  const world = new World({ receiver: refusing(outcome("server_error", { statusCode: 500 })) });
+  const world = new World({ latency: latencyOf(1), receiver: refusing(outcome("server_error", { statusCode: 500 })) });
   const slow: PolicyChange = { retry: { maxAttempts: 3, delays: { kind: "schedule", delaysMs: [0, 100, 60_000] } } };
   await world.start([route({ policy: slow })]);
   await world.post();
@@ -193,6 +195,7 @@ describe.each(SEEDS)("seed %i", (seed) => {
     let previous: World | undefined;
     for (let life = 0; life < 4; life++) {
       const world: World = new World({
+        latency: latencyOf(seed * 10 + life),
         receiver: (input, nowMs) => {
           const answer = receiver(input, nowMs);
           // Most deliveries fail at once, so that there are letters.

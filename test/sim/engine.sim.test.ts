@@ -1,7 +1,9 @@
 import { describe, expect, test } from "vitest";
 import type { Route } from "../../src/core/route-table.ts";
 import { StoreError } from "../../src/store/store.ts";
-import { World, outcome, routeOf, seededRandom, type Receiver, type Sent } from "../support/sim/world.ts";
+import { seededRandom } from "../support/sim/seeded-random.ts";
+import { World, outcome, routeOf, type Receiver, type Sent } from "../support/sim/world.ts";
+import { latencyOf } from "../support/sim/latent-store.ts";
 import type { ManualClock } from "../support/time/manual-clock.ts";
 import type { Store } from "../../src/store/store.ts";
 
@@ -48,6 +50,7 @@ async function simulate(
   let faulty = false;
   for (let life = 0; life < 3; life++) {
     const world: World = new World({
+      latency: latencyOf(seed * 10 + life),
       receiver,
       seed: seed * 10 + life,
       slotsMax: 12,
@@ -119,7 +122,7 @@ async function latencies(withNoise: boolean): Promise<number[]> {
     afterMs: input.route.subscription.uid === "dead" ? 1e9 : 20,
     outcome: outcome("success"),
   });
-  const world = new World({ receiver, slotsMax: 64 });
+  const world = new World({ latency: latencyOf(1), receiver, slotsMax: 64 });
   const quiet = routeOf("quiet", { namespace: "ns" });
   const dead = routeOf("dead", {
     namespace: "ns",
@@ -149,7 +152,7 @@ test(
 
 test("retries do not amplify: at most 20 % of first sends and 10 a second", { timeout: 60_000 }, async () => {
   const receiver: Receiver = () => ({ afterMs: 1, outcome: outcome("server_error") });
-  const world = new World({ receiver });
+  const world = new World({ latency: latencyOf(1), receiver });
   const circuitBreaker = { consecutiveFailures: 1e9, openForMs: 1_000, halfOpenProbes: 1 };
   const retry = { delays: { kind: "backoff", growth: "Constant", initialMs: 1_000, maxMs: 1_000 } as const, maxAttempts: 100 };
   await world.start(Array.from({ length: 5 }, (_, i) => routeOf(`s${i}`, { policy: { circuitBreaker, retry, maxInFlight: 100 } })));

@@ -1,7 +1,9 @@
 import { describe, expect, test } from "vitest";
 import { StoreError } from "../../src/store/store.ts";
 import { countOf } from "../support/full-run.ts";
-import { World, outcome, routeOf, seededRandom, type Receiver } from "../support/sim/world.ts";
+import { seededRandom } from "../support/sim/seeded-random.ts";
+import { World, outcome, routeOf, type Receiver } from "../support/sim/world.ts";
+import { latencyOf } from "../support/sim/latent-store.ts";
 
 const SEEDS = (process.env["POSTRIDER_SIM_SEEDS"] ?? "1,2,3,4,5,6,7,8").split(",").map(Number);
 const KEYS = 25;
@@ -42,6 +44,7 @@ async function simulate(seed: number): Promise<Life> {
   let previous: World | undefined;
   for (let life = 0; life < LIVES; life++) {
     const world: World = new World({
+      latency: latencyOf(seed * 10 + life),
       receiver,
       seed: seed * 10 + life,
       ...(previous === undefined
@@ -103,7 +106,7 @@ describe.each(SEEDS)("seed %i", (seed) => {
 
 test("a slow key holds back nobody but itself, however long its line", { timeout: 60_000 }, async () => {
   const receiver: Receiver = ({ event }) => ({ afterMs: event.subject === "slow" ? 5_000 : 10, outcome: outcome("success") });
-  const world = new World({ receiver });
+  const world = new World({ latency: latencyOf(1), receiver });
   await world.start([routeOf("s", { orderingKey: "subject", policy: { maxInFlight: 4 } })]);
   for (let i = 0; i < 1_000; i++) await world.post("ns", undefined, "slow");
   const late: number[] = [];
@@ -117,7 +120,7 @@ test("a slow key holds back nobody but itself, however long its line", { timeout
 });
 
 test("events without a value for the key keep no order", async () => {
-  const world = new World({ receiver: () => ({ afterMs: 1_000, outcome: outcome("success") }) });
+  const world = new World({ latency: latencyOf(1), receiver: () => ({ afterMs: 1_000, outcome: outcome("success") }) });
   await world.start([routeOf("s", { orderingKey: "subject", policy: { maxInFlight: 8 } })]);
   for (let i = 0; i < 5; i++) await world.post();
   await world.clock.advance(10);
@@ -127,7 +130,7 @@ test("events without a value for the key keep no order", async () => {
 test("a suspended or paused queue keeps its order, and what is too old ends in it", { timeout: 60_000 }, async () => {
   const maxAgeMs = 60_000;
   const route = (suspend: boolean) => routeOf("s", { orderingKey: "subject", suspend, policy: { maxInFlight: 8, retry: { maxAgeMs } } });
-  const world = new World({ receiver: () => ({ afterMs: 5, outcome: outcome("success") }) });
+  const world = new World({ latency: latencyOf(1), receiver: () => ({ afterMs: 5, outcome: outcome("success") }) });
   await world.start([route(true)]);
   const old: string[] = [];
   for (let i = 0; i < 300; i++) old.push((await world.post("ns", undefined, "k"))!.id);
@@ -147,7 +150,7 @@ test("retries that the budget holds back hide no first sends", { timeout: 60_000
     afterMs: 5,
     outcome: outcome(event.subject?.startsWith("bad") === true ? "server_error" : "success"),
   });
-  const world = new World({ receiver });
+  const world = new World({ latency: latencyOf(1), receiver });
   const retry = { maxAttempts: 100, delays: { kind: "backoff", growth: "Constant", initialMs: 1_000, maxMs: 1_000 } as const };
   const circuitBreaker = { consecutiveFailures: 1e6, openForMs: 1_000, halfOpenProbes: 1 };
   await world.start([routeOf("s", { orderingKey: "subject", policy: { maxInFlight: 64, retry, circuitBreaker } })]);

@@ -2,6 +2,7 @@ import { expect, test } from "vitest";
 import type { Route } from "../../src/core/route-table.ts";
 import type { DeliveryRecord } from "../../src/store/store.ts";
 import { World, outcome, policyOf, routeOf, type Receiver } from "../support/sim/world.ts";
+import { latencyOf } from "../support/sim/latent-store.ts";
 
 const HOUR_MS = 3_600_000;
 const MAX_AGE_MS = HOUR_MS;
@@ -23,7 +24,7 @@ const RECEIVER: Receiver = ({ route }) => ({
 });
 
 async function started(route: Route): Promise<World> {
-  const world = new World({ receiver: RECEIVER });
+  const world = new World({ latency: latencyOf(1), receiver: RECEIVER });
   await world.start([route]);
   return world;
 }
@@ -71,7 +72,7 @@ test("a spec that cannot make it either lets it wait on", async () => {
 
 test("a spec that comes while the attempt is under way is not missed", async () => {
   let answerAfterMs = 200;
-  const world = new World({ receiver: (input, nowMs) => ({ ...RECEIVER(input, nowMs), afterMs: answerAfterMs }) });
+  const world = new World({ latency: latencyOf(1), receiver: (input, nowMs) => ({ ...RECEIVER(input, nowMs), afterMs: answerAfterMs }) });
   await world.start([made("bad")]);
   const event = await world.post();
   await world.clock.advance(10);
@@ -90,7 +91,7 @@ test.each([
   const before = await started(made("bad"));
   const id = await posted(before);
   before.kill();
-  const after = new World({ receiver: RECEIVER, store: before.store, clock: before.clock, seed: 2 });
+  const after = new World({ latency: latencyOf(1), receiver: RECEIVER, store: before.store, clock: before.clock, seed: 2 });
   await after.start([made(body)]);
   await after.clock.advance(5_000);
   expect(await recordOf(after, id)).toMatchObject(expected);

@@ -1,5 +1,6 @@
 import { expect, test } from "vitest";
 import { World, outcome, routeOf, type PolicyChange, type Receiver } from "../support/sim/world.ts";
+import { latencyOf } from "../support/sim/latent-store.ts";
 
 const OK: Receiver = () => ({ afterMs: 10, outcome: outcome("success") });
 const BUSY: Receiver = () => ({ afterMs: 10, outcome: outcome("server_error") });
@@ -27,7 +28,7 @@ function expectNoneLostOrTwice(world: World, ids: readonly string[]): void {
 }
 
 test("fewer attempts or a shorter age end what waits, more let it go on", async () => {
-  const world = new World({ receiver: BUSY });
+  const world = new World({ latency: latencyOf(1), receiver: BUSY });
   await world.start([routeOf("s", { policy: { circuitBreaker: NO_BREAKER, retry: retries(1_000, 3) } })]);
   const ids = await posts(world, 5);
   await world.clock.advance(1_500);
@@ -53,7 +54,7 @@ test("fewer attempts or a shorter age end what waits, more let it go on", async 
 });
 
 test("due times already stored stand when the schedule changes", async () => {
-  const world = new World({ receiver: BUSY });
+  const world = new World({ latency: latencyOf(1), receiver: BUSY });
   await world.start([routeOf("s", { policy: { retry: retries(60_000, 5) } })]);
   await posts(world, 1);
   await world.clock.advance(1_000);
@@ -65,7 +66,7 @@ test("due times already stored stand when the schedule changes", async () => {
 });
 
 test("a rate limit set, loosened and lifted applies to a backlog that waits in the store", { timeout: 60_000 }, async () => {
-  const world = new World({ receiver: OK });
+  const world = new World({ latency: latencyOf(1), receiver: OK });
   const limited = (requests: number) => routeOf("s", { policy: { rateLimit: { requests, perMs: 1_000, burst: requests } } });
   await world.start([limited(10)]);
   const ids = await posts(world, 1_000);
@@ -85,7 +86,7 @@ test("a rate limit set, loosened and lifted applies to a backlog that waits in t
 });
 
 test("maxInFlight lowered and raised under a backlog holds from the next send", { timeout: 60_000 }, async () => {
-  const world = new World({ receiver: () => ({ afterMs: 100, outcome: outcome("success") }) });
+  const world = new World({ latency: latencyOf(1), receiver: () => ({ afterMs: 100, outcome: outcome("success") }) });
   await world.start([routeOf("s", { policy: { maxInFlight: 20 } })]);
   const ids = await posts(world, 800);
   await world.clock.advance(500);
@@ -103,7 +104,10 @@ test("maxInFlight lowered and raised under a backlog holds from the next send", 
 
 test("a circuit breaker made stricter opens at the next failure; what waits behind it is not lost", async () => {
   let healthy = false;
-  const world = new World({ receiver: () => ({ afterMs: 10, outcome: outcome(healthy ? "success" : "server_error") }) });
+  const world = new World({
+    latency: latencyOf(1),
+    receiver: () => ({ afterMs: 10, outcome: outcome(healthy ? "success" : "server_error") }),
+  });
   const policy = (consecutiveFailures: number): PolicyChange => ({
     circuitBreaker: { consecutiveFailures, openForMs: 5_000, halfOpenProbes: 1 },
     retry: retries(500, 50),
@@ -126,7 +130,7 @@ test(
   "suspended and resumed again and again under load: nothing is lost, nothing comes twice, nothing goes out meanwhile",
   { timeout: 60_000 },
   async () => {
-    const world = new World({ receiver: () => ({ afterMs: 30, outcome: outcome("success") }) });
+    const world = new World({ latency: latencyOf(1), receiver: () => ({ afterMs: 30, outcome: outcome("success") }) });
     await world.start([routeOf("s")]);
     const ids: string[] = [];
     for (let round = 0; round < 20; round++) {

@@ -1,5 +1,6 @@
 import { expect, test } from "vitest";
 import { World, outcome, routeOf, type PolicyChange, type Receiver } from "../support/sim/world.ts";
+import { latencyOf } from "../support/sim/latent-store.ts";
 
 const WINDOW_MS = 10_000;
 
@@ -32,7 +33,7 @@ test.each([
     circuitBreaker: { consecutiveFailures: 20, openForMs: 30_000, halfOpenProbes: 1 },
     retry: { maxAttempts: 100, delays: { kind: "backoff", growth: "Constant", initialMs: 1_000, maxMs: 1_000 } },
   };
-  const world = new World({ receiver });
+  const world = new World({ latency: latencyOf(1), receiver });
   await world.start([routeOf("s", { policy })]);
   startMs = world.clock.nowMs();
   for (let i = 0; i < 20_000; i++) await world.post();

@@ -3,7 +3,6 @@ import { parseClock, startingFrame } from "../../core/clock-frame.ts";
 import { LONE_CRASHES_MAX } from "../../core/delivery.ts";
 import {
   CLOCK_KEY,
-  INTERRUPTED_MESSAGE,
   SINGLE_OWNER_EPOCH,
   StoreError,
   WINDOW_ROWS_MAX,
@@ -43,6 +42,7 @@ import {
   emptyQueue,
   endRow,
   idempotencyKeyOf,
+  interruptedAttempt,
   isPending,
   leaseOf,
   matches,
@@ -161,20 +161,12 @@ export class MemoryStore implements Store {
 
   async fresh(afterId: DeliveryId, limit: number): Promise<readonly ReadyDelivery[]> {
     this.#check();
-    return [...this.#rows.values()]
-      .filter((row) => row.state === "ready" && !row.indexed && row.id > afterId)
-      .toSorted((a, b) => a.id - b.id)
-      .slice(0, Math.min(limit, WINDOW_ROWS_MAX))
-      .map(toReady);
+    return this.#byId((row) => row.state === "ready" && !row.indexed, afterId, limit);
   }
 
   async claimed(afterId: DeliveryId, limit: number): Promise<readonly ReadyDelivery[]> {
     this.#check();
-    return [...this.#rows.values()]
-      .filter((row) => row.state === "claimed" && row.id > afterId)
-      .toSorted((a, b) => a.id - b.id)
-      .slice(0, Math.min(limit, WINDOW_ROWS_MAX))
-      .map(toReady);
+    return this.#byId((row) => row.state === "claimed", afterId, limit);
   }
 
   async index(ids: readonly DeliveryId[]): Promise<void> {
@@ -422,28 +414,7 @@ export class MemoryStore implements Store {
   }
 
   #interrupt(row: DeliveryRow, nowMs: number): void {
-    const attempt: AttemptRecord = {
-      deliveryId: row.id,
-      eventId: row.eventId,
-      subscription: row.subscription,
-      namespace: row.namespace,
-      eventType: row.eventType,
-      attempt: row.attempt,
-      startedAtMs: row.dueAtMs,
-      durationMs: 0,
-      outcome: "unknown",
-      statusCode: undefined,
-      connectionStatus: "unknown",
-      tlsStatus: "none",
-      message: INTERRUPTED_MESSAGE,
-      url: "",
-      recordId: undefined,
-      requestHeaders: [],
-      requestBody: undefined,
-      responseHeaders: [],
-      responseBody: undefined,
-    };
-    this.#log(row, attempt, nowMs + row.historyRetentionMs);
+    this.#log(row, interruptedAttempt(row), nowMs + row.historyRetentionMs);
     // It may never have reached the receiver: it uses up nothing.
     row.cutOff += 1;
     row.crashes += 1;
@@ -481,6 +452,11 @@ export class MemoryStore implements Store {
     if (found.namespace === "") found.namespace = namespace;
     this.#queues.set(subscription, found);
     return found;
+  }
+
+  #byId(wanted: (row: DeliveryRow) => boolean, afterId: DeliveryId, limit: number): ReadyDelivery[] {
+    const rows = [...this.#rows.values()].filter((row) => row.id > afterId && wanted(row)).toSorted((a, b) => a.id - b.id);
+    return rows.slice(0, Math.min(limit, WINDOW_ROWS_MAX)).map(toReady);
   }
 
   #indexed(): DeliveryRow[] {

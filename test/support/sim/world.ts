@@ -6,32 +6,19 @@ import { RouteTable, type Route } from "../../../src/core/route-table.ts";
 import type { EndpointSpec, Subscription, Target } from "../../../src/core/subscription.ts";
 import type { AttemptDone, AttemptInput, Attempter } from "../../../src/delivery/attempter.ts";
 import type { HandshakeAsker } from "../../../src/delivery/handshake.ts";
+import type { EngineBounds } from "../../../src/delivery/bounds.ts";
 import { Engine } from "../../../src/delivery/engine.ts";
+import { TimerWheel } from "../../../src/lib/timer-wheel.ts";
+import { latentStore, type Latency } from "./latent-store.ts";
+import { seededRandom } from "./seeded-random.ts";
 import type { Intake } from "../../../src/ingest/intake.ts";
 import type { Deliveries } from "../../../src/controller/deliveries.ts";
-import { uuidv7, type Random } from "../../../src/lib/random.ts";
+import { uuidv7 } from "../../../src/lib/random.ts";
 import { BusinessEvents } from "../../../src/observe/events.ts";
 import { Metrics } from "../../../src/observe/metrics.ts";
 import { MemoryStore, type MemoryStoreOptions } from "../../../src/store/memory/memory-store.ts";
-import type { Store } from "../../../src/store/store.ts";
+import { StoreError, type Store } from "../../../src/store/store.ts";
 import { ManualClock, settle } from "../time/manual-clock.ts";
-
-/** mulberry32: small, seeded, good enough for chance in tests. */
-export function seededRandom(seed: number): Random & { below(n: number): number } {
-  let state = seed >>> 0;
-  const nextValue = (): number => {
-    state = (state + 0x6d2b79f5) >>> 0;
-    let t = state;
-    t = Math.imul(t ^ (t >>> 15), t | 1);
-    t ^= t + Math.imul(t ^ (t >>> 7), t | 61);
-    return ((t ^ (t >>> 14)) >>> 0) / 4_294_967_296;
-  };
-  return {
-    next: nextValue,
-    bytes: (n) => Uint8Array.from({ length: n }, () => Math.floor(nextValue() * 256)),
-    below: (n) => Math.floor(nextValue() * n),
-  };
-}
 
 export function outcome(cls: OutcomeClass, fields: Partial<Outcome> = {}): Outcome {
   const statusCode = cls === "success" ? 200 : cls === "server_error" ? 500 : cls === "client_error" ? 400 : undefined;
@@ -132,6 +119,7 @@ export class FakeAttempter implements Attempter {
   /** Called before anything else: invariants are checked here. */
   onSend: (input: AttemptInput) => void = () => undefined;
   readonly #clock: ManualClock;
+  readonly #wheel: TimerWheel;
   readonly #receiver: Receiver;
   readonly #open = new Set<(outcome: Outcome) => void>();
   #closed = false;
@@ -139,33 +127,39 @@ export class FakeAttempter implements Attempter {
 
   constructor(clock: ManualClock, receiver: Receiver) {
     this.#clock = clock;
+    this.#wheel = new TimerWheel(clock);
     this.#receiver = receiver;
   }
 
   kill(): void {
     this.#isDead = true;
     this.#open.clear();
+    this.#wheel.clear();
   }
 
   attempt(input: AttemptInput): Promise<AttemptDone> {
     if (this.#isDead) return new Promise(() => undefined);
     const { uid, policy } = input.route.subscription;
     const startedAtMs = this.#clock.nowMs();
+    const startedMs = this.#clock.monotonicMs();
     this.onSend(input);
     const { event, attempt } = input;
     this.sent.push({ uid, eventId: event.id, attempt, atMs: startedAtMs, latencyMs: startedAtMs - event.receivedAtMs });
     this.#bump(uid, 1);
     const answer = this.#closed ? { afterMs: 0, outcome: ABORTED } : this.#receiver(input, startedAtMs);
-    const isLate = answer.afterMs > policy.timeoutMs;
     return new Promise((resolve) => {
       const finish = (result: Outcome): void => {
         if (!this.#open.delete(finish)) return;
+        this.#wheel.cancel(slot, deadline);
         this.#bump(uid, -1);
-        const timed = { ...result, durationMs: this.#clock.nowMs() - startedAtMs };
+        const timed = { ...result, durationMs: this.#clock.monotonicMs() - startedMs };
         resolve({ outcome: timed, startedAtMs, url: "https://x/", requestHeaders: [], requestBody: undefined });
       };
       this.#open.add(finish);
-      this.#clock.after(Math.min(answer.afterMs, policy.timeoutMs), () => finish(isLate ? outcome("timeout") : answer.outcome));
+      // The real wheel judges deadlines; answers come through sockets.
+      const deadline = { expire: () => finish(outcome("timeout")) };
+      const slot = this.#wheel.add(policy.timeoutMs, deadline);
+      this.#clock.arrive(answer.afterMs, () => finish(answer.outcome));
     });
   }
 
@@ -198,6 +192,11 @@ export interface WorldOptions {
   readonly fault?: MemoryStoreOptions["fault"];
   /** Who answers handshakes; default: nobody ever. */
   readonly asker?: HandshakeAsker;
+  readonly bounds?: Partial<EngineBounds>;
+  /** How long nobody ran. */
+  readonly awayMs?: number;
+  /** How slow the store is; default: it answers at once. Every simulation makes it slow, see SimWorld. */
+  readonly latency?: Latency;
 }
 
 const NOBODY_ANSWERS: HandshakeAsker = { origin: "postrider", askLeave: () => new Promise(() => undefined) };
@@ -206,7 +205,10 @@ const NOBODY_ANSWERS: HandshakeAsker = { origin: "postrider", askLeave: () => ne
 export class World {
   readonly clock: ManualClock;
   readonly store: Store;
+  /** The same as the engine sees it: slow, and gone once it is killed. */
+  readonly behind: Store;
   readonly network: FakeAttempter;
+  readonly slotsMax: number;
   readonly engine: Engine & Intake & Deliveries;
   readonly metrics = new Metrics({ version: "test", defaults: false });
   table = RouteTable.empty;
@@ -218,10 +220,12 @@ export class World {
   constructor(options: WorldOptions) {
     this.clock = options.clock ?? new ManualClock();
     this.store = options.store ?? new MemoryStore(options.fault === undefined ? {} : { fault: options.fault });
+    this.behind = this.#mortal(options.latency === undefined ? this.store : latentStore(this.store, this.clock, options.latency));
     this.network = new FakeAttempter(this.clock, options.receiver);
+    this.slotsMax = options.slotsMax ?? 2_048;
     const log = pino({ level: "silent" });
     this.engine = new Engine({
-      store: this.#mortal(this.store),
+      store: this.behind,
       attempter: this.network,
       asker: options.asker ?? NOBODY_ANSWERS,
       clock: this.clock,
@@ -230,16 +234,24 @@ export class World {
       metrics: this.metrics,
       log,
       owner: `owner-${options.seed ?? 1}`,
-      slotsMax: options.slotsMax ?? 2_048,
+      slotsMax: this.slotsMax,
+      awayMs: options.awayMs ?? 0,
+      ...(options.bounds === undefined ? {} : { bounds: options.bounds }),
     });
   }
 
   async start(routes: readonly Route[]): Promise<void> {
-    await this.store.open({ owner: "o", nowMs: this.clock.nowMs(), idempotencyTtlMs: 1_000 });
+    this.clock.begin((await this.store.open({ owner: "o", nowMs: this.clock.trueMs(), idempotencyTtlMs: 1_000 })).clock);
     this.route(routes);
-    this.#running = this.engine.run(this.#abort.signal);
+    this.run();
     await settle();
     await this.clock.advance(50);
+    while (!this.engine.ready) await this.clock.advance(10);
+  }
+
+  /** Starts the engine on a store that is open. */
+  run(): void {
+    this.#running = this.engine.run(this.#abort.signal);
   }
 
   route(routes: readonly Route[]): void {
@@ -247,8 +259,13 @@ export class World {
     this.engine.publish(this.table);
   }
 
-  /** As the ingest does it: admit, commit, committed. Answers the event, or undefined when the commit failed. */
+  /** As the ingest does it: admit, commit, committed. Lets time go on until that has happened. Answers the event, or undefined when the commit failed. */
   async post(namespace = "ns", to?: (route: Route) => boolean, subject?: string): Promise<Event | undefined> {
+    return this.clock.until(this.offer(namespace, to, subject), () => this.#isDead);
+  }
+
+  /** The same without waiting for it. */
+  async offer(namespace = "ns", to?: (route: Route) => boolean, subject?: string): Promise<Event | undefined> {
     const event = { ...eventOf(namespace, this.clock.nowMs(), ++this.#sequence), subject };
     const routes = this.table.match(event).routes.filter((route) => to?.(route) ?? true);
     const deliveries = this.engine.admit(event, routes, event.receivedAtMs);
@@ -257,16 +274,16 @@ export class World {
       idempotencyKey: undefined,
       contentHash: new Uint8Array(32),
       deliveries,
-      bodyRetentionMs: 1e9,
-      historyRetentionMs: 1e9,
+      bodyRetentionMs: 1e12,
+      historyRetentionMs: 1e12,
     };
     try {
-      const result = await this.store.accept({ namespace, items: [item], nowMs: event.receivedAtMs });
+      const result = await this.behind.accept({ namespace, items: [item], nowMs: event.receivedAtMs });
       if (!result.ok) throw new Error("conflict");
       this.engine.committed(event, deliveries, result.items[0]?.deliveryIds ?? []);
       return event;
-    } catch {
-      this.engine.abandoned(event, deliveries);
+    } catch (error) {
+      this.engine.abandoned(event, deliveries, error instanceof StoreError && error.code === "unknown");
       return undefined;
     }
   }

@@ -104,6 +104,15 @@ export class ManualClock implements Clock {
     this.#monotonicMs = untilMs;
   }
 
+  /** Lets time go on, a millisecond at a time, until `work` has settled or `isOver` says that it never will. */
+  async until<T>(work: Promise<T>, isOver: () => boolean = () => false): Promise<T | undefined> {
+    const state = { settled: false };
+    const noted = work.finally(() => (state.settled = true));
+    noted.catch(() => undefined);
+    for (await settle(); !state.settled && !isOver(); await settle()) await this.advance(1);
+    return state.settled ? noted : undefined;
+  }
+
   /** The process stands still for so long: then every timer that is over fires first, as Node does it, and only then sockets are read. */
   async stall(ms: number): Promise<void> {
     this.#monotonicMs += ms;

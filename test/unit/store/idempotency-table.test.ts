@@ -4,7 +4,7 @@ import { uuidv7 } from "../../../src/lib/random.ts";
 import { IdempotencyTable } from "../../../src/store/sqlite/idempotency-table.ts";
 import { RecentKeys } from "../../../src/store/sqlite/recent-keys.ts";
 import { DAY_MS, dayTables, migrate } from "../../../src/store/sqlite/schema.ts";
-import { seededRandom } from "../../support/sim/world.ts";
+import { seededRandom } from "../../support/sim/seeded-random.ts";
 
 const START_MS = 20_000 * DAY_MS + 1_000;
 const TTL_MS = DAY_MS;
