@@ -100,6 +100,7 @@ class Unkind {
     const { clock, store } = this;
     const report = await store.open({ owner: `o${this.#life}`, nowMs: clock.trueMs(), idempotencyTtlMs: 1_000 });
     clock.begin(report.clock);
+    this.#noteDoubt();
     const seed = this.#seed * 100 + this.#life;
     this.#world = new World({
       receiver: this.#receiver,
@@ -135,7 +136,7 @@ class Unkind {
     const random = this.#random;
     this.#faulty = random.next() < 0.05;
     this.#unknown = random.next() < 0.05 ? 0.2 : 0;
-    if (this.#unknown > 0) this.#doubtUntilMs = clock.monotonicMs() + 20_000;
+    this.#noteDoubt();
     for (let n = random.below(5); n > 0; n--) {
       void world.offer(`ns${random.below(3)}`, undefined, `k${random.below(4)}`).then((event) => {
         if (event !== undefined) this.accepted.add(event.id);
@@ -155,6 +156,11 @@ class Unkind {
     this.#unknown = 0;
     await clock.advance(1_000);
     await this.#judge("a quiet second");
+  }
+
+  /** Looks of the sweep come every 5 s after such a commit, and one may fail too. */
+  #noteDoubt(): void {
+    if (this.#unknown > 0) this.#doubtUntilMs = this.clock.monotonicMs() + 40_000;
   }
 
   /** A spec changes: suspended, its references lost, another policy, or back. */

@@ -8,6 +8,7 @@ import { modelCases } from "./model-cases.ts";
 import { parkedCases } from "./parked-cases.ts";
 import { pageCases } from "./page-cases.ts";
 import { orderCases } from "./order-cases.ts";
+import { recallCases } from "./recall-cases.ts";
 import { resultCases } from "./result-cases.ts";
 
 /** Everything any engine of the Store seam must do. PostgreSQL will run the same. */
@@ -21,6 +22,7 @@ export function storeConformance(engine: Engine): void {
     deadLetterCases(engine);
     historyCases(engine);
     resultCases(engine);
+    describe("recalled", () => recallCases(engine));
     modelCases(engine);
   });
 }
