@@ -166,6 +166,7 @@ export class Engine implements Service {
       await bootEngine({ store, clock, scheduler, desk, pauses, parking, health, awayMs: this.#parts.awayMs ?? 0 });
       this.#state = "up";
       this.#routes.applyAll();
+      void pauses.flush();
       for (const lane of scheduler.lanes.values()) scheduler.refresh(lane);
     }
     const stopHousekeeping = this.#upkeep.housekeeping.start();

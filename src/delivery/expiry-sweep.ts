@@ -86,11 +86,14 @@ export class ExpirySweep {
     const next = { state: "failed", reason } as const;
     const completions = ids.map((id): Completion => ({ id, epoch: lane.epoch, attempt: undefined, next, nowMs, historyRetentionMs }));
     let changed: readonly boolean[];
+    lane.unwritten += 1;
     try {
       changed = await store.complete(completions);
     } catch (error) {
       for (const waiting of fresh.toReversed()) lane.fresh.unshift(waiting);
       throw error;
+    } finally {
+      lane.unwritten -= 1;
     }
     for (const waiting of fresh) this.#parts.freshTaken(lane, waiting);
     for (const wasEnded of changed) if (wasEnded) this.#parts.ended(lane);

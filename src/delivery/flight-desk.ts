@@ -54,6 +54,7 @@ export class FlightDesk {
       log,
       written: (turn, completion, changed) => {
         this.#underWay.delete(completion.id);
+        turn.lane.unwritten -= 1;
         parts.written(turn, completion, changed);
       },
     });
@@ -149,6 +150,7 @@ export class FlightDesk {
     const nowMs = this.#parts.clock.nowMs();
     const { historyMs, bodiesMs } = (lane.route?.subscription.policy ?? BUILT_IN_POLICY).retention;
     const kept = { nowMs, historyRetentionMs: historyMs, bodiesRetentionMs: bodiesMs };
+    lane.unwritten += 1;
     this.#writer.push(turn, { id: waiting.id, epoch: lane.epoch, attempt, next: nextState, ...kept });
     this.#parts.tickSoon();
   }

@@ -1,3 +1,4 @@
+import { deadLetterOwner } from "../core/dead-letter.ts";
 import type { Clock } from "../lib/clock.ts";
 import type { Log } from "../observe/log.ts";
 import type { Metrics } from "../observe/metrics.ts";
@@ -106,13 +107,19 @@ export class Housekeeping {
     this.#parts.health.showGauges(some, nowMs);
   }
 
-  /** Ages move when the oldest of a queue ends, which only the store sees. */
+  /** The store's numbers: ages move when the oldest of a queue ends, which only the store sees. */
   async #readAges(): Promise<void> {
     const { clock, store, scheduler } = this.#parts;
     const startMs = clock.monotonicMs();
+    const quiet = new Map<Lane, number>();
+    // Dead letters come with the results of others.
+    for (const lane of scheduler.lanes.values()) if (lane.isQuiet && deadLetterOwner(lane.uid) === undefined) quiet.set(lane, lane.moves);
     for (const queue of await store.queues()) {
       const lane = scheduler.lanes.get(queue.subscription);
-      if (lane !== undefined && lane.pending > 0) lane.oldestAcceptedAtMs = queue.oldestAcceptedAtMs ?? lane.oldestAcceptedAtMs;
+      if (lane === undefined) continue;
+      // Commits that did not say whether they happened leave memory's numbers behind; where nothing moved meanwhile, the store's are right.
+      if (lane.isQuiet && quiet.get(lane) === lane.moves) lane.recount(queue);
+      else if (lane.pending > 0) lane.oldestAcceptedAtMs = queue.oldestAcceptedAtMs ?? lane.oldestAcceptedAtMs;
     }
     this.#agesAtMs = clock.nowMs() + Math.max(AGES_EVERY_MS, (clock.monotonicMs() - startMs) / AGES_SHARE);
   }

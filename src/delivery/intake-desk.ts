@@ -57,6 +57,7 @@ export class IntakeDesk {
     for (const [i, delivery] of deliveries.entries()) {
       const id = ids[i];
       const lane = this.#parts.scheduler.lane(delivery.subscription, delivery.namespace);
+      lane.offered -= 1;
       this.#parts.accepted(lane, event.receivedAtMs);
       if (id === undefined) continue;
       const waiting = {
@@ -87,6 +88,7 @@ export class IntakeDesk {
   abandoned(event: Event, deliveries: readonly NewDelivery[]): void {
     for (const delivery of deliveries) {
       const lane = this.#parts.scheduler.lane(delivery.subscription, delivery.namespace);
+      lane.offered -= 1;
       if (delivery.as === "fresh") this.#letGo(lane, event);
       if (delivery.as === "claimed") this.#parts.scheduler.release(lane, NOT_SENT);
     }
@@ -111,6 +113,7 @@ export class IntakeDesk {
     const { uid, namespace, policy, spec } = route.subscription;
     const lane = this.#parts.scheduler.lane(uid, namespace);
     this.#parts.adopt(lane, route);
+    lane.offered += 1;
     const dueAtMs = firstDueAtMs(policy, nowMs);
     const orderKey = spec.ordering === undefined ? undefined : orderKeyOf(event, spec.ordering.key);
     // Whose turn it is within a key only the store knows, so nothing with a key is claimed or held in memory here.

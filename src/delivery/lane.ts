@@ -103,6 +103,10 @@ export class Lane implements FairLane, Wakeable {
   suspendedEndpoint: string | undefined;
   expiryCheckAtMs = 0;
 
+  /** Accepts (and resends), and results, that are on their way to the store; and how often a number has moved. */
+  offered = 0;
+  unwritten = 0;
+  moves = 0;
   pending = 0;
   oldestAcceptedAtMs: number | undefined;
   counters: { -readonly [K in keyof QueueCounters]: number };
@@ -124,10 +128,20 @@ export class Lane implements FairLane, Wakeable {
   /** What the store knows of its queue. */
   restore(queue: QueueState): void {
     this.epoch = queue.epoch;
+    this.forwards = queue.forwards;
+    this.recount(queue);
+  }
+
+  /** Takes the store's numbers. */
+  recount(queue: Pick<QueueState, "pending" | "oldestAcceptedAtMs" | "counters">): void {
     this.pending = queue.pending;
     this.oldestAcceptedAtMs = queue.oldestAcceptedAtMs;
     this.counters = { ...queue.counters };
-    this.forwards = queue.forwards;
+  }
+
+  /** Nothing is on its way to the store: its numbers are those of memory, or memory is wrong. */
+  get isQuiet(): boolean {
+    return this.offered === 0 && this.unwritten === 0 && this.fair.inFlight === 0 && this.ending === undefined;
   }
 
   /** Most attempts at once now: the policy's, halved by each sign of overload, one more with each success. */

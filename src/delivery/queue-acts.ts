@@ -87,10 +87,12 @@ export class QueueActs {
     // Without its subscription nobody would ever send it, and it would be neither owed nor ended.
     if (routes.routeOf(record.subscription) === undefined || scheduler.lanes.get(record.subscription)?.ending !== undefined)
       return "subscription_gone";
-    const result = await store.resend(id, nowMs);
-    if (result !== "resent") return result;
     const lane = scheduler.lane(record.subscription, record.namespace);
+    lane.offered += 1;
+    const result = await store.resend(id, nowMs).finally(() => (lane.offered -= 1));
+    if (result !== "resent") return result;
     routes.adopt(lane, routes.routeOf(lane.uid));
+    lane.moves += 1;
     lane.pending += 1;
     lane.oldestAcceptedAtMs ??= nowMs;
     lane.noteDue(nowMs);

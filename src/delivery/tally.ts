@@ -15,6 +15,7 @@ export class Tally {
 
   /** One more is owed, accepted at `nowMs`. */
   accepted(lane: Lane, nowMs: number): void {
+    lane.moves += 1;
     lane.pending += 1;
     lane.counters.accepted += 1;
     lane.oldestAcceptedAtMs ??= nowMs;
@@ -23,6 +24,7 @@ export class Tally {
 
   /** One has ended. */
   ended(lane: Lane, state: TerminalState): void {
+    lane.moves += 1;
     lane.pending -= 1;
     lane.counters[state] += 1;
     if (lane.pending === 0) lane.oldestAcceptedAtMs = undefined;

@@ -103,6 +103,7 @@ export interface Sent {
   readonly eventId: string;
   readonly attempt: number;
   readonly atMs: number;
+  readonly monotonicMs: number;
   readonly latencyMs: number;
 }
 
@@ -144,7 +145,14 @@ export class FakeAttempter implements Attempter {
     const startedMs = this.#clock.monotonicMs();
     this.onSend(input);
     const { event, attempt } = input;
-    this.sent.push({ uid, eventId: event.id, attempt, atMs: startedAtMs, latencyMs: startedAtMs - event.receivedAtMs });
+    this.sent.push({
+      uid,
+      eventId: event.id,
+      attempt,
+      atMs: startedAtMs,
+      monotonicMs: startedMs,
+      latencyMs: startedAtMs - event.receivedAtMs,
+    });
     this.#bump(uid, 1);
     const answer = this.#closed ? { afterMs: 0, outcome: ABORTED } : this.#receiver(input, startedAtMs);
     return new Promise((resolve) => {
@@ -311,7 +319,7 @@ export class World {
   }
 }
 
-function eventOf(namespace: string, nowMs: number, sequence = 0): Event {
+export function eventOf(namespace: string, nowMs: number, sequence = 0): Event {
   return {
     id: uuidv7(nowMs),
     namespace,
