@@ -151,6 +151,7 @@ class Unkind {
     await clock.advance(random.below(500));
     this.#watch?.look();
     this.#keepClock();
+    this.#noteDoubt();
     if (random.below(4) !== 0) return;
     this.#faulty = false;
     this.#unknown = 0;

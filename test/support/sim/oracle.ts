@@ -39,6 +39,8 @@ async function look(world: World): Promise<Wrong[]> {
       continue;
     }
     wrong.push(...wrongPauses(lane, nowMs));
+    if (lane.isQuiet && lane.pending !== pending)
+      wrong.push({ what: `${subscription}: owes ${pending}, memory says ${lane.pending}`, detail: "" });
     if (pending === 0 || lane.ending !== undefined) continue;
     wrong.push(...(await wrongRows(world, lane, nowMs)));
   }
