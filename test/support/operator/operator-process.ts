@@ -15,6 +15,8 @@ export interface OperatorProcessOptions {
   /** Flags that say who is let in; default: everybody. */
   readonly auth?: readonly string[];
   readonly flags?: readonly string[];
+  /** A command under which the process runs, like a tracer. */
+  readonly under?: readonly string[];
   /** The process is started as if it were so much later, ms: what a restart after a long night is like. */
   readonly laterMs?: number;
 }
@@ -67,9 +69,10 @@ export class OperatorProcess {
     const { manifests, kubeconfig = "" } = options;
     const provider = manifests === undefined ? ["cluster", "--kubeconfig", kubeconfig] : ["file", "--manifests", manifests];
     const source = ["--provider", ...provider, "--store", options.store, "--store-reserve", "1Mi"];
+    const [command = process.execPath, ...before] = [...(options.under ?? []), process.execPath];
     const child = spawn(
-      process.execPath,
-      [...later(options.laterMs), "src/main.ts", "run", ...source, ...listen, ...auth, ...(options.flags ?? [])],
+      command,
+      [...before, ...later(options.laterMs), "src/main.ts", "run", ...source, ...listen, ...auth, ...(options.flags ?? [])],
       {
         cwd: ROOT,
         stdio: ["ignore", "pipe", "pipe"],
@@ -100,6 +103,16 @@ export class OperatorProcess {
       });
     });
     return new OperatorProcess(child, ready, exited, { stdoutLines, stderr: () => complaints });
+  }
+
+  /** Ends the process itself at once, whatever it runs under; safe to call twice. */
+  async kill(): Promise<void> {
+    try {
+      process.kill(this.ready.pid, "SIGKILL");
+    } catch {
+      // It has ended.
+    }
+    await this.exited;
   }
 
   async signal(signal: NodeJS.Signals): Promise<number | null> {
