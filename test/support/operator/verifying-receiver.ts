@@ -14,6 +14,10 @@ export class VerifyingReceiver {
   /** Paths below this are never answered. */
   #hangPath = "/hang";
   delayMs = 0;
+  /** Requests are read and never answered. */
+  silent = false;
+  /** Requests read so far, answered or not. */
+  seen = 0;
 
   constructor(secret: string) {
     this.#webhook = new Webhook(secret);
@@ -21,7 +25,8 @@ export class VerifyingReceiver {
       const chunks: Buffer[] = [];
       request.on("data", (chunk: Buffer) => chunks.push(chunk));
       request.on("end", () => {
-        if (request.url?.startsWith(this.#hangPath)) return;
+        this.seen += 1;
+        if (this.silent || request.url?.startsWith(this.#hangPath)) return;
         const status = this.#take(request.headers as Record<string, string>, Buffer.concat(chunks).toString("utf8"));
         if (this.delayMs > 0) setTimeout(() => response.writeHead(status).end(), this.delayMs);
         else response.writeHead(status).end();
