@@ -306,7 +306,7 @@ export class Subscriptions {
       namespace: object?.metadata.namespace ?? namespace,
       name: object?.metadata.name ?? name,
       how: policy === "Discard" || isTerminating ? "discard" : "drain",
-      sinceMs: deletedAt === undefined ? clock.nowMs() : Date.parse(deletedAt),
+      sinceMs: deletedAt === undefined ? clock.nowMs() : Date.parse(deletedAt) - clock.shownMs(0),
       hopeless: route === undefined || route.subscription.blocked !== undefined || spec?.suspend === true,
       // The store's routes do not know where they lead before the manifests are read; this one has no manifest any more.
       aim: route?.subscription.blocked?.reason === STARTING && last !== undefined ? () => this.#aim(last) : undefined,
@@ -381,7 +381,7 @@ export class Subscriptions {
         lastHandledResume: known.resume,
       },
       known.status,
-      clock.nowMs(),
+      clock.trueMs(),
     );
     return { object, current: known.status, status };
   }
