@@ -195,16 +195,13 @@ export class HttpAttempter implements Attempter, HandshakeAsker {
 
   #send(exchange: Exchange, input: AttemptInput, request: { prepared: Prepared; headers: string[]; body: Uint8Array }): void {
     const { prepared, headers, body } = request;
-    this.#dispatcher.whenRead(() => {
-      if (exchange.ended) return;
-      try {
-        const { pool, path } = prepared;
-        this.#dispatcher.send(input.route.subscription.uid, pool, { method: "POST", path, headers, body }, exchange);
-      } catch (error) {
-        const code = error instanceof Error && "code" in error && typeof error.code === "string" ? error.code : "EUNKNOWN";
-        exchange.refuse("client_error", code, `the request could not be built (${code}): check the endpoint's headers`);
-      }
-    });
+    try {
+      const { pool, path } = prepared;
+      this.#dispatcher.send(input.route.subscription.uid, pool, { method: "POST", path, headers, body }, exchange);
+    } catch (error) {
+      const code = error instanceof Error && "code" in error && typeof error.code === "string" ? error.code : "EUNKNOWN";
+      exchange.refuse("client_error", code, `the request could not be built (${code}): check the endpoint's headers`);
+    }
   }
 
   #prepare(subscription: Subscription): Prepared {

@@ -20,12 +20,6 @@ const KEEP_ALIVE_MS = 4_000;
 /** A pool unused for this long is closed, so that thousands of subscriptions do not hold memory. */
 const POOL_IDLE_MS = 60_000;
 
-/**
- * Connections that nobody has looked at for so long are read before anything is written into one: while the process stood still, or was
- * busy with something else, their receivers may have closed them.
- */
-const READ_EVERY_MS = 100;
-
 /** Where a pool's connections go, how, and how many there may be; a change of any field makes another pool. */
 export interface PoolTarget extends Pick<Target, "dial" | "tls" | "proxy"> {
   /** `https://host[:port]`. */
@@ -72,30 +66,11 @@ export class Dispatcher {
   readonly #pools = new Map<string, PoolEntry>();
   readonly #closing = new Set<Promise<void>>();
   #cancelSweep: (() => void) | undefined;
-  #readAtMs = Number.NEGATIVE_INFINITY;
-  /** What is to be sent once the sockets have been read. */
-  #unsent: (() => void)[] | undefined;
 
   constructor(options: DispatcherOptions) {
     this.#clock = options.clock;
     this.#tlsContexts = new TlsContexts(options.ca);
     this.#guard = new EgressGuard(options.resolver, options.wheel, this.#tlsContexts.usual);
-  }
-
-  /** Calls `send` once it is known which connections still stand: at once, or after the sockets have been read; never out of order. */
-  whenRead(send: () => void): void {
-    if (this.#unsent !== undefined) {
-      this.#unsent.push(send);
-      return;
-    }
-    if (this.#clock.monotonicMs() - this.#readAtMs < READ_EVERY_MS) return send();
-    this.#unsent = [send];
-    this.#clock.afterPoll(() => {
-      const unsent = this.#unsent ?? [];
-      this.#unsent = undefined;
-      this.#readAtMs = this.#clock.monotonicMs();
-      for (const next of unsent) next();
-    });
   }
 
   /** Sends one request through the subscription's pool. Errors reach the handler; @throws where it cannot be built (a header's bytes). */

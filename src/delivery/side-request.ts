@@ -83,16 +83,12 @@ export class SideRequests {
   #dispatch({ pool, method, url, headers, body, egress, via, ...limits }: SideRequest, exchange: Exchange): void {
     const { origin, pathname, search } = new URL(url);
     const target = { origin, egress, connections: CONNECTIONS, connectLimitMs: Math.min(limits.connectLimitMs, limits.timeoutMs), ...via };
-    const { dispatcher } = this.#parts;
-    dispatcher.whenRead(() => {
-      if (exchange.ended) return;
-      try {
-        dispatcher.send(pool, target, { method, path: `${pathname}${search}`, headers, body }, exchange);
-      } catch (error) {
-        const code = error instanceof Error && "code" in error && typeof error.code === "string" ? error.code : "EUNKNOWN";
-        exchange.refuse("client_error", code, `the request could not be built (${code})`);
-      }
-    });
+    try {
+      this.#parts.dispatcher.send(pool, target, { method, path: `${pathname}${search}`, headers, body }, exchange);
+    } catch (error) {
+      const code = error instanceof Error && "code" in error && typeof error.code === "string" ? error.code : "EUNKNOWN";
+      exchange.refuse("client_error", code, `the request could not be built (${code})`);
+    }
   }
 }
 

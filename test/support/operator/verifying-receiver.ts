@@ -14,6 +14,12 @@ export class VerifyingReceiver {
   /** Paths below this are never answered. */
   #hangPath = "/hang";
   delayMs = 0;
+  /** How far the receiver's clock is from this machine's, ms: signatures are judged by it. */
+  clockOffsetMs = 0;
+  /** So many requests with a good signature are answered 503 before any is taken. */
+  refuseNext = 0;
+  /** `webhook-timestamp` minus the receiver's clock, in seconds, of each request in its order. */
+  readonly skewsSec: number[] = [];
   /** Requests are read and never answered. */
   silent = false;
   /** Requests read so far, answered or not. */
@@ -54,11 +60,16 @@ export class VerifyingReceiver {
   }
 
   #take(headers: Record<string, string>, body: string): number {
+    this.skewsSec.push(Number(headers["webhook-timestamp"]) - (Date.now() + this.clockOffsetMs) / 1_000);
     try {
-      this.#webhook.verify(body, headers);
+      this.#verify(body, headers);
     } catch {
       this.refused += 1;
       return 401;
+    }
+    if (this.refuseNext > 0) {
+      this.refuseNext -= 1;
+      return 503;
     }
     const id = headers["webhook-id"] ?? "";
     this.arrivals.set(id, (this.arrivals.get(id) ?? 0) + 1);
@@ -66,5 +77,16 @@ export class VerifyingReceiver {
     if (before !== undefined && before !== body) this.changedBodies += 1;
     this.bodies.set(id, body);
     return 200;
+  }
+
+  /** The library asks for the time itself: it is told the receiver's. */
+  #verify(body: string, headers: Record<string, string>): void {
+    const { now } = Date;
+    Date.now = () => now() + this.clockOffsetMs;
+    try {
+      this.#webhook.verify(body, headers);
+    } finally {
+      Date.now = now;
+    }
   }
 }
