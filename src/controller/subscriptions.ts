@@ -295,6 +295,8 @@ export class Subscriptions {
     const { routes, accepted, departures, resources, sink, clock } = this.#parts;
     const route = routes.get(uid);
     const last = accepted.get(uid);
+    // Seen alive by this process, it was deleted just now, whatever the API server's clock says of ours.
+    const wasAlive = route !== undefined && !route.draining && route.subscription.blocked?.reason !== STARTING;
     if (route !== undefined && !route.draining) routes.set({ ...route, draining: true });
     const { namespace, name, spec } = route?.subscription ?? last ?? { namespace: "", name: "", spec: undefined };
     const deletedAt = facts?.object.metadata.deletionTimestamp;
@@ -306,7 +308,7 @@ export class Subscriptions {
       namespace: object?.metadata.namespace ?? namespace,
       name: object?.metadata.name ?? name,
       how: policy === "Discard" || isTerminating ? "discard" : "drain",
-      sinceMs: deletedAt === undefined ? clock.nowMs() : Date.parse(deletedAt) - clock.shownMs(0),
+      sinceMs: deletedAt === undefined || wasAlive ? clock.nowMs() : Date.parse(deletedAt) - clock.shownMs(0),
       hopeless: route === undefined || route.subscription.blocked !== undefined || spec?.suspend === true,
       // The store's routes do not know where they lead before the manifests are read; this one has no manifest any more.
       aim: route?.subscription.blocked?.reason === STARTING && last !== undefined ? () => this.#aim(last) : undefined,
