@@ -32,7 +32,7 @@ async function receiver(scheme: "http" | "https", listener: RequestListener) {
   const counted: RequestListener = (request, response) => {
     request.resume().on("end", () => {
       seen.requests += 1;
-      void listener(request, response);
+      listener(request, response);
     });
   };
   const server = scheme === "http" ? createHttpServer(counted) : createHttpsServer({ ...certificates?.good }, counted);

@@ -85,16 +85,16 @@ const styles: readonly [string, Partial<SigningSpec>, (seen: { headers: Incoming
   ],
 ];
 
-it.each(styles.flatMap((style) => [360_000, -360_000, 10 * 365 * 86_400_000].map((byMs) => [...style, byMs] as const)))(
-  "%s: the time is the machine's at once",
-  async (_name, signing, timeOf, byMs) => {
-    const { clock, done, seen } = await send(byMs, signing);
-    expect(done.outcome.class).toBe("success");
-    expect(Math.abs(Number(timeOf(seen)) - clock.trueMs() / 1_000)).toBeLessThan(2);
-    expect(Math.abs(done.startedAtMs - clock.trueMs())).toBeLessThan(2_000);
-    expect(done.outcome.durationMs).toBeLessThan(2_000);
-  },
-);
+const STEPS_MS = [360_000, -360_000, 10 * 365 * 86_400_000];
+const cases = styles.flatMap(([name, signing, timeOf]) => STEPS_MS.map((byMs) => ({ name, signing, timeOf, byMs })));
+
+it.each(cases)("$name: the time is the machine's at once, stepped by $byMs ms", async ({ signing, timeOf, byMs }) => {
+  const { clock, done, seen } = await send(byMs, signing);
+  expect(done.outcome.class).toBe("success");
+  expect(Math.abs(Number(timeOf(seen)) - clock.trueMs() / 1_000)).toBeLessThan(2);
+  expect(Math.abs(done.startedAtMs - clock.trueMs())).toBeLessThan(2_000);
+  expect(done.outcome.durationMs).toBeLessThan(2_000);
+});
 
 it.each([0, 360_000, -3_600_000])("a Retry-After date is told from the machine's clock, stepped by %d ms", async (byMs) => {
   const { done } = await send(byMs, {}, 60_000);
