@@ -208,7 +208,7 @@ export class ApiHandlers {
     return attempts.map((attempt) => {
       const body = budget.bytes > 0 ? acts.bodyOf(attempt, event) : undefined;
       budget.bytes -= (body?.length ?? 0) + (attempt.responseBody?.length ?? 0);
-      return attemptView(bounded(attempt, budget.bytes), label, budget.bytes >= 0 ? body : undefined);
+      return attemptView(bounded(attempt, budget.bytes), label, budget.bytes >= 0 ? body : undefined, this.#parts.clock);
     });
   }
 

@@ -54,14 +54,14 @@ export function summaryView(summary: DeliverySummary, label: SubscriptionLabel, 
   return {
     ...deliveryView(summary, label, wall),
     recordId: recordId ?? null,
-    firstAttemptTime: time(firstAttemptAtMs),
+    firstAttemptTime: lastAttempt?.attempt === 1 ? attemptTime(lastAttempt, wall) : time(firstAttemptAtMs),
     url: lastAttempt?.url ?? null,
     lastAttempt:
       lastAttempt === undefined
         ? null
         : {
             attempt: lastAttempt.attempt,
-            time: time(lastAttempt.startedAtMs),
+            time: attemptTime(lastAttempt, wall),
             durationMs: Math.round(lastAttempt.durationMs),
             outcome: lastAttempt.outcome,
             statusCode: lastAttempt.statusCode ?? null,
@@ -71,7 +71,7 @@ export function summaryView(summary: DeliverySummary, label: SubscriptionLabel, 
 }
 
 /** A row of the log: one firing. `requestBody` is what was sent, a token in it hidden; undefined when it cannot be had any more. */
-export function attemptView(record: AttemptRecord, label: SubscriptionLabel, requestBody: Uint8Array | undefined): View {
+export function attemptView(record: AttemptRecord, label: SubscriptionLabel, requestBody: Uint8Array | undefined, wall: Wall): View {
   return {
     deliveryId: String(record.deliveryId),
     eventId: record.eventId,
@@ -80,7 +80,7 @@ export function attemptView(record: AttemptRecord, label: SubscriptionLabel, req
     subscription: label.name ?? null,
     subscriptionUid: label.uid,
     attempt: record.attempt,
-    time: time(record.startedAtMs),
+    time: attemptTime(record, wall),
     durationMs: Math.round(record.durationMs),
     recordId: record.recordId ?? null,
     outcome: record.outcome,
@@ -141,7 +141,11 @@ function shown(ms: number | undefined, wall: Wall): string | null {
   return ms === undefined ? null : time(wall.shownMs(ms));
 }
 
-/** Attempts keep the wall's time at which they began. */
+/** Attempts keep the wall's time at which they began; of one that a crash cut off the store knows only when it was due, in engine time. */
+function attemptTime({ outcome, startedAtMs }: Pick<AttemptRecord, "outcome" | "startedAtMs">, wall: Wall): string | null {
+  return outcome === "unknown" ? shown(startedAtMs, wall) : time(startedAtMs);
+}
+
 function time(ms: number | undefined): string | null {
   return ms === undefined ? null : new Date(ms).toISOString();
 }

@@ -1,6 +1,8 @@
 import { expect, it } from "vitest";
 import { routeOf as apiRouteOf } from "../../../src/admin/api-routes.ts";
 import { ApiHandlers } from "../../../src/admin/handlers.ts";
+import { attemptView } from "../../../src/admin/views.ts";
+import type { AttemptRecord } from "../../../src/store/store.ts";
 import { outcome, routeOf, World } from "../../support/sim/world.ts";
 
 const HOUR = 3_600_000;
@@ -56,4 +58,14 @@ it.each([HOUR, -HOUR, 10 * YEAR, -10 * YEAR])("after a step of %d ms `since` and
   expect(await eventIds({ since: between })).toEqual([second?.id]);
   expect(await eventIds({ until: between })).toEqual([first?.id]);
   expect(await eventIds({ since: new Date(world.clock.trueMs() + 1_000).toISOString() })).toEqual([]);
+});
+
+it("an attempt tells the wall's time it was begun at, one that a crash cut off when it was due, by the wall", () => {
+  const wall = { shownMs: (atMs: number) => atMs + HOUR };
+  const label = { uid: "a", name: "a", isDeadLetter: false };
+  const attempt = { deliveryId: 1, attempt: 1, startedAtMs: Date.UTC(2026, 0, 1), durationMs: 0, requestHeaders: [], responseHeaders: [] };
+  const timeOf = (of: "success" | "unknown"): unknown =>
+    attemptView({ ...attempt, outcome: of } as unknown as AttemptRecord, label, undefined, wall)["time"];
+  expect(timeOf("success")).toBe("2026-01-01T00:00:00.000Z");
+  expect(timeOf("unknown")).toBe("2026-01-01T01:00:00.000Z");
 });
