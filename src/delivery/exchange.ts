@@ -31,6 +31,11 @@ const SENT_GIVEN_BACK_MS = 2_000;
 const STALLED_SHARE = 0.25;
 /** What a receiver that is well may seem to do while we stand. */
 const STALLED_CODES: ReadonlySet<string> = new Set(["ETIMEDOUT", "ETIMEOUT", "ECONNRESET", "PROXY_TIMEOUT"]);
+/**
+ * A request that is older by the wall when it could at last be written is not sent: receivers refuse signatures of five minutes ago, and what they
+ * refuse would not be tried again.
+ */
+const SIGNED_AGE_MAX_MS = 120_000;
 /** What undici is told when we let a socket go; never shown. */
 const LET_GO = new Error("answer complete for us");
 
@@ -56,6 +61,7 @@ type ResponseHeaders = Readonly<Record<string, string | string[] | undefined>>;
 export class Exchange implements DispatchHandler, WheelEntry {
   readonly #options: ExchangeOptions;
   readonly #startedMs: number;
+  readonly #startedAtMs: number;
   #controller: DispatchController | undefined;
   #done = false;
   #statusCode: number | undefined;
@@ -68,11 +74,14 @@ export class Exchange implements DispatchHandler, WheelEntry {
   #begun = false;
   /** The deadline was over while the process stood still. */
   #late = false;
+  /** It was too old to be sent. */
+  #stale = false;
   #before: string | undefined;
 
   constructor(options: ExchangeOptions) {
     this.#options = options;
     this.#startedMs = options.clock.monotonicMs();
+    this.#startedAtMs = options.clock.trueMs();
   }
 
   get ended(): boolean {
@@ -85,8 +94,18 @@ export class Exchange implements DispatchHandler, WheelEntry {
   }
 
   onRequestStart(controller: DispatchController): void {
+    if (!this.#done) this.#refuseStale();
     this.#controller = controller;
     if (this.#done) controller.abort(LET_GO);
+  }
+
+  /** After a long freeze, or when the machine's clock was put right while the connection came about. */
+  #refuseStale(): void {
+    const { clock, policy } = this.#options;
+    const ageMs = Math.abs(clock.trueMs() - this.#startedAtMs);
+    if (ageMs <= Math.max(SIGNED_AGE_MAX_MS, policy.timeoutMs)) return;
+    this.#stale = true;
+    this.#fail("timeout", "ETIMEDOUT", `not sent: by the machine's clock it was signed ${Math.round(ageMs / 1_000)} s ago`);
   }
 
   /** The first byte of an answer, of an interim one too. */
@@ -207,6 +226,7 @@ export class Exchange implements DispatchHandler, WheelEntry {
   /** A failure that may be our own standing still is not the receiver's. */
   #excused(outcome: Outcome): Outcome {
     if (outcome.statusCode !== undefined || !STALLED_CODES.has(outcome.connectionStatus)) return outcome;
+    if (this.#stale) return { ...outcome, stalled: true };
     const { stoodMs, policy } = this.#options;
     const stood = stoodMs();
     if (!this.#late && stood < policy.timeoutMs * STALLED_SHARE) return outcome;
