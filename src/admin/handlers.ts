@@ -76,7 +76,7 @@ export class ApiHandlers {
 
   async #event(namespace: string, id: string): Promise<ApiAnswer> {
     const event = await this.#parts.store.readEvent(namespace, id);
-    if (event !== undefined) return ok(eventView(event));
+    if (event !== undefined) return ok(eventView(event, this.#parts.clock));
     return problem({
       code: "event_not_found",
       detail: "There is no event of this id in the namespace, or its body is past its retention.",
@@ -87,7 +87,7 @@ export class ApiHandlers {
     const asked = this.#query(namespace, parameters);
     if ("status" in asked) return asked;
     const page = await this.#parts.store.history(asked);
-    const items = page.deliveries.map((summary) => summaryView(summary, this.#label(summary)));
+    const items = page.deliveries.map((summary) => summaryView(summary, this.#label(summary), this.#parts.clock));
     return ok({ items, nextCursor: cursorOf(page.nextBeforeId) });
   }
 
@@ -111,7 +111,7 @@ export class ApiHandlers {
 
   async #delivery(namespace: string, id: number): Promise<ApiAnswer> {
     const record = await this.#own(namespace, id);
-    return record === undefined ? NO_SUCH_DELIVERY : ok(deliveryView(record, this.#label(record)));
+    return record === undefined ? NO_SUCH_DELIVERY : ok(deliveryView(record, this.#label(record), this.#parts.clock));
   }
 
   async #attemptsOfOne(namespace: string, id: number): Promise<ApiAnswer> {
@@ -178,11 +178,21 @@ export class ApiHandlers {
   ): (Omit<HistoryQuery, "subscriptionName"> & { namespace: string; subscription?: string }) | ApiAnswer {
     const read = readHistoryQuery(parameters);
     if (!read.ok) return problem(read.problem);
-    const { subscriptionName, ...query } = read.query;
+    const { subscriptionName, ...asked } = read.query;
+    const query = { ...asked, ...this.#engineTimes(asked) };
     if (subscriptionName === undefined) return { ...query, namespace };
     const found = this.#parts.directory.get(namespace, subscriptionName);
     // The uid is taken as well: a deleted subscription has no name any more.
     return { ...query, namespace, subscription: found?.uid ?? subscriptionName };
+  }
+
+  /** Callers give times as they read them; the store counts in engine time. */
+  #engineTimes({ sinceMs, untilMs }: Pick<HistoryQuery, "sinceMs" | "untilMs">): Pick<HistoryQuery, "sinceMs" | "untilMs"> {
+    const offsetMs = this.#parts.clock.shownMs(0);
+    return {
+      ...(sinceMs === undefined ? {} : { sinceMs: sinceMs - offsetMs }),
+      ...(untilMs === undefined ? {} : { untilMs: untilMs - offsetMs }),
+    };
   }
 
   async #own(namespace: string, id: number): Promise<DeliveryRecord | undefined> {
@@ -198,7 +208,7 @@ export class ApiHandlers {
     return attempts.map((attempt) => {
       const body = budget.bytes > 0 ? acts.bodyOf(attempt, event) : undefined;
       budget.bytes -= (body?.length ?? 0) + (attempt.responseBody?.length ?? 0);
-      return attemptView(bounded(attempt, budget.bytes), label, budget.bytes >= 0 ? body : undefined);
+      return attemptView(bounded(attempt, budget.bytes), label, budget.bytes >= 0 ? body : undefined, this.#parts.clock);
     });
   }
 

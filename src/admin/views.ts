@@ -1,5 +1,6 @@
 import type { Event } from "../core/event.ts";
 import type { Outcome } from "../core/outcome.ts";
+import type { Clock } from "../lib/clock.ts";
 import type { AttemptRecord, DeliveryRecord, DeliverySummary } from "../store/store.ts";
 
 /**
@@ -7,6 +8,9 @@ import type { AttemptRecord, DeliveryRecord, DeliverySummary } from "../store/st
  * could be have been hidden before they were stored.
  */
 type View = Readonly<Record<string, unknown>>;
+
+/** What instants of engine time are called on the wall. */
+type Wall = Pick<Clock, "shownMs">;
 
 /** Bytes as `{"text": …}` where they are UTF-8, else `{"base64": …}`. */
 export function bodyView(bytes: Uint8Array | undefined): View | null {
@@ -26,7 +30,7 @@ export interface SubscriptionLabel {
   readonly isDeadLetter: boolean;
 }
 
-export function deliveryView(record: DeliveryRecord, label: SubscriptionLabel): View {
+export function deliveryView(record: DeliveryRecord, label: SubscriptionLabel, wall: Wall): View {
   return {
     id: String(record.id),
     eventId: record.eventId,
@@ -38,26 +42,26 @@ export function deliveryView(record: DeliveryRecord, label: SubscriptionLabel): 
     state: record.state,
     reason: record.reason ?? null,
     attempts: record.attempts,
-    acceptedTime: time(record.acceptedAtMs),
-    nextAttemptTime: time(record.dueAtMs),
-    endedTime: time(record.endedAtMs),
+    acceptedTime: shown(record.acceptedAtMs, wall),
+    nextAttemptTime: shown(record.dueAtMs, wall),
+    endedTime: shown(record.endedAtMs, wall),
   };
 }
 
 /** A row of the schedule: the delivery with its record, its first and its last attempt. */
-export function summaryView(summary: DeliverySummary, label: SubscriptionLabel): View {
+export function summaryView(summary: DeliverySummary, label: SubscriptionLabel, wall: Wall): View {
   const { lastAttempt, recordId, firstAttemptAtMs } = summary;
   return {
-    ...deliveryView(summary, label),
+    ...deliveryView(summary, label, wall),
     recordId: recordId ?? null,
-    firstAttemptTime: time(firstAttemptAtMs),
+    firstAttemptTime: lastAttempt?.attempt === 1 ? attemptTime(lastAttempt, wall) : time(firstAttemptAtMs),
     url: lastAttempt?.url ?? null,
     lastAttempt:
       lastAttempt === undefined
         ? null
         : {
             attempt: lastAttempt.attempt,
-            time: time(lastAttempt.startedAtMs),
+            time: attemptTime(lastAttempt, wall),
             durationMs: Math.round(lastAttempt.durationMs),
             outcome: lastAttempt.outcome,
             statusCode: lastAttempt.statusCode ?? null,
@@ -67,7 +71,7 @@ export function summaryView(summary: DeliverySummary, label: SubscriptionLabel):
 }
 
 /** A row of the log: one firing. `requestBody` is what was sent, a token in it hidden; undefined when it cannot be had any more. */
-export function attemptView(record: AttemptRecord, label: SubscriptionLabel, requestBody: Uint8Array | undefined): View {
+export function attemptView(record: AttemptRecord, label: SubscriptionLabel, requestBody: Uint8Array | undefined, wall: Wall): View {
   return {
     deliveryId: String(record.deliveryId),
     eventId: record.eventId,
@@ -76,7 +80,7 @@ export function attemptView(record: AttemptRecord, label: SubscriptionLabel, req
     subscription: label.name ?? null,
     subscriptionUid: label.uid,
     attempt: record.attempt,
-    time: time(record.startedAtMs),
+    time: attemptTime(record, wall),
     durationMs: Math.round(record.durationMs),
     recordId: record.recordId ?? null,
     outcome: record.outcome,
@@ -90,7 +94,7 @@ export function attemptView(record: AttemptRecord, label: SubscriptionLabel, req
   };
 }
 
-export function eventView(event: Event): View {
+export function eventView(event: Event, wall: Wall): View {
   return {
     id: event.id,
     namespace: event.namespace,
@@ -100,7 +104,7 @@ export function eventView(event: Event): View {
     subject: event.subject ?? null,
     time: event.time ?? null,
     dataContentType: event.dataContentType ?? null,
-    receivedTime: time(event.receivedAtMs),
+    receivedTime: shown(event.receivedAtMs, wall),
     extensions: event.extensions,
     data: bodyView(event.data),
   };
@@ -130,6 +134,16 @@ export function testView(tested: {
 
 function headersView(headers: readonly (readonly [string, string])[]): readonly View[] {
   return headers.map(([name, value]) => ({ name, value }));
+}
+
+/** An instant of engine time. */
+function shown(ms: number | undefined, wall: Wall): string | null {
+  return ms === undefined ? null : time(wall.shownMs(ms));
+}
+
+/** Attempts keep the wall's time at which they began; of one that a crash cut off the store knows only when it was due, in engine time. */
+function attemptTime({ outcome, startedAtMs }: Pick<AttemptRecord, "outcome" | "startedAtMs">, wall: Wall): string | null {
+  return outcome === "unknown" ? shown(startedAtMs, wall) : time(startedAtMs);
 }
 
 function time(ms: number | undefined): string | null {

@@ -122,7 +122,7 @@ export class DevelopmentReceiver {
     const verdict =
       secret === undefined
         ? undefined
-        : verifyRequest(secret, { headers: request.headers, body, method: request.method, url: urlOf(request) }, this.#clock.nowMs());
+        : verifyRequest(secret, { headers: request.headers, body, method: request.method, url: urlOf(request) }, this.#clock.trueMs());
     const fails = failEvery !== undefined && number % failEvery === 0;
     const status = fails ? 500 : verdict?.ok === false ? 401 : this.#options.status;
     if (delay > 0) await this.#pause(delay);
@@ -137,7 +137,7 @@ export class DevelopmentReceiver {
   }
 
   #tell(seen: Seen): void {
-    this.#print(this.#options.output === "json" ? jsonLine(seen, this.#clock.nowMs()) : textLines(seen, process.stdout.isTTY));
+    this.#print(this.#options.output === "json" ? jsonLine(seen, this.#clock.trueMs()) : textLines(seen, process.stdout.isTTY));
   }
 }
 

@@ -51,7 +51,7 @@ export function verifyCommand(clock: Clock): Command {
       const headers = readHeaderLines(options, command);
       const request = { headers, body: readBody(options.body), url: options.url, method: options.method };
       const toleranceSec = options.tolerance === 0 ? Number.MAX_SAFE_INTEGER : options.tolerance;
-      const verdict = verifyRequest(secret, request, clock.nowMs(), toleranceSec);
+      const verdict = verifyRequest(secret, request, clock.trueMs(), toleranceSec);
       if (options.output === "json") process.stdout.write(`${JSON.stringify(verdict)}\n`);
       else if (verdict.ok)
         process.stdout.write(`genuine: ${verdict.scheme} signature of ${verdict.id}, signed ${signedAt(verdict.timestampSec)}\n`);

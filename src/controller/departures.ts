@@ -14,6 +14,7 @@ export interface Departure {
   readonly name: string;
   /** `discard`: by `deletionPolicy`, or because the namespace is going away. */
   readonly how: "drain" | "discard";
+  /** Engine time. */
   readonly sinceMs: number;
   /** Nothing can be sent any more: suspended, or a reference is gone. */
   readonly hopeless: boolean;
@@ -60,7 +61,7 @@ export class Departures {
   /** Begins, or goes on with what is known now. */
   begin(departure: Departure): void {
     // Looked at again, it has not been deleted again: its five minutes go on.
-    const sinceMs = Math.min(departure.sinceMs, this.#departing.get(departure.uid)?.sinceMs ?? departure.sinceMs);
+    const sinceMs = this.#departing.get(departure.uid)?.sinceMs ?? departure.sinceMs;
     this.#departing.set(departure.uid, { ...departure, sinceMs });
     this.#queue.add(departure.uid);
   }

@@ -62,6 +62,8 @@ interface Known {
   blocked: { readonly reason: string; readonly sinceMs: number } | undefined;
   /** Its endpoint moved and the engine has not been told yet. */
   endpointMoved: boolean;
+  /** This process has seen it without a time of deletion. */
+  seenAlive: boolean;
 }
 
 /** After a look: what else is to be done. */
@@ -199,7 +201,9 @@ export class Subscriptions {
       status: object.status,
       blocked: undefined,
       endpointMoved: false,
+      seenAlive: false,
     };
+    known.seenAlive ||= object.metadata.deletionTimestamp === undefined;
     known.object = object;
     known.verdict = verdict;
     known.signingName ??= verdict.ownKey;
@@ -295,6 +299,8 @@ export class Subscriptions {
     const { routes, accepted, departures, resources, sink, clock } = this.#parts;
     const route = routes.get(uid);
     const last = accepted.get(uid);
+    // Seen alive by this process, it was deleted just now, whatever the API server's clock says of ours.
+    const seenAlive = this.#known.get(this.#keyOf.get(uid) ?? "")?.seenAlive ?? false;
     if (route !== undefined && !route.draining) routes.set({ ...route, draining: true });
     const { namespace, name, spec } = route?.subscription ?? last ?? { namespace: "", name: "", spec: undefined };
     const deletedAt = facts?.object.metadata.deletionTimestamp;
@@ -306,7 +312,7 @@ export class Subscriptions {
       namespace: object?.metadata.namespace ?? namespace,
       name: object?.metadata.name ?? name,
       how: policy === "Discard" || isTerminating ? "discard" : "drain",
-      sinceMs: deletedAt === undefined ? clock.nowMs() : Date.parse(deletedAt),
+      sinceMs: deletedAt === undefined || seenAlive ? clock.nowMs() : Date.parse(deletedAt) - clock.shownMs(0),
       hopeless: route === undefined || route.subscription.blocked !== undefined || spec?.suspend === true,
       // The store's routes do not know where they lead before the manifests are read; this one has no manifest any more.
       aim: route?.subscription.blocked?.reason === STARTING && last !== undefined ? () => this.#aim(last) : undefined,
@@ -381,7 +387,7 @@ export class Subscriptions {
         lastHandledResume: known.resume,
       },
       known.status,
-      clock.nowMs(),
+      clock.trueMs(),
     );
     return { object, current: known.status, status };
   }

@@ -58,7 +58,8 @@ const SLOW_DOWN_CODES: ReadonlySet<number> = new Set([429, 502, 503, 504]);
  */
 export function next(delivery: EndedAttempt, outcome: Outcome, policy: Policy, moment: Moment): Transition {
   const pauseMs = retryAfter(outcome, policy);
-  const slowDown = outcome.class === "timeout" || (outcome.statusCode !== undefined && SLOW_DOWN_CODES.has(outcome.statusCode));
+  const isSlow = outcome.class === "timeout" && outcome.stalled !== true;
+  const slowDown = isSlow || (outcome.statusCode !== undefined && SLOW_DOWN_CODES.has(outcome.statusCode));
   if (outcome.class === "success") return { next: { state: "delivered", reason: "Delivered" }, pauseMs: undefined, ...CALM };
   if (outcome.permanent === true) return { next: unsendable(delivery, policy, moment.nowMs), pauseMs: undefined, ...CALM };
   if (outcome.statusCode === GONE && answered(outcome)) {

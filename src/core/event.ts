@@ -12,7 +12,7 @@ export interface Event {
   readonly source: string;
   readonly type: string;
   readonly subject: string | undefined;
-  /** CloudEvents `time` as given (RFC 3339), else undefined; bodies then use `receivedAtMs`. */
+  /** CloudEvents `time` as given (RFC 3339), else undefined; bodies then tell the wall's time at acceptance, which stands in `id`. */
   readonly time: string | undefined;
   /** Media type of `data`, e.g. `application/json`; undefined when the event has no data. */
   readonly dataContentType: string | undefined;
@@ -20,7 +20,7 @@ export interface Event {
   readonly data: Uint8Array;
   /** CloudEvents extension attributes (names `[a-z0-9]+`), as their string form. */
   readonly extensions: Readonly<Record<string, string>>;
-  /** When we received it, ms since the epoch. */
+  /** When we received it, in engine time (ages count from it), ms. */
   readonly receivedAtMs: number;
 }
 

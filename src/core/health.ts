@@ -19,7 +19,7 @@ export type EndpointHealthReason =
   | "HandshakePending"
   | "Idle";
 
-/** How one subscription is doing: what status.delivery, the EndpointHealthy and Suspended conditions are made of. */
+/** How one subscription is doing: what status.delivery, the EndpointHealthy and Suspended conditions are made of. Its times are the wall's. */
 export interface SubscriptionHealth {
   readonly sinceMs: number;
   readonly accepted: number;

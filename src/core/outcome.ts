@@ -31,6 +31,11 @@ export interface Outcome {
   readonly responseBody: Uint8Array;
   /** True when no request was made and trying again cannot help until the spec changes (a body expression failed). */
   readonly permanent?: boolean;
+  /**
+   * True when there was no answer, but this process itself stood still meanwhile (frozen, out of CPU), or its clock was stepped before it could send:
+   * it says nothing of the receiver, so it counts neither for the circuit breaker nor for health nor for the cap of what is in flight.
+   */
+  readonly stalled?: boolean;
   /** True when the receiver refused a token (401) that the next attempt replaces: so it is tried again, whatever the policy lists. */
   readonly tokenDropped?: boolean;
 }

@@ -1,4 +1,5 @@
 import { unreachable } from "../lib/assert.ts";
+import { uuidv7Ms } from "../lib/random.ts";
 import type { Event } from "./event.ts";
 import { asBuffer, dataAsJson, dataAsText } from "./event-data.ts";
 import type { CompiledBody } from "./expression.ts";
@@ -49,9 +50,12 @@ export function renderPayload(event: Event, spec: PayloadSpec, body: CompiledBod
   }
 }
 
-/** When the event happened as its producer said it, else when we received it. */
+/**
+ * When the event happened as its producer said it, else when we received it by the wall clock of that moment. That stands in the id: it must be
+ * the same in every attempt's body, also once the clock has been put right.
+ */
 function eventTime(event: Event): string {
-  return event.time ?? instantText(event.receivedAtMs);
+  return event.time ?? instantText(uuidv7Ms(event.id) ?? event.receivedAtMs);
 }
 
 /** The last instant spelled: under load many events share their millisecond. */

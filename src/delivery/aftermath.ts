@@ -43,8 +43,8 @@ export class Aftermath {
     if (outcome.class === "success") {
       lane.speedUp();
       if (breaker.succeeded(probe, nowMs)) pauses.set(lane, "CircuitOpen", null);
-      // Not the receiver's doing: a probe that was never sent may be sent again.
-    } else if (outcome.permanent === true) breaker.abandoned(probe);
+      // Not the receiver's doing: a probe that was never sent, or whose end nobody saw, may be sent again.
+    } else if (outcome.permanent === true || outcome.stalled === true) breaker.abandoned(probe);
     else if (breaker.failed(probe, nowMs, policy.circuitBreaker)) pauses.set(lane, "CircuitOpen", breaker.openUntilMs ?? null);
     if (transition.slowDown) lane.slowDown();
     if (transition.pauseMs !== undefined) {
@@ -54,7 +54,7 @@ export class Aftermath {
     const { statusCode, durationMs } = outcome;
     const atMs = Math.round(nowMs - durationMs);
     const last = { eventId: event.id, eventType: event.type, attempt, statusCode, durationMs, outcome: outcome.class, atMs };
-    if (outcome.permanent === true) {
+    if (outcome.permanent === true || outcome.stalled === true) {
       this.#parts.health.unsendable(lane, last, outcome);
       return;
     }
@@ -62,8 +62,12 @@ export class Aftermath {
     if (transition.endpointGone) pauses.suspend(lane, "EndpointGone", "The receiver answered 410 Gone.");
     const failingSinceMs = lane.record.failingSinceMs;
     if (failingSinceMs !== undefined && nowMs - failingSinceMs >= policy.autoSuspendAfterMs) {
-      pauses.suspend(lane, "AutoSuspended", `Every attempt has failed since ${new Date(failingSinceMs).toISOString()}.`);
+      pauses.suspend(lane, "AutoSuspended", `Every attempt has failed since ${this.#shown(failingSinceMs)}.`);
     }
+  }
+
+  #shown(atMs: number): string {
+    return new Date(this.#parts.clock.shownMs(atMs)).toISOString();
   }
 
   tell(flight: Flight, done: AttemptDone, transition: Transition): void {

@@ -143,7 +143,8 @@ export class HttpAttempter implements Attempter, HandshakeAsker {
   #start(input: AttemptInput, resolve: (done: AttemptDone) => void): void {
     const { subscription } = input.route;
     const prepared = this.#prepare(subscription);
-    const startedAtMs = this.#clock.nowMs();
+    // Others compare it with their own clocks, and people read it.
+    const startedAtMs = this.#clock.trueMs();
     const timestampSec = Math.floor(startedAtMs / 1_000);
     const sendable = render(input.event, input.route, timestampSec);
     const headers = typeof sendable === "string" ? prepared.headers.bare(input.event) : signed(prepared, sendable, input, timestampSec);
@@ -155,8 +156,9 @@ export class HttpAttempter implements Attempter, HandshakeAsker {
       tls: prepared.tls,
       captureBytes: prepared.captureBytes,
       secrets: () => (token === undefined ? prepared.secrets : [...prepared.secrets, token]),
+      stoodMs: () => this.#wheel.stoodSince(slot),
       done: (ended: Outcome) => {
-        this.#wheel.cancel(slot, exchange);
+        this.#wheel.cancel(slot);
         this.#underWay.remove(place, exchange);
         const requestBody = typeof sendable === "string" ? undefined : sendable.shownBody;
         const outcome = exchangeable === undefined || token === undefined ? ended : this.#authorizer.judged(exchangeable, token, ended);

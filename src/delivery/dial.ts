@@ -35,6 +35,11 @@ export class Dial implements WheelEntry {
     this.overdue.catch(() => undefined);
   }
 
+  /** Every step of it needs us to go on: while the process stands still its time stands too. */
+  givenBackMs(): number {
+    return Number.POSITIVE_INFINITY;
+  }
+
   expire(): void {
     this.#expired = true;
     const seconds = `${this.#target.limitMs / 1_000} s`;

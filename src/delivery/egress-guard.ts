@@ -46,7 +46,7 @@ export class EgressGuard {
       const proxy = await Promise.race([this.#located(target.proxy), dial.overdue]);
       return await dial.anyThrough(proxy, addresses);
     } finally {
-      this.#wheel.cancel(slot, dial);
+      this.#wheel.cancel(slot);
     }
   }
 

@@ -4,7 +4,7 @@ import { inRanges } from "../core/policy.ts";
 import type { Policy } from "../core/policy.ts";
 import { parseRetryAfter } from "../core/retry-after.ts";
 import type { Clock } from "../lib/clock.ts";
-import type { WheelEntry } from "../lib/timer-wheel.ts";
+import type { WheelEntry, WheelSlot } from "../lib/timer-wheel.ts";
 import { redactHeader, redactText, redactUrl, redactValues } from "../observe/redact.ts";
 import { ANSWER_BYTES_MAX } from "./answer-limit.ts";
 import { ConnectFailure, isTlsCode, tlsFailure } from "./connect-failure.ts";
@@ -22,6 +22,20 @@ const KEPT_HEADER_CHARS_MAX = 1_024;
 const NO_BODY = new Uint8Array(0);
 const NO_HEADERS: Outcome["responseHeaders"] = [];
 const BODY_BROKE_OFF = "; its body broke off";
+/**
+ * A request that is with its receiver goes on against the receiver's clock while we stand still: afterwards it gets so much more, in which an
+ * answer that the network has kept is sent again.
+ */
+const SENT_GIVEN_BACK_MS = 2_000;
+/** Having stood for this share of the time-out, we cannot say that the receiver was slow. */
+const STALLED_SHARE = 0.25;
+/** What a receiver that is well may seem to do while we stand. */
+const STALLED_CODES: ReadonlySet<string> = new Set(["ETIMEDOUT", "ETIMEOUT", "ECONNRESET", "PROXY_TIMEOUT"]);
+/**
+ * A request that is older by the wall when it could at last be written is not sent: receivers refuse signatures of five minutes ago, and what they
+ * refuse would not be tried again.
+ */
+const SIGNED_AGE_MAX_MS = 120_000;
 /** What undici is told when we let a socket go; never shown. */
 const LET_GO = new Error("answer complete for us");
 
@@ -33,6 +47,8 @@ export interface ExchangeOptions {
   readonly captureBytes: number;
   /** What the request carried that must not be shown where its receiver says it again; asked when it has answered. */
   readonly secrets: () => readonly string[];
+  /** How long the process stood still since the beginning, ms. */
+  readonly stoodMs: () => number;
   readonly done: (outcome: Outcome) => void;
 }
 
@@ -45,6 +61,7 @@ type ResponseHeaders = Readonly<Record<string, string | string[] | undefined>>;
 export class Exchange implements DispatchHandler, WheelEntry {
   readonly #options: ExchangeOptions;
   readonly #startedMs: number;
+  readonly #startedAtMs: number;
   #controller: DispatchController | undefined;
   #done = false;
   #statusCode: number | undefined;
@@ -55,11 +72,16 @@ export class Exchange implements DispatchHandler, WheelEntry {
   #pieces = 0;
   #interim = 0;
   #begun = false;
+  /** The deadline was over while the process stood still. */
+  #late = false;
+  /** It was too old to be sent. */
+  #stale = false;
   #before: string | undefined;
 
   constructor(options: ExchangeOptions) {
     this.#options = options;
     this.#startedMs = options.clock.monotonicMs();
+    this.#startedAtMs = options.clock.trueMs();
   }
 
   get ended(): boolean {
@@ -72,8 +94,18 @@ export class Exchange implements DispatchHandler, WheelEntry {
   }
 
   onRequestStart(controller: DispatchController): void {
+    if (!this.#done) this.#refuseStale();
     this.#controller = controller;
     if (this.#done) controller.abort(LET_GO);
+  }
+
+  /** After a long freeze, or when the machine's clock was put right while the connection came about. */
+  #refuseStale(): void {
+    const { clock, policy } = this.#options;
+    const ageMs = Math.abs(clock.trueMs() - this.#startedAtMs);
+    if (ageMs <= Math.max(SIGNED_AGE_MAX_MS, policy.timeoutMs)) return;
+    this.#stale = true;
+    this.#fail("timeout", "ETIMEDOUT", `not sent: by the machine's clock it was signed ${Math.round(ageMs / 1_000)} s ago`);
   }
 
   /** The first byte of an answer, of an interim one too. */
@@ -132,8 +164,14 @@ export class Exchange implements DispatchHandler, WheelEntry {
     else this.#settle(this.#outcomeOf(error));
   }
 
+  /** What needs us to go on (a name, a connection, a token) loses nothing while we stand still. */
+  givenBackMs(): number {
+    return this.#controller === undefined ? Number.POSITIVE_INFINITY : SENT_GIVEN_BACK_MS;
+  }
+
   /** The deadline. */
-  expire(): void {
+  expire({ late }: Pick<WheelSlot, "late">): void {
+    this.#late = late;
     if (this.#statusCode !== undefined) {
       this.#answered(`; its body had not ended after ${this.#options.policy.timeoutMs / 1_000} s`);
       return;
@@ -180,9 +218,23 @@ export class Exchange implements DispatchHandler, WheelEntry {
   #settle(outcome: Outcome): void {
     if (this.#done) return;
     this.#done = true;
-    this.#options.done(outcome);
+    this.#options.done(this.#excused(outcome));
     // Afterwards, so that nothing undici does in `abort` can come between the outcome and its reader.
     if (this.#controller !== undefined && !this.#controller.aborted) this.#controller.abort(LET_GO);
+  }
+
+  /** A failure that may be our own standing still is not the receiver's. */
+  #excused(outcome: Outcome): Outcome {
+    if (outcome.statusCode !== undefined || !STALLED_CODES.has(outcome.connectionStatus)) return outcome;
+    if (this.#stale) return { ...outcome, stalled: true };
+    const { stoodMs, policy } = this.#options;
+    const stood = stoodMs();
+    if (!this.#late && stood < policy.timeoutMs * STALLED_SHARE) return outcome;
+    return {
+      ...outcome,
+      stalled: true,
+      message: `${outcome.message}; Postrider itself stood still for ${(stood / 1_000).toFixed(1)} s of it`,
+    };
   }
 
   /** `note` tells of a body that did not end well; the status line has decided all the same. */
@@ -198,7 +250,7 @@ export class Exchange implements DispatchHandler, WheelEntry {
       ...this.#blank(outcomeClass, messageOf(statusCode, outcomeClass, location) + note),
       statusCode,
       tlsStatus: this.#options.tls ? "ok" : "none",
-      retryAfterMs: parseRetryAfter(headerText(this.#headers["retry-after"]), clock.nowMs(), policy.retry.retryAfterMaxMs),
+      retryAfterMs: parseRetryAfter(headerText(this.#headers["retry-after"]), clock.trueMs(), policy.retry.retryAfterMaxMs),
       responseHeaders: keptHeaders(this.#headers, secrets),
       responseBody: this.#kept?.subarray(0, this.#keptBytes) ?? NO_BODY,
     });

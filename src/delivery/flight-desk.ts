@@ -1,4 +1,4 @@
-import { deadLetterEvent } from "../core/dead-letter.ts";
+import { deadLetterEvent, type DeadLetterNote } from "../core/dead-letter.ts";
 import { next, type Transition } from "../core/delivery-state.ts";
 import type { EndReason } from "../core/delivery.ts";
 import type { Event } from "../core/event.ts";
@@ -97,11 +97,17 @@ export class FlightDesk {
     const recordId = recordIdOf(event, route.subscription.spec.history.recordIdField);
     const flight: Flight = { ...turn, id: turn.waiting.id, route, event, attempt, recordId };
     const { deadLetter } = turn.waiting;
-    const told = deadLetter === undefined ? event : deadLetterEvent(event, deadLetter, route.subscription);
+    const told = deadLetter === undefined ? event : deadLetterEvent(event, this.#shown(deadLetter), route.subscription);
     attempter.attempt({ route, event: told, attempt }).then(
       (done) => this.#ended(flight, done),
       (error: unknown) => this.#ended(flight, this.#broken(error)),
     );
+  }
+
+  /** The note as people read it. */
+  #shown(note: DeadLetterNote): DeadLetterNote {
+    const { clock } = this.#parts;
+    return { ...note, acceptedAtMs: clock.shownMs(note.acceptedAtMs), endedAtMs: clock.shownMs(note.endedAtMs) };
   }
 
   /** Ends a delivery whose turn it is without an attempt. */
@@ -114,7 +120,7 @@ export class FlightDesk {
   /** The attempter never rejects; should it, the delivery must not hang. */
   #broken(error: unknown): AttemptDone {
     this.#parts.log.error({ err: error }, "an attempt threw: counted as a connection error");
-    return { outcome: BROKEN, startedAtMs: this.#parts.clock.nowMs(), url: "", requestHeaders: [], requestBody: undefined };
+    return { outcome: BROKEN, startedAtMs: this.#parts.clock.trueMs(), url: "", requestHeaders: [], requestBody: undefined };
   }
 
   #ended(flight: Flight, done: AttemptDone): void {

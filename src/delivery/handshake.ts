@@ -40,7 +40,7 @@ export interface HandshakesParts {
 interface Leave {
   /** Digest of where it holds. */
   readonly place: string;
-  /** Wall time, ms. */
+  /** Engine time, ms. */
   readonly untilMs: number;
   readonly perMinute: number | undefined;
 }

@@ -100,24 +100,29 @@ export class HealthBook {
     for (const [lane, moved] of quiet) if (moved) this.tell(lane, "counters");
   }
 
+  /** For people: its times are the wall's. */
   view(lane: Lane): SubscriptionHealth {
-    const { record, counters } = lane;
-    const nowMs = this.#parts.clock.nowMs();
+    const { record, counters, suspension } = lane;
+    const { clock } = this.#parts;
+    const nowMs = clock.nowMs();
+    const shown = (atMs: number | undefined): number | undefined => (atMs === undefined ? undefined : clock.shownMs(atMs));
+    const at = <T extends { readonly atMs: number }>(one: T): T => ({ ...one, atMs: clock.shownMs(one.atMs) });
     const endpoint = lane.leave ?? lane.verdict ?? judgeEndpoint(record, lane.breaker.isOpen, undefined);
     const dueAtMs = Math.min(lane.wakeAtMs, lane.nextRowAtMs(nowMs));
     return {
       ...counters,
+      sinceMs: clock.shownMs(counters.sinceMs),
       deadLettered: counters.failed,
       pending: lane.pending,
-      oldestPendingAtMs: lane.pending > 0 ? lane.oldestAcceptedAtMs : undefined,
+      oldestPendingAtMs: lane.pending > 0 ? shown(lane.oldestAcceptedAtMs) : undefined,
       consecutiveFailures: record.consecutiveFailures,
-      nextAttemptAtMs: lane.pending > 0 && Number.isFinite(dueAtMs) ? dueAtMs : undefined,
-      lastSuccessAtMs: record.lastSuccessAtMs,
-      lastFailureAtMs: record.lastFailureAtMs,
-      lastAttempt: record.lastAttempt,
-      recentFailures: record.recentFailures,
+      nextAttemptAtMs: lane.pending > 0 && Number.isFinite(dueAtMs) ? shown(dueAtMs) : undefined,
+      lastSuccessAtMs: shown(record.lastSuccessAtMs),
+      lastFailureAtMs: shown(record.lastFailureAtMs),
+      lastAttempt: record.lastAttempt && at(record.lastAttempt),
+      recentFailures: record.recentFailures.map(at),
       endpoint,
-      suspension: lane.suspension,
+      suspension: suspension && { ...suspension, sinceMs: clock.shownMs(suspension.sinceMs) },
     };
   }
 

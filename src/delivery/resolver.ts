@@ -9,6 +9,9 @@ export interface NameResolver {
 
 /** A lookup ends after this long, whatever the name servers do. */
 const DNS_TIMEOUT_MS = 2_000;
+/** A lookup that timed out so much later than it should was judged by a process that stood still: its answer may have lain in the socket. */
+const STOOD_MIN_MS = 250;
+const TIMED_OUT: ReadonlySet<string> = new Set(["ETIMEOUT", "ETIMEDOUT"]);
 /** An answer is kept for its TTL but no longer, so that a moved receiver is followed. Addresses are judged anew at each connect. */
 const DNS_TTL_MAX_MS = 30_000;
 const DNS_CACHE_NAMES_MAX = 4_096;
@@ -89,13 +92,25 @@ export class DnsResolver implements NameResolver {
   }
 
   async #lookup(host: string): Promise<readonly string[]> {
-    const { addresses, ttlMs } = await this.#bounded(host);
+    const { addresses, ttlMs } = await this.#answered(host);
     this.#cache.delete(host);
     if (ttlMs > 0 && addresses.length <= DNS_CACHE_ADDRESSES_MAX) {
       if (this.#cache.size >= DNS_CACHE_NAMES_MAX) this.#cache.delete(this.#cache.keys().next().value ?? "");
       this.#cache.set(host, { addresses, untilMs: this.#clock.monotonicMs() + Math.min(ttlMs, DNS_TTL_MAX_MS) });
     }
     return addresses;
+  }
+
+  /** Asks once more where nobody could have answered in time because we stood still: c-ares, too, looks at its clock before it reads. */
+  async #answered(host: string): Promise<Answer> {
+    const askedMs = this.#clock.monotonicMs();
+    try {
+      return await this.#bounded(host);
+    } catch (error) {
+      const tookMs = this.#clock.monotonicMs() - askedMs;
+      if (!TIMED_OUT.has(codeOf(error)) || tookMs < this.#timeoutMs + STOOD_MIN_MS) throw error;
+      return this.#bounded(host);
+    }
   }
 
   #bounded(host: string): Promise<Answer> {

@@ -66,8 +66,9 @@ export class SideRequests {
       tls: /^https:/i.test(request.url),
       captureBytes: request.answerBytesMax,
       secrets: () => sentSecrets(request.url, request.urlIsSecret === true, valuesOf(request.headers, "authorization")),
+      stoodMs: () => wheel.stoodSince(slot),
       done: (outcome) => {
-        wheel.cancel(slot, exchange);
+        wheel.cancel(slot);
         this.#underWay.delete(exchange);
         resolve(outcome);
       },

@@ -49,15 +49,15 @@ export class TestSender {
     if (subscription.target === undefined) {
       return { kind: "blocked", message: subscription.blocked?.message ?? "the subscription's references are not resolved" };
     }
-    const event = testEvent(order, subscription, clock.nowMs());
+    const event = testEvent(order, subscription, clock);
     const { outcome, url } = await attempter.attempt({ route, event, attempt: 1 });
     if (outcome.class === "success") await resume(order.uid);
     return { kind: "tested", event, url, outcome };
   }
 }
 
-function testEvent({ namespace, type, data }: TestOrder, subscription: Subscription, nowMs: number): Event {
-  const id = uuidv7(nowMs);
+function testEvent({ namespace, type, data }: TestOrder, subscription: Subscription, clock: Clock): Event {
+  const id = uuidv7(clock.trueMs());
   return {
     id,
     namespace,
@@ -70,7 +70,7 @@ function testEvent({ namespace, type, data }: TestOrder, subscription: Subscript
     dataKind: "json",
     data: data ?? TEST_DATA,
     extensions: {},
-    receivedAtMs: nowMs,
+    receivedAtMs: clock.nowMs(),
   };
 }
 

@@ -69,7 +69,7 @@ export class Acceptance {
     const items: AcceptItem[] = [];
     try {
       for (const [index, draft] of drafts.entries()) {
-        const event = eventOf(namespace, draft, nowMs);
+        const event = eventOf(namespace, draft, { id: uuidv7(this.#parts.clock.trueMs()), nowMs });
         const match = table.match(event);
         const tooWide = fanOutRefusal(match.routes, drafts.length > 1 ? { index } : {});
         if (tooWide !== undefined) {
@@ -137,8 +137,8 @@ export class Acceptance {
 /** Never compared: without a key nothing is deduplicated. */
 const NO_HASH = new Uint8Array(32);
 
-function eventOf(namespace: string, draft: EventDraft, nowMs: number): Event {
-  const id = uuidv7(nowMs);
+/** The id holds the wall's time at acceptance, which the body tells where the producer gave none. */
+function eventOf(namespace: string, draft: EventDraft, { id, nowMs }: { readonly id: string; readonly nowMs: number }): Event {
   return {
     id,
     namespace,

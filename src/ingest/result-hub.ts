@@ -267,7 +267,7 @@ export class ResultHub {
   #take(poll: Poll): boolean {
     if (!this.#polls.delete(poll)) return false;
     poll.batch?.release();
-    if (poll.slot !== undefined) this.#wheel.cancel(poll.slot, poll);
+    if (poll.slot !== undefined) this.#wheel.cancel(poll.slot);
     const { namespace } = poll.waiter;
     const others = (this.#perNamespace.get(namespace) ?? 1) - 1;
     if (others === 0) this.#perNamespace.delete(namespace);

@@ -1,4 +1,5 @@
 import type { Clock } from "../lib/clock.ts";
+import { tokenClaims } from "./token-claims.ts";
 import { statusMessage, type ApiAnswer, type KubeTransport } from "./transport.ts";
 
 /** A ServiceAccount without this label set to "true" gives no token to anybody's subscription. */
@@ -64,7 +65,7 @@ export class KubeServiceAccountTokens {
     const answer = await transport.request({ method: "POST", path: `${path}/token`, body });
     if (answer.status !== 201) return this.#refused(asked, answer);
     const { status } = answer.body as { readonly status?: { readonly token?: string; readonly expirationTimestamp?: string } };
-    const lifeMs = Date.parse(status?.expirationTimestamp ?? "") - clock.nowMs();
+    const lifeMs = lifeOf(status, clock);
     if (typeof status?.token !== "string" || !(lifeMs > 0)) return failure(asked, "TOKEN_INVALID", "the answer holds no token that lives");
     if (await this.#opensApiServer(status.token)) {
       return failure(asked, "TOKEN_REFUSED", `its audience ${audience} is the API server's own: name the receiver's audience`);
@@ -92,6 +93,13 @@ export class KubeServiceAccountTokens {
     const code = answer.status >= 500 || answer.status === 429 ? "API_SERVER_AWAY" : "TOKEN_REFUSED";
     return failure(asked, code, `the API server answered ${answer.status}: ${statusMessage(answer)}`);
   }
+}
+
+/** From one end of the token's life to the other by the API server's own clock, whatever ours says; for a token that does not tell, by ours. */
+function lifeOf(status: { readonly token?: string; readonly expirationTimestamp?: string } | undefined, clock: Clock): number {
+  const { issuedAtMs, expiresAtMs } = tokenClaims(status?.token ?? "") ?? {};
+  if (issuedAtMs !== undefined && expiresAtMs !== undefined) return expiresAtMs - issuedAtMs;
+  return Date.parse(status?.expirationTimestamp ?? "") - clock.trueMs();
 }
 
 function failure({ namespace, name }: AskedToken, code: string, why: string): TokenResult {

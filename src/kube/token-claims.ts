@@ -3,6 +3,8 @@ export interface TokenClaims {
   readonly audiences: readonly string[];
   /** Milliseconds since the epoch; undefined for a token that does not expire. */
   readonly expiresAtMs: number | undefined;
+  /** Milliseconds since the epoch, as its issuer's clock said. */
+  readonly issuedAtMs: number | undefined;
 }
 
 const COMPACT = /^[\w-]+\.([\w-]+)\.[\w-]+$/;
@@ -18,7 +20,11 @@ export function tokenClaims(token: string): TokenClaims | undefined {
     return undefined;
   }
   if (typeof claims !== "object" || claims === null) return undefined;
-  const { aud, exp } = claims as { readonly aud?: unknown; readonly exp?: unknown };
+  const { aud, exp, iat } = claims as { readonly aud?: unknown; readonly exp?: unknown; readonly iat?: unknown };
   const audiences = (Array.isArray(aud) ? aud : [aud]).filter((one) => typeof one === "string");
-  return { audiences, expiresAtMs: typeof exp === "number" ? exp * 1_000 : undefined };
+  return { audiences, expiresAtMs: instant(exp), issuedAtMs: instant(iat) };
+}
+
+function instant(seconds: unknown): number | undefined {
+  return typeof seconds === "number" ? seconds * 1_000 : undefined;
 }

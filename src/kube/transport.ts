@@ -97,9 +97,9 @@ export class KubeTransport {
   async #once(request: ApiRequest): Promise<ApiAnswer> {
     const body = request.body === undefined ? null : JSON.stringify(request.body);
     const abort = new AbortController();
-    const cancel = this.#clock.after(REQUEST_TIMEOUT_MS, () =>
-      abort.abort(new Error(`the API server did not answer within ${REQUEST_TIMEOUT_MS} ms`)),
-    );
+    const late = (): void => abort.abort(new Error(`the API server did not answer within ${REQUEST_TIMEOUT_MS} ms`));
+    // An answer that came in time is read first: after a moment in which we stood still it may lie in the socket.
+    const cancel = this.#clock.after(REQUEST_TIMEOUT_MS, () => this.#clock.afterPoll(late));
     const give = (): void => abort.abort(new Error("given up"));
     if (request.signal?.aborted === true) give();
     request.signal?.addEventListener("abort", give, { once: true });

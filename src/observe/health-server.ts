@@ -4,6 +4,7 @@ import { aborted } from "../lib/abort.ts";
 import type { Clock } from "../lib/clock.ts";
 import { listenOn } from "../lib/listen.ts";
 import type { Service } from "../lib/service.ts";
+import { STOOD_MIN_MS } from "../lib/timer-wheel.ts";
 import type { Metrics } from "./metrics.ts";
 
 /** One named condition of readiness; `reason` says what is missing, undefined = fine. Must not throw or block. */
@@ -26,9 +27,11 @@ export interface HealthServerOptions {
 
 /** The loop did not turn for so long: `/livez` fails and Kubernetes starts the Pod anew, in ms. */
 export const LOOP_STALL_MAX_MS = 10_000;
-const BEAT_MS = 1_000;
+const BEAT_MS = 200;
 /** The lag metric looks back over this many beats. */
-const LAG_BEATS = 10;
+const LAG_BEATS = 50;
+/** The longest stall is shown of this many beats (5 min) and the as many before. */
+const STALL_BEATS = 1_500;
 const CONNECTIONS_MAX = 64;
 
 /**
@@ -41,12 +44,14 @@ export class HealthServer implements Service {
   readonly #server: Server;
   #delay: ReturnType<typeof monitorEventLoopDelay> | undefined;
   #lastBeatMs: number;
+  readonly #stalls: StallCount;
   #started = false;
   #url: string | undefined;
 
   constructor(options: HealthServerOptions) {
     this.#options = options;
     this.#lastBeatMs = options.clock.monotonicMs();
+    this.#stalls = new StallCount(options.metrics);
     this.#server = createServer({ headersTimeout: 5_000, requestTimeout: 10_000, keepAliveTimeout: 30_000 }, (request, response) => {
       request.resume();
       void this.#answer(request.method ?? "", request.url ?? "", response);
@@ -69,8 +74,11 @@ export class HealthServer implements Service {
     let cancel = (): void => undefined;
     let beats = 0;
     const beat = (): void => {
-      this.#lastBeatMs = this.#options.clock.monotonicMs();
+      const nowMs = this.#options.clock.monotonicMs();
+      if (beats > 0) this.#stalls.beat(nowMs - this.#lastBeatMs - BEAT_MS);
+      this.#lastBeatMs = nowMs;
       if (++beats % LAG_BEATS === 0) this.#measureLag();
+      if (beats % STALL_BEATS === 0) this.#stalls.turnPage();
       cancel = this.#options.clock.after(BEAT_MS, beat);
     };
     beat();
@@ -141,6 +149,36 @@ export class HealthServer implements Service {
     });
     const verdict = failed === 0 ? "ok\n" : `not ok: ${failed} of ${checks.length} checks failed\n`;
     send(response, failed === 0 ? 200 : 503, "text/plain; charset=utf-8", lines.join("") + verdict);
+  }
+}
+
+/** How often the loop stood still, and for how long at most lately. */
+class StallCount {
+  readonly #metrics: Metrics;
+  #maxMs = 0;
+  #maxBeforeMs = 0;
+
+  constructor(metrics: Metrics) {
+    this.#metrics = metrics;
+    this.#metrics.loopStallMax.set(0);
+  }
+
+  /** A beat came so much later than it should. */
+  beat(lateMs: number): void {
+    if (lateMs < STOOD_MIN_MS) return;
+    this.#metrics.loopStalls.inc();
+    this.#maxMs = Math.max(this.#maxMs, lateMs);
+    this.#show();
+  }
+
+  turnPage(): void {
+    this.#maxBeforeMs = this.#maxMs;
+    this.#maxMs = 0;
+    this.#show();
+  }
+
+  #show(): void {
+    this.#metrics.loopStallMax.set(Math.max(this.#maxMs, this.#maxBeforeMs) / 1_000);
   }
 }
 

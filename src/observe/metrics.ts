@@ -57,6 +57,12 @@ export class Metrics {
     "99th percentile of the event loop's delay over the last 10 s, in seconds.",
     [],
   );
+  readonly loopStalls = this.#counter("loop_stalls_total", "Times the event loop stood still for a quarter of a second or longer.", []);
+  readonly loopStallMax = this.#gauge(
+    "loop_stall_max_seconds",
+    "Longest time the event loop stood still in the last 5 to 10 minutes, in seconds (0: never a quarter of a second).",
+    [],
+  );
   readonly inFlight = this.#gauge("attempts_in_flight", "Attempts under way.", []);
   readonly forgottenRows = this.#counter(
     "forgotten_rows_total",

@@ -76,7 +76,7 @@ export class DemoReceiver {
 
   #receive(request: IncomingMessage, body: Buffer): number | undefined {
     const { name, secret, clock, answer, told } = this.#options;
-    const verification = verifyStandardWebhook(secret, { headers: request.headers, body }, clock.nowMs());
+    const verification = verifyStandardWebhook(secret, { headers: request.headers, body }, clock.trueMs());
     if (verification.ok) this.verified += 1;
     else this.refused += 1;
     const eventId = String(request.headers["webhook-id"]);

@@ -1,5 +1,6 @@
 import { afterAll, beforeAll, expect, it, vi } from "vitest";
 import type { Condition } from "../../../src/core/conditions.ts";
+import { SystemClock } from "../../../src/lib/clock.ts";
 import { ClusterOperator } from "../../support/controller/cluster-operator.ts";
 import { QUIET } from "../../support/controller/fake-deliveries.ts";
 import { describeOnControlPlane } from "../../support/kube/shared-control-plane.ts";
@@ -152,6 +153,33 @@ describeOnControlPlane("subscriptions on a real API server", (controlPlane) => {
     await run("delete", "whsub", "dropped", "--timeout=15s");
     await operator.until(() => route("dropped") === undefined);
     expect(operator.deliveries.ended).toContainEqual({ uid: dropped, how: "discard" });
+  });
+
+  it("drain for their five minutes also where our clock is an hour ahead of the API server's", async () => {
+    class AheadClock extends SystemClock {
+      override trueMs = (): number => Date.now() + 3_600_000;
+      override shownMs = (atMs: number): number => atMs + 3_600_000;
+    }
+    const className = `${CLASS}-ahead`;
+    const ahead = new ClusterOperator(controlPlane, className, undefined, new AheadClock());
+    try {
+      await ahead.until(() => ahead.controller.ready);
+      await apply(manifest("unhurried", "  signing: {scheme: None}\n").replace(CLASS, className));
+      await ahead.until(() => ahead.route(NAMESPACE, "unhurried") !== undefined);
+      const uid = ahead.route(NAMESPACE, "unhurried")?.subscription.uid ?? "";
+      await vi.waitUntil(async () => (await run("get", "whsub", "unhurried", "-o", "jsonpath={.metadata.finalizers}")).includes("drain"));
+      ahead.deliveries.pendings.set(uid, 3);
+      await run("delete", "whsub", "unhurried", "--wait=false");
+      await shows("unhurried", "Programmed", "Draining");
+      // Looked at every second: it must not have been ended by then.
+      await new Promise((resolve) => setTimeout(resolve, 2_500));
+      expect(ahead.deliveries.ended).toEqual([]);
+      ahead.deliveries.pendings.set(uid, 0);
+      ahead.deliveries.tell(uid, "counters");
+      await run("wait", "--for=delete", "whsub/unhurried", "--timeout=15s");
+    } finally {
+      await ahead.stop();
+    }
   });
 
   it("accept one default policy of several", async () => {

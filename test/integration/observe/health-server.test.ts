@@ -69,6 +69,33 @@ describe("health", () => {
   });
 });
 
+describe("stalls of the loop", () => {
+  const shown = async (get: (path: string) => Promise<{ text: string }>) => {
+    const { text } = await get("/metrics");
+    const value = (name: string): number => Number(new RegExp(`^${name} (\\S+)$`, "m").exec(text)?.[1]);
+    return { count: value("postrider_loop_stalls_total"), longest: value("postrider_loop_stall_max_seconds") };
+  };
+
+  it("are counted from a quarter of a second on, and the longest is shown for 5 to 10 minutes", async () => {
+    const { get, clock } = await start({});
+    await clock.advance(10_000);
+    for (const ms of [100, 240]) await clock.stall(ms);
+    expect(await shown(get)).toEqual({ count: 0, longest: 0 });
+    await clock.advance(1_000);
+    await clock.stall(3_000);
+    await clock.advance(1_000);
+    await clock.stall(600);
+    const { count, longest } = await shown(get);
+    expect(count).toBe(2);
+    expect(longest).toBeGreaterThan(2.7);
+    expect(longest).toBeLessThanOrEqual(3);
+    await clock.advance(240_000);
+    expect((await shown(get)).longest).toBe(longest);
+    await clock.advance(600_000);
+    expect(await shown(get)).toEqual({ count: 2, longest: 0 });
+  });
+});
+
 describe("metrics", () => {
   async function exposition(): Promise<string> {
     const { get, metrics } = await start({});

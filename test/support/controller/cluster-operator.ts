@@ -25,8 +25,12 @@ export class ClusterOperator {
   readonly #done: Promise<unknown>;
   readonly #heard: (() => void)[] = [];
 
-  constructor(access: ControlPlaneAccess, className: string, bindingHint = "kubectl create rolebinding") {
-    const clock = new SystemClock();
+  constructor(
+    access: ControlPlaneAccess,
+    className: string,
+    bindingHint = "kubectl create rolebinding",
+    clock: SystemClock = new SystemClock(),
+  ) {
     const log = createLog("silent");
     this.provider = new ClusterProvider({
       transport: new KubeTransport(kubernetesCredentials(access.kubeconfig), clock),

@@ -19,6 +19,8 @@ export interface OperatorProcessOptions {
   readonly under?: readonly string[];
   /** The process is started as if it were so much later, ms: what a restart after a long night is like. */
   readonly laterMs?: number;
+  /** Added to the environment of the process. */
+  readonly env?: Readonly<Record<string, string>>;
 }
 
 export interface ReadyLine {
@@ -76,6 +78,7 @@ export class OperatorProcess {
       {
         cwd: ROOT,
         stdio: ["ignore", "pipe", "pipe"],
+        env: { ...process.env, ...options.env },
       },
     );
     const killChild = (): void => void child.kill("SIGKILL");

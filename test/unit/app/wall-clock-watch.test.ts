@@ -1,6 +1,8 @@
 import { pino } from "pino";
-import { expect, it } from "vitest";
-import { STEP_HARMLESS_MS, STEP_HELD_MS, WallClockWatch } from "../../../src/app/wall-clock-watch.ts";
+import { describe, expect, it } from "vitest";
+import { KEEP_EVERY_MS, STEP_HARMLESS_MS, STEP_HELD_MS, WallClockWatch } from "../../../src/app/wall-clock-watch.ts";
+import { startingFrame } from "../../../src/core/clock-frame.ts";
+import type { ClockFrame } from "../../../src/lib/clock.ts";
 import { ManualClock } from "../../support/time/manual-clock.ts";
 
 function scene() {
@@ -63,4 +65,84 @@ it("forgets a step that is taken back, and counts anew when it changes", async (
   await world.clock.advance(STEP_HELD_MS * 2);
   expect(world.adopted()).toBe(0);
   await world.stop();
+});
+
+/** The watch over the clock itself, with what it says and keeps. */
+function keeping() {
+  const clock = new ManualClock();
+  const kept: ClockFrame[] = [];
+  const lines: { event: string; driftMs: number; msg: string }[] = [];
+  const log = pino({}, { write: (line: string) => void lines.push(JSON.parse(line) as (typeof lines)[number]) });
+  const abort = new AbortController();
+  const done = new WallClockWatch(clock, log, (frame) => kept.push(frame)).run(abort.signal);
+  const stop = async (): Promise<void> => {
+    abort.abort();
+    await done;
+  };
+  return { clock, kept, lines, stop };
+}
+
+describe("what is said", () => {
+  it.each([5 * 86_400_000, -3_600_000])(
+    "of a step of %d ms: at once what goes on and what follows, later that it was taken over",
+    async (stepMs) => {
+      const { clock, lines, stop } = keeping();
+      await clock.advance(1);
+      clock.stepWall(stepMs);
+      await clock.advance(10_000);
+      expect(lines).toHaveLength(1);
+      expect(lines[0]).toMatchObject({ event: "clock.stepped", driftMs: stepMs });
+      expect(lines[0]?.msg).toContain(`${stepMs > 0 ? "+" : ""}${stepMs / 1_000} s`);
+      for (const words of [
+        "retries go on as they were due",
+        "signatures and times of attempts follow it at once",
+        "if it holds for 10 min",
+      ])
+        expect(lines[0]?.msg).toContain(words);
+      await clock.advance(STEP_HELD_MS + 10_000);
+      expect(lines[1]).toMatchObject({ event: "clock.adopted", driftMs: stepMs });
+      expect(clock.shownMs(clock.nowMs())).toBe(clock.trueMs());
+      await stop();
+    },
+  );
+
+  it("of a slip that is taken back within ten minutes: that the clock has come back", async () => {
+    const { clock, lines, stop } = keeping();
+    await clock.advance(1);
+    clock.stepWall(3_600_000);
+    await clock.advance(20_000);
+    clock.stepWall(-3_600_000);
+    await clock.advance(20_000);
+    expect(lines.map(({ event }) => event)).toEqual(["clock.stepped", "clock.back"]);
+    await stop();
+  });
+});
+
+describe("what is kept for the next start", () => {
+  it("is handed out every 30 s at most, when a step is taken over, and when it stops", async () => {
+    const { clock, kept, stop } = keeping();
+    await clock.advance(10 * KEEP_EVERY_MS);
+    expect(kept.length).toBeGreaterThanOrEqual(10);
+    expect(kept.length).toBeLessThanOrEqual(11);
+    const before = kept.length;
+    clock.stepWall(5_000);
+    await clock.advance(10_000);
+    expect(kept.length).toBe(before + 1);
+    await clock.advance(1_000);
+    await stop();
+    expect(kept.at(-1)).toEqual({ nowMs: clock.nowMs(), offsetMs: clock.trueMs() - clock.nowMs() });
+  });
+
+  it.each([5 * 86_400_000, -3_600_000])(
+    "tells a step of %d ms before the stop, not yet taken over, from time in which nobody ran",
+    async (stepMs) => {
+      const { clock, kept, stop } = keeping();
+      await clock.advance(60_000);
+      clock.stepWall(stepMs);
+      await clock.advance(60_000);
+      await stop();
+      const start = startingFrame(kept.at(-1), clock.trueMs() + 7_000);
+      expect(start).toEqual({ nowMs: clock.nowMs() + 7_000, offsetMs: stepMs, awayMs: 7_000 });
+    },
+  );
 });

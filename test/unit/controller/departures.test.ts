@@ -64,6 +64,18 @@ describe("a deleted subscription", () => {
     expect(bench.deliveries.ended).toEqual([{ uid: "u1", how: "dead-letter" }]);
   });
 
+  it("goes on with the five minutes it has, whatever time of deletion it is told when looked at again", async () => {
+    const bench = new Bench();
+    bench.begin();
+    await bench.pass(60_000);
+    bench.begin({ sinceMs: bench.clock.nowMs() - 10 * DRAIN_MAX_MS });
+    bench.clock.stepWall(5 * 86_400_000);
+    await bench.pass(60_000);
+    expect(bench.deliveries.ended).toEqual([]);
+    await bench.pass(DRAIN_MAX_MS - 110_000);
+    expect(bench.deliveries.ended).toEqual([{ uid: "u1", how: "dead-letter" }]);
+  });
+
   it.each<[string, Partial<Departure>, string]>([
     ["discard", { how: "discard" }, "discard"],
     ["nothing can be sent", { hopeless: true }, "dead-letter"],

@@ -6,6 +6,7 @@ import { percentEncode, renderPayload, scalarAt, withBodyToken } from "../../../
 import type { Payload } from "../../../src/core/payload.ts";
 import type { Event } from "../../../src/core/event.ts";
 import type { PayloadFormat } from "../../../src/core/subscription.ts";
+import { uuidv7 } from "../../../src/lib/random.ts";
 import { anEvent } from "../../support/delivery/attempt-input.ts";
 
 function render(format: PayloadFormat, event: Event = anEvent(), source?: string): Payload {
@@ -20,11 +21,22 @@ function render(format: PayloadFormat, event: Event = anEvent(), source?: string
 }
 const text = (payload: Payload): string => Buffer.from(payload.body).toString();
 const DATA = '{ "z":1.0, "a":[1e2 ],"u":"\\u00e4\\ud800" }';
-const odd = anEvent({ data: Buffer.from(DATA), type: 'a"b', time: undefined, receivedAtMs: 0 });
+const ACCEPTED_AT = "2026-03-04T05:06:07.089Z";
+const odd = anEvent({ id: uuidv7(Date.parse(ACCEPTED_AT)), data: Buffer.from(DATA), type: 'a"b', time: undefined, receivedAtMs: 0 });
 
 describe("formats", () => {
   test("StandardWebhooks splices the bytes in", () => {
-    expect(text(render("StandardWebhooks", odd))).toBe(`{"type":"a\\"b","timestamp":"1970-01-01T00:00:00.000Z","data":${DATA}}`);
+    expect(text(render("StandardWebhooks", odd))).toBe(`{"type":"a\\"b","timestamp":"${ACCEPTED_AT}","data":${DATA}}`);
+  });
+  test("without a time of its own the event's is the wall's at acceptance, in every format and attempt; engine time is never shown", () => {
+    for (const format of ["StandardWebhooks", "CloudEventsStructured"] as const) {
+      expect(text(render(format, odd))).toContain(`"${ACCEPTED_AT}"`);
+      expect(text(render(format, { ...odd, receivedAtMs: 86_400_000 }))).toBe(text(render(format, odd)));
+    }
+    expect(render("CloudEventsBinary", odd).headers).toContainEqual(["ce-time", ACCEPTED_AT]);
+  });
+  test("an id that tells no time (an event of a foreign store) leaves the time of receipt", () => {
+    expect(text(render("StandardWebhooks", { ...odd, id: "evt_1" }))).toContain('"timestamp":"1970-01-01T00:00:00.000Z"');
   });
   test.each([
     ["text", "hä\n", '"hä\\n"'],

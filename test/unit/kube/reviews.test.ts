@@ -180,6 +180,38 @@ describe("how long answers stand", () => {
     expect(await review(token)).toBe("unauthenticated");
   });
 
+  it.each([360_000, -360_000])(
+    "a token's end is compared with the machine's clock, put right by %d ms; a step after that changes nothing",
+    async (byMs) => {
+      const { clock, api, review } = setup();
+      clock.stepWall(byMs);
+      const token = jwt({ exp: clock.trueMs() / 1_000 + 7 });
+      expect(await review(token)).toBe("allowed");
+      api.token = () => created({ authenticated: false });
+      clock.stepWall(-10 * byMs);
+      await clock.advance(6_999);
+      expect(await review(token)).toBe("allowed");
+      await clock.advance(1);
+      expect(await review(token)).toBe("unauthenticated");
+    },
+  );
+
+  it("an answer that came while we stood still counts, though its time is over", async () => {
+    const { clock, api, troubles, review } = setup();
+    let answer: (value: ApiAnswer) => void = () => undefined;
+    api.token = ({ signal }) =>
+      new Promise<ApiAnswer>((resolve, reject) => {
+        answer = resolve;
+        signal?.addEventListener("abort", () => reject(new Error("aborted")));
+      });
+    const verdict = review();
+    await settle();
+    clock.arrive(100, () => answer(GOOD));
+    await clock.stall(60_000);
+    expect(await verdict).toBe("allowed");
+    expect(troubles).toEqual([]);
+  });
+
   it("a no is short: whoever has just been let in need not wait", async () => {
     const { clock, api, review } = setup();
     api.access = () => created({ allowed: false });
