@@ -18,7 +18,8 @@ import { DiskWatch } from "../ingest/disk-watch.ts";
 import { buildIngest } from "../ingest/ingest.ts";
 import { NameBook } from "../ingest/name-book.ts";
 import type { IngestServer } from "../ingest/ingest-server.ts";
-import type { Clock, SystemClock } from "../lib/clock.ts";
+import { clockText } from "../core/clock-frame.ts";
+import type { Clock, ClockFrame, SystemClock } from "../lib/clock.ts";
 import { type Random, uuidv7 } from "../lib/random.ts";
 import type { Service } from "../lib/service.ts";
 import { BusinessEvents } from "../observe/events.ts";
@@ -28,7 +29,7 @@ import { Metrics } from "../observe/metrics.ts";
 import { FileProvider } from "../provider/file.ts";
 import { MemoryStore } from "../store/memory/memory-store.ts";
 import { SqliteStore } from "../store/sqlite/sqlite-store.ts";
-import type { Store } from "../store/store.ts";
+import { CLOCK_KEY, type Store } from "../store/store.ts";
 import { acceptedSpecsIn } from "./accepted-specs.ts";
 import { type Authenticators, buildAuthenticators, tokenLabels } from "./authenticators.ts";
 import { buildApi } from "./build-api.ts";
@@ -278,7 +279,7 @@ async function start(rooms: Rooms, parts: ComposeParts, config: Config): Promise
   const urls = { metrics: await health.open(), api: await api.open(), ingest: await ingest.open() };
   const { clock, log } = parts;
   for (const service of [
-    new WallClockWatch(clock, log),
+    new WallClockWatch(clock, log, keepClock(store, log)),
     new RetentionSweep(store, clock, log, rooms.tidied),
     health,
     diskWatch,
@@ -303,6 +304,15 @@ async function start(rooms: Rooms, parts: ComposeParts, config: Config): Promise
       void shutDown(rooms, supervisor, parts.log).then(finish);
     },
     counters: async () => countersOf(store, provider),
+  };
+}
+
+/** The next start goes on from there (BootReport.clock). Lost, the time since counts as time in which nobody ran. */
+function keepClock(store: Store, log: Log): (frame: ClockFrame) => void {
+  return (frame) => {
+    store
+      .putState([{ kind: "meta", key: CLOCK_KEY, value: clockText(frame) }])
+      .catch((error: unknown) => log.warn({ err: error }, "the clock could not be kept for the next start: trying again"));
   };
 }
 

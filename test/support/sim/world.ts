@@ -158,7 +158,7 @@ export class FakeAttempter implements Attempter {
     return new Promise((resolve) => {
       const finish = (result: Outcome): void => {
         if (!this.#open.delete(finish)) return;
-        this.#wheel.cancel(slot, deadline);
+        this.#wheel.cancel(slot);
         this.#bump(uid, -1);
         const timed = { ...result, durationMs: this.#clock.monotonicMs() - startedMs };
         resolve({ outcome: timed, startedAtMs, url: "https://x/", requestHeaders: [], requestBody: undefined });
