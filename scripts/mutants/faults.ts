@@ -39,7 +39,7 @@ const BREAKER_FAULTS: readonly Planted[] = [
   {
     name: "attempts from before the opening count after the recovery",
     file: "src/core/breaker.ts",
-    find: `return probe === false || probe === 0 || probe === -this.#period;`,
+    find: `return probe === false || probe === 0 || probe === this.begun;`,
     replace: `return Number(probe) <= 0;`,
     suite: BREAKER,
   },

@@ -65,6 +65,11 @@ export class Breaker {
     return this.#openUntilMs;
   }
 
+  /** What an attempt gives back that begins now, was counted by `started` before and is no probe. */
+  get begun(): number {
+    return -this.#period;
+  }
+
   /** When one more may be sent; `nowMs` = now, Infinity = after a probe has ended. */
   readyAtMs(nowMs: number, policy: BreakerPolicy): number {
     if (this.#openUntilMs !== undefined) {
@@ -91,7 +96,7 @@ export class Breaker {
     }
     if (nowMs !== undefined && this.#rampAllows > 0) this.#moveRamp(nowMs);
     if (this.#rampAllows > 0) this.#rampLeft -= 1;
-    return nowMs === undefined ? false : -this.#period;
+    return nowMs === undefined ? false : this.begun;
   }
 
   /** A started one never got as far as an attempt: a probe's place is free again, if its half-open still goes on. */
@@ -154,7 +159,7 @@ export class Breaker {
 
   /** Whether an attempt that is no probe began in this period (or is not told apart). */
   #isOfNow(probe: Probe): boolean {
-    return probe === false || probe === 0 || probe === -this.#period;
+    return probe === false || probe === 0 || probe === this.begun;
   }
 
   /** Takes a probe of this half-open out of those under way; false = it is none (any more). */

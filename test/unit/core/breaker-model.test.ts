@@ -237,6 +237,18 @@ test("attempts that hung from before the opening do not open a circuit that has 
   expect([breaker.isOpen, breaker.consecutiveFailures]).toEqual([false, 0]);
 });
 
+test("an attempt whose start was counted before it began belongs to the period it begins in", () => {
+  const breaker = new Breaker();
+  breaker.started(0);
+  const early = breaker.begun;
+  for (let n = 0; n < 2; n++) breaker.failed(breaker.started(0), 0, THREE);
+  const late = breaker.begun;
+  breaker.reset();
+  expect([breaker.failed(early, 1, THREE), breaker.failed(late, 1, THREE), breaker.consecutiveFailures]).toEqual([false, false, 0]);
+  breaker.failed(breaker.begun, 2, THREE);
+  expect(breaker.consecutiveFailures).toBe(1);
+});
+
 test("nobody waits longer than the policy of now: shortened, or restored from a longer one", () => {
   const restored = new Breaker(20, 3_600_000);
   expect(restored.readyAtMs(1_000, THREE)).toBe(31_000);
