@@ -1,4 +1,4 @@
-import { Line } from "../core/fair-queue.ts";
+import { Line } from "../core/line.ts";
 import type { Clock } from "../lib/clock.ts";
 import type { Log } from "../observe/log.ts";
 import { WINDOW_ROWS_MAX, type DeliveryId, type ReadyDelivery, type Store } from "../store/store.ts";

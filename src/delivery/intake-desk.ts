@@ -152,7 +152,7 @@ export class IntakeDesk {
   }
 }
 
-const NOT_SENT = { probe: false, suspect: undefined, sent: false } as const;
+const NOT_SENT = { probe: 0, suspect: undefined, sent: false } as const;
 
 function bytesOf(event: Event | undefined): number {
   return FRESH_OVERHEAD_BYTES + (event?.data.length ?? 0);

@@ -2,8 +2,9 @@ import { Breaker } from "../core/breaker.ts";
 import { emptyRecord, type EndpointRecord, type EndpointVerdict } from "../core/endpoint-health.ts";
 import type { DeadLetterNote } from "../core/dead-letter.ts";
 import type { Event } from "../core/event.ts";
-import { fairMarks, Line, type FairLane, type FairMarks, type WorkKind } from "../core/fair-queue.ts";
+import { fairMarks, type FairLane, type FairMarks, type WorkKind } from "../core/fair-queue.ts";
 import type { Suspension } from "../core/health.ts";
+import { Line } from "../core/line.ts";
 import type { RateLimit } from "../core/policy.ts";
 import { TokenBucket } from "../core/rate-limit.ts";
 import type { Route } from "../core/route-table.ts";
@@ -191,11 +192,12 @@ export class Lane implements FairLane, Wakeable {
   }
 
   /** Why and until when nothing may be sent; the latest end wins. */
-  pausedUntil(nowMs: number): { readonly reason: PauseReason; readonly untilMs: number } | undefined {
+  pausedUntil(nowMs: number, but?: PauseReason): { readonly reason: PauseReason; readonly untilMs: number } | undefined {
     const bySpec = this.specPause;
     if (bySpec !== undefined) return { reason: bySpec, untilMs: FOREVER_MS };
     let latest: { readonly reason: PauseReason; readonly untilMs: number } | undefined;
     for (const reason in this.pauses) {
+      if (reason === but) continue;
       const untilMs = this.pauses[reason as ReceiverPause] ?? 0;
       if (untilMs > nowMs && untilMs > (latest?.untilMs ?? 0)) latest = { reason: reason as ReceiverPause, untilMs };
     }
@@ -206,17 +208,18 @@ export class Lane implements FairLane, Wakeable {
   openAtMs(nowMs: number): number {
     const { route } = this;
     if (route?.subscription.target === undefined || this.ending !== undefined) return Number.POSITIVE_INFINITY;
-    const pausedUntilMs = this.pausedUntil(nowMs)?.untilMs ?? nowMs;
+    // How long the circuit is open the breaker knows best: its pause may have been stored under a longer policy.
+    const pausedUntilMs = this.pausedUntil(nowMs, "CircuitOpen")?.untilMs ?? nowMs;
     if (pausedUntilMs === FOREVER_MS) return Number.POSITIVE_INFINITY;
     const breakerAtMs = this.breaker.readyAtMs(nowMs, route.subscription.policy.circuitBreaker);
     return Math.max(pausedUntilMs, breakerAtMs, this.#bucket?.readyAtMs(nowMs) ?? nowMs, this.#obeyed?.readyAtMs(nowMs) ?? nowMs);
   }
 
-  /** One is sent now; answers whether it is a probe of the half-open breaker. */
-  started(nowMs: number): boolean {
+  /** One is sent now; what it answers the breaker wants back at its end. */
+  started(nowMs: number): number {
     this.#bucket?.take(nowMs);
     this.#obeyed?.take(nowMs);
-    return this.breaker.started();
+    return this.breaker.started(nowMs);
   }
 
   hasReady(kind: WorkKind, nowMs: number): boolean {

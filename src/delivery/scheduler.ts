@@ -1,5 +1,5 @@
 import { FairQueue, type WorkKind } from "../core/fair-queue.ts";
-import { TokenBucket } from "../core/rate-limit.ts";
+import { RetryBudget } from "../core/retry-budget.ts";
 import type { Clock } from "../lib/clock.ts";
 import type { Log } from "../observe/log.ts";
 import type { DeliveryId, Store } from "../store/store.ts";
@@ -9,9 +9,6 @@ import { FOREVER_MS, Lane, LONE_LEVEL, WORK_KINDS, type Waiting } from "./lane.t
 import { Suspects } from "./suspects.ts";
 import { WakeHeap } from "./wake-heap.ts";
 
-/** Retries may be 20 % of first sends, and 10 a second (promise 18). */
-const RETRY_SHARE = 0.2;
-const RETRY_BUDGET = { requests: 10, perMs: 1_000, burst: 100 };
 /** A pause longer than this gives the loaded rows back: memory is for those that may send. */
 const WINDOW_KEPT_MS = 5_000;
 
@@ -19,7 +16,8 @@ const WINDOW_KEPT_MS = 5_000;
 export interface Turn {
   readonly lane: Lane;
   readonly waiting: Waiting;
-  readonly probe: boolean;
+  /** What the breaker wants back at the end of the attempt; > 0 = a probe. */
+  readonly probe: number;
   /** The group of suspects it is tried in (see suspects.ts); undefined = no crash behind it. */
   readonly suspect: number | undefined;
 }
@@ -52,7 +50,10 @@ export class Scheduler {
   readonly #wake: () => void;
   readonly #queue: FairQueue<Lane>;
   readonly #wakes = new WakeHeap<Lane>();
-  readonly #retryBudget: TokenBucket;
+  readonly #retryBudget: RetryBudget;
+  /** Namespaces whose retries are held back, and until when. */
+  readonly #held = new Map<string, number>();
+  #heldUntilMs = Number.POSITIVE_INFINITY;
   readonly #suspects: Suspects;
   readonly #shelve: (lane: Lane) => void;
   #timer: { readonly atMs: number; readonly cancel: () => void } | undefined;
@@ -61,7 +62,7 @@ export class Scheduler {
     this.#clock = parts.clock;
     this.#wake = parts.wake;
     this.#queue = new FairQueue(parts.slotsMax);
-    this.#retryBudget = new TokenBucket(RETRY_BUDGET, parts.clock.nowMs());
+    this.#retryBudget = new RetryBudget(parts.clock.nowMs());
     this.#suspects = new Suspects(parts.bounds.suspectGroups);
     this.#shelve = parts.shelve;
     const { store, clock, log, bounds } = parts;
@@ -107,7 +108,7 @@ export class Scheduler {
       this.#suspects.offer(lane);
       ready = true;
     }
-    if (lane.wantsRows(nowMs, this.#retryBudget.readyAtMs(nowMs) > nowMs)) this.loader.want(lane);
+    if (lane.wantsRows(nowMs, (this.#held.get(lane.namespace) ?? 0) > nowMs)) this.loader.want(lane);
     this.#setWake(lane, lane.nextRowAtMs(nowMs));
     if (ready) this.#wake();
   }
@@ -119,7 +120,7 @@ export class Scheduler {
     if (lane.fresh.length > 0 || this.#queue.freshWaits || lane.breaker.isOpen || lane.openAtMs(nowMs) > nowMs) return false;
     if (!this.#queue.takeNow(lane)) return false;
     lane.started(nowMs);
-    this.#retryBudget.add(RETRY_SHARE);
+    this.#retryBudget.sent(lane.namespace, nowMs);
     return true;
   }
 
@@ -128,13 +129,10 @@ export class Scheduler {
     const nowMs = this.#clock.nowMs();
     const suspect = this.#pickSuspect(nowMs);
     if (suspect !== undefined) return suspect;
+    this.#allowRetries(nowMs);
     for (;;) {
-      const budgetAtMs = this.#retryBudget.readyAtMs(nowMs);
-      const turn = this.#queue.take(budgetAtMs <= nowMs);
-      if (turn === undefined) {
-        if (budgetAtMs > nowMs && this.#queue.retriesWait) this.#arm(budgetAtMs);
-        return undefined;
-      }
+      const turn = this.#queue.take((namespace) => this.#mayRetry(namespace, nowMs));
+      if (turn === undefined) return undefined;
       const picked = this.#take(turn.lane, turn.kind, nowMs);
       if (picked !== undefined) return picked;
     }
@@ -159,7 +157,7 @@ export class Scheduler {
   }
 
   forget(lane: Lane): void {
-    for (const kind of WORK_KINDS) this.#queue.withdraw(lane, kind);
+    this.#queue.forget(lane);
     this.#suspects.withdraw(lane);
     this.#wakes.set(lane, Number.POSITIVE_INFINITY);
     this.lanes.delete(lane.uid);
@@ -178,10 +176,33 @@ export class Scheduler {
       return undefined;
     }
     const probe = lane.started(nowMs);
-    if (kind === "retry") this.#retryBudget.take(nowMs);
-    else this.#retryBudget.add(RETRY_SHARE);
+    if (kind === "retry") this.#retryBudget.take(lane.namespace, nowMs);
+    else this.#retryBudget.sent(lane.namespace, nowMs);
     this.refresh(lane);
     return { lane, waiting, probe, suspect: undefined };
+  }
+
+  #mayRetry(namespace: string, nowMs: number): boolean {
+    const atMs = this.#retryBudget.readyAtMs(namespace, nowMs);
+    if (atMs <= nowMs) return true;
+    this.#held.set(namespace, atMs);
+    this.#heldUntilMs = Math.min(this.#heldUntilMs, atMs);
+    this.#arm(atMs);
+    return false;
+  }
+
+  /** Retries that were held back until now are asked about again. */
+  #allowRetries(nowMs: number): void {
+    if (this.#heldUntilMs > nowMs) return;
+    this.#heldUntilMs = Number.POSITIVE_INFINITY;
+    for (const [namespace, atMs] of this.#held) {
+      if (atMs > nowMs) {
+        this.#heldUntilMs = Math.min(this.#heldUntilMs, atMs);
+        continue;
+      }
+      this.#held.delete(namespace);
+      this.#queue.allowRetries(namespace);
+    }
   }
 
   /** Before all others: their number is bounded, and whoever waits for one knows that it was accepted long ago. */
@@ -210,7 +231,8 @@ export class Scheduler {
     this.#timer = undefined;
     const nowMs = this.#clock.nowMs();
     for (let lane = this.#wakes.takeDue(nowMs); lane !== undefined; lane = this.#wakes.takeDue(nowMs)) this.refresh(lane);
-    this.#arm(this.#wakes.nextAtMs);
+    this.#allowRetries(nowMs);
+    this.#arm(Math.min(this.#wakes.nextAtMs, this.#heldUntilMs));
     this.#wake();
   }
 }
