@@ -57,7 +57,7 @@ export class EventRecorder implements Service {
       this.#told("dropped");
       return;
     }
-    this.#queue.push({ subject, text, atMs: this.#clock.nowMs() });
+    this.#queue.push({ subject, text, atMs: this.#clock.trueMs() });
     this.#wake();
   }
 

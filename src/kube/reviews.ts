@@ -167,7 +167,7 @@ export class Reviews {
   #lifeMs(token: string): number {
     const expiresAtMs = tokenClaims(token)?.expiresAtMs;
     if (expiresAtMs === undefined) return ANSWER_FOR_MS;
-    const leftMs = expiresAtMs - this.#options.clock.nowMs();
+    const leftMs = expiresAtMs - this.#options.clock.trueMs();
     // The API server calls it good although our clock says that it has expired: the clocks differ, and its is the one that counts.
     return leftMs <= 0 ? REFUSAL_FOR_MS : Math.min(ANSWER_FOR_MS, leftMs);
   }

@@ -63,8 +63,9 @@ export class KubeServiceAccountTokens {
     };
     const answer = await transport.request({ method: "POST", path: `${path}/token`, body });
     if (answer.status !== 201) return this.#refused(asked, answer);
-    const { status } = answer.body as { readonly status?: { readonly token?: string; readonly expirationTimestamp?: string } };
-    const lifeMs = Date.parse(status?.expirationTimestamp ?? "") - clock.nowMs();
+    const { spec, status } = answer.body as TokenAnswer;
+    // The length that was granted: the instant of expiry is one of the API server's clock, and ours may be minutes away from it.
+    const lifeMs = (spec?.expirationSeconds ?? Number.NaN) * 1_000 || Date.parse(status?.expirationTimestamp ?? "") - clock.trueMs();
     if (typeof status?.token !== "string" || !(lifeMs > 0)) return failure(asked, "TOKEN_INVALID", "the answer holds no token that lives");
     if (await this.#opensApiServer(status.token)) {
       return failure(asked, "TOKEN_REFUSED", `its audience ${audience} is the API server's own: name the receiver's audience`);
@@ -92,6 +93,11 @@ export class KubeServiceAccountTokens {
     const code = answer.status >= 500 || answer.status === 429 ? "API_SERVER_AWAY" : "TOKEN_REFUSED";
     return failure(asked, code, `the API server answered ${answer.status}: ${statusMessage(answer)}`);
   }
+}
+
+interface TokenAnswer {
+  readonly spec?: { readonly expirationSeconds?: number };
+  readonly status?: { readonly token?: string; readonly expirationTimestamp?: string };
 }
 
 function failure({ namespace, name }: AskedToken, code: string, why: string): TokenResult {
