@@ -40,7 +40,12 @@ export class PolicyReports {
     const current = written?.uid === object.metadata.uid ? written?.status : object.status;
     const generation = object.metadata.generation ?? 1;
     const before: { readonly conditions?: readonly Condition[] } = current ?? {};
-    const conditions = mergeConditions(before.conditions ?? [], [this.#accepted(object)], generation, this.#clock.nowMs());
+    const conditions = mergeConditions(
+      before.conditions ?? [],
+      [this.#accepted(object)],
+      generation,
+      this.#clock.shownMs(this.#clock.nowMs()),
+    );
     const status = { observedGeneration: generation, conditions };
     return { object, current, status };
   }

@@ -1,6 +1,7 @@
 import type { WebhookSubscriptionStatus } from "../api/generated/custom-resources.ts";
 import { mergeConditions, wholeSeconds } from "../core/conditions.ts";
 import type { ConditionDraft } from "../core/conditions.ts";
+import type { Clock } from "../lib/clock.ts";
 import { FAILURE_MESSAGE_CHARS_MAX, RECENT_FAILURES_MAX } from "../core/health.ts";
 import type { SubscriptionHealth } from "../core/health.ts";
 import type { Problem } from "../core/problem.ts";
@@ -40,11 +41,13 @@ export interface StatusInput {
 export function composeStatus(
   input: StatusInput,
   previous: WebhookSubscriptionStatus | undefined,
-  nowMs: number,
+  clock: Pick<Clock, "nowMs" | "shownMs">,
 ): WebhookSubscriptionStatus {
   const { verdict, health } = input;
   const { active } = verdict;
-  const conditions = mergeConditions(previous?.conditions ?? [], conditionDrafts(input), input.generation, nowMs);
+  const conditions = mergeConditions(previous?.conditions ?? [], conditionDrafts(input), input.generation, clock.shownMs(clock.nowMs()));
+  // Instants of the engine, as people's clocks call them.
+  const shown = (atMs: number): string => wholeSeconds(clock.shownMs(atMs));
   const url = active?.target?.url ?? (active?.spec.endpoint.address.kind === "url" ? active.spec.endpoint.address.url : undefined);
   return dropUndefined({
     observedGeneration: input.generation,
@@ -53,8 +56,8 @@ export function composeStatus(
     signingSecretName: active !== undefined && generatesKey(active.spec) ? input.signingName : undefined,
     lastHandledResume: input.lastHandledResume,
     effectivePolicy: active === undefined ? undefined : policyStatus(active),
-    delivery: health === undefined ? undefined : deliveryStatus(health),
-    recentFailures: health === undefined || health.recentFailures.length === 0 ? undefined : failuresStatus(health),
+    delivery: health === undefined ? undefined : deliveryStatus(health, shown),
+    recentFailures: health === undefined || health.recentFailures.length === 0 ? undefined : failuresStatus(health, shown),
   });
 }
 
@@ -146,10 +149,13 @@ function policyStatus({ effective }: ActiveSpec): WebhookSubscriptionStatus["eff
   });
 }
 
-function deliveryStatus(health: SubscriptionHealth): NonNullable<WebhookSubscriptionStatus["delivery"]> {
+type Shown = (atMs: number) => string;
+
+function deliveryStatus(health: SubscriptionHealth, shown: Shown): NonNullable<WebhookSubscriptionStatus["delivery"]> {
   const { lastAttempt } = health;
+  const time = (atMs: number | undefined): string | undefined => (atMs === undefined ? undefined : shown(atMs));
   return dropUndefined({
-    since: wholeSeconds(health.sinceMs),
+    since: shown(health.sinceMs),
     accepted: health.accepted,
     delivered: health.delivered,
     retried: health.retried,
@@ -164,7 +170,7 @@ function deliveryStatus(health: SubscriptionHealth): NonNullable<WebhookSubscrip
     lastAttempt:
       lastAttempt &&
       dropUndefined({
-        time: wholeSeconds(lastAttempt.atMs),
+        time: shown(lastAttempt.atMs),
         eventId: lastAttempt.eventId,
         eventType: lastAttempt.eventType,
         attempt: lastAttempt.attempt,
@@ -175,10 +181,10 @@ function deliveryStatus(health: SubscriptionHealth): NonNullable<WebhookSubscrip
   });
 }
 
-function failuresStatus({ recentFailures }: SubscriptionHealth): NonNullable<WebhookSubscriptionStatus["recentFailures"]> {
+function failuresStatus({ recentFailures }: SubscriptionHealth, shown: Shown): NonNullable<WebhookSubscriptionStatus["recentFailures"]> {
   return recentFailures.slice(0, RECENT_FAILURES_MAX).map((failure) =>
     dropUndefined({
-      time: wholeSeconds(failure.atMs),
+      time: shown(failure.atMs),
       eventId: failure.eventId,
       eventType: failure.eventType,
       attempt: failure.attempt,
@@ -188,10 +194,6 @@ function failuresStatus({ recentFailures }: SubscriptionHealth): NonNullable<Web
       message: failure.message.slice(0, FAILURE_MESSAGE_CHARS_MAX),
     }),
   );
-}
-
-function time(atMs: number | undefined): string | undefined {
-  return atMs === undefined ? undefined : wholeSeconds(atMs);
 }
 
 /** An absent field is absent: JSON has no undefined, and two statuses are compared as JSON. */
