@@ -136,6 +136,24 @@ export const ALERTS: readonly Alert[] = [
       "{{ $value | humanizePercentage }} of its events matched no subscription: a mistyped pattern, or nobody subscribes any more.",
   },
   {
+    name: "PostriderManifestsNotRead",
+    expr: 'max_over_time(postrider_watch_synced{scope="*"}[2m]) == 0',
+    for: "5m",
+    severity: "critical",
+    summary: "Postrider cannot read every {{ $labels.kind }}.",
+    description:
+      "What it knew before goes on, and changes do not arrive. If it has been restarted since, stored subscriptions match events but nothing is delivered until this is mended; without a store events are refused. /readyz on the metrics port names the cause.",
+  },
+  {
+    name: "PostriderNamespaceNotRead",
+    expr: 'max_over_time(postrider_watch_synced{scope!="*"}[2m]) == 0',
+    for: "15m",
+    severity: "warning",
+    summary: "Postrider cannot read every {{ $labels.kind }} of namespace {{ $labels.scope }}.",
+    description:
+      "Only this namespace waits: it does not exist, or a right is missing there. /readyz on the metrics port names the cause and what mends it.",
+  },
+  {
     name: "PostriderReconcileFailing",
     expr: 'sum by (namespace, job) (increase(postrider_reconcile_total{result="error"}[15m])) > 5',
     for: "5m",

@@ -37,8 +37,8 @@ export interface ApiAuthenticator {
 
 /** Digests (SHA-256) of the tokens valid for a namespace; the Secrets labelled `postrider.dev/api-token` fill it. */
 export interface ApiTokens {
-  /** False until the Secrets have been listed once: till then a token that is not known may be a good one. */
-  readonly listed?: boolean;
+  /** False until the namespace's Secrets have been listed once: till then a token that is not known may be a good one. */
+  isListed?(namespace: string): boolean;
   tokens(namespace: string): readonly Uint8Array[];
 }
 
@@ -71,7 +71,7 @@ export class TokenAuthenticator implements ApiAuthenticator {
     if (token === undefined || token.length > TOKEN_CHARS_MAX) return unauthenticated(this.#reviewer !== undefined);
     if (this.#tokens !== undefined && isAmong(tokenDigest(token), this.#tokens.tokens(access.namespace))) return { granted: true };
     const reviewed = (await this.#reviewer?.review(token, access)) ?? "unauthenticated";
-    const answer = reviewed === "unauthenticated" && this.#tokens?.listed === false ? "unavailable" : reviewed;
+    const answer = reviewed === "unauthenticated" && this.#tokens?.isListed?.(access.namespace) === false ? "unavailable" : reviewed;
     switch (answer) {
       case "allowed":
         return { granted: true };

@@ -174,7 +174,7 @@ async function build(config: Config, parts: ComposeParts, { store, metrics, owne
     resources: provider,
     sink: provider,
     deliveries: engine,
-    acceptedSpecs: acceptedSpecsIn(store),
+    acceptedSpecs: acceptedSpecsIn(store, log),
     clock,
     random,
     log,
@@ -190,7 +190,7 @@ async function build(config: Config, parts: ComposeParts, { store, metrics, owne
   });
   events.onFilterFailed((name, message) => controller.filterFailed(name, message));
   const diskWatch = new DiskWatch(store, metrics, clock);
-  const ready = (): boolean => controller.ready && engine.ready;
+  const ready = (namespace: string): boolean => controller.isReady(namespace) && engine.ready;
   const ingest = buildIngest({
     listen: config["ingest-listen"],
     authenticator: authenticators.ingest,
@@ -240,10 +240,19 @@ function seriesOf(metrics: Metrics, table: () => RouteTable): Tidied {
 
 function readinessOf({ controller, engine, diskWatch }: Pick<Rooms, "controller" | "engine" | "diskWatch">) {
   return [
-    { name: "routes", reason: () => (controller.ready ? undefined : "subscriptions have not been read yet") },
+    {
+      name: "routes",
+      reason: () =>
+        controller.ready ? undefined : `subscriptions have not been read yet (${controller.missing() ?? "the last are looked at"})`,
+      note: () => notRead(controller.missing()),
+    },
     { name: "engine", reason: () => (engine.ready ? undefined : "the store's deliveries have not been read yet") },
     { name: "disk", reason: () => (diskWatch.low() ? "free space is below --store-free-min: events are refused with 507" : undefined) },
   ];
+}
+
+function notRead(missing: string | undefined): string | undefined {
+  return missing === undefined ? undefined : `starting: what depends on these waits, because they have not been read: ${missing}`;
 }
 
 interface EngineGround extends Ground {

@@ -9,6 +9,7 @@ export class SecretTokens {
   readonly #provider: Resources & ResultSink;
   readonly #label: string;
   readonly #digests = new Map<string, readonly Uint8Array[]>();
+  #hasTold = false;
 
   constructor(provider: Resources & ResultSink, label: string) {
     this.#provider = provider;
@@ -24,8 +25,10 @@ export class SecretTokens {
     });
   }
 
-  get listed(): boolean {
-    return this.#provider.synced;
+  /** Whether the namespace's tokens are known; those that we may not read are none. */
+  isListed(namespace: string): boolean {
+    const state = this.#provider.secretsOf(namespace);
+    return state === "read" || state === "closed";
   }
 
   tokens(namespace: string): readonly Uint8Array[] {
@@ -43,6 +46,9 @@ export class SecretTokens {
 
   #reset(): void {
     this.#digests.clear();
+    // What has come since was told when it came.
+    if (this.#hasTold) return;
+    this.#hasTold = true;
     for (const secret of this.#provider.list("Secret")) if (this.#isMeant(secret)) this.#tellIgnored(secret);
   }
 

@@ -105,6 +105,11 @@ function resourcesOf(entries: Iterable<Entry>): Resources {
       const object = cache.get(kind, namespace, name);
       return object === undefined ? { state: "absent" } : { state: "found", object };
     },
+    isListed: () => true,
+    secretsOf: () => "read",
+    knowsNamespace: () => true,
+    isGone: (kind, namespace, name) => cache.get(kind, namespace, name) === undefined,
+    unlisted: () => [],
     synced: true,
     onChange: () => undefined,
   };

@@ -3,7 +3,10 @@ import type { SubscriptionSpec } from "../core/subscription.ts";
 import type { Clock } from "../lib/clock.ts";
 import type { Log } from "../observe/log.ts";
 
-/** What a subscription was when it was last accepted: goes on while an edit is refused, and over restarts. Holds no secret value. */
+/**
+ * What a subscription was when it was last accepted, and what it obeyed last: goes on while an edit is refused, and over restarts. Holds no
+ * secret value. Rows of older versions lack the optional fields.
+ */
 export interface AcceptedSpec {
   readonly uid: string;
   readonly namespace: string;
@@ -12,10 +15,14 @@ export interface AcceptedSpec {
   readonly spec: SubscriptionSpec;
   readonly policy: Policy;
   readonly egress: EgressPolicy;
+  /** `limits.fanOut` of the cluster policy; undefined = the built-in one. */
+  readonly fanOutMax?: number | undefined;
   /** The Secret that was generated for it; never generated again while the subscription lives. */
   readonly signingSecretName: string | undefined;
   /** Value of the resume annotation that was last obeyed. */
   readonly lastHandledResume: string | undefined;
+  /** Since when it is on its way out (engine time): it matches nothing new, and its five minutes go on over restarts. */
+  readonly leavingSinceMs?: number | undefined;
 }
 
 /** Where last accepted specs are kept; the app joins it to the store's state of kind `route`. Calls may reject: they are tried again. */

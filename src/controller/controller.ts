@@ -13,6 +13,8 @@ import { Departures } from "./departures.ts";
 import { FilterErrors } from "./filter-errors.ts";
 import { DependencyIndex } from "./dependency-index.ts";
 import { ExpressionCache } from "./expression-cache.ts";
+import { FirstLooks } from "./first-looks.ts";
+import { HeardMeanwhile } from "./heard-meanwhile.ts";
 import { refKey } from "./objects.ts";
 import type { ObjectKind, ObjectRef, Resources, ResultSink } from "./objects.ts";
 import { isSimpleKind, PolicyReports } from "./policy-reports.ts";
@@ -21,9 +23,12 @@ import { RouteBook } from "./route-book.ts";
 import { StatusReporter } from "./status-reporter.ts";
 import type { DueStatus, StatusSource } from "./status-reporter.ts";
 import { Subscriptions } from "./subscriptions.ts";
+import type { Looked } from "./subscriptions.ts";
 import { WorkQueue } from "./work-queue.ts";
 
 const STRANGERS_AGAIN_MS = 1_000;
+/** More lists that could not be read are counted, not told one by one. */
+const UNLISTED_TOLD_MAX = 8;
 
 export interface ControllerOptions {
   readonly resources: Resources;
@@ -63,10 +68,16 @@ export class Controller implements Service, StatusSource {
   readonly #finalizers: WorkQueue;
   /** Keys whose counters are there to be read. */
   readonly #shown = new Set<string>();
-  /** Subscriptions of the first listing that have not been looked at yet; undefined before the listing. */
-  #first: Set<string> | undefined;
+  readonly #first = new FirstLooks();
+  /** Subscriptions that may not be judged yet. */
+  readonly #held = new Set<string>();
+  readonly #meanwhile = new HeardMeanwhile();
+  #hasStored = false;
+  #strangersGone = false;
   #ready = false;
   #running = false;
+  /** The store was read; stays so when it is stopped, because the ingest may go on for a while. */
+  #hasBegun = false;
 
   constructor(options: ControllerOptions) {
     this.#options = options;
@@ -112,54 +123,109 @@ export class Controller implements Service, StatusSource {
     deliveries.onHealthChange((uid, kind) => this.#healthChanged(uid, kind));
   }
 
-  /** Whether the table may be believed: every kind was listed and looked at, or the last accepted routes came from the store. */
+  /**
+   * Whether the table may be believed: every kind was listed and looked at, or the last accepted routes came from the store. Namespaces that are
+   * in trouble are not waited for; see `isReady`.
+   */
   get ready(): boolean {
     return this.#ready;
+  }
+
+  /** Whether the table may be believed for this namespace: an event that matches nothing is one that nobody wants. */
+  isReady(namespace: string): boolean {
+    if (!this.#hasBegun || !(this.#hasStored || this.#options.resources.isListed(namespace))) return false;
+    if (!this.#hasStored && !this.#first.done(namespace)) return false;
+    if (!this.#ready) this.#routes.settle();
+    return true;
+  }
+
+  /** What has not been listed since the start, and what mends it; undefined when all is. */
+  missing(): string | undefined {
+    if (!this.#hasBegun) return "the subscriptions of the store are being read";
+    const unlisted = this.#options.resources.unlisted();
+    if (unlisted.length === 0) return undefined;
+    const told = unlisted.slice(0, UNLISTED_TOLD_MAX).map(({ what, trouble }) => `${what}: ${trouble ?? "the first answer is awaited"}`);
+    const more = unlisted.length > told.length ? [`and ${unlisted.length - told.length} more`] : [];
+    return [...told, ...more].join("; ");
   }
 
   /** Reads what was accepted last, then follows changes until it is stopped; what was accepted meanwhile is stored before it settles. */
   async run(signal: AbortSignal): Promise<void> {
     const loaded = await this.#accepted.load();
-    if (this.#first === undefined && loaded.length > 0) {
+    if (loaded.length > 0) {
+      this.#hasStored = true;
       this.#subscriptions.restore(loaded);
       this.#routes.build();
       this.#turnReady();
     }
     this.#running = true;
+    this.#hasBegun = true;
     for (const part of [this.#queue, this.#finalizers, this.#departures, this.#reporter]) part.start();
-    if (this.#options.resources.synced) this.#listed();
+    this.#listed();
     await aborted(signal);
     this.#running = false;
     for (const part of [this.#queue, this.#finalizers, this.#departures, this.#reporter]) await part.stop();
     await this.#accepted.flush();
   }
 
+  /** More has been listed than before: takes up what may be judged now. */
   #listed(): void {
     const { resources } = this.#options;
-    this.#first = new Set();
-    for (const { metadata } of resources.list("WebhookSubscription")) this.#first.add(`${metadata.namespace}/${metadata.name}`);
-    for (const key of this.#first) this.#queue.add(key);
+    const found: string[] = [];
+    for (const { metadata } of resources.list("WebhookSubscription")) {
+      const key = `${metadata.namespace}/${metadata.name}`;
+      if (resources.isListed(metadata.namespace) && !this.#subscriptions.isKnown(key)) found.push(key);
+    }
+    this.#first.expect(found);
+    this.#addAll(found);
+    this.#release();
     for (const kind of ["DeliveryPolicy", "ClusterDeliveryPolicy", "DeliveryReplay"] as const) this.#reportAll(kind);
     this.#subscriptions.departMissing();
-    if (this.#first.size === 0) this.#firstDone();
+    this.#settle();
+  }
+
+  /**
+   * Whether a verdict may be given. A policy or a namespace's labels that were not listed yet are not missing: who judged without them would let a
+   * subscription out of its fence, and forget for good the spec that was inside. Nor may one be judged that is told before its namespace is.
+   */
+  #mayJudge(key: string): boolean {
+    const { resources, systemNamespace } = this.#options;
+    const [namespace = "", name = ""] = key.split("/");
+    if (!resources.isListed(namespace)) return false;
+    if (resources.get("WebhookSubscription", namespace, name) === undefined) return true;
+    return resources.knowsNamespace(namespace) && [namespace, systemNamespace].every((one) => resources.secretsOf(one) !== "pending");
+  }
+
+  #release(): void {
+    for (const key of this.#held) {
+      if (!this.#mayJudge(key)) continue;
+      this.#held.delete(key);
+      this.#queue.add(key);
+    }
   }
 
   #looked(key: string): void {
-    if (this.#first?.delete(key) === true && this.#first.size === 0) this.#firstDone();
+    this.#first.looked(key);
+    if (!this.#strangersGone) this.#settle();
   }
 
-  #firstDone(): void {
-    this.#routes.build();
+  #settle(): void {
+    if (!this.#running || !this.#first.done() || !this.#options.resources.synced) return;
+    if (!this.#ready) this.#routes.build();
     this.#turnReady();
     this.#departStrangers();
   }
 
-  /** As soon as the engine knows what it owes. */
+  /** As soon as the engine knows what it owes, and nothing is left unread to which it might owe it. */
   #departStrangers(): void {
-    const { deliveries, clock } = this.#options;
-    if (!this.#running) return;
-    if (deliveries.ready) this.#subscriptions.departStrangers();
-    else clock.after(STRANGERS_AGAIN_MS, () => this.#departStrangers());
+    const { deliveries, clock, resources } = this.#options;
+    if (!this.#running || this.#strangersGone || resources.unlisted().length > 0) return;
+    if (!deliveries.ready) {
+      clock.after(STRANGERS_AGAIN_MS, () => this.#departStrangers());
+      return;
+    }
+    this.#strangersGone = true;
+    this.#subscriptions.departStrangers();
   }
 
   #turnReady(): void {
@@ -170,14 +236,19 @@ export class Controller implements Service, StatusSource {
 
   /** Whether a subscription names this object now. */
   isNamed(ref: ObjectRef): boolean {
-    for (const _key of this.#dependencies.ofObject(ref)) return true;
+    for (const _key of this.#dependencies.of(ref)) return true;
     return false;
   }
 
   async #reconcile(key: string): Promise<void> {
     const { metrics, clock } = this.#options;
+    if (!this.#mayJudge(key)) {
+      this.#held.add(key);
+      return;
+    }
+    this.#held.delete(key);
     const startedMs = clock.monotonicMs();
-    const { recheckMs, finalizerDue, ready } = await this.#subscriptions.reconcile(key);
+    const { recheckMs, finalizerDue, ready } = await this.#look(key);
     this.#queue.forget(key);
     if (recheckMs !== undefined) this.#queue.addAfter(key, recheckMs);
     if (finalizerDue) this.#finalizers.add(key);
@@ -187,6 +258,15 @@ export class Controller implements Service, StatusSource {
     metrics?.reconcile.inc({ result: "done" });
     metrics?.reconcileDuration.observe((clock.monotonicMs() - startedMs) / 1_000);
     this.#showReady(key, ready);
+  }
+
+  async #look(key: string): Promise<Looked> {
+    const begun = this.#meanwhile.begin();
+    try {
+      return await this.#subscriptions.reconcile(key);
+    } finally {
+      if (this.#meanwhile.end(begun).some((ref) => this.#dependencies.has(ref, key))) this.#queue.add(key);
+    }
   }
 
   #showReady(key: string, ready: boolean | undefined): void {
@@ -207,28 +287,28 @@ export class Controller implements Service, StatusSource {
   #changed(ref: ObjectRef | undefined): void {
     if (!this.#running) return;
     if (ref === undefined) return this.#listed();
-    const { namespace, name } = ref;
+    this.#meanwhile.note(ref);
+    this.#addAll(this.#dependencies.of(ref));
     switch (ref.kind) {
       case "WebhookSubscription":
-        this.#queue.add(`${namespace}/${name}`);
-        return;
-      case "Secret":
-      case "Service":
-      case "ConfigMap":
-      case "ServiceAccount":
-        return this.#addAll(this.#dependencies.ofObject(ref));
+        return this.#queue.add(`${ref.namespace}/${ref.name}`);
       case "Namespace":
-        return this.#addAll(this.#dependencies.ofNamespace(name));
+        return this.#namespaceChanged(ref.name);
       case "DeliveryPolicy":
-        this.#reportAll("DeliveryPolicy", namespace);
-        return this.#addAll(this.#dependencies.ofNamespace(namespace));
+        return this.#reportAll("DeliveryPolicy", ref.namespace);
       case "ClusterDeliveryPolicy":
-        this.#reporter.report(refKey(ref), "transition");
-        return this.#addAll(this.#dependencies.all());
       case "DeliveryReplay":
-        this.#reporter.report(refKey(ref), "transition");
-        return;
+        return this.#reporter.report(refKey(ref), "transition");
+      default:
     }
+  }
+
+  /** Its labels, its existence, or how far its Secrets have been read. */
+  #namespaceChanged(name: string): void {
+    const { resources } = this.#options;
+    if (this.#held.size > 0) this.#release();
+    // What is left in the store of a namespace that has gone will never be listed.
+    if (resources.get("Namespace", "", name) === undefined && resources.isListed(name)) this.#subscriptions.departMissing();
   }
 
   #addAll(keys: Iterable<string>): void {
@@ -254,6 +334,7 @@ export class Controller implements Service, StatusSource {
 
   compose(key: string): DueStatus | undefined {
     const [kind = "", namespace = "", name = ""] = key.split("/");
+    if (!this.#options.resources.isListed(namespace)) return undefined;
     if (isSimpleKind(kind as ObjectKind)) return this.#reports.compose(kind as Parameters<PolicyReports["compose"]>[0], namespace, name);
     return this.#subscriptions.composeStatus(`${namespace}/${name}`);
   }

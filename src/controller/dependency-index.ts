@@ -24,16 +24,35 @@ export class DependencyIndex {
     this.#objectsOf.delete(key);
   }
 
-  /** Those that name this object. */
-  ofObject(ref: ObjectRef): Iterable<string> {
-    return this.#byObject.get(refKey(ref)) ?? [];
+  /** Those to which this object matters beside its own kind: it is named, or stands over them. */
+  of(ref: ObjectRef): Iterable<string> {
+    switch (ref.kind) {
+      case "ClusterDeliveryPolicy":
+        return this.#all();
+      case "Namespace":
+        return this.#byNamespace.get(ref.name) ?? [];
+      case "DeliveryPolicy":
+        return this.#byNamespace.get(ref.namespace) ?? [];
+      default:
+        return this.#byObject.get(refKey(ref)) ?? [];
+    }
   }
 
-  ofNamespace(namespace: string): Iterable<string> {
-    return this.#byNamespace.get(namespace) ?? [];
+  /** Whether it matters to this one. */
+  has(ref: ObjectRef, key: string): boolean {
+    switch (ref.kind) {
+      case "ClusterDeliveryPolicy":
+        return true;
+      case "Namespace":
+        return key.startsWith(`${ref.name}/`);
+      case "DeliveryPolicy":
+        return key.startsWith(`${ref.namespace}/`);
+      default:
+        return this.#byObject.get(refKey(ref))?.has(key) ?? false;
+    }
   }
 
-  *all(): Iterable<string> {
+  *#all(): Iterable<string> {
     for (const keys of this.#byNamespace.values()) yield* keys;
   }
 

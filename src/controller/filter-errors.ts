@@ -21,7 +21,7 @@ export class FilterErrors {
   }
 
   failed({ namespace, name }: SubscriptionName, message: string): void {
-    const nowMs = this.#clock.nowMs();
+    const nowMs = this.#clock.monotonicMs();
     const key = `${namespace}/${name}`;
     if (nowMs - (this.#toldAtMs.get(key) ?? Number.NEGATIVE_INFINITY) < QUIET_MS) return;
     for (const [other, atMs] of this.#toldAtMs) {

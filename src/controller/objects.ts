@@ -99,10 +99,34 @@ export interface Resources {
   findSecret(namespace: string, name: string): SecretLookup | Promise<SecretLookup>;
   /** A Service, ConfigMap or ServiceAccount by name; from then on `onChange` tells of its changes. Never rejects; may ask the API server. */
   findNamed<K extends NamedKind>(kind: K, namespace: string, name: string): NamedLookup<K> | Promise<NamedLookup<K>>;
-  /** Whether every watched kind has been listed once. */
+  /**
+   * Whether all that a verdict in this namespace ("" = on what is in none) may depend on has been listed once since the start. Before that,
+   * what `list` gives is a part of the truth, and what it does not give may be there all the same. Also true of a namespace that does not
+   * exist or is not served: nothing is there. The Secrets have a word of their own.
+   */
+  isListed(namespace: string): boolean;
+  secretsOf(namespace: string): SecretsState;
+  /** Whether the namespace is served and known with its labels; what is in it may be told before it is. */
+  knowsNamespace(namespace: string): boolean;
+  /** Whether it is known that there is no such object: `get` gives none, and nothing is left unread in which it might be. */
+  isGone(kind: ObjectKind, namespace: string, name: string): boolean;
+  /** Whether there is nothing left to wait for at the start: all is listed, but for namespaces of which it is known why they are not. */
   readonly synced: boolean;
-  /** Called after each change, and with undefined when `synced` turns true. The callback only notes a key; it must not throw. */
+  /** What has not been listed since the start. */
+  unlisted(): readonly Unlisted[];
+  /** Called after each change, and with undefined when `isListed` or `synced` turns true. The callback only notes a key; it must not throw. */
   onChange(callback: (ref: ObjectRef | undefined) => void): void;
+}
+
+/** How far the Secrets of a namespace have been read: `closed` by rights that are missing, `troubled` by an API server that does not do its part. */
+export type SecretsState = "pending" | "read" | "closed" | "troubled";
+
+/** Something that has not been listed since the start. */
+export interface Unlisted {
+  /** For people, e.g. `DeliveryPolicy of namespace shop`. */
+  readonly what: string;
+  /** What was answered instead and what mends it; undefined while the first answer is awaited. */
+  readonly trouble: string | undefined;
 }
 
 /** `conflict`: the object has changed or was recreated, look again; `gone`: it is no more; `failed`: try again later. */

@@ -42,6 +42,11 @@ export class RouteBook {
     this.#cancel = this.#clock.after(delayMs, () => this.build());
   }
 
+  /** Hands out at once what is about to be handed out. */
+  settle(): void {
+    if (this.#cancel !== undefined) this.build();
+  }
+
   /** Builds and hands out a table now. */
   build(): void {
     this.#cancel?.();

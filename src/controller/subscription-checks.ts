@@ -224,14 +224,15 @@ function signingKeys({ object, uid, secrets, signingName, lastAccepted }: Subscr
 }
 
 /** A filter that was accepted once and does not compile any more (another version) matches nothing and is counted, never guessed. */
-function filterOf(source: string, expressions: ExpressionCache): CompiledFilter {
+export function filterOf(source: string, expressions: ExpressionCache): CompiledFilter {
   const compiled = expressions.filter(source);
   if (compiled.ok) return compiled.value;
   const { message } = compiled.problem;
   return { source, evaluate: () => ({ ok: false, message }) };
 }
 
-function bodyOf(source: string, expressions: ExpressionCache): CompiledBody {
+/** The same for a body: what cannot be made is not sent. */
+export function bodyOf(source: string, expressions: ExpressionCache): CompiledBody {
   const compiled = expressions.body(source);
   if (compiled.ok) return compiled.value;
   const { message } = compiled.problem;

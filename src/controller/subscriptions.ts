@@ -17,7 +17,7 @@ import { ACCEPTED, ENDPOINT_HEALTHY, RESOLVED_REFS, SECRET_PENDING, STARTING, SU
 import type { RouteBook } from "./route-book.ts";
 import { newSigningSecret, SIGNING_SECRET_KEY, signingSecretName } from "./signing-secret.ts";
 import type { DueStatus } from "./status-reporter.ts";
-import { judgeSubscription } from "./subscription-checks.ts";
+import { bodyOf, filterOf, judgeSubscription } from "./subscription-checks.ts";
 import type { Verdict } from "./subscription-checks.ts";
 import { dependenciesOf, gatherFacts } from "./subscription-facts.ts";
 import type { SubscriptionFacts } from "./subscription-facts.ts";
@@ -90,26 +90,36 @@ export class Subscriptions {
     return this.#keyOf.get(uid);
   }
 
-  /** Routes from the store, before anything was listed: events match and wait until their references are resolved. */
+  /**
+   * Routes from the store, before anything was listed: events match as they did, under the policy and the egress rules obeyed last, and wait. They
+   * wait also where nothing more is needed to send: nobody knows yet whether the subscription has been suspended, changed or deleted meanwhile, or
+   * what its policies allow now.
+   */
   restore(loaded: readonly AcceptedSpec[]): void {
     const { expressions, routes } = this.#parts;
-    for (const { uid, namespace, name, generation, spec, policy, egress } of loaded) {
+    for (const { uid, namespace, name, generation, spec, policy, egress, fanOutMax, leavingSinceMs } of loaded) {
       const blocked = { reason: STARTING, message: "the manifests are being read" };
-      const subscription = { uid, namespace, name, generation, spec, policy, egress, blocked, target: undefined };
-      const filter = spec.filter === undefined ? undefined : expressions.filter(spec.filter);
-      const body = spec.payload.body === undefined ? undefined : expressions.body(spec.payload.body);
-      if (filter?.ok === false || body?.ok === false) continue;
-      routes.set({ subscription, filter: filter?.value, body: body?.value, draining: false });
+      const limits = fanOutMax === undefined ? {} : { fanOutMax };
+      const subscription = { uid, namespace, name, generation, spec, policy, egress, ...limits, blocked, target: undefined };
+      const filter = spec.filter === undefined ? undefined : filterOf(spec.filter, expressions);
+      const body = spec.payload.body === undefined ? undefined : bodyOf(spec.payload.body, expressions);
+      routes.set({ subscription, filter, body, draining: leavingSinceMs !== undefined });
     }
   }
 
-  /** What was accepted once and is not there any more, after everything was listed. */
+  isKnown(key: string): boolean {
+    return this.#known.has(key);
+  }
+
+  /** What was accepted once and is known not to be there any more. */
   departMissing(): void {
     const { accepted, resources, className } = this.#parts;
     for (const spec of accepted.all()) {
-      const object = resources.get("WebhookSubscription", spec.namespace, spec.name);
-      if (object?.metadata.uid === spec.uid && object.spec.className === className) continue;
-      this.#depart(spec.uid, undefined);
+      const { uid, namespace, name } = spec;
+      const object = resources.get("WebhookSubscription", namespace, name);
+      if (object === undefined ? !resources.isGone("WebhookSubscription", namespace, name) : !resources.isListed(namespace)) continue;
+      if (object?.metadata.uid === uid && object.spec.className === className) continue;
+      this.#depart(uid, undefined);
     }
   }
 
@@ -140,7 +150,8 @@ export class Subscriptions {
     const known = this.#known.get(key);
     const isOurs = object !== undefined && object.spec.className === className;
     if (known !== undefined && (!isOurs || known.uid !== object.metadata.uid)) this.#forget(key, known);
-    if (object === undefined && known === undefined && resources.synced) this.#departUnseen(namespace, name);
+    if (object === undefined && known === undefined && resources.isGone("WebhookSubscription", namespace, name))
+      this.#departUnseen(namespace, name);
     if (!isOurs) return NOTHING;
     const uid = object.metadata.uid ?? "";
     if (object.metadata.deletionTimestamp === undefined) departures.cancel(uid);
@@ -155,7 +166,7 @@ export class Subscriptions {
     this.#parts.dependencies.set(known.namespace, known.name, dependenciesOf(facts));
     const isLeaving = object.metadata.deletionTimestamp !== undefined;
     this.#program(known, verdict, isLeaving);
-    if (verdict.refusal === undefined) this.#accept(known, verdict);
+    this.#accept(known, verdict, isLeaving ? this.#leavingSinceMs(object) : undefined);
     if (isLeaving) {
       this.#depart(uid, facts);
       return { ...NOTHING, ready: false };
@@ -231,11 +242,12 @@ export class Subscriptions {
     routes.set(route);
   }
 
-  #accept(known: Known, { active }: Verdict): void {
+  /** While an edit is refused the spec stays the one before, but the policies that it obeys are those of now. */
+  #accept(known: Known, { active }: Verdict, leavingSinceMs?: number): void {
     if (active === undefined) return;
     const { uid, namespace, name, signingName, resume } = known;
     const { spec, generation, effective } = active;
-    const { policy, egress } = effective;
+    const { policy, egress, limits } = effective;
     this.#parts.accepted.put({
       uid,
       namespace,
@@ -244,9 +256,21 @@ export class Subscriptions {
       spec,
       policy,
       egress,
+      fanOutMax: limits.fanOut,
       signingSecretName: signingName,
       lastHandledResume: resume,
+      leavingSinceMs,
     });
+  }
+
+  /** The API server's clock tells when it was deleted: how long ago that is our wall clock knows, engine time goes on from there. */
+  #leavingSinceMs({ metadata }: WebhookSubscription): number {
+    const { clock, accepted } = this.#parts;
+    const { uid = "" } = metadata;
+    const agoMs = Math.max(0, clock.trueMs() - Date.parse(metadata.deletionTimestamp ?? ""));
+    // Seen alive by this process, it was deleted just now, whatever the API server's clock says of ours.
+    const isJustNow = this.#known.get(this.#keyOf.get(uid) ?? "")?.seenAlive === true || !Number.isFinite(agoMs);
+    return accepted.get(uid)?.leavingSinceMs ?? clock.nowMs() - (isJustNow ? 0 : agoMs);
   }
 
   /** Answers whether a key was made; otherwise the verdict says why not. */
@@ -299,11 +323,10 @@ export class Subscriptions {
     const { routes, accepted, departures, resources, sink, clock } = this.#parts;
     const route = routes.get(uid);
     const last = accepted.get(uid);
-    // Seen alive by this process, it was deleted just now, whatever the API server's clock says of ours.
-    const seenAlive = this.#known.get(this.#keyOf.get(uid) ?? "")?.seenAlive ?? false;
     if (route !== undefined && !route.draining) routes.set({ ...route, draining: true });
     const { namespace, name, spec } = route?.subscription ?? last ?? { namespace: "", name: "", spec: undefined };
-    const deletedAt = facts?.object.metadata.deletionTimestamp;
+    const sinceMs = last?.leavingSinceMs ?? (facts === undefined ? clock.nowMs() : this.#leavingSinceMs(facts.object));
+    if (last !== undefined && last.leavingSinceMs === undefined) accepted.put({ ...last, leavingSinceMs: sinceMs });
     const isTerminating = facts?.terminating ?? resources.get("Namespace", "", namespace)?.terminating ?? false;
     const policy = facts?.object.spec.deletionPolicy ?? spec?.deletionPolicy ?? "Drain";
     const object = facts?.object;
@@ -312,7 +335,7 @@ export class Subscriptions {
       namespace: object?.metadata.namespace ?? namespace,
       name: object?.metadata.name ?? name,
       how: policy === "Discard" || isTerminating ? "discard" : "drain",
-      sinceMs: deletedAt === undefined || seenAlive ? clock.nowMs() : Date.parse(deletedAt) - clock.shownMs(0),
+      sinceMs,
       hopeless: route === undefined || route.subscription.blocked !== undefined || spec?.suspend === true,
       // The store's routes do not know where they lead before the manifests are read; this one has no manifest any more.
       aim: route?.subscription.blocked?.reason === STARTING && last !== undefined ? () => this.#aim(last) : undefined,
@@ -342,6 +365,8 @@ export class Subscriptions {
     const { resources, policies, systemNamespace, routes, expressions } = this.#parts;
     const { uid, namespace, name, generation, spec } = last;
     const namespaces = [...resources.list("Namespace")];
+    // Not served any more: its own policies are not read, and nothing is sent under another.
+    if (!resources.knowsNamespace(namespace)) return true;
     if (namespaces.length > 0 && !namespaces.some(({ metadata }) => metadata.name === namespace)) return true;
     // No spec can be read of an object that is gone, so what is judged is the last accepted one.
     const gone = { metadata: { uid, namespace, name, generation }, spec: {} } as WebhookSubscription;

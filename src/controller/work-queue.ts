@@ -5,19 +5,23 @@ export const RETRY_DELAY_MIN_MS = 100;
 export const RETRY_DELAY_MAX_MS = 60_000;
 /** Keys worked on at the same time; most wait for nothing, some for the API server. */
 export const WORKERS = 32;
+/** Of these for one namespace: what the API server does not answer there must not hold up the others. */
+export const WORKERS_PER_NAMESPACE = 8;
 /** After this much work in one go the event loop gets its turn: deliveries must not wait for ten thousand subscriptions. */
 const SLICE_MS = 8;
 
 /**
- * Keys to look at, each at most once: a key that is added while it waits is there already, one that is added while it is worked on is
+ * Keys (`namespace/name`, or a uid) to look at, namespaces in turn, each at most once: a key that is added while it waits is there already, one that is added while it is worked on is
  * looked at again afterwards. Owns its timers; nothing is kept over a restart, because everything is looked at then.
  */
 export class WorkQueue {
   readonly #clock: Clock;
   readonly #work: (key: string) => Promise<void>;
   readonly #onFailure: (key: string, error: unknown) => void;
-  readonly #waiting = new Set<string>();
+  /** By namespace, the next one first. */
+  readonly #waiting = new Map<string, Set<string>>();
   readonly #working = new Set<string>();
+  readonly #workers = new Map<string, number>();
   readonly #again = new Set<string>();
   readonly #failures = new Map<string, number>();
   readonly #timers = new Map<string, { readonly dueMs: number; readonly cancel: () => void }>();
@@ -47,13 +51,13 @@ export class WorkQueue {
   add(key: string): void {
     this.#dropTimer(key);
     if (this.#working.has(key)) this.#again.add(key);
-    else this.#waiting.add(key);
+    else this.#wait(key);
     this.#pump();
   }
 
   /** Adds the key after a delay, unless it is to come sooner anyway. */
   addAfter(key: string, delayMs: number): void {
-    if (this.#waiting.has(key) || this.#stopped) return;
+    if (this.#waiting.get(namespaceOf(key))?.has(key) === true || this.#stopped) return;
     const dueMs = this.#clock.monotonicMs() + delayMs;
     const before = this.#timers.get(key);
     if (before !== undefined && before.dueMs <= dueMs) return;
@@ -73,10 +77,6 @@ export class WorkQueue {
     this.#failures.delete(key);
   }
 
-  get size(): number {
-    return this.#waiting.size + this.#working.size;
-  }
-
   #dropTimer(key: string): void {
     this.#timers.get(key)?.cancel();
     this.#timers.delete(key);
@@ -93,13 +93,43 @@ export class WorkQueue {
 
   #slice(): void {
     const untilMs = this.#clock.monotonicMs() + SLICE_MS;
-    for (const key of this.#waiting) {
-      if (this.#stopped || this.#working.size >= WORKERS) return;
+    while (!this.#stopped && this.#working.size < WORKERS) {
       if (this.#clock.monotonicMs() > untilMs) return this.#pump();
-      this.#waiting.delete(key);
+      const key = this.#next();
+      if (key === undefined) return;
       this.#working.add(key);
       void this.#run(key);
     }
+  }
+
+  #wait(key: string): void {
+    const namespace = namespaceOf(key);
+    const keys = this.#waiting.get(namespace);
+    if (keys === undefined) this.#waiting.set(namespace, new Set([key]));
+    else keys.add(key);
+  }
+
+  /** Takes a key of the namespace whose turn it is, which then goes behind all others. */
+  #next(): string | undefined {
+    for (const [namespace, keys] of this.#waiting) {
+      const workers = this.#workers.get(namespace) ?? 0;
+      if (workers >= WORKERS_PER_NAMESPACE) continue;
+      this.#waiting.delete(namespace);
+      const [key] = keys;
+      if (key === undefined) continue;
+      this.#workers.set(namespace, workers + 1);
+      keys.delete(key);
+      if (keys.size > 0) this.#waiting.set(namespace, keys);
+      return key;
+    }
+    return undefined;
+  }
+
+  #rest(key: string): void {
+    const namespace = namespaceOf(key);
+    const workers = (this.#workers.get(namespace) ?? 1) - 1;
+    if (workers === 0) this.#workers.delete(namespace);
+    else this.#workers.set(namespace, workers);
   }
 
   async #run(key: string): Promise<void> {
@@ -110,8 +140,15 @@ export class WorkQueue {
       this.retry(key);
     }
     this.#working.delete(key);
-    if (this.#again.delete(key)) this.#waiting.add(key);
+    this.#rest(key);
+    if (this.#again.delete(key)) this.#wait(key);
     if (this.#working.size === 0 && this.#stopped) for (const resolve of this.#idle.splice(0)) resolve();
     if (this.#waiting.size > 0) this.#pump();
   }
+}
+
+/** The namespace in a key; a key without one is a namespace of its own. */
+export function namespaceOf(key: string): string {
+  const end = key.indexOf("/");
+  return end < 0 ? key : key.slice(0, end);
 }

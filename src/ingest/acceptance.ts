@@ -10,9 +10,9 @@ import type { EventDraft } from "./event-draft.ts";
 import type { Intake } from "./intake.ts";
 import { type Checked, type Refusal, refuse, refused } from "./refusal.ts";
 
-/** The routing table in force; not ready until every watched kind was listed or the last accepted routes were loaded. */
+/** The routing table in force; not ready for a namespace until all it depends on was listed, or the last accepted routes were loaded. */
 interface Routes {
-  ready(): boolean;
+  ready(namespace: string): boolean;
   table(): RouteTable;
 }
 
@@ -49,10 +49,11 @@ export class Acceptance {
   }
 
   /** Why nothing can be accepted now; asked before a body is read and again before it is stored. */
-  unready(): Refusal | undefined {
+  unready(namespace: string): Refusal | undefined {
     const retryAfterSeconds = RETRY_AFTER_SECONDS;
-    if (!this.#parts.routes.ready()) {
-      return refuse("not_ready", "Subscriptions have not been read yet: try again shortly.", { retryAfterSeconds });
+    if (!this.#parts.routes.ready(namespace)) {
+      const detail = `Subscriptions of namespace ${namespace} have not been read yet: try again shortly. /readyz of the metrics port says why.`;
+      return refuse("not_ready", detail, { retryAfterSeconds });
     }
     if (!this.#parts.intake.accepting()) {
       return refuse("overloaded", "No room for more deliveries now: try again shortly.", { retryAfterSeconds });

@@ -15,8 +15,8 @@ export interface Authenticator {
 
 /** Digests (SHA-256, 32 bytes) of the tokens valid for a namespace; the Secrets labelled `postrider.dev/ingest-token` fill it. */
 export interface IngestTokens {
-  /** False until the Secrets have been listed once: till then a token that is not known may be a good one. */
-  readonly listed?: boolean;
+  /** False until the namespace's Secrets have been listed once: till then a token that is not known may be a good one. */
+  isListed?(namespace: string): boolean;
   tokens(namespace: string): readonly Uint8Array[];
 }
 
@@ -54,7 +54,7 @@ export class TokenAuthenticator implements Authenticator {
     if (this.#tokens !== undefined && isAmong(tokenDigest(token), this.#tokens.tokens(namespace))) return "allowed";
     const access = { namespace, verb: "publish", group: "postrider.dev", resource: "webhooksubscriptions" } as const;
     const verdict = this.#reviewer?.review(token, access) ?? "unauthenticated";
-    if (this.#tokens?.listed !== false) return verdict;
+    if (this.#tokens?.isListed?.(namespace) !== false) return verdict;
     // After a restart routes come from the store, at once; Secrets come from the provider.
     return verdict instanceof Promise ? verdict.then(unlessUnknown) : unlessUnknown(verdict);
   }

@@ -98,7 +98,7 @@ export class Reception {
       const detail = `Namespace ${head.namespace} publishes faster than its limit: wait ${waitSeconds} s.`;
       return refused("rate_limited", detail, { retryAfterSeconds: waitSeconds });
     }
-    const unready = this.#parts.acceptance.unready();
+    const unready = this.#parts.acceptance.unready(head.namespace);
     if (unready !== undefined) return { ok: false, refusal: unready };
     const receipts = await this.#parts.acceptance.accept(head.namespace, drafts, head.idempotencyKey);
     if (!receipts.ok) return receipts;
@@ -115,7 +115,7 @@ export class Reception {
 
   #refusal(head: RequestHead, plan: Checked<Plan>): Refusal | undefined {
     if (this.#parts.diskLow()) return diskLow();
-    const unready = this.#parts.acceptance.unready();
+    const unready = this.#parts.acceptance.unready(head.namespace);
     if (unready !== undefined || !plan.ok) return unready;
     if (plan.value.mode === "batch" && head.idempotencyKey !== undefined) {
       return refuse(

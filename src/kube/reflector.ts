@@ -15,8 +15,10 @@ export interface ReflectorHandler {
   replace(objects: readonly KubeObject[]): void;
   changed(object: KubeObject): void;
   deleted(object: KubeObject): void;
-  /** A watch or list had to be started anew. `reason` is a bounded word. */
-  restarted(reason: RestartReason, message: string): void;
+  /** A watch or list had to be started anew. `reason` is a bounded word; `status` is the HTTP status, where there was an answer. */
+  restarted(reason: RestartReason, message: string, status?: number): void;
+  /** The API server has opened a watch: what was listed is followed from now on. */
+  opened?(): void;
   /** A handler threw. */
   failed(error: unknown): void;
 }
@@ -49,7 +51,7 @@ export interface ReflectorOptions {
 
 /** Says how long to wait before one more retry, ms; counts that retry. */
 export interface RetryPace {
-  reserve(): number;
+  reserve(reason: RestartReason): number;
 }
 
 export interface ReflectorLimits {
@@ -86,6 +88,7 @@ interface End {
   readonly relist: boolean;
   readonly reason: RestartReason | undefined;
   readonly message: string;
+  readonly status?: number;
   readonly retryAfterMs?: number | undefined;
 }
 
@@ -117,7 +120,7 @@ export class Reflector implements Service {
       if (isWatch && this.#options.clock.monotonicMs() - startedMs >= this.#limits.healthyAfterMs) this.#failures = 0;
       if (end.relist) this.#resourceVersion = undefined;
       const { reason } = end;
-      if (reason !== undefined) this.#tell(() => this.#options.handler.restarted(reason, end.message));
+      if (reason !== undefined) this.#tell(() => this.#options.handler.restarted(reason, end.message, end.status));
       if (reason !== "periodic") await pause(this.#options.clock, this.#backoff(end), signal);
     }
   }
@@ -190,6 +193,7 @@ export class Reflector implements Service {
     });
     const stream = await this.#options.transport.stream(`${this.#options.path}?${query}`, signal);
     if (!stream.ok) return refusal(stream.answer, false);
+    this.#tell(() => this.#options.handler.opened?.());
     let rest: Buffer = Buffer.alloc(0);
     for await (const chunk of stream.chunks) {
       heard();
@@ -242,7 +246,7 @@ export class Reflector implements Service {
     const { backoffMinMs, backoffMaxMs } = this.#limits;
     this.#failures += 1;
     const waitMs = this.#jitter(Math.min(backoffMaxMs, backoffMinMs * 2 ** Math.min(this.#failures - 1, 20)));
-    const paceMs = end.reason === undefined ? 0 : (this.#options.pace?.reserve() ?? 0);
+    const paceMs = end.reason === undefined ? 0 : (this.#options.pace?.reserve(end.reason) ?? 0);
     return Math.max(waitMs, paceMs, Math.min(end.retryAfterMs ?? 0, RETRY_AFTER_MAX_MS));
   }
 
@@ -275,6 +279,7 @@ function refusal(answer: ApiAnswer, listing: boolean): End {
     relist: listing || answer.status === 410 || answer.status === 400 || answer.status === 504,
     reason,
     message: statusMessage(answer),
+    status: answer.status,
     retryAfterMs: answer.retryAfterMs,
   };
 }

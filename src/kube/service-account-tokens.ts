@@ -64,8 +64,9 @@ export class KubeServiceAccountTokens {
     };
     const answer = await transport.request({ method: "POST", path: `${path}/token`, body });
     if (answer.status !== 201) return this.#refused(asked, answer);
-    const { status } = answer.body as { readonly status?: { readonly token?: string; readonly expirationTimestamp?: string } };
-    const lifeMs = lifeOf(status, clock);
+    const granted = answer.body as TokenAnswer;
+    const { status } = granted;
+    const lifeMs = lifeOf(granted, clock);
     if (typeof status?.token !== "string" || !(lifeMs > 0)) return failure(asked, "TOKEN_INVALID", "the answer holds no token that lives");
     if (await this.#opensApiServer(status.token)) {
       return failure(asked, "TOKEN_REFUSED", `its audience ${audience} is the API server's own: name the receiver's audience`);
@@ -95,11 +96,20 @@ export class KubeServiceAccountTokens {
   }
 }
 
-/** From one end of the token's life to the other by the API server's own clock, whatever ours says; for a token that does not tell, by ours. */
-function lifeOf(status: { readonly token?: string; readonly expirationTimestamp?: string } | undefined, clock: Clock): number {
+/**
+ * How long the token lives, ms: from one end of its life to the other by the API server's own clock, whatever ours says. For a token that does not
+ * tell, the length that was granted, or at last what our clock makes of its end.
+ */
+function lifeOf({ spec, status }: TokenAnswer, clock: Clock): number {
   const { issuedAtMs, expiresAtMs } = tokenClaims(status?.token ?? "") ?? {};
   if (issuedAtMs !== undefined && expiresAtMs !== undefined) return expiresAtMs - issuedAtMs;
+  if (spec?.expirationSeconds !== undefined) return spec.expirationSeconds * 1_000;
   return Date.parse(status?.expirationTimestamp ?? "") - clock.trueMs();
+}
+
+interface TokenAnswer {
+  readonly spec?: { readonly expirationSeconds?: number };
+  readonly status?: { readonly token?: string; readonly expirationTimestamp?: string };
 }
 
 function failure({ namespace, name }: AskedToken, code: string, why: string): TokenResult {

@@ -11,6 +11,8 @@ import type { Metrics } from "./metrics.ts";
 export interface HealthCheck {
   readonly name: string;
   reason(): string | undefined;
+  /** Something to know that is no reason to fail; shown behind `ok`. */
+  note?(): string | undefined;
 }
 
 export interface HealthServerOptions {
@@ -145,7 +147,8 @@ export class HealthServer implements Service {
     const lines = checks.map((check) => {
       const text = check.reason();
       if (text !== undefined) failed++;
-      return text === undefined ? `[+] ${check.name} ok\n` : `[-] ${check.name} failed: ${text}\n`;
+      const note = text === undefined ? check.note?.() : undefined;
+      return text === undefined ? `[+] ${check.name} ok${note === undefined ? "" : `: ${note}`}\n` : `[-] ${check.name} failed: ${text}\n`;
     });
     const verdict = failed === 0 ? "ok\n" : `not ok: ${failed} of ${checks.length} checks failed\n`;
     send(response, failed === 0 ? 200 : 503, "text/plain; charset=utf-8", lines.join("") + verdict);

@@ -73,6 +73,11 @@ export class Metrics {
   readonly reconcileDuration = this.#histogram("reconcile_duration_seconds", "Duration of one reconciliation, in seconds.", []);
   readonly statusWrites = this.#counter("status_writes_total", "Status writes to the API server by result.", ["result"]);
   readonly watchRestarts = this.#counter("watch_restarts_total", "Watches started anew, by kind and reason.", ["kind", "reason"]);
+  readonly watchSynced = this.#gauge(
+    "watch_synced",
+    "1 while what the API server has of a kind is read and followed; scope is a namespace, or * for all.",
+    ["kind", "scope"],
+  );
   readonly kubernetesEvents = this.#counter("kubernetes_events_total", "Kubernetes Events written, by result.", ["result"]);
   readonly buildInfo = this.#gauge("build_info", "Always 1; the labels tell the build.", ["version", "node"]);
 

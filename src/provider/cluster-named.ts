@@ -7,6 +7,7 @@ import type { Clock } from "../lib/clock.ts";
 import type { Random } from "../lib/random.ts";
 import type { Log } from "../observe/log.ts";
 import type { Metrics } from "../observe/metrics.ts";
+import { NO_ANSWER } from "./cluster-secrets.ts";
 import { NAMED_PLURALS, namedObject } from "./named-object.ts";
 
 /** What was found out about an object that is not there is believed for this long, ms: a thousand subscriptions may name it. */
@@ -51,6 +52,8 @@ export class ClusterNamed {
   readonly #answers = new Map<string, { readonly lookup: NamedLookup; readonly atMs: number }>();
   readonly #questions = new Map<string, Promise<NamedLookup>>();
   #signal: AbortSignal | undefined;
+  /** Until when nothing is asked because the last question got no answer, monotonic ms. */
+  #awayUntilMs = 0;
 
   constructor(options: ClusterNamedOptions) {
     this.#options = options;
@@ -77,6 +80,7 @@ export class ClusterNamed {
     const key = `${kind}/${namespace}/${name}`;
     const answer = this.#answers.get(key);
     if (answer !== undefined && nowMs - answer.atMs < ANSWER_FOR_MS) return answer.lookup as NamedLookup<K>;
+    if (nowMs < this.#awayUntilMs) return { state: "unknown", message: NO_ANSWER };
     return this.#joined(key, () => this.#ask(kind, namespace, name)) as Promise<NamedLookup<K>>;
   }
 
@@ -143,11 +147,13 @@ export class ClusterNamed {
     try {
       const path = `/api/v1/namespaces/${namespace}/${NAMED_PLURALS[kind]}/${name}`;
       const answer = await this.#options.transport.request({ method: "GET", path });
+      this.#awayUntilMs = 0;
       if (answer.status === 200) return { state: "found", object: namedObject(kind, answer.body as KubeObject) };
       if (answer.status === 404) return { state: "absent" };
       if (answer.status === 403) return { state: "forbidden", message: this.#hint(kind, namespace) };
       return { state: "unknown", message: `the ${kind} ${name}: the API server answered ${answer.status}; this mends itself` };
     } catch (error) {
+      this.#awayUntilMs = this.#options.clock.monotonicMs() + ANSWER_FOR_MS;
       return { state: "unknown", message: `the ${kind} ${name}: ${error instanceof Error ? error.message : String(error)}` };
     }
   }

@@ -1,4 +1,4 @@
-import { USE_LABEL, type ObjectRef, type SecretLookup, type SecretObject } from "../controller/objects.ts";
+import { USE_LABEL, type ObjectRef, type SecretLookup, type SecretObject, type SecretsState } from "../controller/objects.ts";
 import { Reflector, type KubeObject, type ReflectorHandler, type RetryPace } from "../kube/reflector.ts";
 import type { KubeTransport } from "../kube/transport.ts";
 import { aborted } from "../lib/abort.ts";
@@ -14,6 +14,9 @@ const ANSWER_FOR_MS = 5_000;
 const QUESTIONS_MAX = 4;
 /** Answers remembered. */
 const ANSWERS_MAX = 20_000;
+
+/** A thousand subscriptions that each waited for their own question to end in nothing would hold up all others. */
+export const NO_ANSWER = "the API server does not answer; this is tried again by itself";
 
 export interface ClusterSecretsOptions {
   readonly transport: KubeTransport;
@@ -32,9 +35,11 @@ export interface ClusterSecretsOptions {
 interface Scope {
   readonly abort: AbortController;
   readonly done: Promise<unknown>;
-  /** Labels whose list has been read, or refused. */
+  /** Labels whose list has been read. */
   readonly listed: Set<string>;
   forbidden: boolean;
+  /** Why a list could not be read so far, other than by a right that is missing. */
+  trouble: string | undefined;
 }
 
 /**
@@ -49,7 +54,8 @@ export class ClusterSecrets {
   readonly #secrets = new Map<string, Map<string, { readonly secret: SecretObject; readonly labels: Set<string> }>>();
   readonly #answers = new Map<string, { readonly lookup: SecretLookup; readonly atMs: number }>();
   #questions = 0;
-  readonly #waiting: (() => void)[] = [];
+  /** Until when nothing is asked because the last question got no answer, monotonic ms. */
+  #awayUntilMs = 0;
 
   constructor(options: ClusterSecretsOptions) {
     this.#options = options;
@@ -73,7 +79,6 @@ export class ClusterSecrets {
     this.#scopes.get(namespace)?.abort.abort();
     this.#scopes.delete(namespace);
     this.#secrets.delete(namespace);
-    this.#settle();
   }
 
   /** A Secret that we have just made. */
@@ -81,11 +86,13 @@ export class ClusterSecrets {
     if (this.#scopes.has(namespace)) this.#put(namespace, USE_LABEL, object);
   }
 
-  /** Settles when every followed namespace has been listed or refused once. */
-  async listed(): Promise<void> {
-    while ([...this.#scopes.values()].some((scope) => scope.listed.size < this.#labels.length && !scope.forbidden)) {
-      await new Promise<void>((resolve) => this.#waiting.push(resolve));
-    }
+  /** Undefined where Secrets are not followed. No list is waited for longer than its first answer, and no answer longer than a request may take. */
+  stateOf(namespace: string): SecretsState | undefined {
+    const scope = this.#scopes.get(namespace);
+    if (scope === undefined) return undefined;
+    if (scope.forbidden) return "closed";
+    if (scope.listed.size === this.#labels.length) return "read";
+    return scope.trouble === undefined ? "pending" : "troubled";
   }
 
   async find(namespace: string, name: string): Promise<SecretLookup> {
@@ -94,10 +101,18 @@ export class ClusterSecrets {
     if (scope.forbidden) return { state: "forbidden", message: this.#hint(namespace) };
     const usable = this.#usable(namespace, name);
     if (usable !== undefined) return usable;
+    // One question a subscription would wait as long as each list does, and everybody behind it.
+    if (scope.trouble !== undefined && !scope.listed.has(USE_LABEL)) {
+      return {
+        state: "unknown",
+        message: `Secrets of namespace ${namespace} cannot be read (${scope.trouble}); this is tried again by itself`,
+      };
+    }
     const key = `${namespace}/${name}`;
     const known = this.#answers.get(key);
     const ageMs = known === undefined ? Number.POSITIVE_INFINITY : this.#options.clock.monotonicMs() - known.atMs;
     if (known !== undefined && (ageMs < ANSWER_FOR_MS || this.#questions >= QUESTIONS_MAX)) return known.lookup;
+    if (this.#options.clock.monotonicMs() < this.#awayUntilMs) return { state: "unknown", message: NO_ANSWER };
     this.#questions += 1;
     const lookup = await this.#ask(namespace, name);
     this.#questions -= 1;
@@ -119,6 +134,7 @@ export class ClusterSecrets {
         path: `/api/v1/namespaces/${namespace}/secrets/${name}`,
         accept: "application/json;as=PartialObjectMetadata;g=meta.k8s.io;v=v1",
       });
+      this.#awayUntilMs = 0;
       if (answer.status === 404) return { state: "absent" };
       if (answer.status === 403) return { state: "forbidden", message: this.#hint(namespace) };
       if (answer.status !== 200) return { state: "unknown", message: `the API server answered ${answer.status}` };
@@ -126,6 +142,7 @@ export class ClusterSecrets {
       if (labels?.[USE_LABEL] !== "true") return { state: "unlabelled" };
       return { state: "unknown", message: `Secret ${name} has just been labelled; this mends itself within seconds` };
     } catch (error) {
+      this.#awayUntilMs = this.#options.clock.monotonicMs() + ANSWER_FOR_MS;
       return { state: "unknown", message: error instanceof Error ? error.message : String(error) };
     }
   }
@@ -145,7 +162,13 @@ export class ClusterSecrets {
     const abort = new AbortController();
     const stop = (): void => abort.abort();
     signal.addEventListener("abort", stop, { once: true });
-    const scope: { -readonly [K in keyof Scope]: Scope[K] } = { abort, listed: new Set(), forbidden: false, done: Promise.resolve() };
+    const scope: { -readonly [K in keyof Scope]: Scope[K] } = {
+      abort,
+      listed: new Set(),
+      forbidden: false,
+      trouble: undefined,
+      done: Promise.resolve(),
+    };
     const { transport, clock, random, pace } = this.#options;
     scope.done = Promise.all(
       this.#labels.map(async (label) =>
@@ -175,13 +198,16 @@ export class ClusterSecrets {
         for (const [name, entry] of this.#secrets.get(namespace) ?? [])
           if (entry.labels.has(label) && !seen.has(name)) this.#drop(namespace, name, label);
         for (const object of objects) this.#put(namespace, label, object);
+        if (scope.listed.size === this.#labels.length) scope.trouble = undefined;
         if (first || mended) this.#options.changed({ kind: "Namespace", namespace: "", name: namespace });
-        this.#settle();
       },
       changed: (object) => this.#put(namespace, label, object),
       deleted: (object) => this.#drop(namespace, object.metadata.name, label),
       restarted: (reason, message) => {
         this.#options.metrics.watchRestarts.inc({ kind: "Secret", reason });
+        const firstTrouble = reason !== "forbidden" && scope.trouble === undefined && !scope.listed.has(label);
+        if (reason !== "forbidden" && !scope.listed.has(label)) scope.trouble = message;
+        if (firstTrouble) this.#options.changed({ kind: "Namespace", namespace: "", name: namespace });
         if (reason === "forbidden" && !scope.forbidden) {
           scope.forbidden = true;
           this.#options.log.warn({ event: "secrets.forbidden", namespace }, this.#hint(namespace));
@@ -189,14 +215,9 @@ export class ClusterSecrets {
         } else if (reason !== "forbidden") {
           this.#options.log.info({ event: "watch.restarted", kind: "Secret", namespace, reason }, message);
         }
-        this.#settle();
       },
       failed: (error) => this.#options.log.error({ err: error, kind: "Secret", namespace }, "a change could not be handled"),
     };
-  }
-
-  #settle(): void {
-    for (const resolve of this.#waiting.splice(0)) resolve();
   }
 
   #put(namespace: string, label: string, object: KubeObject): void {

@@ -13,6 +13,8 @@ import {
   type ResultSink,
   type SecretLookup,
   type SecretObject,
+  type SecretsState,
+  type Unlisted,
   type WriteResult,
   DRAIN_FINALIZER,
 } from "../controller/objects.ts";
@@ -20,7 +22,7 @@ import type { WebhookSubscription } from "../api/generated/custom-resources.ts";
 import { EventRecorder } from "../kube/event-recorder.ts";
 import { ObjectWriter, type ObjectVersion, type WriteOutcome } from "../kube/object-writer.ts";
 import { Reflector, type KubeObject, type ReflectorHandler } from "../kube/reflector.ts";
-import { SharedRetryPace } from "../kube/retry-pace.ts";
+import { PartedRetryPace } from "../kube/retry-pace.ts";
 import type { KubeTransport } from "../kube/transport.ts";
 import type { Clock } from "../lib/clock.ts";
 import type { Random } from "../lib/random.ts";
@@ -28,6 +30,7 @@ import type { Service } from "../lib/service.ts";
 import type { Log } from "../observe/log.ts";
 import type { Metrics } from "../observe/metrics.ts";
 import { CLUSTER_KINDS, collectionPath, differsForUs, objectPath, watchedObject, type ClusterKind } from "./cluster-kinds.ts";
+import { ClusterLists, type ClusterList } from "./cluster-lists.ts";
 import { ClusterNamed } from "./cluster-named.ts";
 import { ClusterSecrets } from "./cluster-secrets.ts";
 import { NAMED_PLURALS } from "./named-object.ts";
@@ -62,12 +65,10 @@ export class ClusterProvider implements Resources, ResultSink, Service {
   readonly #writer: ObjectWriter;
   readonly #recorder: EventRecorder;
   readonly #callbacks: ((ref: ObjectRef | undefined) => void)[] = [];
-  readonly #listed = new Set<string>();
-  readonly #pace: SharedRetryPace;
-  readonly #watches: readonly { readonly key: string; readonly kind: ClusterKind; readonly namespace: string | undefined }[];
+  readonly #pace: PartedRetryPace;
+  readonly #lists: ClusterLists;
   readonly #named: ClusterNamed;
   #signal: AbortSignal | undefined;
-  #synced = false;
 
   constructor(options: ClusterProviderOptions) {
     this.#options = options;
@@ -84,19 +85,16 @@ export class ClusterProvider implements Resources, ResultSink, Service {
       instance,
       tokenLabels = [],
     } = options;
-    this.#pace = new SharedRetryPace(clock);
+    this.#pace = new PartedRetryPace(clock);
     // Of their own: namespaces whose Secrets are closed to us are asked for ever, and must not hold up the watches of manifests.
-    const pace = new SharedRetryPace(clock);
+    const pace = new PartedRetryPace(clock);
     const changed = (ref: ObjectRef): void => this.#tell(ref);
     this.#secrets = new ClusterSecrets({ transport, clock, random, log, metrics, bindingHint, tokenLabels, changed, pace });
     this.#named = new ClusterNamed({ transport, clock, random, log, metrics, bindingHint, tokensBindingHint, changed, pace });
     this.#writer = new ObjectWriter(transport, `postrider-${className}`);
     const told = (result: string): void => metrics.kubernetesEvents.inc({ result });
     this.#recorder = new EventRecorder({ transport, clock, random, controller: { name: "postrider.dev/controller", instance }, told });
-    this.#watches = CLUSTER_KINDS.flatMap((kind) => {
-      const scopes = kind.namespaced && namespaces.length > 0 ? namespaces : [undefined];
-      return scopes.map((namespace) => ({ key: `${kind.kind}/${namespace ?? ""}`, kind, namespace }));
-    });
+    this.#lists = new ClusterLists({ namespaces, log, metrics, exists: (namespace) => this.knowsNamespace(namespace) });
   }
 
   /** Leaves no connection behind when it settles. */
@@ -106,8 +104,9 @@ export class ClusterProvider implements Resources, ResultSink, Service {
     const pace = this.#pace;
     for (const namespace of new Set([...this.#cache.list("WebhookSubscription")].map(({ metadata }) => metadata.namespace)))
       this.#followSecrets(namespace);
-    const reflectors = this.#watches.map(({ key, kind, namespace }) => {
-      const handler = this.#handler(key, kind, namespace);
+    const reflectors = this.#lists.all().map((list) => {
+      const { kind, namespace } = list;
+      const handler = this.#handler(list);
       return new Reflector({ name: kind.plural, path: collectionPath(kind, namespace), transport, clock, random, handler, pace });
     });
     await Promise.all([...reflectors, this.#recorder, this.#secrets, this.#named].map(async (service) => service.run(signal)));
@@ -115,7 +114,29 @@ export class ClusterProvider implements Resources, ResultSink, Service {
   }
 
   get synced(): boolean {
-    return this.#synced;
+    return this.#lists.settled;
+  }
+
+  isListed(namespace: string): boolean {
+    return this.#lists.isListed(namespace);
+  }
+
+  knowsNamespace(namespace: string): boolean {
+    const { namespaces } = this.#options;
+    return (namespaces.length === 0 || namespaces.includes(namespace)) && this.#cache.get("Namespace", "", namespace) !== undefined;
+  }
+
+  isGone(kind: ObjectKind, namespace: string, name: string): boolean {
+    return this.isListed(namespace) && this.get(kind, namespace, name) === undefined;
+  }
+
+  unlisted(): readonly Unlisted[] {
+    return this.#lists.unlisted();
+  }
+
+  /** Where no subscription of ours lives there is nothing to be read; that is known once the subscriptions have been listed. */
+  secretsOf(namespace: string): SecretsState {
+    return this.#secrets.stateOf(namespace) ?? (this.isListed(namespace) ? "read" : "pending");
   }
 
   get<K extends ObjectKind>(kind: K, namespace: string, name: string): ObjectsByKind[K] | undefined {
@@ -208,8 +229,9 @@ export class ClusterProvider implements Resources, ResultSink, Service {
     this.#put(found, object);
   }
 
-  #handler(key: string, kind: ClusterKind, namespace: string | undefined): ReflectorHandler {
-    const { log, metrics } = this.#options;
+  #handler(list: ClusterList): ReflectorHandler {
+    const { log } = this.#options;
+    const { kind, namespace } = list;
     return {
       replace: (objects) => {
         const seen = new Set(objects.map((object) => `${object.metadata.namespace ?? ""}/${object.metadata.name}`));
@@ -218,15 +240,13 @@ export class ClusterProvider implements Resources, ResultSink, Service {
           if (!seen.has(`${ref.namespace}/${ref.name}`)) this.#drop(ref);
         }
         for (const object of objects) this.#put(kind, object);
-        this.#listed.add(key);
-        this.#becomeSynced();
+        if (this.#lists.read(list)) this.#tell(undefined);
       },
       changed: (object) => this.#put(kind, object),
       deleted: (object) => this.#drop({ kind: kind.kind, namespace: object.metadata.namespace ?? "", name: object.metadata.name }),
-      restarted: (reason, message) => {
-        metrics.watchRestarts.inc({ kind: kind.kind, reason });
-        const level = reason === "periodic" || reason === "expired" ? "debug" : "warn";
-        log[level]({ event: "watch.restarted", kind: kind.kind, namespace, reason }, message);
+      opened: () => this.#lists.followed(list),
+      restarted: (reason, message, status) => {
+        if (this.#lists.broke(list, reason, message, status)) this.#tell(undefined);
       },
       failed: (error) => log.error({ err: error, kind: kind.kind }, "a change could not be handled"),
     };
@@ -285,18 +305,7 @@ export class ClusterProvider implements Resources, ResultSink, Service {
     return false;
   }
 
-  #becomeSynced(): void {
-    if (this.#synced || this.#listed.size < this.#watches.length) return;
-    void this.#secrets.listed().then(() => this.#synchronised());
-  }
-
-  #synchronised(): void {
-    if (this.#synced) return;
-    this.#synced = true;
-    for (const callback of this.#callbacks) callback(undefined);
-  }
-
-  #tell(ref: ObjectRef): void {
+  #tell(ref: ObjectRef | undefined): void {
     for (const callback of this.#callbacks) callback(ref);
   }
 }

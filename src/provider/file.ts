@@ -18,11 +18,13 @@ import type {
   ResultSink,
   SecretLookup,
   SecretObject,
+  SecretsState,
+  Unlisted,
   WriteResult,
 } from "../controller/objects.ts";
 import { FolderWatch } from "./folder-watch.ts";
 import { ManifestDirectory } from "./manifest-directory.ts";
-import type { FileProblem, ReadObject } from "./manifest-directory.ts";
+import type { DirectoryScan, FileProblem, ReadObject } from "./manifest-directory.ts";
 import { ObjectCache, refOf } from "./object-cache.ts";
 import { SigningSecretFiles } from "./signing-secret-files.ts";
 
@@ -56,7 +58,10 @@ export class FileProvider implements Resources, ResultSink, Service {
   /** What the last look found, by key; generated Secrets are not among them. */
   #found: ReadonlyMap<string, ReadObject> = new Map();
   #problems: readonly FileProblem[] = [];
+  #unread: DirectoryScan["unread"] = new Map();
   #synced = false;
+  /** Why the directory could not be read so far. */
+  #trouble: string | undefined;
   #watch: FolderWatch | undefined;
   #look: Promise<void> | undefined;
   #lookAgain = false;
@@ -69,8 +74,13 @@ export class FileProvider implements Resources, ResultSink, Service {
 
   /** Reads keys and manifests, then follows changes. Rejects when the directory cannot be read at the start. */
   async run(signal: AbortSignal): Promise<void> {
-    if (!this.#synced) for (const secret of await this.#keys.load()) this.#cache.set("Secret", secret);
-    await this.rescan();
+    try {
+      if (!this.#synced) for (const secret of await this.#keys.load()) this.#cache.set("Secret", secret);
+      await this.rescan();
+    } catch (error) {
+      this.#trouble = `${error instanceof Error ? error.message : String(error)}; this is tried again by itself: see whether the folder is mounted and may be read`;
+      throw error;
+    }
     const stop = this.#follow();
     try {
       await aborted(signal);
@@ -82,12 +92,17 @@ export class FileProvider implements Resources, ResultSink, Service {
 
   /** Looks at the directory now; what has changed is told before it resolves. */
   async rescan(): Promise<void> {
-    const { objects, problems } = await this.#directory.scan();
+    const { objects, problems, unread } = await this.#directory.scan();
     this.#tellProblems(problems);
     const changed = this.#apply(objects);
-    const isFirst = !this.#synced;
+    const knowsMore = !this.#synced || unread.size < this.#unread.size || (this.#isBlind() && !isBlind(unread));
+    this.#unread = unread;
     this.#synced = true;
-    for (const ref of isFirst ? [undefined, ...changed] : changed) for (const callback of this.#callbacks) callback(ref);
+    for (const ref of knowsMore ? [undefined, ...changed] : changed) for (const callback of this.#callbacks) callback(ref);
+  }
+
+  #isBlind(): boolean {
+    return isBlind(this.#unread);
   }
 
   #apply(objects: ReadonlyMap<string, ReadObject>): ObjectRef[] {
@@ -177,7 +192,36 @@ export class FileProvider implements Resources, ResultSink, Service {
   }
 
   get synced(): boolean {
-    return this.#synced;
+    return this.isListed();
+  }
+
+  /** One look reads every kind, of all namespaces, and the Secrets. A file that may hold policies must have been whole once. */
+  isListed(): boolean {
+    return this.#synced && !this.#isBlind();
+  }
+
+  /** A file that is half written may have held it. */
+  isGone(kind: ObjectKind, namespace: string, name: string): boolean {
+    return this.#synced && this.#unread.size === 0 && this.get(kind, namespace, name) === undefined;
+  }
+
+  /** One without a manifest has no labels. */
+  knowsNamespace(): boolean {
+    return this.isListed();
+  }
+
+  secretsOf(): SecretsState {
+    return this.#synced ? "read" : "pending";
+  }
+
+  unlisted(): readonly Unlisted[] {
+    const { directory } = this.#options;
+    if (!this.#synced) return [{ what: `manifests in ${directory}`, trouble: this.#trouble }];
+    const rules = [...this.#unread].filter(([, { what }]) => what === "rules");
+    return rules.map(([file, { message }]) => ({
+      what: `manifest file ${join(directory, file)}`,
+      trouble: `${message}; it may hold policies, so nothing is judged before it is whole: mend or remove it`,
+    }));
   }
 
   get<K extends ObjectKind>(kind: K, namespace: string, name: string): ObjectsByKind[K] | undefined {
@@ -238,4 +282,9 @@ export class FileProvider implements Resources, ResultSink, Service {
     }
     return result;
   }
+}
+
+function isBlind(unread: DirectoryScan["unread"]): boolean {
+  for (const { what } of unread.values()) if (what === "rules") return true;
+  return false;
 }

@@ -24,7 +24,14 @@ interface FileState {
   readonly mark: string;
   readonly objects: ReadonlyMap<string, ReadObject>;
   readonly problems: readonly FileProblem[];
+  readonly unread: Unread | undefined;
 }
+
+/**
+ * What may stand in a file that has not been whole since the start: nobody knows what it held before. `rules`: policies or namespaces too, so
+ * that nobody knows either what the other files' subscriptions may do.
+ */
+export type Unread = "objects" | "rules";
 
 export interface ReadObject {
   readonly ref: ObjectRef;
@@ -35,6 +42,8 @@ export interface ReadObject {
 export interface DirectoryScan {
   readonly objects: ReadonlyMap<string, ReadObject>;
   readonly problems: readonly FileProblem[];
+  /** Files that have not been whole since the start, by path. */
+  readonly unread: ReadonlyMap<string, { readonly what: Unread; readonly message: string }>;
 }
 
 /** What a walk through the directory came upon; paths are below it. */
@@ -92,7 +101,9 @@ export class ManifestDirectory {
     const objects = new Map<string, ReadObject>();
     const problems: FileProblem[] = [];
     const homes = new Map<string, string>();
+    const unread = new Map<string, { readonly what: Unread; readonly message: string }>();
     for (const [file, state] of this.#files) {
+      if (state.unread !== undefined) unread.set(file, { what: state.unread, message: state.problems[0]?.message ?? "" });
       problems.push(...state.problems);
       for (const [key, read] of state.objects) {
         const home = homes.get(key);
@@ -106,7 +117,7 @@ export class ManifestDirectory {
         }
       }
     }
-    return { objects, problems };
+    return { objects, problems, unread };
   }
 
   async #walk(folder: string, depth: number, listing: Listing): Promise<void> {
@@ -175,7 +186,8 @@ function messageOf(error: unknown): string {
 }
 
 function broken(before: FileState | undefined, mark: string, file: string, message: string): FileState {
-  return { mark, objects: before?.objects ?? new Map(), problems: [{ file, line: 1, field: "", reason: "Unreadable", message }] };
+  const problems = [{ file, line: 1, field: "", reason: "Unreadable", message }];
+  return { mark, objects: before?.objects ?? new Map(), problems, unread: before === undefined ? "rules" : before.unread };
 }
 
 function parsed(text: string, file: string, mark: string, before: FileState | undefined): FileState {
@@ -198,8 +210,14 @@ function parsed(text: string, file: string, mark: string, before: FileState | un
       problems.push(...read.problems.map(({ field, reason, message }) => ({ file, line: manifest.locate(field), field, reason, message })));
   }
   const keep = problems.length > 0 && before !== undefined && before.objects.size > 0;
-  return { mark, objects: keep ? before.objects : objects, problems };
+  if (problems.length === 0) return { mark, objects, problems, unread: undefined };
+  if (before !== undefined && before.unread === undefined)
+    return { mark, objects: keep ? before.objects : objects, problems, unread: undefined };
+  return { mark, objects: keep ? before.objects : objects, problems, unread: RULES.test(text) ? "rules" : "objects" };
 }
+
+/** In a file that cannot be read as YAML the words still stand. */
+const RULES = /\bkind["']?\s*:\s*["']?(?:ClusterDeliveryPolicy|DeliveryPolicy|Namespace)\b/;
 
 /** Other groups' manifests beside ours are none of our business; a kind of ours that does not exist is a slip that must be seen. */
 function isMistyped({ apiVersion }: Manifest): boolean {

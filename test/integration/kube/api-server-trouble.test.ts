@@ -102,7 +102,11 @@ describe("with an API server in trouble", () => {
     const answer = await post("early");
     expect(answer.status).toBe(503);
     expect(Number(answer.headers.get("retry-after"))).toBeGreaterThan(0);
-    expect((await fetch(`${operator.ready.metrics}/readyz`)).status).toBe(503);
+    const unready = await fetch(`${operator.ready.metrics}/readyz?verbose`);
+    expect(unready.status).toBe(503);
+    expect(await unready.text()).toMatch(
+      /\[-\] routes failed: subscriptions have not been read yet \(Namespace: HTTP 500: told to fail; .*WebhookSubscription: /,
+    );
     heal();
     await accepted("first");
     await delivered("first");
@@ -133,6 +137,37 @@ describe("with an API server in trouble", () => {
     expect(received).not.toContain("from the store");
     heal();
     await delivered("from the store");
+    expect(await operator.signal("SIGTERM")).toBe(0);
+  });
+
+  it("names the kind that it may not read, holds what is stored inside its fence meanwhile, and delivers once it may", async () => {
+    const heal = server.fail({ status: 403, message: "forbidden" }, { matching: ({ kind, path }) => kind === "list" && path === POLICIES });
+    const known = server.objects.get(COLLECTION, "orders", "shop");
+    // Public and HTTPS: the built-in rules would let it through.
+    server.put(COLLECTION, {
+      ...known,
+      metadata: { name: "orders", namespace: "shop" },
+      spec: { ...(known?.["spec"] as object), endpoint: { url: "https://198.51.100.7/" } },
+    });
+    const asked = server.requests.length;
+    await start();
+    await accepted("fenced");
+    await server.until(({ requests }) => requests.slice(asked).filter(({ kind, path }) => kind === "list" && path === POLICIES).length > 3);
+    const readyz = await fetch(`${operator.ready.metrics}/readyz?verbose`);
+    expect(readyz.status).toBe(200);
+    expect(await readyz.text()).toMatch(
+      /\[\+\] routes ok: .*ClusterDeliveryPolicy: HTTP 403: forbidden; Postrider's ClusterRole must allow list and watch of clusterdeliverypolicies\.postrider\.dev/,
+    );
+    expect(await (await fetch(`${operator.ready.metrics}/metrics`)).text()).toContain(
+      'postrider_watch_synced{kind="ClusterDeliveryPolicy",scope="*"} 0',
+    );
+    expect(server.requests.slice(asked).filter(({ kind }) => kind === "write")).toEqual([]);
+    expect(received).not.toContain("fenced");
+    heal();
+    await delivered("fenced");
+    await server.until(({ objects }) =>
+      JSON.stringify(objects.get(COLLECTION, "orders", "shop")?.["status"] ?? "").includes("EgressDenied"),
+    );
     expect(await operator.signal("SIGTERM")).toBe(0);
   });
 });

@@ -86,16 +86,26 @@ describe("the cluster provider", () => {
     expect(get("a")?.status).toEqual({ observedGeneration: 1 });
   });
 
-  it("is synced only when every kind and the labelled Secrets have been read, and tells it once", async () => {
+  it("is listed and synced once every kind has been read, whatever becomes of Secrets, of which each namespace has its own word", async () => {
     server.put(COLLECTION, subscription("a", SPEC));
+    const healKind = server.fail({ status: 500 }, { matching: ({ path }) => path === COLLECTION });
     const heal = server.fail({ status: 500 }, { matching: ({ path }) => path.endsWith("/secrets") });
     running = provider.run(stop.signal);
-    await server.until(({ requests, openWatches }) => openWatches === WATCHES && requests.some(({ path }) => path.endsWith("/secrets")));
+    await server.until(({ requests, openWatches }) => openWatches === WATCHES - 1 && requests.some(({ path }) => path === COLLECTION));
     await settle();
-    expect(provider.synced).toBe(false);
-    heal();
+    expect([provider.synced, provider.isListed("shop"), provider.secretsOf("shop")]).toEqual([false, false, "pending"]);
+    healKind();
     while (!provider.synced) await clock.advance(100);
-    expect(told.filter((ref) => ref === undefined)).toHaveLength(1);
+    expect([provider.isListed("shop"), provider.secretsOf("bank")]).toEqual([true, "read"]);
+    await until(() => provider.secretsOf("shop") === "troubled");
+    expect(await provider.findSecret("shop", "any")).toMatchObject({
+      state: "unknown",
+      message: expect.stringContaining("told to fail") as string,
+    });
+    heal();
+    while (provider.secretsOf("shop") !== "read") await clock.advance(100);
+    expect(await provider.findSecret("shop", "any")).toEqual({ state: "absent" });
+    expect(told).toContainEqual({ kind: "Namespace", namespace: "", name: "shop" });
   });
 
   it("reads Secrets only where a subscription of its class lives, and only labelled ones", async () => {

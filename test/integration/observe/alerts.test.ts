@@ -134,6 +134,26 @@ const STORIES: Readonly<Record<string, Story>> = {
     fires: "130m",
     clear: "300m",
   },
+  PostriderManifestsNotRead: {
+    // One that comes back for a moment now and then is read; this one is not for half an hour.
+    series: {
+      [`postrider_watch_synced{${PROCESS},kind="Namespace",scope="*"}`]: "0+0x30 1+0x60",
+      [`postrider_watch_synced{${PROCESS},kind="DeliveryPolicy",scope="*"}`]: "1 0 1 0 1 0 1 0 1 0 1+0x80",
+      [`postrider_watch_synced{${PROCESS},kind="DeliveryPolicy",scope="shop"}`]: "0+0x9 1+0x80",
+    },
+    labels: `${PROCESS},kind="Namespace",scope="*"`,
+    fires: "20m",
+    clear: "40m",
+  },
+  PostriderNamespaceNotRead: {
+    series: {
+      [`postrider_watch_synced{${PROCESS},kind="DeliveryPolicy",scope="shop"}`]: "0+0x30 1+0x60",
+      [`postrider_watch_synced{${PROCESS},kind="DeliveryPolicy",scope="bank"}`]: "1+0x90",
+    },
+    labels: `${PROCESS},kind="DeliveryPolicy",scope="shop"`,
+    fires: "25m",
+    clear: "40m",
+  },
   PostriderReconcileFailing: {
     series: { [`postrider_reconcile_total{${PROCESS},result="error"}`]: "0+2x30 60+0x60" },
     labels: JOB,
@@ -176,6 +196,8 @@ const HEALTHY: Readonly<Record<string, string>> = {
   // A namespace in which hardly anything happens: one event in an hour that nobody wants is no pattern.
   [`postrider_events_accepted_total{${PROCESS},namespace="quiet"}`]: "0+0x60 1+0x240",
   [`postrider_events_unmatched_total{${PROCESS},namespace="quiet"}`]: "0+0x60 1+0x240",
+  [`postrider_watch_synced{${PROCESS},kind="Namespace",scope="*"}`]: "0 1 1 0 1+0x296",
+  [`postrider_watch_synced{${PROCESS},kind="DeliveryPolicy",scope="shop"}`]: "0 1 1 0 1+0x296",
   [`postrider_reconcile_total{${PROCESS},result="error"}`]: "0+0x300",
   [`postrider_status_writes_total{${PROCESS},result="done"}`]: "0+10x300",
   [`postrider_status_writes_total{${PROCESS},result="failed"}`]: "0+0x300",

@@ -20,8 +20,9 @@ export interface RecordedRequest {
   readonly atMs: number;
 }
 
-/** What a request gets instead of its answer: a Status of that code, a torn connection, no answer at all, or no JSON. */
+/** What a request gets instead of its answer: a Status of that code, a torn connection, no answer at all, no JSON, or its answer too late. */
 export type Fault =
+  | { readonly late: Promise<unknown> }
   | { readonly status: number; readonly retryAfterSeconds?: number; readonly message?: string }
   | { readonly broken: "reset" | "hang" | "malformed" };
 
@@ -170,7 +171,8 @@ export class FaultyApiServer {
     const request = await record(incoming, url, target);
     this.requests.push(request);
     const fault = this.#faultFor(request);
-    if (fault !== undefined) applyFault(fault, incoming, response);
+    if (fault !== undefined && "late" in fault) await fault.late;
+    if (fault !== undefined && !("late" in fault)) applyFault(fault, incoming, response);
     else if (target === undefined) answer(response, 404, status(404, "no such path"));
     else if (request.kind === "watch") this.#watch(target, request, response);
     else if (request.kind === "list") this.#list(target, request, response);
@@ -290,7 +292,7 @@ async function record(incoming: IncomingMessage, url: URL, target: Target | unde
   return { method, path: url.pathname, query, kind, body, authorization: incoming.headers.authorization, atMs: performance.now() };
 }
 
-function applyFault(fault: Fault, incoming: IncomingMessage, response: ServerResponse): void {
+function applyFault(fault: Exclude<Fault, { late: unknown }>, incoming: IncomingMessage, response: ServerResponse): void {
   if ("status" in fault) {
     if (fault.retryAfterSeconds !== undefined) response.setHeader("retry-after", String(fault.retryAfterSeconds));
     answer(response, fault.status, status(fault.status, fault.message ?? "told to fail"));

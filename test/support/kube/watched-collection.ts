@@ -6,6 +6,9 @@ import type { FaultyApiServer } from "./faulty-api-server.ts";
 
 export const COLLECTION = "/apis/postrider.dev/v1alpha1/webhooksubscriptions";
 
+/** Sums of instants that are no whole milliseconds are off by less than this. */
+const ROUNDING_MS = 0.001;
+
 export interface WatchedOptions {
   readonly clock?: ManualClock;
   readonly transport?: KubeTransport;
@@ -94,6 +97,7 @@ export class WatchedCollection {
   async endPause(): Promise<number> {
     const { pauseMs } = this;
     await this.clock.advance(pauseMs);
+    if (this.pauseMs < ROUNDING_MS) await this.clock.advance(ROUNDING_MS);
     return pauseMs;
   }
 

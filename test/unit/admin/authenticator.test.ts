@@ -54,7 +54,7 @@ describe("the API turns away", () => {
   });
 
   it("nobody for good while Secrets with tokens are not listed yet", async () => {
-    const early = { listed: false, tokens: tokens.tokens };
+    const early = { isListed: () => false, tokens: tokens.tokens };
     for (const api of [new TokenAuthenticator({ tokens: early }), new TokenAuthenticator({ tokens: early, reviewer })]) {
       expect(await api.authorize([`Bearer ${STATIC}`], access)).toEqual({ granted: true });
       expect(await api.authorize(["Bearer other"], access)).toMatchObject({ granted: false, status: 503, retryAfterSeconds: 5 });

@@ -20,6 +20,11 @@ class Shelf implements Resources {
   readonly cache = new ObjectCache();
   readonly secrets = new Map<string, SecretLookup>();
   readonly synced = true;
+  isListed = (): boolean => true;
+  secretsOf = (): "read" => "read";
+  knowsNamespace = (): boolean => true;
+  isGone: Resources["isGone"] = (kind, namespace, name) => this.get(kind, namespace, name) === undefined;
+  unlisted = (): [] => [];
   get: Resources["get"] = (kind, namespace, name) => this.cache.get(kind, namespace, name);
   list: Resources["list"] = (kind, namespace) => this.cache.list(kind, namespace);
   findSecret = (_namespace: string, name: string): SecretLookup => this.secrets.get(name) ?? { state: "absent" };
