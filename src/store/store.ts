@@ -430,6 +430,10 @@ export interface StoreHealth {
   readonly freeBytes: number;
   /** Below this the ingest answers 507. */
   readonly freeBytesMin: number;
+  /** Of `sizeBytes`, the write-ahead log; 0 where there is none. */
+  readonly logBytes: number;
+  /** For how long the oldest write that is not answered yet has waited, ms; 0 = none waits. Grows without end when the disk does not answer. */
+  readonly oldestWriteMs: number;
 }
 
 /** Every single-owner engine holds all its queues under this epoch; a claim or completion under another is late. */

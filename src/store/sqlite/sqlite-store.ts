@@ -1,6 +1,7 @@
 import { statSync } from "node:fs";
 import { MessageChannel, Worker } from "node:worker_threads";
 import type { Event } from "../../core/event.ts";
+import { SystemClock } from "../../lib/clock.ts";
 import {
   SINGLE_OWNER_EPOCH,
   StoreError,
@@ -67,6 +68,8 @@ interface Parts {
 export class SqliteStore implements Store {
   readonly capabilities = { durable: true, shared: false } as const;
   readonly #options: SqliteStoreOptions;
+  /** For lengths only: the store is told what time it is. */
+  readonly #clock = new SystemClock();
   #parts: Parts | undefined;
   #closing: Promise<void> | undefined;
   #owner = "";
@@ -101,7 +104,7 @@ export class SqliteStore implements Store {
     const readerData: ReaderData = { directory: this.#options.directory, helper: port2 };
     const reader = new Worker(new URL("read-worker.ts", import.meta.url), { workerData: readerData, transferList: [port2], execArgv: [] });
     await firstMessage<FromReader>(reader);
-    const writes = new WriteChannel(writer, options.onCommit);
+    const writes = new WriteChannel(writer, this.#clock, options.onCommit);
     this.#parts = { writer, reader, writes, reads: new ReadChannel(reader) };
     this.#listen(this.#parts);
     const { interrupted, pending, warnings } = opened;
@@ -242,12 +245,16 @@ export class SqliteStore implements Store {
   }
 
   async health(): Promise<StoreHealth> {
+    // After a stall of this process answers may lie in the channel: they are taken in before anybody is called late.
+    await new Promise<void>((resolve) => this.#clock.afterPoll(resolve));
     const path = databasePath(this.#options.directory);
     const size = (file: string): number => statSync(file, { throwIfNoEntry: false })?.size ?? 0;
     const freeBytesMin = this.#options.freeBytesMin ?? FREE_BYTES_MIN_DEFAULT;
     const free = freeBytes(this.#options.directory);
     const writable = this.#parts !== undefined && this.#closing === undefined && !this.#dead && free >= freeBytesMin;
-    return { writable, sizeBytes: size(path) + size(`${path}-wal`), freeBytes: free, freeBytesMin };
+    const logBytes = size(`${path}-wal`);
+    const oldestWriteMs = this.#parts?.writes.oldestMs() ?? 0;
+    return { writable, sizeBytes: size(path) + logBytes, freeBytes: free, freeBytesMin, logBytes, oldestWriteMs };
   }
 
   #listen(parts: Parts): void {
