@@ -4,14 +4,17 @@ import { SystemClock } from "../../lib/clock.ts";
 import { StoreError } from "../store.ts";
 import { CommitLoop } from "./commit-loop.ts";
 import { assertSynchronous, openDatabase, takeLock } from "./database.ts";
+import { DiskRoom } from "./disk-room.ts";
 import { prepareDirectory, ReserveFile } from "./disk.ts";
+import type { Packet } from "./packet.ts";
+import { ReadGate } from "./read-gate.ts";
 import { highestId, keepHighestId } from "./sequence.ts";
 import { Writer } from "./writer.ts";
-import type { FromWriter, ToWriter, WriterData } from "./worker-message.ts";
+import type { FromWriter, HelperWork, ToWriter, WriterData } from "./worker-message.ts";
 
 const parent = parentPort as MessagePort;
 const data = workerData as WriterData;
-const { helper } = data;
+const gate = new ReadGate(data.gate);
 
 function send(message: FromWriter, transfer: ArrayBuffer[] = []): void {
   parent.postMessage(message, transfer);
@@ -32,25 +35,19 @@ function start(): void {
   writer.flush();
   keepHighestId(db, highestId(db));
   db.exec("COMMIT");
+  writer.settle();
   assertSynchronous(db);
   const fatal = (message: string): void => send({ type: "fatal", message });
-  const loop = new CommitLoop({
-    db,
-    writer,
-    reserve,
-    clock: new SystemClock(),
-    directory,
-    freeBytesMin: data.freeBytesMin,
-    pageCountMax: data.pageCountMax,
-    reply: (packet, transfer) => send({ type: "answers", packet }, transfer),
-    askCheckpoint: () => helper.postMessage("checkpoint"),
-    fatal,
-  });
+  const clock = new SystemClock();
+  const help = (work: HelperWork): void => send(work);
+  const { freeBytesMin, pageCountMax } = data;
+  const room = new DiskRoom({ db, reserve, clock, directory, freeBytesMin, pageCountMax, help });
+  const reply = (packet: Packet, transfer: ArrayBuffer[]): void => send({ type: "answers", packet }, transfer);
+  const loop = new CommitLoop({ db, writer, room, clock, gate, reply, help, fatal });
 
   function run(): void {
     do {
       for (let next = receiveMessageOnPort(parent); next !== undefined; next = receiveMessageOnPort(parent)) take(next.message as ToWriter);
-      if (receiveMessageOnPort(helper) !== undefined) loop.checkpointed();
     } while (loop.step());
   }
 
@@ -59,8 +56,11 @@ function start(): void {
       loop.push(message.packet);
       return;
     }
+    if (message.type !== "close") {
+      loop.helped(message.type);
+      return;
+    }
     while (loop.step());
-    helper.close();
     try {
       db.exec("PRAGMA wal_checkpoint(TRUNCATE)");
     } finally {
@@ -75,7 +75,6 @@ function start(): void {
     take(message);
     if (message.type === "packet") run();
   });
-  helper.on("message", () => loop.checkpointed());
   send({ type: "opened", interrupted, pending: writer.pending(), warnings });
 }
 
@@ -84,6 +83,5 @@ try {
 } catch (error) {
   const code = error instanceof StoreError ? error.code : "refused";
   send({ type: "refused", code, message: error instanceof Error ? error.message : String(error) });
-  helper.close();
   parent.close();
 }

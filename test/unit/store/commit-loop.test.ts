@@ -2,9 +2,11 @@ import { tmpdir } from "node:os";
 import { DatabaseSync } from "node:sqlite";
 import { expect, test } from "vitest";
 import { CommitLoop } from "../../../src/store/sqlite/commit-loop.ts";
+import { DiskRoom } from "../../../src/store/sqlite/disk-room.ts";
 import { ReserveFile } from "../../../src/store/sqlite/disk.ts";
 import { ANSWER, writeCall } from "../../../src/store/sqlite/message.ts";
 import { PacketReader, PacketWriter, type Packet } from "../../../src/store/sqlite/packet.ts";
+import { ReadGate } from "../../../src/store/sqlite/read-gate.ts";
 import type { Writer } from "../../../src/store/sqlite/writer.ts";
 import { ManualClock } from "../../support/time/manual-clock.ts";
 
@@ -35,20 +37,23 @@ function loopOf(failures: ReadonlyMap<number, number>): {
       };
     },
     flush: () => undefined,
-    reload: () => undefined,
+    mark: () => undefined,
+    undo: () => undefined,
+    settle: () => undefined,
   } as unknown as Writer;
   const replies: Packet[] = [];
   const fatal: string[] = [];
+  const clock = new ManualClock();
+  const help = (): void => undefined;
+  const disk = { directory: tmpdir(), freeBytesMin: 0, pageCountMax: undefined, reserve: new ReserveFile(tmpdir(), 0) };
   const loop = new CommitLoop({
     db,
     writer,
-    reserve: new ReserveFile(tmpdir(), 0),
-    clock: new ManualClock(),
-    directory: tmpdir(),
-    freeBytesMin: 0,
-    pageCountMax: undefined,
+    clock,
+    help,
+    room: new DiskRoom({ db, clock, help, ...disk }),
+    gate: new ReadGate(),
     reply: (packet) => replies.push(packet),
-    askCheckpoint: () => undefined,
     fatal: (message) => fatal.push(message),
   });
   return { db, loop, replies, fatal };
