@@ -103,7 +103,7 @@ export interface Store {
   listDeliveries(filter: DeliveryFilter): Promise<readonly DeliveryRecord[]>;
   /**
    * One page of what was and is owed, newest first, each with its first and last attempt. A page may hold fewer rows than its limit although
-   * there are more: at most HISTORY_SCAN_ROWS_MAX rows of a table are looked at for one answer, and `nextBeforeId` goes on from there.
+   * there are more: about HISTORY_SCAN_ROWS_MAX rows of all tables together are looked at for one answer, and `nextBeforeId` goes on from there.
    */
   history(filter: HistoryFilter): Promise<HistoryPage>;
 
@@ -442,7 +442,7 @@ export const SINGLE_OWNER_EPOCH = 1;
 /** A window of `due`, `fresh` and `listDeliveries` is at most this long, whatever the caller asks. */
 export const WINDOW_ROWS_MAX = 1_000;
 
-/** Rows of one table that one page of history looks at, so that a filter that matches nothing cannot hold the store's reader. */
+/** Rows of all tables together that one page of history looks at, so that a filter that matches nothing cannot hold the store's reader. */
 export const HISTORY_SCAN_ROWS_MAX = 20_000;
 
 /** How long an id is known after its result has been forgotten, ms. */
