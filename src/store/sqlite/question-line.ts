@@ -1,3 +1,4 @@
+import type { Clock } from "../../lib/clock.ts";
 import { StoreError } from "../store.ts";
 import type { ReadChannel } from "./read-channel.ts";
 
@@ -7,6 +8,9 @@ const RUNNING_MAX = 2;
 const LONG_RUNNING_MAX = 1;
 /** Questions that wait; whoever asks bounds them more tightly. */
 const WAITING_MAX = 4_096;
+/** A page that took so long is followed by as long a rest, up to the second: no more than half of a processor goes into pages, whoever asks. */
+const REST_FROM_MS = 5;
+const REST_MS_MAX = 100;
 /** A few range reads each, and somebody waits on the line for them. */
 const SHORT: ReadonlySet<string> = new Set(["result"]);
 
@@ -23,6 +27,7 @@ interface Question {
  */
 export class QuestionLine {
   readonly #start: () => ReadChannel;
+  readonly #clock: Pick<Clock, "monotonicMs" | "after">;
   #channel: ReadChannel | undefined;
   #closed: StoreError | undefined;
   readonly #short: Question[] = [];
@@ -30,8 +35,9 @@ export class QuestionLine {
   #running = 0;
   #longRunning = 0;
 
-  constructor(start: () => ReadChannel) {
+  constructor(start: () => ReadChannel, clock: Pick<Clock, "monotonicMs" | "after">) {
     this.#start = start;
+    this.#clock = clock;
   }
 
   ask(method: string, args: readonly unknown[]): Promise<unknown> {
@@ -64,13 +70,26 @@ export class QuestionLine {
       const short = this.#short.shift();
       const question = short ?? (this.#longRunning < LONG_RUNNING_MAX ? this.#long.shift() : undefined);
       if (question === undefined) return;
-      void this.#run(question, short === undefined ? 1 : 0);
+      if (short === undefined) void this.#runLong(question);
+      else void this.#run(question);
     }
   }
 
-  async #run({ method, args, resolve, reject }: Question, long: number): Promise<void> {
+  async #runLong(question: Question): Promise<void> {
+    this.#longRunning += 1;
+    const startedAtMs = this.#clock.monotonicMs();
+    await this.#run(question);
+    const tookMs = this.#clock.monotonicMs() - startedAtMs;
+    const rested = (): void => {
+      this.#longRunning -= 1;
+      this.#next();
+    };
+    if (tookMs < REST_FROM_MS) rested();
+    else this.#clock.after(Math.min(tookMs, REST_MS_MAX), rested);
+  }
+
+  async #run({ method, args, resolve, reject }: Question): Promise<void> {
     this.#running += 1;
-    this.#longRunning += long;
     try {
       this.#channel ??= this.#start();
       resolve(await this.#channel.ask(method, args));
@@ -78,7 +97,6 @@ export class QuestionLine {
       reject(error);
     } finally {
       this.#running -= 1;
-      this.#longRunning -= long;
       this.#next();
     }
   }

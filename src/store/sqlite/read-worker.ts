@@ -3,16 +3,21 @@
  * answers people, and passes a gate with each of its reads (see read-gate.ts).
  */
 import { parentPort, workerData, type MessagePort } from "node:worker_threads";
+import { lowerThreadPriority } from "../../lib/thread-priority.ts";
 import { openBeside } from "./database.ts";
 import { ReadGate } from "./read-gate.ts";
 import { Reader } from "./reader.ts";
 import type { FromReader, ReaderData, ToReader } from "./worker-message.ts";
+
+/** Where processors are short people wait, not deliveries: a tenth of the share of a thread of usual priority. */
+const PEOPLES_NICE = 10;
 
 const parent = parentPort as MessagePort;
 const { directory, gate: shared } = workerData as ReaderData;
 const db = openBeside(directory, { readOnly: true });
 const reader = new Reader(db);
 const gate = shared === undefined ? undefined : new ReadGate(shared);
+if (gate !== undefined) lowerThreadPriority(PEOPLES_NICE);
 
 function send(message: FromReader): void {
   parent.postMessage(message);

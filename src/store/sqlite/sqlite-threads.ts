@@ -18,7 +18,7 @@ import { WriteChannel } from "./write-channel.ts";
 
 export interface ThreadParts {
   readonly writer: Omit<WriterData, "gate">;
-  readonly clock: Pick<Clock, "monotonicMs">;
+  readonly clock: Pick<Clock, "monotonicMs" | "after">;
   readonly onCommit: OpenOptions["onCommit"];
   /** The writer or the engine's reader cannot go on; called once. */
   readonly onFatal: (error: StoreError) => void;
@@ -48,7 +48,7 @@ export class SqliteThreads {
     this.#reader = workers.reader;
     this.writes = new WriteChannel(this.#writer, parts.clock, parts.onCommit);
     this.reads = new ReadChannel(this.#reader);
-    this.questions = new QuestionLine(() => this.#startQuestions());
+    this.questions = new QuestionLine(() => this.#startQuestions(), parts.clock);
     this.#writer.on("message", (message: FromWriter) => this.#fromWriter(message));
     this.#reader.on("message", (message: FromReader) => answer(this.reads, message));
     for (const worker of [this.#writer, this.#reader]) {
