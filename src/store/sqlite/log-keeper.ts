@@ -31,6 +31,8 @@ export class LogKeeper {
   readonly #parts: LogKeeperParts;
   readonly #state: StatementSync;
   #asked = false;
+  /** What a pass left behind does not count: whoever stands in the way still does. */
+  #askAtBytes = HANDOVER_BYTES;
   #ownPassAtMs = Number.NEGATIVE_INFINITY;
 
   constructor(parts: LogKeeperParts) {
@@ -40,8 +42,8 @@ export class LogKeeper {
 
   afterCommit(): void {
     const bytes = this.#bytesToCopy();
-    if (bytes < HANDOVER_BYTES) return;
-    if (!this.#asked) {
+    this.#askAtBytes = Math.min(this.#askAtBytes, bytes + HANDOVER_BYTES);
+    if (bytes >= this.#askAtBytes && !this.#asked) {
       this.#asked = true;
       this.#parts.help({ type: "checkpoint" });
     }
@@ -52,6 +54,7 @@ export class LogKeeper {
   checkpointed(): void {
     this.#asked = false;
     this.#pass();
+    this.#askAtBytes = this.#bytesToCopy() + HANDOVER_BYTES;
   }
 
   #ownPass(): void {
