@@ -72,15 +72,12 @@ export class WriteLine {
 
   /** One each, round and round, until nobody's next one fits. */
   #takeInTurns(batch: Batch): void {
-    for (let took = true; took;) {
-      took = false;
-      for (const [namespace, line] of [...this.#namespaces]) {
-        const next = line.peek();
-        if (next === undefined || isLarge(next) || !batch.fits(next, 1)) continue;
-        batch.add(next);
-        this.#leave(namespace, line);
-        took = true;
-      }
+    // Who has taken a turn stands behind the others, and is met again there; who does not fit keeps its place.
+    for (const [namespace, line] of this.#namespaces) {
+      const next = line.peek();
+      if (next === undefined || isLarge(next) || !batch.fits(next, 1)) continue;
+      batch.add(next);
+      this.#leave(namespace, line);
     }
   }
 
