@@ -22,8 +22,8 @@ const BODY_BYTES_MAX = EVENT_BYTES_MAX;
 const RETRY_AFTER_SECONDS = 5;
 const BUSY_RETRY_AFTER_SECONDS = 2;
 
-/** What asks the store; the rest is answered from memory. */
-const READS: ReadonlySet<ApiAction["kind"]> = new Set(["event", "deliveries", "attempts", "delivery", "deliveryAttempts", "resend"]);
+/** What asks the store. The rest is answered from memory or waits for a write, which must not hold a place of those who read. */
+const READS: ReadonlySet<ApiAction["kind"]> = new Set(["event", "deliveries", "attempts", "delivery", "deliveryAttempts"]);
 
 /** On every answer: what is shown may hold a receiver's words, and runs nowhere. */
 const SAFE_HEADERS = {

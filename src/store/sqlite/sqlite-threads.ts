@@ -155,7 +155,11 @@ function whenGone(worker: Worker, fn: (reason: string) => void): void {
   worker.once("exit", () => fn(reason));
 }
 
+/** Of a thread that has ended already. */
+const NO_THREAD = -1;
+
 async function ended(worker: Worker): Promise<void> {
+  if (worker.threadId === NO_THREAD) return;
   const exit = new Promise((resolve) => worker.once("exit", resolve));
   worker.postMessage({ type: "close" });
   await exit;
