@@ -55,6 +55,15 @@ export const ALERTS: readonly Alert[] = [
     description: "{{ $value | humanizePercentage }} of the store's disk is free, and at the pace of the last 6 hours it is full within 24.",
   },
   {
+    name: "PostriderLogLong",
+    expr: "postrider_store_log_bytes > 128 * 1024 * 1024",
+    for: "10m",
+    severity: "warning",
+    summary: "The store's write-ahead log does not start over.",
+    description:
+      "It is {{ $value | humanize1024 }}B long and should stay below 64 MiB: something holds the database open for reading, or the disk is too slow for what is written.",
+  },
+  {
     name: "PostriderCommitSlow",
     expr: "histogram_quantile(0.99, sum by (namespace, job, le) (rate(postrider_store_commit_duration_seconds_bucket[10m]))) > 1",
     for: "10m",

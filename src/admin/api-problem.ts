@@ -26,6 +26,7 @@ const KINDS = {
   request_too_large: [413, "The request is too large"],
   tests_busy: [429, "Too many tests at once"],
   internal: [500, "Postrider made a mistake"],
+  reads_busy: [503, "Too many questions at once"],
   reviews_unavailable: [503, "Nobody can be asked who this is"],
   store_unavailable: [503, "The store does not answer"],
 } as const satisfies Record<string, readonly [number, string]>;

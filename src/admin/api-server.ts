@@ -1,4 +1,5 @@
 import { createServer, type IncomingMessage, type Server, type ServerResponse } from "node:http";
+import { tokenDigest } from "../core/access-token.ts";
 import { EVENT_BYTES_MAX } from "../core/event.ts";
 import { aborted } from "../lib/abort.ts";
 import { listenOn, type ListenAddress } from "../lib/listen.ts";
@@ -6,9 +7,10 @@ import type { Service } from "../lib/service.ts";
 import type { Log } from "../observe/log.ts";
 import { StoreError } from "../store/store.ts";
 import { problem, type ApiAnswer } from "./api-problem.ts";
-import { routeOf } from "./api-routes.ts";
+import { routeOf, type ApiAction } from "./api-routes.ts";
 import type { ApiAuthenticator } from "./authenticator.ts";
 import { ApiHandlers, type HandlerParts } from "./handlers.ts";
+import { READ_WAIT_MS_MAX, ReadDesk, READS_MAX, READS_WAITING_EACH_MAX, READS_WAITING_MAX } from "./read-desk.ts";
 
 const HEADERS_DEADLINE_MS = 10_000;
 const REQUEST_DEADLINE_MS = 30_000;
@@ -18,6 +20,10 @@ const URL_CHARS_MAX = 4_096;
 /** A body of a test: an event's data and a little around it. */
 const BODY_BYTES_MAX = EVENT_BYTES_MAX;
 const RETRY_AFTER_SECONDS = 5;
+const BUSY_RETRY_AFTER_SECONDS = 2;
+
+/** What asks the store. The rest is answered from memory or waits for a write, which must not hold a place of those who read. */
+const READS: ReadonlySet<ApiAction["kind"]> = new Set(["event", "deliveries", "attempts", "delivery", "deliveryAttempts"]);
 
 /** On every answer: what is shown may hold a receiver's words, and runs nowhere. */
 const SAFE_HEADERS = {
@@ -28,6 +34,12 @@ const SAFE_HEADERS = {
 
 /** For whoever hangs up, or stops sending, within a request: nobody's mistake that a log should tell of, and nobody may be left to read it. */
 const BROKEN_OFF = problem({ code: "body_invalid", detail: "The body ended before it was whole." });
+
+const BUSY = problem({
+  code: "reads_busy",
+  detail: `${READS_MAX} questions are answered at once; ${READS_WAITING_EACH_MAX} of one caller and ${READS_WAITING_MAX} in all may wait, each for ${READ_WAIT_MS_MAX / 1_000} s at most. Try again after Retry-After, with fewer at once.`,
+  retryAfterSeconds: BUSY_RETRY_AFTER_SECONDS,
+});
 
 export interface ApiServerParts extends HandlerParts {
   readonly listen: ListenAddress;
@@ -40,11 +52,13 @@ export class ApiServer implements Service {
   readonly name = "api";
   readonly #parts: ApiServerParts;
   readonly #handlers: ApiHandlers;
+  readonly #desk: ReadDesk;
   readonly #server: Server;
 
   constructor(parts: ApiServerParts) {
     this.#parts = parts;
     this.#handlers = new ApiHandlers(parts);
+    this.#desk = new ReadDesk(parts.clock);
     const limits = { headersTimeout: HEADERS_DEADLINE_MS, requestTimeout: REQUEST_DEADLINE_MS };
     this.#server = createServer(limits, (request, response) => void this.#serve(request, response));
     this.#server.maxConnections = CONNECTIONS_MAX;
@@ -64,7 +78,11 @@ export class ApiServer implements Service {
 
   async #serve(request: IncomingMessage, response: ServerResponse): Promise<void> {
     request.on("error", () => undefined);
-    const answer = await this.#answer(request).catch((error: unknown) => (request.errored === null ? this.#failed(error) : BROKEN_OFF));
+    const gone = new AbortController();
+    response.once("close", () => gone.abort());
+    const answer = await this.#answer(request, gone.signal).catch((error: unknown) =>
+      request.errored === null ? this.#failed(error) : BROKEN_OFF,
+    );
     // What was not read of the request must not be taken for the next one.
     if (!request.complete) response.setHeader("connection", "close");
     const body = Buffer.from(`${JSON.stringify(answer.body)}\n`);
@@ -72,7 +90,7 @@ export class ApiServer implements Service {
     response.end(request.method === "HEAD" ? undefined : body);
   }
 
-  async #answer(request: IncomingMessage): Promise<ApiAnswer> {
+  async #answer(request: IncomingMessage, gone: AbortSignal): Promise<ApiAnswer> {
     const { url = "/", method = "GET" } = request;
     if (url.length > URL_CHARS_MAX)
       return problem({ code: "parameter_invalid", detail: `Path and query are longer than ${URL_CHARS_MAX} characters.` });
@@ -82,11 +100,20 @@ export class ApiServer implements Service {
       return problem({ code: "not_found", detail: "Paths begin with /v1/namespaces/{namespace}/; docs/api.md lists them." });
     if (routed.kind === "method")
       return problem({ code: "method_not_allowed", detail: `This path takes ${routed.allow}.`, allow: routed.allow });
-    const verdict = await this.#parts.authenticator.authorize(authorizations(request), routed.route.access);
+    const { route } = routed;
+    const verdict = await this.#parts.authenticator.authorize(authorizations(request), route.access);
     if (!verdict.granted) return problem(verdict);
     const body = method === "POST" ? await readBody(request) : new Uint8Array(0);
     if (body === undefined) return problem({ code: "request_too_large", detail: `The body has more than ${BODY_BYTES_MAX} bytes.` });
-    return this.#handlers.answer({ route: routed.route, parameters: new URLSearchParams(query), body });
+    const call = { route, parameters: new URLSearchParams(query), body };
+    if (!READS.has(route.action.kind)) return this.#handlers.answer(call);
+    const leave = await this.#desk.enter({ namespace: route.namespace, caller: callerOf(request) }, gone);
+    if (leave === undefined) return BUSY;
+    try {
+      return await this.#handlers.answer(call);
+    } finally {
+      leave();
+    }
   }
 
   #failed(error: unknown): ApiAnswer {
@@ -105,6 +132,12 @@ export class ApiServer implements Service {
 /** Every Authorization header as it came: two of them let nobody in. */
 function authorizations(request: IncomingMessage): string[] {
   return request.rawHeaders.filter((_, i, all) => i % 2 === 1 && all[i - 1]?.toLowerCase() === "authorization");
+}
+
+/** Whoever holds one token is one caller, from wherever; without a token it is the address. */
+function callerOf(request: IncomingMessage): string {
+  const { authorization } = request.headers;
+  return authorization === undefined ? (request.socket.remoteAddress ?? "") : Buffer.from(tokenDigest(authorization)).toString("base64");
 }
 
 /** The request's body; undefined when it is too long. */

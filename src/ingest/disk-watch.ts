@@ -32,6 +32,7 @@ export class DiskWatch implements Service {
     this.#low = health.freeBytes < health.freeBytesMin;
     this.#metrics.storeSize.set(health.sizeBytes);
     this.#metrics.storeFree.set(health.freeBytes);
+    this.#metrics.storeLog.set(health.logBytes);
   }
 
   async run(signal: AbortSignal): Promise<void> {

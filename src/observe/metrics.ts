@@ -52,6 +52,7 @@ export class Metrics {
   );
   readonly storeSize = this.#gauge("store_size_bytes", "Size of the store's files, in bytes.", []);
   readonly storeFree = this.#gauge("store_free_bytes", "Free space of the store's file system, in bytes.", []);
+  readonly storeLog = this.#gauge("store_log_bytes", "Size of the store's write-ahead log, in bytes; part of its size.", []);
   readonly eventLoopLag = this.#gauge(
     "event_loop_lag_seconds",
     "99th percentile of the event loop's delay over the last 10 s, in seconds.",

@@ -109,7 +109,7 @@ export interface Store {
   listDeliveries(filter: DeliveryFilter): Promise<readonly DeliveryRecord[]>;
   /**
    * One page of what was and is owed, newest first, each with its first and last attempt. A page may hold fewer rows than its limit although
-   * there are more: at most HISTORY_SCAN_ROWS_MAX rows of a table are looked at for one answer, and `nextBeforeId` goes on from there.
+   * there are more: about HISTORY_SCAN_ROWS_MAX rows of all tables together are looked at for one answer, and `nextBeforeId` goes on from there.
    */
   history(filter: HistoryFilter): Promise<HistoryPage>;
 
@@ -441,6 +441,10 @@ export interface StoreHealth {
   readonly freeBytes: number;
   /** Below this the ingest answers 507. */
   readonly freeBytesMin: number;
+  /** Of `sizeBytes`, the write-ahead log; 0 where there is none. */
+  readonly logBytes: number;
+  /** For how long the oldest write that is not answered yet has waited, ms; 0 = none waits. Grows without end when the disk does not answer. */
+  readonly oldestWriteMs: number;
 }
 
 /** Where the clock is kept: a state entry of kind `meta`. */
@@ -452,7 +456,7 @@ export const SINGLE_OWNER_EPOCH = 1;
 /** A window of `due`, `fresh` and `listDeliveries` is at most this long, whatever the caller asks. */
 export const WINDOW_ROWS_MAX = 1_000;
 
-/** Rows of one table that one page of history looks at, so that a filter that matches nothing cannot hold the store's reader. */
+/** Rows of all tables together that one page of history looks at, so that a filter that matches nothing cannot hold the store's reader. */
 export const HISTORY_SCAN_ROWS_MAX = 20_000;
 
 /** How long an id is known after its result has been forgotten, ms. */

@@ -1,21 +1,20 @@
-import type { DatabaseSync, StatementSync } from "node:sqlite";
+import type { DatabaseSync } from "node:sqlite";
 import type { Clock } from "../../lib/clock.ts";
-import { freeBytes, type ReserveFile } from "./disk.ts";
-import { ANSWER, readOperation, type Failure, type Operation } from "./message.ts";
-import { PacketReader, PacketWriter, type Packet } from "./packet.ts";
+import type { DiskRoom } from "./disk-room.ts";
+import { grows } from "./disk-room.ts";
+import { LogKeeper } from "./log-keeper.ts";
+import { ANSWER, type Failure } from "./message.ts";
+import { PacketWriter, type Packet } from "./packet.ts";
+import type { ReadGate } from "./read-gate.ts";
 import { vacuumStep } from "./retention.ts";
+import type { HelperWork } from "./worker-message.ts";
+import { WriteLine, type Waiting } from "./write-line.ts";
 import type { Writer } from "./writer.ts";
 
-/** One commit takes what has gathered, up to these. */
-const BATCH_OPERATIONS_MAX = 500;
-const BATCH_BYTES_MAX = 4 * 1_048_576;
-/** The helper is asked for a checkpoint above this, and the writer does it itself above the second. */
-const WAL_HANDOVER_BYTES = 4 * 1_048_576;
-const WAL_BYTES_MAX = 64 * 1_048_576;
-const PAGE_BYTES = 8_192;
-/** Room on the disk is looked at again after this long or this much; what is kept free is far more than that. */
-const ROOM_CHECK_MS = 50;
-const ROOM_CHECK_BYTES = 4 * 1_048_576;
+/** On a disk that is full to the end: so many writes of a batch are tried in vain, each alone, before the others are refused with them. */
+const FULL_TRIES_MAX = 8;
+/** A write that fails may take the whole transaction with it: the others are tried again so many times. */
+const LOST_TRANSACTIONS_MAX = 4;
 
 /** SQLite's primary result codes. */
 const SQLITE_IOERR = 10;
@@ -27,16 +26,13 @@ const FATAL_CODES = new Set([SQLITE_IOERR, SQLITE_CORRUPT, SQLITE_CANTOPEN, SQLI
 
 export interface CommitLoopParts {
   readonly db: DatabaseSync;
-  readonly writer: Writer;
-  readonly reserve: ReserveFile;
-  readonly clock: Clock;
-  readonly directory: string;
-  readonly freeBytesMin: number;
-  /** For tests: the database never grows above so many pages, plus the reserve once it is given back. */
-  readonly pageCountMax: number | undefined;
+  readonly writer: Pick<Writer, "apply" | "flush" | "mark" | "undo" | "settle">;
+  readonly room: DiskRoom;
+  readonly clock: Pick<Clock, "monotonicMs">;
+  readonly gate: ReadGate;
   readonly reply: (packet: Packet, transfer: ArrayBuffer[]) => void;
-  /** Asks the helper for a checkpoint; it answers through `checkpointed`. */
-  readonly askCheckpoint: () => void;
+  /** Asks the helper for something; it answers through `helped`. */
+  readonly help: (work: HelperWork) => void;
   readonly fatal: (message: string) => void;
 }
 
@@ -46,196 +42,220 @@ type Answer = (out: PacketWriter) => void;
  * Group commit: takes what has gathered, one transaction, answers, again. There is no timer: batches form only while a commit runs.
  *
  * A crash before the commit returned leaves nothing of the batch; after it, all of it, answered or not. An I/O error ends the loop for
- * good (the file must be reopened: a repeated fsync may lie), a full disk only refuses what would grow.
+ * good (the file must be reopened: a repeated fsync may lie), a full disk only refuses what would grow. After any other error the batch is tried
+ * again with a savepoint around each: one that fails costs the others one more try, whoever brought it.
  */
 export class CommitLoop {
   readonly #parts: CommitLoopParts;
   readonly #out = new PacketWriter();
-  readonly #packets: PacketReader[] = [];
+  readonly #line = new WriteLine();
+  readonly #log: LogKeeper;
   #dead: string | undefined;
-  readonly #walState: StatementSync;
-  #checkpointAsked = false;
-  /** When there was room, and what has been taken since. */
-  #roomAtMs = Number.NEGATIVE_INFINITY;
-  #takenSinceBytes = 0;
 
   constructor(parts: CommitLoopParts) {
     this.#parts = parts;
-    this.#walState = parts.db.prepare("PRAGMA wal_checkpoint(NOOP)");
-    if (parts.pageCountMax !== undefined) parts.db.exec(`PRAGMA max_page_count = ${parts.pageCountMax}`);
+    const { db, gate, clock, help } = parts;
+    this.#log = new LogKeeper({ db, gate, clock, help, guard: (work) => this.#guard(work) });
   }
 
   push(packet: Packet): void {
-    this.#packets.push(new PacketReader(packet));
+    this.#line.push(packet);
   }
 
   /** Commits one batch; false when nothing waits. */
   step(): boolean {
-    const operations = this.#take();
-    if (operations.length === 0) return false;
+    const batch = this.#line.take();
+    if (batch.length === 0) return false;
     const startedAtMs = this.#parts.clock.monotonicMs();
-    const answers = this.#commit(operations);
+    const answers = this.#commit(batch);
     const seconds = (this.#parts.clock.monotonicMs() - startedAtMs) / 1_000;
     this.#out.number(seconds);
-    this.#out.number(operations.length);
+    this.#out.number(batch.length);
     for (const answer of answers) answer(this.#out);
     const { packet, transfer } = this.#out.take();
     this.#parts.reply(packet, transfer);
-    if (this.#dead === undefined) this.#afterCommit(operations);
+    if (this.#dead === undefined) this.#afterCommit(batch);
     return true;
   }
 
-  /** The helper has copied what it could: the writer's own pass is short and lets the log start over. */
-  checkpointed(): void {
-    this.#checkpointAsked = false;
-    if (this.#dead === undefined) this.#guard(() => this.#parts.db.exec("PRAGMA wal_checkpoint(PASSIVE)"));
+  helped(with_: "checkpointed" | "reserveFilled"): void {
+    if (this.#dead !== undefined) return;
+    if (with_ === "checkpointed") this.#log.checkpointed();
+    else this.#parts.room.reserveFilled();
   }
 
-  #take(): Operation[] {
-    const operations: Operation[] = [];
-    let bytes = 0;
-    while (operations.length < BATCH_OPERATIONS_MAX && bytes < BATCH_BYTES_MAX) {
-      const packet = this.#packets[0];
-      if (packet === undefined) break;
-      if (packet.done) {
-        this.#packets.shift();
-        continue;
-      }
-      const before = packet.bytesRead;
-      operations.push(readOperation(packet));
-      bytes += packet.bytesRead - before;
+  #commit(batch: readonly Waiting[]): Answer[] {
+    if (this.#dead !== undefined) return batch.map((each) => this.#afterDeath(each));
+    const refused: Answer[] = [];
+    const tried: Waiting[] = [];
+    for (const each of batch) {
+      if (this.#parts.room.refuses(each)) refused.push(this.#diskFull(each));
+      else tried.push(each);
     }
-    this.#takenSinceBytes += bytes;
-    return operations;
-  }
-
-  #commit(operations: readonly Operation[]): Answer[] {
-    // One of a batch that is tried operation by operation may have been fatal: what stands behind it must not be written any more.
-    if (this.#dead !== undefined) return operations.map((each) => failed(each, this.#deadFailure()));
-    const accepts = operations.some((each) => each.kind === "accept");
-    if (accepts && !this.#hasRoom()) {
-      const rest = operations.filter((each) => each.kind !== "accept");
-      return [...operations.filter((each) => each.kind === "accept").map((each) => failed(each, this.#diskFull())), ...this.#commit(rest)];
-    }
-    if (operations.length === 0) return [];
+    if (tried.length === 0) return refused;
     try {
-      return this.#transaction(operations);
+      return [...refused, ...this.#transaction(() => tried.map(({ operation }) => this.#parts.writer.apply(operation)))];
     } catch (error) {
-      return this.#recover(operations, error);
+      return [...refused, ...this.#recover(tried, error)];
     }
   }
 
-  /** Asking the file system costs as much as three rows: a yes is remembered for a moment, a no never. */
-  #hasRoom(): boolean {
-    const nowMs = this.#parts.clock.monotonicMs();
-    if (nowMs - this.#roomAtMs < ROOM_CHECK_MS && this.#takenSinceBytes < ROOM_CHECK_BYTES) return true;
-    if (freeBytes(this.#parts.directory) < this.#parts.freeBytesMin) return false;
-    this.#roomAtMs = nowMs;
-    this.#takenSinceBytes = 0;
-    return true;
-  }
-
-  #transaction(operations: readonly Operation[]): Answer[] {
+  /** All of it or nothing, in the file and in memory. @throws whatever stood in the way */
+  #transaction(work: () => Answer[]): Answer[] {
     const { db, writer } = this.#parts;
-    db.exec("BEGIN IMMEDIATE");
-    const answers = operations.map((operation) => writer.apply(operation));
-    writer.flush();
-    db.exec("COMMIT");
-    return answers;
+    const mark = writer.mark();
+    try {
+      db.exec("BEGIN IMMEDIATE");
+      const answers = work();
+      writer.flush();
+      db.exec("COMMIT");
+      writer.settle();
+      return answers;
+    } catch (error) {
+      if (!isFatal(error)) {
+        this.#guard(() => {
+          if (db.isTransaction) db.exec("ROLLBACK");
+          writer.undo(mark);
+        });
+      }
+      throw error;
+    }
   }
 
-  #recover(operations: readonly Operation[], error: unknown): Answer[] {
-    const code = resultCode(error);
-    const message = error instanceof Error ? error.message : String(error);
-    if (code !== undefined && FATAL_CODES.has(code)) {
-      this.#die(message);
-      return operations.map((each) => failed(each, { code: "unknown", message: `the commit may have been lost: ${message}` }));
+  #recover(batch: readonly Waiting[], error: unknown): Answer[] {
+    if (isFatal(error)) {
+      this.#die(messageOf(error));
+      const failure: Failure = { code: "unknown", message: `the commit may have been lost: ${messageOf(error)}` };
+      return batch.map((each) => failed(each, failure));
     }
-    this.#rollback();
-    if (this.#dead !== undefined) return operations.map((each) => failed(each, this.#deadFailure()));
-    if (code === SQLITE_FULL) return this.#recoverFull(operations);
-    // A defect in one operation must not take the others with it.
-    if (operations.length > 1) return operations.flatMap((each) => this.#commit([each]));
-    return operations.map((each) => failed(each, { code: "unavailable", message: `the store refused the write: ${message}` }));
+    if (this.#dead !== undefined) return batch.map((each) => this.#afterDeath(each));
+    if (resultCode(error) === SQLITE_FULL) return this.#recoverFull(batch);
+    const [only] = batch;
+    return only !== undefined && batch.length === 1 ? [refusedWith(only, error)] : this.#oneByOne(batch);
+  }
+
+  /** One transaction with a savepoint around each: what fails is undone alone. */
+  #oneByOne(batch: readonly Waiting[]): Answer[] {
+    const failures = new Map<Waiting, Answer>();
+    let reached = 0;
+    const left = (): Waiting[] => batch.filter((each) => !failures.has(each));
+    for (let [tries, known] = [0, -1]; tries < LOST_TRANSACTIONS_MAX && failures.size > known; tries++) {
+      known = failures.size;
+      reached = 0;
+      const rest = left();
+      try {
+        const answers = this.#transaction(() => rest.flatMap((each) => (reached++, this.#saved(each, failures))));
+        return [...answers, ...failures.values()];
+      } catch (error) {
+        const undone = left();
+        if (resultCode(error) === SQLITE_FULL) return [...failures.values(), ...this.#recover(undone, error)];
+        if (!isFatal(error) && this.#dead === undefined) continue;
+        // What had not been reached when the file failed was certainly not written.
+        const begun = rest.slice(0, reached).filter((each) => !failures.has(each));
+        const untouched = rest.slice(reached);
+        return [...failures.values(), ...this.#recover(begun, error), ...untouched.map((each) => this.#afterDeath(each))];
+      }
+    }
+    const lost = new Error("other writes of the same commit failed");
+    return [...failures.values(), ...left().map((each) => refusedWith(each, lost))];
+  }
+
+  #saved(each: Waiting, failures: Map<Waiting, Answer>): Answer[] {
+    const { db, writer } = this.#parts;
+    const mark = writer.mark();
+    try {
+      db.exec("SAVEPOINT one");
+      const answer = writer.apply(each.operation);
+      writer.flush();
+      db.exec("RELEASE one");
+      return [answer];
+    } catch (error) {
+      if (isFatal(error) || resultCode(error) === SQLITE_FULL) throw error;
+      failures.set(each, refusedWith(each, error));
+      // Some errors end the transaction: the others begin anew without this one.
+      if (!db.isTransaction) throw error;
+      db.exec("ROLLBACK TO one; RELEASE one");
+      writer.undo(mark);
+      return [];
+    }
   }
 
   /** The reserve is given back and only what lets deliveries end is tried again. */
-  #recoverFull(operations: readonly Operation[]): Answer[] {
-    const reserved = this.#parts.reserve.bytes;
-    const released = this.#parts.reserve.release();
-    if (released && this.#parts.pageCountMax !== undefined) this.#raisePageCount(reserved);
-    const kept = operations.filter((each) => each.kind !== "accept");
-    const refused = operations.filter((each) => each.kind === "accept" || !released).map((each) => failed(each, this.#diskFull()));
-    if (released) return [...refused, ...this.#commit(kept)];
+  #recoverFull(batch: readonly Waiting[]): Answer[] {
+    const released = this.#parts.room.full();
+    const refused = batch.filter(grows).map((each) => this.#diskFull(each));
+    const kept = batch.filter((each) => !grows(each));
+    if (released) return kept.length === 0 ? refused : [...refused, ...this.#commit(kept)];
     // Nothing left to give: each of the others alone, a small one may still fit.
-    if (operations.length > 1)
-      return operations.flatMap((each) => (each.kind === "accept" ? [failed(each, this.#diskFull())] : this.#commit([each])));
+    let triesLeft = batch.length === 1 ? 0 : FULL_TRIES_MAX;
+    for (const each of kept) {
+      const answer = triesLeft === 0 ? undefined : this.#alone(each);
+      if (answer === undefined) triesLeft = Math.max(0, triesLeft - 1);
+      refused.push(answer ?? this.#diskFull(each));
+    }
     return refused;
   }
 
-  #raisePageCount(bytes: number): void {
-    this.#parts.db.exec(`PRAGMA max_page_count = ${(this.#parts.pageCountMax ?? 0) + Math.floor(bytes / PAGE_BYTES)}`);
-  }
-
-  #rollback(): void {
-    this.#guard(() => {
-      if (this.#parts.db.isTransaction) this.#parts.db.exec("ROLLBACK");
-      this.#parts.writer.reload();
-    });
-  }
-
-  #afterCommit(operations: readonly Operation[]): void {
-    if (operations.some((each) => each.kind === "call" && each.method === "dropExpired")) {
-      this.#guard(() => vacuumStep(this.#parts.db));
-      if (freeBytes(this.#parts.directory) > this.#parts.freeBytesMin * 2) this.#parts.reserve.fill();
-    }
-    const walBytes = this.#walBytesToCopy();
-    if (walBytes >= WAL_BYTES_MAX) this.#guard(() => this.#parts.db.exec("PRAGMA wal_checkpoint(PASSIVE)"));
-    else if (walBytes >= WAL_HANDOVER_BYTES && !this.#checkpointAsked) {
-      this.#checkpointAsked = true;
-      this.#parts.askCheckpoint();
+  /** Undefined = the disk is full. */
+  #alone(each: Waiting): Answer | undefined {
+    if (this.#dead !== undefined) return this.#afterDeath(each);
+    try {
+      return this.#transaction(() => [this.#parts.writer.apply(each.operation)])[0];
+    } catch (error) {
+      return resultCode(error) === SQLITE_FULL && this.#dead === undefined ? undefined : this.#recover([each], error)[0];
     }
   }
 
-  /** Not the size of the log's file: that stays when the log starts over, and would ask for one checkpoint after the other. */
-  #walBytesToCopy(): number {
-    const { log, checkpointed } = this.#walState.get() as { readonly log: number; readonly checkpointed: number };
-    return (log - checkpointed) * PAGE_BYTES;
+  #afterCommit(batch: readonly Waiting[]): void {
+    const drops = batch.some(({ operation }) => operation.kind === "call" && operation.method === "dropExpired");
+    if (drops) this.#guard(() => vacuumStep(this.#parts.db));
+    this.#parts.room.afterCommit();
+    this.#log.afterCommit();
   }
 
   #guard(work: () => void): void {
     try {
       work();
     } catch (error) {
-      const code = resultCode(error);
       // A full disk or a busy reader only delays a checkpoint; after anything else the file cannot be trusted.
-      if (code === undefined || FATAL_CODES.has(code)) this.#die(error instanceof Error ? error.message : String(error));
+      if (resultCode(error) === undefined || isFatal(error)) this.#die(messageOf(error));
     }
   }
 
   #die(message: string): void {
+    if (this.#dead !== undefined) return;
     this.#dead = message;
     this.#parts.fatal(`the store cannot go on: ${message}; the process must exit and open it again`);
   }
 
-  #deadFailure(): Failure {
-    return { code: "unavailable", message: `the store cannot go on: ${this.#dead}` };
+  #afterDeath(each: Waiting): Answer {
+    return failed(each, { code: "unavailable", message: `the store cannot go on: ${this.#dead}` });
   }
 
-  #diskFull(): Failure {
-    const { directory, freeBytesMin } = this.#parts;
-    const message = `the disk of ${directory} is full: ${freeBytes(directory)} bytes free, ${freeBytesMin} are kept for deliveries to end; free space or enlarge the volume`;
-    return { code: "disk_full", message };
+  #diskFull(each: Waiting): Answer {
+    return failed(each, this.#parts.room.failure());
   }
 }
 
-function failed(operation: Operation, failure: Failure): Answer {
+function failed({ operation }: Waiting, failure: Failure): Answer {
   return (out) => {
     out.number(ANSWER.failed);
     out.number(operation.callId);
     out.string(failure.code);
     out.string(failure.message);
   };
+}
+
+function refusedWith(each: Waiting, error: unknown): Answer {
+  return failed(each, { code: "unavailable", message: `the store refused the write: ${messageOf(error)}` });
+}
+
+function isFatal(error: unknown): boolean {
+  return FATAL_CODES.has(resultCode(error) ?? 0);
+}
+
+function messageOf(error: unknown): string {
+  return error instanceof Error ? error.message : String(error);
 }
 
 function resultCode(error: unknown): number | undefined {

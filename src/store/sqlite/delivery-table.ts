@@ -2,8 +2,9 @@ import type { DatabaseSync, StatementSync } from "node:sqlite";
 import type { EndReason, TerminalState } from "../../core/delivery.ts";
 import { NumberMap } from "../../lib/number-map.ts";
 import type { AttemptRecord } from "../store.ts";
+import { DayStatements } from "./day-statements.ts";
 import type { PackedAttempt } from "./message.ts";
-import { ATTEMPT_PLACES, dayTableName, dayTables, dayTableSql, expiryDay } from "./schema.ts";
+import { ATTEMPT_PLACES, dayTableName, dayTables, expiryDay } from "./schema.ts";
 
 /** `delivery.state` (see schema.ts). */
 export const FRESH = 0;
@@ -59,6 +60,12 @@ export const HOT_COLUMNS = `${INSERTED_COLUMNS}, cut`;
 const OUTCOME_COLUMNS = `id, queue, state, reason, attempts, crashes, lone_crashes, accepted, ended, expires, event, event_day, event_id,
   type, order_key, history_ms`;
 
+interface DeliveryMark {
+  readonly touched: number;
+  readonly outcomes: number;
+  readonly attempts: number;
+}
+
 type Value = number | string | Uint8Array | null;
 
 /** Above so many rows in memory a fresh one is read back when it is claimed. */
@@ -76,9 +83,12 @@ export class DeliveryTable {
   readonly #delete: StatementSync;
   readonly #ahead: StatementSync;
   readonly #promote: StatementSync;
-  readonly #outcomes = new Map<number, StatementSync>();
-  readonly #attempts = new Map<number, StatementSync>();
+  readonly #outcomes: DayStatements;
+  readonly #attempts: DayStatements;
+  /** Only a copy: what is not here is read from the file. */
   readonly #held = new NumberMap<Hot>();
+  /** Rows changed since the transaction began. */
+  #touched: number[] = [];
 
   constructor(db: DatabaseSync) {
     this.#db = db;
@@ -94,13 +104,38 @@ export class DeliveryTable {
       WHERE queue = ? AND order_key = ? AND order_key IS NOT NULL AND resent = 0 ORDER BY id LIMIT 1`;
     this.#ahead = db.prepare(lowest);
     this.#promote = db.prepare(`UPDATE delivery SET state = 2 WHERE state = 3 AND id = (${lowest})`);
-    this.reload();
+    this.#outcomes = new DayStatements(
+      db,
+      "outcome",
+      (name) => `INSERT OR REPLACE INTO ${name} (${OUTCOME_COLUMNS}) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)`,
+    );
+    this.#attempts = new DayStatements(
+      db,
+      "attempt",
+      (
+        name,
+      ) => `INSERT OR IGNORE INTO ${name} (place, attempt, started, duration, outcome, status, connection, tls, message, url, record_id,
+         request_headers, request_body, response_headers, response_body, expires, payload, bodies)
+       VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)`,
+    );
+    for (const row of this.claimedRows()) this.#held.set(row.id, row);
   }
 
-  reload(): void {
-    this.forgetDays();
-    this.#held.clear();
-    for (const row of this.claimedRows()) this.#held.set(row.id, row);
+  mark(): DeliveryMark {
+    return { touched: this.#touched.length, outcomes: this.#outcomes.mark(), attempts: this.#attempts.mark() };
+  }
+
+  /** The file is as it was at the mark: what was changed since is read from it when it is needed. */
+  undo(mark: DeliveryMark): void {
+    for (const id of this.#touched.splice(mark.touched)) this.#held.delete(id);
+    this.#outcomes.undo(mark.outcomes);
+    this.#attempts.undo(mark.attempts);
+  }
+
+  settle(): void {
+    if (this.#touched.length > 0) this.#touched = [];
+    this.#outcomes.settle();
+    this.#attempts.settle();
   }
 
   /** Tables of days have been dropped: statements on them are let go. */
@@ -117,6 +152,7 @@ export class DeliveryTable {
   }
 
   insert(row: Hot): void {
+    this.#touched.push(row.id);
     this.#insert.run(
       row.id,
       row.queue,
@@ -153,6 +189,7 @@ export class DeliveryTable {
   }
 
   claim(row: Hot, lone: boolean, epoch: number): void {
+    this.#touched.push(row.id);
     row.state = CLAIMED;
     row.attempt += 1;
     row.lone = lone ? 1 : 0;
@@ -161,8 +198,9 @@ export class DeliveryTable {
     this.#held.set(row.id, row);
   }
 
-  /** Back into the due index. */
+  /** Back into the due index. `row` may have been changed already. */
   ready(row: Hot, dueAtMs: number): void {
+    this.#touched.push(row.id);
     this.#ready.run(dueAtMs, row.attempt, row.crashes, row.loneCrashes, row.id);
     this.#held.delete(row.id);
   }
@@ -182,25 +220,27 @@ export class DeliveryTable {
 
   end(row: Hot, end: End): void {
     const day = expiryDay(end.nowMs, end.retentionMs);
-    const outcome = this.#statement("outcome", day, this.#outcomes);
-    outcome.run(
-      row.id,
-      row.queue,
-      end.state,
-      end.reason,
-      row.attempt,
-      row.crashes,
-      row.loneCrashes,
-      row.accepted,
-      end.nowMs,
-      end.nowMs + end.retentionMs,
-      row.event,
-      row.eventDay,
-      row.eventId,
-      row.type,
-      row.orderKey,
-      row.historyMs,
-    );
+    this.#touched.push(row.id);
+    this.#outcomes
+      .of(day)
+      .run(
+        row.id,
+        row.queue,
+        end.state,
+        end.reason,
+        row.attempt,
+        row.crashes,
+        row.loneCrashes,
+        row.accepted,
+        end.nowMs,
+        end.nowMs + end.retentionMs,
+        row.event,
+        row.eventDay,
+        row.eventId,
+        row.type,
+        row.orderKey,
+        row.historyMs,
+      );
     this.#delete.run(row.id);
     this.#held.delete(row.id);
     // The key goes on, however its head ended.
@@ -210,7 +250,7 @@ export class DeliveryTable {
   log(row: Hot, attempt: AttemptRecord | PackedAttempt, kept: { readonly nowMs: number; historyMs: number; bodiesMs: number }): void {
     const { nowMs, historyMs, bodiesMs } = kept;
     const day = expiryDay(nowMs, historyMs);
-    const insert = this.#statement("attempt", day, this.#attempts);
+    const insert = this.#attempts.of(day);
     const packed = "requestHeadersText" in attempt ? attempt : undefined;
     const first = row.id * ATTEMPT_PLACES;
     const values: Value[] = [
@@ -286,22 +326,6 @@ export class DeliveryTable {
     );
     behind.setReturnArrays(true);
     return [...rows, ...(behind.all(queue, limit - rows.length) as unknown as Value[][]).map(toHot)];
-  }
-
-  #statement(table: "outcome" | "attempt", day: number, cache: Map<number, StatementSync>): StatementSync {
-    const found = cache.get(day);
-    if (found !== undefined) return found;
-    this.#db.exec(dayTableSql(table, day));
-    const name = dayTableName(table, day);
-    const statement = this.#db.prepare(
-      table === "outcome"
-        ? `INSERT OR REPLACE INTO ${name} (${OUTCOME_COLUMNS}) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)`
-        : `INSERT OR IGNORE INTO ${name} (place, attempt, started, duration, outcome, status, connection, tls, message, url, record_id,
-             request_headers, request_body, response_headers, response_body, expires, payload, bodies)
-           VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)`,
-    );
-    cache.set(day, statement);
-    return statement;
   }
 }
 

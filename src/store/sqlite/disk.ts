@@ -53,12 +53,12 @@ export function freeBytes(directory: string): number {
 export class ReserveFile {
   readonly #path: string;
   readonly #directory: string;
-  readonly #wantedBytes: number;
+  readonly wantedBytes: number;
 
   constructor(directory: string, wantedBytes: number) {
     this.#directory = directory;
     this.#path = join(directory, RESERVE_FILE);
-    this.#wantedBytes = wantedBytes;
+    this.wantedBytes = wantedBytes;
   }
 
   get bytes(): number {
@@ -68,13 +68,15 @@ export class ReserveFile {
   /** Writes real zeros (a sparse file reserves nothing). Does nothing when it is there already. Never throws: it is a help, not a duty. */
   fill(): void {
     if (this.bytes > 0) return;
-    const bytes = Math.min(this.#wantedBytes, Math.floor(freeBytes(this.#directory) / RESERVE_SHARE));
+    const bytes = Math.min(this.wantedBytes, Math.floor(freeBytes(this.#directory) / RESERVE_SHARE));
     if (bytes <= 0) return;
     try {
       const fd = openSync(this.#path, "w", 0o600);
       try {
         const zeros = Buffer.alloc(Math.min(MIB, bytes));
-        for (let left = bytes; left > 0; left -= zeros.length) writeSync(fd, zeros, 0, Math.min(left, zeros.length));
+        // Given back by the writer's thread meanwhile: the disk is full again.
+        for (let left = bytes; left > 0 && existsSync(this.#path); left -= zeros.length)
+          writeSync(fd, zeros, 0, Math.min(left, zeros.length));
         fsyncSync(fd);
       } finally {
         closeSync(fd);

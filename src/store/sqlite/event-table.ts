@@ -1,7 +1,8 @@
 import type { DatabaseSync, StatementSync } from "node:sqlite";
 import type { DataKind, Event } from "../../core/event.ts";
+import { DayStatements } from "./day-statements.ts";
 import { packEventId, unpackEventId } from "./event-id.ts";
-import { dayTableName, dayTables, dayTableSql, expiryDay } from "./schema.ts";
+import { dayTableName, dayTables, expiryDay } from "./schema.ts";
 
 const COLUMNS = `event, event_id, deliveries, namespace, source_id, source, type, subject, time, content_type, kind, extensions, received,
   expires, data`;
@@ -30,16 +31,34 @@ type Row = readonly Value[];
 /** Event bodies: one table per day of expiry, and `event_kept` for bodies still owed when their day was dropped. */
 export class EventTable {
   readonly #db: DatabaseSync;
-  readonly #inserts = new Map<number, StatementSync>();
+  readonly #inserts: DayStatements;
   readonly #reads = new Map<string, StatementSync>();
 
   constructor(db: DatabaseSync) {
     this.#db = db;
+    this.#inserts = new DayStatements(
+      db,
+      "event",
+      (name) => `INSERT INTO ${name} (${COLUMNS}) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)`,
+    );
   }
 
-  reload(): void {
+  /** Days have been dropped. */
+  forgetDays(): void {
     this.#inserts.clear();
     this.#reads.clear();
+  }
+
+  mark(): number {
+    return this.#inserts.mark();
+  }
+
+  undo(mark: number): void {
+    this.#inserts.undo(mark);
+  }
+
+  settle(): void {
+    this.#inserts.settle();
   }
 
   insert(
@@ -48,32 +67,26 @@ export class EventTable {
     keep: { deliveries: number; nowMs: number; retentionMs: number; id: Uint8Array | string },
   ): EventPlace {
     const day = expiryDay(keep.nowMs, keep.retentionMs);
-    let statement = this.#inserts.get(day);
-    if (statement === undefined) {
-      this.#db.exec(dayTableSql("event", day));
-      statement = this.#db.prepare(
-        `INSERT INTO ${dayTableName("event", day)} (${COLUMNS}) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)`,
-      );
-      this.#inserts.set(day, statement);
-    }
     const { namespace, sourceId, source, type, subject, time, dataContentType, dataKind, receivedAtMs, data } = event;
-    statement.run(
-      key,
-      keep.id,
-      keep.deliveries,
-      namespace,
-      sourceId,
-      source,
-      type,
-      subject ?? null,
-      time ?? null,
-      dataContentType ?? null,
-      dataKind,
-      event.extensionsText ?? JSON.stringify(event.extensions),
-      receivedAtMs,
-      keep.nowMs + keep.retentionMs,
-      data,
-    );
+    this.#inserts
+      .of(day)
+      .run(
+        key,
+        keep.id,
+        keep.deliveries,
+        namespace,
+        sourceId,
+        source,
+        type,
+        subject ?? null,
+        time ?? null,
+        dataContentType ?? null,
+        dataKind,
+        event.extensionsText ?? JSON.stringify(event.extensions),
+        receivedAtMs,
+        keep.nowMs + keep.retentionMs,
+        data,
+      );
     return { event: key, day };
   }
 

@@ -28,6 +28,13 @@ interface Found {
   readonly downTo: DeliveryId | undefined;
 }
 
+/** Attempts that expire on one day, and between which places they lie. */
+interface Attempts {
+  readonly table: string;
+  readonly lowest: number;
+  readonly highest: number;
+}
+
 /** Deliveries of one record id that a page looks up: others' namespaces may hold any number of the same id. */
 export const RECORD_LOOKUPS_MAX = 1_000;
 
@@ -59,7 +66,7 @@ export class HistoryReader {
     const { records, downTo } = filter.recordId === undefined ? this.#byFilter(filter, limit, nowMs) : this.#byRecord(filter, limit, nowMs);
     const known = records.filter(({ id }) => downTo === undefined || id >= downTo).toSorted((a, b) => b.id - a.id);
     const kept = known.slice(0, limit);
-    const tables = dayTables(this.#db, "attempt").map((day) => dayTableName("attempt", day));
+    const tables = dayTables(this.#db, "attempt").map((day) => this.#attemptsOn(dayTableName("attempt", day)));
     const deliveries = kept.map((record) => this.#summary(record, tables, nowMs));
     return { deliveries, nextBeforeId: known.length > limit ? kept.at(-1)?.id : downTo };
   }
@@ -68,27 +75,23 @@ export class HistoryReader {
   #byFilter(filter: DeliveryFilter, limit: number, nowMs: number): Found {
     const { where, values } = conditions(filter);
     const records: DeliveryRecord[] = [];
-    let downTo: DeliveryId | undefined;
-    const floorOf = (table: string): DeliveryId => {
-      const sql = `SELECT id FROM ${table} WHERE id < ? ORDER BY id DESC LIMIT 1 OFFSET ?`;
-      const floor = this.#db.prepare(sql).get(filter.beforeId ?? Number.MAX_SAFE_INTEGER, HISTORY_SCAN_ROWS_MAX - 1)?.["id"];
-      if (floor === undefined) return 0;
-      downTo = Math.max(downTo ?? 0, Number(floor));
-      return Number(floor);
-    };
     const hot = hotState(filter);
+    const ended = endedState(filter);
+    const days = ended === undefined ? [] : dayTables(this.#db, "outcome");
+    const tables = days.map((day) => dayTableName("outcome", day));
+    const downTo = scanFloor(this.#db, hot === undefined ? tables : ["delivery", ...tables], filter.beforeId);
+    const floor = downTo ?? 0;
     if (hot !== undefined) {
       const statement = this.#db.prepare(`SELECT ${HOT_COLUMNS} FROM delivery WHERE ${where}${hot} AND id >= ? ORDER BY id DESC LIMIT ?`);
       statement.setReturnArrays(true);
-      const rows = statement.all(...values, floorOf("delivery"), limit + 1) as unknown as Parameters<typeof toHot>[0][];
+      const rows = statement.all(...values, floor, limit + 1) as unknown as Parameters<typeof toHot>[0][];
       records.push(...rows.map((row) => this.#make.hot(toHot(row))));
     }
-    const ended = endedState(filter);
     if (ended === undefined) return { records, downTo };
-    for (const day of dayTables(this.#db, "outcome")) {
+    for (const day of days) {
       const table = dayTableName("outcome", day);
       const sql = `SELECT * FROM ${table} WHERE ${where}${ended} AND id >= ? AND expires > ? ORDER BY id DESC LIMIT ?`;
-      const rows = this.#db.prepare(sql).all(...values, floorOf(table), nowMs, limit + 1);
+      const rows = this.#db.prepare(sql).all(...values, floor, nowMs, limit + 1);
       records.push(...rows.map((row) => this.#make.ended(toOutcome(row, day))));
     }
     return { records, downTo };
@@ -108,10 +111,12 @@ export class HistoryReader {
       }
     }
     const newest = [...ids].toSorted((a, b) => b - a);
-    if (newest.length > RECORD_LOOKUPS_MAX) downTo = Math.max(downTo ?? 0, newest[RECORD_LOOKUPS_MAX - 1] ?? 0);
     const days = dayTables(this.#db, "outcome").toReversed();
     const records: DeliveryRecord[] = [];
-    for (const id of newest.slice(0, RECORD_LOOKUPS_MAX)) {
+    // Each is looked up in as many tables as there are days.
+    const lookups = Math.min(RECORD_LOOKUPS_MAX, Math.max(1, Math.floor(HISTORY_SCAN_ROWS_MAX / (days.length + 1))));
+    if (newest.length > lookups) downTo = Math.max(downTo ?? 0, newest[lookups - 1] ?? 0);
+    for (const id of newest.slice(0, lookups)) {
       if (records.length > limit) break;
       const record = this.#byId(id, days, nowMs);
       if (record !== undefined && fits(record, filter)) records.push(record);
@@ -139,11 +144,19 @@ export class HistoryReader {
     return known;
   }
 
-  #summary(record: DeliveryRecord, tables: readonly string[], nowMs: number): DeliverySummary {
+  /** A day holds the attempts of few deliveries beside all the others': its ends tell which are not among them. */
+  #attemptsOn(table: string): Attempts {
+    const end = (which: "min" | "max"): number =>
+      Number(this.#db.prepare(`SELECT ${which}(place) AS place FROM ${table}`).get()?.["place"] ?? -1);
+    return { table, lowest: end("min"), highest: end("max") };
+  }
+
+  #summary(record: DeliveryRecord, tables: readonly Attempts[], nowMs: number): DeliverySummary {
     const [low, high] = [record.id * ATTEMPT_PLACES, (record.id + 1) * ATTEMPT_PLACES - 1];
     let first: Row | undefined;
     let last: Row | undefined;
-    for (const table of tables) {
+    for (const { table, lowest: from, highest: to } of tables) {
+      if (high < from || low > to) continue;
       const one = (order: string): Row | undefined =>
         this.#prepare(
           `SELECT ${GLANCE}, place FROM ${table} WHERE place BETWEEN ? AND ? AND expires > ? ORDER BY place ${order} LIMIT 1`,
@@ -159,6 +172,32 @@ export class HistoryReader {
       firstAttemptAtMs: first === undefined ? undefined : Number(first["started"]),
       lastAttempt: last === undefined ? undefined : glance(last),
     };
+  }
+}
+
+/** Rows of one table that are counted at once. */
+const SCAN_BLOCK_ROWS = 512;
+
+/**
+ * Down to which id a page may look so that it looks at no more than HISTORY_SCAN_ROWS_MAX rows of all tables together (and a block of each);
+ * undefined = to the end. Always counts on where the newest rows lie, so that a page comes as far as it can. Every page gets further, and none
+ * leaves a row out: the floor lies above whatever was not counted.
+ */
+function scanFloor(db: DatabaseSync, tables: readonly string[], beforeId: DeliveryId | undefined): DeliveryId | undefined {
+  const heads = tables.map((table) => ({
+    newest: db.prepare(`SELECT max(id) AS id FROM ${table} WHERE id < ?`),
+    block: db.prepare(`SELECT id FROM ${table} WHERE id < ? ORDER BY id DESC LIMIT 1 OFFSET ${SCAN_BLOCK_ROWS - 1}`),
+    next: undefined as DeliveryId | undefined,
+  }));
+  const idOf = (row: Row | undefined): DeliveryId | undefined => (typeof row?.["id"] === "number" ? row["id"] : undefined);
+  for (const head of heads) head.next = idOf(head.newest.get(beforeId ?? Number.MAX_SAFE_INTEGER));
+  for (let rows = 0; ; rows += SCAN_BLOCK_ROWS) {
+    const left = heads.filter(({ next }) => next !== undefined);
+    const [head] = left.toSorted((a, b) => (b.next ?? 0) - (a.next ?? 0));
+    if (head?.next === undefined) return undefined;
+    if (rows >= HISTORY_SCAN_ROWS_MAX) return head.next + 1;
+    const end = idOf(head.block.get(head.next + 1));
+    head.next = end === undefined ? undefined : idOf(head.newest.get(end));
   }
 }
 

@@ -25,6 +25,21 @@ interface Generation {
   base: number;
 }
 
+interface GenerationMark {
+  readonly generation: Generation;
+  readonly keys: RecentKeys;
+  readonly size: number;
+  readonly base: number;
+}
+
+interface IdempotencyMark {
+  readonly filling: GenerationMark;
+  readonly full: GenerationMark;
+  readonly order: Uint32Array;
+  readonly done: number;
+  readonly days: number[];
+}
+
 /** What is being moved from a full generation to the tables by day: positions by key, and how many are done. */
 interface Move {
   readonly order: Uint32Array;
@@ -53,14 +68,40 @@ export class IdempotencyTable {
     this.#ttlMs = ttlMs;
     this.#filling = makeGeneration(db, "recent_key_a", generationKeys);
     this.#full = makeGeneration(db, "recent_key_b", generationKeys);
-    this.reload();
-  }
-
-  reload(): void {
     this.forgetDays();
     for (const generation of [this.#filling, this.#full]) load(this.#db, generation);
     if (this.#full.base > this.#filling.base) this.#swap();
     this.#move = { order: this.#full.keys.sorted(), done: 0 };
+  }
+
+  mark(): IdempotencyMark {
+    const stateOf = (generation: Generation): GenerationMark => {
+      const { keys, base } = generation;
+      return { generation, keys, size: keys.size, base };
+    };
+    const { order, done } = this.#move;
+    return { filling: stateOf(this.#filling), full: stateOf(this.#full), order, done, days: this.#days };
+  }
+
+  /** A few references and the keys that came since: not the file, which may hold a hundred thousand. */
+  undo(mark: IdempotencyMark): void {
+    for (const { generation, keys, size, base } of [mark.filling, mark.full]) {
+      keys.truncate(size);
+      generation.keys = keys;
+      generation.base = base;
+    }
+    this.#filling = mark.filling.generation;
+    this.#full = mark.full.generation;
+    this.#move = { order: mark.order, done: mark.done };
+    if (this.#days === mark.days) return;
+    this.#days = mark.days;
+    this.#selects.clear();
+    this.#moves.clear();
+  }
+
+  settle(): void {
+    this.#filling.keys.settle();
+    this.#full.keys.settle();
   }
 
   /** Days have been dropped. */
@@ -154,7 +195,8 @@ export class IdempotencyTable {
   #empty(generation: Generation): void {
     this.#db.exec(`DELETE FROM ${generation.table}`);
     generation.base += generation.keys.size;
-    generation.keys.clear();
+    // Others in place of emptied ones: a rollback needs them as they were.
+    generation.keys = new RecentKeys(generation.keys.capacity);
   }
 }
 

@@ -115,9 +115,9 @@ export class PacketReader {
     return this.#number >= this.#numbers.length;
   }
 
-  /** Bytes read so far: what a batch is limited by. */
+  /** Bytes and characters read so far: what a batch is limited by. */
   get bytesRead(): number {
-    return this.#byte;
+    return this.#byte + this.#char;
   }
 
   number(): number {

@@ -8,22 +8,24 @@ export interface Parked {
 
 /** The table `parked`. Nothing is asked of it while it is empty, which it nearly always is. */
 export class ParkedTable {
-  readonly #db: DatabaseSync;
   readonly #insert: StatementSync;
   readonly #delete: StatementSync;
   readonly #others: StatementSync;
   #rows = 0;
 
   constructor(db: DatabaseSync) {
-    this.#db = db;
     this.#insert = db.prepare("INSERT OR REPLACE INTO parked (delivery, queue, attempt, mark) VALUES (?, ?, ?, ?)");
     this.#delete = db.prepare("DELETE FROM parked WHERE delivery = ?");
     this.#others = db.prepare("SELECT delivery, attempt FROM parked WHERE queue = ? AND mark <> ? ORDER BY delivery LIMIT ?");
-    this.reload();
+    this.#rows = Number(db.prepare("SELECT count(*) AS n FROM parked").get()?.["n"]);
   }
 
-  reload(): void {
-    this.#rows = Number(this.#db.prepare("SELECT count(*) AS n FROM parked").get()?.["n"]);
+  mark(): number {
+    return this.#rows;
+  }
+
+  undo(mark: number): void {
+    this.#rows = mark;
   }
 
   put(row: { readonly id: number; readonly queue: number; readonly attempt: number }, mark: string): void {

@@ -20,6 +20,11 @@ export interface Queue {
   dirty: boolean;
 }
 
+interface QueueMark {
+  readonly touched: number;
+  readonly last: number;
+}
+
 /** The longest history there is (720 h), its last day and one more: for so long an ended delivery may need the name behind its queue's number. */
 const FORGOTTEN_KEPT_MS = 32 * 86_400_000;
 /** Rows let go of in one step. */
@@ -40,40 +45,39 @@ export class QueueTable {
   readonly #upsert: StatementSync;
   readonly #bySubscription = new Map<string, Queue>();
   readonly #byNumber = new Map<number, Queue>();
+  readonly #select: StatementSync;
   #dirty: Queue[] = [];
+  /** Changed since the transaction began, flushed or not. */
+  #touched: Queue[] = [];
   #last = 0;
 
   constructor(db: DatabaseSync) {
     this.#db = db;
     this.#upsert = db.prepare(UPSERT);
-    this.reload();
+    this.#select = db.prepare("SELECT * FROM subscription_queue WHERE queue = ?");
+    for (const row of db.prepare("SELECT * FROM subscription_queue").all()) this.#add(toQueue(row));
   }
 
-  /** Forgets what was not flushed: after a rollback the file is right and the memory is not. */
-  reload(): void {
-    this.#bySubscription.clear();
-    this.#byNumber.clear();
-    this.#dirty = [];
-    this.#last = 0;
-    for (const row of this.#db.prepare("SELECT * FROM subscription_queue").all()) {
-      const number = (name: string): number => Number(row[name]);
-      this.#add({
-        queue: number("queue"),
-        subscription: String(row["subscription"]),
-        namespace: String(row["namespace"]),
-        forgotten: number("forgotten") === 1,
-        pauses: JSON.parse(String(row["pauses"])) as Queue["pauses"],
-        forwards: number("forwards") === 1,
-        pending: number("pending"),
-        sinceMs: number("since"),
-        accepted: number("accepted"),
-        delivered: number("delivered"),
-        retried: number("retried"),
-        failed: number("failed"),
-        discarded: number("discarded"),
-        dirty: false,
-      });
+  /** Whatever was changed before it must have been flushed. */
+  mark(): QueueMark {
+    return { touched: this.#touched.length, last: this.#last };
+  }
+
+  /** The file is as it was at the mark: what was changed since is read anew, and nothing else. */
+  undo(mark: QueueMark): void {
+    // The last change first: a subscription let go of may have come again under another number.
+    for (const queue of this.#touched.splice(mark.touched).toReversed()) {
+      const row = this.#select.get(queue.queue);
+      this.#byNumber.delete(queue.queue);
+      this.#bySubscription.delete(queue.subscription);
+      if (row !== undefined) this.#add(toQueue(row));
     }
+    this.#dirty = [];
+    this.#last = mark.last;
+  }
+
+  settle(): void {
+    if (this.#touched.length > 0) this.#touched = [];
   }
 
   /** The queue of a subscription, made on first use; a forgotten one begins anew. */
@@ -81,7 +85,7 @@ export class QueueTable {
     const found = this.#bySubscription.get(subscription);
     if (found === undefined) {
       const zero = { pending: 0, accepted: 0, delivered: 0, retried: 0, failed: 0, discarded: 0 };
-      return this.#add({
+      const made = this.#add({
         queue: this.#last + 1,
         subscription: ownText(subscription),
         namespace: ownText(namespace),
@@ -92,8 +96,11 @@ export class QueueTable {
         ...zero,
         dirty: false,
       });
+      this.touch(made);
+      return made;
     }
     if (found.forgotten) {
+      this.touch(found);
       Object.assign(found, {
         forgotten: false,
         pauses: {},
@@ -106,7 +113,10 @@ export class QueueTable {
         discarded: 0,
       });
     }
-    if (found.namespace === "") found.namespace = ownText(namespace);
+    if (found.namespace === "" && namespace !== "") {
+      this.touch(found);
+      found.namespace = ownText(namespace);
+    }
     return found;
   }
 
@@ -132,10 +142,11 @@ export class QueueTable {
       ({ queue, forgotten, dirty, sinceMs }) => forgotten && !dirty && queue < this.#last && nowMs - sinceMs > FORGOTTEN_KEPT_MS,
     );
     const remove = this.#db.prepare("DELETE FROM subscription_queue WHERE queue = ?");
-    for (const { queue, subscription } of over.slice(0, LET_GO_MAX)) {
-      remove.run(queue);
-      this.#byNumber.delete(queue);
-      this.#bySubscription.delete(subscription);
+    for (const gone of over.slice(0, LET_GO_MAX)) {
+      this.#touched.push(gone);
+      remove.run(gone.queue);
+      this.#byNumber.delete(gone.queue);
+      this.#bySubscription.delete(gone.subscription);
     }
     return over.length > LET_GO_MAX;
   }
@@ -150,6 +161,7 @@ export class QueueTable {
     if (queue.dirty) return;
     queue.dirty = true;
     this.#dirty.push(queue);
+    this.#touched.push(queue);
   }
 
   count(queue: Queue, counter: Exclude<keyof QueueCounters, "sinceMs">, pendingBy: number): void {
@@ -186,4 +198,24 @@ export class QueueTable {
     this.#last = Math.max(this.#last, queue.queue);
     return queue;
   }
+}
+
+function toQueue(row: Record<string, unknown>): Queue {
+  const number = (name: string): number => Number(row[name]);
+  return {
+    queue: number("queue"),
+    subscription: String(row["subscription"]),
+    namespace: String(row["namespace"]),
+    forgotten: number("forgotten") === 1,
+    pauses: JSON.parse(String(row["pauses"])) as Queue["pauses"],
+    forwards: number("forwards") === 1,
+    pending: number("pending"),
+    sinceMs: number("since"),
+    accepted: number("accepted"),
+    delivered: number("delivered"),
+    retried: number("retried"),
+    failed: number("failed"),
+    discarded: number("discarded"),
+    dirty: false,
+  };
 }

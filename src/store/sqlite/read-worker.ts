@@ -1,42 +1,46 @@
-/** The thread that reads (write-ahead logging lets it read while the writer commits) and copies the log into the database. */
+/**
+ * A thread that reads: write-ahead logging lets it read while the writer commits. One answers the engine; another, started with the first question,
+ * answers people, and passes a gate with each of its reads (see read-gate.ts).
+ */
 import { parentPort, workerData, type MessagePort } from "node:worker_threads";
+import { lowerThreadPriority } from "../../lib/thread-priority.ts";
 import { openBeside } from "./database.ts";
+import { ReadGate } from "./read-gate.ts";
 import { Reader } from "./reader.ts";
 import type { FromReader, ReaderData, ToReader } from "./worker-message.ts";
 
+/** Where processors are short people wait, not deliveries: a tenth of the share of a thread of usual priority. */
+const PEOPLES_NICE = 10;
+
 const parent = parentPort as MessagePort;
-const { directory, helper } = workerData as ReaderData;
+const { directory, gate: shared } = workerData as ReaderData;
 const db = openBeside(directory, { readOnly: true });
-const checkpointer = openBeside(directory, { readOnly: false });
 const reader = new Reader(db);
+const gate = shared === undefined ? undefined : new ReadGate(shared);
+if (gate !== undefined) lowerThreadPriority(PEOPLES_NICE);
 
 function send(message: FromReader): void {
   parent.postMessage(message);
 }
 
-helper.on("message", () => {
+function answer({ callId, method, args }: Extract<ToReader, { readonly type: "read" }>): FromReader {
+  gate?.enter();
   try {
-    checkpointer.exec("PRAGMA wal_checkpoint(PASSIVE)");
-  } catch {
-    // The writer makes its own once the log is long; it is the one to judge an I/O error.
+    return { type: "value", callId, value: reader.read(method, args) };
+  } catch (error) {
+    return { type: "failed", callId, message: error instanceof Error ? error.message : String(error) };
+  } finally {
+    gate?.leave();
   }
-  helper.postMessage("checkpointed");
-});
+}
 
 parent.on("message", (message: ToReader) => {
-  if (message.type === "close") {
-    db.close();
-    checkpointer.close();
-    helper.close();
-    send({ type: "closed" });
-    parent.close();
+  if (message.type === "read") {
+    send(answer(message));
     return;
   }
-  const { callId } = message;
-  try {
-    send({ type: "value", callId, value: reader.read(message.method, message.args) });
-  } catch (error) {
-    send({ type: "failed", callId, message: error instanceof Error ? error.message : String(error) });
-  }
+  db.close();
+  send({ type: "closed" });
+  parent.close();
 });
 send({ type: "opened" });

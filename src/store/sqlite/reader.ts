@@ -63,17 +63,17 @@ export class Reader {
       case "parked":
         return this.#parkedQueues();
       case "readEvent":
-        return this.#readEvent(args[0] as string, args[1] as string, args[2] as number);
+        return this.#atOnce(() => this.#readEvent(args[0] as string, args[1] as string, args[2] as number));
       case "result":
         return this.#results.read(args[0] as string, args[1] as string, args[2] as number);
       case "readBody":
-        return this.#readBody(args[0] as number, args[1] as number);
+        return this.#atOnce(() => this.#readBody(args[0] as number, args[1] as number));
       case "readDelivery":
         return this.#atOnce(() => this.#delivery(args[0] as number, args[1] as number));
       case "deliveriesOf":
-        return this.#deliveriesOf(args[0] as string, args[1] as number);
+        return this.#atOnce(() => this.#deliveriesOf(args[0] as string, args[1] as number));
       case "attemptsOf":
-        return this.#attemptsOf(args[0] as number, args[1] as number);
+        return this.#atOnce(() => this.#attemptsOf(args[0] as number, args[1] as number));
       case "listDeliveries":
         return this.#atOnce(() => this.#list(args[0] as DeliveryFilter, args[1] as number));
       case "history":

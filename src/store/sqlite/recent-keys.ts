@@ -6,8 +6,8 @@ const NOT_THERE = 0;
 const PLACES_EACH = 2;
 
 /**
- * Which keys one generation holds and in which order they came: 30 bytes of memory a key, nothing for the collector to walk. Never forgets one
- * key, only all of them.
+ * Which keys one generation holds and in which order they came: 30 bytes of memory a key, nothing for the collector to walk. Forgets the last
+ * that came, or all of them.
  */
 export class RecentKeys {
   readonly capacity: number;
@@ -17,6 +17,8 @@ export class RecentKeys {
   readonly #places: Uint32Array;
   readonly #mask: number;
   #size = 0;
+  /** Of keys that came again since `settle`: what stood at their place, by position. */
+  readonly #replaced = new Map<number, number>();
 
   /** `capacity` is a power of two. */
   constructor(capacity: number) {
@@ -46,8 +48,27 @@ export class RecentKeys {
     const position = this.#size++;
     this.#keys.set(key, position * KEY_BYTES);
     this.#expires[position] = expiresMs;
-    this.#places[this.#place(key)] = position + 1;
+    const place = this.#place(key);
+    const before = this.#places[place];
+    if (before !== undefined && before !== NOT_THERE) this.#replaced.set(position, before);
+    this.#places[place] = position + 1;
     return position;
+  }
+
+  /** Forgets the keys that came last, as if they never had: at most those since `settle`. */
+  truncate(size: number): void {
+    // Last come, first gone: each finds the table as it was when it came, so that no chain of places is broken.
+    for (let position = this.#size - 1; position >= size; position--) {
+      const place = this.#place(this.#keys.subarray(position * KEY_BYTES, (position + 1) * KEY_BYTES));
+      this.#places[place] = this.#replaced.get(position) ?? NOT_THERE;
+      this.#replaced.delete(position);
+    }
+    this.#size = Math.min(this.#size, size);
+  }
+
+  /** Those that are there stay. */
+  settle(): void {
+    if (this.#replaced.size > 0) this.#replaced.clear();
   }
 
   /** The position of a key; undefined = it is not here. */
@@ -66,6 +87,7 @@ export class RecentKeys {
 
   clear(): void {
     this.#places.fill(NOT_THERE);
+    this.#replaced.clear();
     this.#size = 0;
   }
 

@@ -1,7 +1,8 @@
-import type { DatabaseSync, StatementSync } from "node:sqlite";
+import type { DatabaseSync } from "node:sqlite";
 import { RESULT_TOMBSTONE_MS } from "../store.ts";
+import { DayStatements } from "./day-statements.ts";
 import { packEventId } from "./event-id.ts";
-import { dayTableName, dayTables, dayTableSql, expiryDay } from "./schema.ts";
+import { dayTableName, dayTables, expiryDay } from "./schema.ts";
 
 /** What an id alone leads to. An event's deliveries have the numbers that follow its own. */
 export interface ResultRow {
@@ -22,29 +23,37 @@ export interface ResultLife {
  * after that it is the tombstone. Its day is over RESULT_TOMBSTONE_MS after the last delivery can have been forgotten.
  */
 export class ResultTable {
-  readonly #db: DatabaseSync;
-  readonly #inserts = new Map<number, StatementSync>();
+  readonly #inserts: DayStatements;
 
   constructor(db: DatabaseSync) {
-    this.#db = db;
+    this.#inserts = new DayStatements(
+      db,
+      "result",
+      (name) => `INSERT OR IGNORE INTO ${name} (event_id, namespace, event, deliveries, kept) VALUES (?, ?, ?, ?, ?)`,
+    );
   }
 
-  reload(): void {
+  /** Days have been dropped. */
+  forgetDays(): void {
     this.#inserts.clear();
+  }
+
+  mark(): number {
+    return this.#inserts.mark();
+  }
+
+  undo(mark: number): void {
+    this.#inserts.undo(mark);
+  }
+
+  settle(): void {
+    this.#inserts.settle();
   }
 
   insert(id: Uint8Array | string, row: Omit<ResultRow, "keptUntilMs">, life: ResultLife): void {
     const { nowMs, historyRetentionMs, maxAgeMs } = life;
     const day = expiryDay(nowMs, maxAgeMs + historyRetentionMs + RESULT_TOMBSTONE_MS);
-    let statement = this.#inserts.get(day);
-    if (statement === undefined) {
-      this.#db.exec(dayTableSql("result", day));
-      statement = this.#db.prepare(
-        `INSERT OR IGNORE INTO ${dayTableName("result", day)} (event_id, namespace, event, deliveries, kept) VALUES (?, ?, ?, ?, ?)`,
-      );
-      this.#inserts.set(day, statement);
-    }
-    statement.run(id, row.namespace, row.event, row.deliveries, nowMs + historyRetentionMs);
+    this.#inserts.of(day).run(id, row.namespace, row.event, row.deliveries, nowMs + historyRetentionMs);
   }
 }
 

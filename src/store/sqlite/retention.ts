@@ -26,34 +26,59 @@ interface DayOf {
   readonly day: number;
 }
 
+interface Walk {
+  readonly days: readonly DayOf[];
+  afterId: number;
+}
+
+interface Progress {
+  readonly walked: Set<string>;
+  readonly walk: Walk | undefined;
+  readonly keptAfter: number;
+}
+
 /**
  * Empties and drops the tables of days that are over, in steps that each fit into one short transaction: dropping a day of 200,000 events at
  * once held the writer for two seconds; a step takes at most 16 ms of CPU. First every delivery still owed is walked past, and what it needs of such a day is copied (bodies to
- * `event_kept`, ids of results to a later day). A crash or a rollback between two steps begins the walk anew: copying twice changes nothing.
+ * `event_kept`, ids of results to a later day). A crash between two steps begins the walk anew: copying twice changes nothing.
  */
 export class Retention {
   readonly #db: DatabaseSync;
   readonly #clock: Pick<Clock, "monotonicMs">;
   /** Days whose owed rows have been copied, by table. */
-  readonly #walked = new Set<string>();
-  #walk: { readonly days: readonly DayOf[]; afterId: number } | undefined;
+  #walked: Set<string> = new Set();
+  #walk: Walk | undefined;
   #keptAfter = 0;
+  /** As it was before each step of the transaction. */
+  #past: Progress[] = [];
 
   constructor(db: DatabaseSync, clock: Pick<Clock, "monotonicMs">) {
     this.#db = db;
     this.#clock = clock;
   }
 
-  /** What was copied last may have been rolled back. */
-  reload(): void {
-    this.#walked.clear();
-    this.#walk = undefined;
-    this.#keptAfter = 0;
+  mark(): number {
+    return this.#past.length;
+  }
+
+  /** What was copied since has been rolled back; a step that was not keeps what it has done. */
+  undo(mark: number): void {
+    const [before] = this.#past.splice(mark);
+    if (before === undefined) return;
+    this.#walked = before.walked;
+    this.#walk = before.walk;
+    this.#keptAfter = before.keptAfter;
+  }
+
+  settle(): void {
+    if (this.#past.length > 0) this.#past = [];
   }
 
   /** One step; runs inside the writer's transaction. `lastId` is the highest number given so far. */
   step(nowMs: number, lastId: number): Dropped {
     const untilMs = this.#clock.monotonicMs() + STEP_MS;
+    const walk = this.#walk === undefined ? undefined : { ...this.#walk };
+    this.#past.push({ walked: new Set(this.#walked), walk, keptAfter: this.#keptAfter });
     const over = DAY_TABLES.flatMap((kind) => daysOver(this.#db, kind, nowMs).map((day) => ({ kind, day })));
     if (!this.#copyOwed(over, { nowMs, untilMs })) return { tables: 0, idempotencyKeys: 0, more: true };
     let tables = 0;

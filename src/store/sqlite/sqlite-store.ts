@@ -1,6 +1,6 @@
 import { statSync } from "node:fs";
-import { MessageChannel, Worker } from "node:worker_threads";
 import type { Event } from "../../core/event.ts";
+import { SystemClock } from "../../lib/clock.ts";
 import {
   SINGLE_OWNER_EPOCH,
   StoreError,
@@ -34,9 +34,7 @@ import {
 } from "../store.ts";
 import { databasePath } from "./database.ts";
 import { freeBytes } from "./disk.ts";
-import { ReadChannel } from "./read-channel.ts";
-import { WriteChannel } from "./write-channel.ts";
-import type { FromReader, FromWriter, ReaderData, WriterData } from "./worker-message.ts";
+import { SqliteThreads } from "./sqlite-threads.ts";
 
 export const RESERVE_BYTES_DEFAULT = 64 * 1_048_576;
 export const FREE_BYTES_MIN_DEFAULT = 128 * 1_048_576;
@@ -53,24 +51,18 @@ export interface SqliteStoreOptions {
   readonly pageCountMax?: number;
 }
 
-interface Parts {
-  readonly writer: Worker;
-  readonly reader: Worker;
-  readonly writes: WriteChannel;
-  readonly reads: ReadChannel;
-}
-
 /**
- * The embedded store: one directory, one process, one thread that writes in groups and one that reads. A resolved promise survives a
+ * The embedded store: one directory, one process, one thread that writes in groups and others that read. A resolved promise survives a
  * kill and a power loss. After `onFatal` nothing is taken any more: the process must exit and open the store again.
  */
 export class SqliteStore implements Store {
   readonly capabilities = { durable: true, shared: false } as const;
   readonly #options: SqliteStoreOptions;
-  #parts: Parts | undefined;
+  /** For lengths only: the store is told what time it is. */
+  readonly #clock = new SystemClock();
+  #threads: SqliteThreads | undefined;
   #closing: Promise<void> | undefined;
   #owner = "";
-  #onFatal: ((error: Error) => void) | undefined;
   #dead = false;
   /** The latest time a write told the store; rows past their retention are hidden as of then. */
   #nowMs = 0;
@@ -81,35 +73,31 @@ export class SqliteStore implements Store {
 
   async open(options: OpenOptions): Promise<BootReport> {
     this.#owner = options.owner;
-    this.#onFatal = options.onFatal;
-    const { port1, port2 } = new MessageChannel();
-    const data: WriterData = {
-      directory: this.#options.directory,
-      nowMs: options.nowMs,
-      idempotencyTtlMs: options.idempotencyTtlMs,
-      reserveBytes: this.#options.reserveBytes ?? RESERVE_BYTES_DEFAULT,
-      freeBytesMin: this.#options.freeBytesMin ?? FREE_BYTES_MIN_DEFAULT,
-      allowUnsafeFileSystem: this.#options.allowUnsafeFileSystem ?? false,
-      pageCountMax: this.#options.pageCountMax,
-      helper: port1,
-    };
-    const writer = new Worker(new URL("write-worker.ts", import.meta.url), { workerData: data, transferList: [port1], execArgv: [] });
-    const opened = await firstMessage<FromWriter>(writer);
-    if (opened.type === "refused") throw new StoreError(opened.code, opened.message);
-    if (opened.type !== "opened") throw new StoreError("refused", `the writer answered ${opened.type} instead of opening`);
-    const readerData: ReaderData = { directory: this.#options.directory, helper: port2 };
-    const reader = new Worker(new URL("read-worker.ts", import.meta.url), { workerData: readerData, transferList: [port2], execArgv: [] });
-    await firstMessage<FromReader>(reader);
-    const writes = new WriteChannel(writer, options.onCommit);
-    this.#parts = { writer, reader, writes, reads: new ReadChannel(reader) };
-    this.#listen(this.#parts);
+    const { threads, opened } = await SqliteThreads.start({
+      writer: {
+        directory: this.#options.directory,
+        nowMs: options.nowMs,
+        idempotencyTtlMs: options.idempotencyTtlMs,
+        reserveBytes: this.#options.reserveBytes ?? RESERVE_BYTES_DEFAULT,
+        freeBytesMin: this.#options.freeBytesMin ?? FREE_BYTES_MIN_DEFAULT,
+        allowUnsafeFileSystem: this.#options.allowUnsafeFileSystem ?? false,
+        pageCountMax: this.#options.pageCountMax,
+      },
+      clock: this.#clock,
+      onCommit: options.onCommit,
+      onFatal: (error) => {
+        this.#dead = true;
+        options.onFatal?.(error);
+      },
+    });
+    this.#threads = threads;
     const { interrupted, pending, warnings, clock } = opened;
     this.tell(clock.nowMs);
     return { interrupted, pending, warnings, clock };
   }
 
   async close(): Promise<void> {
-    this.#closing ??= this.#close();
+    this.#closing ??= this.#threads?.close();
     await this.#closing;
   }
 
@@ -200,36 +188,36 @@ export class SqliteStore implements Store {
   }
 
   async readEvent(namespace: string, eventId: string): Promise<Event | undefined> {
-    return this.#read("readEvent", namespace, eventId, this.#nowMs);
+    return this.#question("readEvent", namespace, eventId, this.#nowMs);
   }
 
   async result(namespace: string, eventId: string, nowMs: number): Promise<StoredResult | undefined> {
     this.tell(nowMs);
-    return this.#read("result", namespace, eventId, this.#nowMs);
+    return this.#question("result", namespace, eventId, this.#nowMs);
   }
 
   async readBody(id: DeliveryId): Promise<Event | undefined> {
-    return this.#read("readBody", id, this.#nowMs);
+    return this.#question("readBody", id, this.#nowMs);
   }
 
   async readDelivery(id: DeliveryId): Promise<DeliveryRecord | undefined> {
-    return this.#read("readDelivery", id, this.#nowMs);
+    return this.#question("readDelivery", id, this.#nowMs);
   }
 
   async deliveriesOf(eventId: string): Promise<readonly DeliveryRecord[]> {
-    return this.#read("deliveriesOf", eventId, this.#nowMs);
+    return this.#question("deliveriesOf", eventId, this.#nowMs);
   }
 
   async attemptsOf(id: DeliveryId): Promise<readonly AttemptRecord[]> {
-    return this.#read("attemptsOf", id, this.#nowMs);
+    return this.#question("attemptsOf", id, this.#nowMs);
   }
 
   async listDeliveries(filter: DeliveryFilter): Promise<readonly DeliveryRecord[]> {
-    return this.#read("listDeliveries", filter, this.#nowMs);
+    return this.#question("listDeliveries", filter, this.#nowMs);
   }
 
   async history(filter: HistoryFilter): Promise<HistoryPage> {
-    return this.#read("history", filter, this.#nowMs);
+    return this.#question("history", filter, this.#nowMs);
   }
 
   async putState(entries: readonly StateEntry[]): Promise<void> {
@@ -250,66 +238,31 @@ export class SqliteStore implements Store {
   }
 
   async health(): Promise<StoreHealth> {
+    // After a stall of this process answers may lie in the channel: they are taken in before anybody is called late.
+    await new Promise<void>((resolve) => this.#clock.afterPoll(resolve));
     const path = databasePath(this.#options.directory);
     const size = (file: string): number => statSync(file, { throwIfNoEntry: false })?.size ?? 0;
     const freeBytesMin = this.#options.freeBytesMin ?? FREE_BYTES_MIN_DEFAULT;
     const free = freeBytes(this.#options.directory);
-    const writable = this.#parts !== undefined && this.#closing === undefined && !this.#dead && free >= freeBytesMin;
-    return { writable, sizeBytes: size(path) + size(`${path}-wal`), freeBytes: free, freeBytesMin };
+    const writable = this.#threads !== undefined && this.#closing === undefined && !this.#dead && free >= freeBytesMin;
+    const logBytes = size(`${path}-wal`);
+    const oldestWriteMs = this.#threads?.writes.oldestMs() ?? 0;
+    return { writable, sizeBytes: size(path) + logBytes, freeBytes: free, freeBytesMin, logBytes, oldestWriteMs };
   }
 
-  #listen(parts: Parts): void {
-    parts.writer.on("message", (message: FromWriter) => {
-      if (message.type === "answers") parts.writes.answered(message.packet);
-      else if (message.type === "fatal") this.#fatal(new StoreError("unavailable", message.message));
-    });
-    parts.reader.on("message", (message: FromReader) => {
-      if (message.type === "value" || message.type === "failed") parts.reads.answered(message);
-    });
-    for (const worker of [parts.writer, parts.reader]) {
-      worker.on("error", (error) => this.#lost(parts, `a store thread failed: ${String(error)}`));
-      worker.on("exit", () => {
-        if (this.#closing === undefined) this.#lost(parts, "a store thread ended");
-      });
-    }
-  }
-
-  #lost(parts: Parts, message: string): void {
-    const error = new StoreError("unavailable", `${message}; the process must exit and open the store again`);
-    parts.writes.break(error);
-    parts.reads.break(error);
-    this.#fatal(error);
-  }
-
-  #fatal(error: StoreError): void {
-    if (this.#dead) return;
-    this.#dead = true;
-    this.#onFatal?.(error);
-  }
-
-  async #close(): Promise<void> {
-    const parts = this.#parts;
-    if (parts === undefined) return;
-    await parts.writes.idle();
-    // The reader goes first, so that the writer is the last connection and leaves no log behind.
-    for (const worker of [parts.reader, parts.writer]) {
-      const ended = new Promise((resolve) => worker.once("exit", resolve));
-      worker.postMessage({ type: "close" });
-      await ended;
-    }
-    const closed = new StoreError("closed", "the store is closed");
-    parts.writes.break(closed);
-    parts.reads.break(closed);
-  }
-
-  #open(): Parts {
-    if (this.#parts === undefined || this.#closing !== undefined) throw new StoreError("closed", "the store is closed");
-    return this.#parts;
+  #open(): SqliteThreads {
+    if (this.#threads === undefined || this.#closing !== undefined) throw new StoreError("closed", "the store is closed");
+    return this.#threads;
   }
 
   /** The threads check nothing of each other's: the method names the type on both sides. */
   async #read<T>(method: string, ...args: unknown[]): Promise<T> {
     return (await this.#open().reads.ask(method, args)) as T;
+  }
+
+  /** What somebody asks whom no delivery waits for. */
+  async #question<T>(method: string, ...args: unknown[]): Promise<T> {
+    return (await this.#open().questions.ask(method, args)) as T;
   }
 
   async #write<T>(method: string, ...args: unknown[]): Promise<T> {
@@ -323,18 +276,4 @@ export class SqliteStore implements Store {
 
 function leaseOf(subscription: string): Lease {
   return { subscription, epoch: SINGLE_OWNER_EPOCH, untilMs: Number.MAX_SAFE_INTEGER };
-}
-
-/** The first message of a thread, or the error that ended it. */
-function firstMessage<T>(worker: Worker): Promise<T> {
-  return new Promise((resolve, reject) => {
-    const ended = (code: number): void => reject(new StoreError("refused", `a store thread ended with code ${code} before it opened`));
-    worker.once("exit", ended);
-    worker.once("error", reject);
-    worker.once("message", (message: T) => {
-      worker.off("exit", ended);
-      worker.off("error", reject);
-      resolve(message);
-    });
-  });
 }

@@ -1,4 +1,3 @@
-import type { MessagePort } from "node:worker_threads";
 import type { BootReport, StoreErrorCode } from "../store.ts";
 import type { Packet } from "./packet.ts";
 
@@ -11,24 +10,45 @@ export interface WriterData {
   readonly freeBytesMin: number;
   readonly allowUnsafeFileSystem: boolean;
   readonly pageCountMax: number | undefined;
-  /** The reader's thread, which also makes checkpoints. */
-  readonly helper: MessagePort;
+  /** A ReadGate's memory: opened behind each pass of its own. */
+  readonly gate: SharedArrayBuffer;
 }
 
-export type ToWriter = { readonly type: "packet"; readonly packet: Packet } | { readonly type: "close" };
+export type ToWriter =
+  | { readonly type: "packet"; readonly packet: Packet }
+  /** The helper has copied the log; the gate is closed till the writer has made its own pass. */
+  | { readonly type: "checkpointed" }
+  | { readonly type: "reserveFilled" }
+  | { readonly type: "close" };
 
 export type FromWriter =
   | ({ readonly type: "opened" } & BootReport)
   | { readonly type: "refused"; readonly code: StoreErrorCode; readonly message: string }
   | { readonly type: "answers"; readonly packet: Packet }
   | { readonly type: "fatal"; readonly message: string }
+  /** Asks the helper for something; it is started with the first. */
+  | HelperWork
   | { readonly type: "closed" };
 
-/** What the reader's thread is started with. */
+export type HelperWork = { readonly type: "checkpoint" } | { readonly type: "fillReserve" };
+
+/** What a reader's thread is started with. */
 export interface ReaderData {
   readonly directory: string;
-  readonly helper: MessagePort;
+  /** A ReadGate's memory, which each read passes; the engine's reads are short and pass none. */
+  readonly gate: SharedArrayBuffer | undefined;
 }
+
+/** What the checkpointer's thread is started with. */
+export interface CheckpointData {
+  readonly directory: string;
+  readonly gate: SharedArrayBuffer;
+  readonly reserveBytes: number;
+}
+
+export type ToCheckpointer = HelperWork | { readonly type: "close" };
+
+export type FromCheckpointer = { readonly type: "checkpointed" } | { readonly type: "reserveFilled" } | { readonly type: "closed" };
 
 export type ToReader =
   | { readonly type: "read"; readonly callId: number; readonly method: string; readonly args: readonly unknown[] }

@@ -1,5 +1,6 @@
 import type { Worker } from "node:worker_threads";
 import type { Event } from "../../core/event.ts";
+import type { Clock } from "../../lib/clock.ts";
 import { Slots } from "../../lib/slots.ts";
 import {
   StoreError,
@@ -18,6 +19,7 @@ import type { ToWriter } from "./worker-message.ts";
 interface Waiting {
   readonly answer: (from: PacketReader, kind: number) => void;
   readonly reject: (error: Error) => void;
+  readonly askedAtMs: number;
 }
 
 /**
@@ -26,6 +28,7 @@ interface Waiting {
  */
 export class WriteChannel {
   readonly #worker: Worker;
+  readonly #clock: Pick<Clock, "monotonicMs">;
   readonly #out = new PacketWriter();
   #waiting = new Slots<Waiting>();
   readonly #onCommit: ((seconds: number, operations: number) => void) | undefined;
@@ -33,8 +36,9 @@ export class WriteChannel {
   #idle: (() => void)[] = [];
   #broken: StoreError | undefined;
 
-  constructor(worker: Worker, onCommit: ((seconds: number, operations: number) => void) | undefined) {
+  constructor(worker: Worker, clock: Pick<Clock, "monotonicMs">, onCommit: ((seconds: number, operations: number) => void) | undefined) {
     this.#worker = worker;
+    this.#clock = clock;
     this.#onCommit = onCommit;
   }
 
@@ -88,6 +92,13 @@ export class WriteChannel {
     if (this.#waiting.size === 0) for (const resolve of this.#idle.splice(0)) resolve();
   }
 
+  /** For how long the oldest of what is not answered has waited, ms; 0 = nothing waits. */
+  oldestMs(): number {
+    let oldestAtMs = Number.POSITIVE_INFINITY;
+    for (const { askedAtMs } of this.#waiting) oldestAtMs = Math.min(oldestAtMs, askedAtMs);
+    return Math.max(0, this.#clock.monotonicMs() - oldestAtMs);
+  }
+
   /** Settles when everything asked so far is answered. */
   async idle(): Promise<void> {
     if (this.#waiting.size > 0) await new Promise<void>((resolve) => this.#idle.push(resolve));
@@ -104,7 +115,7 @@ export class WriteChannel {
   #ask<T>(write: (callId: number) => void, read: (from: PacketReader, kind: number) => T): Promise<T> {
     if (this.#broken !== undefined) return Promise.reject(new StoreError("unavailable", this.#broken.message));
     return new Promise<T>((resolve, reject) => {
-      write(this.#waiting.add({ answer: (from, kind) => resolve(read(from, kind)), reject }));
+      write(this.#waiting.add({ answer: (from, kind) => resolve(read(from, kind)), reject, askedAtMs: this.#clock.monotonicMs() }));
       if (this.#scheduled) return;
       this.#scheduled = true;
       setImmediate(() => this.#send());

@@ -6,14 +6,17 @@ import { parseClock, startingFrame, type KeptClock } from "../../core/clock-fram
 import { CLOCK_KEY, StoreError } from "../store.ts";
 import { CommitLoop } from "./commit-loop.ts";
 import { assertSynchronous, openDatabase, takeLock } from "./database.ts";
+import { DiskRoom } from "./disk-room.ts";
 import { prepareDirectory, ReserveFile } from "./disk.ts";
+import type { Packet } from "./packet.ts";
+import { ReadGate } from "./read-gate.ts";
 import { highestId, keepHighestId } from "./sequence.ts";
 import { Writer } from "./writer.ts";
-import type { FromWriter, ToWriter, WriterData } from "./worker-message.ts";
+import type { FromWriter, HelperWork, ToWriter, WriterData } from "./worker-message.ts";
 
 const parent = parentPort as MessagePort;
 const data = workerData as WriterData;
-const { helper } = data;
+const gate = new ReadGate(data.gate);
 
 function send(message: FromWriter, transfer: ArrayBuffer[] = []): void {
   parent.postMessage(message, transfer);
@@ -30,30 +33,24 @@ function start(): void {
     warnings.push(`the reserve in ${directory} is ${reserve.bytes} bytes, ${data.reserveBytes} were wanted`);
   const writer = new Writer(db, data.idempotencyTtlMs);
   db.exec("BEGIN IMMEDIATE");
-  const clock = startingFrame(keptClock(db), data.nowMs);
-  const interrupted = writer.interruptClaimed(clock.nowMs);
+  const frame = startingFrame(keptClock(db), data.nowMs);
+  const interrupted = writer.interruptClaimed(frame.nowMs);
   writer.flush();
   keepHighestId(db, highestId(db));
   db.exec("COMMIT");
+  writer.settle();
   assertSynchronous(db);
   const fatal = (message: string): void => send({ type: "fatal", message });
-  const loop = new CommitLoop({
-    db,
-    writer,
-    reserve,
-    clock: new SystemClock(),
-    directory,
-    freeBytesMin: data.freeBytesMin,
-    pageCountMax: data.pageCountMax,
-    reply: (packet, transfer) => send({ type: "answers", packet }, transfer),
-    askCheckpoint: () => helper.postMessage("checkpoint"),
-    fatal,
-  });
+  const clock = new SystemClock();
+  const help = (work: HelperWork): void => send(work);
+  const { freeBytesMin, pageCountMax } = data;
+  const room = new DiskRoom({ db, reserve, clock, directory, freeBytesMin, pageCountMax, help });
+  const reply = (packet: Packet, transfer: ArrayBuffer[]): void => send({ type: "answers", packet }, transfer);
+  const loop = new CommitLoop({ db, writer, room, clock, gate, reply, help, fatal });
 
   function run(): void {
     do {
       for (let next = receiveMessageOnPort(parent); next !== undefined; next = receiveMessageOnPort(parent)) take(next.message as ToWriter);
-      if (receiveMessageOnPort(helper) !== undefined) loop.checkpointed();
     } while (loop.step());
   }
 
@@ -62,8 +59,11 @@ function start(): void {
       loop.push(message.packet);
       return;
     }
+    if (message.type !== "close") {
+      loop.helped(message.type);
+      return;
+    }
     while (loop.step());
-    helper.close();
     try {
       db.exec("PRAGMA wal_checkpoint(TRUNCATE)");
     } finally {
@@ -78,8 +78,7 @@ function start(): void {
     take(message);
     if (message.type === "packet") run();
   });
-  helper.on("message", () => loop.checkpointed());
-  send({ type: "opened", interrupted, pending: writer.pending(), warnings, clock });
+  send({ type: "opened", interrupted, pending: writer.pending(), warnings, clock: frame });
 }
 
 /** What the last process wrote of its clock; of a store that no process has kept a clock in, the time of the newest delivery. */
@@ -95,6 +94,5 @@ try {
 } catch (error) {
   const code = error instanceof StoreError ? error.code : "refused";
   send({ type: "refused", code, message: error instanceof Error ? error.message : String(error) });
-  helper.close();
   parent.close();
 }

@@ -34,11 +34,22 @@ type Answer = (out: PacketWriter) => void;
 /** Of one answer: which of its claims brings which event. */
 type Told = Map<number, number>;
 
+export interface WriterMark {
+  readonly queues: ReturnType<QueueTable["mark"]>;
+  readonly events: number;
+  readonly deliveries: ReturnType<DeliveryTable["mark"]>;
+  readonly idempotency: ReturnType<IdempotencyTable["mark"]>;
+  readonly results: number;
+  readonly retention: number;
+  readonly parked: number;
+  readonly lastId: number;
+}
+
 const NO_EVENT: Answer = (out) => out.number(CLAIMED_EVENT.none);
 
 /**
  * Applies operations to the database inside a transaction that the caller opens and commits. What it keeps in memory (queues, claimed
- * rows, the last id) is ahead of the file until the commit; after a rollback call `reload`.
+ * rows, the last id) is ahead of the file until the commit: `mark` before, then `settle` behind the commit or `undo` behind a rollback.
  */
 export class Writer {
   readonly #db: DatabaseSync;
@@ -51,34 +62,59 @@ export class Writer {
   readonly #retention: Retention;
   #lastId: number;
 
-  constructor(db: DatabaseSync, idempotencyTtlMs: number) {
+  constructor(db: DatabaseSync, idempotencyTtlMs: number, generationKeys?: number) {
     this.#db = db;
     this.#queues = new QueueTable(db);
     this.#events = new EventTable(db);
     this.#deliveries = new DeliveryTable(db);
-    this.#idempotency = new IdempotencyTable(db, idempotencyTtlMs);
+    this.#idempotency = new IdempotencyTable(db, idempotencyTtlMs, generationKeys);
     this.#results = new ResultTable(db);
     this.#retention = new Retention(db, new SystemClock());
     this.#parked = new ParkedTable(db);
     this.#lastId = highestId(db);
   }
 
-  reload(): void {
-    this.#queues.reload();
-    this.#events.reload();
-    this.#deliveries.reload();
-    this.#idempotency.reload();
-    this.#results.reload();
-    this.#retention.reload();
-    this.#parked.reload();
-    this.#lastId = highestId(this.#db);
+  /** A place to come back to: at the begin of a transaction or savepoint, with nothing unflushed. */
+  mark(): WriterMark {
+    return {
+      queues: this.#queues.mark(),
+      events: this.#events.mark(),
+      deliveries: this.#deliveries.mark(),
+      idempotency: this.#idempotency.mark(),
+      results: this.#results.mark(),
+      retention: this.#retention.mark(),
+      parked: this.#parked.mark(),
+      lastId: this.#lastId,
+    };
+  }
+
+  /** The file was rolled back to the mark; so is the memory, at the cost of what was changed since. */
+  undo(mark: WriterMark): void {
+    this.#queues.undo(mark.queues);
+    this.#events.undo(mark.events);
+    this.#deliveries.undo(mark.deliveries);
+    this.#idempotency.undo(mark.idempotency);
+    this.#results.undo(mark.results);
+    this.#retention.undo(mark.retention);
+    this.#parked.undo(mark.parked);
+    this.#lastId = mark.lastId;
+  }
+
+  /** The transaction is durable: there is no way back. */
+  settle(): void {
+    this.#queues.settle();
+    this.#events.settle();
+    this.#deliveries.settle();
+    this.#idempotency.settle();
+    this.#results.settle();
+    this.#retention.settle();
   }
 
   pending(): number {
     return this.#queues.pending();
   }
 
-  /** Last in every transaction. */
+  /** Last in every transaction and savepoint. */
   flush(): void {
     this.#queues.flush();
   }
@@ -342,10 +378,10 @@ export class Writer {
       case "dropExpired": {
         const dropped = this.#retention.step(args[0] as number, this.#lastId);
         if (dropped.tables > 0 || dropped.idempotencyKeys > 0) {
-          this.#events.reload();
+          this.#events.forgetDays();
           this.#deliveries.forgetDays();
           this.#idempotency.forgetDays();
-          this.#results.reload();
+          this.#results.forgetDays();
         }
         if (dropped.more) return dropped;
         const idempotencyKeys = dropped.idempotencyKeys + this.#idempotency.dropExpired(args[0] as number);

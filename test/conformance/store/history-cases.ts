@@ -190,6 +190,12 @@ export function historyCases(engine: Engine): void {
       const health = await store().health();
       expect(health.writable).toBe(true);
       expect(health.freeBytes).toBeGreaterThan(health.freeBytesMin);
+      expect(health.logBytes).toBeLessThanOrEqual(health.sizeBytes);
+    });
+
+    it("knows of no write that waits once all are answered", async () => {
+      await accept(store(), [item()]);
+      expect((await store().health()).oldestWriteMs).toBe(0);
     });
   });
 }

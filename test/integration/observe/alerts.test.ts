@@ -61,6 +61,12 @@ const STORIES: Readonly<Record<string, Story>> = {
     clear: "20h",
     interval: "5m",
   },
+  PostriderLogLong: {
+    series: { [`postrider_store_log_bytes{${PROCESS}}`]: "209715200+0x30 8388608+0x30" },
+    labels: PROCESS,
+    fires: "15m",
+    clear: "45m",
+  },
   PostriderCommitSlow: {
     series: {
       [`postrider_store_commit_duration_seconds_bucket{${PROCESS},le="0.01"}`]: "0+0x30 0+100x60",

@@ -51,9 +51,11 @@ function step(db: DatabaseSync, retention: Retention, end: "COMMIT" | "ROLLBACK"
   const changes = (): number => Number(db.prepare("SELECT total_changes() AS n").get()?.["n"]);
   const before = changes();
   db.exec("BEGIN IMMEDIATE");
+  const mark = retention.mark();
   const { more } = retention.step(LATER_MS, highestId(db));
   db.exec(end);
-  if (end === "ROLLBACK") retention.reload();
+  if (end === "ROLLBACK") retention.undo(mark);
+  else retention.settle();
   return { more, changes: changes() - before };
 }
 

@@ -1,7 +1,7 @@
-import { mkdirSync, rmSync, writeFileSync } from "node:fs";
+import { existsSync, mkdirSync, rmSync, statSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
 import { DatabaseSync } from "node:sqlite";
-import { afterEach, beforeEach, describe, expect, it } from "vitest";
+import { afterEach, beforeEach, describe, expect, it, vi } from "vitest";
 import { assertSynchronous } from "../../../src/store/sqlite/database.ts";
 import { prepareDirectory } from "../../../src/store/sqlite/disk.ts";
 import { SqliteStore } from "../../../src/store/sqlite/sqlite-store.ts";
@@ -154,6 +154,28 @@ describe("the SQLite store on disk", () => {
     await again.open(OPEN);
     for (const id of ids) expect((await again.readDelivery(id))?.state).toBe("delivered");
     expect(await accept(again, [item()])).toHaveLength(1);
+  });
+
+  it("puts the reserve back as soon as there is room again, without waiting for a retention step", async () => {
+    const store = make({ reserveBytes: 64 * PAGE_BYTES, pageCountMax: 200 });
+    await store.open(OPEN);
+    const reserve = join(directory, "reserve.bin");
+    expect(existsSync(reserve)).toBe(true);
+    const data = new Uint8Array(20_000);
+    for (let full = false; !full;)
+      full = await accept(store, [item({ event: event({ data }) })]).then(
+        () => false,
+        () => true,
+      );
+    expect(existsSync(reserve)).toBe(false);
+    // Any write looks; room is there at once, since only the pages were limited.
+    await vi.waitFor(
+      async () => {
+        await store.setPause("sub-a", "BySpec", null);
+        expect(statSync(reserve).size).toBe(64 * PAGE_BYTES);
+      },
+      { timeout: 20_000, interval: 50 },
+    );
   });
 
   it("keeps the log short under load by handing checkpoints over", { timeout: 30_000 }, async () => {

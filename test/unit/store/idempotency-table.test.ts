@@ -38,6 +38,7 @@ describe("idempotency keys", () => {
       nowMs += random.below(600_000);
       const lost = random.below(12) === 0;
       db.exec("BEGIN");
+      const mark = table.mark();
       for (let each = random.below(9); each > 0; each--) {
         const name = `key ${random.below(400)}`;
         const key = table.key("shop", name);
@@ -51,7 +52,8 @@ describe("idempotency keys", () => {
         if (!lost) model.set(name, { matched, expiresMs: nowMs + TTL_MS });
       }
       db.exec(lost ? "ROLLBACK" : "COMMIT");
-      if (lost) table.reload();
+      if (lost) table.undo(mark);
+      else table.settle();
       if (random.below(50) === 0) table = new IdempotencyTable(db, TTL_MS, GENERATION);
       if (random.below(50) === 0) table.dropExpired(nowMs);
     }
