@@ -1,6 +1,5 @@
 import type { IncomingMessage } from "node:http";
 import { EVENT_BYTES_MAX, REQUEST_BYTES_MAX } from "../core/event.ts";
-import type { Clock } from "../lib/clock.ts";
 import { type Acceptance, diskLow } from "./acceptance.ts";
 import type { Authenticator, Verdict } from "./authenticator.ts";
 import type { EventDraft } from "./event-draft.ts";
@@ -8,7 +7,6 @@ import { readBinaryEvent } from "./header-envelope.ts";
 import { hookMayCarryToken, readHook } from "./hook-body.ts";
 import { type BodyRequest, readJsonRequest } from "./json-envelope.ts";
 import { isUtf8Charset, parseMediaType } from "./media-type.ts";
-import type { RateGate } from "./rate-gate.ts";
 import { type RequestHead, readHead } from "./request-head.ts";
 import { type Checked, type Refusal, refuse, refused } from "./refusal.ts";
 import { type AnswerForm, isRedirecting, processingAnswer, type Answer, type ResultOrder } from "./result-answer.ts";
@@ -16,8 +14,6 @@ import { type AnswerForm, isRedirecting, processingAnswer, type Answer, type Res
 export interface ReceptionParts {
   readonly authenticator: Authenticator;
   readonly acceptance: Acceptance;
-  readonly rate: RateGate;
-  readonly clock: Clock;
   readonly tokenInQuery: boolean;
   /** The store's disk is below its floor (cached by the caller; asked for every request). */
   readonly diskLow: () => boolean;
@@ -40,11 +36,13 @@ interface Admitted {
   readonly authenticated: boolean;
 }
 
+/** Who may go on: an event's body will be read, or a result waited for. */
+export type LetIn = Admitted | { readonly kind: "poll"; readonly order: ResultOrder };
+
 type Opened =
-  | Admitted
+  | LetIn
   | { readonly kind: "refused"; readonly refusal: Refusal }
-  | { readonly kind: "answer"; readonly status: number; readonly headers: string[] }
-  | { readonly kind: "poll"; readonly order: ResultOrder };
+  | { readonly kind: "answer"; readonly status: number; readonly headers: string[] };
 
 /** Everything is stored: either that is the answer, or the caller wants to hear more. */
 type Accepted = { readonly kind: "answer"; readonly answer: Answer } | { readonly kind: "order"; readonly order: ResultOrder };
@@ -93,11 +91,6 @@ export class Reception {
     if (!read.ok) return read;
     const drafts = read.value.map((draft) => traced(draft, head.traceparent));
     if (drafts.length === 0) return { ok: true, value: toldAtOnce(orderOf(head, { form, receipts: [], mayRedirect: false })) };
-    const waitSeconds = this.#parts.rate.take(head.namespace, drafts.length, this.#parts.clock.monotonicMs());
-    if (waitSeconds !== undefined) {
-      const detail = `Namespace ${head.namespace} publishes faster than its limit: wait ${waitSeconds} s.`;
-      return refused("rate_limited", detail, { retryAfterSeconds: waitSeconds });
-    }
     const unready = this.#parts.acceptance.unready();
     if (unready !== undefined) return { ok: false, refusal: unready };
     const receipts = await this.#parts.acceptance.accept(head.namespace, drafts, head.idempotencyKey);
