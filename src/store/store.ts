@@ -430,6 +430,8 @@ export interface StoreHealth {
   readonly freeBytes: number;
   /** Below this the ingest answers 507. */
   readonly freeBytesMin: number;
+  /** Age of the oldest write that has not been answered yet, ms; 0 when none waits. */
+  readonly oldestWriteMs: number;
 }
 
 /** Every single-owner engine holds all its queues under this epoch; a claim or completion under another is late. */

@@ -351,7 +351,7 @@ export class MemoryStore implements Store {
 
   async health(): Promise<StoreHealth> {
     const bytes = [...this.#events.values()].reduce((sum, stored) => sum + stored.event.data.byteLength, 0);
-    return { writable: this.#open, sizeBytes: bytes, freeBytes: Number.MAX_SAFE_INTEGER, freeBytesMin: 0 };
+    return { writable: this.#open, sizeBytes: bytes, freeBytes: Number.MAX_SAFE_INTEGER, freeBytesMin: 0, oldestWriteMs: 0 };
   }
 
   #acceptItem(request: AcceptRequest, item: AcceptItem): AcceptedItem {

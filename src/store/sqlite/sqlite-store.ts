@@ -247,7 +247,13 @@ export class SqliteStore implements Store {
     const freeBytesMin = this.#options.freeBytesMin ?? FREE_BYTES_MIN_DEFAULT;
     const free = freeBytes(this.#options.directory);
     const writable = this.#parts !== undefined && this.#closing === undefined && !this.#dead && free >= freeBytesMin;
-    return { writable, sizeBytes: size(path) + size(`${path}-wal`), freeBytes: free, freeBytesMin };
+    return {
+      writable,
+      sizeBytes: size(path) + size(`${path}-wal`),
+      freeBytes: free,
+      freeBytesMin,
+      oldestWriteMs: this.#parts?.writes.oldestMs() ?? 0,
+    };
   }
 
   #listen(parts: Parts): void {

@@ -1,5 +1,6 @@
 import type { Worker } from "node:worker_threads";
 import type { Event } from "../../core/event.ts";
+import { SystemClock } from "../../lib/clock.ts";
 import { Slots } from "../../lib/slots.ts";
 import {
   StoreError,
@@ -16,6 +17,8 @@ import { ownText, PacketReader, PacketWriter, type Packet } from "./packet.ts";
 import type { ToWriter } from "./worker-message.ts";
 
 interface Waiting {
+  /** When it was asked, on the monotonic clock. */
+  readonly askedMs: number;
   readonly answer: (from: PacketReader, kind: number) => void;
   readonly reject: (error: Error) => void;
 }
@@ -27,6 +30,7 @@ interface Waiting {
 export class WriteChannel {
   readonly #worker: Worker;
   readonly #out = new PacketWriter();
+  readonly #clock = new SystemClock();
   #waiting = new Slots<Waiting>();
   readonly #onCommit: ((seconds: number, operations: number) => void) | undefined;
   #scheduled = false;
@@ -88,6 +92,13 @@ export class WriteChannel {
     if (this.#waiting.size === 0) for (const resolve of this.#idle.splice(0)) resolve();
   }
 
+  /** Age of the oldest call that has no answer yet, ms: a disk that hangs shows here and nowhere else. */
+  oldestMs(): number {
+    let oldest = Number.POSITIVE_INFINITY;
+    for (const { askedMs } of this.#waiting) oldest = Math.min(oldest, askedMs);
+    return oldest === Number.POSITIVE_INFINITY ? 0 : this.#clock.monotonicMs() - oldest;
+  }
+
   /** Settles when everything asked so far is answered. */
   async idle(): Promise<void> {
     if (this.#waiting.size > 0) await new Promise<void>((resolve) => this.#idle.push(resolve));
@@ -104,7 +115,8 @@ export class WriteChannel {
   #ask<T>(write: (callId: number) => void, read: (from: PacketReader, kind: number) => T): Promise<T> {
     if (this.#broken !== undefined) return Promise.reject(new StoreError("unavailable", this.#broken.message));
     return new Promise<T>((resolve, reject) => {
-      write(this.#waiting.add({ answer: (from, kind) => resolve(read(from, kind)), reject }));
+      const askedMs = this.#clock.monotonicMs();
+      write(this.#waiting.add({ askedMs, answer: (from, kind) => resolve(read(from, kind)), reject }));
       if (this.#scheduled) return;
       this.#scheduled = true;
       setImmediate(() => this.#send());
