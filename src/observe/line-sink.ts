@@ -1,7 +1,7 @@
 import { write, writeSync } from "node:fs";
 import type { Clock } from "../lib/clock.ts";
 
-/** A line waits at most so long for others to go with it, ms. */
+/** A line waits at most so long for others to go with it, ms; the first after a silence does not wait. */
 export const LINE_WAITS_MS = 100;
 /** What has gathered to this goes at once, in characters. */
 const GATHERED_CHARS_MAX = 64 * 1024;
@@ -18,8 +18,9 @@ export interface LineSinkOptions {
 }
 
 /**
- * Writes lines to a file descriptor: each within LINE_WAITS_MS, urgent ones at the end of the turn of the event loop, so that a storm of them is
- * one write a turn and not one a line. Nothing wakes while nothing waits, and one write is under way at a time, so lines keep their order.
+ * Writes lines to a file descriptor: each within LINE_WAITS_MS; urgent ones, and the first after a silence, at the end of the turn of the event loop.
+ * So a quiet log is told at once, a busy one costs ten writes a second, and a storm of warnings one a turn and not one a line. Nothing wakes while
+ * nothing waits, and one write is under way at a time, so lines keep their order.
  * A crash loses what has gathered; `flush` writes it out.
  */
 export class LineSink {
@@ -31,6 +32,8 @@ export class LineSink {
   #dropped = 0;
   #cancelTimer: (() => void) | undefined;
   #soon = false;
+  /** Lines wait for nothing but the write that is under way. */
+  #isOverdue = false;
 
   constructor(options: LineSinkOptions) {
     this.#options = options;
@@ -44,8 +47,7 @@ export class LineSink {
     this.#lines.push(line);
     this.#chars += line.length;
     if (this.#chars >= GATHERED_CHARS_MAX) this.#start();
-    else if (isUrgent) this.#startSoon();
-    else this.#cancelTimer ??= this.#options.clock.after(LINE_WAITS_MS, () => this.#start());
+    else if (isUrgent || this.#cancelTimer === undefined) this.#startSoon();
   }
 
   /** Writes out what is held before it returns, for the end of the process; what the other end does not take now is lost. */
@@ -68,9 +70,13 @@ export class LineSink {
     });
   }
 
+  /** What comes after this waits for LINE_WAITS_MS. */
   #start(): void {
     this.#stopTimer();
-    if (this.#writing !== undefined || this.#lines.length === 0) return;
+    if (this.#lines.length === 0) return;
+    this.#isOverdue = this.#writing !== undefined;
+    if (this.#isOverdue) return;
+    this.#cancelTimer = this.#options.clock.after(LINE_WAITS_MS, () => this.#start());
     this.#writing = Buffer.from(this.#gathered());
     this.#go();
   }
@@ -85,8 +91,8 @@ export class LineSink {
       }
       // Any other error: these bytes cannot be written, and those after them deserve their own try.
       this.#writing = error === null && written < bytes.length ? bytes.subarray(written) : undefined;
-      if (this.#writing === undefined) this.#start();
-      else this.#go();
+      if (this.#writing !== undefined) this.#go();
+      else if (this.#isOverdue) this.#start();
     });
   }
 
