@@ -51,6 +51,12 @@ interface Matched {
   readonly key: string | undefined;
 }
 
+/** A whole request, and the table by which it was matched. */
+interface MatchedRequest {
+  readonly table: RouteTable;
+  readonly events: readonly Matched[];
+}
+
 /** Seconds a producer waits before it tries again where nothing better is known. */
 export const RETRY_AFTER_SECONDS = 1;
 const DISK_RETRY_AFTER_SECONDS = 30;
@@ -92,9 +98,10 @@ export class Acceptance {
     const found = work.run(namespace, this.#match(namespace, drafts, idempotencyKey));
     const matched = found instanceof Promise ? await found : found;
     if (!matched.ok) return matched;
-    const deliveries = matched.value.reduce((sum, { routes }) => sum + routes.length, 0);
+    const { events } = matched.value;
+    const deliveries = events.reduce((sum, { routes }) => sum + routes.length, 0);
     // An event costs one even when nobody wants it: it is stored, and can be asked for.
-    const cost = matched.value.reduce((sum, { routes }) => sum + Math.max(1, routes.length), 0);
+    const cost = events.reduce((sum, { routes }) => sum + Math.max(1, routes.length), 0);
     const debtSeconds = rate.take(namespace, cost, clock.monotonicMs());
     if (debtSeconds !== undefined) return tooFast(namespace, debtSeconds, rate.perSecond);
     return this.#withRoom(namespace, deliveries, () => this.#store(namespace, matched.value));
@@ -113,25 +120,26 @@ export class Acceptance {
     }
   }
 
-  async #store(namespace: string, matched: readonly Matched[]): Promise<Checked<readonly Receipt[]>> {
+  async #store(namespace: string, matched: MatchedRequest): Promise<Checked<readonly Receipt[]>> {
     const { work } = this.#gates;
+    const { events } = matched;
     const items: AcceptItem[] = [];
     let result: AcceptResult;
     try {
       const admitting = work.run(namespace, this.#admitAll(matched, items));
       if (admitting instanceof Promise) await admitting;
-      result = await this.#parts.store.accept({ namespace, items, nowMs: matched[0]!.event.receivedAtMs });
+      result = await this.#parts.store.accept({ namespace, items, nowMs: events[0]!.event.receivedAtMs });
     } catch (error) {
       await work.run(namespace, this.#abandoned(items));
       return { ok: false, refusal: storeRefusal(error) };
     }
     if (result.ok) return { ok: true, value: await work.run(namespace, this.#committed(items, result.items)) };
     await work.run(namespace, this.#abandoned(items));
-    return conflict(result.conflict, matched.length > 1);
+    return conflict(result.conflict, events.length > 1);
   }
 
   /** Who gets what; stops as soon as the answer can only be no. */
-  *#match(namespace: string, drafts: readonly EventDraft[], header: string | undefined): Pieces<Checked<readonly Matched[]>> {
+  *#match(namespace: string, drafts: readonly EventDraft[], header: string | undefined): Pieces<Checked<MatchedRequest>> {
     const { clock, deliveriesMax, routes } = this.#parts;
     const table = routes.table();
     const strict = this.#strictRefusal(namespace, drafts, table);
@@ -150,7 +158,7 @@ export class Acceptance {
       all.push({ event, routes: match.routes, key: keyOf(draft, header) });
       yield undefined;
     }
-    return { ok: true, value: all };
+    return { ok: true, value: { table, events: all } };
   }
 
   #strictRefusal(namespace: string, drafts: readonly EventDraft[], table: RouteTable): Refusal | undefined {
@@ -163,10 +171,8 @@ export class Acceptance {
   }
 
   /** Fills `items` as it goes, so that whoever gives up knows what has been admitted. */
-  *#admitAll(matched: readonly Matched[], items: AcceptItem[]): Pieces<void> {
-    const { table } = this.#parts.routes;
-    const before = table();
-    for (const { event, routes, key } of matched) {
+  *#admitAll({ table, events }: MatchedRequest, items: AcceptItem[]): Pieces<void> {
+    for (const { event, routes, key } of events) {
       const deliveries: NewDelivery[] = [];
       items.push({
         event,
@@ -178,8 +184,9 @@ export class Acceptance {
         maxAgeMs: oldest(routes),
       });
       for (const some of pieces(routes)) {
-        // A piece later the table may be another: the engine must not be given back a route that it has let go.
-        const current = table() === before ? some : inForce(some, table());
+        // Since then the table may have become another: the engine must not be given back a route that it has let go.
+        const latest = this.#parts.routes.table();
+        const current = latest === table ? some : inForce(some, latest);
         deliveries.push(...this.#parts.intake.admit(event, current, event.receivedAtMs));
         yield undefined;
       }

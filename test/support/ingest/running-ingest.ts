@@ -150,6 +150,7 @@ export async function runningIngest(setup: IngestSetup = {}) {
     state,
     abort,
     done,
+    leave: (): void => server.leave(),
     /** Acts as the engine: deliveries of this event have ended, durably. */
     tellEnded: (eventId: string | undefined): void => tell(eventId),
     async stop(): Promise<void> {
