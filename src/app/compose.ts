@@ -209,9 +209,7 @@ async function build(config: Config, parts: ComposeParts, { store, metrics, owne
     deliveriesMax: config["ingest-deliveries-max"],
     drainMs: INGEST_CLOSES_MS,
   });
-  const checks = readinessOf({ controller, engine });
-  const alive = [{ name: "store", reason: () => storeWatch.hanging() }];
-  const health = new HealthServer({ listen: config["metrics-listen"], metrics, clock, alive, ready: checks, started: checks });
+  const health = new HealthServer({ listen: config["metrics-listen"], metrics, clock, ...checksOf({ controller, engine, storeWatch }) });
   const api = buildApi({
     listen: config["api-listen"],
     authenticator: authenticators.api,
@@ -241,14 +239,15 @@ function seriesOf(metrics: Metrics, table: () => RouteTable): Tidied {
 }
 
 /**
- * Whether requests can be answered. A full disk is no reason: not ready, a Pod alone is behind no Service, and producers would find nobody instead of
+ * Ready: requests can be answered. A full disk is no reason: not ready, a Pod alone is behind no Service, and producers would find nobody instead of
  * 507, nor anybody the API. Nor is a stop: a Pod that goes and is ready is used as long as there is no other.
  */
-function readinessOf({ controller, engine }: Pick<Rooms, "controller" | "engine">) {
-  return [
+function checksOf({ controller, engine, storeWatch }: Pick<Rooms, "controller" | "engine" | "storeWatch">) {
+  const ready = [
     { name: "routes", reason: () => (controller.ready ? undefined : "subscriptions have not been read yet") },
     { name: "engine", reason: () => (engine.ready ? undefined : "the store's deliveries have not been read yet") },
   ];
+  return { ready, started: ready, alive: [{ name: "store", reason: () => storeWatch.hanging() }] };
 }
 
 interface EngineGround extends Ground {

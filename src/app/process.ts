@@ -20,8 +20,8 @@ const EXIT_BROKEN = 70;
 
 /** How a process ends at once: in order, or, where a thread hangs in the disk and would be waited for, by a kill. */
 export interface Ends {
-  exit(code: number): void;
-  kill(): void;
+  readonly exit: (code: number) => void;
+  readonly kill: () => void;
 }
 
 /** Runs one command; answers its exit code. */

@@ -34,7 +34,7 @@ export class Supervisor {
   async stop(withinMs: number, services: Iterable<Service> = this.#running.keys()): Promise<readonly string[]> {
     const left = new Set<string>();
     const waited: Promise<unknown>[] = [];
-    for (const service of [...services]) {
+    for (const service of services) {
       const running = this.#running.get(service);
       if (running === undefined) continue;
       this.#running.delete(service);

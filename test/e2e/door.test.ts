@@ -77,10 +77,10 @@ async function others(
 ): Promise<{ readonly p99Ms: number; readonly maxMs: number; readonly residentMiB: number }> {
   const url = `${operator.ready.ingest}/v1/namespaces/shop/events`;
   const waits: number[] = [];
-  let going = true;
-  void work.finally(() => (going = false));
+  const state = { going: true };
+  void work.finally(() => (state.going = false));
   const producer = async (): Promise<void> => {
-    while (going) {
+    while (state.going) {
       const { status, ms } = await post(url, '{"type":"a.b"}');
       expect(status).toBe(202);
       waits.push(ms);

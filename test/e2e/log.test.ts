@@ -46,9 +46,9 @@ function started(manifest: string): {
   });
   cleanups.push(() => void child.kill("SIGKILL"));
   const lines: Line[] = [];
-  createInterface({ input: child.stderr! }).on("line", (text) => lines.push({ ...(JSON.parse(text) as Line), seenMs: Date.now() }));
+  createInterface({ input: child.stderr }).on("line", (text) => lines.push({ ...(JSON.parse(text) as Line), seenMs: Date.now() }));
   const ready = new Promise<string>((done) =>
-    createInterface({ input: child.stdout! }).on("line", (text) => done((JSON.parse(text) as { ingest: string }).ingest)),
+    createInterface({ input: child.stdout }).on("line", (text) => done((JSON.parse(text) as { ingest: string }).ingest)),
   );
   return { child, lines, ready, manifests };
 }

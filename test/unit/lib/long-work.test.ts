@@ -55,7 +55,7 @@ it("shares one slice of each turn among all, by turns, so that many who want muc
     if (turns === 4) expect(told).toEqual(["modest"]);
   }
   expect(longest).toBeLessThanOrEqual(TURN_MS);
-  expect(await Promise.all(jobs)).toHaveLength(51);
+  expect(await Promise.all(jobs.map(async (job) => job))).toHaveLength(51);
 });
 
 it("rejects with what the work throws, and goes on with others", async () => {
