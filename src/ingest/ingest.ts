@@ -33,12 +33,13 @@ const DELIVERIES_FLOOR = 256;
 
 /** Puts the ingest together. @throws IngestConfigError for `none` on an address that others can reach */
 export function buildIngest(parts: IngestParts): IngestServer {
+  const work = new LongWork(parts.clock);
   const acceptance = new Acceptance(parts, {
     rate: new RateGate(parts.rateLimitPerSecond),
     underWay: new Shares(parts.deliveriesMax * REQUESTS_UNDER_WAY, Math.min(DELIVERIES_FLOOR, parts.deliveriesMax)),
-    work: new LongWork(parts.clock),
+    work,
   });
-  const reception = new Reception({ ...parts, acceptance });
+  const reception = new Reception({ ...parts, acceptance, work });
   const { store, ends, clock, log, events } = parts;
   const hub = new ResultHub({ store, clock, log, onCount: (open) => events.resultPollsOpen(open), limits: parts.hubLimits });
   const results = new ResultDesk({ hub, nameOf: parts.nameOf, clock });

@@ -36,6 +36,22 @@ export class LongWork {
     return new Promise<T>((resolve, reject) => this.#enqueue(who, { step: () => stepped(work, resolve, reject) }));
   }
 
+  /** Work in one piece that is known to be long: done when its turn comes, as the only one of its turn of the event loop. */
+  later<T>(who: string, work: () => T): Promise<T> {
+    return new Promise<T>((resolve, reject) =>
+      this.#enqueue(who, {
+        step: () => {
+          try {
+            resolve(work());
+          } catch (error) {
+            reject(error);
+          }
+          return true;
+        },
+      }),
+    );
+  }
+
   #enqueue(who: string, job: Job): void {
     const queue = this.#queues.get(who);
     if (queue === undefined) this.#queues.set(who, [job]);

@@ -58,6 +58,30 @@ it("shares one slice of each turn among all, by turns, so that many who want muc
   expect(await Promise.all(jobs.map(async (job) => job))).toHaveLength(51);
 });
 
+it("does long pieces one a turn, by turns among those who have some", async () => {
+  const clock = new WorkClock();
+  const work = new LongWork(clock);
+  const told: string[] = [];
+  const long = (who: string): Promise<void> =>
+    work.later(who, () => {
+      clock.nowMs += 40;
+      told.push(who);
+    });
+  const jobs = [long("a"), long("a"), long("a"), long("b")];
+  const turns: number[] = [];
+  while (clock.turns.length > 0) turns.push(await clock.turn());
+  await Promise.all(jobs);
+  expect(turns).toEqual([40, 40, 40, 40]);
+  expect(told).toEqual(["a", "b", "a", "a"]);
+  const thrown = expect(
+    work.later("a", () => {
+      throw new Error("boom");
+    }),
+  ).rejects.toThrow("boom");
+  while (clock.turns.length > 0) await clock.turn();
+  await thrown;
+});
+
 it("rejects with what the work throws, and goes on with others", async () => {
   const clock = new WorkClock();
   const work = new LongWork(clock);
