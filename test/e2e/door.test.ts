@@ -12,7 +12,7 @@ const BATCH = "application/cloudevents-batch+json";
 /** What others may wait for their 202 while one namespace sends the largest requests that there are, ms. */
 const OTHERS_P99_MS = 250;
 /** What they wait with nobody else there on two cores that do nothing else, ms; on a busy machine both grow, and the bar with them. */
-const ALONE_P99_MS = 25;
+const ALONE_P99_MS = 15;
 const RESIDENT_MIB_MAX = 400;
 
 const cleanups: (() => void | Promise<unknown>)[] = [];
