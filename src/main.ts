@@ -4,4 +4,5 @@ import { useCompileCache } from "./config/env.ts";
 // Before anything else is loaded: stripping types again at every start costs half a second and 45 MB.
 useCompileCache();
 const { runProcess } = await import("./app/process.ts");
-process.exit(await runProcess(process.argv.slice(2), (code) => process.exit(code)));
+const ends = { exit: (code: number) => process.exit(code), kill: () => void process.kill(process.pid, "SIGKILL") };
+process.exit(await runProcess(process.argv.slice(2), ends));

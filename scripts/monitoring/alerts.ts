@@ -40,11 +40,12 @@ export const ALERTS: readonly Alert[] = [
   },
   {
     name: "PostriderDiskFull",
-    expr: 'sum by (namespace, job) (increase(postrider_ingest_requests_total{code="507"}[10m])) > 0',
+    expr: "postrider_store_free_bytes < postrider_store_free_min_bytes",
     for: "1m",
     severity: "critical",
     summary: "The store's disk is full.",
-    description: "Events are refused with 507 because the store's disk has less free space than --store-free-min. Deliveries go on.",
+    description:
+      "{{ $value | humanize1024 }}B are free on the store's disk, less than --store-free-min: events are refused with 507. Deliveries go on.",
   },
   {
     name: "PostriderDiskFillingUp",

@@ -14,7 +14,7 @@ import type { ServiceAccountTokens } from "../delivery/credentials.ts";
 import { Engine } from "../delivery/engine.ts";
 import { PayloadBook } from "../delivery/payload-book.ts";
 import { DnsResolver } from "../delivery/resolver.ts";
-import { DiskWatch } from "../ingest/disk-watch.ts";
+import { StoreWatch } from "../ingest/store-watch.ts";
 import { buildIngest } from "../ingest/ingest.ts";
 import { NameBook } from "../ingest/name-book.ts";
 import type { IngestServer } from "../ingest/ingest-server.ts";
@@ -34,6 +34,7 @@ import { acceptedSpecsIn } from "./accepted-specs.ts";
 import { type Authenticators, buildAuthenticators, tokenLabels } from "./authenticators.ts";
 import { buildApi } from "./build-api.ts";
 import { RetentionSweep, type Tidied } from "./retention-sweep.ts";
+import { shutDown } from "./shut-down.ts";
 import { Supervisor } from "./supervise.ts";
 import { VERSION } from "./version.ts";
 import { WallClockWatch } from "./wall-clock-watch.ts";
@@ -46,7 +47,12 @@ export interface ComposeParts {
   readonly store?: Store;
   /** The store cannot go on: the process must end and open it anew. */
   readonly onFatal: (error: Error) => void;
+  /** Ends the process at once, whatever its threads do. */
+  readonly kill: () => void;
 }
+
+/** The ingest, once it closes, answers what is under way within so long, ms. */
+const INGEST_CLOSES_MS = 1_500;
 
 type Provider = Resources & ResultSink & Service;
 
@@ -61,13 +67,14 @@ interface Rooms {
   readonly ingest: IngestServer;
   readonly api: ApiServer;
   readonly health: HealthServer;
-  readonly diskWatch: DiskWatch;
+  readonly storeWatch: StoreWatch;
   readonly tidied: readonly Tidied[];
+  /** How long nobody ran before this start, ms. */
+  readonly awayMs: number;
 }
 
 /**
- * Builds every concrete part once and starts them: the store first, the ingest last; stopping goes the other way, so that nothing is
- * accepted any more while what is under way finishes. Rejects when something cannot be opened (a store in use, a port that is taken).
+ * Builds every concrete part once and starts them: the store first, the ingest last; app/shut-down.ts stops them. Rejects when something cannot be opened (a store in use, a port that is taken).
  */
 export async function startOperator(config: Config, parts: ComposeParts): Promise<Operator> {
   const { clock, log } = parts;
@@ -164,7 +171,6 @@ async function build(config: Config, parts: ComposeParts, { store, metrics, owne
   const authenticators = await buildAuthenticators(config, { provider, clock, log });
   const resolver = new DnsResolver({ clock, ...(config["dns-server"].length > 0 ? { servers: config["dns-server"] } : {}) });
   const attempter = new HttpAttempter({ clock, random, version: VERSION, resolver, origin: config["webhook-origin"], serviceAccounts });
-  const graceMs = config["drain-timeout"];
   const engine = engineOf(config, parts, { store, metrics, owner, awayMs, events, attempter });
   let table = RouteTable.empty;
   const payloads = new PayloadBook(store, log);
@@ -189,14 +195,14 @@ async function build(config: Config, parts: ComposeParts, { store, metrics, owne
     },
   });
   events.onFilterFailed((name, message) => controller.filterFailed(name, message));
-  const diskWatch = new DiskWatch(store, metrics, clock);
+  const storeWatch = new StoreWatch(store, metrics, clock);
   const ready = (namespace: string): boolean => controller.isReady(namespace) && engine.ready;
   const ingest = buildIngest({
     listen: config["ingest-listen"],
     authenticator: authenticators.ingest,
     rateLimitPerSecond: config["ingest-rate-limit"],
     tokenInQuery: config["ingest-token-in-query"],
-    diskLow: () => diskWatch.low(),
+    diskLow: () => storeWatch.low(),
     store,
     routes: { ready, table: () => table },
     intake: engine,
@@ -206,10 +212,10 @@ async function build(config: Config, parts: ComposeParts, { store, metrics, owne
     log,
     clock,
     isStrict: (namespace) => provider.get("Namespace", "", namespace)?.metadata.labels?.["postrider.dev/strict"] === "true",
-    drainMs: graceMs,
+    deliveriesMax: config["ingest-deliveries-max"],
+    drainMs: INGEST_CLOSES_MS,
   });
-  const checks = readinessOf({ controller, engine, diskWatch });
-  const health = new HealthServer({ listen: config["metrics-listen"], metrics, clock, ready: checks, started: checks.slice(0, 2) });
+  const health = new HealthServer({ listen: config["metrics-listen"], metrics, clock, ...checksOf({ controller, engine, storeWatch }) });
   const api = buildApi({
     listen: config["api-listen"],
     authenticator: authenticators.api,
@@ -225,7 +231,7 @@ async function build(config: Config, parts: ComposeParts, { store, metrics, owne
     table: () => table,
   });
   const tidied = [payloads, names, engine, namedObjects(retainNamed, controller), seriesOf(metrics, () => table)];
-  return { store, provider, authenticators, engine, attempter, controller, ingest, api, health, diskWatch, tidied };
+  return { store, provider, authenticators, engine, attempter, controller, ingest, api, health, storeWatch, tidied, awayMs };
 }
 
 /** Objects that were read because somebody named them. */
@@ -238,8 +244,12 @@ function seriesOf(metrics: Metrics, table: () => RouteTable): Tidied {
   return { tidy: () => metrics.forgetNamespaces(new Set(Array.from(table().routes(), ({ subscription }) => subscription.namespace))) };
 }
 
-function readinessOf({ controller, engine, diskWatch }: Pick<Rooms, "controller" | "engine" | "diskWatch">) {
-  return [
+/**
+ * Ready: requests can be answered. A full disk is no reason: not ready, a Pod alone is behind no Service, and producers would find nobody instead of
+ * 507, nor anybody the API. Nor is a stop: a Pod that goes and is ready is used as long as there is no other.
+ */
+function checksOf({ controller, engine, storeWatch }: Pick<Rooms, "controller" | "engine" | "storeWatch">) {
+  const ready = [
     {
       name: "routes",
       reason: () =>
@@ -247,8 +257,8 @@ function readinessOf({ controller, engine, diskWatch }: Pick<Rooms, "controller"
       note: () => notRead(controller.missing()),
     },
     { name: "engine", reason: () => (engine.ready ? undefined : "the store's deliveries have not been read yet") },
-    { name: "disk", reason: () => (diskWatch.low() ? "free space is below --store-free-min: events are refused with 507" : undefined) },
   ];
+  return { ready, started: ready, alive: [{ name: "store", reason: () => storeWatch.hanging() }] };
 }
 
 function notRead(missing: string | undefined): string | undefined {
@@ -282,16 +292,16 @@ function engineOf(
 }
 
 async function start(rooms: Rooms, parts: ComposeParts, config: Config): Promise<Operator> {
-  const { store, provider, engine, controller, ingest, api, health, diskWatch } = rooms;
+  const { store, provider, engine, controller, ingest, api, health, storeWatch } = rooms;
   const supervisor = new Supervisor(parts.clock, parts.log);
-  await diskWatch.look();
+  await storeWatch.look();
   const urls = { metrics: await health.open(), api: await api.open(), ingest: await ingest.open() };
   const { clock, log } = parts;
   for (const service of [
     new WallClockWatch(clock, log, keepClock(store, log)),
-    new RetentionSweep(store, clock, log, rooms.tidied),
+    new RetentionSweep(store, clock, log, { awayMs: rooms.awayMs, others: rooms.tidied }),
     health,
-    diskWatch,
+    storeWatch,
     engine,
     provider,
     controller,
@@ -310,8 +320,10 @@ async function start(rooms: Rooms, parts: ComposeParts, config: Config): Promise
     stop: () => {
       if (stopping) return;
       stopping = true;
-      void shutDown(rooms, supervisor, parts.log).then(finish);
+      const stoppable = { ...rooms, desks: [controller, provider] };
+      void shutDown(stoppable, { supervisor, clock, log, drainMs: config["drain-timeout"], kill: parts.kill }).then(finish);
     },
+    isStuck: () => storeWatch.isWaiting(),
     counters: async () => countersOf(store, provider),
   };
 }
@@ -335,21 +347,6 @@ async function settled(clock: Clock, done: () => boolean): Promise<void> {
     await new Promise<void>((resolve) => {
       clock.after(READY_POLL_MS, resolve);
     });
-  }
-}
-
-async function shutDown(rooms: Rooms, supervisor: Supervisor, log: Log): Promise<number> {
-  log.info({ event: "stopping" }, "stopping: finishing what is under way");
-  try {
-    await supervisor.stop();
-    await rooms.attempter.close();
-    await rooms.authenticators.close();
-    await rooms.store.close();
-    log.info({ event: "stopped" }, "stopped");
-    return 0;
-  } catch (error) {
-    log.error({ err: error }, "stopping failed");
-    return 1;
   }
 }
 

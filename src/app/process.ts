@@ -18,10 +18,17 @@ import { createLog, flushLog } from "../observe/log.ts";
 /** A promise nobody waits for has failed, or the store is lost: going on would be guessing. */
 const EXIT_BROKEN = 70;
 
-/** Runs one command; answers its exit code. `exit` ends the process at once, for a second signal or a lost store. */
-export async function runProcess(argv: readonly string[], exit: (code: number) => void): Promise<number> {
+/** How a process ends at once: in order, or, where a thread hangs in the disk and would be waited for, by a kill. */
+export interface Ends {
+  readonly exit: (code: number) => void;
+  readonly kill: () => void;
+}
+
+/** Runs one command; answers its exit code. */
+export async function runProcess(argv: readonly string[], { exit, kill }: Ends): Promise<number> {
   const clock = new SystemClock();
-  const signals = new ProcessSignals(clock, () => exit(EXIT_FAILED));
+  let last = (): void => exit(EXIT_FAILED);
+  const signals = new ProcessSignals(clock, () => last());
   signals.listen();
   const start: StartOperator = async (config, options) => {
     const log = createLog(options?.logLevel ?? config["log-level"]);
@@ -33,7 +40,16 @@ export async function runProcess(argv: readonly string[], exit: (code: number) =
     process.on("unhandledRejection", (error) => end(error, "a promise nobody waited for has failed: ending, to be started again"));
     process.on("uncaughtException", (error) => end(error, "an exception nobody caught: ending, to be started again"));
     const onFatal = (error: Error): void => end(error, "the store cannot go on: ending, to open it again");
-    const operator = await startOperator(config, { clock, random: systemRandom, log, onFatal });
+    const killed = (): void => {
+      flushLog(log);
+      kill();
+    };
+    const operator = await startOperator(config, { clock, random: systemRandom, log, onFatal, kill: killed });
+    last = () => {
+      flushLog(log);
+      if (operator.isStuck()) kill();
+      else exit(EXIT_FAILED);
+    };
     return { ...operator, finished: operator.finished.finally(() => flushLog(log)) };
   };
 

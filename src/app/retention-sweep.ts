@@ -7,6 +7,8 @@ import { STEP_HARMLESS_MS } from "./wall-clock-watch.ts";
 
 /** How often days past their retention are dropped; what they hold is hidden before that. Also how long a clock must have held before, ms. */
 export const SWEEP_EVERY_MS = 3_600_000;
+/** The first look after a start that follows another process closely, ms: one that is started again and again must drop days too. */
+export const FIRST_SWEEP_MS = 300_000;
 
 /** Between two pieces of the work, ms: events are accepted meanwhile. A piece is some 10 ms long. */
 const STEP_PAUSE_MS = 20;
@@ -16,33 +18,45 @@ export interface Tidied {
   tidy(nowMs: number): Promise<void>;
 }
 
-/** Gives the room of old days back. Nothing is dropped in the first hour, nor within an hour of a step of the clock: what is dropped is gone. */
+export interface RetentionSweepOptions {
+  /** How long nobody ran before this process, as the clocks tell it, ms. Longer than an hour may be a wrong clock: then nothing is dropped for an hour. */
+  readonly awayMs?: number;
+  readonly others?: readonly Tidied[];
+}
+
+/**
+ * Gives the room of old days back. What is dropped is gone, so a clock must have held for an hour: nothing is dropped within an hour of a step of
+ * the wall clock, nor of a start whose clock cannot be told from a stepped one.
+ */
 export class RetentionSweep implements Service {
   readonly name = "retention";
   readonly #store: Pick<Store, "dropExpired">;
   readonly #clock: Clock;
   readonly #log: Log;
   readonly #others: readonly Tidied[];
+  readonly #firstMs: number;
   #offsetMs: number;
 
-  constructor(store: Pick<Store, "dropExpired">, clock: Clock, log: Log, others: readonly Tidied[] = []) {
+  constructor(store: Pick<Store, "dropExpired">, clock: Clock, log: Log, { awayMs, others = [] }: RetentionSweepOptions = {}) {
     this.#others = others;
     this.#store = store;
     this.#clock = clock;
     this.#log = log;
-    this.#offsetMs = this.#offset();
+    this.#firstMs = awayMs !== undefined && Math.abs(awayMs) <= SWEEP_EVERY_MS ? FIRST_SWEEP_MS : SWEEP_EVERY_MS;
+    this.#offsetMs = clock.shownMs(0);
   }
 
   async run(signal: AbortSignal): Promise<void> {
-    while (!signal.aborted) {
-      await pause(this.#clock, SWEEP_EVERY_MS, signal);
-      if (!signal.aborted) await this.sweep(signal);
+    for (let waitMs = this.#firstMs; ; waitMs = SWEEP_EVERY_MS) {
+      await pause(this.#clock, waitMs, signal);
+      if (signal.aborted) return;
+      await this.sweep(signal);
     }
   }
 
-  /** Drops what is over, if wall time has gone on evenly since the last call. */
+  /** Drops what is over, if the wall clock has not stepped since the last call. */
   async sweep(signal: AbortSignal): Promise<void> {
-    const offsetMs = this.#offset();
+    const offsetMs = this.#clock.shownMs(0);
     const hasStepped = Math.abs(offsetMs - this.#offsetMs) > STEP_HARMLESS_MS;
     this.#offsetMs = offsetMs;
     if (hasStepped) return;
@@ -76,9 +90,5 @@ export class RetentionSweep implements Service {
       if (!more || signal.aborted) return sum;
       await pause(this.#clock, STEP_PAUSE_MS, signal);
     }
-  }
-
-  #offset(): number {
-    return this.#clock.nowMs() - this.#clock.monotonicMs();
   }
 }

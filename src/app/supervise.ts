@@ -6,15 +6,19 @@ import type { Log } from "../observe/log.ts";
 const RESTART_DELAY_MIN_MS = 200;
 const RESTART_DELAY_MAX_MS = 30_000;
 
+interface Running {
+  readonly abort: AbortController;
+  readonly done: Promise<void>;
+}
+
 /**
- * Runs services in order and stops them in reverse, each only when those after it have stopped (the ingest before the engine, the engine
- * before the store). A service that rejects is started anew with backoff; its neighbours go on.
+ * Runs services: one that rejects is started anew with backoff, its neighbours go on. In which order they stop, and how long they may take, is for
+ * whoever stops them to say (app/shut-down.ts).
  */
 export class Supervisor {
   readonly #clock: Clock;
   readonly #log: Log;
-  readonly #running: { readonly name: string; readonly abort: AbortController; readonly done: Promise<void> }[] = [];
-  #stopping: Promise<void> | undefined;
+  readonly #running = new Map<Service, Running>();
 
   constructor(clock: Clock, log: Log) {
     this.#clock = clock;
@@ -23,21 +27,23 @@ export class Supervisor {
 
   start(service: Service): void {
     const abort = new AbortController();
-    this.#running.push({ name: service.name, abort, done: this.#keepRunning(service, abort.signal) });
+    this.#running.set(service, { abort, done: this.#keepRunning(service, abort.signal) });
   }
 
-  /** Drains and stops all, last started first; settles when the last has stopped. Safe to call twice. */
-  stop(): Promise<void> {
-    this.#stopping ??= this.#stopAll();
-    return this.#stopping;
-  }
-
-  async #stopAll(): Promise<void> {
-    for (const { name, abort, done } of this.#running.toReversed()) {
-      abort.abort();
-      await done;
-      this.#log.debug({ service: name }, "stopped");
+  /** Stops these, all at once, or all that still run; answers the names of those that have not stopped within `withinMs`. They are not waited for any more. */
+  async stop(withinMs: number, services: Iterable<Service> = this.#running.keys()): Promise<readonly string[]> {
+    const left = new Set<string>();
+    const waited: Promise<unknown>[] = [];
+    for (const service of services) {
+      const running = this.#running.get(service);
+      if (running === undefined) continue;
+      this.#running.delete(service);
+      running.abort.abort();
+      left.add(service.name);
+      waited.push(running.done.then(() => left.delete(service.name)));
     }
+    await atMost(this.#clock, withinMs, Promise.all(waited));
+    return [...left];
   }
 
   async #keepRunning(service: Service, signal: AbortSignal): Promise<void> {
@@ -55,5 +61,16 @@ export class Supervisor {
       await pause(this.#clock, delayMs, signal);
       delayMs = Math.min(delayMs * 2, RESTART_DELAY_MAX_MS);
     }
+  }
+}
+
+/** Waits for `work`, but no longer than `ms`; answers whether it is done. Rejects when it does in time. */
+export async function atMost(clock: Pick<Clock, "after">, ms: number, work: Promise<unknown>): Promise<boolean> {
+  let cancel = (): void => undefined;
+  const late = new Promise<false>((resolve) => (cancel = clock.after(ms, () => resolve(false))));
+  try {
+    return await Promise.race([work.then(() => true), late]);
+  } finally {
+    cancel();
   }
 }

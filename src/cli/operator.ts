@@ -9,6 +9,8 @@ export interface Operator {
   readonly finished: Promise<number>;
   /** Drains and stops; safe to call twice. */
   stop(): void;
+  /** The store does not answer: an ordinary exit would wait for its disk. */
+  isStuck(): boolean;
   /** Stored and not ended, by subscription (`namespace/name`). */
   counters(): Promise<readonly SubscriptionCounters[]>;
 }

@@ -70,7 +70,20 @@ export const SETTINGS = {
   "ingest-auth": z.array(authMode).optional().describe(`who may publish: ${AUTH_MODES}`),
   "api-auth": z.array(authMode).optional().describe(`who may use the API: ${AUTH_MODES}`),
   "ingest-token-in-query": z.stringbool().prefault("false").describe("also accept ?token=…; it is cut before anything is logged"),
-  "ingest-rate-limit": z.coerce.number().int().min(0).max(1_000_000).default(0).describe("events per second and namespace; 0 = no limit"),
+  "ingest-rate-limit": z.coerce
+    .number()
+    .int()
+    .min(0)
+    .max(1_000_000)
+    .default(0)
+    .describe("deliveries per second and namespace, an event that nobody wants counts as one; 0 = no limit"),
+  "ingest-deliveries-max": z.coerce
+    .number()
+    .int()
+    .min(1)
+    .max(100_000)
+    .default(10_000)
+    .describe("deliveries that one request may make; beyond it 413"),
   "idempotency-ttl": duration.prefault("24h").describe("how long idempotency keys are remembered"),
   "max-in-flight": z.coerce.number().int().min(1).max(65_536).default(2_048).describe("HTTP attempts at once; one namespace may hold half"),
   class: z.string().min(1).max(63).default("postrider").describe("only subscriptions with this spec.className are served"),

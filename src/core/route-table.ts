@@ -73,6 +73,15 @@ export class RouteTable {
 
   /** The subscriptions of the event's namespace that want it, each once, in a stable order. */
   match(event: Event): Match {
+    const pieces = this.matching(event);
+    for (;;) {
+      const step = pieces.next();
+      if (step.done === true) return step.value;
+    }
+  }
+
+  /** The same in pieces: a thousand filters may take longer than others should wait. */
+  *matching(event: Event): Generator<undefined, Match, undefined> {
     const index = this.#byNamespace.get(event.namespace);
     if (index === undefined) return NO_MATCH;
     const candidates = new Set<Route>(index.exact.get(event.type));
@@ -83,7 +92,9 @@ export class RouteTable {
     const routes: Route[] = [];
     const filterErrors: FilterError[] = [];
     const budget = eventBudget();
+    let looked = 0;
     for (const route of candidates) {
+      if (++looked % CANDIDATES_A_PIECE === 0) yield undefined;
       const verdict = route.filter === undefined ? MATCHES : route.filter.evaluate(event, budget);
       if (verdict.ok ? verdict.matched : false) routes.push(route);
       else if (!verdict.ok) filterErrors.push({ route, message: verdict.message });
@@ -111,6 +122,8 @@ export class RouteTable {
   }
 }
 
+/** Filters evaluated in one piece. */
+const CANDIDATES_A_PIECE = 16;
 const NO_MATCH: Match = { routes: [], filterErrors: [] };
 const MATCHES = { ok: true, matched: true } as const;
 

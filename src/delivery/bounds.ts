@@ -20,7 +20,10 @@ export interface EngineBounds {
   readonly rowsFloor: number;
   /** Rows of one window. */
   readonly windowMax: number;
-  /** Claims written by one call to the store. */
+  /**
+   * Claims written by one call to the store, one call a turn of the event loop. What is begun together comes back together: with a thousand at once a
+   * turn takes 100 ms and more, and whoever publishes waits for three of them. Turns are short where little is under way, so the pace is not held down.
+   */
   readonly claimsMax: number;
   /** Results not yet durable: above it nothing new is started or accepted. */
   readonly backlogMax: number;
@@ -42,7 +45,7 @@ export const ENGINE_BOUNDS: EngineBounds = {
   rowsPerNamespaceMax: 20_000,
   rowsFloor: 32,
   windowMax: 256,
-  claimsMax: 256,
+  claimsMax: 64,
   backlogMax: 20_000,
   suspectGroups: [64, 8, 1],
   sweptLanesMax: 50,

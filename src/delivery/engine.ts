@@ -2,6 +2,7 @@ import { deadLetterOwner, deadLetterQueue } from "../core/dead-letter.ts";
 import type { Event } from "../core/event.ts";
 import type { SubscriptionHealth } from "../core/health.ts";
 import type { Route, RouteTable } from "../core/route-table.ts";
+import { aborted } from "../lib/abort.ts";
 import type { Clock } from "../lib/clock.ts";
 import type { Random } from "../lib/random.ts";
 import type { Service } from "../lib/service.ts";
@@ -31,8 +32,8 @@ import { Tally } from "./tally.ts";
 import { upkeepOf, type Upkeep } from "./upkeep.ts";
 
 const GRACE_DEFAULT_MS = 25_000;
-/** What is left after the grace period may take this long: aborting, last writes. */
-const CUT_MS = 3_000;
+/** What is left after the grace period may take this long, twice: aborting, last writes. */
+const CUT_MS = 1_500;
 
 export interface EngineParts {
   readonly store: Store;
@@ -47,7 +48,7 @@ export interface EngineParts {
   /** As given to `Store.open`. */
   readonly owner: string;
   readonly slotsMax: number;
-  /** How long attempts under way may take to finish once it is stopped, ms. */
+  /** How long attempts under way may take to finish once it is stopped, unless `drain` has said so, ms. */
   readonly graceMs?: number;
   /** How long nobody ran before this start, ms (BootReport). */
   readonly awayMs?: number;
@@ -82,6 +83,8 @@ export class Engine implements Service {
   /** The grace period is over: what is aborted now does not count as an attempt. */
   #cut = false;
   #idle: (() => void) | undefined;
+  /** Asked to begin nothing any more: until when, on the monotonic clock, and what settles when all has ended. */
+  #draining: { readonly untilMs: number; readonly done: Promise<void> } | undefined;
   #deliveryEnded: (eventId: string | undefined) => void = () => undefined;
 
   constructor(parts: EngineParts) {
@@ -126,7 +129,7 @@ export class Engine implements Service {
       scheduler,
       tally,
       aftermath: new Aftermath({ clock, pauses, health, events: parts.events }),
-      maySend: () => this.#state !== "stopped",
+      maySend: () => this.#state === "up",
       isCut: () => this.#cut,
       tickSoon: () => this.#claims.tickSoon(),
       moved: () => this.#checkIdle(),
@@ -164,26 +167,30 @@ export class Engine implements Service {
       const [desk, pauses, parking, health] = [this.#desk, this.#pauses, this.#parking, this.#health];
       this.#livedSinceMs = clock.nowMs();
       await bootEngine({ store, clock, scheduler, desk, pauses, parking, health, awayMs: this.#parts.awayMs ?? 0 });
-      this.#state = "up";
+      this.#state = this.#draining === undefined ? "up" : "draining";
       this.#routes.applyAll();
       void pauses.flush();
       for (const lane of scheduler.lanes.values()) scheduler.refresh(lane);
     }
     const stopHousekeeping = this.#upkeep.housekeeping.start();
-    await this.#aborted(signal);
+    await aborted(signal);
     stopHousekeeping();
-    await this.#drain();
+    await this.#stop();
   }
 
-  #aborted(signal: AbortSignal): Promise<void> {
-    return new Promise((resolve) => {
-      const stop = (): void => {
-        if (this.#state === "up") this.#state = "draining";
-        resolve();
-      };
-      if (signal.aborted) stop();
-      else signal.addEventListener("abort", stop, { once: true });
-    });
+  /**
+   * From now on no attempt is begun, and nobody is asked for permission: a claim on its way is put back. Events are still taken in, as rows that are due
+   * for the next process. Settles when what is under way has ended, durably; what has not after `withinMs` is cut off when `run` is stopped. Safe to call twice.
+   */
+  drain(withinMs: number): Promise<void> {
+    if (this.#draining !== undefined) return this.#draining.done;
+    const done = new Promise<void>((resolve) => (this.#idle = resolve));
+    this.#draining = { untilMs: this.#parts.clock.monotonicMs() + withinMs, done };
+    if (this.#state === "up") this.#state = "draining";
+    this.#handshakes.stop();
+    this.#flights.flush();
+    this.#checkIdle();
+    return done;
   }
 
   /** A new routing table is in force. */
@@ -213,14 +220,14 @@ export class Engine implements Service {
     return this.#desk.holds(id) || this.#flights.holds(id) || this.#scheduler.loader.holds(id);
   }
 
-  /** True while events may be taken in: what was owed has been read, nobody is stopping it, and the store keeps up. */
+  /** True while events may be taken in: what was owed has been read, it has not stopped, and the store keeps up. */
   accepting(): boolean {
-    return this.#state === "up" && this.#flights.backlog < this.#bounds.backlogMax;
+    return this.ready && this.#flights.backlog < this.#bounds.backlogMax;
   }
 
-  /** Whether what was owed at the start has been read. */
+  /** Whether what was owed at the start has been read, and it has not stopped. */
   get ready(): boolean {
-    return this.#state === "up";
+    return this.#state === "up" || this.#state === "draining";
   }
 
   health(uid: string): SubscriptionHealth | undefined {
@@ -300,14 +307,11 @@ export class Engine implements Service {
     this.#health.tell(lane, "transition");
   }
 
-  async #drain(): Promise<void> {
+  async #stop(): Promise<void> {
     if (this.#state === "stopped") return;
-    this.#state = "draining";
-    const { store, owner, log } = this.#parts;
-    this.#flights.flush();
-    const done = new Promise<void>((resolve) => (this.#idle = resolve));
-    this.#checkIdle();
-    await this.#atMost(this.#parts.graceMs ?? GRACE_DEFAULT_MS, done);
+    const { store, owner, log, clock } = this.#parts;
+    const done = this.drain(this.#parts.graceMs ?? GRACE_DEFAULT_MS);
+    await this.#atMost((this.#draining?.untilMs ?? 0) - clock.monotonicMs(), done);
     if (this.#scheduler.inFlight > 0) {
       log.warn({ inFlight: this.#scheduler.inFlight }, "the grace period is over: attempts under way are cut off and will be made again");
       this.#cut = true;
@@ -315,7 +319,6 @@ export class Engine implements Service {
     }
     this.#state = "stopped";
     this.#scheduler.stop();
-    this.#handshakes.stop();
     const last = Promise.all([this.#pauses.flush(), this.#health.flush()]).then(() => store.release(owner));
     await this.#atMost(CUT_MS, last);
   }

@@ -1,13 +1,15 @@
-import { hash } from "node:crypto";
 import type { Event } from "../core/event.ts";
 import { BUILT_IN_LIMITS, BUILT_IN_POLICY } from "../core/policy.ts";
-import type { Match, Route, RouteTable } from "../core/route-table.ts";
+import type { Route, RouteTable } from "../core/route-table.ts";
 import type { Clock } from "../lib/clock.ts";
-import { uuidv7 } from "../lib/random.ts";
+import type { LongWork, Pieces } from "../lib/long-work.ts";
+import type { Shares } from "../lib/shares.ts";
 import type { BusinessEvents } from "../observe/events.ts";
-import { type AcceptItem, type AcceptedItem, type Store, StoreError } from "../store/store.ts";
+import { type AcceptItem, type AcceptResult, type AcceptedItem, type NewDelivery, type Store, StoreError } from "../store/store.ts";
+import { contentHash, eventOf, keyOf, NO_HASH } from "./accepted-event.ts";
 import type { EventDraft } from "./event-draft.ts";
 import type { Intake } from "./intake.ts";
+import type { RateGate } from "./rate-gate.ts";
 import { type Checked, type Refusal, refuse, refused } from "./refusal.ts";
 
 /** The routing table in force; not ready for a namespace until all it depends on was listed, or the last accepted routes were loaded. */
@@ -24,6 +26,15 @@ export interface AcceptanceParts {
   readonly clock: Clock;
   /** Namespaces labelled `postrider.dev/strict` refuse types that no subscription names. */
   readonly isStrict: (namespace: string) => boolean;
+  /** Deliveries that one request may make. */
+  readonly deliveriesMax: number;
+}
+
+export interface AcceptanceGates {
+  readonly rate: RateGate;
+  /** Deliveries that are on their way into the store, by namespace. */
+  readonly underWay: Shares;
+  readonly work: LongWork;
 }
 
 /** What the producer is told about one event. */
@@ -33,19 +44,37 @@ export interface Receipt {
   readonly duplicate: boolean;
 }
 
+/** An event and who gets it. */
+interface Matched {
+  readonly event: Event;
+  readonly routes: readonly Route[];
+  readonly key: string | undefined;
+}
+
+/** A whole request, and the table by which it was matched. */
+interface MatchedRequest {
+  readonly table: RouteTable;
+  readonly events: readonly Matched[];
+}
+
 /** Seconds a producer waits before it tries again where nothing better is known. */
 export const RETRY_AFTER_SECONDS = 1;
 const DISK_RETRY_AFTER_SECONDS = 30;
+/** Deliveries told to the engine in one piece: beginning an attempt costs 0.1 ms, the first to a receiver 1 ms and more. */
+const DELIVERIES_A_PIECE = 4;
 
 /**
- * From drafts to a durable commit: match, admit, store, in one transaction for the whole request. Resolves only after the commit
- * returned; exactly one of `Intake.committed` and `Intake.abandoned` follows every `admit`.
+ * From drafts to a durable commit: match, count, admit, store, in one transaction for the whole request. How many deliveries a request would make
+ * is known before anything is reserved or stored for it, and whatever of this takes long is done in pieces, so that a large request holds up
+ * nobody else. Resolves only after the commit returned; exactly one of `Intake.committed` and `Intake.abandoned` follows every `admit`.
  */
 export class Acceptance {
   readonly #parts: AcceptanceParts;
+  readonly #gates: AcceptanceGates;
 
-  constructor(parts: AcceptanceParts) {
+  constructor(parts: AcceptanceParts, gates: AcceptanceGates) {
     this.#parts = parts;
+    this.#gates = gates;
   }
 
   /** Why nothing can be accepted now; asked before a body is read and again before it is stored. */
@@ -63,30 +92,74 @@ export class Acceptance {
 
   /** `idempotencyKey` is the header's value; a batch has none. */
   async accept(namespace: string, drafts: readonly EventDraft[], idempotencyKey: string | undefined): Promise<Checked<readonly Receipt[]>> {
-    const table = this.#parts.routes.table();
-    const strict = this.#strictRefusal(namespace, drafts, table);
-    if (strict !== undefined) return { ok: false, refusal: strict };
-    const nowMs = this.#parts.clock.nowMs();
-    const items: AcceptItem[] = [];
+    const { rate, work } = this.#gates;
+    const { clock } = this.#parts;
+    const waitSeconds = rate.waitSeconds(namespace, clock.monotonicMs());
+    if (waitSeconds !== undefined) return tooFast(namespace, waitSeconds, rate.perSecond);
+    const found = work.run(namespace, this.#match(namespace, drafts, idempotencyKey));
+    const matched = found instanceof Promise ? await found : found;
+    if (!matched.ok) return matched;
+    const { events } = matched.value;
+    const deliveries = events.reduce((sum, { routes }) => sum + routes.length, 0);
+    // An event costs one even when nobody wants it: it is stored, and can be asked for.
+    const cost = events.reduce((sum, { routes }) => sum + Math.max(1, routes.length), 0);
+    const debtSeconds = rate.take(namespace, cost, clock.monotonicMs());
+    if (debtSeconds !== undefined) return tooFast(namespace, debtSeconds, rate.perSecond);
+    return this.#withRoom(namespace, deliveries, () => this.#store(namespace, matched.value));
+  }
+
+  async #withRoom<T>(namespace: string, deliveries: number, work: () => Promise<Checked<T>>): Promise<Checked<T>> {
+    const { underWay } = this.#gates;
+    if (!underWay.take(namespace, deliveries)) {
+      const detail = `Namespace ${namespace} has ${underWay.held(namespace)} deliveries on their way to the disk and would add ${deliveries}, more than its share of ${underWay.max}: try again shortly.`;
+      return refused("overloaded", detail, { retryAfterSeconds: RETRY_AFTER_SECONDS });
+    }
     try {
-      for (const [index, draft] of drafts.entries()) {
-        const event = eventOf(namespace, draft, { id: uuidv7(this.#parts.clock.trueMs()), nowMs });
-        const match = table.match(event);
-        const tooWide = fanOutRefusal(match.routes, drafts.length > 1 ? { index } : {});
-        if (tooWide !== undefined) {
-          this.#abandon(items);
-          return { ok: false, refusal: tooWide };
-        }
-        items.push(this.#admit(event, match, keyOf(draft, idempotencyKey)));
-      }
-      const result = await this.#parts.store.accept({ namespace, items, nowMs });
-      if (result.ok) return { ok: true, value: this.#committed(items, result.items) };
-      this.#abandon(items);
-      return conflict(result.conflict, drafts.length > 1);
+      return await work();
+    } finally {
+      underWay.give(namespace, deliveries);
+    }
+  }
+
+  async #store(namespace: string, matched: MatchedRequest): Promise<Checked<readonly Receipt[]>> {
+    const { work } = this.#gates;
+    const { events } = matched;
+    const items: AcceptItem[] = [];
+    let result: AcceptResult;
+    try {
+      const admitting = work.run(namespace, this.#admitAll(matched, items));
+      if (admitting instanceof Promise) await admitting;
+      result = await this.#parts.store.accept({ namespace, items, nowMs: events[0]!.event.receivedAtMs });
     } catch (error) {
-      this.#abandon(items);
+      // A commit that did not say whether it happened may have left rows that nobody holds.
+      await work.run(namespace, this.#abandoned(items, error instanceof StoreError && error.code === "unknown"));
       return { ok: false, refusal: storeRefusal(error) };
     }
+    if (result.ok) return { ok: true, value: await work.run(namespace, this.#committed(items, result.items)) };
+    await work.run(namespace, this.#abandoned(items));
+    return conflict(result.conflict, events.length > 1);
+  }
+
+  /** Who gets what; stops as soon as the answer can only be no. */
+  *#match(namespace: string, drafts: readonly EventDraft[], header: string | undefined): Pieces<Checked<MatchedRequest>> {
+    const { clock, deliveriesMax, routes } = this.#parts;
+    const table = routes.table();
+    const strict = this.#strictRefusal(namespace, drafts, table);
+    if (strict !== undefined) return { ok: false, refusal: strict };
+    const all: Matched[] = [];
+    let deliveries = 0;
+    for (const [index, draft] of drafts.entries()) {
+      const event = eventOf(namespace, draft, clock);
+      const match = yield* table.matching(event);
+      for (const { route, message } of match.filterErrors) this.#parts.events.filterFailed(route.subscription, message);
+      const tooWide = fanOutRefusal(match.routes, drafts.length > 1 ? { index } : {});
+      if (tooWide !== undefined) return { ok: false, refusal: tooWide };
+      deliveries += match.routes.length;
+      if (deliveries > deliveriesMax) return tooManyDeliveries({ deliveries, deliveriesMax, looked: index + 1, events: drafts.length });
+      all.push({ event, routes: match.routes, key: keyOf(draft, header) });
+      yield undefined;
+    }
+    return { ok: true, value: { table, events: all } };
   }
 
   #strictRefusal(namespace: string, drafts: readonly EventDraft[], table: RouteTable): Refusal | undefined {
@@ -98,89 +171,60 @@ export class Acceptance {
     return refuse("type_unknown", detail, drafts.length > 1 ? { index } : {});
   }
 
-  #admit(event: Event, match: Match, key: string | undefined): AcceptItem {
-    this.#tellFilterErrors(match);
-    const deliveries = this.#parts.intake.admit(event, match.routes, event.receivedAtMs);
-    return {
-      event,
-      idempotencyKey: key,
-      contentHash: key === undefined ? NO_HASH : contentHash(event),
-      deliveries,
-      bodyRetentionMs: longest(match.routes, "bodiesMs"),
-      historyRetentionMs: longest(match.routes, "historyMs"),
-      maxAgeMs: oldest(match.routes),
-    };
+  /** Fills `items` as it goes, so that whoever gives up knows what has been admitted. */
+  *#admitAll({ table, events }: MatchedRequest, items: AcceptItem[]): Pieces<void> {
+    for (const { event, routes, key } of events) {
+      const deliveries: NewDelivery[] = [];
+      items.push({
+        event,
+        idempotencyKey: key,
+        contentHash: key === undefined ? NO_HASH : contentHash(event),
+        deliveries,
+        bodyRetentionMs: longest(routes, "bodiesMs"),
+        historyRetentionMs: longest(routes, "historyMs"),
+        maxAgeMs: oldest(routes),
+      });
+      for (const some of pieces(routes)) {
+        // Since then the table may have become another: the engine must not be given back a route that it has let go.
+        const latest = this.#parts.routes.table();
+        const current = latest === table ? some : inForce(some, latest);
+        deliveries.push(...this.#parts.intake.admit(event, current, event.receivedAtMs));
+        yield undefined;
+      }
+    }
   }
 
-  #tellFilterErrors(match: Match): void {
-    for (const { route, message } of match.filterErrors) this.#parts.events.filterFailed(route.subscription, message);
-  }
-
-  #committed(items: readonly AcceptItem[], stored: readonly AcceptedItem[]): Receipt[] {
+  *#committed(items: readonly AcceptItem[], stored: readonly AcceptedItem[]): Pieces<Receipt[]> {
     const receipts: Receipt[] = [];
     for (const [index, item] of items.entries()) {
       const answer = stored[index]!;
-      if (answer.duplicate) this.#parts.intake.abandoned(item.event, item.deliveries);
-      else {
-        this.#parts.intake.committed(item.event, item.deliveries, answer.deliveryIds);
-        this.#parts.events.eventAccepted(item.event.namespace, answer.matched);
+      if (!answer.duplicate) this.#parts.events.eventAccepted(item.event.namespace, answer.matched);
+      let at = 0;
+      for (const some of pieces(item.deliveries)) {
+        if (answer.duplicate) this.#parts.intake.abandoned(item.event, some);
+        else this.#parts.intake.committed(item.event, some, answer.deliveryIds.slice(at, at + some.length));
+        at += some.length;
+        yield undefined;
       }
       receipts.push({ id: answer.eventId, matched: answer.matched, duplicate: answer.duplicate });
     }
     return receipts;
   }
 
-  #abandon(items: readonly AcceptItem[]): void {
-    for (const item of items) this.#parts.intake.abandoned(item.event, item.deliveries);
+  *#abandoned(items: readonly AcceptItem[], isDoubtful = false): Pieces<void> {
+    for (const item of items) {
+      for (const some of pieces(item.deliveries)) {
+        this.#parts.intake.abandoned(item.event, some, isDoubtful);
+        yield undefined;
+      }
+    }
   }
 }
 
-/** Never compared: without a key nothing is deduplicated. */
-const NO_HASH = new Uint8Array(32);
-
-/** The id holds the wall's time at acceptance, which the body tells where the producer gave none. */
-function eventOf(namespace: string, draft: EventDraft, { id, nowMs }: { readonly id: string; readonly nowMs: number }): Event {
-  return {
-    id,
-    namespace,
-    sourceId: draft.identity?.id ?? id,
-    source: draft.identity?.source ?? `/namespaces/${namespace}`,
-    type: draft.type,
-    subject: draft.subject,
-    time: draft.time,
-    dataContentType: draft.dataContentType,
-    dataKind: draft.dataKind,
-    data: ownData(draft.data),
-    extensions: draft.extensions,
-    receivedAtMs: nowMs,
-  };
-}
-
-/** The data alone, without the rest of the request: copied unless it is most of what a view of it would keep in memory. */
-function ownData(data: Uint8Array): Uint8Array {
-  return data.byteLength * 2 >= data.buffer.byteLength ? data : new Uint8Array(data);
-}
-
-/** Longest key stored as it is; longer ones by their SHA-256. */
-const KEY_CHARS_MAX = 160;
-
-/** The header's key and CloudEvents identities never meet: their first letter differs. */
-function keyOf(draft: EventDraft, header: string | undefined): string | undefined {
-  if (header === undefined && draft.identity === undefined) return undefined;
-  // Neither part of an identity holds a line break, so the pair cannot be spelled in two ways.
-  const key = header === undefined ? `c:${draft.identity?.source}\n${draft.identity?.id}` : `k:${header}`;
-  return key.length <= KEY_CHARS_MAX ? key : `h:${hash("sha256", key, "base64url")}`;
-}
-
-/** SHA-256 over type, subject, datacontenttype and data bytes, each with its length in front so that none can flow into the next. */
-export function contentHash(event: Pick<Event, "type" | "subject" | "dataContentType" | "data">): Uint8Array {
-  const head = JSON.stringify([event.type, event.subject ?? null, event.dataContentType ?? null]);
-  const headBytes = Buffer.byteLength(head);
-  const all = Buffer.allocUnsafe(4 + headBytes + event.data.length);
-  all.writeUInt32BE(headBytes, 0);
-  all.write(head, 4, "utf8");
-  all.set(event.data, 4 + headBytes);
-  return hash("sha256", all, "buffer");
+/** At least one, for an event that nobody wants is told of too. */
+function* pieces<T>(all: readonly T[]): Generator<readonly T[]> {
+  if (all.length <= DELIVERIES_A_PIECE) yield all;
+  else for (let at = 0; at < all.length; at += DELIVERIES_A_PIECE) yield all.slice(at, at + DELIVERIES_A_PIECE);
 }
 
 /** All routes of one event are of one namespace, so they share one cluster policy's limit. */
@@ -189,6 +233,32 @@ function fanOutRefusal(routes: readonly Route[], place: { readonly index?: numbe
   if (routes.length <= max) return undefined;
   const detail = `The event matches ${routes.length} subscriptions, more than the ${max} that limits.fanOut of the cluster policy allows: nothing was stored. Narrow the subscriptions, or raise the limit.`;
   return refuse("fan_out_exceeded", detail, place);
+}
+
+/** The same subscriptions as they are in force now. */
+function inForce(routes: readonly Route[], table: RouteTable): readonly Route[] {
+  return routes.flatMap(({ subscription }) => table.byUid(subscription.uid) ?? []).filter(({ draining }) => !draining);
+}
+
+function tooManyDeliveries(found: {
+  readonly deliveries: number;
+  readonly deliveriesMax: number;
+  readonly looked: number;
+  readonly events: number;
+}): Checked<never> {
+  const { deliveries, deliveriesMax, looked, events } = found;
+  if (events === 1) {
+    const detail = `The event would make ${deliveries} deliveries, at most ${deliveriesMax} are allowed in one request, and nothing was stored: narrow the subscriptions, or raise --ingest-deliveries-max.`;
+    return refused("too_many_deliveries", detail);
+  }
+  const fitting = Math.max(1, Math.floor((deliveriesMax * looked) / deliveries));
+  const detail = `The first ${looked} of ${events} events would make ${deliveries} deliveries, at most ${deliveriesMax} are allowed in one request, and nothing was stored: send fewer events per request, about ${fitting}.`;
+  return refused("too_many_deliveries", detail);
+}
+
+function tooFast(namespace: string, waitSeconds: number, perSecond: number): Checked<never> {
+  const detail = `Namespace ${namespace} makes more than its ${perSecond} deliveries per second: wait ${waitSeconds} s.`;
+  return refused("rate_limited", detail, { retryAfterSeconds: waitSeconds });
 }
 
 function longest(routes: readonly Route[], what: "bodiesMs" | "historyMs"): number {

@@ -14,7 +14,8 @@ export const BODY_DEADLINE_MS = 30_000;
 
 /** Shared by all exchanges of a server. */
 export interface ExchangeHooks {
-  readonly onBytes: (bytes: number) => void;
+  /** More of a body has come; answers why no more of it can be held, if so. */
+  readonly onBytes: (exchange: Exchange, bytes: number) => Refusal | undefined;
   /** Answered, or lost before. */
   readonly onEnd: (exchange: Exchange, end: ExchangeEnd) => void;
   /** Nothing more will come or go. */
@@ -39,6 +40,10 @@ export class Exchange {
   readonly startedMs: number;
   /** Among the open ones of its server. */
   place = -1;
+  /** Whose share of the ingest it uses, once it has been let in. */
+  share: string | undefined;
+  /** Its events are on their way into the store, whether its client is still there or not. */
+  isWorkedOn = false;
   #state: "head" | "body" | "working" | "lingering" | "answered" | "closed" = "head";
   #bytes = 0;
   #lingerUntilMs = 0;
@@ -59,10 +64,6 @@ export class Exchange {
   /** Bytes of the body held for this exchange. */
   get bytes(): number {
     return this.#bytes;
-  }
-
-  get isParked(): boolean {
-    return this.#parkedMs !== undefined;
   }
 
   /** How long it kept the ingest busy, ms; a wait that was asked for does not count. */
@@ -107,8 +108,9 @@ export class Exchange {
       this.request.on("data", (chunk: Buffer) => {
         if (this.#state === "lingering") this.#throwAway(chunk.length);
         if (this.#state !== "body") return;
+        const full = this.#hooks.onBytes(this, chunk.length);
+        if (full !== undefined) return this.failBody(full);
         this.#bytes += chunk.length;
-        this.#hooks.onBytes(chunk.length);
         if (this.#bytes > bytesMax) this.failBody(tooLarge(this.#bytes));
         else chunks.push(chunk);
       });

@@ -1,15 +1,17 @@
 import { createServer, STATUS_CODES, type IncomingMessage, type Server, type ServerResponse } from "node:http";
 import type { Duplex } from "node:stream";
+import { REQUEST_BYTES_MAX } from "../core/event.ts";
 import { aborted } from "../lib/abort.ts";
 import type { Clock } from "../lib/clock.ts";
 import { isLoopback, listenOn } from "../lib/listen.ts";
 import type { Service } from "../lib/service.ts";
+import { Shares } from "../lib/shares.ts";
 import { Slots } from "../lib/slots.ts";
 import type { BusinessEvents } from "../observe/events.ts";
 import type { Log } from "../observe/log.ts";
 import type { Authenticator } from "./authenticator.ts";
 import { BODY_DEADLINE_MS, Exchange, type ExchangeHooks } from "./exchange.ts";
-import type { Reception } from "./reception.ts";
+import type { LetIn, Reception } from "./reception.ts";
 import { RETRY_AFTER_SECONDS } from "./acceptance.ts";
 import { type Refusal, problemBody, problemHeaders, refuse } from "./refusal.ts";
 import type { ResultOrder } from "./result-answer.ts";
@@ -17,10 +19,12 @@ import type { ResultDesk } from "./result-desk.ts";
 
 /** Connections at once; more are closed unanswered. */
 const CONNECTIONS_MAX = 8_192;
-/** Requests under way at once (reading, committing); more are answered 503. */
+/** Requests under way at once (reading, committing), and how many a namespace may have there whatever others do; more are answered 503. */
 const REQUESTS_MAX = 4_096;
-/** Bytes of bodies held at once; more are answered 503. */
+const REQUESTS_FLOOR = 64;
+/** Bytes of bodies held at once, and how many of a namespace whatever others do: one request of the largest size; more are answered 503. */
 const BODY_BYTES_HELD_MAX = 64 * 1024 * 1024;
+const BODY_BYTES_FLOOR = REQUEST_BYTES_MAX;
 /** Request line and headers, in bytes. */
 const HEADER_BYTES_MAX = 16 * 1024;
 /** The headers must be here after this, in ms. */
@@ -28,6 +32,10 @@ const HEADERS_DEADLINE_MS = 10_000;
 /** Idle connections are kept this long: longer than the usual 60 s of proxies, so that they close first, in ms. */
 const KEEP_ALIVE_MS = 75_000;
 const SWEEP_MS = 500;
+/** Uploads under way when it closes may go on for so long, ms; then they are answered 503. */
+const UPLOADS_END_MS = 1_000;
+/** Between the last answers and the end of the connections, so that they are read, ms. */
+const LAST_ANSWERS_MS = 100;
 
 export interface IngestServerOptions {
   readonly listen: { readonly host: string; readonly port: number };
@@ -37,7 +45,7 @@ export interface IngestServerOptions {
   readonly events: BusinessEvents;
   readonly log: Log;
   readonly clock: Clock;
-  /** After `run`'s signal, connections still busy are cut after this, in ms. */
+  /** After `run`'s signal, whoever still waits is told so after this, and connections still busy are cut, in ms. */
   readonly drainMs: number;
   readonly limits?: Partial<IngestLimits>;
 }
@@ -67,7 +75,8 @@ class IngestConfigError extends Error {
 
 /**
  * The ingest port. Everything is bounded: connections, requests, bytes held, headers, time; what goes beyond is refused with a
- * problem, never a hang. On abort it stops accepting, answers what is under way, and closes.
+ * problem, never a hang. `leave` prepares for the end: it goes on as before, but every answer ends its connection. On abort it takes no new
+ * connection, answers what is under way, and closes; nobody whose request has begun is left without an answer.
  */
 export class IngestServer implements Service {
   readonly name = "ingest";
@@ -77,8 +86,8 @@ export class IngestServer implements Service {
   /** Exchanges not closed: swept for slow bodies. */
   readonly #open = new Slots<Exchange>();
   readonly #lastOf = new WeakMap<Duplex, Exchange>();
-  #underWay = 0;
-  #bytesHeld = 0;
+  readonly #requests: Shares;
+  readonly #bytesHeld: Shares;
   #draining = false;
   #url: string | undefined;
 
@@ -91,6 +100,9 @@ export class IngestServer implements Service {
     }
     this.#options = options;
     this.#limits = { ...LIMITS, ...options.limits };
+    const { requests, bodyBytesHeld } = this.#limits;
+    this.#requests = new Shares(requests, Math.min(REQUESTS_FLOOR, requests));
+    this.#bytesHeld = new Shares(bodyBytesHeld, Math.min(BODY_BYTES_FLOOR, bodyBytesHeld));
     this.#server = this.#createServer();
   }
 
@@ -107,10 +119,18 @@ export class IngestServer implements Service {
     const failed = new Promise<never>((_, reject) => this.#server.once("error", reject));
     try {
       if (!signal.aborted) await Promise.race([aborted(signal), failed]);
-      await this.#drain();
+      await this.#close();
     } finally {
       stopSweep();
       this.#url = undefined;
+    }
+  }
+
+  /** From now on every answer ends its connection: clients come back through a new one, which the next process can take. */
+  leave(): void {
+    this.#draining = true;
+    for (const exchange of this.#open) {
+      if (!exchange.response.headersSent) exchange.response.shouldKeepAlive = false;
     }
   }
 
@@ -141,7 +161,6 @@ export class IngestServer implements Service {
 
   #begin(request: IncomingMessage, response: ServerResponse): Exchange {
     const exchange = new Exchange({ request, response }, this.#options.clock.monotonicMs(), this.#hooks);
-    this.#underWay++;
     exchange.place = this.#open.add(exchange);
     this.#lastOf.set(request.socket, exchange);
     if (this.#draining) response.shouldKeepAlive = false;
@@ -150,11 +169,9 @@ export class IngestServer implements Service {
 
   readonly #hooks: ExchangeHooks = {
     onClose: (exchange) => this.#open.remove(exchange.place, exchange),
-    onBytes: (bytes) => {
-      this.#bytesHeld += bytes;
-    },
+    onBytes: ({ share }, bytes) => (share === undefined || this.#bytesHeld.take(share, bytes) ? undefined : this.#tooManyBytes(share)),
     onEnd: (exchange, end) => {
-      if (!exchange.isParked) this.#unload(exchange);
+      if (!exchange.isWorkedOn) this.#unload(exchange);
       const seconds = exchange.busyMs(this.#options.clock.monotonicMs()) / 1_000;
       // 499 as nginx counts a client that left before it was answered.
       this.#options.events.ingestAnswered(end.status === 0 ? 499 : end.status, seconds);
@@ -162,8 +179,11 @@ export class IngestServer implements Service {
   };
 
   #unload(exchange: Exchange): void {
-    this.#underWay--;
-    this.#bytesHeld -= exchange.bytes;
+    const { share } = exchange;
+    if (share === undefined) return;
+    exchange.share = undefined;
+    this.#requests.give(share, 1);
+    this.#bytesHeld.give(share, exchange.bytes);
   }
 
   #receive(request: IncomingMessage, response: ServerResponse, expectsContinue: boolean): void {
@@ -180,18 +200,24 @@ export class IngestServer implements Service {
     const opened = found instanceof Promise ? await found : found;
     if (opened.kind === "refused") return this.#refuse(exchange, opened.refusal, expectsContinue);
     if (opened.kind === "answer") return exchange.answer(opened.status, opened.headers, "");
-    const length = opened.kind === "poll" ? 0 : (opened.head.contentLength ?? 0);
-    const busy = this.#busy(length);
+    const busy = this.#enter(exchange, opened);
     if (busy !== undefined) return this.#refuse(exchange, busy, expectsContinue);
     if (opened.kind === "poll") return this.#answerLater(exchange, opened.order);
     if (expectsContinue) exchange.response.writeContinue();
     const body = await exchange.readBody(opened.plan.bytesMax, opened.plan.tooLarge);
     if (!(body instanceof Uint8Array)) return this.#refuse(exchange, body, false);
-    const result = await reception.accept(opened, body);
+    exchange.isWorkedOn = true;
+    const result = await reception.accept(opened, body).finally(() => this.#workedOn(exchange));
     if (!result.ok) return this.#refuse(exchange, result.refusal, false);
     if (result.value.kind === "order") return this.#answerLater(exchange, result.value.order);
     const { status, headers, text } = result.value.answer;
     exchange.answer(status, headers, text);
+  }
+
+  /** Its client may have left meanwhile; until now its room was in use all the same. */
+  #workedOn(exchange: Exchange): void {
+    exchange.isWorkedOn = false;
+    if (!exchange.isOpen) this.#unload(exchange);
   }
 
   /** Not awaited by anybody: what was needed to accept the event must not stay in memory while its producer waits. */
@@ -202,17 +228,23 @@ export class IngestServer implements Service {
     exchange.seat(this.#options.results.take(order, exchange));
   }
 
-  /** Back-pressure: refused early and cheaply, before a body is read. */
-  #busy(length: number): Refusal | undefined {
-    const { requests, bodyBytesHeld } = this.#limits;
-    const retryAfterSeconds = RETRY_AFTER_SECONDS;
-    if (this.#underWay > requests) {
-      return refuse("overloaded", `${requests} requests are under way already: try again shortly.`, { retryAfterSeconds });
+  /** Back-pressure: refused early and cheaply, before a body is read; and by shares, so that no namespace fills the door for the others. */
+  #enter(exchange: Exchange, opened: LetIn): Refusal | undefined {
+    const share = opened.kind === "poll" ? opened.order.namespace : opened.authenticated ? opened.head.namespace : UNKNOWN;
+    const length = opened.kind === "poll" ? 0 : (opened.head.contentLength ?? 0);
+    if (!exchange.isOpen) return undefined;
+    if (!this.#bytesHeld.fits(share, length)) return this.#tooManyBytes(share);
+    if (!this.#requests.take(share, 1)) {
+      const detail = `${this.#requests.held(share)} requests ${of(share)} are under way already, their share of ${this.#requests.max}: try again shortly.`;
+      return refuse("overloaded", detail, { retryAfterSeconds: RETRY_AFTER_SECONDS });
     }
-    if (this.#bytesHeld + length > bodyBytesHeld) {
-      return refuse("overloaded", `${bodyBytesHeld} bytes of requests are held already: try again shortly.`, { retryAfterSeconds });
-    }
+    exchange.share = share;
     return undefined;
+  }
+
+  #tooManyBytes(share: string): Refusal {
+    const detail = `${this.#bytesHeld.held(share)} bytes of requests ${of(share)} are held already, their share of ${this.#bytesHeld.max}: try again shortly.`;
+    return refuse("overloaded", detail, { retryAfterSeconds: RETRY_AFTER_SECONDS });
   }
 
   /** `waits`: the client holds its body back until it is told to go on, so there is nothing to linger for. */
@@ -252,21 +284,51 @@ export class IngestServer implements Service {
     return () => cancel();
   }
 
-  async #drain(): Promise<void> {
-    this.#draining = true;
-    for (const exchange of this.#open) {
-      if (!exchange.response.headersSent) exchange.response.shouldKeepAlive = false;
-    }
+  async #close(): Promise<void> {
+    const { clock, drainMs } = this.#options;
+    this.leave();
     const closed = new Promise<void>((resolve) => {
       this.#server.close(() => resolve());
     });
     this.#options.results.stop();
     this.#server.closeIdleConnections();
-    const cancel = this.#options.clock.after(this.#options.drainMs, () => this.#server.closeAllConnections());
+    const timers = [
+      clock.after(Math.min(UPLOADS_END_MS, drainMs), () => this.#endUploads()),
+      clock.after(drainMs, () => this.#endAll()),
+      clock.after(drainMs + LAST_ANSWERS_MS, () => this.#server.closeAllConnections()),
+    ];
     await closed;
-    cancel();
+    for (const cancel of timers) cancel();
     this.#draining = false;
   }
+
+  #endUploads(): void {
+    for (const exchange of this.#open) if (exchange.isReading) exchange.failBody(stopping());
+  }
+
+  #endAll(): void {
+    this.#endUploads();
+    const refusal = refuse(
+      "outcome_unknown",
+      "Postrider stops and the commit did not report back: send the same event again with the same idempotency key.",
+      {
+        retryAfterSeconds: RETRY_AFTER_SECONDS,
+      },
+    );
+    for (const exchange of this.#open) if (exchange.isOpen && !exchange.isReading) this.#refuse(exchange, refusal, true);
+  }
+}
+
+function stopping(): Refusal {
+  const detail = "Postrider stops, nothing was stored: send it again, with the same idempotency key.";
+  return refuse("stopping", detail, { retryAfterSeconds: RETRY_AFTER_SECONDS });
+}
+
+/** Whoever has yet to show who he is, in the body, shares with others like him: a stranger must not use up a namespace's share. */
+const UNKNOWN = "";
+
+function of(share: string): string {
+  return share === UNKNOWN ? "whose token has yet to come" : `of namespace ${share}`;
 }
 
 function parserRefusal(code: string): Refusal {

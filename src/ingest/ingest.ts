@@ -1,4 +1,6 @@
 import type { Store } from "../store/store.ts";
+import { LongWork } from "../lib/long-work.ts";
+import { Shares } from "../lib/shares.ts";
 import { Acceptance, type AcceptanceParts } from "./acceptance.ts";
 import type { Authenticator } from "./authenticator.ts";
 import { IngestServer, type IngestServerOptions } from "./ingest-server.ts";
@@ -17,18 +19,27 @@ export interface IngestParts extends AcceptanceParts, Omit<IngestServerOptions, 
   /** Tests make these small. */
   readonly hubLimits?: Partial<HubLimits>;
   readonly authenticator: Authenticator;
-  /** Events per second and namespace; 0 = no limit. */
+  /** Deliveries per second and namespace; 0 = no limit. */
   readonly rateLimitPerSecond: number;
   readonly tokenInQuery: boolean;
   /** See DiskWatch. */
   readonly diskLow: () => boolean;
 }
 
+/** Room for the deliveries of so many of the largest requests on their way to the disk: one namespace can have one there, a second one too. */
+const REQUESTS_UNDER_WAY = 3;
+/** Deliveries that a namespace may have on their way whatever the others do. */
+const DELIVERIES_FLOOR = 256;
+
 /** Puts the ingest together. @throws IngestConfigError for `none` on an address that others can reach */
 export function buildIngest(parts: IngestParts): IngestServer {
-  const acceptance = new Acceptance(parts);
-  const rate = new RateGate(parts.rateLimitPerSecond);
-  const reception = new Reception({ ...parts, acceptance, rate });
+  const work = new LongWork(parts.clock);
+  const acceptance = new Acceptance(parts, {
+    rate: new RateGate(parts.rateLimitPerSecond),
+    underWay: new Shares(parts.deliveriesMax * REQUESTS_UNDER_WAY, Math.min(DELIVERIES_FLOOR, parts.deliveriesMax)),
+    work,
+  });
+  const reception = new Reception({ ...parts, acceptance, work });
   const { store, ends, clock, log, events } = parts;
   const hub = new ResultHub({ store, clock, log, onCount: (open) => events.resultPollsOpen(open), limits: parts.hubLimits });
   const results = new ResultDesk({ hub, nameOf: parts.nameOf, clock });

@@ -3,8 +3,9 @@ import type { Route } from "../core/route-table.ts";
 import type { DeliveryId, NewDelivery } from "../store/store.ts";
 
 /**
- * What the ingest asks of the engine around a commit: `admit` before it (how each delivery is stored, memory reserved), then
- * exactly one of `committed` or `abandoned`. The engine fulfils it, app/compose.ts joins the two. None of the calls may block or throw.
+ * What the ingest asks of the engine around a commit: `admit` before it (how each delivery is stored, memory reserved), then for each delivery
+ * exactly one of `committed` or `abandoned`. An event with many deliveries is told in several calls of each, some of its deliveries at a time,
+ * with other work in between. The engine fulfils it, app/compose.ts joins the two. None of the calls may block or throw.
  */
 export interface Intake {
   admit(event: Event, routes: readonly Route[], nowMs: number): readonly NewDelivery[];

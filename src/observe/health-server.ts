@@ -19,6 +19,8 @@ export interface HealthServerOptions {
   readonly listen: { readonly host: string; readonly port: number };
   readonly metrics: Metrics;
   readonly clock: Clock;
+  /** `/livez`, beside the event loop: what only a new process can mend. */
+  readonly alive?: readonly HealthCheck[];
   /** `/readyz`: all must be fine. */
   readonly ready: readonly HealthCheck[];
   /** `/startupz`: all must have been fine once. */
@@ -37,7 +39,7 @@ const STALL_BEATS = 1_500;
 const CONNECTIONS_MAX = 64;
 
 /**
- * `/livez` (the event loop turns), `/readyz` and `/startupz` (named checks with reasons; 503 when one fails), `/metrics`. On a port of
+ * `/livez` (the event loop turns, the store answers), `/readyz` and `/startupz` (named checks with reasons; 503 when one fails), `/metrics`. On a port of
  * its own, so that a flood of events never hides how we are. Stopping closes it at once.
  */
 export class HealthServer implements Service {
@@ -108,7 +110,7 @@ export class HealthServer implements Service {
       response.setHeader("Allow", "GET, HEAD");
       send(response, 405, "text/plain; charset=utf-8", "use GET\n");
     } else if (path === "/metrics") await this.#scrape(response);
-    else if (path === "/livez") this.#tell(response, [this.#loop()]);
+    else if (path === "/livez") this.#tell(response, [this.#loop(), ...(this.#options.alive ?? [])]);
     else if (path === "/readyz") this.#tell(response, this.#options.ready);
     else if (path === "/startupz") this.#startup(response);
     else send(response, 404, "text/plain; charset=utf-8", "there are /metrics, /livez, /readyz and /startupz\n");

@@ -53,6 +53,8 @@ export class Metrics {
   readonly storeSize = this.#gauge("store_size_bytes", "Size of the store's files, in bytes.", []);
   readonly storeFree = this.#gauge("store_free_bytes", "Free space of the store's file system, in bytes.", []);
   readonly storeLog = this.#gauge("store_log_bytes", "Size of the store's write-ahead log, in bytes; part of its size.", []);
+  readonly storeFreeMin = this.#gauge("store_free_min_bytes", "With less free space than this events are refused with 507, in bytes.", []);
+  readonly storeOldestWrite = this.#gauge("store_oldest_write_seconds", "Age of the oldest write that has no answer yet, in seconds.", []);
   readonly eventLoopLag = this.#gauge(
     "event_loop_lag_seconds",
     "99th percentile of the event loop's delay over the last 10 s, in seconds.",

@@ -18,6 +18,7 @@ const READ_ONLY = new Set([
   "UND_ERR_SOCKET",
   "ENOENT",
   "EPIPE",
+  "EAGAIN",
   "ERROR",
 ]);
 /** What stands in the page as `HPE_…`: all codes that begin so. */

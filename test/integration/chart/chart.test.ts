@@ -74,6 +74,9 @@ describe("what is rendered", () => {
 
   it("is refused when the grace period ends before the drain", async () => {
     await expect(render({ drainTimeoutSeconds: 45 })).rejects.toThrow(/terminationGracePeriodSeconds \(45\) must be longer/);
+    // Nor may it end while what was cut off is written down and the store closes.
+    await expect(render({ drainTimeoutSeconds: 36 })).rejects.toThrow(/longer than drainTimeoutSeconds \(36\) by at least 10 s/);
+    await expect(render({ drainTimeoutSeconds: 35 })).resolves.toBeDefined();
   });
 });
 
@@ -82,7 +85,11 @@ describe("the operator's arguments", () => {
     ["defaults", {}],
     [
       "every setting",
-      { namespaces: ["a", "b"], ingest: { tokenInQuery: true, rateLimit: 1_000_000, idempotencyTTL: "1h30m" }, maxInFlight: 65_536 },
+      {
+        namespaces: ["a", "b"],
+        ingest: { tokenInQuery: true, rateLimit: 1_000_000, deliveriesMax: 100_000, idempotencyTTL: "1h30m" },
+        maxInFlight: 65_536,
+      },
     ],
     [
       "the rest",

@@ -46,8 +46,12 @@ const STORIES: Readonly<Record<string, Story>> = {
     clear: "40m",
   },
   PostriderDiskFull: {
-    series: { [`postrider_ingest_requests_total{${PROCESS},code="507"}`]: "0+0x5 1+1x10 11+0x40" },
-    labels: JOB,
+    // Nobody sends anything: what would be refused is known without it.
+    series: {
+      [`postrider_store_free_bytes{${PROCESS}}`]: "300+0x5 100+0x20 300+0x40",
+      [`postrider_store_free_min_bytes{${PROCESS}}`]: "128+0x65",
+    },
+    labels: PROCESS,
     fires: "12m",
     clear: "40m",
   },

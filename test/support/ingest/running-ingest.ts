@@ -85,6 +85,7 @@ export interface IngestSetup {
   readonly reviewer?: PublishReviewer;
   readonly tokenInQuery?: boolean;
   readonly rateLimitPerSecond?: number;
+  readonly deliveriesMax?: number;
   readonly limits?: Partial<IngestLimits>;
   readonly hubLimits?: Partial<HubLimits>;
   readonly clock?: Clock;
@@ -117,6 +118,7 @@ export async function runningIngest(setup: IngestSetup = {}) {
             ...(setup.tokens === undefined ? {} : { tokens: { tokens: (namespace) => (namespace === "shop" ? digests : []) } }),
             ...(setup.reviewer === undefined ? {} : { reviewer: setup.reviewer }),
           }),
+    deliveriesMax: setup.deliveriesMax ?? 10_000,
     rateLimitPerSecond: setup.rateLimitPerSecond ?? 0,
     tokenInQuery: setup.tokenInQuery ?? false,
     diskLow: () => state.diskLow,
@@ -148,6 +150,7 @@ export async function runningIngest(setup: IngestSetup = {}) {
     state,
     abort,
     done,
+    leave: (): void => server.leave(),
     /** Acts as the engine: deliveries of this event have ended, durably. */
     tellEnded: (eventId: string | undefined): void => tell(eventId),
     async stop(): Promise<void> {

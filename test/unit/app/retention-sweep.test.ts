@@ -1,20 +1,11 @@
 import { expect, it } from "vitest";
-import { RetentionSweep, SWEEP_EVERY_MS } from "../../../src/app/retention-sweep.ts";
+import { FIRST_SWEEP_MS, RetentionSweep, SWEEP_EVERY_MS } from "../../../src/app/retention-sweep.ts";
 import { createLog } from "../../../src/observe/log.ts";
 import type { Dropped } from "../../../src/store/store.ts";
 import { ManualClock, settle } from "../../support/time/manual-clock.ts";
 
-/** Wall time that can be set; lengths go on evenly. */
-class SteppedClock extends ManualClock {
-  stepMs = 0;
-
-  override nowMs(): number {
-    return super.nowMs() + this.stepMs;
-  }
-}
-
-function sweeping(drop: (nowMs: number) => Promise<Dropped>) {
-  const clock = new SteppedClock();
+function sweeping(drop: (nowMs: number) => Promise<Dropped>, awayMs?: number) {
+  const clock = new ManualClock();
   const asked: number[] = [];
   const store = {
     dropExpired: (nowMs: number) => {
@@ -23,7 +14,7 @@ function sweeping(drop: (nowMs: number) => Promise<Dropped>) {
     },
   };
   const abort = new AbortController();
-  const done = new RetentionSweep(store, clock, createLog("silent")).run(abort.signal);
+  const done = new RetentionSweep(store, clock, createLog("silent"), awayMs === undefined ? {} : { awayMs }).run(abort.signal);
   return { clock, asked, abort, done };
 }
 
@@ -44,9 +35,47 @@ it("drops what is over every hour, not at once, and goes on after a failure", as
 it("drops nothing until a step of the clock has held for an hour", async () => {
   const { clock, asked, abort, done } = sweeping(() => Promise.resolve({ tables: 0, idempotencyKeys: 0, more: false }));
   await clock.advance(SWEEP_EVERY_MS / 2);
-  clock.stepMs = 10 * 365 * 86_400_000;
+  clock.stepWall(10 * 365 * 86_400_000);
+  clock.adoptWallClock();
   await clock.advance(SWEEP_EVERY_MS);
   await settle();
+  expect(asked).toEqual([]);
+  await clock.advance(SWEEP_EVERY_MS);
+  expect(asked).toHaveLength(1);
+  abort.abort();
+  await done;
+});
+
+it("drops soon after a start that followed another process closely, so that one that starts again and again drops too", async () => {
+  const { clock, asked, abort, done } = sweeping(() => Promise.resolve({ tables: 0, idempotencyKeys: 0, more: false }), SWEEP_EVERY_MS);
+  await clock.advance(FIRST_SWEEP_MS - 1);
+  expect(asked).toEqual([]);
+  await clock.advance(1);
+  expect(asked).toHaveLength(1);
+  await clock.advance(SWEEP_EVERY_MS);
+  expect(asked).toHaveLength(2);
+  abort.abort();
+  await done;
+});
+
+it.each([SWEEP_EVERY_MS + 1, 10 * 365 * 86_400_000, -SWEEP_EVERY_MS - 1])(
+  "drops nothing for an hour after a start %i ms after the last process: it may be the clock that is wrong",
+  async (awayMs) => {
+    const { clock, asked, abort, done } = sweeping(() => Promise.resolve({ tables: 0, idempotencyKeys: 0, more: false }), awayMs);
+    await clock.advance(SWEEP_EVERY_MS - 1);
+    expect(asked).toEqual([]);
+    await clock.advance(1);
+    expect(asked).toHaveLength(1);
+    abort.abort();
+    await done;
+  },
+);
+
+it("drops nothing soon after a start when the clock steps meanwhile", async () => {
+  const { clock, asked, abort, done } = sweeping(() => Promise.resolve({ tables: 0, idempotencyKeys: 0, more: false }), 0);
+  clock.stepWall(10 * 365 * 86_400_000);
+  clock.adoptWallClock();
+  await clock.advance(FIRST_SWEEP_MS);
   expect(asked).toEqual([]);
   await clock.advance(SWEEP_EVERY_MS);
   expect(asked).toHaveLength(1);
@@ -74,7 +103,7 @@ it("goes on piece by piece, with room for others between two, and stops between 
 });
 
 it("has others tidy up, each of them though another fails", async () => {
-  const clock = new SteppedClock();
+  const clock = new ManualClock();
   const told: string[] = [];
   const others = ["one", "two"].map((name) => ({
     tidy: (nowMs: number) => {
@@ -84,7 +113,7 @@ it("has others tidy up, each of them though another fails", async () => {
   }));
   const store = { dropExpired: () => Promise.reject(new Error("down")) };
   const abort = new AbortController();
-  const done = new RetentionSweep(store, clock, createLog("silent"), others).run(abort.signal);
+  const done = new RetentionSweep(store, clock, createLog("silent"), { others }).run(abort.signal);
   await clock.advance(SWEEP_EVERY_MS);
   expect(told).toEqual(["one true", "two true"]);
   abort.abort();

@@ -9,14 +9,32 @@ function untilAborted(signal: AbortSignal): Promise<void> {
   return new Promise((resolve) => signal.addEventListener("abort", () => resolve(), { once: true }));
 }
 
-it("stops services in reverse order, each when those after it have stopped", async () => {
+it("stops those it is told to, all at once, and later all that are left", async () => {
   const told: string[] = [];
   const supervisor = new Supervisor(new ManualClock(), log);
-  for (const name of ["store", "engine", "ingest"]) {
-    supervisor.start({ name, run: async (signal) => untilAborted(signal).then(() => void told.push(name)) });
-  }
-  await Promise.all([supervisor.stop(), supervisor.stop()]);
-  expect(told).toEqual(["ingest", "engine", "store"]);
+  const services = ["store", "engine", "ingest"].map((name) => ({
+    name,
+    run: async (signal: AbortSignal) => untilAborted(signal).then(() => void told.push(name)),
+  }));
+  for (const service of services) supervisor.start(service);
+  expect(await supervisor.stop(1_000, services.slice(1))).toEqual([]);
+  expect(told).toEqual(["engine", "ingest"]);
+  expect(await Promise.all([supervisor.stop(1_000), supervisor.stop(1_000)])).toEqual([[], []]);
+  expect(told).toEqual(["engine", "ingest", "store"]);
+});
+
+it("leaves behind whoever does not stop in time, and names him", async () => {
+  const clock = new ManualClock();
+  const supervisor = new Supervisor(clock, log);
+  supervisor.start({ name: "quick", run: untilAborted });
+  supervisor.start({ name: "stuck", run: () => new Promise(() => undefined) });
+  const stopped = supervisor.stop(1_000);
+  let left: readonly string[] | undefined;
+  void stopped.then((names) => (left = names));
+  await clock.advance(999);
+  expect(left).toBeUndefined();
+  await clock.advance(1);
+  expect(left).toEqual(["stuck"]);
 });
 
 it("starts a failed service again with backoff while others go on", async () => {
@@ -38,5 +56,5 @@ it("starts a failed service again with backoff while others go on", async () => 
   expect(runs).toBe(2);
   await clock.advance(1);
   expect(runs).toBe(3);
-  await supervisor.stop();
+  await supervisor.stop(1_000);
 });

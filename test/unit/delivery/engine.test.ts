@@ -255,12 +255,61 @@ test("stopping lets attempts finish; those that do not are cut off and not count
   const event = await world.post();
   await world.clock.advance(10);
   const stopped = Promise.all([world.stop(), world.stop()]);
-  expect(world.engine.accepting()).toBe(false);
+  // What is accepted is durable: it is for the next process.
+  expect(world.engine.accepting()).toBe(true);
   await world.clock.advance(26_000);
   await stopped;
+  expect(world.engine.accepting()).toBe(false);
   const records = await world.store.deliveriesOf(event?.id ?? "");
   expect(records.find((record) => record.subscription === "a")).toMatchObject({ state: "delivered" });
   expect(records.find((record) => record.subscription === "slow")).toMatchObject({ state: "ready", attempts: 0, crashes: 0 });
+});
+
+test("draining begins nothing: no retry, nothing that waits, nothing accepted meanwhile; all of it goes out in the next process", async () => {
+  const receiver: Receiver = ({ route, attempt }) => ({
+    afterMs: route.subscription.uid === "slow" ? 8_000 : 50,
+    outcome: outcome(route.subscription.uid === "failing" && attempt === 1 ? "server_error" : "success"),
+  });
+  const delays = { kind: "schedule", delaysMs: [0, 1_000] } as const;
+  const routes = [routeOf("slow", { policy: { maxInFlight: 2, timeoutMs: 1e5 } }), routeOf("failing", { policy: { retry: { delays } } })];
+  let world = new World({ receiver });
+  await world.start(routes);
+  for (let i = 0; i < 5; i++) await world.post();
+  await world.clock.advance(100);
+  const before = world.network.sent.length;
+  expect(before).toBe(2 + 5);
+
+  let isIdle = false;
+  void world.engine.drain(25_000).then(() => (isIdle = true));
+  const meanwhile = await world.post();
+  expect(meanwhile).toBeDefined();
+  await world.clock.advance(7_000);
+  expect(isIdle).toBe(false);
+  await world.clock.advance(2_000);
+  expect(isIdle).toBe(true);
+  await world.clock.advance(1_000);
+  expect(world.network.sent.length).toBe(before);
+  const stopped = world.stop();
+  await world.clock.advance(10);
+  await stopped;
+
+  world = new World({ receiver, store: world.store, clock: world.clock });
+  await world.start(routes);
+  await world.clock.advance(60_000);
+  // Three slow ones that waited, five second tries, and the two of the event that came meanwhile, one of which fails once.
+  expect(world.network.sent.length).toBe(3 + 5 + 2 + 1);
+  expect([world.engine.pending("slow"), world.engine.pending("failing")]).toEqual([0, 0]);
+});
+
+test("a claim that is on its way to the store when the drain begins is put back, and counts as nothing", async () => {
+  const world = new World({ receiver: OK });
+  await world.start([routeOf("a")]);
+  const posted = world.post();
+  void world.engine.drain(25_000);
+  const event = await posted;
+  await world.clock.advance(1_000);
+  expect(world.network.sent).toEqual([]);
+  expect(await world.store.deliveriesOf(event?.id ?? "")).toMatchObject([{ state: "ready", attempts: 0, crashes: 0 }]);
 });
 
 test("a store that fails for a while loses nothing and sends nothing unclaimed", async () => {

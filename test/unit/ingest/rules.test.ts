@@ -1,5 +1,5 @@
 import { describe, expect, it } from "vitest";
-import { contentHash } from "../../../src/ingest/acceptance.ts";
+import { contentHash } from "../../../src/ingest/accepted-event.ts";
 import { storedTokenDigest } from "../../../src/core/access-token.ts";
 import { TokenAuthenticator } from "../../../src/ingest/authenticator.ts";
 import { headerText } from "../../../src/ingest/header-envelope.ts";

@@ -5,14 +5,20 @@ import type { Metrics } from "../observe/metrics.ts";
 import type { Store } from "../store/store.ts";
 
 const LOOK_EVERY_MS = 1_000;
+/** A write that waits longer than this will not be answered by this process any more: `/livez` fails, ms. */
+export const WRITE_HANGS_MS = 30_000;
 
-/** Looks at the store's size and free space once a second, so that the ingest can answer 507 without asking for every event. */
-export class DiskWatch implements Service {
-  readonly name = "disk-watch";
+/**
+ * Looks at the store once a second: its free space, so that the ingest can answer 507 without asking for every event, and its oldest write, so
+ * that a disk that hangs is not taken for a quiet one.
+ */
+export class StoreWatch implements Service {
+  readonly name = "store-watch";
   readonly #store: Pick<Store, "health">;
   readonly #metrics: Metrics;
   readonly #clock: Clock;
   #low = false;
+  #oldestWriteMs = 0;
 
   constructor(store: Pick<Store, "health">, metrics: Metrics, clock: Clock) {
     this.#store = store;
@@ -25,14 +31,29 @@ export class DiskWatch implements Service {
     return this.#low;
   }
 
+  /** A write has waited for a second or more when last looked at. */
+  isWaiting(): boolean {
+    return this.#oldestWriteMs >= LOOK_EVERY_MS;
+  }
+
+  /** Why only a new process can help, if so. */
+  hanging(): string | undefined {
+    if (this.#oldestWriteMs <= WRITE_HANGS_MS) return undefined;
+    const [age, max] = [this.#oldestWriteMs, WRITE_HANGS_MS].map((ms) => Math.floor(ms / 1_000));
+    return `a write has waited ${age} s for the disk, more than ${max} s: look at the volume`;
+  }
+
   /** Looks now; a store that does not answer changes nothing (accepting will fail by itself). */
   async look(): Promise<void> {
     const health = await this.#store.health().catch(() => undefined);
     if (health === undefined) return;
     this.#low = health.freeBytes < health.freeBytesMin;
+    this.#oldestWriteMs = health.oldestWriteMs;
     this.#metrics.storeSize.set(health.sizeBytes);
     this.#metrics.storeFree.set(health.freeBytes);
     this.#metrics.storeLog.set(health.logBytes);
+    this.#metrics.storeFreeMin.set(health.freeBytesMin);
+    this.#metrics.storeOldestWrite.set(health.oldestWriteMs / 1_000);
   }
 
   async run(signal: AbortSignal): Promise<void> {

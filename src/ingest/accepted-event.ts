@@ -1,0 +1,54 @@
+import { hash } from "node:crypto";
+import type { Event } from "../core/event.ts";
+import type { Clock } from "../lib/clock.ts";
+import { uuidv7 } from "../lib/random.ts";
+import type { EventDraft } from "./event-draft.ts";
+
+/** Never compared: without a key nothing is deduplicated. */
+export const NO_HASH = new Uint8Array(32);
+
+/** The event as it will be stored. The id holds the wall's time at acceptance, which the body tells where the producer gave none. */
+export function eventOf(namespace: string, draft: EventDraft, clock: Pick<Clock, "nowMs" | "trueMs">): Event {
+  const id = uuidv7(clock.trueMs());
+  return {
+    id,
+    namespace,
+    sourceId: draft.identity?.id ?? id,
+    source: draft.identity?.source ?? `/namespaces/${namespace}`,
+    type: draft.type,
+    subject: draft.subject,
+    time: draft.time,
+    dataContentType: draft.dataContentType,
+    dataKind: draft.dataKind,
+    data: ownData(draft.data),
+    extensions: draft.extensions,
+    receivedAtMs: clock.nowMs(),
+  };
+}
+
+/** The data alone, without the rest of the request: copied unless it is most of what a view of it would keep in memory. */
+function ownData(data: Uint8Array): Uint8Array {
+  return data.byteLength * 2 >= data.buffer.byteLength ? data : new Uint8Array(data);
+}
+
+/** Longest key stored as it is; longer ones by their SHA-256. */
+const KEY_CHARS_MAX = 160;
+
+/** The header's key and CloudEvents identities never meet: their first letter differs. */
+export function keyOf(draft: EventDraft, header: string | undefined): string | undefined {
+  if (header === undefined && draft.identity === undefined) return undefined;
+  // Neither part of an identity holds a line break, so the pair cannot be spelled in two ways.
+  const key = header === undefined ? `c:${draft.identity?.source}\n${draft.identity?.id}` : `k:${header}`;
+  return key.length <= KEY_CHARS_MAX ? key : `h:${hash("sha256", key, "base64url")}`;
+}
+
+/** SHA-256 over type, subject, datacontenttype and data bytes, each with its length in front so that none can flow into the next. */
+export function contentHash(event: Pick<Event, "type" | "subject" | "dataContentType" | "data">): Uint8Array {
+  const head = JSON.stringify([event.type, event.subject ?? null, event.dataContentType ?? null]);
+  const headBytes = Buffer.byteLength(head);
+  const all = Buffer.allocUnsafe(4 + headBytes + event.data.length);
+  all.writeUInt32BE(headBytes, 0);
+  all.write(head, 4, "utf8");
+  all.set(event.data, 4 + headBytes);
+  return hash("sha256", all, "buffer");
+}
