@@ -166,7 +166,7 @@ test("a suspended subscription sends no dead letters either; deleted, it waits f
   await world.clock.advance(120_000);
   expect(world.network.sent.filter((sent) => sent.uid === LETTERS).length).toBe(before);
   expect(world.engine.pending("s")).toBe(1);
-  expect(await world.engine.end("s", "dead-letter")).toBe(1);
+  expect(await world.clock.until(world.engine.end("s", "dead-letter"))).toBe(1);
   expect(world.engine.pending("s")).toBe(0);
   expect(await world.store.queues()).toEqual([]);
 });

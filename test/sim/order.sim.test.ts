@@ -108,7 +108,7 @@ test("a slow key holds back nobody but itself, however long its line", { timeout
   const receiver: Receiver = ({ event }) => ({ afterMs: event.subject === "slow" ? 5_000 : 10, outcome: outcome("success") });
   const world = new World({ latency: latencyOf(1), receiver });
   await world.start([routeOf("s", { orderingKey: "subject", policy: { maxInFlight: 4 } })]);
-  for (let i = 0; i < 1_000; i++) await world.post("ns", undefined, "slow");
+  await world.posts(1_000, "ns", () => "slow");
   const late: number[] = [];
   for (let i = 0; i < 100; i++) {
     await world.post("ns", undefined, `quick-${i}`);
@@ -122,7 +122,7 @@ test("a slow key holds back nobody but itself, however long its line", { timeout
 test("events without a value for the key keep no order", async () => {
   const world = new World({ latency: latencyOf(1), receiver: () => ({ afterMs: 1_000, outcome: outcome("success") }) });
   await world.start([routeOf("s", { orderingKey: "subject", policy: { maxInFlight: 8 } })]);
-  for (let i = 0; i < 5; i++) await world.post();
+  await world.posts(5);
   await world.clock.advance(10);
   expect(world.network.total).toBe(5);
 });
@@ -154,10 +154,10 @@ test("retries that the budget holds back hide no first sends", { timeout: 60_000
   const retry = { maxAttempts: 100, delays: { kind: "backoff", growth: "Constant", initialMs: 1_000, maxMs: 1_000 } as const };
   const circuitBreaker = { consecutiveFailures: 1e6, openForMs: 1_000, halfOpenProbes: 1 };
   await world.start([routeOf("s", { orderingKey: "subject", policy: { maxInFlight: 64, retry, circuitBreaker } })]);
-  for (let i = 0; i < 400; i++) await world.post("ns", undefined, `bad-${i}`);
+  await world.posts(400, "ns", (i) => `bad-${i}`);
   await world.clock.advance(30_000);
   const retried = world.network.sent.length;
-  for (let i = 0; i < 50; i++) await world.post("ns", undefined, `good-${i}`);
+  await world.posts(50, "ns", (i) => `good-${i}`);
   await world.clock.advance(2_000);
   const firsts = world.network.sent.slice(retried).filter((sent) => sent.attempt === 1);
   expect(firsts).toHaveLength(50);

@@ -15,9 +15,7 @@ async function statesOf(world: World, ids: readonly string[]): Promise<(string |
 }
 
 async function posts(world: World, count: number): Promise<string[]> {
-  const ids: string[] = [];
-  for (let i = 0; i < count; i++) ids.push((await world.post())!.id);
-  return ids;
+  return (await world.posts(count)).map(({ id }) => id);
 }
 
 /** Every delivery sent at most once per attempt number, none missing. */

@@ -1,6 +1,6 @@
 import { rmSync } from "node:fs";
 import { Worker } from "node:worker_threads";
-import { afterEach, beforeEach, expect, it, vi } from "vitest";
+import { afterEach, beforeEach, expect, it, vi, type MockInstance } from "vitest";
 import { SqliteStore } from "../../../src/store/sqlite/sqlite-store.ts";
 import { accept, event, HOUR_MS, item, NAMESPACE, START_MS } from "../../conformance/store/fixture.ts";
 import { storeDirectory } from "./child-process.ts";
@@ -8,11 +8,12 @@ import { storeDirectory } from "./child-process.ts";
 let directory = "";
 let store: SqliteStore;
 let fatal: Error[];
+let posted: MockInstance<Worker["postMessage"]>;
 
 beforeEach(async () => {
   directory = storeDirectory();
   fatal = [];
-  vi.spyOn(Worker.prototype, "postMessage");
+  posted = vi.spyOn(Worker.prototype, "postMessage");
   store = new SqliteStore({ directory, reserveBytes: 0, freeBytesMin: 0 });
   await store.open({ owner: "test", nowMs: START_MS, idempotencyTtlMs: HOUR_MS, onFatal: (error) => fatal.push(error) });
 });
@@ -25,7 +26,7 @@ afterEach(async () => {
 
 /** Threads that were told anything, newest last. */
 function told(): Worker[] {
-  return [...new Set(vi.mocked(Worker.prototype.postMessage).mock.contexts as Worker[])];
+  return [...new Set(posted.mock.contexts as Worker[])];
 }
 
 it("goes on delivering when the thread that reads for people ends, and starts another for the next question", async () => {

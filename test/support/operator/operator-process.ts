@@ -71,10 +71,19 @@ export class OperatorProcess {
     const { manifests, kubeconfig = "" } = options;
     const provider = manifests === undefined ? ["cluster", "--kubeconfig", kubeconfig] : ["file", "--manifests", manifests];
     const source = ["--provider", ...provider, "--store", options.store, "--store-reserve", "1Mi"];
-    const [command = process.execPath, ...before] = [...(options.under ?? []), process.execPath];
+    const [tracer, ...tracing] = options.under ?? [];
     const child = spawn(
-      command,
-      [...before, ...later(options.laterMs), "src/main.ts", "run", ...source, ...listen, ...auth, ...(options.flags ?? [])],
+      tracer ?? process.execPath,
+      [
+        ...(tracer === undefined ? [] : [...tracing, process.execPath]),
+        ...later(options.laterMs),
+        "src/main.ts",
+        "run",
+        ...source,
+        ...listen,
+        ...auth,
+        ...(options.flags ?? []),
+      ],
       {
         cwd: ROOT,
         stdio: ["ignore", "pipe", "pipe"],

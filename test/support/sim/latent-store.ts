@@ -44,9 +44,23 @@ const COMMITS: ReadonlySet<string> = new Set(["accept", "claim", "complete"]);
 /** A store as it is behind a thread, a disk and a busy machine. */
 export function latentStore(store: Store, clock: ManualClock, latency: Latency): Store {
   const { random, readMs, writeMs } = latency;
-  let applied: Promise<unknown> = Promise.resolve();
-  let answered: Promise<unknown> = Promise.resolve();
   const wait = (ms: number): Promise<void> => new Promise((resolve) => clock.arrive(ms, resolve));
+  const queue: Write[] = [];
+  let isCommitting = false;
+
+  /** Group commit: what has gathered is applied together, in its order; the next group begins when this one has been answered. */
+  const commit = async (): Promise<void> => {
+    if (isCommitting) return;
+    isCommitting = true;
+    while (queue.length > 0) {
+      const group = queue.splice(0);
+      await wait(random() * writeMs);
+      const done = await Promise.all(group.map(({ call, fate }) => (fate === "lost" ? undefined : settled(call()))));
+      await wait(random() * writeMs);
+      for (const [i, { answer, fate }] of group.entries()) answer(fate === "told" ? (done[i] as Settled) : UNTOLD);
+    }
+    isCommitting = false;
+  };
 
   const read = async (call: () => Promise<unknown>): Promise<unknown> => {
     const before = random() * readMs;
@@ -57,21 +71,11 @@ export function latentStore(store: Store, clock: ManualClock, latency: Latency):
     return unwrap(await value);
   };
 
-  const write = (name: string, call: () => Promise<unknown>): Promise<unknown> => {
+  const write = async (name: string, call: () => Promise<unknown>): Promise<unknown> => {
     const fate = COMMITS.has(name) && random() < (latency.unknownShare?.() ?? 0) ? (random() < 0.5 ? "lost" : "untold") : "told";
-    const done = applied.then(async () => {
-      await wait(random() * writeMs);
-      return fate === "lost" ? undefined : settled(call());
-    });
-    applied = done;
-    const told = answered.then(async () => {
-      const value = await done;
-      await wait(random() * writeMs);
-      if (fate !== "told") throw new StoreError("unknown", "simulated: the commit did not report back");
-      return unwrap(value as Settled);
-    });
-    answered = told.catch(() => undefined);
-    return told;
+    const told = new Promise<Settled>((answer) => queue.push({ call, fate, answer }));
+    void commit();
+    return unwrap(await told);
   };
 
   return new Proxy(store, {
@@ -88,6 +92,14 @@ export function latentStore(store: Store, clock: ManualClock, latency: Latency):
     },
   });
 }
+
+interface Write {
+  readonly call: () => Promise<unknown>;
+  readonly fate: "told" | "untold" | "lost";
+  readonly answer: (result: Settled) => void;
+}
+
+const UNTOLD: Settled = { ok: false, error: new StoreError("unknown", "simulated: the commit did not report back") };
 
 type Settled = { readonly ok: true; readonly value: unknown } | { readonly ok: false; readonly error: unknown };
 

@@ -272,6 +272,12 @@ export class World {
     return this.clock.until(this.offer(namespace, to, subject), () => this.#isDead);
   }
 
+  /** Many at once, as from many producers. Answers those that were taken. */
+  async posts(count: number, namespace = "ns", subjectOf?: (n: number) => string): Promise<Event[]> {
+    const offered = Array.from({ length: count }, (_, n) => this.offer(namespace, undefined, subjectOf?.(n)));
+    return ((await this.clock.until(Promise.all(offered), () => this.#isDead)) ?? []).filter((event) => event !== undefined);
+  }
+
   /** The same without waiting for it. */
   async offer(namespace = "ns", to?: (route: Route) => boolean, subject?: string): Promise<Event | undefined> {
     const event = { ...eventOf(namespace, this.clock.nowMs(), ++this.#sequence), subject };

@@ -28,11 +28,11 @@ export class ManualClock implements Clock {
   }
 
   nowMs(): number {
-    return this.#monotonicMs + this.#engineMs;
+    return Math.floor(this.#monotonicMs + this.#engineMs);
   }
 
   trueMs(): number {
-    return this.#monotonicMs + this.#wallMs;
+    return Math.floor(this.#monotonicMs + this.#wallMs);
   }
 
   shownMs(atMs: number): number {
