@@ -194,6 +194,7 @@ function parsed(text: string, file: string, mark: string, before: FileState | un
   const { manifests, problems: syntax } = readManifestFile(text);
   const problems: FileProblem[] = syntax.map(({ line, field, reason, message }) => ({ file, line, field, reason, message }));
   const objects = new Map<string, ReadObject>();
+  let hidesRules = syntax.length > 0 && RULES.test(text);
   for (const manifest of manifests) {
     const ref = manifestRef(manifest);
     if (ref === undefined) {
@@ -206,14 +207,17 @@ function parsed(text: string, file: string, mark: string, before: FileState | un
     if (objects.has(key)) {
       problems.push({ ...at, field: "metadata.name", reason: "Duplicate", message: `${ref.kind} ${ref.name} stands in this file twice` });
     } else if (read.ok) objects.set(key, { ref, object: read.value });
-    else
+    else {
       problems.push(...read.problems.map(({ field, reason, message }) => ({ file, line: manifest.locate(field), field, reason, message })));
+      // A whole manifest that is refused is as one that the API server refused: it does not exist. But a fence with a slip in it was meant to stand.
+      hidesRules ||= ref.kind === "ClusterDeliveryPolicy";
+    }
   }
   const keep = problems.length > 0 && before !== undefined && before.objects.size > 0;
   if (problems.length === 0) return { mark, objects, problems, unread: undefined };
   if (before !== undefined && before.unread === undefined)
     return { mark, objects: keep ? before.objects : objects, problems, unread: undefined };
-  return { mark, objects: keep ? before.objects : objects, problems, unread: RULES.test(text) ? "rules" : "objects" };
+  return { mark, objects: keep ? before.objects : objects, problems, unread: hidesRules ? "rules" : "objects" };
 }
 
 /** In a file that cannot be read as YAML the words still stand. */

@@ -148,8 +148,9 @@ it("takes a cluster policy's proxy from the operator's namespace alone, never fr
     metadata: { name: "own", namespace: "postrider-system", labels: { "postrider.dev/use": "true" } },
     stringData: { url: "http://127.0.0.1:3128" },
   };
-  const operator = await started([proxy, ...policies, ...tenants]);
   const wanted = taken(policies);
+  // A cluster policy that is refused would leave nobody judged (see half-read.test.ts); the API server would not have taken it either.
+  const operator = await started([proxy, ...policies.filter(({ metadata }) => wanted.includes(metadata.name)), ...tenants]);
   expect(wanted.length).toBeGreaterThan(5);
   await operator.until(() =>
     wanted.every((space) => operator.status("s", space)?.conditions?.some(({ type }) => type === "Ready") === true),

@@ -69,7 +69,7 @@ describe("the SQLite store on disk", () => {
       );
     }
     db.exec(
-      "DROP INDEX delivery_order; DROP INDEX delivery_letters; ALTER TABLE delivery DROP COLUMN note; ALTER TABLE subscription_queue DROP COLUMN forwards",
+      "DROP INDEX delivery_order; DROP INDEX delivery_letters; ALTER TABLE delivery DROP COLUMN note; ALTER TABLE delivery DROP COLUMN cut; ALTER TABLE subscription_queue DROP COLUMN forwards",
     );
     for (const { name } of db.prepare("SELECT name FROM sqlite_schema WHERE type = 'table' AND name GLOB 'result_*'").all()) {
       db.exec(`DROP TABLE ${String(name)}`);

@@ -90,7 +90,7 @@ export class WatchedCollection {
 
   /** How long the pause that has begun takes, ms. */
   get pauseMs(): number {
-    return (this.clock.nextAtMs() ?? Number.NaN) - this.clock.nowMs();
+    return this.clock.nextInMs() ?? Number.NaN;
   }
 
   /** Ends the pause that has begun. */

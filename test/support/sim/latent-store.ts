@@ -55,9 +55,9 @@ export function latentStore(store: Store, clock: ManualClock, latency: Latency):
     while (queue.length > 0) {
       const group = queue.splice(0);
       await wait(random() * writeMs);
-      const done = await Promise.all(group.map(({ call, fate }) => (fate === "lost" ? undefined : settled(call()))));
+      const done = await Promise.all(group.map(async ({ call, fate }) => (fate === "lost" ? UNTOLD : settled(call()))));
       await wait(random() * writeMs);
-      for (const [i, { answer, fate }] of group.entries()) answer(fate === "told" ? (done[i] as Settled) : UNTOLD);
+      for (const [i, { answer, fate }] of group.entries()) answer(fate === "told" ? (done[i] ?? UNTOLD) : UNTOLD);
     }
     isCommitting = false;
   };

@@ -90,6 +90,12 @@ export class ManualClock implements Clock {
     return next === undefined ? undefined : next.atMs + this.#engineMs;
   }
 
+  /** In how long the next timer fires, ms; undefined when none waits. */
+  nextInMs(): number | undefined {
+    const next = earliest(this.#timers);
+    return next === undefined ? undefined : next.atMs - this.#monotonicMs;
+  }
+
   /** Moves on, firing what falls due on the way and letting promises settle between timers. */
   async advance(ms: number): Promise<void> {
     const untilMs = this.#monotonicMs + ms;

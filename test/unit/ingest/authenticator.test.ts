@@ -16,7 +16,7 @@ it.each([
   ["one the cluster does not know, Secrets listed", true, "other", "unauthenticated", "unauthenticated"],
   ["one too long for a token, Secrets not listed yet", false, "x".repeat(65_536), undefined, "unauthenticated"],
 ] as const)("%s", async (_, listed, token, reviewed, expected) => {
-  const tokens = { listed, tokens: () => digests };
+  const tokens = { isListed: () => listed, tokens: () => digests };
   for (const settle of [(verdict: Verdict) => verdict, (verdict: Verdict) => Promise.resolve(verdict)]) {
     const ways = reviewed === undefined ? { tokens } : { tokens, reviewer: { review: () => settle(reviewed) } };
     expect(await new TokenAuthenticator(ways).authenticate("shop", token)).toBe(expected);
