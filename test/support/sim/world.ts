@@ -263,8 +263,13 @@ export class World {
   }
 
   route(routes: readonly Route[]): void {
-    this.table = RouteTable.build(routes, this.table);
-    this.engine.publish(this.table);
+    this.publish(RouteTable.build(routes, this.table));
+  }
+
+  /** A table that a controller has made. */
+  publish(table: RouteTable): void {
+    this.table = table;
+    this.engine.publish(table);
   }
 
   /** As the ingest does it: admit, commit, committed. Lets time go on until that has happened. Answers the event, or undefined when the commit failed. */
