@@ -65,6 +65,15 @@ export const ALERTS: readonly Alert[] = [
       "It is {{ $value | humanize1024 }}B long and should stay below 64 MiB: something holds the database open for reading, or the disk is too slow for what is written.",
   },
   {
+    name: "PostriderRowsForgotten",
+    expr: "increase(postrider_forgotten_rows_total[1h]) > 0",
+    for: "0m",
+    severity: "warning",
+    summary: "Postrider had forgotten deliveries that it owed.",
+    description:
+      "{{ $value | humanize }} deliveries were due and not in memory. They were found in the store and sent, up to two minutes late. This is a defect: please report it.",
+  },
+  {
     name: "PostriderCommitSlow",
     expr: "histogram_quantile(0.99, sum by (namespace, job, le) (rate(postrider_store_commit_duration_seconds_bucket[10m]))) > 1",
     for: "10m",

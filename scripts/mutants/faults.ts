@@ -13,9 +13,10 @@ export interface Fault {
 const BREAKER = "test/unit/core/breaker-model.test.ts";
 const FAIR = "test/unit/core/fair-queue-model.test.ts";
 const BUDGET = "test/unit/core/retry-budget.test.ts";
-const WAKES = "test/unit/delivery/wake-heap.test.ts";
-const STATE = "test/unit/core/delivery-state.test.ts";
 const ENGINE = "test/sim/engine.sim.test.ts";
+const UNKIND = "test/sim/unkind.sim.test.ts";
+const TIME = "test/sim/time.sim.test.ts";
+const CONTROLLED = "test/sim/controlled.sim.test.ts";
 const ORDER = "test/sim/order.sim.test.ts";
 const SQLITE = "test/conformance/store/sqlite.test.ts";
 
@@ -27,27 +28,6 @@ const BREAKER_FAULTS: readonly Planted[] = [
     file: "src/core/breaker.ts",
     find: `if (typeof probe === "number") return this.#underWay.delete(probe);`,
     replace: `if (typeof probe === "number") return this.#underWay.delete(probe) || (probe > 0 && this.#owed > 0);`,
-    suite: BREAKER,
-  },
-  {
-    name: "a probe that was never sent keeps its place",
-    file: "src/core/breaker.ts",
-    find: `  abandoned(probe: Probe): void {\n    this.#ended(probe);`,
-    replace: `  abandoned(_probe: Probe): void {`,
-    suite: BREAKER,
-  },
-  {
-    name: "attempts from before the opening count after the recovery",
-    file: "src/core/breaker.ts",
-    find: `return probe === false || probe === 0 || probe === this.begun;`,
-    replace: `return Number(probe) <= 0;`,
-    suite: BREAKER,
-  },
-  {
-    name: "a circuit stays open for as long as an older policy said",
-    file: "src/core/breaker.ts",
-    find: `this.#openUntilMs = Math.min(this.#openUntilMs, nowMs + policy.openForMs);`,
-    replace: ``,
     suite: BREAKER,
   },
   {
@@ -75,90 +55,126 @@ const SHARE_FAULTS: readonly Planted[] = [
     suite: FAIR,
   },
   {
-    name: "a subscription that is gone counts on in its namespace",
-    file: "src/core/fair-queue.ts",
-    find: `    share.known -= 1;\n`,
-    replace: ``,
-    suite: FAIR,
-  },
-  {
-    name: "retries that are allowed again are not looked at",
-    file: "src/core/fair-queue.ts",
-    find: `    share.retriesHeld = false;\n    this.#placeShare(share, "retry");`,
-    replace: `    share.retriesHeld = false;`,
-    suite: FAIR,
-  },
-  {
-    name: "a cap that has shrunk is not seen",
-    file: "src/core/fair-queue.ts",
-    find: `lane !== undefined && lane.fair.inFlight < this.#capOf(lane)`,
-    replace: `lane !== undefined`,
-    suite: FAIR,
-  },
-  {
-    name: "whoever had its turn is first again",
-    file: "src/core/fair-queue.ts",
-    find: `for (const ticket of [lane.fair.tickets[turnOf], share.tickets[turnOf]]) ticket.heap?.remove(ticket);`,
-    replace: `lane.fair.tickets[turnOf].heap?.remove(lane.fair.tickets[turnOf]);`,
-    suite: FAIR,
-  },
-  {
     name: "a storm of retries uses up what is kept for the others",
     file: "src/core/retry-budget.ts",
     find: `this.#tokensInMs(KEPT_FOR_RIGHTS + 1)`,
     replace: `this.#tokensInMs(1)`,
     suite: BUDGET,
   },
-  {
-    name: "a retry takes nothing of the budget of all",
-    file: "src/core/retry-budget.ts",
-    find: `    this.#tokens -= 1;\n`,
-    replace: ``,
-    suite: BUDGET,
-  },
-  {
-    name: "the right to a retry is not used up by it",
-    file: "src/core/retry-budget.ts",
-    find: `if (this.#rightsOf(account) >= ONE) account.rights -= 1;`,
-    replace: `this.#rightsOf(account);`,
-    suite: BUDGET,
-  },
-  {
-    name: "a wake that is put off keeps its place in the heap",
-    file: "src/delivery/wake-heap.ts",
-    find: `    else this.#down(item);\n`,
-    replace: ``,
-    suite: WAKES,
-  },
 ];
 
+/** What memory, clocks, starts and crowds may get wrong. */
 const ENGINE_FAULTS: readonly Planted[] = [
   {
-    name: "one attempt too many",
+    name: "what earlier versions stored of the spec is restored over the spec in force",
+    file: "src/delivery/pause-keeper.ts",
+    find: `if (reason === "BySpec" || reason === "RefsUnresolved") this.#note(lane, reason, null);`,
+    replace: `if (reason === "BySpec" || reason === "RefsUnresolved") lane.pauses[reason as "RetryAfter"] = untilMs;`,
+    suite: TIME,
+  },
+  {
+    name: "engine time follows a wall clock that was put back while nobody ran",
+    file: "src/core/clock-frame.ts",
+    find: `Math.min(Math.max(0, wallMs - kept.offsetMs - kept.nowMs), AWAY_MAX_MS)`,
+    replace: `Math.min(wallMs - kept.offsetMs - kept.nowMs, AWAY_MAX_MS)`,
+    suite: TIME,
+  },
+  {
+    name: "an age that was over before the start ends a delivery untried",
     file: "src/core/delivery-state.ts",
-    find: `if (delivery.resent || delivery.attempt >= retry.maxAttempts)`,
-    replace: `if (delivery.resent || delivery.attempt > retry.maxAttempts)`,
-    suite: STATE,
+    find: `return nowMs > atMs && atMs >= livedSinceMs;`,
+    replace: `return nowMs > atMs || livedSinceMs < 0;`,
+    suite: TIME,
+  },
+  {
+    name: "time in which nobody ran counts as failing",
+    file: "src/delivery/health-book.ts",
+    find: `if (lane.record.failingSinceMs !== undefined) lane.record.failingSinceMs += awayMs;`,
+    replace: ``,
+    suite: TIME,
+  },
+  {
+    name: "a late clock judges deadlines before the sockets are read",
+    file: "src/lib/timer-wheel.ts",
+    find: `if (lateMs < POLL_FIRST_MS) this.#judge(false);`,
+    replace: `if (lateMs < Number.POSITIVE_INFINITY) this.#judge(lateMs >= STOOD_MIN_MS);`,
+    suite: TIME,
+  },
+  {
+    name: "an attempt that a crash cut off uses up one of those there are",
+    file: "src/delivery/lane.ts",
+    find: `made: row.attempt - row.cutOff,`,
+    replace: `made: row.attempt,`,
+    suite: TIME,
+  },
+  {
+    name: "after a crash everything that was under way goes one by one",
+    file: "src/delivery/bounds.ts",
+    find: `suspectGroups: [64, 8, 1],`,
+    replace: `suspectGroups: [1, 1, 1],`,
+    suite: TIME,
+  },
+  {
+    name: "receivers that are dead keep the memory of fresh deliveries",
+    file: "src/delivery/scheduler.ts",
+    find: `        if (lane.fresh.length > 0) this.#shelve(lane);\n`,
+    replace: ``,
+    suite: TIME,
+  },
+  {
+    name: "the rows in memory have one bound for all, and no shares",
+    file: "src/delivery/due-loader.ts",
+    find: `    return Math.max(rowsFloor - lane.windowRows, Math.floor(free * SHARE_OF_FREE) - lane.windowRows);`,
+    replace: `    return Math.min(rowsMax - this.#held.size, free + rowsFloor) - lane.windowRows;`,
+    suite: UNKIND,
+  },
+  {
+    name: "what is noted as due while a window is read is forgotten",
+    file: "src/delivery/due-loader.ts",
+    find: `      this.#take(lane, await store.due(lane.uid, Number.MAX_SAFE_INTEGER, limit), { horizonMs, limit });`,
+    replace: `      const rows = await store.due(lane.uid, Number.MAX_SAFE_INTEGER, limit);\n      lane.indexDueAtMs = Number.POSITIVE_INFINITY;\n      this.#take(lane, rows, { horizonMs, limit });`,
+    suite: UNKIND,
+  },
+  {
+    name: "a row that was let go stays held",
+    file: "src/delivery/due-loader.ts",
+    find: `    if (!this.#held.delete(id)) return;\n`,
+    replace: `    if (!this.#held.has(id)) return;\n`,
+    suite: UNKIND,
+  },
+  {
+    name: "what is being sent is not known to be",
+    file: "src/delivery/flight-desk.ts",
+    find: `    this.#underWay.add(turn.waiting.id);\n`,
+    replace: ``,
+    suite: UNKIND,
   },
   {
     name: "results that the store refused are dropped",
     file: "src/delivery/completion-writer.ts",
     find: `      this.#queue = [...this.#waiting, ...this.#queue];\n`,
     replace: ``,
-    suite: ENGINE,
+    suite: UNKIND,
   },
   {
     name: "a delivery whose claim was refused is forgotten",
     file: "src/delivery/claim-loop.ts",
     find: `      turn.lane.putBack(turn.waiting);\n`,
     replace: ``,
-    suite: ENGINE,
+    suite: UNKIND,
+  },
+  {
+    name: "one attempt too few",
+    file: "src/core/delivery-state.ts",
+    find: `if (delivery.resent || delivery.attempt >= retry.maxAttempts)`,
+    replace: `if (delivery.resent || delivery.attempt + 1 >= retry.maxAttempts)`,
+    suite: UNKIND,
   },
   {
     name: "a claim that was refused is sent all the same",
     file: "src/delivery/claim-loop.ts",
     find: `      this.#claimFailed(turns, error);\n      return;`,
-    replace: `      void error;\n      claimed = turns.map(({ waiting }) => ({ attempt: waiting.made + 1, event: waiting.event })) as Claimed[];`,
+    replace: `      void error;\n      claimed = turns.map(({ waiting }) => ({ id: waiting.id, attempt: waiting.made + 1, event: waiting.event })) as Claimed[];`,
     suite: ENGINE,
   },
   {
@@ -166,21 +182,28 @@ const ENGINE_FAULTS: readonly Planted[] = [
     file: "src/delivery/scheduler.ts",
     find: `    this.#setWake(lane, lane.nextRowAtMs(nowMs));\n`,
     replace: ``,
-    suite: ENGINE,
+    suite: UNKIND,
   },
   {
     name: "a slot is not given back",
     file: "src/delivery/scheduler.ts",
     find: `    if (!flight.sent) lane.breaker.abandoned(flight.probe);\n    this.#queue.release(lane);`,
     replace: `    if (!flight.sent) lane.breaker.abandoned(flight.probe);`,
-    suite: ENGINE,
+    suite: UNKIND,
   },
   {
-    name: "a row that was let go stays held",
-    file: "src/delivery/due-loader.ts",
-    find: `if (this.#held.delete(id) && lane.loading) lane.letGo.add(id);`,
-    replace: `if (lane.loading) lane.letGo.add(id);`,
-    suite: ENGINE,
+    name: "a commit that did not say whether it happened is not looked for",
+    file: "src/delivery/engine.ts",
+    find: `    if (isDoubtful) this.#upkeep.forgotten.doubt();\n`,
+    replace: ``,
+    suite: UNKIND,
+  },
+  {
+    name: "a subscription is judged before everything it depends on has been listed",
+    file: "src/controller/controller.ts",
+    find: `    if (!resources.isListed(namespace)) return false;\n`,
+    replace: ``,
+    suite: CONTROLLED,
   },
   {
     name: "within a key nobody waits for the one before",
@@ -218,27 +241,6 @@ const STORE_FAULTS: readonly Planted[] = [
     file: "src/store/sqlite/writer.ts",
     find: `    } else {\n      this.#deliveries.ready(row, nowMs);\n    }`,
     replace: `    }`,
-    suite: SQLITE,
-  },
-  {
-    name: "a key twice in one request is stored twice",
-    file: "src/store/sqlite/writer.ts",
-    find: `inRequest.get(item.idempotencyKey) ?? this.#idempotency.find(key, request.nowMs)`,
-    replace: `this.#idempotency.find(key, request.nowMs)`,
-    suite: SQLITE,
-  },
-  {
-    name: "what has ended stays counted as pending",
-    file: "src/store/sqlite/writer.ts",
-    find: `this.#countOn(row, end.state, -1);`,
-    replace: `this.#countOn(row, end.state, 0);`,
-    suite: SQLITE,
-  },
-  {
-    name: "a row that was tried again meanwhile is woken once more",
-    file: "src/store/sqlite/writer.ts",
-    find: `if (row?.state === INDEXED && row.attempt === attempt)`,
-    replace: `if (row?.state === INDEXED)`,
     suite: SQLITE,
   },
 ];

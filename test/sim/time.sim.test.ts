@@ -130,6 +130,26 @@ describe("a start", () => {
   });
 });
 
+describe("a loop that stands still", () => {
+  test.each([500, 3_000, 17_000])(
+    "for %i ms finds 40 answers in its sockets: all are delivered once, the next event leaves at once",
+    async (ms) => {
+      const world = new World({ receiver: () => ({ afterMs: 300, outcome: outcome("success") }), latency: latencyOf(9) });
+      const circuitBreaker = { consecutiveFailures: 5, openForMs: 600_000, halfOpenProbes: 1 };
+      await world.start([routeOf("s", { policy: { maxInFlight: 64, timeoutMs: 400, circuitBreaker } })]);
+      await world.posts(40);
+      await world.clock.advance(20);
+      expect(world.network.inFlight.get("s")).toBe(40);
+      await world.clock.stall(ms);
+      await world.clock.advance(100);
+      await world.post();
+      await world.clock.advance(1_000);
+      expect(world.network.sent).toHaveLength(41);
+      expect((await world.store.queues())[0]).toMatchObject({ pending: 0, counters: { delivered: 41, retried: 0 } });
+    },
+  );
+});
+
 describe("the wall clock", () => {
   const STEPS = [
     ["+6 min", 6 * 60_000],

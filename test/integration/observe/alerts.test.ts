@@ -71,6 +71,12 @@ const STORIES: Readonly<Record<string, Story>> = {
     fires: "15m",
     clear: "45m",
   },
+  PostriderRowsForgotten: {
+    series: { [`postrider_forgotten_rows_total{${PROCESS}}`]: "0+0x10 3+0x140" },
+    labels: PROCESS,
+    fires: "15m",
+    clear: "90m",
+  },
   PostriderCommitSlow: {
     series: {
       [`postrider_store_commit_duration_seconds_bucket{${PROCESS},le="0.01"}`]: "0+0x30 0+100x60",
