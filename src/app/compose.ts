@@ -331,6 +331,7 @@ async function start(rooms: Rooms, parts: ComposeParts, config: Config): Promise
 /** The next start goes on from there (BootReport.clock). Lost, the time since counts as time in which nobody ran. */
 function keepClock(store: Store, log: Log): (frame: ClockFrame) => void {
   return (frame) => {
+    store.setClock(frame);
     store
       .putState([{ kind: "meta", key: CLOCK_KEY, value: clockText(frame) }])
       .catch((error: unknown) => log.warn({ err: error }, "the clock could not be kept for the next start: trying again"));

@@ -1,5 +1,6 @@
 import type { EndReason } from "./delivery.ts";
 import type { Event } from "./event.ts";
+import { uuidv7Ms } from "../lib/random.ts";
 import { renderPayload } from "./payload.ts";
 import type { Route } from "./route-table.ts";
 import type { PayloadSpec, SubscriptionName } from "./subscription.ts";
@@ -66,6 +67,8 @@ export function deadLetterRoute(route: Route | undefined): Route | undefined {
 export function deadLetterEvent(event: Event, note: DeadLetterNote, subscription: SubscriptionName): Event {
   const { namespace } = subscription;
   const name = deadLetterOwner(subscription.name) ?? subscription.name;
+  // The event's id holds the wall's time at its acceptance. Reckoned from there, all attempts of a letter tell the same times, whatever the clock does.
+  const toWallMs = (uuidv7Ms(event.id) ?? note.acceptedAtMs) - note.acceptedAtMs;
   const head = {
     namespace,
     subscription: name,
@@ -74,8 +77,8 @@ export function deadLetterEvent(event: Event, note: DeadLetterNote, subscription
     attempts: note.attempts,
     lastStatusCode: note.statusCode ?? null,
     lastMessage: note.message ?? null,
-    acceptedTime: new Date(note.acceptedAtMs).toISOString(),
-    failedTime: new Date(note.endedAtMs).toISOString(),
+    acceptedTime: new Date(note.acceptedAtMs + toWallMs).toISOString(),
+    failedTime: new Date(note.endedAtMs + toWallMs).toISOString(),
   };
   const original = renderPayload(event, STRUCTURED, undefined);
   const body = original.ok ? original.payload.body : new TextEncoder().encode("null");

@@ -1,4 +1,4 @@
-import { deadLetterEvent, type DeadLetterNote } from "../core/dead-letter.ts";
+import { deadLetterEvent } from "../core/dead-letter.ts";
 import { next, type Transition } from "../core/delivery-state.ts";
 import type { EndReason } from "../core/delivery.ts";
 import type { Event } from "../core/event.ts";
@@ -97,17 +97,11 @@ export class FlightDesk {
     const recordId = recordIdOf(event, route.subscription.spec.history.recordIdField);
     const flight: Flight = { ...turn, id: turn.waiting.id, route, event, attempt, recordId };
     const { deadLetter } = turn.waiting;
-    const told = deadLetter === undefined ? event : deadLetterEvent(event, this.#shown(deadLetter), route.subscription);
+    const told = deadLetter === undefined ? event : deadLetterEvent(event, deadLetter, route.subscription);
     attempter.attempt({ route, event: told, attempt }).then(
       (done) => this.#ended(flight, done),
       (error: unknown) => this.#ended(flight, this.#broken(error)),
     );
-  }
-
-  /** The note as people read it. */
-  #shown(note: DeadLetterNote): DeadLetterNote {
-    const { clock } = this.#parts;
-    return { ...note, acceptedAtMs: clock.shownMs(note.acceptedAtMs), endedAtMs: clock.shownMs(note.endedAtMs) };
   }
 
   /** Ends a delivery whose turn it is without an attempt. */

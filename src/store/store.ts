@@ -94,6 +94,11 @@ export interface Store {
 
   /** Time goes on although nothing is written: reads that take no time themselves hide what is past its retention at the latest that was told. */
   tell(nowMs: number): void;
+  /**
+   * How engine time stands to the wall now. Where the wall was put back behind it (it had been ahead by mistake), what is past its retention is hidden and
+   * dropped as of the wall: shown for longer rather than never again.
+   */
+  setClock(frame: Pick<ClockFrame, "offsetMs">): void;
   readEvent(namespace: string, eventId: string): Promise<Event | undefined>;
   /**
    * What became of an event, by its id alone, for whoever may ask in `namespace`: undefined when the id never was or is of another namespace.

@@ -4,6 +4,7 @@ import type { Event } from "../../core/event.ts";
 import {
   INTERRUPTED_MESSAGE,
   SINGLE_OWNER_EPOCH,
+  WINDOW_ROWS_MAX,
   type AcceptItem,
   type AcceptRequest,
   type AttemptRecord,
@@ -11,6 +12,8 @@ import {
   type DeliveryId,
   type DeliveryRecord,
   type DeliverySummary,
+  type HistoryFilter,
+  type HistoryPage,
   isOfState,
   type Lease,
   type NewDelivery,
@@ -200,7 +203,7 @@ export function toRecord(row: DeliveryRow): DeliveryRecord {
 }
 
 /** A row as a page of history shows it. */
-export function summaryOf(row: DeliveryRow, nowMs: number): DeliverySummary {
+function summaryOf(row: DeliveryRow, nowMs: number): DeliverySummary {
   const attempts = row.history.filter(({ expiresAtMs }) => expiresAtMs > nowMs).map((stored) => stored.attempt);
   const last = attempts.at(-1);
   const recordId = attempts.find((attempt) => attempt.recordId !== undefined)?.recordId;
@@ -215,6 +218,24 @@ export function summaryOf(row: DeliveryRow, nowMs: number): DeliverySummary {
 function glance(last: AttemptRecord): NonNullable<DeliverySummary["lastAttempt"]> {
   const { attempt, startedAtMs, durationMs, outcome, statusCode, url, message } = last;
   return { attempt, startedAtMs, durationMs, outcome, statusCode, url, message };
+}
+
+/** When the earliest of these rows of each queue is due, ascending. */
+export function earliestDue(rows: readonly DeliveryRow[]): { readonly subscription: string; readonly dueAtMs: number }[] {
+  const earliest = new Map<string, number>();
+  for (const { subscription, dueAtMs } of rows) {
+    earliest.set(subscription, Math.min(dueAtMs, earliest.get(subscription) ?? Number.MAX_SAFE_INTEGER));
+  }
+  return [...earliest].map(([subscription, dueAtMs]) => ({ subscription, dueAtMs })).toSorted((a, b) => a.dueAtMs - b.dueAtMs);
+}
+
+/** One page of history. */
+export function pageOf(rows: readonly DeliveryRow[], filter: HistoryFilter, nowMs: number): HistoryPage {
+  const limit = Math.min(filter.limit, WINDOW_ROWS_MAX);
+  const summaries = rows.filter((row) => matches(row, filter)).toSorted((a, b) => b.id - a.id);
+  const found = summaries.map((row) => summaryOf(row, nowMs)).filter(({ recordId }) => recordId === (filter.recordId ?? recordId));
+  const deliveries = found.slice(0, limit);
+  return { deliveries, nextBeforeId: found.length > limit ? deliveries.at(-1)?.id : undefined };
 }
 
 /** Whether a filter wants this row. */

@@ -1,6 +1,7 @@
 import type { Event } from "../../core/event.ts";
 import { parseClock, startingFrame } from "../../core/clock-frame.ts";
 import { LONE_CRASHES_MAX } from "../../core/delivery.ts";
+import type { ClockFrame } from "../../lib/clock.ts";
 import {
   CLOCK_KEY,
   SINGLE_OWNER_EPOCH,
@@ -39,6 +40,7 @@ import {
 import {
   bump,
   deadLetterOf,
+  earliestDue,
   emptyQueue,
   endRow,
   idempotencyKeyOf,
@@ -47,8 +49,8 @@ import {
   leaseOf,
   matches,
   newRow,
+  pageOf,
   sameBytes,
-  summaryOf,
   toReady,
   toRecord,
   type DeliveryRow,
@@ -84,6 +86,8 @@ export class MemoryStore implements Store {
   #open = false;
   /** The latest time a write told the store; rows past their retention are hidden as of then. */
   #nowMs = 0;
+  /** How far the wall was put back behind engine time. */
+  #behindMs = 0;
   #opened: OpenOptions = { owner: "", nowMs: 0, idempotencyTtlMs: 0 };
 
   constructor(options: MemoryStoreOptions = {}) {
@@ -95,6 +99,7 @@ export class MemoryStore implements Store {
     this.#opened = options;
     const clock = startingFrame(parseClock(this.#state.get(`meta ${CLOCK_KEY}`)?.value), options.nowMs);
     this.tell(clock.nowMs);
+    this.setClock(clock);
     const claimed = [...this.#rows.values()].filter((row) => row.state === "claimed");
     for (const row of claimed) this.#interrupt(row, clock.nowMs);
     return { interrupted: claimed.length, pending: [...this.#rows.values()].filter(isPending).length, warnings: [], clock };
@@ -149,14 +154,7 @@ export class MemoryStore implements Store {
 
   async nextDue(limit: number): Promise<readonly { readonly subscription: string; readonly dueAtMs: number }[]> {
     this.#check();
-    const earliest = new Map<string, number>();
-    for (const row of this.#indexed()) {
-      earliest.set(row.subscription, Math.min(row.dueAtMs, earliest.get(row.subscription) ?? Number.MAX_SAFE_INTEGER));
-    }
-    return [...earliest]
-      .map(([subscription, dueAtMs]) => ({ subscription, dueAtMs }))
-      .toSorted((a, b) => a.dueAtMs - b.dueAtMs)
-      .slice(0, limit);
+    return earliestDue(this.#indexed()).slice(0, limit);
   }
 
   async fresh(afterId: DeliveryId, limit: number): Promise<readonly ReadyDelivery[]> {
@@ -279,7 +277,7 @@ export class MemoryStore implements Store {
     this.#check();
     this.tell(nowMs);
     const rows = this.#visibleRows().filter((row) => row.eventId === eventId && row.deadLetter === undefined);
-    return this.#results.read(namespace, eventId, { rows, nowMs });
+    return this.#results.read(namespace, eventId, { rows, nowMs: this.#asOfMs });
   }
 
   async readBody(id: DeliveryId): Promise<Event | undefined> {
@@ -305,7 +303,7 @@ export class MemoryStore implements Store {
 
   async attemptsOf(id: DeliveryId): Promise<readonly AttemptRecord[]> {
     this.#check();
-    return (this.#rows.get(id)?.history ?? []).filter((stored) => stored.expiresAtMs > this.#nowMs).map((one) => shown(one, this.#nowMs));
+    return (this.#rows.get(id)?.history ?? []).filter((stored) => stored.expiresAtMs > this.#asOfMs).map((one) => shown(one, this.#asOfMs));
   }
 
   async listDeliveries(filter: DeliveryFilter): Promise<readonly DeliveryRecord[]> {
@@ -319,12 +317,7 @@ export class MemoryStore implements Store {
 
   async history(filter: HistoryFilter): Promise<HistoryPage> {
     this.#check();
-    const limit = Math.min(filter.limit, WINDOW_ROWS_MAX);
-    const all = this.#visibleRows().filter((row) => matches(row, filter));
-    const summaries = all.toSorted((a, b) => b.id - a.id).map((row) => summaryOf(row, this.#nowMs));
-    const found = summaries.filter(({ recordId }) => filter.recordId === undefined || recordId === filter.recordId);
-    const deliveries = found.slice(0, limit);
-    return { deliveries, nextBeforeId: found.length > limit ? deliveries.at(-1)?.id : undefined };
+    return pageOf(this.#visibleRows(), filter, this.#asOfMs);
   }
 
   async putState(entries: readonly StateEntry[]): Promise<void> {
@@ -346,17 +339,18 @@ export class MemoryStore implements Store {
   async dropExpired(nowMs: number): Promise<Dropped> {
     this.#check();
     this.tell(nowMs);
+    const asOfMs = this.#asOfMs;
     const owed = new Set([...this.#rows.values()].filter(isPending).map((row) => row.eventId));
     const dropped = new Set<string>();
-    this.#results.drop(nowMs, owed);
+    this.#results.drop(asOfMs, owed);
     for (const [id, stored] of this.#events) {
-      if (stored.expiresAtMs <= nowMs && !owed.has(id) && this.#events.delete(id)) dropped.add("event");
+      if (stored.expiresAtMs <= asOfMs && !owed.has(id) && this.#events.delete(id)) dropped.add("event");
     }
     for (const [id, row] of this.#rows) {
-      row.history = row.history.filter((stored) => stored.expiresAtMs > nowMs);
-      if (row.expiresAtMs !== undefined && row.expiresAtMs <= nowMs && this.#rows.delete(id)) dropped.add("outcome");
+      row.history = row.history.filter((stored) => stored.expiresAtMs > asOfMs);
+      if (row.expiresAtMs !== undefined && row.expiresAtMs <= asOfMs && this.#rows.delete(id)) dropped.add("outcome");
     }
-    const expired = [...this.#idempotency].filter(([, known]) => known.expiresAtMs <= nowMs);
+    const expired = [...this.#idempotency].filter(([, known]) => known.expiresAtMs <= asOfMs);
     for (const [key] of expired) this.#idempotency.delete(key);
     return { tables: dropped.size, idempotencyKeys: expired.length, more: false };
   }
@@ -464,17 +458,17 @@ export class MemoryStore implements Store {
   }
 
   #visibleRows(): DeliveryRow[] {
-    return [...this.#rows.values()].filter((row) => row.expiresAtMs === undefined || row.expiresAtMs > this.#nowMs);
+    return [...this.#rows.values()].filter((row) => row.expiresAtMs === undefined || row.expiresAtMs > this.#asOfMs);
   }
 
   #visible(id: DeliveryId): DeliveryRow | undefined {
     const row = this.#rows.get(id);
-    return row?.expiresAtMs !== undefined && row.expiresAtMs <= this.#nowMs ? undefined : row;
+    return row?.expiresAtMs !== undefined && row.expiresAtMs <= this.#asOfMs ? undefined : row;
   }
 
   #bodyReadable(eventId: string): boolean {
     const stored = this.#events.get(eventId);
-    return stored !== undefined && stored.expiresAtMs > this.#nowMs;
+    return stored !== undefined && stored.expiresAtMs > this.#asOfMs;
   }
 
   #known(key: string, nowMs: number): IdempotencyRow | undefined {
@@ -484,6 +478,14 @@ export class MemoryStore implements Store {
 
   tell(nowMs: number): void {
     this.#nowMs = Math.max(this.#nowMs, nowMs);
+  }
+
+  setClock({ offsetMs }: Pick<ClockFrame, "offsetMs">): void {
+    this.#behindMs = Math.max(0, -offsetMs);
+  }
+
+  get #asOfMs(): number {
+    return this.#nowMs - this.#behindMs;
   }
 
   #check(): void {

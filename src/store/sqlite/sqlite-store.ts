@@ -1,6 +1,6 @@
 import { statSync } from "node:fs";
 import type { Event } from "../../core/event.ts";
-import { SystemClock } from "../../lib/clock.ts";
+import { SystemClock, type ClockFrame } from "../../lib/clock.ts";
 import {
   SINGLE_OWNER_EPOCH,
   StoreError,
@@ -66,6 +66,8 @@ export class SqliteStore implements Store {
   #dead = false;
   /** The latest time a write told the store; rows past their retention are hidden as of then. */
   #nowMs = 0;
+  /** How far the wall was put back behind engine time. */
+  #behindMs = 0;
 
   constructor(options: SqliteStoreOptions) {
     this.#options = options;
@@ -93,6 +95,7 @@ export class SqliteStore implements Store {
     this.#threads = threads;
     const { interrupted, pending, warnings, clock } = opened;
     this.tell(clock.nowMs);
+    this.setClock(clock);
     return { interrupted, pending, warnings, clock };
   }
 
@@ -159,7 +162,7 @@ export class SqliteStore implements Store {
 
   async resend(id: DeliveryId, nowMs: number): Promise<"resent" | "not_found" | "body_gone" | "not_ended"> {
     this.tell(nowMs);
-    return this.#write("resend", id, this.#nowMs);
+    return this.#write("resend", id, this.#asOfMs);
   }
 
   async setPause(subscription: string, reason: PauseReason, untilMs: number | null): Promise<void> {
@@ -188,36 +191,36 @@ export class SqliteStore implements Store {
   }
 
   async readEvent(namespace: string, eventId: string): Promise<Event | undefined> {
-    return this.#question("readEvent", namespace, eventId, this.#nowMs);
+    return this.#question("readEvent", namespace, eventId, this.#asOfMs);
   }
 
   async result(namespace: string, eventId: string, nowMs: number): Promise<StoredResult | undefined> {
     this.tell(nowMs);
-    return this.#question("result", namespace, eventId, this.#nowMs);
+    return this.#question("result", namespace, eventId, this.#asOfMs);
   }
 
   async readBody(id: DeliveryId): Promise<Event | undefined> {
-    return this.#question("readBody", id, this.#nowMs);
+    return this.#question("readBody", id, this.#asOfMs);
   }
 
   async readDelivery(id: DeliveryId): Promise<DeliveryRecord | undefined> {
-    return this.#question("readDelivery", id, this.#nowMs);
+    return this.#question("readDelivery", id, this.#asOfMs);
   }
 
   async deliveriesOf(eventId: string): Promise<readonly DeliveryRecord[]> {
-    return this.#question("deliveriesOf", eventId, this.#nowMs);
+    return this.#question("deliveriesOf", eventId, this.#asOfMs);
   }
 
   async attemptsOf(id: DeliveryId): Promise<readonly AttemptRecord[]> {
-    return this.#question("attemptsOf", id, this.#nowMs);
+    return this.#question("attemptsOf", id, this.#asOfMs);
   }
 
   async listDeliveries(filter: DeliveryFilter): Promise<readonly DeliveryRecord[]> {
-    return this.#question("listDeliveries", filter, this.#nowMs);
+    return this.#question("listDeliveries", filter, this.#asOfMs);
   }
 
   async history(filter: HistoryFilter): Promise<HistoryPage> {
-    return this.#question("history", filter, this.#nowMs);
+    return this.#question("history", filter, this.#asOfMs);
   }
 
   async putState(entries: readonly StateEntry[]): Promise<void> {
@@ -234,7 +237,7 @@ export class SqliteStore implements Store {
 
   async dropExpired(nowMs: number): Promise<Dropped> {
     this.tell(nowMs);
-    return this.#write("dropExpired", nowMs);
+    return this.#write("dropExpired", nowMs - this.#behindMs);
   }
 
   async health(): Promise<StoreHealth> {
@@ -271,6 +274,15 @@ export class SqliteStore implements Store {
 
   tell(nowMs: number): void {
     this.#nowMs = Math.max(this.#nowMs, nowMs);
+  }
+
+  setClock({ offsetMs }: Pick<ClockFrame, "offsetMs">): void {
+    this.#behindMs = Math.max(0, -offsetMs);
+  }
+
+  /** As of when rows past their retention are hidden. */
+  get #asOfMs(): number {
+    return this.#nowMs - this.#behindMs;
   }
 }
 

@@ -80,6 +80,24 @@ export function recallCases(engine: Engine): void {
       expect(await harness.store().due("sub-a", clock.nowMs, 10)).toMatchObject([{ id, dueAtMs: clock.nowMs }]);
     });
 
+    it("shows again what a clock days ahead had hidden, once it is put back", async () => {
+      const stored = item();
+      const [id] = (await accept(harness.store(), [stored])) as [number];
+      await claimOne(harness.store(), id);
+      await harness.store().complete([completion(id)]);
+      await keep(START_MS);
+      await harness.reopen(START_MS + 10 * DAY_MS);
+      expect(await harness.store().deliveriesOf(stored.event.id)).toEqual([]);
+      await keep(START_MS + 10 * DAY_MS);
+      await harness.reopen(START_MS + HOUR_MS);
+      expect(await harness.store().deliveriesOf(stored.event.id)).toMatchObject([{ id, state: "delivered" }]);
+      // The same while it runs.
+      harness.store().setClock({ offsetMs: 0 });
+      expect(await harness.store().deliveriesOf(stored.event.id)).toEqual([]);
+      harness.store().setClock({ offsetMs: -10 * DAY_MS });
+      expect(await harness.store().deliveriesOf(stored.event.id)).toHaveLength(1);
+    });
+
     it("keeps what was taken over of the wall", async () => {
       await keep(START_MS, 7 * HOUR_MS);
       expect((await harness.reopen(START_MS + 7 * HOUR_MS + 5)).clock).toEqual({ nowMs: START_MS + 5, offsetMs: 7 * HOUR_MS, awayMs: 5 });

@@ -285,7 +285,7 @@ export class World {
 
   /** The same without waiting for it. */
   async offer(namespace = "ns", to?: (route: Route) => boolean, subject?: string): Promise<Event | undefined> {
-    const event = { ...eventOf(namespace, this.clock.nowMs(), ++this.#sequence), subject };
+    const event = { ...eventOf(namespace, this.clock.nowMs(), ++this.#sequence), id: uuidv7(this.clock.trueMs()), subject };
     const routes = this.table.match(event).routes.filter((route) => to?.(route) ?? true);
     const deliveries = this.engine.admit(event, routes, event.receivedAtMs);
     const item = {
