@@ -87,7 +87,7 @@ async function post(operator: OperatorProcess, namespace: string): Promise<strin
 describe("a start", () => {
   const traced = canTrace();
   if (!traced && process.env["CI"] !== undefined) throw new Error("strace is needed under CI: install it and allow ptrace");
-  const STARTS = countOf(3, 20);
+  const STARTS = countOf(2, 20);
   const SLOW_READS = ["strace", "-f", "-qq", "-o", "/dev/null", "-e", "trace=pread64", "-e", "inject=pread64:delay_enter=3000"];
 
   it.skipIf(!traced)(
@@ -104,7 +104,7 @@ describe("a start", () => {
     },
   );
 
-  const KILLS = countOf(5, 20);
+  const KILLS = countOf(3, 20);
   it(`after a kill 40 ms behind the ready line delivers, ${KILLS} times of ${KILLS}`, { timeout: KILLS * 20_000 }, async () => {
     const { receiver, start } = await scene(["shop"], () => 1);
     for (let i = 0; i < KILLS; i++) {

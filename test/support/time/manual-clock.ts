@@ -21,6 +21,8 @@ export class ManualClock implements Clock {
   #arrivals: Timer[] = [];
   #polled: (() => void)[] = [];
   #sequence = 0;
+  /** Calls of `advance` and `stall` that go on. */
+  #moving = 0;
 
   constructor(startMs = Date.UTC(2026, 0, 1)) {
     this.#engineMs = startMs - this.#monotonicMs;
@@ -70,8 +72,10 @@ export class ManualClock implements Clock {
     };
   }
 
+  /** While time stands still sockets are real ones: they are read in the next turn of the event loop. */
   afterPoll(fn: () => void): void {
-    this.#polled.push(fn);
+    if (this.#moving > 0) this.#polled.push(fn);
+    else setImmediate(fn);
   }
 
   /** Something that reaches a socket after `delayMs`: a process that stands finds it when it goes on, but only after its timers. */
@@ -98,6 +102,15 @@ export class ManualClock implements Clock {
 
   /** Moves on, firing what falls due on the way and letting promises settle between timers. */
   async advance(ms: number): Promise<void> {
+    this.#moving += 1;
+    try {
+      await this.#advance(ms);
+    } finally {
+      this.#moving -= 1;
+    }
+  }
+
+  async #advance(ms: number): Promise<void> {
     const untilMs = this.#monotonicMs + ms;
     await settle();
     await this.#poll();
@@ -121,6 +134,15 @@ export class ManualClock implements Clock {
 
   /** The process stands still for so long: then every timer that is over fires first, as Node does it, and only then sockets are read. */
   async stall(ms: number): Promise<void> {
+    this.#moving += 1;
+    try {
+      await this.#stall(ms);
+    } finally {
+      this.#moving -= 1;
+    }
+  }
+
+  async #stall(ms: number): Promise<void> {
     this.#monotonicMs += ms;
     for (let timer = earliest(this.#timers); timer !== undefined && timer.atMs <= this.#monotonicMs; timer = earliest(this.#timers)) {
       this.#timers = this.#timers.filter((other) => other !== timer);
