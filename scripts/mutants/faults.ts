@@ -124,7 +124,7 @@ const ENGINE_FAULTS: readonly Planted[] = [
   {
     name: "the rows in memory have one bound for all, and no shares",
     file: "src/delivery/due-loader.ts",
-    find: `    return Math.max(rowsFloor - lane.windowRows, Math.floor(free * SHARE_OF_FREE) - lane.windowRows);`,
+    find: `    return Math.max(rowsFloor, Math.min(Math.floor(free * SHARE_OF_FREE), 2 * windowMax)) - lane.windowRows;`,
     replace: `    return Math.min(rowsMax - this.#held.size, free + rowsFloor) - lane.windowRows;`,
     suite: UNKIND,
   },

@@ -68,9 +68,10 @@ export class DueLoader {
 
   /** How many more rows the lane may hold now. */
   #room(lane: Lane): number {
-    const { rowsMax, rowsPerNamespaceMax, rowsFloor } = this.#parts.bounds;
+    const { rowsMax, rowsPerNamespaceMax, rowsFloor, windowMax } = this.#parts.bounds;
     const free = Math.min(rowsMax - this.#held.size, rowsPerNamespaceMax - (this.#heldOf.get(lane.namespace) ?? 0));
-    return Math.max(rowsFloor - lane.windowRows, Math.floor(free * SHARE_OF_FREE) - lane.windowRows);
+    // More than two windows help nobody: they only wait for the retry budget.
+    return Math.max(rowsFloor, Math.min(Math.floor(free * SHARE_OF_FREE), 2 * windowMax)) - lane.windowRows;
   }
 
   #go(): void {

@@ -118,7 +118,7 @@ export class Scheduler {
     const nowMs = this.#clock.nowMs();
     // Probes are picked, never reserved: an abandoned accept must not use one up.
     if (lane.fresh.length > 0 || this.#queue.freshWaits || lane.breaker.isOpen || lane.openAtMs(nowMs) > nowMs) return false;
-    if (!this.#queue.takeNow(lane)) return false;
+    if (!this.#queue.takeNow(lane, true)) return false;
     lane.started(nowMs);
     this.#retryBudget.sent(lane.namespace, nowMs);
     return true;
