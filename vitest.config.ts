@@ -1,5 +1,11 @@
 import { defineConfig } from "vitest/config";
 
+/**
+ * V8 ends the process now and then when thousands of threads, each with the type stripper's WebAssembly in it, come and go ("Check failed:
+ * jit_page.has_value()", in the tier-up of the wrappers that WebAssembly calls JavaScript through). Stores are opened so often in no other place.
+ */
+const EXEC_ARGV = ["--wasm-wrapper-tiering-budget=2000000000"];
+
 const SUITES_ON_THE_CONTROL_PLANE = "test/integration/control-plane/**/*.test.ts";
 
 export default defineConfig({
@@ -8,6 +14,7 @@ export default defineConfig({
       {
         test: {
           name: "unit",
+          execArgv: EXEC_ARGV,
           include: ["test/unit/**/*.test.ts", "test/house*.test.ts", "test/conformance/**/*.test.ts", "test/sim/**/*.test.ts"],
           // Some start the generator or a store in a process of their own; a machine that is busy elsewhere must not fail them.
           testTimeout: 30_000,
@@ -16,6 +23,7 @@ export default defineConfig({
       {
         test: {
           name: "integration",
+          execArgv: EXEC_ARGV,
           include: ["test/integration/**/*.test.ts", "test/fields/**/*.test.ts"],
           exclude: [SUITES_ON_THE_CONTROL_PLANE],
           testTimeout: 30_000,
