@@ -1,8 +1,6 @@
 import { part, SlotPool, TIERS, type Tier } from "./slot-pool.ts";
 import { blankTicket, TicketHeap, type Ticket } from "./ticket-heap.ts";
 
-export { Line } from "./line.ts";
-
 /** First sends and backlog are `fresh`, further attempts `retry`: so many of every five picks are fresh while both wait. */
 export type WorkKind = "fresh" | "retry";
 const FRESH_OF_FIVE = 4;

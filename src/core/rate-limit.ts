@@ -26,11 +26,6 @@ export class TokenBucket {
     this.#tokens -= 1;
   }
 
-  /** Gives `tokens` (a fraction of one may be given), never above the capacity. */
-  add(tokens: number): void {
-    this.#tokens = Math.min(this.#capacity, this.#tokens + tokens);
-  }
-
   #refill(nowMs: number): void {
     // A wall clock taken over may lie behind: it goes on from there, or nothing would come in until the old time is reached again.
     if (nowMs > this.#atMs) this.#tokens = Math.min(this.#capacity, this.#tokens + (nowMs - this.#atMs) * this.#perMs);

@@ -37,11 +37,6 @@ export class DueLoader {
     this.#parts = parts;
   }
 
-  /** Rows held now, of all lanes. */
-  get heldRows(): number {
-    return this.#held.size;
-  }
-
   /** Reads a window for the lane when it is its namespace's turn. */
   want(lane: Lane): void {
     if (lane.loading || lane.wantsToLoad || this.#room(lane) <= 0) return;

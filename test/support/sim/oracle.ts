@@ -1,4 +1,4 @@
-import type { Line } from "../../../src/core/fair-queue.ts";
+import type { Line } from "../../../src/core/line.ts";
 import type { Lane } from "../../../src/delivery/lane.ts";
 import type { ReadyDelivery, Store } from "../../../src/store/store.ts";
 import type { World } from "./world.ts";
