@@ -7,6 +7,7 @@ import { Webhook } from "standardwebhooks";
 import { afterEach, expect, it, vi } from "vitest";
 import { freePort } from "../support/free-port.ts";
 import { OperatorProcess } from "../support/operator/operator-process.ts";
+import { shopManifests } from "../support/operator/shop-manifests.ts";
 
 const SECRET = "whsec_MfKQ9r8GKYqrTwjUPD8ILPZIo2LaLaSwMfKQ9r8GKYo=";
 
@@ -87,30 +88,7 @@ it("forwards what failed as a signed CloudEvent, also when it is killed in betwe
 });
 
 function manifests(port: number, letterPort: number): string {
-  return `apiVersion: postrider.dev/v1alpha1
-kind: ClusterDeliveryPolicy
-metadata: {name: here}
-spec: {egress: {allowedCIDRs: ["127.0.0.0/8"], allowPlainHTTP: true}}
----
-apiVersion: v1
-kind: Secret
-metadata: {name: key, namespace: shop, labels: {postrider.dev/use: "true"}}
-stringData: {secret: ${SECRET}}
----
-apiVersion: postrider.dev/v1alpha1
-kind: DeliveryPolicy
-metadata: {name: quick, namespace: shop, labels: {postrider.dev/default: "true"}}
-spec:
-  retry: {maxAttempts: 20, backoff: {policy: Constant, initialDelay: 200ms, maxDelay: 200ms}}
----
-apiVersion: postrider.dev/v1alpha1
-kind: WebhookSubscription
-metadata: {name: billing, namespace: shop}
-spec:
-  events: {types: ["order.*"]}
-  endpoint: {url: "http://127.0.0.1:${port}/hooks"}
-  signing: {secretRefs: [{name: key, key: secret}]}
-  deadLetter:
+  return `${shopManifests({ name: "billing", port, secret: SECRET, retryMs: 200 })}  deadLetter:
     endpoint:
       url: "http://127.0.0.1:${letterPort}/dead"
       headers: [{name: x-team, value: night}]

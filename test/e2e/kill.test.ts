@@ -4,6 +4,7 @@ import { join } from "node:path";
 import { afterEach, expect, it } from "vitest";
 import { freePort } from "../support/free-port.ts";
 import { OperatorProcess } from "../support/operator/operator-process.ts";
+import { shopManifests } from "../support/operator/shop-manifests.ts";
 import { VerifyingReceiver } from "../support/operator/verifying-receiver.ts";
 
 const SECRET = "whsec_MfKQ9r8GKYqrTwjUPD8ILPZIo2LaLaSwMfKQ9r8GKYo=";
@@ -88,30 +89,5 @@ async function until(done: () => boolean, withinMs: number): Promise<void> {
 }
 
 function manifests(port: number): string {
-  return `apiVersion: postrider.dev/v1alpha1
-kind: ClusterDeliveryPolicy
-metadata: {name: here}
-spec: {egress: {allowedCIDRs: ["127.0.0.0/8"], allowPlainHTTP: true}}
----
-apiVersion: v1
-kind: Secret
-metadata: {name: key, namespace: shop, labels: {postrider.dev/use: "true"}}
-stringData: {secret: ${SECRET}}
----
-apiVersion: postrider.dev/v1alpha1
-kind: DeliveryPolicy
-metadata: {name: quick, namespace: shop, labels: {postrider.dev/default: "true"}}
-spec:
-  maxInFlight: ${MAX_IN_FLIGHT}
-  timeout: 5s
-  retry: {maxAttempts: 20, backoff: {policy: Constant, initialDelay: 200ms, maxDelay: 200ms}}
----
-apiVersion: postrider.dev/v1alpha1
-kind: WebhookSubscription
-metadata: {name: billing, namespace: shop}
-spec:
-  events: {types: ["order.*"]}
-  endpoint: {url: "http://127.0.0.1:${port}/hooks"}
-  signing: {secretRefs: [{name: key, key: secret}]}
-`;
+  return shopManifests({ name: "billing", port, secret: SECRET, retryMs: 200, policy: [`maxInFlight: ${MAX_IN_FLIGHT}`, "timeout: 5s"] });
 }

@@ -4,6 +4,7 @@ import { join } from "node:path";
 import { afterEach, describe, expect, it } from "vitest";
 import { fullRun } from "../support/full-run.ts";
 import { OperatorProcess } from "../support/operator/operator-process.ts";
+import { shopManifests } from "../support/operator/shop-manifests.ts";
 import { VerifyingReceiver } from "../support/operator/verifying-receiver.ts";
 
 const SECRET = "whsec_MfKQ9r8GKYqrTwjUPD8ILPZIo2LaLaSwMfKQ9r8GKYo=";
@@ -122,30 +123,11 @@ async function history(operator: OperatorProcess, count: number) {
 }
 
 function manifests(port: number, timeoutMs: number): string {
-  return `apiVersion: postrider.dev/v1alpha1
-kind: ClusterDeliveryPolicy
-metadata: {name: here}
-spec: {egress: {allowedCIDRs: ["127.0.0.0/8"], allowPlainHTTP: true}}
----
-apiVersion: v1
-kind: Secret
-metadata: {name: key, namespace: shop, labels: {postrider.dev/use: "true"}}
-stringData: {secret: ${SECRET}}
----
-apiVersion: postrider.dev/v1alpha1
-kind: DeliveryPolicy
-metadata: {name: quick, namespace: shop, labels: {postrider.dev/default: "true"}}
-spec:
-  maxInFlight: ${IN_FLIGHT}
-  timeout: ${timeoutMs}ms
-  retry: {maxAttempts: 20, backoff: {policy: Constant, initialDelay: 200ms, maxDelay: 200ms}}
----
-apiVersion: postrider.dev/v1alpha1
-kind: WebhookSubscription
-metadata: {name: orders, namespace: shop}
-spec:
-  events: {types: ["order.*"]}
-  endpoint: {url: "http://127.0.0.1:${port}/hooks"}
-  signing: {secretRefs: [{name: key, key: secret}]}
-`;
+  return shopManifests({
+    name: "orders",
+    port,
+    secret: SECRET,
+    retryMs: 200,
+    policy: [`maxInFlight: ${IN_FLIGHT}`, `timeout: ${timeoutMs}ms`],
+  });
 }

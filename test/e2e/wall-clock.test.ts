@@ -3,6 +3,7 @@ import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { afterEach, describe, expect, it } from "vitest";
 import { OperatorProcess } from "../support/operator/operator-process.ts";
+import { shopManifests } from "../support/operator/shop-manifests.ts";
 import { VerifyingReceiver } from "../support/operator/verifying-receiver.ts";
 import { SteppedWall } from "../support/time/stepped-wall.ts";
 
@@ -132,28 +133,5 @@ async function api(operator: OperatorProcess, what: string): Promise<{ items: Re
 }
 
 function manifests(port: number): string {
-  return `apiVersion: postrider.dev/v1alpha1
-kind: ClusterDeliveryPolicy
-metadata: {name: here}
-spec: {egress: {allowedCIDRs: ["127.0.0.0/8"], allowPlainHTTP: true}}
----
-apiVersion: v1
-kind: Secret
-metadata: {name: key, namespace: shop, labels: {postrider.dev/use: "true"}}
-stringData: {secret: ${SECRET}}
----
-apiVersion: postrider.dev/v1alpha1
-kind: DeliveryPolicy
-metadata: {name: quick, namespace: shop, labels: {postrider.dev/default: "true"}}
-spec:
-  retry: {maxAttempts: 20, backoff: {policy: Constant, initialDelay: ${RETRY_MS}ms, maxDelay: ${RETRY_MS}ms}}
----
-apiVersion: postrider.dev/v1alpha1
-kind: WebhookSubscription
-metadata: {name: orders, namespace: shop}
-spec:
-  events: {types: ["order.*"]}
-  endpoint: {url: "http://127.0.0.1:${port}/hooks"}
-  signing: {secretRefs: [{name: key, key: secret}]}
-`;
+  return shopManifests({ name: "orders", port, secret: SECRET, retryMs: RETRY_MS });
 }
