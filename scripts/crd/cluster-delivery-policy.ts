@@ -101,9 +101,11 @@ function egress(): Schema {
         port,
         { min: 1, max: 64, type: "set" },
       ),
-      services: choice("Whether endpoint.serviceRef may name Services of the subscription's own namespace.", ["None", "SameNamespace"], {
-        default: "SameNamespace",
-      }),
+      services: choice(
+        "Which Services of the subscription's own namespace endpoint.serviceRef may name. SameNamespace: those with a selector. SameNamespaceAny: those without one as well, which lead wherever their EndpointSlices say.",
+        ["None", "SameNamespace", "SameNamespaceAny"],
+        { default: "SameNamespace" },
+      ),
       proxySecretRef: secretKeyRef(
         "A key of a Secret, in Postrider's own namespace and with the label postrider.dev/use, that holds the URL of an HTTP proxy for all deliveries.",
       ),

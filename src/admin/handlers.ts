@@ -1,13 +1,14 @@
 import { deadLetterOwner } from "../core/dead-letter.ts";
+import type { DeliveryNames } from "../core/delivery-name.ts";
 import { unreachable } from "../lib/assert.ts";
 import type { Clock } from "../lib/clock.ts";
 import type { AttemptRecord, DeliveryRecord, Store } from "../store/store.ts";
 import { ok, problem, type ApiAnswer } from "./api-problem.ts";
 import type { ApiRoute } from "./api-routes.ts";
 import type { DeliveryActs, SubscriptionDirectory } from "./directory.ts";
-import { cursorOf, readHistoryQuery, type HistoryQuery } from "./history-query.ts";
+import { readHistoryQuery, type HistoryQuery } from "./history-query.ts";
 import { readTestRequest } from "./test-request.ts";
-import { attemptView, deliveryView, eventView, summaryView, testView, type SubscriptionLabel } from "./views.ts";
+import { attemptView, deliveryView, eventView, summaryView, testView, type DeliveryLabel } from "./views.ts";
 
 /** Request bodies of one answer together, in bytes: the rest is left out and says so. */
 export const BODIES_BYTES_MAX = 8 * 1024 * 1024;
@@ -17,6 +18,7 @@ export const TESTS_MAX = 16;
 export interface HandlerParts {
   readonly store: Pick<Store, "tell" | "history" | "readDelivery" | "attemptsOf" | "readEvent" | "readBody">;
   readonly clock: Clock;
+  readonly deliveryNames: DeliveryNames;
   readonly directory: SubscriptionDirectory;
   readonly acts: DeliveryActs;
 }
@@ -60,11 +62,11 @@ export class ApiHandlers {
       case "attempts":
         return this.#attempts(namespace, call.parameters);
       case "delivery":
-        return this.#delivery(namespace, action.id);
+        return this.#delivery(namespace, action.deliveryName);
       case "deliveryAttempts":
-        return this.#attemptsOfOne(namespace, action.id);
+        return this.#attemptsOfOne(namespace, action.deliveryName);
       case "resend":
-        return this.#resend(namespace, action.id);
+        return this.#resend(namespace, action.deliveryName);
       case "test":
         return this.#test(namespace, action.name, call.body);
       case "resume":
@@ -88,7 +90,7 @@ export class ApiHandlers {
     if ("status" in asked) return asked;
     const page = await this.#parts.store.history(asked);
     const items = page.deliveries.map((summary) => summaryView(summary, this.#label(summary), this.#parts.clock));
-    return ok({ items, nextCursor: cursorOf(page.nextBeforeId) });
+    return ok({ items, nextCursor: this.#cursor(namespace, page.nextBeforeId) });
   }
 
   /** The log: attempts of the deliveries that fit, newest delivery first, each delivery's attempts in their order; a delivery is never split. */
@@ -106,26 +108,27 @@ export class ApiHandlers {
         break;
       }
     }
-    return ok({ items, nextCursor: cursorOf(nextBeforeId) });
+    return ok({ items, nextCursor: this.#cursor(namespace, nextBeforeId) });
   }
 
-  async #delivery(namespace: string, id: number): Promise<ApiAnswer> {
-    const record = await this.#own(namespace, id);
+  async #delivery(namespace: string, deliveryName: string): Promise<ApiAnswer> {
+    const record = await this.#own(namespace, deliveryName);
     return record === undefined ? NO_SUCH_DELIVERY : ok(deliveryView(record, this.#label(record), this.#parts.clock));
   }
 
-  async #attemptsOfOne(namespace: string, id: number): Promise<ApiAnswer> {
-    const record = await this.#own(namespace, id);
+  async #attemptsOfOne(namespace: string, deliveryName: string): Promise<ApiAnswer> {
+    const record = await this.#own(namespace, deliveryName);
     if (record === undefined) return NO_SUCH_DELIVERY;
     return ok({ items: await this.#attemptViews(record, { bytes: BODIES_BYTES_MAX }), nextCursor: null });
   }
 
-  async #resend(namespace: string, id: number): Promise<ApiAnswer> {
-    if ((await this.#own(namespace, id)) === undefined) return NO_SUCH_DELIVERY;
-    const result = await this.#parts.acts.resend(id);
+  async #resend(namespace: string, deliveryName: string): Promise<ApiAnswer> {
+    const record = await this.#own(namespace, deliveryName);
+    if (record === undefined) return NO_SUCH_DELIVERY;
+    const result = await this.#parts.acts.resend(record.id);
     switch (result) {
       case "resent":
-        return ok({ id: String(id), state: "ready" }, 202);
+        return ok({ id: deliveryName, state: "ready" }, 202);
       case "not_found":
         return NO_SUCH_DELIVERY;
       case "body_gone":
@@ -176,7 +179,7 @@ export class ApiHandlers {
     namespace: string,
     parameters: URLSearchParams,
   ): (Omit<HistoryQuery, "subscriptionName"> & { namespace: string; subscription?: string }) | ApiAnswer {
-    const read = readHistoryQuery(parameters);
+    const read = readHistoryQuery(parameters, (cursor) => this.#parts.deliveryNames.beforeIdOf(namespace, cursor));
     if (!read.ok) return problem(read.problem);
     const { subscriptionName, ...asked } = read.query;
     const query = { ...asked, ...this.#engineTimes(asked) };
@@ -195,8 +198,10 @@ export class ApiHandlers {
     };
   }
 
-  async #own(namespace: string, id: number): Promise<DeliveryRecord | undefined> {
-    const record = await this.#parts.store.readDelivery(id);
+  /** The store is not asked about what this namespace was never told: how long an answer takes says nothing of others either. */
+  async #own(namespace: string, deliveryName: string): Promise<DeliveryRecord | undefined> {
+    const id = this.#parts.deliveryNames.idOf(namespace, deliveryName);
+    const record = id === undefined ? undefined : await this.#parts.store.readDelivery(id);
     return record?.namespace === namespace ? record : undefined;
   }
 
@@ -212,10 +217,19 @@ export class ApiHandlers {
     });
   }
 
-  #label({ subscription }: DeliveryRecord): SubscriptionLabel {
+  #cursor(namespace: string, nextBeforeId: number | undefined): string | null {
+    return nextBeforeId === undefined ? null : this.#parts.deliveryNames.cursorOf(namespace, nextBeforeId);
+  }
+
+  #label({ id, namespace, subscription }: DeliveryRecord): DeliveryLabel {
     const owner = deadLetterOwner(subscription);
     const uid = owner ?? subscription;
-    return { uid, name: this.#parts.directory.nameOf(uid), isDeadLetter: owner !== undefined };
+    return {
+      id: this.#parts.deliveryNames.nameOf(namespace, id),
+      uid,
+      name: this.#parts.directory.nameOf(uid),
+      isDeadLetter: owner !== undefined,
+    };
   }
 }
 

@@ -2,6 +2,7 @@ import { ApiServer } from "../admin/api-server.ts";
 import type { ApiAuthenticator } from "../admin/authenticator.ts";
 import type { Controller } from "../controller/controller.ts";
 import type { Resources } from "../controller/objects.ts";
+import type { DeliveryNames } from "../core/delivery-name.ts";
 import type { RouteTable } from "../core/route-table.ts";
 import type { Attempter } from "../delivery/attempter.ts";
 import type { Engine } from "../delivery/engine.ts";
@@ -26,6 +27,7 @@ export interface ApiGround {
   readonly attempter: Attempter;
   readonly payloads: PayloadBook;
   readonly names: NameBook;
+  readonly deliveryNames: DeliveryNames;
   readonly table: () => RouteTable;
 }
 
@@ -40,6 +42,7 @@ export function buildApi(ground: ApiGround): ApiServer {
     log,
     store,
     clock,
+    deliveryNames: ground.deliveryNames,
     directory: subscriptionDirectory(ground.resources, ground.controller, ground.names),
     acts: {
       resend: (id) => engine.resend(id),

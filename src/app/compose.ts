@@ -8,6 +8,7 @@ import { ConfigError } from "../config/config.ts";
 import type { Config } from "../config/config.ts";
 import { Controller } from "../controller/controller.ts";
 import type { ObjectRef, Resources, ResultSink } from "../controller/objects.ts";
+import type { DeliveryNames } from "../core/delivery-name.ts";
 import { RouteTable } from "../core/route-table.ts";
 import { HttpAttempter } from "../delivery/attempt.ts";
 import type { ServiceAccountTokens } from "../delivery/credentials.ts";
@@ -33,6 +34,7 @@ import { CLOCK_KEY, type Store } from "../store/store.ts";
 import { acceptedSpecsIn } from "./accepted-specs.ts";
 import { type Authenticators, buildAuthenticators, tokenLabels } from "./authenticators.ts";
 import { buildApi } from "./build-api.ts";
+import { keptDeliveryNames } from "./delivery-name-key.ts";
 import { RetentionSweep, type Tidied } from "./retention-sweep.ts";
 import { shutDown } from "./shut-down.ts";
 import { Supervisor } from "./supervise.ts";
@@ -92,7 +94,8 @@ export async function startOperator(config: Config, parts: ComposeParts): Promis
   for (const warning of report.warnings) log.warn({ event: "store.warning" }, warning);
   log.info({ event: "store.opened", pending: report.pending, interrupted: report.interrupted }, "store opened");
   try {
-    const rooms = await build(config, parts, { store, metrics, owner, awayMs: report.clock.awayMs });
+    const deliveryNames = await keptDeliveryNames(store, parts.random, log);
+    const rooms = await build(config, parts, { store, metrics, owner, awayMs: report.clock.awayMs, deliveryNames });
     return await start(rooms, parts, config);
   } catch (error) {
     await store.close();
@@ -162,16 +165,17 @@ interface Ground {
   readonly owner: string;
   /** How long nobody ran before this start, ms. */
   readonly awayMs: number;
+  readonly deliveryNames: DeliveryNames;
 }
 
-async function build(config: Config, parts: ComposeParts, { store, metrics, owner, awayMs }: Ground): Promise<Rooms> {
+async function build(config: Config, parts: ComposeParts, { store, metrics, owner, awayMs, deliveryNames }: Ground): Promise<Rooms> {
   const { clock, random, log } = parts;
-  const events = new BusinessEvents(metrics, log);
+  const events = new BusinessEvents(metrics, log, deliveryNames);
   const { provider, serviceAccounts, retainNamed } = await sourceOf(config, parts, metrics);
   const authenticators = await buildAuthenticators(config, { provider, clock, log });
   const resolver = new DnsResolver({ clock, ...(config["dns-server"].length > 0 ? { servers: config["dns-server"] } : {}) });
   const attempter = new HttpAttempter({ clock, random, version: VERSION, resolver, origin: config["webhook-origin"], serviceAccounts });
-  const engine = engineOf(config, parts, { store, metrics, owner, awayMs, events, attempter });
+  const engine = engineOf(config, parts, { store, metrics, owner, awayMs, events, attempter, deliveryNames });
   let table = RouteTable.empty;
   const payloads = new PayloadBook(store, log);
   const names = new NameBook(store, log);
@@ -228,6 +232,7 @@ async function build(config: Config, parts: ComposeParts, { store, metrics, owne
     attempter,
     payloads,
     names,
+    deliveryNames,
     table: () => table,
   });
   const tidied = [payloads, names, engine, namedObjects(retainNamed, controller), seriesOf(metrics, () => table)];
@@ -273,7 +278,7 @@ interface EngineGround extends Ground {
 function engineOf(
   config: Config,
   { clock, random, log }: ComposeParts,
-  { store, metrics, owner, awayMs, events, attempter }: EngineGround,
+  { store, metrics, owner, awayMs, events, attempter, deliveryNames }: EngineGround,
 ): Engine {
   return new Engine({
     store,
@@ -282,6 +287,7 @@ function engineOf(
     clock,
     random,
     events,
+    deliveryNames,
     metrics,
     log,
     owner,

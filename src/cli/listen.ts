@@ -6,6 +6,7 @@ import { type Verification, verifyRequest } from "../core/verification.ts";
 import type { Clock } from "../lib/clock.ts";
 import type { ProcessSignals } from "./process-signals.ts";
 import { CommandFailure } from "./program.ts";
+import { painted, shown, type Shown, shownJson, tell } from "./terminal.ts";
 
 const EXAMPLES = `
 Examples:
@@ -55,7 +56,7 @@ export function listenCommand(clock: Clock, signals: ProcessSignals): Command {
       if (options.secret !== undefined && options.secretFile !== undefined) {
         command.error("error: give either --secret or --secret-file", { exitCode: 2 });
       }
-      const receiver = new DevelopmentReceiver({ ...options, secret: readSecret(options) }, clock, (line) => process.stdout.write(line));
+      const receiver = new DevelopmentReceiver({ ...options, secret: readSecret(options) }, clock, tell);
       await receiver.start();
       await new Promise<void>((resolve) => {
         signals.onStop(resolve);
@@ -73,15 +74,15 @@ function readSecret(options: ListenOptions): string | undefined {
   }
 }
 
-/** Receives, judges, prints, answers. `print` gets whole lines. */
+/** Receives, judges, prints, answers. */
 export class DevelopmentReceiver {
   readonly #options: ListenOptions;
   readonly #clock: Clock;
-  readonly #print: (line: string) => void;
+  readonly #print: (lines: Shown) => void;
   readonly #server: Server;
   #count = 0;
 
-  constructor(options: ListenOptions, clock: Clock, print: (line: string) => void) {
+  constructor(options: ListenOptions, clock: Clock, print: (lines: Shown) => void) {
     this.#options = options;
     this.#clock = clock;
     this.#print = print;
@@ -100,7 +101,7 @@ export class DevelopmentReceiver {
     const { host, secret } = this.#options;
     const url = `http://${host.includes(":") ? `[${host}]` : host}:${port}`;
     const note = secret === undefined ? "signatures are not verified: --secret does that" : "verifying signatures";
-    this.#print(this.#options.output === "json" ? `${JSON.stringify({ msg: "listening", url })}\n` : `listening on ${url} (${note})\n`);
+    this.#print(this.#options.output === "json" ? shownJson({ msg: "listening", url }) : shown`listening on ${url} (${note})`);
     return url;
   }
 
@@ -154,8 +155,8 @@ interface Seen {
   readonly status: number;
 }
 
-function jsonLine({ number, request, body, verdict, status }: Seen, nowMs: number): string {
-  return `${JSON.stringify({
+function jsonLine({ number, request, body, verdict, status }: Seen, nowMs: number): Shown {
+  return shownJson({
     number,
     time: new Date(nowMs).toISOString(),
     method: request.method,
@@ -165,23 +166,22 @@ function jsonLine({ number, request, body, verdict, status }: Seen, nowMs: numbe
     verified: verdict?.ok,
     failure: verdict?.ok === false ? { reason: verdict.reason, message: verdict.message } : undefined,
     status,
-  })}\n`;
+  });
 }
 
-function textLines({ number, request, body, verdict, status }: Seen, color: boolean): string {
-  const paint = (code: number, text: string): string => (color ? `\u001b[${code}m${text}\u001b[0m` : text);
-  const id = printable(String(request.headers["webhook-id"] ?? "no webhook-id"));
-  const judged = verdict === undefined ? "not verified" : verdict.ok ? paint(32, "verified") : paint(31, `NOT genuine (${verdict.reason})`);
-  const head = `#${number} ${printable(request.method ?? "")} ${printable(request.url ?? "")} ${id} ${judged} -> ${status < 300 ? status : paint(33, String(status))}\n`;
-  const why = verdict?.ok === false ? `   ${printable(verdict.message)}\n` : "";
-  const type = request.headers["content-type"] === undefined ? "" : `${printable(request.headers["content-type"])}, `;
-  return `${head}${why}   ${type}${body.length} bytes\n   ${printable(body.toString("utf8"))}\n`;
-}
-
-/** What strangers sent never moves the cursor or colours the terminal. */
-function printable(text: string): string {
-  // oxlint-disable-next-line no-control-regex -- removing control characters is the point
-  return text.replaceAll(/[\u0000-\u0009\u000b-\u001f\u007f-\u009f]/g, "\u00b7").replaceAll("\n", "\n   ");
+function textLines({ number, request, body, verdict, status }: Seen, colours: boolean): Shown {
+  const id = String(request.headers["webhook-id"] ?? "no webhook-id");
+  const judged =
+    verdict === undefined
+      ? shown`not verified`
+      : verdict.ok
+        ? painted("green", shown`verified`, colours)
+        : painted("red", shown`NOT genuine (${verdict.reason})`, colours);
+  const answered = status < 300 ? shown`${status}` : painted("yellow", shown`${status}`, colours);
+  const head = shown`#${number} ${request.method ?? ""} ${request.url ?? ""} ${id} ${judged} -> ${answered}`;
+  const why = verdict?.ok === false ? shown`\n   ${verdict.message}` : "";
+  const type = request.headers["content-type"] === undefined ? "" : shown`${request.headers["content-type"]}, `;
+  return shown`${head}${why}\n   ${type}${body.length} bytes\n   ${body.toString("utf8")}`;
 }
 
 /** Undefined when it is too long. */

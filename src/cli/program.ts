@@ -1,5 +1,6 @@
 import { Command, CommanderError } from "commander";
 import { ConfigError } from "../config/config.ts";
+import { complain, complainWhole, shown, tellWhole } from "./terminal.ts";
 
 export const EXIT_DONE = 0;
 export const EXIT_FAILED = 1;
@@ -11,14 +12,18 @@ export class CommandFailure extends Error {
   readonly code = "COMMAND";
 }
 
+/** Help is ours; what is wrong with an argument quotes it, and it may come from a file. */
+const OUTPUT = { writeOut: tellWhole, writeErr: complainWhole };
+
 /** The program with its commands; each command's help teaches by example. */
 export function createProgram(version: string, commands: readonly Command[]): Command {
   const program = new Command("postrider")
     .description("Outbound webhooks, native to a Kubernetes cluster: durable before we answer, signed, retried, isolated.")
     .version(version)
     .showHelpAfterError("(postrider <command> --help shows examples)")
-    .exitOverride();
-  for (const command of commands) program.addCommand(command.exitOverride().showHelpAfterError(true));
+    .exitOverride()
+    .configureOutput(OUTPUT);
+  for (const command of commands) program.addCommand(command.exitOverride().showHelpAfterError(true).configureOutput(OUTPUT));
   return program;
 }
 
@@ -30,11 +35,11 @@ export async function runProgram(program: Command, argv: readonly string[]): Pro
   } catch (error) {
     if (error instanceof CommanderError) return error.exitCode === 0 ? EXIT_DONE : EXIT_USAGE;
     if (error instanceof ConfigError) {
-      for (const line of error.lines) process.stderr.write(`postrider: ${line}\n`);
+      for (const line of error.lines) complain(shown`postrider: ${line}`);
       return EXIT_USAGE;
     }
     const text = error instanceof CommandFailure ? error.message : describe(error);
-    process.stderr.write(`postrider: ${text}\n`);
+    complain(shown`postrider: ${text}`);
     return EXIT_FAILED;
   }
 }

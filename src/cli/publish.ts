@@ -1,6 +1,7 @@
 import { readFileSync } from "node:fs";
 import { Command, InvalidArgumentError } from "commander";
 import { CommandFailure } from "./program.ts";
+import { shown, shownJsonText, tell } from "./terminal.ts";
 
 const EXAMPLES = `
 Examples:
@@ -69,7 +70,7 @@ async function publish(options: PublishOptions): Promise<void> {
   for (let i = 1; i <= options.count; i++) {
     const request = requestOf(options, data, options.count === 1 ? "" : `-${i}`);
     const answer = await post(options, request, token);
-    process.stdout.write(options.output === "json" ? `${answer}\n` : describe(answer));
+    tell(options.output === "json" ? shownJsonText(answer) : shown`${describe(answer)}`);
   }
 }
 
@@ -143,7 +144,7 @@ function describe(text: string): string {
   if (typeof answer?.["id"] !== "string") throw new CommandFailure(`this is no ingest: it answered ${text.slice(0, 200)}`);
   const matched = Number(answer["matched"]);
   const who = matched === 0 ? "no subscription wants it" : matched === 1 ? "1 subscription gets it" : `${matched} subscriptions get it`;
-  return `${answer["id"]} ${answer["duplicate"] === true ? "already stored (duplicate)" : "stored"}: ${who}\n`;
+  return `${answer["id"]} ${answer["duplicate"] === true ? "already stored (duplicate)" : "stored"}: ${who}`;
 }
 
 function parsed(text: string): Readonly<Record<string, unknown>> | undefined {

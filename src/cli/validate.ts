@@ -7,6 +7,7 @@ import type { ExpressionCompiler } from "../controller/expression-cache.ts";
 import { checkManifests } from "./manifest-check.ts";
 import type { Finding, ManifestText } from "./manifest-check.ts";
 import { CommandFailure } from "./program.ts";
+import { shown, shownJson, tell } from "./terminal.ts";
 
 const EXAMPLES = `
 Examples:
@@ -44,8 +45,8 @@ export function validateCommand(compiler: ExpressionCompiler): Command {
       if (files.length === 0) throw new CommandFailure("there is no .yaml, .yml or .json file to check");
       const { findings, objects } = checkManifests(files, new ExpressionCache(compiler));
       const refused = findings.filter(({ severity }) => severity === "error").length;
-      if (options.output === "json") process.stdout.write(`${JSON.stringify({ objects, files: files.length, refused, findings })}\n`);
-      else process.stdout.write(`${[...findings.map(findingLine), summary(files.length, objects, refused)].join("\n")}\n`);
+      if (options.output === "json") tell(shownJson({ objects, files: files.length, refused, findings }));
+      else for (const line of [...findings.map(findingLine), summary(files.length, objects, refused)]) tell(shown`${line}`);
       if (refused > 0) process.exitCode = 1;
     });
 }

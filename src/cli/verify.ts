@@ -3,6 +3,7 @@ import { Command, InvalidArgumentError } from "commander";
 import { TOLERANCE_SEC, verifyRequest } from "../core/verification.ts";
 import type { Clock } from "../lib/clock.ts";
 import { CommandFailure } from "./program.ts";
+import { shown, shownJson, tell } from "./terminal.ts";
 
 const EXAMPLES = `
 Examples:
@@ -52,10 +53,9 @@ export function verifyCommand(clock: Clock): Command {
       const request = { headers, body: readBody(options.body), url: options.url, method: options.method };
       const toleranceSec = options.tolerance === 0 ? Number.MAX_SAFE_INTEGER : options.tolerance;
       const verdict = verifyRequest(secret, request, clock.trueMs(), toleranceSec);
-      if (options.output === "json") process.stdout.write(`${JSON.stringify(verdict)}\n`);
-      else if (verdict.ok)
-        process.stdout.write(`genuine: ${verdict.scheme} signature of ${verdict.id}, signed ${signedAt(verdict.timestampSec)}\n`);
-      else process.stdout.write(`not genuine (${verdict.reason}): ${verdict.message}\n`);
+      if (options.output === "json") tell(shownJson(verdict));
+      else if (verdict.ok) tell(shown`genuine: ${verdict.scheme} signature of ${verdict.id}, signed ${signedAt(verdict.timestampSec)}`);
+      else tell(shown`not genuine (${verdict.reason}): ${verdict.message}`);
       if (!verdict.ok) process.exitCode = 1;
     });
 }

@@ -138,7 +138,8 @@ export interface EgressPolicy {
   readonly allowPlainHttp: boolean;
   /** Undefined = the built-in list: 80, 443 and 1024-65535 but the well-known internal ones. */
   readonly ports: readonly PortRange[] | undefined;
-  readonly services: "None" | "SameNamespace";
+  /** `SameNamespace`: those that select Pods; `SameNamespaceAny`: those without a selector too, which lead wherever their EndpointSlices say. */
+  readonly services: "None" | "SameNamespace" | "SameNamespaceAny";
   /** A Secret of the operator's own namespace whose key holds the URL of the egress proxy. */
   readonly proxySecretRef?: { readonly name: string; readonly key: string } | undefined;
 }

@@ -1,4 +1,5 @@
 import { deadLetterOwner, deadLetterQueue } from "../core/dead-letter.ts";
+import type { DeliveryNames } from "../core/delivery-name.ts";
 import type { Event } from "../core/event.ts";
 import type { SubscriptionHealth } from "../core/health.ts";
 import type { Route, RouteTable } from "../core/route-table.ts";
@@ -43,6 +44,8 @@ export interface EngineParts {
   readonly clock: Clock;
   readonly random: Random;
   readonly events: BusinessEvents;
+  /** How dead letters name the deliveries that they tell of. */
+  readonly deliveryNames: Pick<DeliveryNames, "nameOf">;
   readonly metrics: Metrics;
   readonly log: Log;
   /** As given to `Store.open`. */
@@ -126,6 +129,7 @@ export class Engine implements Service {
       clock,
       random,
       log,
+      deliveryNames: parts.deliveryNames,
       scheduler,
       tally,
       aftermath: new Aftermath({ clock, pauses, health, events: parts.events }),

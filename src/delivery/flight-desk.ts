@@ -1,4 +1,5 @@
 import { deadLetterEvent } from "../core/dead-letter.ts";
+import type { DeliveryNames } from "../core/delivery-name.ts";
 import { next, type Transition } from "../core/delivery-state.ts";
 import type { EndReason } from "../core/delivery.ts";
 import type { Event } from "../core/event.ts";
@@ -23,6 +24,7 @@ export interface FlightDeskParts {
   readonly clock: Clock;
   readonly random: Random;
   readonly log: Log;
+  readonly deliveryNames: Pick<DeliveryNames, "nameOf">;
   readonly scheduler: Scheduler;
   readonly aftermath: Aftermath;
   readonly tally: Tally;
@@ -97,7 +99,7 @@ export class FlightDesk {
     const recordId = recordIdOf(event, route.subscription.spec.history.recordIdField);
     const flight: Flight = { ...turn, id: turn.waiting.id, route, event, attempt, recordId };
     const { deadLetter } = turn.waiting;
-    const told = deadLetter === undefined ? event : deadLetterEvent(event, deadLetter, route.subscription);
+    const told = deadLetter === undefined ? event : deadLetterEvent(event, deadLetter, route.subscription, this.#parts.deliveryNames);
     attempter.attempt({ route, event: told, attempt }).then(
       (done) => this.#ended(flight, done),
       (error: unknown) => this.#ended(flight, this.#broken(error)),

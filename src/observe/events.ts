@@ -1,13 +1,17 @@
 import type { EndReason, TerminalState } from "../core/delivery.ts";
+import type { DeliveryNames } from "../core/delivery-name.ts";
 import type { Outcome } from "../core/outcome.ts";
 import type { SubscriptionName } from "../core/subscription.ts";
 import type { Log } from "./log.ts";
 import type { Metrics } from "./metrics.ts";
 
+type NamesDeliveries = Pick<DeliveryNames, "nameOf">;
+
 /** One attempt, told once: counted and written as one wide log line. */
 export interface AttemptTold extends SubscriptionName {
   readonly eventId: string;
   readonly eventType: string;
+  /** The row's; the log line says its name. */
   readonly deliveryId: number;
   readonly attempt: number;
   readonly outcome: Outcome;
@@ -26,11 +30,13 @@ export interface AttemptTold extends SubscriptionName {
 export class BusinessEvents {
   readonly #metrics: Metrics;
   readonly #log: Log;
+  readonly #deliveryNames: NamesDeliveries;
   #filterFailed: ((name: SubscriptionName, message: string) => void) | undefined;
 
-  constructor(metrics: Metrics, log: Log) {
+  constructor(metrics: Metrics, log: Log, deliveryNames: NamesDeliveries) {
     this.#metrics = metrics;
     this.#log = log;
+    this.#deliveryNames = deliveryNames;
   }
 
   ingestAnswered(code: number, seconds: number): void {
@@ -82,7 +88,7 @@ export class BusinessEvents {
         subscription: name,
         eventId: told.eventId,
         eventType: told.eventType,
-        deliveryId: told.deliveryId,
+        deliveryId: this.#deliveryNames.nameOf(namespace, told.deliveryId),
         attempt: told.attempt,
         outcome: outcome.class,
         statusCode: outcome.statusCode,

@@ -48,7 +48,7 @@ export interface WebhookSubscriptionSpec {
       /** Key within the Secret's data. */
       readonly key: string;
     };
-    /** A Service of this namespace, dialled at its ClusterIP. ExternalName and headless Services are refused. */
+    /** A Service of this namespace, dialled at its ClusterIP. ExternalName and headless Services are refused, and those without a selector unless egress.services of the ClusterDeliveryPolicy allows them. */
     readonly serviceRef?: {
       /** Name of the Service. */
       readonly name: string;
@@ -238,7 +238,7 @@ export interface WebhookSubscriptionSpec {
         /** Key within the Secret's data. */
         readonly key: string;
       };
-      /** A Service of this namespace, dialled at its ClusterIP. ExternalName and headless Services are refused. */
+      /** A Service of this namespace, dialled at its ClusterIP. ExternalName and headless Services are refused, and those without a selector unless egress.services of the ClusterDeliveryPolicy allows them. */
       readonly serviceRef?: {
         /** Name of the Service. */
         readonly name: string;
@@ -706,8 +706,8 @@ export interface ClusterDeliveryPolicySpec {
     readonly allowPlainHTTP: boolean;
     /** Ports that may be called, as "443" or "8000-8999". Default: 80, 443 and 1024-65535 without 2379, 2380, 3306, 5432, 6379, 6443, 9200, 10250, 11211 and 27017. */
     readonly ports?: readonly string[];
-    /** Whether endpoint.serviceRef may name Services of the subscription's own namespace. */
-    readonly services: "None" | "SameNamespace";
+    /** Which Services of the subscription's own namespace endpoint.serviceRef may name. SameNamespace: those with a selector. SameNamespaceAny: those without one as well, which lead wherever their EndpointSlices say. */
+    readonly services: "None" | "SameNamespace" | "SameNamespaceAny";
     /** A key of a Secret, in Postrider's own namespace and with the label postrider.dev/use, that holds the URL of an HTTP proxy for all deliveries. */
     readonly proxySecretRef?: {
       /** Name of the Secret. */

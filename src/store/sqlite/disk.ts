@@ -3,7 +3,7 @@ import { join } from "node:path";
 import { StoreError } from "../store.ts";
 
 const MIB = 1_048_576;
-const RESERVE_FILE = "reserve.bin";
+export const RESERVE_FILE = "reserve.bin";
 /** The reserve takes at most this share of what is free. */
 const RESERVE_SHARE = 8;
 

@@ -9,6 +9,7 @@ import { assertSynchronous, openDatabase, takeLock } from "./database.ts";
 import { DiskRoom } from "./disk-room.ts";
 import { prepareDirectory, ReserveFile } from "./disk.ts";
 import type { Packet } from "./packet.ts";
+import { keepPrivate } from "./private-files.ts";
 import { ReadGate } from "./read-gate.ts";
 import { highestId, keepHighestId } from "./sequence.ts";
 import { Writer } from "./writer.ts";
@@ -25,6 +26,7 @@ function send(message: FromWriter, transfer: ArrayBuffer[] = []): void {
 function start(): void {
   const { directory } = data;
   const warnings = prepareDirectory(directory, { allowUnsafe: data.allowUnsafeFileSystem });
+  keepPrivate(directory);
   const lock = takeLock(directory);
   const db = openDatabase(directory);
   const reserve = new ReserveFile(directory, data.reserveBytes);

@@ -5,6 +5,7 @@ import { BusinessEvents } from "../../../src/observe/events.ts";
 import { createLog } from "../../../src/observe/log.ts";
 import { Metrics } from "../../../src/observe/metrics.ts";
 import { ManualClock } from "../../support/time/manual-clock.ts";
+import { testDeliveryNames } from "../../support/delivery/test-delivery-names.ts";
 
 const abort: AbortController[] = [];
 const running: Promise<void>[] = [];
@@ -99,7 +100,7 @@ describe("stalls of the loop", () => {
 describe("metrics", () => {
   async function exposition(): Promise<string> {
     const { get, metrics } = await start({});
-    const events = new BusinessEvents(metrics, createLog("silent"));
+    const events = new BusinessEvents(metrics, createLog("silent"), testDeliveryNames);
     events.ingestAnswered(202, 0.002);
     events.eventAccepted("shop", 0);
     events.filterFailed({ namespace: "shop", name: "a" }, "no such key");

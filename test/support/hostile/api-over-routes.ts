@@ -13,6 +13,7 @@ import { BusinessEvents } from "../../../src/observe/events.ts";
 import { Metrics } from "../../../src/observe/metrics.ts";
 import { MemoryStore } from "../../../src/store/memory/memory-store.ts";
 import { anEvent } from "../delivery/attempt-input.ts";
+import { testDeliveryNames } from "../delivery/test-delivery-names.ts";
 
 // oxlint-disable-next-line typescript/no-explicit-any -- any JSON
 type Json = any;
@@ -32,8 +33,20 @@ export class ApiOverRoutes {
   static async start(routes: readonly Route[], attempter: HttpAttempter): Promise<ApiOverRoutes> {
     const [clock, log, store] = [new SystemClock(), pino({ level: "silent" }), new MemoryStore()];
     const metrics = new Metrics({ version: "test", defaults: false });
-    const events = new BusinessEvents(metrics, log);
-    const parts = { store, attempter, asker: attempter, clock, random: systemRandom, events, metrics, log, owner: "test", slotsMax: 64 };
+    const events = new BusinessEvents(metrics, log, testDeliveryNames);
+    const parts = {
+      store,
+      attempter,
+      asker: attempter,
+      clock,
+      random: systemRandom,
+      events,
+      metrics,
+      log,
+      owner: "test",
+      slotsMax: 64,
+      deliveryNames: testDeliveryNames,
+    };
     const engine = new Engine(parts);
     const table = RouteTable.build(routes, RouteTable.empty);
     await store.open({ owner: "test", nowMs: clock.nowMs(), idempotencyTtlMs: 1_000 });
@@ -53,6 +66,7 @@ export class ApiOverRoutes {
       log,
       store,
       clock,
+      deliveryNames: testDeliveryNames,
       directory: {
         list: () => known,
         get: (_namespace, name) => known.find((one) => one.name === name),

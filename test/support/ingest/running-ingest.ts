@@ -14,6 +14,7 @@ import { createLog } from "../../../src/observe/log.ts";
 import { Metrics } from "../../../src/observe/metrics.ts";
 import { MemoryStore } from "../../../src/store/memory/memory-store.ts";
 import type { AcceptRequest, AcceptResult, NewDelivery, Store } from "../../../src/store/store.ts";
+import { testDeliveryNames } from "../delivery/test-delivery-names.ts";
 
 export function route(name: string, types: readonly string[], filter?: CompiledFilter): Route {
   return {
@@ -105,7 +106,7 @@ export async function runningIngest(setup: IngestSetup = {}) {
   const state = { ready: true, diskLow: false, table: RouteTable.build(setup.routes ?? [route("orders", ["order.*"])]) };
   const metrics = new Metrics({ version: "test", defaults: false });
   const log = createLog("silent");
-  const events = new BusinessEvents(metrics, log);
+  const events = new BusinessEvents(metrics, log, testDeliveryNames);
   const intake = new RecordingIntake();
   let tell = (_eventId: string | undefined): void => undefined;
   const digests = (setup.tokens ?? []).flatMap((token) => storedTokenDigest(Buffer.from(token)) ?? []);

@@ -19,6 +19,7 @@ import { Metrics } from "../../../src/observe/metrics.ts";
 import { MemoryStore, type MemoryStoreOptions } from "../../../src/store/memory/memory-store.ts";
 import { StoreError, type Store } from "../../../src/store/store.ts";
 import { ManualClock, settle } from "../time/manual-clock.ts";
+import { testDeliveryNames } from "../delivery/test-delivery-names.ts";
 
 export function outcome(cls: OutcomeClass, fields: Partial<Outcome> = {}): Outcome {
   const statusCode = cls === "success" ? 200 : cls === "server_error" ? 500 : cls === "client_error" ? 400 : undefined;
@@ -238,7 +239,8 @@ export class World {
       asker: options.asker ?? NOBODY_ANSWERS,
       clock: this.clock,
       random: seededRandom(options.seed ?? 1),
-      events: new BusinessEvents(this.metrics, log),
+      events: new BusinessEvents(this.metrics, log, testDeliveryNames),
+      deliveryNames: testDeliveryNames,
       metrics: this.metrics,
       log,
       owner: `owner-${options.seed ?? 1}`,

@@ -5,6 +5,7 @@ import { ApiHandlers, TESTS_MAX } from "../../../src/admin/handlers.ts";
 import type { ApiAnswer } from "../../../src/admin/api-problem.ts";
 import type { DeliveryRecord } from "../../../src/store/store.ts";
 import { ManualClock } from "../../support/time/manual-clock.ts";
+import { testDeliveryNames } from "../../support/delivery/test-delivery-names.ts";
 
 const unused = (): never => {
   throw new Error("must not be reached");
@@ -13,12 +14,14 @@ const NOW_MS = Date.UTC(2026, 0, 1);
 /** What the store was told of the time. */
 const told: number[] = [];
 const RECORD = { id: 17, namespace: "shop", subscription: "uid-1" } as DeliveryRecord;
+const NAME = testDeliveryNames.nameOf("shop", RECORD.id);
 const KNOWN = { uid: "uid-1", namespace: "shop", name: "orders", generation: 1, spec: null, status: null };
 
 /** POSTs below namespace `shop`, the engine answering as given. */
 function caller(acts: Partial<DeliveryActs>): (path: string) => Promise<ApiAnswer> {
   const handlers = new ApiHandlers({
     clock: new ManualClock(NOW_MS),
+    deliveryNames: testDeliveryNames,
     store: {
       tell: (nowMs) => told.push(nowMs),
       history: unused,
@@ -43,17 +46,17 @@ it.each([
   ["subscription_gone", 410, "subscription_gone"],
   ["not_found", 404, "delivery_not_found"],
 ] as const)("a resend that is %s is answered with %i %s", async (result, status, code) => {
-  expect(await caller({ resend: async () => result })("/deliveries/17/resend")).toMatchObject({ status, body: { status, code } });
+  expect(await caller({ resend: async () => result })(`/deliveries/${NAME}/resend`)).toMatchObject({ status, body: { status, code } });
 });
 
 it("no call is answered as of an earlier time than now, though nothing has been stored for long", async () => {
   told.length = 0;
-  await caller({ resend: async () => "resent" })("/deliveries/17/resend");
+  await caller({ resend: async () => "resent" })(`/deliveries/${NAME}/resend`);
   expect(told).toEqual([NOW_MS]);
 });
 
 it("a resend is accepted with 202", async () => {
-  expect(await caller({ resend: async () => "resent" })("/deliveries/17/resend")).toMatchObject({ status: 202, body: { id: "17" } });
+  expect(await caller({ resend: async () => "resent" })(`/deliveries/${NAME}/resend`)).toMatchObject({ status: 202, body: { id: NAME } });
 });
 
 it("a test of a blocked subscription says what is missing", async () => {
