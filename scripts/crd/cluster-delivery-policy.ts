@@ -50,7 +50,11 @@ function limits(): Schema {
       urlLength: whole("Longest URL, in characters. Default: 2048.", 1, 2_048),
       fanOut: whole("Most subscriptions that one event may match. Default: 10000.", 1, 10_000),
       timeout: timeout("Ceiling of timeout."),
-      maxInFlight: whole("Ceiling of maxInFlight.", 1, IN_FLIGHT_MAX),
+      maxInFlight: whole(
+        "Ceiling of maxInFlight; set, it replaces the built-in one (timeout x maxInFlight at most 1920 s).",
+        1,
+        IN_FLIGHT_MAX,
+      ),
       rateLimit: rateLimit("Ceiling of rateLimit, for each subscription."),
       maxAttempts: whole("Ceiling of retry.maxAttempts.", 1, ATTEMPTS_MAX),
       maxAge: maxAge("Ceiling of retry.maxAge."),

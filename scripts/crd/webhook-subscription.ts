@@ -268,10 +268,14 @@ function statusFields(): Schema {
       kind: choice("Kind of the winning policy.", ["DeliveryPolicy", "ClusterDeliveryPolicy", "BuiltIn"]),
       name: text("Name of the winning policy; empty for the built-in one.", { min: 0, max: 253 }),
       generation: counter("Its generation."),
-      clamped: list("Fields that the cluster policy's limits have lowered.", text("Path of a field.", { max: 64 }), {
-        max: 16,
-        type: "set",
-      }),
+      clamped: list(
+        "Fields that the cluster policy's limits, or the built-in ceiling of timeout x maxInFlight, have lowered.",
+        text("Path of a field.", { max: 64 }),
+        {
+          max: 16,
+          type: "set",
+        },
+      ),
       cluster: fields("The ClusterDeliveryPolicy whose limits and egress rules hold.", {
         name: text("Its name.", { min: 0, max: 253 }),
         generation: counter("Its generation."),

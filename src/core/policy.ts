@@ -203,6 +203,12 @@ export const BUILT_IN_EGRESS: EgressPolicy = {
   services: "SameNamespace",
 };
 
+/**
+ * Slot time of one subscription: its `timeout` x `maxInFlight`, ms (64 x 30 s, or 6 x 5 min). Lowers `maxInFlight` where no cluster policy sets
+ * `limits.maxInFlight`: whoever sets that has said how much one may hold.
+ */
+export const SLOT_TIME_MAX_MS = 1_920 * SECOND;
+
 /** Ceilings that hold where no cluster policy says anything. */
 export const BUILT_IN_LIMITS: PolicyLimits = { urlLength: 2_048, fanOut: 10_000 };
 

@@ -2,6 +2,8 @@
 const LAST_FOR_FEW_SHARE = 4;
 const FEW_SHARE = 16;
 const LAST_FOR_NONE_SHARE = 16;
+/** So many may have a seat of their own, even where that takes half of the slots; beyond, seats take no more than the last quarter. */
+const SEATS_MAX = 64;
 
 /** How much somebody holds: none, a few, many. The more, the more slots must be free before the next one is given. */
 export const TIERS = [0, 1, 2] as const;
@@ -11,13 +13,17 @@ export type Tier = (typeof TIERS)[number];
 export class SlotPool {
   readonly size: number;
   readonly #few: number;
-  /** Slots that must stay free after one of this tier was given one. */
-  readonly #kept: readonly [number, number, number];
+  /** Left for those who hold none and have not been heard of. */
+  readonly #forNone: number;
+  readonly #forFew: number;
+  readonly #seatsMax: number;
 
   constructor(size: number) {
     this.size = size;
     this.#few = part(size, FEW_SHARE);
-    this.#kept = [0, part(size, LAST_FOR_NONE_SHARE), part(size, LAST_FOR_FEW_SHARE)];
+    this.#forNone = part(size, LAST_FOR_NONE_SHARE);
+    this.#forFew = part(size, LAST_FOR_FEW_SHARE);
+    this.#seatsMax = Math.max(this.#forFew, Math.min(Math.floor(size / 2), SEATS_MAX));
   }
 
   tierOf(held: number): Tier {
@@ -25,8 +31,16 @@ export class SlotPool {
     return held < this.#few ? 1 : 2;
   }
 
-  opens(tier: Tier, used: number): boolean {
-    return this.size - used > this.#kept[tier];
+  /** Whether one of this tier may have one more while `used` are held. Each of the `idle` that are known and hold none has a seat kept. */
+  opens(tier: Tier, used: number, idle = 0): boolean {
+    return this.size - used > this.#keptFrom(tier, idle);
+  }
+
+  /** Slots that must stay free after one of this tier was given one. */
+  #keptFrom(tier: Tier, idle: number): number {
+    if (tier === 0) return 0;
+    const seats = Math.min(this.#forNone + idle, this.#seatsMax);
+    return tier === 1 ? seats : Math.max(seats, this.#forFew);
   }
 }
 

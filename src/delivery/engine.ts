@@ -145,7 +145,7 @@ export class Engine implements Service {
       isOpen: () => this.#state === "up",
       adopt: (lane, route) => this.#routes.adopt(lane, route),
       // The accept transaction wrote the claim: attempt 1.
-      send: (lane, waiting) => this.#flights.send({ lane, waiting, probe: lane.breaker.begun, suspect: undefined }, 1, waiting.event),
+      send: (turn) => this.#flights.send(turn, 1, turn.waiting.event),
       accepted: (lane, nowMs) => tally.accepted(lane, nowMs),
       acceptedLate: (lane) => this.#acts.attemptOver(lane, true),
     });

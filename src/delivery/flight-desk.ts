@@ -93,7 +93,7 @@ export class FlightDesk {
       const nowMs = this.#parts.clock.nowMs();
       this.#complete(turn, undefined, event === undefined ? BODY_GONE : { state: "ready", dueAtMs: nowMs, uncounted: true });
       if (event === undefined) tally.ended(lane, "failed");
-      scheduler.release(lane, { ...turn, sent: false });
+      scheduler.release(turn, { sent: false });
       return;
     }
     const recordId = recordIdOf(event, route.subscription.spec.history.recordIdField);
@@ -110,7 +110,7 @@ export class FlightDesk {
   endUntried(turn: Turn, reason: EndReason): void {
     this.#parts.tally.ended(turn.lane, "failed");
     this.#complete(turn, undefined, { state: "failed", reason });
-    this.#parts.scheduler.release(turn.lane, { ...turn, sent: false });
+    this.#parts.scheduler.release(turn, { sent: false });
   }
 
   /** The attempter never rejects; should it, the delivery must not hang. */
@@ -128,7 +128,7 @@ export class FlightDesk {
     const record = attemptRecord(flight, route.subscription, done);
     if (this.#parts.isCut() && outcome.class === "connect_error") {
       this.#complete(flight, record, { state: "ready", dueAtMs: nowMs, uncounted: true });
-      scheduler.release(lane, { ...flight, sent: true });
+      scheduler.release(flight, { sent: true });
       this.#parts.moved();
       return;
     }
@@ -143,7 +143,7 @@ export class FlightDesk {
     else tally.ended(lane, transition.next.state);
     aftermath.react(flight, outcome, transition);
     aftermath.tell(flight, done, transition);
-    scheduler.release(lane, { ...flight, sent: true });
+    scheduler.release(flight, { sent: true, tookMs: saysNothing(outcome) ? undefined : outcome.durationMs });
     this.#parts.moved();
   }
 
@@ -156,6 +156,11 @@ export class FlightDesk {
     this.#writer.push(turn, { id: waiting.id, epoch: lane.epoch, attempt, next: nextState, ...kept });
     this.#parts.tickSoon();
   }
+}
+
+/** Nothing was asked of the receiver, or nobody here saw its answer come. */
+function saysNothing(outcome: Outcome): boolean {
+  return outcome.permanent === true || outcome.stalled === true;
 }
 
 function stored(decided: Transition["next"], route: Route): Completion["next"] {

@@ -399,7 +399,7 @@ export interface WebhookSubscriptionStatus {
     readonly name?: string;
     /** Its generation. */
     readonly generation?: number;
-    /** Fields that the cluster policy's limits have lowered. */
+    /** Fields that the cluster policy's limits, or the built-in ceiling of timeout x maxInFlight, have lowered. */
     readonly clamped?: readonly string[];
     /** The ClusterDeliveryPolicy whose limits and egress rules hold. */
     readonly cluster?: {
@@ -527,7 +527,7 @@ export interface DeliveryPolicySpec {
     /** How many requests may go out at once after a quiet time. Default: the value of requests. */
     readonly burst?: number;
   };
-  /** Most requests to the receiver at the same time. Default: 8. */
+  /** Most requests to the receiver at the same time. Lowered so that timeout x maxInFlight is at most 1920 s, unless a ClusterDeliveryPolicy sets limits.maxInFlight. Default: 8. */
   readonly maxInFlight?: number;
   /** When a receiver that keeps failing is left alone for a while. */
   readonly circuitBreaker?: {
@@ -639,7 +639,7 @@ export interface ClusterDeliveryPolicySpec {
     /** How many requests may go out at once after a quiet time. Default: the value of requests. */
     readonly burst?: number;
   };
-  /** Most requests to the receiver at the same time. Default: 8. */
+  /** Most requests to the receiver at the same time. Lowered so that timeout x maxInFlight is at most 1920 s, unless a ClusterDeliveryPolicy sets limits.maxInFlight. Default: 8. */
   readonly maxInFlight?: number;
   /** When a receiver that keeps failing is left alone for a while. */
   readonly circuitBreaker?: {
@@ -669,7 +669,7 @@ export interface ClusterDeliveryPolicySpec {
     readonly fanOut?: number;
     /** Ceiling of timeout. */
     readonly timeout?: string;
-    /** Ceiling of maxInFlight. */
+    /** Ceiling of maxInFlight; set, it replaces the built-in one (timeout x maxInFlight at most 1920 s). */
     readonly maxInFlight?: number;
     /** Ceiling of rateLimit, for each subscription. */
     readonly rateLimit?: {
