@@ -9,6 +9,7 @@ import type { PayloadBook } from "../delivery/payload-book.ts";
 import { TestSender } from "../delivery/test-sender.ts";
 import type { NameBook } from "../ingest/name-book.ts";
 import type { Clock } from "../lib/clock.ts";
+import type { DoorWatch } from "../lib/door/door.ts";
 import type { ListenAddress } from "../lib/listen.ts";
 import type { Log } from "../observe/log.ts";
 import type { Store } from "../store/store.ts";
@@ -27,6 +28,7 @@ export interface ApiGround {
   readonly payloads: PayloadBook;
   readonly names: NameBook;
   readonly table: () => RouteTable;
+  readonly watch: DoorWatch;
 }
 
 /** The read and act API, joined to the engine that acts and to those who know the subscriptions. */
@@ -38,6 +40,7 @@ export function buildApi(ground: ApiGround): ApiServer {
     listen,
     authenticator,
     log,
+    watch: ground.watch,
     store,
     clock,
     directory: subscriptionDirectory(ground.resources, ground.controller, ground.names),

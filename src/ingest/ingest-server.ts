@@ -3,6 +3,7 @@ import type { Duplex } from "node:stream";
 import { REQUEST_BYTES_MAX } from "../core/event.ts";
 import { aborted } from "../lib/abort.ts";
 import type { Clock } from "../lib/clock.ts";
+import { Door, STRANGER_IDLE_MS } from "../lib/door/door.ts";
 import { isLoopback, listenOn } from "../lib/listen.ts";
 import type { Service } from "../lib/service.ts";
 import { Shares } from "../lib/shares.ts";
@@ -17,8 +18,10 @@ import { type Refusal, problemBody, problemHeaders, refuse } from "./refusal.ts"
 import type { ResultOrder } from "./result-answer.ts";
 import type { ResultDesk } from "./result-desk.ts";
 
-/** Connections at once; more are closed unanswered. */
+/** Connections at once; for one more another is closed. */
 const CONNECTIONS_MAX = 8_192;
+/** Bytes of answers that readers have not taken yet, in all. */
+const UNREAD_BYTES_MAX = 64 * 1024 * 1024;
 /** Requests under way at once (reading, committing), and how many a namespace may have there whatever others do; more are answered 503. */
 const REQUESTS_MAX = 4_096;
 const REQUESTS_FLOOR = 64;
@@ -53,6 +56,8 @@ export interface IngestServerOptions {
 /** Tests make these small. */
 export interface IngestLimits {
   readonly connections: number;
+  readonly unreadBytes: number;
+  readonly strangerIdleMs: number;
   readonly requests: number;
   readonly bodyBytesHeld: number;
   readonly headersDeadlineMs: number;
@@ -61,6 +66,8 @@ export interface IngestLimits {
 
 const LIMITS: IngestLimits = {
   connections: CONNECTIONS_MAX,
+  unreadBytes: UNREAD_BYTES_MAX,
+  strangerIdleMs: STRANGER_IDLE_MS,
   requests: REQUESTS_MAX,
   bodyBytesHeld: BODY_BYTES_HELD_MAX,
   headersDeadlineMs: HEADERS_DEADLINE_MS,
@@ -83,6 +90,7 @@ export class IngestServer implements Service {
   readonly #options: IngestServerOptions;
   readonly #limits: IngestLimits;
   readonly #server: Server;
+  readonly #door: Door;
   /** Exchanges not closed: swept for slow bodies. */
   readonly #open = new Slots<Exchange>();
   readonly #lastOf = new WeakMap<Duplex, Exchange>();
@@ -104,6 +112,7 @@ export class IngestServer implements Service {
     this.#requests = new Shares(requests, Math.min(REQUESTS_FLOOR, requests));
     this.#bytesHeld = new Shares(bodyBytesHeld, Math.min(BODY_BYTES_FLOOR, bodyBytesHeld));
     this.#server = this.#createServer();
+    this.#door = new Door(this.#server, { limits: this.#limits, clock: options.clock, watch: options.events.ingestDoor });
   }
 
   /** Binds; answers the URL without a trailing slash. Rejects when the address cannot be had. Safe to call twice. */
@@ -149,22 +158,26 @@ export class IngestServer implements Service {
       },
       (request, response) => this.#receive(request, response, false),
     );
-    server.maxConnections = this.#limits.connections;
     server.on("checkContinue", (request, response) => this.#receive(request, response, true));
     server.on("checkExpectation", (request, response) => {
       const refusal = refuse("expectation_unsupported", "Only Expect: 100-continue is supported.");
-      this.#begin(request, response).refuse(refusal, { linger: false, nowMs: 0 });
+      this.#begin(request, response)?.refuse(refusal, { linger: false, nowMs: 0 });
     });
     server.on("clientError", (error: NodeJS.ErrnoException, socket: Duplex) => this.#clientError(error, socket));
     return server;
   }
 
-  #begin(request: IncomingMessage, response: ServerResponse): Exchange {
+  /** Undefined when there is nobody to serve, or what he sent has been refused already. */
+  #begin(request: IncomingMessage, response: ServerResponse): Exchange | undefined {
+    const fault = this.#door.receive(request, response);
+    if (fault === "gone") return undefined;
     const exchange = new Exchange({ request, response }, this.#options.clock.monotonicMs(), this.#hooks);
     exchange.place = this.#open.add(exchange);
     this.#lastOf.set(request.socket, exchange);
     if (this.#draining) response.shouldKeepAlive = false;
-    return exchange;
+    if (fault === undefined) return exchange;
+    exchange.refuse(refuse(fault.code, fault.detail), { linger: false, nowMs: 0 });
+    return undefined;
   }
 
   readonly #hooks: ExchangeHooks = {
@@ -188,6 +201,7 @@ export class IngestServer implements Service {
 
   #receive(request: IncomingMessage, response: ServerResponse, expectsContinue: boolean): void {
     const exchange = this.#begin(request, response);
+    if (exchange === undefined) return;
     this.#serve(exchange, expectsContinue).catch((error: unknown) => {
       this.#options.log.error({ err: error }, "ingest: a request failed for a reason nobody foresaw");
       this.#refuse(exchange, refuse("internal", "The event was not stored; the log says more."), false);
@@ -198,6 +212,7 @@ export class IngestServer implements Service {
     const { reception } = this.#options;
     const found = reception.open(exchange.request);
     const opened = found instanceof Promise ? await found : found;
+    if (opened.isKnown) this.#door.know(exchange.request);
     if (opened.kind === "refused") return this.#refuse(exchange, opened.refusal, expectsContinue);
     if (opened.kind === "answer") return exchange.answer(opened.status, opened.headers, "");
     const busy = this.#enter(exchange, opened);
@@ -230,7 +245,7 @@ export class IngestServer implements Service {
 
   /** Back-pressure: refused early and cheaply, before a body is read; and by shares, so that no namespace fills the door for the others. */
   #enter(exchange: Exchange, opened: LetIn): Refusal | undefined {
-    const share = opened.kind === "poll" ? opened.order.namespace : opened.authenticated ? opened.head.namespace : UNKNOWN;
+    const share = opened.kind === "poll" ? opened.order.namespace : opened.isKnown ? opened.head.namespace : UNKNOWN;
     const length = opened.kind === "poll" ? 0 : (opened.head.contentLength ?? 0);
     if (!exchange.isOpen) return undefined;
     if (!this.#bytesHeld.fits(share, length)) return this.#tooManyBytes(share);

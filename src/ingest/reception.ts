@@ -38,16 +38,17 @@ interface Admitted {
   readonly head: RequestHead;
   readonly plan: Plan;
   /** The header's token let the caller in; else the body's must. */
-  readonly authenticated: boolean;
+  readonly isKnown: boolean;
 }
 
 /** Who may go on: an event's body will be read, or a result waited for. */
-export type LetIn = Admitted | { readonly kind: "poll"; readonly order: ResultOrder };
+export type LetIn = Admitted | { readonly kind: "poll"; readonly isKnown: true; readonly order: ResultOrder };
 
+/** `isKnown`: the caller may publish here, whatever the answer is. */
 type Opened =
   | LetIn
-  | { readonly kind: "refused"; readonly refusal: Refusal }
-  | { readonly kind: "answer"; readonly status: number; readonly headers: string[] };
+  | { readonly kind: "refused"; readonly isKnown: boolean; readonly refusal: Refusal }
+  | { readonly kind: "answer"; readonly isKnown: false; readonly status: number; readonly headers: string[] };
 
 /** Everything is stored: either that is the answer, or the caller wants to hear more. */
 type Accepted = { readonly kind: "answer"; readonly answer: Answer } | { readonly kind: "order"; readonly order: ResultOrder };
@@ -63,7 +64,7 @@ export class Reception {
   /** Judges by the head alone, so that nothing is read from somebody who will be refused anyway. A promise only when somebody must be asked. */
   open(request: IncomingMessage): Opened | Promise<Opened> {
     const head = readHead(request, { tokenInQuery: this.#parts.tokenInQuery });
-    if (!head.ok) return { kind: "refused", refusal: head.refusal };
+    if (!head.ok) return { kind: "refused", isKnown: false, refusal: head.refusal };
     if (request.method === "OPTIONS") return handshake(head.value);
     const { namespace, token } = head.value;
     const verdict = this.#verdict(namespace, token);
@@ -72,27 +73,27 @@ export class Reception {
   }
 
   #judge(head: RequestHead, verdict: Verdict): Opened {
+    const isKnown = verdict === "allowed";
     if (head.resultId !== undefined) {
-      if (verdict !== "allowed") return { kind: "refused", refusal: this.#denied(verdict, head.namespace) };
+      if (!isKnown) return { kind: "refused", isKnown, refusal: this.#denied(verdict, head.namespace) };
       const receipts = [{ id: head.resultId, matched: 0, duplicate: false }];
-      return { kind: "poll", order: orderOf(head, { form: "poll", receipts, mayRedirect: true }) };
+      return { kind: "poll", isKnown, order: orderOf(head, { form: "poll", receipts, mayRedirect: true }) };
     }
     const plan = planOf(head);
-    const authenticated = verdict === "allowed";
-    if (!authenticated && (head.token !== undefined || head.foreignAuthorization || !mayCarryToken(plan, head))) {
-      return { kind: "refused", refusal: this.#denied(verdict, head.namespace) };
+    if (!isKnown && (head.token !== undefined || head.foreignAuthorization || !mayCarryToken(plan, head))) {
+      return { kind: "refused", isKnown, refusal: this.#denied(verdict, head.namespace) };
     }
     const refusal = this.#refusal(head, plan);
-    if (refusal !== undefined) return { kind: "refused", refusal };
-    if (!plan.ok) return { kind: "refused", refusal: plan.refusal };
-    return { kind: "read", head, plan: plan.value, authenticated };
+    if (refusal !== undefined) return { kind: "refused", isKnown, refusal };
+    if (!plan.ok) return { kind: "refused", isKnown, refusal: plan.refusal };
+    return { kind: "read", head, plan: plan.value, isKnown };
   }
 
   /** Judges, stores and answers the whole request. */
   async accept(admitted: Admitted, body: Uint8Array): Promise<Checked<Accepted>> {
     const { head, plan } = admitted;
     const form: AnswerForm = plan.mode === "batch" ? "batch" : plan.mode === "hook" ? "hook" : "event";
-    const found = admitted.authenticated
+    const found = admitted.isKnown
       ? this.#worked(admitted, body, () => knownDrafts(admitted, body))
       : this.#draftsWithToken(admitted, body);
     const read = found instanceof Promise ? await found : found;
@@ -103,7 +104,7 @@ export class Reception {
     if (unready !== undefined) return { ok: false, refusal: unready };
     const receipts = await this.#parts.acceptance.accept(head.namespace, drafts, head.idempotencyKey);
     if (!receipts.ok) return receipts;
-    const order = orderOf(head, { form, receipts: receipts.value, mayRedirect: admitted.authenticated });
+    const order = orderOf(head, { form, receipts: receipts.value, mayRedirect: admitted.isKnown });
     if (order.wish.waitMs === undefined && !isRedirecting(order)) return { ok: true, value: toldAtOnce(order) };
     return { ok: true, value: { kind: "order", order } };
   }
@@ -254,5 +255,5 @@ function handshake(head: RequestHead): Opened {
   if (head.origin !== undefined && ORIGIN.test(head.origin)) {
     headers.push("WebHook-Allowed-Origin", head.origin, "WebHook-Allowed-Rate", "*");
   }
-  return { kind: "answer", status: 200, headers };
+  return { kind: "answer", isKnown: false, status: 200, headers };
 }

@@ -51,6 +51,7 @@ export class ApiOverRoutes {
       listen: { host: "127.0.0.1", port: 0 },
       authenticator: openToAll,
       log,
+      watch: { open: () => undefined, closed: () => undefined },
       store,
       clock,
       directory: {
