@@ -2,6 +2,8 @@ import { createServer, type IncomingMessage, type Server, type ServerResponse } 
 import { tokenDigest } from "../core/access-token.ts";
 import { EVENT_BYTES_MAX } from "../core/event.ts";
 import { aborted } from "../lib/abort.ts";
+import { Door, type DoorWatch, STRANGER_IDLE_MS } from "../lib/door/door.ts";
+import { type FramingFault, localTarget } from "../lib/door/framing.ts";
 import { listenOn, type ListenAddress } from "../lib/listen.ts";
 import type { Service } from "../lib/service.ts";
 import type { Log } from "../observe/log.ts";
@@ -14,7 +16,10 @@ import { READ_WAIT_MS_MAX, ReadDesk, READS_MAX, READS_WAITING_EACH_MAX, READS_WA
 
 const HEADERS_DEADLINE_MS = 10_000;
 const REQUEST_DEADLINE_MS = 30_000;
+/** Connections at once; for one more another is closed. */
 const CONNECTIONS_MAX = 1_024;
+/** Bytes of answers that readers have not taken yet, in all. */
+const UNREAD_BYTES_MAX = 16 * 1024 * 1024;
 /** Longest path and query, in characters. */
 const URL_CHARS_MAX = 4_096;
 /** A body of a test: an event's data and a little around it. */
@@ -45,6 +50,8 @@ export interface ApiServerParts extends HandlerParts {
   readonly listen: ListenAddress;
   readonly authenticator: ApiAuthenticator;
   readonly log: Log;
+  /** Hears what the server's door does. */
+  readonly watch: DoorWatch;
 }
 
 /** The read and act API on its own port: subscriptions, deliveries, attempts, events; resend, test, resume. */
@@ -54,14 +61,19 @@ export class ApiServer implements Service {
   readonly #handlers: ApiHandlers;
   readonly #desk: ReadDesk;
   readonly #server: Server;
+  readonly #door: Door;
 
   constructor(parts: ApiServerParts) {
     this.#parts = parts;
     this.#handlers = new ApiHandlers(parts);
     this.#desk = new ReadDesk(parts.clock);
-    const limits = { headersTimeout: HEADERS_DEADLINE_MS, requestTimeout: REQUEST_DEADLINE_MS };
+    const limits = { headersTimeout: HEADERS_DEADLINE_MS, requestTimeout: REQUEST_DEADLINE_MS, requireHostHeader: false };
     this.#server = createServer(limits, (request, response) => void this.#serve(request, response));
-    this.#server.maxConnections = CONNECTIONS_MAX;
+    this.#door = new Door(this.#server, {
+      limits: { connections: CONNECTIONS_MAX, unreadBytes: UNREAD_BYTES_MAX, strangerIdleMs: STRANGER_IDLE_MS },
+      clock: parts.clock,
+      watch: parts.watch,
+    });
   }
 
   /** Binds; answers the URL without a trailing slash. Rejects when the address cannot be had. */
@@ -78,11 +90,12 @@ export class ApiServer implements Service {
 
   async #serve(request: IncomingMessage, response: ServerResponse): Promise<void> {
     request.on("error", () => undefined);
+    const fault = this.#door.receive(request, response);
+    if (fault === "gone") return;
     const gone = new AbortController();
     response.once("close", () => gone.abort());
-    const answer = await this.#answer(request, gone.signal).catch((error: unknown) =>
-      request.errored === null ? this.#failed(error) : BROKEN_OFF,
-    );
+    const answered = fault === undefined ? this.#answer(request, gone.signal) : Promise.resolve(faulty(fault));
+    const answer = await answered.catch((error: unknown) => (request.errored === null ? this.#failed(error) : BROKEN_OFF));
     // What was not read of the request must not be taken for the next one.
     if (!request.complete) response.setHeader("connection", "close");
     const body = Buffer.from(`${JSON.stringify(answer.body)}\n`);
@@ -91,7 +104,8 @@ export class ApiServer implements Service {
   }
 
   async #answer(request: IncomingMessage, gone: AbortSignal): Promise<ApiAnswer> {
-    const { url = "/", method = "GET" } = request;
+    const { method = "GET" } = request;
+    const url = localTarget(request.url ?? "/");
     if (url.length > URL_CHARS_MAX)
       return problem({ code: "parameter_invalid", detail: `Path and query are longer than ${URL_CHARS_MAX} characters.` });
     const [path, query] = splitOnce(url, "?");
@@ -103,6 +117,7 @@ export class ApiServer implements Service {
     const { route } = routed;
     const verdict = await this.#parts.authenticator.authorize(authorizations(request), route.access);
     if (!verdict.granted) return problem(verdict);
+    this.#door.know(request);
     const body = method === "POST" ? await readBody(request) : new Uint8Array(0);
     if (body === undefined) return problem({ code: "request_too_large", detail: `The body has more than ${BODY_BYTES_MAX} bytes.` });
     const call = { route, parameters: new URLSearchParams(query), body };
@@ -127,6 +142,10 @@ export class ApiServer implements Service {
     this.#parts.log.error({ err: error }, "a call of the API could not be answered");
     return problem({ code: "internal", detail: "Postrider made a mistake; its log says more." });
   }
+}
+
+function faulty({ code, detail }: FramingFault): ApiAnswer {
+  return problem({ code: code === "duplicate_header" ? "malformed_request" : code, detail });
 }
 
 /** Every Authorization header as it came: two of them let nobody in. */

@@ -10,6 +10,7 @@ import type { PayloadBook } from "../delivery/payload-book.ts";
 import { TestSender } from "../delivery/test-sender.ts";
 import type { NameBook } from "../ingest/name-book.ts";
 import type { Clock } from "../lib/clock.ts";
+import type { DoorWatch } from "../lib/door/door.ts";
 import type { ListenAddress } from "../lib/listen.ts";
 import type { Log } from "../observe/log.ts";
 import type { Store } from "../store/store.ts";
@@ -29,6 +30,7 @@ export interface ApiGround {
   readonly names: NameBook;
   readonly deliveryNames: DeliveryNames;
   readonly table: () => RouteTable;
+  readonly watch: DoorWatch;
 }
 
 /** The read and act API, joined to the engine that acts and to those who know the subscriptions. */
@@ -40,6 +42,7 @@ export function buildApi(ground: ApiGround): ApiServer {
     listen,
     authenticator,
     log,
+    watch: ground.watch,
     store,
     clock,
     deliveryNames: ground.deliveryNames,

@@ -234,6 +234,7 @@ async function build(config: Config, parts: ComposeParts, { store, metrics, owne
     names,
     deliveryNames,
     table: () => table,
+    watch: metrics.doorOf("api"),
   });
   const tidied = [payloads, names, engine, namedObjects(retainNamed, controller), seriesOf(metrics, () => table)];
   return { store, provider, authenticators, engine, attempter, controller, ingest, api, health, storeWatch, tidied, awayMs };

@@ -11,6 +11,10 @@ export interface Authenticator {
   readonly hint: string;
   /** Judges the token given for a namespace, at once where the answer is known. Never rejects. */
   authenticate(namespace: string, token: string): Verdict | Promise<Verdict>;
+  /** Whether a token in a body can let anybody into the namespace: only static ones count there. `unknown`: nobody can tell yet. */
+  bodyTokens(namespace: string): "some" | "none" | "unknown";
+  /** Judges a token that came in a body, which is worth nobody's question. Never throws. */
+  authenticateBody(namespace: string, token: string): "allowed" | "unauthenticated" | "unavailable";
 }
 
 /** Digests (SHA-256, 32 bytes) of the tokens valid for a namespace; the Secrets labelled `postrider.dev/ingest-token` fill it. */
@@ -49,14 +53,30 @@ export class TokenAuthenticator implements Authenticator {
     this.hint = [...(ways.reviewer === undefined ? [] : [REVIEW_HINT]), ...(ways.tokens === undefined ? [] : [STATIC_HINT])].join("; ");
   }
 
+  bodyTokens(namespace: string): "some" | "none" | "unknown" {
+    if (this.#tokens === undefined) return "none";
+    if (this.#tokens.tokens(namespace).length > 0) return "some";
+    return this.#tokens.isListed?.(namespace) === false ? "unknown" : "none";
+  }
+
+  authenticateBody(namespace: string, token: string): "allowed" | "unauthenticated" | "unavailable" {
+    if (token.length > TOKEN_CHARS_MAX) return "unauthenticated";
+    if (this.#isStatic(namespace, token)) return "allowed";
+    return this.#tokens?.isListed?.(namespace) === false ? "unavailable" : "unauthenticated";
+  }
+
   authenticate(namespace: string, token: string): Verdict | Promise<Verdict> {
     if (token.length > TOKEN_CHARS_MAX) return "unauthenticated";
-    if (this.#tokens !== undefined && isAmong(tokenDigest(token), this.#tokens.tokens(namespace))) return "allowed";
+    if (this.#isStatic(namespace, token)) return "allowed";
     const access = { namespace, verb: "publish", group: "postrider.dev", resource: "webhooksubscriptions" } as const;
     const verdict = this.#reviewer?.review(token, access) ?? "unauthenticated";
     if (this.#tokens?.isListed?.(namespace) !== false) return verdict;
     // After a restart routes come from the store, at once; Secrets come from the provider.
     return verdict instanceof Promise ? verdict.then(unlessUnknown) : unlessUnknown(verdict);
+  }
+
+  #isStatic(namespace: string, token: string): boolean {
+    return this.#tokens !== undefined && isAmong(tokenDigest(token), this.#tokens.tokens(namespace));
   }
 }
 
@@ -65,4 +85,10 @@ function unlessUnknown(verdict: Verdict): Verdict {
 }
 
 /** Everybody: for a loopback listener on a laptop or in a test. */
-export const openToAll: Authenticator = { mode: "none", hint: "", authenticate: () => "allowed" };
+export const openToAll: Authenticator = {
+  mode: "none",
+  hint: "",
+  authenticate: () => "allowed",
+  bodyTokens: () => "none",
+  authenticateBody: () => "allowed",
+};

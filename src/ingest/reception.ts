@@ -5,7 +5,8 @@ import { type Acceptance, diskLow } from "./acceptance.ts";
 import type { Authenticator, Verdict } from "./authenticator.ts";
 import type { EventDraft } from "./event-draft.ts";
 import { readBinaryEvent } from "./header-envelope.ts";
-import { hookMayCarryToken, readHook } from "./hook-body.ts";
+import { earlyToken, TOKEN_WITHIN_BYTES } from "./early-token.ts";
+import { hookMayCarryToken, isJsonHook, readHook } from "./hook-body.ts";
 import { type BodyRequest, readJsonRequest } from "./json-envelope.ts";
 import { isUtf8Charset, parseMediaType } from "./media-type.ts";
 import { type RequestHead, readHead } from "./request-head.ts";
@@ -38,16 +39,17 @@ interface Admitted {
   readonly head: RequestHead;
   readonly plan: Plan;
   /** The header's token let the caller in; else the body's must. */
-  readonly authenticated: boolean;
+  readonly isKnown: boolean;
 }
 
 /** Who may go on: an event's body will be read, or a result waited for. */
-export type LetIn = Admitted | { readonly kind: "poll"; readonly order: ResultOrder };
+export type LetIn = Admitted | { readonly kind: "poll"; readonly isKnown: true; readonly order: ResultOrder };
 
+/** `isKnown`: the caller may publish here, whatever the answer is. */
 type Opened =
   | LetIn
-  | { readonly kind: "refused"; readonly refusal: Refusal }
-  | { readonly kind: "answer"; readonly status: number; readonly headers: string[] };
+  | { readonly kind: "refused"; readonly isKnown: boolean; readonly refusal: Refusal }
+  | { readonly kind: "answer"; readonly isKnown: false; readonly status: number; readonly headers: string[] };
 
 /** Everything is stored: either that is the answer, or the caller wants to hear more. */
 type Accepted = { readonly kind: "answer"; readonly answer: Answer } | { readonly kind: "order"; readonly order: ResultOrder };
@@ -63,7 +65,7 @@ export class Reception {
   /** Judges by the head alone, so that nothing is read from somebody who will be refused anyway. A promise only when somebody must be asked. */
   open(request: IncomingMessage): Opened | Promise<Opened> {
     const head = readHead(request, { tokenInQuery: this.#parts.tokenInQuery });
-    if (!head.ok) return { kind: "refused", refusal: head.refusal };
+    if (!head.ok) return { kind: "refused", isKnown: false, refusal: head.refusal };
     if (request.method === "OPTIONS") return handshake(head.value);
     const { namespace, token } = head.value;
     const verdict = this.#verdict(namespace, token);
@@ -72,29 +74,48 @@ export class Reception {
   }
 
   #judge(head: RequestHead, verdict: Verdict): Opened {
+    const isKnown = verdict === "allowed";
     if (head.resultId !== undefined) {
-      if (verdict !== "allowed") return { kind: "refused", refusal: this.#denied(verdict, head.namespace) };
+      if (!isKnown) return { kind: "refused", isKnown, refusal: this.#denied(verdict, head.namespace) };
       const receipts = [{ id: head.resultId, matched: 0, duplicate: false }];
-      return { kind: "poll", order: orderOf(head, { form: "poll", receipts, mayRedirect: true }) };
+      return { kind: "poll", isKnown, order: orderOf(head, { form: "poll", receipts, mayRedirect: true }) };
     }
     const plan = planOf(head);
-    const authenticated = verdict === "allowed";
-    if (!authenticated && (head.token !== undefined || head.foreignAuthorization || !mayCarryToken(plan, head))) {
-      return { kind: "refused", refusal: this.#denied(verdict, head.namespace) };
+    if (!isKnown) {
+      const denied = this.#deniedAtHead(head, plan, verdict);
+      if (denied !== undefined) return { kind: "refused", isKnown, refusal: denied };
     }
     const refusal = this.#refusal(head, plan);
-    if (refusal !== undefined) return { kind: "refused", refusal };
-    if (!plan.ok) return { kind: "refused", refusal: plan.refusal };
-    return { kind: "read", head, plan: plan.value, authenticated };
+    if (refusal !== undefined) return { kind: "refused", isKnown, refusal };
+    if (!plan.ok) return { kind: "refused", isKnown, refusal: plan.refusal };
+    return { kind: "read", head, plan: plan.value, isKnown };
   }
 
-  /** Judges, stores and answers the whole request. */
-  async accept(admitted: Admitted, body: Uint8Array): Promise<Checked<Accepted>> {
+  /** Whether somebody who has shown no valid token may show one in the body: only there where one can let him in, for its beginning must be read for that. */
+  #deniedAtHead(head: RequestHead, plan: Checked<Plan>, verdict: Verdict): Refusal | undefined {
+    const { namespace } = head;
+    if (head.token !== undefined || head.foreignAuthorization || !mayCarryToken(plan, head)) return this.#denied(verdict, namespace);
+    const tokens = this.#parts.authenticator.bodyTokens(namespace);
+    return tokens === "some" ? undefined : this.#denied(tokens === "unknown" ? "unavailable" : "unauthenticated", namespace);
+  }
+
+  /** The valid token of a body of which so much is here, or why its sender may not go on. */
+  tokenIn({ head, plan }: Admitted, start: Uint8Array, isWhole: boolean): Checked<string> {
+    const { namespace } = head;
+    const token = earlyToken(start, plan.mode === "hook" && !isJsonHook(head.contentType) ? "urlencoded" : "json", isWhole);
+    if (token === undefined && !isWhole) return refused("unauthenticated", LATE_TOKEN);
+    const verdict = token === undefined ? "unauthenticated" : this.#parts.authenticator.authenticateBody(namespace, token);
+    if (token === undefined || verdict !== "allowed") return { ok: false, refusal: this.#denied(verdict, namespace) };
+    return { ok: true, value: token };
+  }
+
+  /** Judges, stores and answers the whole request; `token` is what let in somebody who is not known by a header. */
+  async accept(admitted: Admitted, body: Uint8Array, token: string | undefined): Promise<Checked<Accepted>> {
     const { head, plan } = admitted;
     const form: AnswerForm = plan.mode === "batch" ? "batch" : plan.mode === "hook" ? "hook" : "event";
-    const found = admitted.authenticated
+    const found = admitted.isKnown
       ? this.#worked(admitted, body, () => knownDrafts(admitted, body))
-      : this.#draftsWithToken(admitted, body);
+      : this.#draftsWithToken(admitted, body, token);
     const read = found instanceof Promise ? await found : found;
     if (!read.ok) return read;
     const drafts = read.value.map((draft) => traced(draft, head.traceparent));
@@ -103,7 +124,7 @@ export class Reception {
     if (unready !== undefined) return { ok: false, refusal: unready };
     const receipts = await this.#parts.acceptance.accept(head.namespace, drafts, head.idempotencyKey);
     if (!receipts.ok) return receipts;
-    const order = orderOf(head, { form, receipts: receipts.value, mayRedirect: admitted.authenticated });
+    const order = orderOf(head, { form, receipts: receipts.value, mayRedirect: admitted.isKnown });
     if (order.wish.waitMs === undefined && !isRedirecting(order)) return { ok: true, value: toldAtOnce(order) };
     return { ok: true, value: { kind: "order", order } };
   }
@@ -128,13 +149,14 @@ export class Reception {
     return undefined;
   }
 
-  /** The body's token decides; once it has, it is no part of the event. */
-  async #draftsWithToken(admitted: Admitted, body: Uint8Array): Promise<Checked<readonly EventDraft[]>> {
+  /** The body's token has decided; from then on it is no part of the event. */
+  async #draftsWithToken(admitted: Admitted, body: Uint8Array, token: string | undefined): Promise<Checked<readonly EventDraft[]>> {
     const read = await this.#worked(admitted, body, () => readBody(admitted, body));
     if (!read.ok) return read;
-    const { namespace } = admitted.head;
-    const verdict = await this.#verdict(namespace, read.value.token);
-    if (verdict !== "allowed") return { ok: false, refusal: this.#denied(verdict, namespace) };
+    // It was found before all was here: what is cut out must be the same.
+    if (token === undefined || read.value.token !== token) {
+      return { ok: false, refusal: this.#denied("unauthenticated", admitted.head.namespace) };
+    }
     return this.#worked(admitted, body, () => read.value.drafts(true));
   }
 
@@ -191,8 +213,10 @@ function traced(draft: EventDraft, traceparent: string | undefined): EventDraft 
 const REVIEW_RETRY_AFTER_SECONDS = 5;
 
 function unauthenticatedDetail(hint: string): string {
-  return `Send one valid token as 'Authorization: Bearer …' (or as the field token of the body): ${hint}.`;
+  return `Send one valid token as 'Authorization: Bearer …' (or, a static one, as the field token of the body): ${hint}.`;
 }
+
+const LATE_TOKEN = `The first ${TOKEN_WITHIN_BYTES} bytes of the body hold no field token, and more is not read of a body before its sender is known: put the field first, or send the token as 'Authorization: Bearer …'.`;
 
 function forbiddenDetail(namespace: string): string {
   return `The token is good, but its owner may not publish in namespace ${namespace}. Allow the verb publish on webhooksubscriptions.postrider.dev by RBAC; check with: kubectl -n ${namespace} auth can-i publish webhooksubscriptions.postrider.dev --as system:serviceaccount:NAMESPACE:NAME`;
@@ -254,5 +278,5 @@ function handshake(head: RequestHead): Opened {
   if (head.origin !== undefined && ORIGIN.test(head.origin)) {
     headers.push("WebHook-Allowed-Origin", head.origin, "WebHook-Allowed-Rate", "*");
   }
-  return { kind: "answer", status: 200, headers };
+  return { kind: "answer", isKnown: false, status: 200, headers };
 }

@@ -60,6 +60,7 @@ const KINDS = {
   rate_limited: [429, "The namespace publishes too fast"],
   headers_too_large: [431, "The headers are too large"],
   internal: [500, "Postrider made a mistake"],
+  coding_unsupported: [501, "This transfer coding is not supported"],
   reviews_unavailable: [503, "Nobody can be asked who this is"],
   not_ready: [503, "Postrider is not ready yet"],
   stopping: [503, "Postrider stops"],
@@ -109,9 +110,12 @@ export function problemBody(refusal: Refusal): string {
   return JSON.stringify({ type: TYPE_BASE + code, title: KINDS[code][1], status, detail, code, offset, pointer, index, eventId });
 }
 
+/** A problem says what somebody sent: it is never kept, and never taken for anything but JSON. */
+const SAFE_HEADERS = { "X-Content-Type-Options": "nosniff", "Cache-Control": "no-store" } as const;
+
 /** Headers of the answer beside Content-Type and Content-Length. */
 export function problemHeaders(refusal: Refusal): Record<string, string> {
-  const headers: Record<string, string> = {};
+  const headers: Record<string, string> = { ...SAFE_HEADERS };
   if (refusal.retryAfterSeconds !== undefined) headers["Retry-After"] = String(refusal.retryAfterSeconds);
   if (refusal.allow !== undefined) headers["Allow"] = refusal.allow;
   if (refusal.status === 401) headers["WWW-Authenticate"] = 'Bearer realm="postrider"';

@@ -3,7 +3,8 @@ import type { DeliveryNames } from "../core/delivery-name.ts";
 import type { Outcome } from "../core/outcome.ts";
 import type { SubscriptionName } from "../core/subscription.ts";
 import type { Log } from "./log.ts";
-import type { Metrics } from "./metrics.ts";
+import type { DoorWatch } from "../lib/door/door.ts";
+import type { Metrics, StrangerRefusal } from "./metrics.ts";
 
 type NamesDeliveries = Pick<DeliveryNames, "nameOf">;
 
@@ -42,6 +43,16 @@ export class BusinessEvents {
   ingestAnswered(code: number, seconds: number): void {
     this.#metrics.ingestRequests.inc(String(code));
     this.#metrics.ingestDuration.observe(seconds);
+  }
+
+  /** What the ingest's door does. */
+  get ingestDoor(): DoorWatch {
+    return this.#metrics.doorOf("ingest");
+  }
+
+  /** Somebody whose token had yet to come in the body was turned away. */
+  strangerRefused(reason: StrangerRefusal): void {
+    this.#metrics.strangersRefused.inc({ reason });
   }
 
   /** How many requests wait for a result now. */

@@ -1,7 +1,9 @@
-import { createServer, type Server, type ServerResponse } from "node:http";
+import { createServer, type IncomingMessage, type Server, type ServerResponse } from "node:http";
 import { monitorEventLoopDelay } from "node:perf_hooks";
 import { aborted } from "../lib/abort.ts";
 import type { Clock } from "../lib/clock.ts";
+import { Door, STRANGER_IDLE_MS } from "../lib/door/door.ts";
+import { localTarget } from "../lib/door/framing.ts";
 import { listenOn } from "../lib/listen.ts";
 import type { Service } from "../lib/service.ts";
 import { STOOD_MIN_MS } from "../lib/timer-wheel.ts";
@@ -31,12 +33,16 @@ export interface HealthServerOptions {
 
 /** The loop did not turn for so long: `/livez` fails and Kubernetes starts the Pod anew, in ms. */
 export const LOOP_STALL_MAX_MS = 10_000;
+const TEXT = "text/plain; charset=utf-8";
 const BEAT_MS = 200;
 /** The lag metric looks back over this many beats. */
 const LAG_BEATS = 50;
 /** The longest stall is shown of this many beats (5 min) and the as many before. */
 const STALL_BEATS = 1_500;
+/** Connections at once; for one more another is closed. */
 const CONNECTIONS_MAX = 64;
+/** Bytes of answers that readers have not taken yet, in all. */
+const UNREAD_BYTES_MAX = 16 * 1024 * 1024;
 
 /**
  * `/livez` (the event loop turns, the store answers), `/readyz` and `/startupz` (named checks with reasons; 503 when one fails), `/metrics`. On a port of
@@ -46,6 +52,7 @@ export class HealthServer implements Service {
   readonly name = "health";
   readonly #options: HealthServerOptions;
   readonly #server: Server;
+  readonly #door: Door;
   #delay: ReturnType<typeof monitorEventLoopDelay> | undefined;
   #lastBeatMs: number;
   readonly #stalls: StallCount;
@@ -56,11 +63,13 @@ export class HealthServer implements Service {
     this.#options = options;
     this.#lastBeatMs = options.clock.monotonicMs();
     this.#stalls = new StallCount(options.metrics);
-    this.#server = createServer({ headersTimeout: 5_000, requestTimeout: 10_000, keepAliveTimeout: 30_000 }, (request, response) => {
-      request.resume();
-      void this.#answer(request.method ?? "", request.url ?? "", response);
+    const limits = { headersTimeout: 5_000, requestTimeout: 10_000, keepAliveTimeout: 30_000, requireHostHeader: false };
+    this.#server = createServer(limits, (request, response) => this.#receive(request, response));
+    this.#door = new Door(this.#server, {
+      limits: { connections: CONNECTIONS_MAX, unreadBytes: UNREAD_BYTES_MAX, strangerIdleMs: STRANGER_IDLE_MS },
+      clock: options.clock,
+      watch: options.metrics.doorOf("metrics"),
     });
-    this.#server.maxConnections = CONNECTIONS_MAX;
   }
 
   /** Binds; answers the URL without a trailing slash. Rejects when the address cannot be had. Safe to call twice. */
@@ -97,6 +106,16 @@ export class HealthServer implements Service {
     this.#url = undefined;
   }
 
+  #receive(request: IncomingMessage, response: ServerResponse): void {
+    const fault = this.#door.receive(request, response);
+    if (fault === "gone") return;
+    request.resume();
+    if (fault !== undefined) return send(response, fault.code === "coding_unsupported" ? 501 : 400, TEXT, `${fault.detail}\n`);
+    // Nobody shows a credential here: who asks is known, who does nothing is not.
+    this.#door.know(request);
+    void this.#answer(request.method ?? "", localTarget(request.url ?? ""), response);
+  }
+
   #measureLag(): void {
     const delay = this.#delay;
     if (delay === undefined || delay.count === 0) return;
@@ -108,12 +127,12 @@ export class HealthServer implements Service {
     const path = url.split("?")[0];
     if (method !== "GET" && method !== "HEAD") {
       response.setHeader("Allow", "GET, HEAD");
-      send(response, 405, "text/plain; charset=utf-8", "use GET\n");
+      send(response, 405, TEXT, "use GET\n");
     } else if (path === "/metrics") await this.#scrape(response);
     else if (path === "/livez") this.#tell(response, [this.#loop(), ...(this.#options.alive ?? [])]);
     else if (path === "/readyz") this.#tell(response, this.#options.ready);
     else if (path === "/startupz") this.#startup(response);
-    else send(response, 404, "text/plain; charset=utf-8", "there are /metrics, /livez, /readyz and /startupz\n");
+    else send(response, 404, TEXT, "there are /metrics, /livez, /readyz and /startupz\n");
   }
 
   async #scrape(response: ServerResponse): Promise<void> {
@@ -122,12 +141,7 @@ export class HealthServer implements Service {
       const text = await this.#options.metrics.expose();
       send(response, 200, this.#options.metrics.contentType, text);
     } catch (error) {
-      send(
-        response,
-        500,
-        "text/plain; charset=utf-8",
-        `metrics could not be gathered: ${error instanceof Error ? error.message : "unknown"}\n`,
-      );
+      send(response, 500, TEXT, `metrics could not be gathered: ${error instanceof Error ? error.message : "unknown"}\n`);
     }
   }
 
@@ -153,7 +167,7 @@ export class HealthServer implements Service {
       return text === undefined ? `[+] ${check.name} ok${note === undefined ? "" : `: ${note}`}\n` : `[-] ${check.name} failed: ${text}\n`;
     });
     const verdict = failed === 0 ? "ok\n" : `not ok: ${failed} of ${checks.length} checks failed\n`;
-    send(response, failed === 0 ? 200 : 503, "text/plain; charset=utf-8", lines.join("") + verdict);
+    send(response, failed === 0 ? 200 : 503, TEXT, lines.join("") + verdict);
   }
 }
 

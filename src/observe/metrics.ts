@@ -1,4 +1,5 @@
 import { Counter, Gauge, Histogram, Registry, collectDefaultMetrics, type Metric } from "prom-client";
+import { CLOSED_FOR, type DoorWatch } from "../lib/door/door.ts";
 import { Tally } from "./tally.ts";
 import { Timings } from "./timings.ts";
 
@@ -11,6 +12,13 @@ const DELIVERY_OUTCOMES = ["delivered", "failed", "discarded"] as const;
 const RECONCILE_RESULTS = ["done", "error"] as const;
 const STATUS_WRITE_RESULTS = ["done", "conflict", "gone", "failed"] as const;
 const EVENT_RESULTS = ["written", "dropped", "failed"] as const;
+const SERVERS = ["ingest", "api", "metrics"] as const;
+/** Why somebody without a token was turned away before he had shown one. */
+const STRANGER_REFUSALS = ["room", "late", "no_token"] as const;
+
+/** A port of ours. */
+export type ServerName = (typeof SERVERS)[number];
+export type StrangerRefusal = (typeof STRANGER_REFUSALS)[number];
 
 /**
  * Every metric of Postrider (prefix `postrider_`), and the only place that knows prom-client. Names and labels are an API:
@@ -30,6 +38,17 @@ export class Metrics {
     [],
   );
   readonly resultPollsOpen = this.#gauge("result_polls_open", "Requests that wait for a result now.", []);
+  readonly connectionsOpen = this.#gauge("connections_open", "Connections open now, by server.", ["server"]);
+  readonly connectionsClosed = this.#counter(
+    "connections_closed_total",
+    "Connections closed to stay within bounds, by server and reason.",
+    ["server", "reason"],
+  );
+  readonly strangersRefused = this.#counter(
+    "ingest_strangers_refused_total",
+    "Requests refused whose token had yet to come in the body, by reason.",
+    ["reason"],
+  );
   readonly eventsAccepted = this.#tally("events_accepted_total", "Events stored durably and answered 2xx (duplicates not counted).", [
     "namespace",
   ]);
@@ -92,6 +111,8 @@ export class Metrics {
     for (const result of RECONCILE_RESULTS) this.reconcile.inc({ result }, 0);
     for (const result of STATUS_WRITE_RESULTS) this.statusWrites.inc({ result }, 0);
     for (const result of EVENT_RESULTS) this.kubernetesEvents.inc({ result }, 0);
+    for (const server of SERVERS) for (const reason of CLOSED_FOR) this.connectionsClosed.inc({ server, reason }, 0);
+    for (const reason of STRANGER_REFUSALS) this.strangersRefused.inc({ reason }, 0);
   }
 
   /** The exposition text; pass it on with `contentType`. */
@@ -101,6 +122,14 @@ export class Metrics {
 
   get contentType(): string {
     return this.registry.contentType;
+  }
+
+  /** What the door of a server does, counted. */
+  doorOf(server: ServerName): DoorWatch {
+    return {
+      open: (connections) => this.connectionsOpen.set({ server }, connections),
+      closed: (reason) => this.connectionsClosed.inc({ server, reason }),
+    };
   }
 
   /** A subscription's counters begin at 0, so that its very first failure is an increase that an alert can see. */

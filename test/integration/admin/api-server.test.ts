@@ -29,6 +29,7 @@ describe("the API's server", () => {
       listen: { host: "127.0.0.1", port: 0 },
       authenticator: new TokenAuthenticator({ tokens: { tokens: (namespace) => (namespace === "shop" ? [tokenDigest(TOKEN)] : []) } }),
       log,
+      watch: { open: () => undefined, closed: () => undefined },
       clock: new SystemClock(),
       deliveryNames: testDeliveryNames,
       store: { tell: () => undefined, history: nothing, readDelivery: nothing, attemptsOf: nothing, readEvent: nothing, readBody: nothing },

@@ -64,6 +64,7 @@ export class ApiOverRoutes {
       listen: { host: "127.0.0.1", port: 0 },
       authenticator: openToAll,
       log,
+      watch: { open: () => undefined, closed: () => undefined },
       store,
       clock,
       deliveryNames: testDeliveryNames,

@@ -22,3 +22,23 @@ it.each([
     expect(await new TokenAuthenticator(ways).authenticate("shop", token)).toBe(expected);
   }
 });
+
+it.each([
+  ["a static token", [TOKEN], true, TOKEN, "some", "allowed"],
+  ["a wrong one", [TOKEN], true, `${TOKEN}x`, "some", "unauthenticated"],
+  ["a wrong one, Secrets not listed yet", [TOKEN], false, `${TOKEN}x`, "some", "unavailable"],
+  ["one of a namespace that has none", [], true, TOKEN, "none", "unauthenticated"],
+  ["one of a namespace whose Secrets are not listed yet", [], false, TOKEN, "unknown", "unavailable"],
+] as const)("in a body, %s", (_, has, listed, token, can, verdict) => {
+  const review = (): Verdict => {
+    throw new Error("nobody is asked about what stands in a body");
+  };
+  const tokens = { isListed: () => listed, tokens: () => (has.length > 0 ? digests : []) };
+  const authenticator = new TokenAuthenticator({ tokens, reviewer: { review } });
+  expect([authenticator.bodyTokens("shop"), authenticator.authenticateBody("shop", token)]).toEqual([can, verdict]);
+});
+
+it("in a body, nothing lets in where static tokens are switched off", () => {
+  const authenticator = new TokenAuthenticator({ reviewer: { review: () => "allowed" } });
+  expect([authenticator.bodyTokens("shop"), authenticator.authenticateBody("shop", TOKEN)]).toEqual(["none", "unauthenticated"]);
+});
