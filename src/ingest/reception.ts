@@ -2,11 +2,12 @@ import type { IncomingMessage } from "node:http";
 import { EVENT_BYTES_MAX, REQUEST_BYTES_MAX } from "../core/event.ts";
 import type { LongWork } from "../lib/long-work.ts";
 import { type Acceptance, diskLow } from "./acceptance.ts";
-import type { Authenticator, Verdict } from "./authenticator.ts";
+import type { Authenticator, Caller, Denial, Verdict } from "./authenticator.ts";
 import type { EventDraft } from "./event-draft.ts";
 import { readBinaryEvent } from "./header-envelope.ts";
 import { hookMayCarryToken, readHook } from "./hook-body.ts";
 import { type BodyRequest, readJsonRequest } from "./json-envelope.ts";
+import { liveTokenRefusal } from "./live-token.ts";
 import { isUtf8Charset, parseMediaType } from "./media-type.ts";
 import { type RequestHead, readHead } from "./request-head.ts";
 import { type Checked, type Refusal, refuse, refused } from "./refusal.ts";
@@ -39,7 +40,22 @@ interface Admitted {
   readonly plan: Plan;
   /** The header's token let the caller in; else the body's must. */
   readonly authenticated: boolean;
+  /** Who that is. */
+  readonly caller: Caller | undefined;
 }
+
+/** Events of somebody who may send them. */
+interface Sent {
+  readonly drafts: readonly EventDraft[];
+  readonly caller: Caller;
+  /** By which the caller was let in; empty where everybody is. */
+  readonly tokens: readonly string[];
+}
+
+/** What a first look into a body gives: the events, or a token that must be judged before they are read. */
+type FirstLook =
+  | { readonly kind: "drafts"; readonly drafts: readonly EventDraft[] }
+  | { readonly kind: "token"; readonly body: BodyRequest; readonly token: string | undefined };
 
 /** Who may go on: an event's body will be read, or a result waited for. */
 export type LetIn = Admitted | { readonly kind: "poll"; readonly order: ResultOrder };
@@ -71,46 +87,47 @@ export class Reception {
     return this.#judge(head.value, verdict);
   }
 
-  #judge(head: RequestHead, verdict: Verdict): Opened {
+  #judge(head: RequestHead, verdict: Verdict): Opened | Promise<Opened> {
     if (head.resultId !== undefined) {
-      if (verdict !== "allowed") return { kind: "refused", refusal: this.#denied(verdict, head.namespace) };
-      const receipts = [{ id: head.resultId, matched: 0, duplicate: false }];
-      return { kind: "poll", order: orderOf(head, { form: "poll", receipts, mayRedirect: true }) };
+      if (isDenial(verdict)) return { kind: "refused", refusal: this.#denied(verdict, head.namespace) };
+      const sees = this.#parts.authenticator.maySeeAnswers(head.namespace, head.token);
+      return sees instanceof Promise ? sees.then((settled) => pollOf(head, settled)) : pollOf(head, sees);
     }
     const plan = planOf(head);
-    const authenticated = verdict === "allowed";
+    const authenticated = !isDenial(verdict);
     if (!authenticated && (head.token !== undefined || head.foreignAuthorization || !mayCarryToken(plan, head))) {
       return { kind: "refused", refusal: this.#denied(verdict, head.namespace) };
     }
     const refusal = this.#refusal(head, plan);
     if (refusal !== undefined) return { kind: "refused", refusal };
     if (!plan.ok) return { kind: "refused", refusal: plan.refusal };
-    return { kind: "read", head, plan: plan.value, authenticated };
+    return { kind: "read", head, plan: plan.value, authenticated, caller: authenticated ? verdict : undefined };
   }
 
   /** Judges, stores and answers the whole request. */
   async accept(admitted: Admitted, body: Uint8Array): Promise<Checked<Accepted>> {
     const { head, plan } = admitted;
     const form: AnswerForm = plan.mode === "batch" ? "batch" : plan.mode === "hook" ? "hook" : "event";
-    const found = admitted.authenticated
-      ? this.#worked(admitted, body, () => knownDrafts(admitted, body))
-      : this.#draftsWithToken(admitted, body);
-    const read = found instanceof Promise ? await found : found;
-    if (!read.ok) return read;
-    const drafts = read.value.map((draft) => traced(draft, head.traceparent));
-    if (drafts.length === 0) return { ok: true, value: toldAtOnce(orderOf(head, { form, receipts: [], mayRedirect: false })) };
+    const found = await this.#sent(admitted, body);
+    if (!found.ok) return found;
+    const { caller, tokens } = found.value;
+    const drafts = found.value.drafts.map((draft) => traced(draft, head.traceparent));
+    const empty = { form, receipts: [], mayRedirect: false, seesAnswers: false };
+    if (drafts.length === 0) return { ok: true, value: toldAtOnce(orderOf(head, empty)) };
     const unready = this.#parts.acceptance.unready(head.namespace);
     if (unready !== undefined) return { ok: false, refusal: unready };
-    const receipts = await this.#parts.acceptance.accept(head.namespace, drafts, head.idempotencyKey);
+    const sender = { producer: caller.producer, idempotencyKey: head.idempotencyKey };
+    const receipts = await this.#parts.acceptance.accept(head.namespace, drafts, sender);
     if (!receipts.ok) return receipts;
-    const order = orderOf(head, { form, receipts: receipts.value, mayRedirect: admitted.authenticated });
+    const order = orderOf(head, { form, receipts: receipts.value, mayRedirect: admitted.authenticated, seesAnswers: false });
     if (order.wish.waitMs === undefined && !isRedirecting(order)) return { ok: true, value: toldAtOnce(order) };
-    return { ok: true, value: { kind: "order", order } };
+    const seesAnswers = await this.#parts.authenticator.maySeeAnswers(head.namespace, tokens[0]);
+    return { ok: true, value: { kind: "order", order: { ...order, seesAnswers } } };
   }
 
   #verdict(namespace: string, token: string | undefined): Verdict | Promise<Verdict> {
     const { authenticator } = this.#parts;
-    if (authenticator.mode === "none") return "allowed";
+    if (authenticator.mode === "none") return authenticator.authenticate(namespace, "");
     return token === undefined ? "unauthenticated" : authenticator.authenticate(namespace, token);
   }
 
@@ -128,14 +145,33 @@ export class Reception {
     return undefined;
   }
 
-  /** The body's token decides; once it has, it is no part of the event. */
-  async #draftsWithToken(admitted: Admitted, body: Uint8Array): Promise<Checked<readonly EventDraft[]>> {
-    const read = await this.#worked(admitted, body, () => readBody(admitted, body));
-    if (!read.ok) return read;
-    const { namespace } = admitted.head;
-    const verdict = await this.#verdict(namespace, read.value.token);
-    if (verdict !== "allowed") return { ok: false, refusal: this.#denied(verdict, namespace) };
-    return this.#worked(admitted, body, () => read.value.drafts(true));
+  async #sent(admitted: Admitted, body: Uint8Array): Promise<Checked<Sent>> {
+    const { head, caller } = admitted;
+    const areTokens = this.#parts.authenticator.mode === "tokens";
+    const looked = this.#worked(admitted, body, () => firstLook(admitted, body, areTokens));
+    const first = looked instanceof Promise ? await looked : looked;
+    if (!first.ok) return first;
+    if (first.value.kind === "token") return this.#sentWithToken(admitted, body, first.value);
+    const tokens = head.token === undefined || !areTokens ? [] : [head.token];
+    return caller === undefined
+      ? { ok: false, refusal: this.#denied("unauthenticated", head.namespace) }
+      : { ok: true, value: { drafts: first.value.drafts, caller, tokens } };
+  }
+
+  /** The body's token decides where the header's has not. Wherever it is alive it is no part of the event. */
+  async #sentWithToken(admitted: Admitted, body: Uint8Array, first: FirstLook & { kind: "token" }): Promise<Checked<Sent>> {
+    const { head } = admitted;
+    const isHeaders = admitted.caller !== undefined && first.token === head.token;
+    const verdict = isHeaders ? admitted.caller : await this.#verdict(head.namespace, first.token);
+    const caller = admitted.caller ?? (isDenial(verdict) ? undefined : verdict);
+    // Beside a header's good token, whose verdict stands, only a word that is nobody's token stays in the event.
+    if (caller === undefined || verdict === "unavailable") {
+      return { ok: false, refusal: this.#denied(isDenial(verdict) ? verdict : "unauthenticated", head.namespace) };
+    }
+    const isAlive = verdict !== "unauthenticated";
+    const tokens = [head.token, isAlive ? first.token : undefined].filter((token) => token !== undefined);
+    const read = await this.#worked(admitted, body, () => withoutTokens(first.body.drafts(isAlive), tokens, head.idempotencyKey));
+    return read.ok ? { ok: true, value: { drafts: read.value, caller, tokens } } : read;
   }
 
   /** Reading a body: at once, or, when it is large, in a turn of the event loop of its own. */
@@ -143,7 +179,7 @@ export class Reception {
     return body.length <= BODY_AT_ONCE_BYTES ? work() : this.#parts.work.later(head.namespace, work);
   }
 
-  #denied(verdict: Verdict, namespace: string): Refusal {
+  #denied(verdict: Denial, namespace: string): Refusal {
     switch (verdict) {
       case "forbidden":
         return refuse("forbidden", forbiddenDetail(namespace));
@@ -157,22 +193,52 @@ export class Reception {
   }
 }
 
-function orderOf({ namespace, wish, queryToken }: RequestHead, rest: Pick<ResultOrder, "form" | "receipts" | "mayRedirect">): ResultOrder {
+function isDenial(verdict: Verdict): verdict is Denial {
+  return typeof verdict === "string";
+}
+
+type OrderRest = Pick<ResultOrder, "form" | "receipts" | "mayRedirect" | "seesAnswers">;
+
+function orderOf({ namespace, wish, queryToken }: RequestHead, rest: OrderRest): ResultOrder {
   return { namespace, wish, queryToken, ...rest };
+}
+
+function pollOf(head: RequestHead, seesAnswers: boolean): LetIn {
+  const receipts = [{ id: head.resultId ?? "", matched: 0, duplicate: false }];
+  return { kind: "poll", order: orderOf(head, { form: "poll", receipts, mayRedirect: true, seesAnswers }) };
 }
 
 function toldAtOnce(order: ResultOrder): Accepted {
   return { kind: "answer", answer: processingAnswer(order) };
 }
 
-function knownDrafts(admitted: Admitted, body: Uint8Array): Checked<readonly EventDraft[]> {
-  const { head, plan } = admitted;
+/** `areTokens`: the header's token means something, and so would one in the body. */
+function firstLook(admitted: Admitted, body: Uint8Array, areTokens: boolean): Checked<FirstLook> {
+  const { head, plan, authenticated } = admitted;
+  const tokens = head.token === undefined || !areTokens ? [] : [head.token];
+  const known = (read: Checked<readonly EventDraft[]>): Checked<FirstLook> => {
+    const drafts = withoutTokens(read, tokens, head.idempotencyKey);
+    return drafts.ok ? { ok: true, value: { kind: "drafts", drafts: drafts.value } } : drafts;
+  };
   if (plan.mode === "binary") {
     const draft = readBinaryEvent(body, head);
-    return draft.ok ? { ok: true, value: [draft.value] } : draft;
+    return known(draft.ok ? { ok: true, value: [draft.value] } : draft);
   }
   const read = readBody(admitted, body);
-  return read.ok ? read.value.drafts(false) : read;
+  if (!read.ok) return read;
+  const { token } = read.value;
+  if (authenticated && (token === undefined || !areTokens)) return known(read.value.drafts(false));
+  return { ok: true, value: { kind: "token", body: read.value, token } };
+}
+
+/** The events, unless a token that let them in stands in them. */
+function withoutTokens(
+  read: Checked<readonly EventDraft[]>,
+  tokens: readonly string[],
+  idempotencyKey: string | undefined,
+): Checked<readonly EventDraft[]> {
+  const refusal = read.ok ? liveTokenRefusal(read.value, { tokens, idempotencyKey }) : undefined;
+  return refusal === undefined ? read : { ok: false, refusal };
 }
 
 /** Not for binary mode, whose body can hold no token. */
