@@ -170,6 +170,10 @@ function ordering(): Schema {
 function history(): Schema {
   return fields("What the history keeps of each attempt.", {
     captureResponse: flag("Whether headers and body of the receiver's answer are kept (up to the policy's retention.responseBytes).", true),
+    answerInResults: flag(
+      "Whether results on the ingest port show the receiver's answer to everybody who may publish in the namespace; else only to ServiceAccounts that may get attempts.history.postrider.dev.",
+      false,
+    ),
     recordIdField: text("Path of the event's field that people look records up by, for example data.id.", {
       max: 256,
       pattern: "^[A-Za-z_][A-Za-z0-9_]*([.][A-Za-z_][A-Za-z0-9_]*)*$",

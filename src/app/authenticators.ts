@@ -64,13 +64,27 @@ async function reviewsOf(config: Config, { clock, log }: AuthenticatorParts): Pr
   const ports = (["ingest", "api"] as const).filter((port) => config[`${port}-auth`].includes("kubernetes"));
   if (ports.length === 0) return { reviews: new Map(), close: async () => undefined };
   // Loaded here only: the Kubernetes client alone holds more memory than everything else.
-  const [{ kubernetesCredentials }, { KubeTransport }, { Reviews }] = await Promise.all([
+  const [{ kubernetesCredentials }, { KubeTransport }, { Reviews }, { TokenKeys }] = await Promise.all([
     import("../kube/credentials.ts"),
     import("../kube/transport.ts"),
     import("../kube/reviews.ts"),
+    import("../kube/token-keys.ts"),
   ]);
   // Of their own: whoever sends many unknown tokens must not hold up watches and status.
   const transport = new KubeTransport(kubernetesCredentials(config.kubeconfig), clock);
+  const keys = new TokenKeys({
+    transport,
+    clock,
+    issuers: config["token-issuer"],
+    onTrouble: (message) => {
+      if (message === undefined) log.info({ event: "token.keys.read" }, "signatures of tokens are checked again");
+      else
+        log.warn(
+          { event: "token.keys.unread", message },
+          "keys for tokens cannot be read: the last stay in force, or every token is asked about",
+        );
+    },
+  });
   const onTrouble =
     (port: Port) =>
     (message: string | undefined): void => {
@@ -78,7 +92,7 @@ async function reviewsOf(config: Config, { clock, log }: AuthenticatorParts): Pr
       else log.warn({ event: "reviews.unavailable", port, message }, "tokens cannot be reviewed: unknown ones are answered 503");
     };
   const reviews = new Map(
-    ports.map((port) => [port, new Reviews({ transport, clock, audience: AUDIENCES[port], onTrouble: onTrouble(port) })] as const),
+    ports.map((port) => [port, new Reviews({ transport, clock, audience: AUDIENCES[port], keys, onTrouble: onTrouble(port) })] as const),
   );
   return { reviews, close: () => transport.close() };
 }

@@ -69,6 +69,10 @@ export const SETTINGS = {
   "metrics-listen": listen.optional().describe("host:port of /metrics, /livez, /readyz, /startupz (9090)"),
   "ingest-auth": z.array(authMode).optional().describe(`who may publish: ${AUTH_MODES}`),
   "api-auth": z.array(authMode).optional().describe(`who may use the API: ${AUTH_MODES}`),
+  "token-issuer": z
+    .array(z.string().min(1))
+    .default([])
+    .describe("a further issuer of ServiceAccounts' tokens that the API server accepts, which publishes only its first; repeatable"),
   "ingest-token-in-query": z.stringbool().prefault("false").describe("also accept ?token=…; it is cut before anything is logged"),
   "ingest-rate-limit": z.coerce
     .number()
@@ -118,7 +122,7 @@ export const SETTINGS = {
 export type SettingName = keyof typeof SETTINGS;
 
 /** Settings that may be given several times, or comma-separated in the environment. */
-export const LIST_SETTINGS: ReadonlySet<SettingName> = new Set(["ingest-auth", "api-auth", "namespace", "dns-server"]);
+export const LIST_SETTINGS: ReadonlySet<SettingName> = new Set(["ingest-auth", "api-auth", "token-issuer", "namespace", "dns-server"]);
 
 /** Settings that need no value on the command line: the flag alone says yes. */
 export const SWITCH_SETTINGS: ReadonlySet<SettingName> = new Set(["ingest-token-in-query"]);

@@ -15,7 +15,12 @@ export interface SubscriptionSpec {
   readonly payload: PayloadSpec;
   readonly signing: SigningSpec;
   readonly policyName: string | undefined;
-  readonly history: { readonly captureResponse: boolean; readonly recordIdField: string | undefined };
+  readonly history: {
+    readonly captureResponse: boolean;
+    /** Whoever may publish sees what the receiver answered. */
+    readonly answerInResults: boolean;
+    readonly recordIdField: string | undefined;
+  };
   readonly deletionPolicy: "Drain" | "Discard";
   /** Order per key: `subject`, or a path into the event such as `data.id`. Absent = no order. */
   readonly ordering?: { readonly key: string } | undefined;

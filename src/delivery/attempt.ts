@@ -25,6 +25,7 @@ import type { HandshakeAsker } from "./handshake.ts";
 import { RequestHeaders } from "./request-headers.ts";
 import { DnsResolver } from "./resolver.ts";
 import type { NameResolver } from "./resolver.ts";
+import { keySecrets, SecretWords } from "./secret-words.ts";
 import { sentSecrets } from "./sent-secrets.ts";
 import { SideRequests } from "./side-request.ts";
 import type { HeldToken } from "./token-book.ts";
@@ -57,6 +58,8 @@ interface Prepared {
   readonly headers: RequestHeaders;
   readonly shownUrl: string;
   readonly secrets: readonly string[];
+  /** The same, and the keys, for what a receiver says again in its body. */
+  readonly words: SecretWords;
   readonly refused: string | undefined;
   readonly exchangeable: Exchangeable | undefined;
 }
@@ -162,7 +165,8 @@ export class HttpAttempter implements Attempter, HandshakeAsker {
         this.#underWay.remove(place, exchange);
         const requestBody = typeof sendable === "string" ? undefined : sendable.shownBody;
         const outcome = exchangeable === undefined || token === undefined ? ended : this.#authorizer.judged(exchangeable, token, ended);
-        resolve({ outcome, startedAtMs, url: prepared.shownUrl, requestHeaders: headers.shown, requestBody });
+        const shown = withBodyToShow(outcome, input, { prepared, token, timestampSec });
+        resolve({ outcome: shown, startedAtMs, url: prepared.shownUrl, requestHeaders: headers.shown, requestBody });
       },
     });
     const slot = this.#wheel.add(subscription.policy.timeoutMs, exchange);
@@ -212,6 +216,7 @@ export class HttpAttempter implements Attempter, HandshakeAsker {
     const refused = refusalOf(target, egress);
     const isSecret = target.urlIsSecret === true;
     const url = URL.canParse(target.url) ? new URL(target.url) : new URL("https://invalid.invalid/");
+    const secrets = sentSecrets(target.url, isSecret, [...target.headers.map(([, value]) => value), target.authorization ?? ""]);
     const prepared: Prepared = {
       target,
       pool: {
@@ -228,7 +233,8 @@ export class HttpAttempter implements Attempter, HandshakeAsker {
       captureBytes: spec.history.captureResponse ? policy.retention.responseBytes : 0,
       headers: new RequestHeaders(this.#userAgent, target),
       shownUrl: isSecret ? redactSecretUrl(target.url) : redactUrl(target.url),
-      secrets: sentSecrets(target.url, isSecret, [...target.headers.map(([, value]) => value), target.authorization ?? ""]),
+      secrets,
+      words: new SecretWords([...secrets, ...keySecrets(target.keys)]),
       refused,
       exchangeable: this.#authorizer.exchangeable(subscription, target),
     };
@@ -252,6 +258,23 @@ function render(event: Event, route: Route, timestampSec: number): Sendable | st
   if (payload === undefined)
     return `signing.token.placement Body needs a body that is a JSON object or a form; this one is neither: use placement Header`;
   return { payload, shownBody: shown?.body };
+}
+
+/** Without what the request carried as a secret in the answer's body, as far as it can be recognized. */
+function withBodyToShow(
+  outcome: Outcome,
+  { route }: AttemptInput,
+  made: { readonly prepared: Prepared; readonly token: string | undefined; readonly timestampSec: number },
+): Outcome {
+  const { responseBody } = outcome;
+  if (responseBody.length === 0) return outcome;
+  const { prepared, token, timestampSec } = made;
+  const style = route.subscription.spec.signing.token;
+  const key = prepared.target.keys[0];
+  const proof = style === undefined || key === undefined ? undefined : timestampToken(style, key, timestampSec);
+  const ofThisOne = new SecretWords([token, proof].filter((each) => each !== undefined));
+  const shown = prepared.words.hide(ofThisOne.hide(responseBody, prepared.captureBytes), prepared.captureBytes);
+  return shown === responseBody ? outcome : { ...outcome, responseBody: shown };
 }
 
 function signed(

@@ -6,7 +6,7 @@ import type { LongWork, Pieces } from "../lib/long-work.ts";
 import type { Shares } from "../lib/shares.ts";
 import type { BusinessEvents } from "../observe/events.ts";
 import { type AcceptItem, type AcceptResult, type AcceptedItem, type NewDelivery, type Store, StoreError } from "../store/store.ts";
-import { contentHash, eventOf, keyOf, NO_HASH } from "./accepted-event.ts";
+import { contentHash, eventOf, keyOf, keySpaceOf, NO_HASH } from "./accepted-event.ts";
 import type { EventDraft } from "./event-draft.ts";
 import type { Intake } from "./intake.ts";
 import type { RateGate } from "./rate-gate.ts";
@@ -42,6 +42,14 @@ export interface Receipt {
   readonly id: string;
   readonly matched: number;
   readonly duplicate: boolean;
+}
+
+/** Who sends, and how they name the event. */
+export interface Sender {
+  /** Whose idempotency keys are meant; see Caller. */
+  readonly producer: string;
+  /** The header's; a batch has none. */
+  readonly idempotencyKey: string | undefined;
 }
 
 /** An event and who gets it. */
@@ -90,13 +98,12 @@ export class Acceptance {
     return undefined;
   }
 
-  /** `idempotencyKey` is the header's value; a batch has none. */
-  async accept(namespace: string, drafts: readonly EventDraft[], idempotencyKey: string | undefined): Promise<Checked<readonly Receipt[]>> {
+  async accept(namespace: string, drafts: readonly EventDraft[], sender: Sender): Promise<Checked<readonly Receipt[]>> {
     const { rate, work } = this.#gates;
     const { clock } = this.#parts;
     const waitSeconds = rate.waitSeconds(namespace, clock.monotonicMs());
     if (waitSeconds !== undefined) return tooFast(namespace, waitSeconds, rate.perSecond);
-    const found = work.run(namespace, this.#match(namespace, drafts, idempotencyKey));
+    const found = work.run(namespace, this.#match(namespace, drafts, sender));
     const matched = found instanceof Promise ? await found : found;
     if (!matched.ok) return matched;
     const { events } = matched.value;
@@ -137,16 +144,18 @@ export class Acceptance {
     }
     if (result.ok) return { ok: true, value: await work.run(namespace, this.#committed(items, result.items)) };
     await work.run(namespace, this.#abandoned(items));
+    this.#parts.events.idempotencyConflict(namespace);
     return conflict(result.conflict, events.length > 1);
   }
 
   /** Who gets what; stops as soon as the answer can only be no. */
-  *#match(namespace: string, drafts: readonly EventDraft[], header: string | undefined): Pieces<Checked<MatchedRequest>> {
+  *#match(namespace: string, drafts: readonly EventDraft[], sender: Sender): Pieces<Checked<MatchedRequest>> {
     const { clock, deliveriesMax, routes } = this.#parts;
     const table = routes.table();
     const strict = this.#strictRefusal(namespace, drafts, table);
     if (strict !== undefined) return { ok: false, refusal: strict };
     const all: Matched[] = [];
+    const space = keySpaceOf(sender.producer);
     let deliveries = 0;
     for (const [index, draft] of drafts.entries()) {
       const event = eventOf(namespace, draft, clock);
@@ -156,7 +165,7 @@ export class Acceptance {
       if (tooWide !== undefined) return { ok: false, refusal: tooWide };
       deliveries += match.routes.length;
       if (deliveries > deliveriesMax) return tooManyDeliveries({ deliveries, deliveriesMax, looked: index + 1, events: drafts.length });
-      all.push({ event, routes: match.routes, key: keyOf(draft, header) });
+      all.push({ event, routes: match.routes, key: keyOf(draft, sender.idempotencyKey, space) });
       yield undefined;
     }
     return { ok: true, value: { table, events: all } };
@@ -276,7 +285,7 @@ function oldest(routes: readonly Route[]): number {
 function conflict(found: { readonly index: number; readonly eventId: string }, isBatch: boolean): Checked<never> {
   const { index, eventId } = found;
   const detail =
-    "This idempotency key (the Idempotency-Key header, else source and id) was used for other content: send a new key for a new event. Nothing of this request was stored.";
+    "You used this idempotency key (the Idempotency-Key header, else source and id) for other content: send a new key for a new event. Nothing of this request was stored.";
   return refused("idempotency_conflict", detail, isBatch ? { index, eventId } : { eventId });
 }
 

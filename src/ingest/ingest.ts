@@ -6,7 +6,6 @@ import type { Authenticator } from "./authenticator.ts";
 import { IngestServer, type IngestServerOptions } from "./ingest-server.ts";
 import { RateGate } from "./rate-gate.ts";
 import { Reception } from "./reception.ts";
-import type { NameOf } from "./result-answer.ts";
 import { ResultDesk } from "./result-desk.ts";
 import { type DeliveryEnds, type HubLimits, ResultHub } from "./result-hub.ts";
 
@@ -15,7 +14,7 @@ export interface IngestParts extends AcceptanceParts, Omit<IngestServerOptions, 
   /** Who tells that a delivery has ended. */
   readonly ends: DeliveryEnds;
   /** Names of subscriptions, of deleted ones too. */
-  readonly nameOf: NameOf;
+  readonly nameOf: (uid: string) => string | undefined;
   /** Tests make these small. */
   readonly hubLimits?: Partial<HubLimits>;
   readonly authenticator: Authenticator;
@@ -42,7 +41,8 @@ export function buildIngest(parts: IngestParts): IngestServer {
   const reception = new Reception({ ...parts, acceptance, work });
   const { store, ends, clock, log, events } = parts;
   const hub = new ResultHub({ store, clock, log, onCount: (open) => events.resultPollsOpen(open), limits: parts.hubLimits });
-  const results = new ResultDesk({ hub, nameOf: parts.nameOf, clock });
+  const showsAnswers = (uid: string): boolean => parts.routes.table().byUid(uid)?.subscription.spec.history.answerInResults === true;
+  const results = new ResultDesk({ hub, known: { nameOf: parts.nameOf, showsAnswers }, clock });
   const server = new IngestServer({ ...parts, reception, results });
   ends.onDeliveryEnded((eventId) => hub.ended(eventId));
   return server;

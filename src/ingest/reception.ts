@@ -2,12 +2,13 @@ import type { IncomingMessage } from "node:http";
 import { EVENT_BYTES_MAX, REQUEST_BYTES_MAX } from "../core/event.ts";
 import type { LongWork } from "../lib/long-work.ts";
 import { type Acceptance, diskLow } from "./acceptance.ts";
-import type { Authenticator, Verdict } from "./authenticator.ts";
+import type { Authenticator, Caller, Denial, Verdict } from "./authenticator.ts";
 import type { EventDraft } from "./event-draft.ts";
 import { readBinaryEvent } from "./header-envelope.ts";
 import { earlyToken, TOKEN_WITHIN_BYTES } from "./early-token.ts";
 import { hookMayCarryToken, isJsonHook, readHook } from "./hook-body.ts";
 import { type BodyRequest, readJsonRequest } from "./json-envelope.ts";
+import { liveTokenRefusal } from "./live-token.ts";
 import { isUtf8Charset, parseMediaType } from "./media-type.ts";
 import { type RequestHead, readHead } from "./request-head.ts";
 import { type Checked, type Refusal, refuse, refused } from "./refusal.ts";
@@ -40,7 +41,28 @@ interface Admitted {
   readonly plan: Plan;
   /** The header's token let the caller in; else the body's must. */
   readonly isKnown: boolean;
+  /** Who that is. */
+  readonly caller: Caller | undefined;
 }
+
+/** Events of somebody who may send them. */
+interface Sent {
+  readonly drafts: readonly EventDraft[];
+  readonly caller: Caller;
+  /** By which the caller was let in; empty where everybody is. */
+  readonly tokens: readonly string[];
+}
+
+/** A valid token that somebody whom no header's let in has shown at the beginning of the body. */
+export interface Shown {
+  readonly token: string;
+  readonly caller: Caller;
+}
+
+/** What a first look into a body gives: the events, or a token that must be judged before they are read. */
+type FirstLook =
+  | { readonly kind: "drafts"; readonly drafts: readonly EventDraft[] }
+  | { readonly kind: "token"; readonly body: BodyRequest; readonly token: string | undefined };
 
 /** Who may go on: an event's body will be read, or a result waited for. */
 export type LetIn = Admitted | { readonly kind: "poll"; readonly isKnown: true; readonly order: ResultOrder };
@@ -73,26 +95,27 @@ export class Reception {
     return this.#judge(head.value, verdict);
   }
 
-  #judge(head: RequestHead, verdict: Verdict): Opened {
-    const isKnown = verdict === "allowed";
+  #judge(head: RequestHead, verdict: Verdict): Opened | Promise<Opened> {
+    const caller = isDenial(verdict) ? undefined : verdict;
+    const isKnown = caller !== undefined;
     if (head.resultId !== undefined) {
-      if (!isKnown) return { kind: "refused", isKnown, refusal: this.#denied(verdict, head.namespace) };
-      const receipts = [{ id: head.resultId, matched: 0, duplicate: false }];
-      return { kind: "poll", isKnown, order: orderOf(head, { form: "poll", receipts, mayRedirect: true }) };
+      if (isDenial(verdict)) return { kind: "refused", isKnown, refusal: this.#denied(verdict, head.namespace) };
+      const sees = this.#parts.authenticator.maySeeAnswers(head.namespace, head.token);
+      return sees instanceof Promise ? sees.then((settled) => pollOf(head, settled)) : pollOf(head, sees);
     }
     const plan = planOf(head);
-    if (!isKnown) {
+    if (isDenial(verdict)) {
       const denied = this.#deniedAtHead(head, plan, verdict);
       if (denied !== undefined) return { kind: "refused", isKnown, refusal: denied };
     }
     const refusal = this.#refusal(head, plan);
     if (refusal !== undefined) return { kind: "refused", isKnown, refusal };
     if (!plan.ok) return { kind: "refused", isKnown, refusal: plan.refusal };
-    return { kind: "read", head, plan: plan.value, isKnown };
+    return { kind: "read", head, plan: plan.value, isKnown, caller };
   }
 
   /** Whether somebody who has shown no valid token may show one in the body: only there where one can let him in, for its beginning must be read for that. */
-  #deniedAtHead(head: RequestHead, plan: Checked<Plan>, verdict: Verdict): Refusal | undefined {
+  #deniedAtHead(head: RequestHead, plan: Checked<Plan>, verdict: Denial): Refusal | undefined {
     const { namespace } = head;
     if (head.token !== undefined || head.foreignAuthorization || !mayCarryToken(plan, head)) return this.#denied(verdict, namespace);
     const tokens = this.#parts.authenticator.bodyTokens(namespace);
@@ -100,38 +123,41 @@ export class Reception {
   }
 
   /** The valid token of a body of which so much is here, or why its sender may not go on. */
-  tokenIn({ head, plan }: Admitted, start: Uint8Array, isWhole: boolean): Checked<string> {
+  tokenIn({ head, plan }: Admitted, start: Uint8Array, isWhole: boolean): Checked<Shown> {
     const { namespace } = head;
     const token = earlyToken(start, plan.mode === "hook" && !isJsonHook(head.contentType) ? "urlencoded" : "json", isWhole);
     if (token === undefined && !isWhole) return refused("unauthenticated", LATE_TOKEN);
     const verdict = token === undefined ? "unauthenticated" : this.#parts.authenticator.authenticateBody(namespace, token);
-    if (token === undefined || verdict !== "allowed") return { ok: false, refusal: this.#denied(verdict, namespace) };
-    return { ok: true, value: token };
+    if (token === undefined || isDenial(verdict)) {
+      return { ok: false, refusal: this.#denied(isDenial(verdict) ? verdict : "unauthenticated", namespace) };
+    }
+    return { ok: true, value: { token, caller: verdict } };
   }
 
-  /** Judges, stores and answers the whole request; `token` is what let in somebody who is not known by a header. */
-  async accept(admitted: Admitted, body: Uint8Array, token: string | undefined): Promise<Checked<Accepted>> {
+  /** Judges, stores and answers the whole request; `shown` is what let in somebody who is not known by a header. */
+  async accept(admitted: Admitted, body: Uint8Array, shown: Shown | undefined): Promise<Checked<Accepted>> {
     const { head, plan } = admitted;
     const form: AnswerForm = plan.mode === "batch" ? "batch" : plan.mode === "hook" ? "hook" : "event";
-    const found = admitted.isKnown
-      ? this.#worked(admitted, body, () => knownDrafts(admitted, body))
-      : this.#draftsWithToken(admitted, body, token);
-    const read = found instanceof Promise ? await found : found;
-    if (!read.ok) return read;
-    const drafts = read.value.map((draft) => traced(draft, head.traceparent));
-    if (drafts.length === 0) return { ok: true, value: toldAtOnce(orderOf(head, { form, receipts: [], mayRedirect: false })) };
+    const found = await this.#sent(admitted, body, shown);
+    if (!found.ok) return found;
+    const { caller, tokens } = found.value;
+    const drafts = found.value.drafts.map((draft) => traced(draft, head.traceparent));
+    const empty = { form, receipts: [], mayRedirect: false, seesAnswers: false };
+    if (drafts.length === 0) return { ok: true, value: toldAtOnce(orderOf(head, empty)) };
     const unready = this.#parts.acceptance.unready(head.namespace);
     if (unready !== undefined) return { ok: false, refusal: unready };
-    const receipts = await this.#parts.acceptance.accept(head.namespace, drafts, head.idempotencyKey);
+    const sender = { producer: caller.producer, idempotencyKey: head.idempotencyKey };
+    const receipts = await this.#parts.acceptance.accept(head.namespace, drafts, sender);
     if (!receipts.ok) return receipts;
-    const order = orderOf(head, { form, receipts: receipts.value, mayRedirect: admitted.isKnown });
+    const order = orderOf(head, { form, receipts: receipts.value, mayRedirect: admitted.isKnown, seesAnswers: false });
     if (order.wish.waitMs === undefined && !isRedirecting(order)) return { ok: true, value: toldAtOnce(order) };
-    return { ok: true, value: { kind: "order", order } };
+    const seesAnswers = await this.#parts.authenticator.maySeeAnswers(head.namespace, tokens[0]);
+    return { ok: true, value: { kind: "order", order: { ...order, seesAnswers } } };
   }
 
   #verdict(namespace: string, token: string | undefined): Verdict | Promise<Verdict> {
     const { authenticator } = this.#parts;
-    if (authenticator.mode === "none") return "allowed";
+    if (authenticator.mode === "none") return authenticator.authenticate(namespace, "");
     return token === undefined ? "unauthenticated" : authenticator.authenticate(namespace, token);
   }
 
@@ -149,15 +175,46 @@ export class Reception {
     return undefined;
   }
 
-  /** The body's token has decided; from then on it is no part of the event. */
-  async #draftsWithToken(admitted: Admitted, body: Uint8Array, token: string | undefined): Promise<Checked<readonly EventDraft[]>> {
-    const read = await this.#worked(admitted, body, () => readBody(admitted, body));
-    if (!read.ok) return read;
-    // It was found before all was here: what is cut out must be the same.
-    if (token === undefined || read.value.token !== token) {
-      return { ok: false, refusal: this.#denied("unauthenticated", admitted.head.namespace) };
+  async #sent(admitted: Admitted, body: Uint8Array, shown: Shown | undefined): Promise<Checked<Sent>> {
+    const { head, caller } = admitted;
+    const areTokens = this.#parts.authenticator.mode === "tokens";
+    const looked = this.#worked(admitted, body, () => firstLook(admitted, body, areTokens));
+    const first = looked instanceof Promise ? await looked : looked;
+    if (!first.ok) return first;
+    if (first.value.kind === "token") {
+      const asked = this.#bodyVerdict(admitted, first.value.token, shown);
+      const verdict = asked instanceof Promise ? await asked : asked;
+      return this.#sentWithToken(admitted, body, { ...first.value, verdict });
     }
-    return this.#worked(admitted, body, () => read.value.drafts(true));
+    const tokens = head.token === undefined || !areTokens ? [] : [head.token];
+    return caller === undefined
+      ? { ok: false, refusal: this.#denied("unauthenticated", head.namespace) }
+      : { ok: true, value: { drafts: first.value.drafts, caller, tokens } };
+  }
+
+  #bodyVerdict({ head, caller }: Admitted, token: string | undefined, shown: Shown | undefined): Verdict | Promise<Verdict> {
+    if (caller !== undefined) return token === head.token ? caller : this.#verdict(head.namespace, token);
+    // It was found before all was here: what is cut out must be the same.
+    return shown === undefined || shown.token !== token ? "unauthenticated" : shown.caller;
+  }
+
+  /** The body's token decides where the header's has not. Wherever it is alive it is no part of the event. */
+  async #sentWithToken(
+    admitted: Admitted,
+    body: Uint8Array,
+    first: FirstLook & { readonly kind: "token"; readonly verdict: Verdict },
+  ): Promise<Checked<Sent>> {
+    const { head } = admitted;
+    const { verdict } = first;
+    const caller = admitted.caller ?? (isDenial(verdict) ? undefined : verdict);
+    // Beside a header's good token, whose verdict stands, only a word that is nobody's token stays in the event.
+    if (caller === undefined || verdict === "unavailable") {
+      return { ok: false, refusal: this.#denied(isDenial(verdict) ? verdict : "unauthenticated", head.namespace) };
+    }
+    const isAlive = verdict !== "unauthenticated";
+    const tokens = [head.token, isAlive ? first.token : undefined].filter((token) => token !== undefined);
+    const read = await this.#worked(admitted, body, () => withoutTokens(first.body.drafts(isAlive), tokens, head.idempotencyKey));
+    return read.ok ? { ok: true, value: { drafts: read.value, caller, tokens } } : read;
   }
 
   /** Reading a body: at once, or, when it is large, in a turn of the event loop of its own. */
@@ -165,7 +222,7 @@ export class Reception {
     return body.length <= BODY_AT_ONCE_BYTES ? work() : this.#parts.work.later(head.namespace, work);
   }
 
-  #denied(verdict: Verdict, namespace: string): Refusal {
+  #denied(verdict: Denial, namespace: string): Refusal {
     switch (verdict) {
       case "forbidden":
         return refuse("forbidden", forbiddenDetail(namespace));
@@ -179,22 +236,52 @@ export class Reception {
   }
 }
 
-function orderOf({ namespace, wish, queryToken }: RequestHead, rest: Pick<ResultOrder, "form" | "receipts" | "mayRedirect">): ResultOrder {
+function isDenial(verdict: Verdict): verdict is Denial {
+  return typeof verdict === "string";
+}
+
+type OrderRest = Pick<ResultOrder, "form" | "receipts" | "mayRedirect" | "seesAnswers">;
+
+function orderOf({ namespace, wish, queryToken }: RequestHead, rest: OrderRest): ResultOrder {
   return { namespace, wish, queryToken, ...rest };
+}
+
+function pollOf(head: RequestHead, seesAnswers: boolean): LetIn {
+  const receipts = [{ id: head.resultId ?? "", matched: 0, duplicate: false }];
+  return { kind: "poll", isKnown: true, order: orderOf(head, { form: "poll", receipts, mayRedirect: true, seesAnswers }) };
 }
 
 function toldAtOnce(order: ResultOrder): Accepted {
   return { kind: "answer", answer: processingAnswer(order) };
 }
 
-function knownDrafts(admitted: Admitted, body: Uint8Array): Checked<readonly EventDraft[]> {
-  const { head, plan } = admitted;
+/** `areTokens`: the header's token means something, and so would one in the body. */
+function firstLook(admitted: Admitted, body: Uint8Array, areTokens: boolean): Checked<FirstLook> {
+  const { head, plan, isKnown } = admitted;
+  const tokens = head.token === undefined || !areTokens ? [] : [head.token];
+  const known = (read: Checked<readonly EventDraft[]>): Checked<FirstLook> => {
+    const drafts = withoutTokens(read, tokens, head.idempotencyKey);
+    return drafts.ok ? { ok: true, value: { kind: "drafts", drafts: drafts.value } } : drafts;
+  };
   if (plan.mode === "binary") {
     const draft = readBinaryEvent(body, head);
-    return draft.ok ? { ok: true, value: [draft.value] } : draft;
+    return known(draft.ok ? { ok: true, value: [draft.value] } : draft);
   }
   const read = readBody(admitted, body);
-  return read.ok ? read.value.drafts(false) : read;
+  if (!read.ok) return read;
+  const { token } = read.value;
+  if (isKnown && (token === undefined || !areTokens)) return known(read.value.drafts(false));
+  return { ok: true, value: { kind: "token", body: read.value, token } };
+}
+
+/** The events, unless a token that let them in stands in them. */
+function withoutTokens(
+  read: Checked<readonly EventDraft[]>,
+  tokens: readonly string[],
+  idempotencyKey: string | undefined,
+): Checked<readonly EventDraft[]> {
+  const refusal = read.ok ? liveTokenRefusal(read.value, { tokens, idempotencyKey }) : undefined;
+  return refusal === undefined ? read : { ok: false, refusal };
 }
 
 /** Not for binary mode, whose body can hold no token. */

@@ -37,6 +37,7 @@ const KINDS = {
   field_unknown: [400, "The short form has no such field"],
   specversion_unsupported: [400, "This CloudEvents version is not supported"],
   idempotency_key_invalid: [400, "The idempotency key cannot be used"],
+  token_in_data: [400, "A live token stands in the event"],
   parameter_invalid: [400, "A parameter of the address is not valid"],
   unauthenticated: [401, "No valid token"],
   forbidden: [403, "The token is good, but may not publish here"],

@@ -65,6 +65,11 @@ export class BusinessEvents {
     if (matched === 0) this.#metrics.eventsUnmatched.inc({ namespace });
   }
 
+  /** A producer's key came again with other content: 409. */
+  idempotencyConflict(namespace: string): void {
+    this.#metrics.idempotencyConflicts.inc({ namespace });
+  }
+
   /** Who else hears of filters that failed at run time. */
   onFilterFailed(callback: (name: SubscriptionName, message: string) => void): void {
     this.#filterFailed = callback;

@@ -53,6 +53,11 @@ export class Metrics {
     "namespace",
   ]);
   readonly eventsUnmatched = this.#counter("events_unmatched_total", "Accepted events that no subscription wanted.", ["namespace"]);
+  readonly idempotencyConflicts = this.#counter(
+    "idempotency_conflicts_total",
+    "Requests refused with 409 because their producer had used an idempotency key for other content.",
+    ["namespace"],
+  );
   readonly filterErrors = this.#counter("filter_errors_total", "Filters that failed for an event (counted as no match).", SUBSCRIPTION);
   readonly attempts = this.#tally("delivery_attempts_total", "HTTP attempts by outcome.", [...SUBSCRIPTION, "outcome"]);
   readonly attemptDuration = this.#timings("delivery_attempt_duration_seconds", "Duration of one attempt, in seconds.", SUBSCRIPTION);
@@ -159,6 +164,7 @@ export class Metrics {
       if (inUse.has(namespace) || this.#acceptedBefore.get(namespace) !== count) continue;
       counts.delete(namespace);
       this.eventsUnmatched.remove({ namespace });
+      this.idempotencyConflicts.remove({ namespace });
       for (const { tally, remove } of this.#tallies) if (tally === this.eventsAccepted) tally.forget([namespace], remove);
     }
     this.#acceptedBefore = counts;

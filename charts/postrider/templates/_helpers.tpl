@@ -132,6 +132,9 @@ helm.sh/chart: {{ printf "%s-%s" .Chart.Name .Chart.Version | replace "+" "_" | 
 - apiGroups: [authorization.k8s.io]
   resources: [subjectaccessreviews]
   verbs: [create]
+# The keys by which tokens are signed. Kubernetes lets every ServiceAccount read them (system:service-account-issuer-discovery), unless somebody took that away.
+- nonResourceURLs: [/.well-known/openid-configuration, /openid/v1/jwks]
+  verbs: [get]
 {{- end }}
 {{- end }}
 

@@ -359,6 +359,8 @@ export interface WebhookSubscriptionSpec {
   readonly history?: {
     /** Whether headers and body of the receiver's answer are kept (up to the policy's retention.responseBytes). */
     readonly captureResponse: boolean;
+    /** Whether results on the ingest port show the receiver's answer to everybody who may publish in the namespace; else only to ServiceAccounts that may get attempts.history.postrider.dev. */
+    readonly answerInResults: boolean;
     /** Path of the event's field that people look records up by, for example data.id. */
     readonly recordIdField?: string;
   };

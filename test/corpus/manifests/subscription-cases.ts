@@ -236,7 +236,7 @@ export const goodSubscriptions: readonly GoodManifest[] = [
     ordering: { mode: "None" },
     policyRef: { name: "careful" },
     verification: "None",
-    history: { captureResponse: false, recordIdField: "data.id" },
+    history: { captureResponse: false, answerInResults: true, recordIdField: "data.id" },
     deletionPolicy: "Discard",
   }),
   good("everything else", {

@@ -48,7 +48,7 @@ async function refused(running: RunningIngest, reason: string): Promise<number> 
 describe("bodies of strangers", () => {
   it.each<[string, IngestSetup, string]>([
     ["in a namespace without a token", { tokens: [TOKEN] }, "nowhere"],
-    ["where static tokens are off", { reviewer: { review: () => "allowed" } }, "shop"],
+    ["where static tokens are off", { reviewer: { who: () => ({ user: "u" }) } }, "shop"],
     ["in a namespace whose tokens are all gone", { tokens: [] }, "shop"],
   ])("are not asked for %s: 401 at the head", async (_, setup, namespace) => {
     const running = await runningIngest(setup);

@@ -1,3 +1,4 @@
+import { testDeliveryNames } from "../delivery/test-delivery-names.ts";
 import type { HandlerParts } from "../../../src/admin/handlers.ts";
 import { ApiServer } from "../../../src/admin/api-server.ts";
 import { TokenAuthenticator } from "../../../src/admin/authenticator.ts";
@@ -31,6 +32,7 @@ export async function runningApi(parts: Partial<HandlerParts> = {}): Promise<Run
     log: createLog("silent"),
     watch: metrics.doorOf("api"),
     clock: new SystemClock(),
+    deliveryNames: testDeliveryNames,
     store: { tell: () => undefined, history: nothing, readDelivery: nothing, attemptsOf: nothing, readEvent: nothing, readBody: nothing },
     directory: { list: () => [], get: () => undefined, nameOf: () => undefined },
     acts: { resend: nothing, test: nothing, resume: nothing, bodyOf: () => undefined },

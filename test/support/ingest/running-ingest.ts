@@ -32,7 +32,7 @@ export function route(name: string, types: readonly string[], filter?: CompiledF
         payload: { format: "StandardWebhooks", formParameter: "payload", body: undefined },
         signing: { scheme: "None", secretRefs: [], hmac: undefined, token: undefined },
         policyName: undefined,
-        history: { captureResponse: true, recordIdField: undefined },
+        history: { captureResponse: true, answerInResults: false, recordIdField: undefined },
         deletionPolicy: "Drain",
       },
       policy: BUILT_IN_POLICY,
@@ -82,6 +82,8 @@ export interface IngestSetup {
   readonly routes?: readonly Route[];
   /** Values of the labelled Secrets of namespace `shop`; given = static tokens. */
   readonly tokens?: readonly string[];
+  /** Whose they are, at the same places; default: one Secret's. */
+  readonly producers?: readonly string[];
   /** Given = tokens that somebody must be asked about. */
   readonly reviewer?: PublishReviewer;
   readonly tokenInQuery?: boolean;
@@ -116,7 +118,14 @@ export async function runningIngest(setup: IngestSetup = {}) {
       setup.tokens === undefined && setup.reviewer === undefined
         ? openToAll
         : new TokenAuthenticator({
-            ...(setup.tokens === undefined ? {} : { tokens: { tokens: (namespace) => (namespace === "shop" ? digests : []) } }),
+            ...(setup.tokens === undefined
+              ? {}
+              : {
+                  tokens: {
+                    tokens: (namespace) => (namespace === "shop" ? digests : []),
+                    producerAt: (_namespace, place) => setup.producers?.[place] ?? "secret:static",
+                  },
+                }),
             ...(setup.reviewer === undefined ? {} : { reviewer: setup.reviewer }),
           }),
     deliveriesMax: setup.deliveriesMax ?? 10_000,

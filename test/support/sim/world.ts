@@ -74,7 +74,7 @@ export function routeOf(
       payload: { format: "StandardWebhooks", formParameter: "payload", body: undefined },
       signing: { scheme: "None", secretRefs: [], hmac: undefined, token: undefined },
       policyName: undefined,
-      history: { captureResponse: true, recordIdField: fields.recordIdField },
+      history: { captureResponse: true, answerInResults: false, recordIdField: fields.recordIdField },
       deletionPolicy: "Drain",
       ordering: fields.orderingKey === undefined ? undefined : { key: fields.orderingKey },
       deadLetter: deadLetterUrl === undefined ? undefined : endpointOf(deadLetterUrl),
