@@ -26,6 +26,7 @@ const KINDS = {
   subscription_gone: [410, "The delivery's subscription is deleted"],
   request_too_large: [413, "The request is too large"],
   tests_busy: [429, "Too many tests at once"],
+  tests_too_fast: [429, "Too many tests in a short time"],
   internal: [500, "Postrider made a mistake"],
   coding_unsupported: [501, "This transfer coding is not supported"],
   reads_busy: [503, "Too many questions at once"],

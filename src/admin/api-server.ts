@@ -120,7 +120,7 @@ export class ApiServer implements Service {
     this.#door.know(request);
     const body = method === "POST" ? await readBody(request) : new Uint8Array(0);
     if (body === undefined) return problem({ code: "request_too_large", detail: `The body has more than ${BODY_BYTES_MAX} bytes.` });
-    const call = { route, parameters: new URLSearchParams(query), body };
+    const call = { route, parameters: new URLSearchParams(query), body, signal: gone };
     if (!READS.has(route.action.kind)) return this.#handlers.answer(call);
     const leave = await this.#desk.enter({ namespace: route.namespace, caller: callerOf(request) }, gone);
     if (leave === undefined) return BUSY;

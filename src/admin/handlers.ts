@@ -7,13 +7,12 @@ import { ok, problem, type ApiAnswer } from "./api-problem.ts";
 import type { ApiRoute } from "./api-routes.ts";
 import type { DeliveryActs, SubscriptionDirectory } from "./directory.ts";
 import { readHistoryQuery, type HistoryQuery } from "./history-query.ts";
+import { TestPots } from "./test-pots.ts";
 import { readTestRequest } from "./test-request.ts";
 import { attemptView, deliveryView, eventView, summaryView, testView, type DeliveryLabel } from "./views.ts";
 
 /** Request bodies of one answer together, in bytes: the rest is left out and says so. */
 export const BODIES_BYTES_MAX = 8 * 1024 * 1024;
-/** Tests under way at once. */
-export const TESTS_MAX = 16;
 
 export interface HandlerParts {
   readonly store: Pick<Store, "tell" | "history" | "readDelivery" | "attemptsOf" | "readEvent" | "readBody">;
@@ -28,6 +27,8 @@ export interface ApiCall {
   readonly route: ApiRoute;
   readonly parameters: URLSearchParams;
   readonly body: Uint8Array;
+  /** Aborts when the caller has gone. */
+  readonly signal: AbortSignal;
 }
 
 const NO_SUCH_DELIVERY = problem({
@@ -38,10 +39,11 @@ const NO_SUCH_DELIVERY = problem({
 /** Answers calls. What belongs to another namespace is not there. */
 export class ApiHandlers {
   readonly #parts: HandlerParts;
-  #tests = 0;
+  readonly #tests: TestPots;
 
   constructor(parts: HandlerParts) {
     this.#parts = parts;
+    this.#tests = new TestPots(parts.clock);
   }
 
   /** @throws StoreError when the store cannot be read. */
@@ -68,7 +70,7 @@ export class ApiHandlers {
       case "resend":
         return this.#resend(namespace, action.deliveryName);
       case "test":
-        return this.#test(namespace, action.name, call.body);
+        return this.#test(call, action.name);
       case "resume":
         return this.#resume(namespace, action.name);
       default:
@@ -148,22 +150,24 @@ export class ApiHandlers {
     }
   }
 
-  async #test(namespace: string, name: string, body: Uint8Array): Promise<ApiAnswer> {
+  async #test({ route: { namespace }, body, signal }: ApiCall, name: string): Promise<ApiAnswer> {
     const found = this.#parts.directory.get(namespace, name);
     if (found === undefined) return noSuchSubscription(namespace, name);
     const read = readTestRequest(body);
     if (!read.ok) return problem(read.problem);
-    if (this.#tests >= TESTS_MAX) {
-      return problem({ code: "tests_busy", detail: `${TESTS_MAX} tests are under way: try again shortly.`, retryAfterSeconds: 5 });
-    }
-    this.#tests++;
+    const entered = this.#tests.enter({ namespace, uid: found.uid });
+    if (!entered.ok) return problem(entered.problem);
     try {
-      const result = await this.#parts.acts.test({ namespace, uid: found.uid, ...read.request });
+      const result = await this.#parts.acts.test({ namespace, uid: found.uid, ...read.request }, signal);
+      if (result.kind === "held") {
+        const code = result.what === "rate" ? "tests_too_fast" : "tests_busy";
+        return problem({ code, detail: result.message, retryAfterSeconds: Math.max(1, Math.ceil(result.retryAfterMs / 1_000)) });
+      }
       if (result.kind === "blocked") return problem({ code: "subscription_not_ready", detail: result.message });
       const { event, url, outcome } = result;
       return ok(testView({ eventId: event.id, eventType: event.type, url, outcome }));
     } finally {
-      this.#tests--;
+      entered.leave();
     }
   }
 

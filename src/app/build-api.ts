@@ -12,6 +12,7 @@ import type { NameBook } from "../ingest/name-book.ts";
 import type { Clock } from "../lib/clock.ts";
 import type { DoorWatch } from "../lib/door/door.ts";
 import type { ListenAddress } from "../lib/listen.ts";
+import type { BusinessEvents } from "../observe/events.ts";
 import type { Log } from "../observe/log.ts";
 import type { Store } from "../store/store.ts";
 import { subscriptionDirectory } from "./subscription-directory.ts";
@@ -21,6 +22,7 @@ export interface ApiGround {
   readonly authenticator: ApiAuthenticator;
   readonly clock: Clock;
   readonly log: Log;
+  readonly events: BusinessEvents;
   readonly store: Store;
   readonly resources: Resources;
   readonly controller: Controller;
@@ -35,9 +37,9 @@ export interface ApiGround {
 
 /** The read and act API, joined to the engine that acts and to those who know the subscriptions. */
 export function buildApi(ground: ApiGround): ApiServer {
-  const { listen, authenticator, clock, log, store, engine, attempter, payloads, table } = ground;
+  const { listen, authenticator, clock, log, events, store, engine, attempter, payloads, table } = ground;
   const resume = (uid: string): Promise<void> => engine.resume(uid);
-  const tests = new TestSender({ clock, attempter, table, resume });
+  const tests = new TestSender({ clock, attempter, table, resume, events, laneOf: (uid) => engine.laneOf(uid) });
   return new ApiServer({
     listen,
     authenticator,
@@ -49,7 +51,7 @@ export function buildApi(ground: ApiGround): ApiServer {
     directory: subscriptionDirectory(ground.resources, ground.controller, ground.names),
     acts: {
       resend: (id) => engine.resend(id),
-      test: (order) => tests.send(order),
+      test: (order, signal) => tests.send(order, signal),
       resume,
       bodyOf: (attempt, event) => payloads.bodyOf(attempt, event),
     },

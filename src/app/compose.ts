@@ -225,6 +225,7 @@ async function build(config: Config, parts: ComposeParts, { store, metrics, owne
     authenticator: authenticators.api,
     clock,
     log,
+    events,
     store,
     resources: provider,
     controller,

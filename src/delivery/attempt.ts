@@ -3,6 +3,7 @@ import type { Outcome } from "../core/outcome.ts";
 import { requestedRate } from "../core/handshake.ts";
 import { renderPayload, withBodyToken } from "../core/payload.ts";
 import type { Payload } from "../core/payload.ts";
+import type { Policy } from "../core/policy.ts";
 import type { Route } from "../core/route-table.ts";
 import { signatureHeaders, timestampToken } from "../core/signature.ts";
 import type { Subscription, Target } from "../core/subscription.ts";
@@ -152,10 +153,12 @@ export class HttpAttempter implements Attempter, HandshakeAsker {
     const sendable = render(input.event, input.route, timestampSec);
     const headers = typeof sendable === "string" ? prepared.headers.bare(input.event) : signed(prepared, sendable, input, timestampSec);
     const { exchangeable } = prepared;
+    const policy = timeLimited(subscription.policy, input.timeoutMaxMs);
+    const leave = (): void => exchange.cancel("cut off: whoever asked for it has gone");
     let token: string | undefined;
     const exchange: Exchange = new Exchange({
       clock: this.#clock,
-      policy: subscription.policy,
+      policy,
       tls: prepared.tls,
       captureBytes: prepared.captureBytes,
       secrets: () => (token === undefined ? prepared.secrets : [...prepared.secrets, token]),
@@ -163,14 +166,17 @@ export class HttpAttempter implements Attempter, HandshakeAsker {
       done: (ended: Outcome) => {
         this.#wheel.cancel(slot);
         this.#underWay.remove(place, exchange);
+        input.signal?.removeEventListener("abort", leave);
         const requestBody = typeof sendable === "string" ? undefined : sendable.shownBody;
         const outcome = exchangeable === undefined || token === undefined ? ended : this.#authorizer.judged(exchangeable, token, ended);
         const shown = withBodyToShow(outcome, input, { prepared, token, timestampSec });
         resolve({ outcome: shown, startedAtMs, url: prepared.shownUrl, requestHeaders: headers.shown, requestBody });
       },
     });
-    const slot = this.#wheel.add(subscription.policy.timeoutMs, exchange);
+    const slot = this.#wheel.add(policy.timeoutMs, exchange);
     const place = this.#underWay.add(exchange);
+    input.signal?.addEventListener("abort", leave, { once: true });
+    if (input.signal?.aborted === true) return leave();
     if (typeof sendable === "string") return exchange.refuse("client_error", "PAYLOAD_INVALID", sendable);
     if (prepared.refused !== undefined) return exchange.refuseUrl(EGRESS_DENIED, `not sent: ${prepared.refused}`);
     const send = (): void => this.#send(exchange, input, { prepared, headers: headers.sent, body: sendable.payload.body });
@@ -241,6 +247,10 @@ export class HttpAttempter implements Attempter, HandshakeAsker {
     this.#prepared.set(subscription, prepared);
     return prepared;
   }
+}
+
+function timeLimited(policy: Policy, timeoutMaxMs: number | undefined): Policy {
+  return timeoutMaxMs === undefined || timeoutMaxMs >= policy.timeoutMs ? policy : { ...policy, timeoutMs: timeoutMaxMs };
 }
 
 /** The body to send, or why there is none. */

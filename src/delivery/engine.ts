@@ -216,6 +216,15 @@ export class Engine implements Service {
   }
 
   /** Every queue that is known, and whether a delivery is in memory: for tests that compare memory with the store. */
+  /** The lane of a subscription that has a route, for what is sent beside the queue. */
+  laneOf(uid: string): Lane | undefined {
+    const route = this.#routes.routeOf(uid);
+    if (route === undefined) return undefined;
+    const lane = this.#scheduler.lane(uid, route.subscription.namespace);
+    this.#routes.adopt(lane, route);
+    return lane;
+  }
+
   get lanes(): ReadonlyMap<string, Lane> {
     return this.#scheduler.lanes;
   }

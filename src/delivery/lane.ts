@@ -225,6 +225,13 @@ export class Lane implements FairLane, Wakeable {
     return this.breaker.started(nowMs);
   }
 
+  /** When the rate allows one more that is no delivery; it takes its place among them if that is now. */
+  takeRate(nowMs: number): number {
+    const atMs = this.#bucket?.readyAtMs(nowMs) ?? nowMs;
+    if (atMs <= nowMs) this.#bucket?.take(nowMs);
+    return atMs;
+  }
+
   hasReady(kind: WorkKind, nowMs: number): boolean {
     if (kind === "fresh" && this.fresh.length > 0) return true;
     const head = this.rows[kind].peek();

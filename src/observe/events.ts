@@ -27,6 +27,12 @@ export interface AttemptTold extends SubscriptionName {
   readonly nowMs: number;
 }
 
+/** A test that was sent through the API. */
+export interface TestTold extends Pick<AttemptTold, "namespace" | "name" | "eventId" | "eventType" | "outcome" | "url"> {
+  /** Whoever asked for it hung up before it ended. */
+  readonly callerGone: boolean;
+}
+
 /** One business event, one helper: it counts and writes the one wide log line. */
 export class BusinessEvents {
   readonly #metrics: Metrics;
@@ -115,6 +121,28 @@ export class BusinessEvents {
         decision: told.decision,
         reason: told.reason,
         nextInMs: told.nextInMs,
+      },
+      outcome.message,
+    );
+  }
+
+  /** A test was sent: it is in no history, so this line is what tells of it. */
+  testEnded(told: TestTold): void {
+    const { namespace, name, outcome } = told;
+    this.#metrics.tests.inc({ namespace, outcome: outcome.class });
+    this.#log.info(
+      {
+        event: "test.sent",
+        namespace,
+        subscription: name,
+        eventId: told.eventId,
+        eventType: told.eventType,
+        outcome: outcome.class,
+        statusCode: outcome.statusCode,
+        connectionStatus: outcome.connectionStatus,
+        durationMs: Math.round(outcome.durationMs * 10) / 10,
+        url: told.url,
+        callerGone: told.callerGone,
       },
       outcome.message,
     );

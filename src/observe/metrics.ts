@@ -60,6 +60,7 @@ export class Metrics {
   );
   readonly filterErrors = this.#counter("filter_errors_total", "Filters that failed for an event (counted as no match).", SUBSCRIPTION);
   readonly attempts = this.#tally("delivery_attempts_total", "HTTP attempts by outcome.", [...SUBSCRIPTION, "outcome"]);
+  readonly tests = this.#counter("tests_total", "Test events sent through the API, by outcome.", ["namespace", "outcome"]);
   readonly attemptDuration = this.#timings("delivery_attempt_duration_seconds", "Duration of one attempt, in seconds.", SUBSCRIPTION);
   readonly deliveries = this.#tally("deliveries_total", "Deliveries that ended, by outcome.", [...SUBSCRIPTION, "outcome"]);
   readonly deliveryLatency = this.#timings("delivery_latency_seconds", "From acceptance to the receiver's success, in seconds.", [

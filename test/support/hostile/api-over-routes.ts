@@ -51,7 +51,8 @@ export class ApiOverRoutes {
     const table = RouteTable.build(routes, RouteTable.empty);
     await store.open({ owner: "test", nowMs: clock.nowMs(), idempotencyTtlMs: 1_000 });
     engine.publish(table);
-    const tests = new TestSender({ clock, attempter, table: () => table, resume: (uid) => engine.resume(uid) });
+    const laneOf = (uid: string) => engine.laneOf(uid);
+    const tests = new TestSender({ clock, attempter, table: () => table, resume: (uid) => engine.resume(uid), events, laneOf });
     const known = routes.map(({ subscription: { uid, namespace, name } }): KnownSubscription => ({
       uid,
       namespace,
@@ -75,7 +76,7 @@ export class ApiOverRoutes {
       },
       acts: {
         resend: (id) => engine.resend(id),
-        test: (order) => tests.send(order),
+        test: (order, signal) => tests.send(order, signal),
         resume: (uid) => engine.resume(uid),
         bodyOf: () => undefined,
       },

@@ -1,7 +1,8 @@
 import { expect, it } from "vitest";
 import { routeOf } from "../../../src/admin/api-routes.ts";
 import type { DeliveryActs } from "../../../src/admin/directory.ts";
-import { ApiHandlers, TESTS_MAX } from "../../../src/admin/handlers.ts";
+import { ApiHandlers } from "../../../src/admin/handlers.ts";
+import { TESTS_OF_NAMESPACE_MAX } from "../../../src/admin/test-pots.ts";
 import type { ApiAnswer } from "../../../src/admin/api-problem.ts";
 import type { DeliveryRecord } from "../../../src/store/store.ts";
 import { ManualClock } from "../../support/time/manual-clock.ts";
@@ -36,7 +37,12 @@ function caller(acts: Partial<DeliveryActs>): (path: string) => Promise<ApiAnswe
   return (path) => {
     const routed = routeOf("POST", `/v1/namespaces/shop${path}`);
     if (routed.kind !== "route") throw new Error(routed.kind);
-    return handlers.answer({ route: routed.route, parameters: new URLSearchParams(), body: new Uint8Array(0) });
+    return handlers.answer({
+      route: routed.route,
+      parameters: new URLSearchParams(),
+      body: new Uint8Array(0),
+      signal: AbortSignal.any([]),
+    });
   };
 }
 
@@ -67,10 +73,10 @@ it("a test of a blocked subscription says what is missing", async () => {
   });
 });
 
-it("more tests at once than the bound are turned away, and the places come free again", async () => {
+it("more tests at once than a namespace has places for are turned away, and the places come free again", async () => {
   const done = Promise.withResolvers<{ kind: "blocked"; message: string }>();
   const call = caller({ test: () => done.promise });
-  const running = Array.from({ length: TESTS_MAX }, () => call("/subscriptions/orders/test"));
+  const running = Array.from({ length: TESTS_OF_NAMESPACE_MAX }, () => call("/subscriptions/orders/test"));
   expect(await call("/subscriptions/orders/test")).toMatchObject({
     status: 429,
     headers: { "retry-after": "5" },
@@ -79,4 +85,13 @@ it("more tests at once than the bound are turned away, and the places come free 
   done.resolve({ kind: "blocked", message: "-" });
   await Promise.all(running);
   expect((await call("/subscriptions/orders/test")).status).toBe(409);
+});
+
+it("a test that a ceiling of the cluster policy holds back is answered with when to try again", async () => {
+  const call = caller({ test: async () => ({ kind: "held", what: "rate", message: "one an hour", retryAfterMs: 1_234 }) });
+  expect(await call("/subscriptions/orders/test")).toMatchObject({
+    status: 429,
+    headers: { "retry-after": "2" },
+    body: { code: "tests_too_fast", detail: "one an hour" },
+  });
 });

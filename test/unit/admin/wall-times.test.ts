@@ -34,7 +34,12 @@ async function scene(stepMs: number) {
   const get = async (path: string, query: Record<string, string> = {}): Promise<Record<string, unknown>> => {
     const routed = apiRouteOf("GET", `/v1/namespaces/ns/${path}`);
     if (routed.kind !== "route") throw new Error(routed.kind);
-    const answer = await handlers.answer({ route: routed.route, parameters: new URLSearchParams(query), body: new Uint8Array(0) });
+    const answer = await handlers.answer({
+      route: routed.route,
+      parameters: new URLSearchParams(query),
+      body: new Uint8Array(0),
+      signal: AbortSignal.any([]),
+    });
     return answer.body as Record<string, unknown>;
   };
   const eventIds = async (query: Record<string, string>): Promise<unknown[]> =>
