@@ -32,12 +32,14 @@ import {
   type StoredResult,
   type UnparkRequest,
 } from "../store.ts";
+import { UsageBook, type StorageUsage } from "../usage-book.ts";
 import { databasePath } from "./database.ts";
 import { freeBytes } from "./disk.ts";
 import { SqliteThreads } from "./sqlite-threads.ts";
 
 export const RESERVE_BYTES_DEFAULT = 64 * 1_048_576;
 export const FREE_BYTES_MIN_DEFAULT = 128 * 1_048_576;
+const NOTHING_HELD: StorageUsage = new UsageBook();
 
 export interface SqliteStoreOptions {
   readonly directory: string;
@@ -251,6 +253,10 @@ export class SqliteStore implements Store {
     const logBytes = size(`${path}-wal`);
     const oldestWriteMs = this.#threads?.writes.oldestMs() ?? 0;
     return { writable, sizeBytes: size(path) + logBytes, freeBytes: free, freeBytesMin, logBytes, oldestWriteMs };
+  }
+
+  usage(): StorageUsage {
+    return this.#threads?.writes.usage ?? NOTHING_HELD;
   }
 
   #open(): SqliteThreads {

@@ -66,7 +66,9 @@ export class SqliteThreads {
     if (opened.type !== "opened") throw new StoreError("refused", `the writer answered ${opened.type} instead of opening`);
     const reader = workerOf("read-worker.ts", { directory: parts.writer.directory, gate: undefined } satisfies ReaderData);
     await firstMessage<FromReader>(reader);
-    return { threads: new SqliteThreads(parts, gate, { writer, reader }), opened };
+    const threads = new SqliteThreads(parts, gate, { writer, reader });
+    for (const [namespace, bytes] of opened.usage) threads.writes.usage.set(namespace, bytes);
+    return { threads, opened };
   }
 
   /** Nothing is lost: what was asked to be written is. */

@@ -22,7 +22,7 @@ export type ToWriter =
   | { readonly type: "close" };
 
 export type FromWriter =
-  | ({ readonly type: "opened" } & BootReport)
+  | ({ readonly type: "opened"; readonly usage: readonly (readonly [namespace: string, bytes: number])[] } & BootReport)
   | { readonly type: "refused"; readonly code: StoreErrorCode; readonly message: string }
   | { readonly type: "answers"; readonly packet: Packet }
   | { readonly type: "fatal"; readonly message: string }

@@ -78,7 +78,7 @@ function start(): void {
     take(message);
     if (message.type === "packet") run();
   });
-  send({ type: "opened", interrupted, pending: writer.pending(), warnings, clock: frame });
+  send({ type: "opened", interrupted, pending: writer.pending(), warnings, clock: frame, usage: writer.usage() });
 }
 
 /** What the last process wrote of its clock; of a store that no process has kept a clock in, the time of the newest delivery. */
