@@ -82,7 +82,7 @@ export class Reception {
     if (!authenticated && (head.token !== undefined || head.foreignAuthorization || !mayCarryToken(plan, head))) {
       return { kind: "refused", refusal: this.#denied(verdict, head.namespace) };
     }
-    const refusal = this.#refusal(head, plan);
+    const refusal = this.#refusal(head, plan) ?? (authenticated ? this.#parts.acceptance.storageFull(head.namespace) : undefined);
     if (refusal !== undefined) return { kind: "refused", refusal };
     if (!plan.ok) return { kind: "refused", refusal: plan.refusal };
     return { kind: "read", head, plan: plan.value, authenticated };

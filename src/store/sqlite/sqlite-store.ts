@@ -47,6 +47,8 @@ export interface SqliteStoreOptions {
   readonly reserveBytes?: number;
   /** Below this much free space nothing new is accepted. */
   readonly freeBytesMin?: number;
+  /** The store takes no more of its volume than this, as if that had no more; undefined = all of it. */
+  readonly sizeMax?: number | undefined;
   /** Opens on NFS, CIFS, 9p, FUSE or Ceph all the same: events can be lost there. */
   readonly allowUnsafeFileSystem?: boolean;
   /** For tests: a database that is full at so many pages. */
@@ -84,6 +86,7 @@ export class SqliteStore implements Store {
         idempotencyTtlMs: options.idempotencyTtlMs,
         reserveBytes: this.#options.reserveBytes ?? RESERVE_BYTES_DEFAULT,
         freeBytesMin: this.#options.freeBytesMin ?? FREE_BYTES_MIN_DEFAULT,
+        sizeMax: this.#options.sizeMax,
         allowUnsafeFileSystem: this.#options.allowUnsafeFileSystem ?? false,
         pageCountMax: this.#options.pageCountMax,
       },
@@ -248,7 +251,7 @@ export class SqliteStore implements Store {
     const path = databasePath(this.#options.directory);
     const size = (file: string): number => statSync(file, { throwIfNoEntry: false })?.size ?? 0;
     const freeBytesMin = this.#options.freeBytesMin ?? FREE_BYTES_MIN_DEFAULT;
-    const free = freeBytes(this.#options.directory);
+    const free = freeBytes(this.#options.directory, this.#options.sizeMax);
     const writable = this.#threads !== undefined && this.#closing === undefined && !this.#dead && free >= freeBytesMin;
     const logBytes = size(`${path}-wal`);
     const oldestWriteMs = this.#threads?.writes.oldestMs() ?? 0;

@@ -97,8 +97,8 @@ export class SqliteThreads {
   }
 
   #startCheckpointer(): Worker {
-    const { directory, reserveBytes } = this.#parts.writer;
-    const worker = workerOf("checkpoint-worker.ts", { directory, reserveBytes, gate: this.#gate.shared } satisfies CheckpointData);
+    const { directory, reserveBytes, sizeMax } = this.#parts.writer;
+    const worker = workerOf("checkpoint-worker.ts", { directory, reserveBytes, sizeMax, gate: this.#gate.shared } satisfies CheckpointData);
     worker.on("message", (message: FromCheckpointer) => {
       if (message.type !== "closed") this.#writer.postMessage(message);
     });

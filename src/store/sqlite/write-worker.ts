@@ -27,7 +27,7 @@ function start(): void {
   const warnings = prepareDirectory(directory, { allowUnsafe: data.allowUnsafeFileSystem });
   const lock = takeLock(directory);
   const db = openDatabase(directory);
-  const reserve = new ReserveFile(directory, data.reserveBytes);
+  const reserve = new ReserveFile(directory, data.reserveBytes, data.sizeMax);
   reserve.fill();
   if (reserve.bytes < data.reserveBytes)
     warnings.push(`the reserve in ${directory} is ${reserve.bytes} bytes, ${data.reserveBytes} were wanted`);
@@ -43,8 +43,8 @@ function start(): void {
   const fatal = (message: string): void => send({ type: "fatal", message });
   const clock = new SystemClock();
   const help = (work: HelperWork): void => send(work);
-  const { freeBytesMin, pageCountMax } = data;
-  const room = new DiskRoom({ db, reserve, clock, directory, freeBytesMin, pageCountMax, help });
+  const { freeBytesMin, pageCountMax, sizeMax } = data;
+  const room = new DiskRoom({ db, reserve, clock, directory, freeBytesMin, sizeMax, pageCountMax, help });
   const reply = (packet: Packet, transfer: ArrayBuffer[]): void => send({ type: "answers", packet }, transfer);
   const loop = new CommitLoop({ db, writer, room, clock, gate, reply, help, fatal });
 
