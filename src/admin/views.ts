@@ -1,4 +1,4 @@
-import type { Event } from "../core/event.ts";
+import { type Event, isDataLeftOut } from "../core/event.ts";
 import type { Outcome } from "../core/outcome.ts";
 import type { Clock } from "../lib/clock.ts";
 import type { AttemptRecord, DeliveryRecord, DeliverySummary } from "../store/store.ts";
@@ -108,7 +108,8 @@ export function eventView(event: Event, wall: Wall): View {
     dataContentType: event.dataContentType ?? null,
     receivedTime: shown(event.receivedAtMs, wall),
     extensions: event.extensions,
-    data: bodyView(event.data),
+    data: isDataLeftOut(event) ? null : bodyView(event.data),
+    dataKept: !isDataLeftOut(event),
   };
 }
 

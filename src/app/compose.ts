@@ -17,6 +17,7 @@ import { PayloadBook } from "../delivery/payload-book.ts";
 import { DnsResolver } from "../delivery/resolver.ts";
 import { StoreWatch } from "../ingest/store-watch.ts";
 import { buildIngest } from "../ingest/ingest.ts";
+import { StorageQuota } from "../ingest/storage-quota.ts";
 import { NameBook } from "../ingest/name-book.ts";
 import type { IngestServer } from "../ingest/ingest-server.ts";
 import { clockText } from "../core/clock-frame.ts";
@@ -110,6 +111,7 @@ function storeOf(config: Config): Store {
     directory: config.store.directory,
     reserveBytes: config["store-reserve"],
     freeBytesMin: config["store-free-min"],
+    sizeMax: config["store-size-max"],
   });
 }
 
@@ -173,8 +175,7 @@ async function build(config: Config, parts: ComposeParts, { store, metrics, owne
   const events = new BusinessEvents(metrics, log, deliveryNames);
   const { provider, serviceAccounts, retainNamed } = await sourceOf(config, parts, metrics);
   const authenticators = await buildAuthenticators(config, { provider, clock, log });
-  const resolver = new DnsResolver({ clock, ...(config["dns-server"].length > 0 ? { servers: config["dns-server"] } : {}) });
-  const attempter = new HttpAttempter({ clock, random, version: VERSION, resolver, origin: config["webhook-origin"], serviceAccounts });
+  const attempter = attempterOf(config, parts, serviceAccounts);
   const engine = engineOf(config, parts, { store, metrics, owner, awayMs, events, attempter, deliveryNames });
   let table = RouteTable.empty;
   const payloads = new PayloadBook(store, log);
@@ -200,6 +201,7 @@ async function build(config: Config, parts: ComposeParts, { store, metrics, owne
   });
   events.onFilterFailed((name, message) => controller.filterFailed(name, message));
   const storeWatch = new StoreWatch(store, metrics, clock);
+  const storage = quotaOf({ store, metrics, storeWatch, controller });
   const ready = (namespace: string): boolean => controller.isReady(namespace) && engine.ready;
   const ingest = buildIngest({
     listen: config["ingest-listen"],
@@ -207,6 +209,7 @@ async function build(config: Config, parts: ComposeParts, { store, metrics, owne
     rateLimitPerSecond: config["ingest-rate-limit"],
     tokenInQuery: config["ingest-token-in-query"],
     diskLow: () => storeWatch.low(),
+    storage,
     store,
     routes: { ready, table: () => table },
     intake: engine,
@@ -215,7 +218,7 @@ async function build(config: Config, parts: ComposeParts, { store, metrics, owne
     events,
     log,
     clock,
-    isStrict: (namespace) => provider.get("Namespace", "", namespace)?.metadata.labels?.["postrider.dev/strict"] === "true",
+    isStrict: (namespace) => isStrict(provider, namespace),
     deliveriesMax: config["ingest-deliveries-max"],
     drainMs: INGEST_CLOSES_MS,
   });
@@ -239,6 +242,26 @@ async function build(config: Config, parts: ComposeParts, { store, metrics, owne
   });
   const tidied = [payloads, names, engine, namedObjects(retainNamed, controller), seriesOf(metrics, () => table)];
   return { store, provider, authenticators, engine, attempter, controller, ingest, api, health, storeWatch, tidied, awayMs };
+}
+
+function attempterOf(config: Config, { clock, random }: ComposeParts, serviceAccounts: Source["serviceAccounts"]): HttpAttempter {
+  const resolver = new DnsResolver({ clock, ...(config["dns-server"].length > 0 ? { servers: config["dns-server"] } : {}) });
+  return new HttpAttempter({ clock, random, version: VERSION, resolver, origin: config["webhook-origin"], serviceAccounts });
+}
+
+function isStrict(provider: Provider, namespace: string): boolean {
+  return provider.get("Namespace", "", namespace)?.metadata.labels?.["postrider.dev/strict"] === "true";
+}
+
+/** What namespaces hold and may hold; shown where metrics are read. */
+function quotaOf({ store, metrics, storeWatch, controller }: Pick<Rooms, "store" | "storeWatch" | "controller"> & Pick<Ground, "metrics">) {
+  const quota = new StorageQuota({
+    usage: () => store.usage(),
+    roomBytes: () => storeWatch.roomBytes(),
+    limitOf: (namespace) => controller.storageLimit(namespace),
+  });
+  metrics.readStorage(() => quota.held());
+  return quota;
 }
 
 /** Objects that were read because somebody named them. */

@@ -64,6 +64,9 @@ export const SETTINGS = {
   store: storeAddress.optional().describe("sqlite:DIR (durable) or memory: (lost at exit)"),
   "store-reserve": bytes.prefault("64Mi").describe("space kept aside so that completions still land when the disk is full"),
   "store-free-min": bytes.prefault("128Mi").describe("below this much free space the ingest answers 507"),
+  "store-size-max": bytes
+    .optional()
+    .describe("the store takes no more of its volume than this, as if that were no larger; default: the whole volume"),
   "ingest-listen": listen.optional().describe("host:port for events (8080; host 127.0.0.1 with files, 0.0.0.0 with the cluster)"),
   "api-listen": listen.optional().describe("host:port of the read and act API (8081)"),
   "metrics-listen": listen.optional().describe("host:port of /metrics, /livez, /readyz, /startupz (9090)"),

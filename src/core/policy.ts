@@ -116,6 +116,8 @@ export interface LabelSelector {
 export interface PolicyLimits {
   readonly urlLength: number;
   readonly fanOut: number;
+  /** What each namespace may hold in the store, bytes; see core/storage-share.ts. */
+  readonly storageBytes?: number | undefined;
   readonly timeoutMs?: number | undefined;
   readonly maxInFlight?: number | undefined;
   readonly rateLimit?: RateLimit | undefined;

@@ -11,6 +11,7 @@ import type { EventDraft } from "./event-draft.ts";
 import type { Intake } from "./intake.ts";
 import type { RateGate } from "./rate-gate.ts";
 import { type Checked, type Refusal, refuse, refused } from "./refusal.ts";
+import { bytesToStore, type StorageQuota } from "./storage-quota.ts";
 
 /** The routing table in force; not ready for a namespace until all it depends on was listed, or the last accepted routes were loaded. */
 interface Routes {
@@ -34,6 +35,7 @@ export interface AcceptanceGates {
   readonly rate: RateGate;
   /** Deliveries that are on their way into the store, by namespace. */
   readonly underWay: Shares;
+  readonly storage: StorageQuota;
   readonly work: LongWork;
 }
 
@@ -98,6 +100,11 @@ export class Acceptance {
     return undefined;
   }
 
+  /** Why the namespace may not store anything more, if so; its numbers are for those who may publish there. */
+  storageFull(namespace: string): Refusal | undefined {
+    return this.#gates.storage.full(namespace);
+  }
+
   async accept(namespace: string, drafts: readonly EventDraft[], sender: Sender): Promise<Checked<readonly Receipt[]>> {
     const { rate, work } = this.#gates;
     const { clock } = this.#parts;
@@ -112,7 +119,20 @@ export class Acceptance {
     const cost = events.reduce((sum, { routes }) => sum + Math.max(1, routes.length), 0);
     const debtSeconds = rate.take(namespace, cost, clock.monotonicMs());
     if (debtSeconds !== undefined) return tooFast(namespace, debtSeconds, rate.perSecond);
-    return this.#withRoom(namespace, deliveries, () => this.#store(namespace, matched.value));
+    return this.#withRoom(namespace, deliveries, () => this.#withinQuota(namespace, events, () => this.#store(namespace, matched.value)));
+  }
+
+  /** What is judged is what the whole request adds at once. */
+  async #withinQuota<T>(namespace: string, events: readonly Matched[], work: () => Promise<Checked<T>>): Promise<Checked<T>> {
+    const { storage } = this.#gates;
+    const bytes = events.reduce((sum, { event, routes, key }) => sum + bytesToStore(event, routes.length, key !== undefined), 0);
+    const refusal = storage.take(namespace, bytes);
+    if (refusal !== undefined) return { ok: false, refusal };
+    try {
+      return await work();
+    } finally {
+      storage.give(namespace, bytes);
+    }
   }
 
   async #withRoom<T>(namespace: string, deliveries: number, work: () => Promise<Checked<T>>): Promise<Checked<T>> {

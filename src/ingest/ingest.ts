@@ -6,6 +6,7 @@ import type { Authenticator } from "./authenticator.ts";
 import { IngestServer, type IngestServerOptions } from "./ingest-server.ts";
 import { RateGate } from "./rate-gate.ts";
 import { Reception } from "./reception.ts";
+import type { StorageQuota } from "./storage-quota.ts";
 import { ResultDesk } from "./result-desk.ts";
 import { type DeliveryEnds, type HubLimits, ResultHub } from "./result-hub.ts";
 
@@ -21,6 +22,7 @@ export interface IngestParts extends AcceptanceParts, Omit<IngestServerOptions, 
   /** Deliveries per second and namespace; 0 = no limit. */
   readonly rateLimitPerSecond: number;
   readonly tokenInQuery: boolean;
+  readonly storage: StorageQuota;
   /** See DiskWatch. */
   readonly diskLow: () => boolean;
 }
@@ -36,6 +38,7 @@ export function buildIngest(parts: IngestParts): IngestServer {
   const acceptance = new Acceptance(parts, {
     rate: new RateGate(parts.rateLimitPerSecond),
     underWay: new Shares(parts.deliveriesMax * REQUESTS_UNDER_WAY, Math.min(DELIVERIES_FLOOR, parts.deliveriesMax)),
+    storage: parts.storage,
     work,
   });
   const reception = new Reception({ ...parts, acceptance, work });

@@ -108,7 +108,7 @@ export class Reception {
       const denied = this.#deniedAtHead(head, plan, verdict);
       if (denied !== undefined) return { kind: "refused", isKnown, refusal: denied };
     }
-    const refusal = this.#refusal(head, plan);
+    const refusal = this.#refusal(head, plan) ?? (isKnown ? this.#parts.acceptance.storageFull(head.namespace) : undefined);
     if (refusal !== undefined) return { kind: "refused", isKnown, refusal };
     if (!plan.ok) return { kind: "refused", isKnown, refusal: plan.refusal };
     return { kind: "read", head, plan: plan.value, isKnown, caller };

@@ -59,6 +59,7 @@ const KINDS = {
   fan_out_exceeded: [422, "The event matches too many subscriptions"],
   type_unknown: [422, "No subscription names this event type"],
   rate_limited: [429, "The namespace publishes too fast"],
+  quota_exceeded: [429, "The namespace holds all that it may"],
   headers_too_large: [431, "The headers are too large"],
   internal: [500, "Postrider made a mistake"],
   coding_unsupported: [501, "This transfer coding is not supported"],

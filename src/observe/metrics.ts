@@ -20,6 +20,13 @@ const STRANGER_REFUSALS = ["room", "late", "no_token"] as const;
 export type ServerName = (typeof SERVERS)[number];
 export type StrangerRefusal = (typeof STRANGER_REFUSALS)[number];
 
+/** What a namespace holds, and may hold where that is known. */
+export interface NamespaceStorage {
+  readonly namespace: string;
+  readonly bytes: number;
+  readonly limitBytes: number | undefined;
+}
+
 /**
  * Every metric of Postrider (prefix `postrider_`), and the only place that knows prom-client. Names and labels are an API:
  * docs/metrics.md lists them. Labels are bounded: namespace, subscription, outcome, code.
@@ -28,6 +35,7 @@ export class Metrics {
   readonly registry = new Registry();
   readonly #tallies: { readonly tally: Tally; readonly remove: (values: readonly string[]) => void }[] = [];
   readonly perSubscription: PerSubscriptionMetrics;
+  #storage: () => Iterable<NamespaceStorage> = () => [];
   /** Events accepted by namespace at the last look. */
   #acceptedBefore: ReadonlyMap<string, number> = new Map();
 
@@ -79,6 +87,12 @@ export class Metrics {
   readonly storeFree = this.#gauge("store_free_bytes", "Free space of the store's file system, in bytes.", []);
   readonly storeLog = this.#gauge("store_log_bytes", "Size of the store's write-ahead log, in bytes; part of its size.", []);
   readonly storeFreeMin = this.#gauge("store_free_min_bytes", "With less free space than this events are refused with 507, in bytes.", []);
+  readonly storeNamespaceBytes = this.#gauge("store_namespace_bytes", "What a namespace holds in the store, in bytes.", ["namespace"]);
+  readonly storeNamespaceLimit = this.#gauge(
+    "store_namespace_limit_bytes",
+    "What a namespace that holds something may hold; beyond it its events are refused with 429, in bytes.",
+    ["namespace"],
+  );
   readonly storeOldestWrite = this.#gauge("store_oldest_write_seconds", "Age of the oldest write that has no answer yet, in seconds.", []);
   readonly eventLoopLag = this.#gauge(
     "event_loop_lag_seconds",
@@ -123,7 +137,18 @@ export class Metrics {
 
   /** The exposition text; pass it on with `contentType`. */
   expose(): Promise<string> {
+    this.storeNamespaceBytes.reset();
+    this.storeNamespaceLimit.reset();
+    for (const { namespace, bytes, limitBytes } of this.#storage()) {
+      this.storeNamespaceBytes.set({ namespace }, bytes);
+      if (limitBytes !== undefined) this.storeNamespaceLimit.set({ namespace }, limitBytes);
+    }
     return this.registry.metrics();
+  }
+
+  /** Asked at each exposition for the namespaces that hold something: who holds nothing any more has no series. */
+  readStorage(storage: () => Iterable<NamespaceStorage>): void {
+    this.#storage = storage;
   }
 
   get contentType(): string {

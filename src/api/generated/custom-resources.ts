@@ -669,6 +669,8 @@ export interface ClusterDeliveryPolicySpec {
     readonly urlLength?: number;
     /** Most subscriptions that one event may match. Default: 10000. */
     readonly fanOut?: number;
+    /** Most bytes that each of these namespaces may hold in the store: events, deliveries and history. Default: the larger of 1Gi and a quarter of the volume, and at most half of what others leave. */
+    readonly storage?: string;
     /** Ceiling of timeout. */
     readonly timeout?: string;
     /** Ceiling of maxInFlight; set, it replaces the built-in one (timeout x maxInFlight at most 1920 s). */

@@ -8,6 +8,7 @@ export interface WriterData {
   readonly idempotencyTtlMs: number;
   readonly reserveBytes: number;
   readonly freeBytesMin: number;
+  readonly sizeMax: number | undefined;
   readonly allowUnsafeFileSystem: boolean;
   readonly pageCountMax: number | undefined;
   /** A ReadGate's memory: opened behind each pass of its own. */
@@ -22,7 +23,7 @@ export type ToWriter =
   | { readonly type: "close" };
 
 export type FromWriter =
-  | ({ readonly type: "opened" } & BootReport)
+  | ({ readonly type: "opened"; readonly usage: readonly (readonly [namespace: string, bytes: number])[] } & BootReport)
   | { readonly type: "refused"; readonly code: StoreErrorCode; readonly message: string }
   | { readonly type: "answers"; readonly packet: Packet }
   | { readonly type: "fatal"; readonly message: string }
@@ -44,6 +45,7 @@ export interface CheckpointData {
   readonly directory: string;
   readonly gate: SharedArrayBuffer;
   readonly reserveBytes: number;
+  readonly sizeMax: number | undefined;
 }
 
 export type ToCheckpointer = HelperWork | { readonly type: "close" };

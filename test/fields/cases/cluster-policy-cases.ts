@@ -77,6 +77,12 @@ const LIMITS: readonly ClusterCase[] = [
     shows: 422,
   },
   {
+    field: "spec.limits.storage",
+    value: "1Mi",
+    observe: (rig) => rig.filled(6),
+    shows: 429,
+  },
+  {
     field: "spec.limits.timeout",
     value: "3s",
     around: GREEDY,

@@ -1,4 +1,6 @@
+import { testDeliveryNames } from "../../support/delivery/test-delivery-names.ts";
 import { once } from "node:events";
+import { Metrics } from "../../../src/observe/metrics.ts";
 import { createServer, type Server } from "node:http";
 import { connect, type AddressInfo, type Socket } from "node:net";
 import { setTimeout as sleep } from "node:timers/promises";
@@ -61,6 +63,8 @@ beforeEach(async () => {
     authenticator: openToAll,
     log: pino({ level: "silent" }),
     clock,
+    watch: new Metrics({ version: "test", defaults: false }).doorOf("api"),
+    deliveryNames: testDeliveryNames,
     store: { tell: () => undefined, history: nothing, readDelivery: nothing, attemptsOf: nothing, readEvent: nothing, readBody: nothing },
     directory: {
       list: () => [],

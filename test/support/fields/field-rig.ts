@@ -137,6 +137,21 @@ export class FieldRig {
     }
   }
 
+  /** Status of the last of so many large events, at a real ingest that obeys what the policies say of storage; the volume has a GiB. */
+  async filled(events: number): Promise<number> {
+    const { controller } = this.#operator;
+    const storageLimit = (namespace: string) => controller.storageLimit(namespace);
+    const ingest = await runningIngest({ routes: [...this.#operator.table.routes()], roomBytes: () => 2 ** 30, storageLimit });
+    try {
+      let status = 0;
+      for (let left = events; left > 0; left--)
+        status = (await ingest.post(JSON.stringify({ type: "order.paid", data: "x".repeat(250_000) }))).status;
+      return status;
+    } finally {
+      await ingest.stop();
+    }
+  }
+
   /** The engine with this route in virtual time, in front of a scripted network; started. */
   async world(receiver: Receiver, asker?: HandshakeAsker): Promise<World> {
     const { route } = this;

@@ -9,6 +9,8 @@ import { type PublishReviewer, TokenAuthenticator, openToAll } from "../../../sr
 import { buildIngest } from "../../../src/ingest/ingest.ts";
 import type { IngestLimits } from "../../../src/ingest/ingest-server.ts";
 import type { HubLimits } from "../../../src/ingest/result-hub.ts";
+import { StorageQuota } from "../../../src/ingest/storage-quota.ts";
+import type { StorageLimit } from "../../../src/core/storage-share.ts";
 import { BusinessEvents } from "../../../src/observe/events.ts";
 import { createLog } from "../../../src/observe/log.ts";
 import { Metrics } from "../../../src/observe/metrics.ts";
@@ -97,13 +99,18 @@ export interface IngestSetup {
   /** Stands between ingest and the memory store. */
   readonly accept?: (request: AcceptRequest, store: Store) => Promise<AcceptResult>;
   readonly strict?: boolean;
+  /** Instead of a memory store; not open yet. */
+  readonly store?: Store;
+  /** What all namespaces together may hold, bytes, and each; without room nothing is judged. */
+  readonly roomBytes?: () => number | undefined;
+  readonly storageLimit?: (namespace: string) => StorageLimit;
   readonly drainMs?: number;
 }
 
-/** A real ingest on a free port over a real memory store. */
+/** A real ingest on a free port over a real store, in memory where none is given. */
 export async function runningIngest(setup: IngestSetup = {}) {
   const clock = setup.clock ?? new SystemClock();
-  const store = new MemoryStore();
+  const store: Store = setup.store ?? new MemoryStore();
   await store.open({ owner: "test", nowMs: clock.nowMs(), idempotencyTtlMs: 86_400_000 });
   const state = { ready: true, diskLow: false, table: RouteTable.build(setup.routes ?? [route("orders", ["order.*"])]) };
   const metrics = new Metrics({ version: "test", defaults: false });
@@ -136,6 +143,11 @@ export async function runningIngest(setup: IngestSetup = {}) {
       accept: (request) => setup.accept?.(request, store) ?? store.accept(request),
       result: (namespace, id, nowMs) => setup.result?.(namespace, id, nowMs) ?? store.result(namespace, id, nowMs),
     },
+    storage: new StorageQuota({
+      usage: () => store.usage(),
+      roomBytes: () => setup.roomBytes?.(),
+      limitOf: (namespace) => setup.storageLimit?.(namespace) ?? "none",
+    }),
     ends: { onDeliveryEnded: (listener) => (tell = listener) },
     nameOf: (uid) => uid.replace("uid-", ""),
     ...(setup.hubLimits === undefined ? {} : { hubLimits: setup.hubLimits }),

@@ -1,0 +1,98 @@
+import type { DatabaseSync, StatementSync } from "node:sqlite";
+import { UsageBook } from "../usage-book.ts";
+import { ownText } from "./packet.ts";
+import { DAY_MS } from "./schema.ts";
+
+/** A change that a transaction has written. */
+interface Change {
+  readonly namespace: string;
+  readonly bytes: number;
+}
+
+/**
+ * How many bytes each namespace holds, by the day on which they go: written in the transaction that changes the rows, once for each namespace and day,
+ * so a kill leaves it true. What is in memory is only the sum over the days.
+ */
+export class UsageTable {
+  readonly #add: StatementSync;
+  readonly #drop: StatementSync;
+  readonly #sums = new UsageBook();
+  /** Not written yet, by day; NO_DAY for what goes one by one. */
+  readonly #pending = new Map<number, Map<string, number>>();
+  #written: Change[] = [];
+  #untold = new Set<string>();
+
+  constructor(db: DatabaseSync) {
+    this.#add = db.prepare(
+      `INSERT INTO namespace_bytes (day, namespace, bytes) VALUES (?, ?, ?)
+       ON CONFLICT (day, namespace) DO UPDATE SET bytes = bytes + excluded.bytes`,
+    );
+    this.#drop = db.prepare("DELETE FROM namespace_bytes WHERE day > 0 AND day < ? RETURNING namespace, bytes");
+    for (const row of db.prepare("SELECT namespace, sum(bytes) AS bytes FROM namespace_bytes GROUP BY namespace").iterate()) {
+      this.#sums.set(String(row["namespace"]), Number(row["bytes"]));
+    }
+  }
+
+  /** Durable once the transaction is; negative for what goes before its day. */
+  add(day: number, namespace: string, bytes: number): void {
+    let ofDay = this.#pending.get(day);
+    if (ofDay === undefined) this.#pending.set(day, (ofDay = new Map()));
+    ofDay.set(namespace, (ofDay.get(namespace) ?? 0) + bytes);
+  }
+
+  /** The tables of all days that are over have been dropped. */
+  dropDays(nowMs: number): void {
+    this.flush();
+    for (const row of this.#drop.all(Math.floor(nowMs / DAY_MS))) this.#change(String(row["namespace"]), -Number(row["bytes"]));
+  }
+
+  /** Writes what was added; last in every transaction and savepoint. */
+  flush(): void {
+    if (this.#pending.size === 0) return;
+    for (const [day, ofDay] of this.#pending) {
+      for (const [namespace, bytes] of ofDay) {
+        if (bytes === 0) continue;
+        this.#add.run(day, namespace, bytes);
+        this.#change(namespace, bytes);
+      }
+    }
+    this.#pending.clear();
+  }
+
+  /** Whatever was added before it must have been flushed. */
+  mark(): number {
+    return this.#written.length;
+  }
+
+  undo(mark: number): void {
+    this.#pending.clear();
+    for (const { namespace, bytes } of this.#written.splice(mark)) this.#sums.add(namespace, -bytes);
+  }
+
+  settle(): void {
+    if (this.#written.length === 0) return;
+    for (const { namespace } of this.#written) this.#untold.add(namespace);
+    this.#written = [];
+  }
+
+  all(): readonly (readonly [namespace: string, bytes: number])[] {
+    return [...this.#sums.entries()];
+  }
+
+  /** Sums that have changed, durably, since the last call. */
+  takeChanged(): readonly (readonly [namespace: string, bytes: number])[] {
+    if (this.#untold.size === 0) return NONE;
+    const changed = Array.from(this.#untold, (namespace): [string, number] => [namespace, this.#sums.of(namespace)]);
+    this.#untold.clear();
+    return changed;
+  }
+
+  #change(namespace: string, bytes: number): void {
+    // A slice of a packet would keep its whole text.
+    const own = this.#sums.of(namespace) === 0 ? ownText(namespace) : namespace;
+    this.#sums.add(own, bytes);
+    this.#written.push({ namespace: own, bytes });
+  }
+}
+
+const NONE: readonly (readonly [string, number])[] = [];
