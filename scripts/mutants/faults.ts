@@ -252,7 +252,7 @@ const SLOT_FAULTS: readonly Planted[] = [
     file: "src/core/fair-queue.ts",
     find: `      fair.long += 1;\n`,
     replace: ``,
-    suite: SLOTS,
+    suite: FAIR,
   },
   {
     name: "whoever holds slots for long is charged no more for them",
