@@ -4,10 +4,13 @@ import { EVENT_BYTES_MAX } from "../core/event.ts";
 import { aborted } from "../lib/abort.ts";
 import { Door, type DoorWatch, STRANGER_IDLE_MS } from "../lib/door/door.ts";
 import { type FramingFault, localTarget } from "../lib/door/framing.ts";
+import { Pot } from "../lib/door/pot.ts";
+import { pour } from "../lib/door/pour.ts";
 import { listenOn, type ListenAddress } from "../lib/listen.ts";
 import type { Service } from "../lib/service.ts";
 import type { Log } from "../observe/log.ts";
 import { StoreError } from "../store/store.ts";
+import { answerText } from "./answer-text.ts";
 import { problem, type ApiAnswer } from "./api-problem.ts";
 import { routeOf, type ApiAction } from "./api-routes.ts";
 import type { ApiAuthenticator } from "./authenticator.ts";
@@ -29,6 +32,11 @@ const BUSY_RETRY_AFTER_SECONDS = 2;
 
 /** What asks the store. The rest is answered from memory or waits for a write, which must not hold a place of those who read. */
 const READS: ReadonlySet<ApiAction["kind"]> = new Set(["event", "deliveries", "attempts", "delivery", "deliveryAttempts"]);
+
+/** What may be long although it is answered from memory: by turns too, but not behind those who wait for the store. */
+const LISTS: ReadonlySet<ApiAction["kind"]> = new Set(["subscriptions"]);
+/** Answers that wait for slow readers. One more gets in, and one of the namespace with most of them is given up. */
+const SLOW_ANSWERS_MAX = 16;
 
 /** On every answer: what is shown may hold a receiver's words, and runs nowhere. */
 const SAFE_HEADERS = {
@@ -54,12 +62,34 @@ export interface ApiServerParts extends HandlerParts {
   readonly watch: DoorWatch;
 }
 
+/** Whose question it is, and how its place among those who ask the store is given back; twice is once. */
+interface Place {
+  namespace: string;
+  leave: () => void;
+}
+
+interface Call {
+  readonly request: IncomingMessage;
+  readonly response: ServerResponse;
+  readonly place: Place;
+}
+
+/** An answer's text, the beginning made: when it is all of it, its length can be told. */
+interface Begun {
+  readonly first: Buffer;
+  readonly second: IteratorResult<Buffer, unknown>;
+  readonly rest: AsyncIterable<Buffer>;
+}
+
 /** The read and act API on its own port: subscriptions, deliveries, attempts, events; resend, test, resume. */
 export class ApiServer implements Service {
   readonly name = "api";
   readonly #parts: ApiServerParts;
   readonly #handlers: ApiHandlers;
   readonly #desk: ReadDesk;
+  readonly #lists: ReadDesk;
+  /** Requests whose answers wait for their readers. */
+  readonly #slow = new Pot<IncomingMessage>(SLOW_ANSWERS_MAX);
   readonly #server: Server;
   readonly #door: Door;
 
@@ -67,6 +97,7 @@ export class ApiServer implements Service {
     this.#parts = parts;
     this.#handlers = new ApiHandlers(parts);
     this.#desk = new ReadDesk(parts.clock);
+    this.#lists = new ReadDesk(parts.clock);
     const limits = { headersTimeout: HEADERS_DEADLINE_MS, requestTimeout: REQUEST_DEADLINE_MS, requireHostHeader: false };
     this.#server = createServer(limits, (request, response) => void this.#serve(request, response));
     this.#door = new Door(this.#server, {
@@ -94,16 +125,49 @@ export class ApiServer implements Service {
     if (fault === "gone") return;
     const gone = new AbortController();
     response.once("close", () => gone.abort());
-    const answered = fault === undefined ? this.#answer(request, gone.signal) : Promise.resolve(faulty(fault));
-    const answer = await answered.catch((error: unknown) => (request.errored === null ? this.#failed(error) : BROKEN_OFF));
-    // What was not read of the request must not be taken for the next one.
-    if (!request.complete) response.setHeader("connection", "close");
-    const body = Buffer.from(`${JSON.stringify(answer.body)}\n`);
-    response.writeHead(answer.status, { ...SAFE_HEADERS, ...answer.headers, "content-length": body.length });
-    response.end(request.method === "HEAD" ? undefined : body);
+    const place: Place = { namespace: "", leave: () => undefined };
+    const answered = fault === undefined ? this.#answer(request, gone.signal, place) : Promise.resolve(faulty(fault));
+    try {
+      const answer = await answered.catch((error: unknown) => (request.errored === null ? this.#failed(error) : BROKEN_OFF));
+      await this.#write({ request, response, place }, answer);
+    } finally {
+      place.leave();
+      this.#slow.leave(request);
+    }
   }
 
-  async #answer(request: IncomingMessage, gone: AbortSignal): Promise<ApiAnswer> {
+  /** What cannot be made any more once a part of it has gone ends the connection: the reader sees that it is not whole. */
+  async #write(call: Call, answer: ApiAnswer): Promise<void> {
+    const pieces = answerText(answer.body);
+    let begun = false;
+    try {
+      const [first, second] = [await pieces.next(), await pieces.next()];
+      begun = true;
+      await this.#send(call, answer, { first: first.value ?? Buffer.alloc(0), second, rest: pieces });
+    } catch (error) {
+      if (!begun) return this.#write(call, this.#failed(error));
+      this.#failed(error);
+      call.response.destroy();
+    } finally {
+      await pieces.return(undefined);
+    }
+  }
+
+  async #send({ request, response, place }: Call, answer: ApiAnswer, { first, second, rest }: Begun): Promise<void> {
+    // What was not read of the request must not be taken for the next one.
+    if (!request.complete) response.setHeader("connection", "close");
+    const length = second.done === true ? { "content-length": first.length } : {};
+    response.writeHead(answer.status, { ...SAFE_HEADERS, ...answer.headers, ...length });
+    if (request.method === "HEAD") return void response.end();
+    const onSlow = (): void => {
+      for (const given of this.#slow.enter(request, place.namespace)) this.#door.giveUp(given);
+      place.leave();
+    };
+    await pour(response, all(first, second, rest), { clock: this.#parts.clock, onSlow });
+  }
+
+  /** The place of whoever asks the store is held until the answer has been written, or its reader turns out to be slow. */
+  async #answer(request: IncomingMessage, gone: AbortSignal, place: Place): Promise<ApiAnswer> {
     const { method = "GET" } = request;
     const url = localTarget(request.url ?? "/");
     if (url.length > URL_CHARS_MAX)
@@ -121,14 +185,13 @@ export class ApiServer implements Service {
     const body = method === "POST" ? await readBody(request) : new Uint8Array(0);
     if (body === undefined) return problem({ code: "request_too_large", detail: `The body has more than ${BODY_BYTES_MAX} bytes.` });
     const call = { route, parameters: new URLSearchParams(query), body, signal: gone };
-    if (!READS.has(route.action.kind)) return this.#handlers.answer(call);
-    const leave = await this.#desk.enter({ namespace: route.namespace, caller: callerOf(request) }, gone);
+    place.namespace = route.namespace;
+    const desk = READS.has(route.action.kind) ? this.#desk : LISTS.has(route.action.kind) ? this.#lists : undefined;
+    if (desk === undefined) return this.#handlers.answer(call);
+    const leave = await desk.enter({ namespace: route.namespace, caller: callerOf(request) }, gone);
     if (leave === undefined) return BUSY;
-    try {
-      return await this.#handlers.answer(call);
-    } finally {
-      leave();
-    }
+    place.leave = leave;
+    return this.#handlers.answer(call);
   }
 
   #failed(error: unknown): ApiAnswer {
@@ -142,6 +205,13 @@ export class ApiServer implements Service {
     this.#parts.log.error({ err: error }, "a call of the API could not be answered");
     return problem({ code: "internal", detail: "Postrider made a mistake; its log says more." });
   }
+}
+
+async function* all(first: Buffer, second: IteratorResult<Buffer, unknown>, rest: AsyncIterable<Buffer>): AsyncGenerator<Buffer> {
+  yield first;
+  if (second.done === true) return;
+  yield second.value;
+  yield* rest;
 }
 
 function faulty({ code, detail }: FramingFault): ApiAnswer {

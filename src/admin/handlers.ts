@@ -3,6 +3,7 @@ import type { DeliveryNames } from "../core/delivery-name.ts";
 import { unreachable } from "../lib/assert.ts";
 import type { Clock } from "../lib/clock.ts";
 import type { AttemptRecord, DeliveryRecord, Store } from "../store/store.ts";
+import { StreamedList } from "./answer-text.ts";
 import { ok, problem, type ApiAnswer } from "./api-problem.ts";
 import type { ApiRoute } from "./api-routes.ts";
 import type { DeliveryActs, SubscriptionDirectory } from "./directory.ts";
@@ -11,8 +12,10 @@ import { TestPots } from "./test-pots.ts";
 import { readTestRequest } from "./test-request.ts";
 import { attemptView, deliveryView, eventView, summaryView, testView, type DeliveryLabel } from "./views.ts";
 
-/** Request bodies of one answer together, in bytes: the rest is left out and says so. */
-export const BODIES_BYTES_MAX = 8 * 1024 * 1024;
+/** Bodies of one page of the log together, in bytes: the page ends before the delivery that goes beyond. */
+const PAGE_BODIES_BYTES_MAX = 1024 * 1024;
+/** Bodies of the attempts of a single delivery, in bytes: the rest is left out. */
+const DELIVERY_BODIES_BYTES_MAX = 8 * 1024 * 1024;
 
 export interface HandlerParts {
   readonly store: Pick<Store, "tell" | "history" | "readDelivery" | "attemptsOf" | "readEvent" | "readBody">;
@@ -20,6 +23,11 @@ export interface HandlerParts {
   readonly deliveryNames: DeliveryNames;
   readonly directory: SubscriptionDirectory;
   readonly acts: DeliveryActs;
+}
+
+/** Where the page that is being written ends. */
+interface PageEnd {
+  beforeId: number | undefined;
 }
 
 /** A call whose caller may make it. */
@@ -52,7 +60,7 @@ export class ApiHandlers {
     this.#parts.store.tell(this.#parts.clock.nowMs());
     switch (action.kind) {
       case "subscriptions":
-        return ok({ items: this.#parts.directory.list(namespace), nextCursor: null });
+        return ok(new StreamedList(this.#parts.directory.list(namespace)));
       case "subscription": {
         const found = this.#parts.directory.get(namespace, action.name);
         return found === undefined ? noSuchSubscription(namespace, action.name) : ok(found);
@@ -100,17 +108,29 @@ export class ApiHandlers {
     const asked = this.#query(namespace, parameters);
     if ("status" in asked) return asked;
     const page = await this.#parts.store.history(asked);
-    const budget = { bytes: BODIES_BYTES_MAX };
-    const items: unknown[] = [];
-    let nextBeforeId = page.nextBeforeId;
-    for (const delivery of page.deliveries) {
-      items.push(...(await this.#attemptViews(delivery, budget)));
-      if (items.length >= asked.limit && delivery !== page.deliveries.at(-1)) {
-        nextBeforeId = delivery.id;
-        break;
+    const end: PageEnd = { beforeId: page.nextBeforeId };
+    return ok(new StreamedList(this.#pageOfLog(page.deliveries, asked.limit, end), () => this.#cursor(namespace, end.beforeId)));
+  }
+
+  /** A delivery whose bodies would not fit any more begins the next page, unless it is the first of this one: then what does not fit is left out. */
+  async *#pageOfLog(deliveries: readonly DeliveryRecord[], limit: number, end: PageEnd): AsyncGenerator {
+    let leftBytes = PAGE_BODIES_BYTES_MAX;
+    let items = 0;
+    let before: DeliveryRecord | undefined;
+    for (const delivery of deliveries) {
+      const budget = { bytes: leftBytes };
+      const views: unknown[] = [];
+      const isFull = items >= limit;
+      if (!isFull) for await (const view of this.#attemptViews(delivery, budget)) views.push(view);
+      if (before !== undefined && (isFull || budget.bytes < 0)) {
+        end.beforeId = before.id;
+        return;
       }
+      yield* views;
+      items += views.length;
+      leftBytes = budget.bytes;
+      before = delivery;
     }
-    return ok({ items, nextCursor: this.#cursor(namespace, nextBeforeId) });
   }
 
   async #delivery(namespace: string, deliveryName: string): Promise<ApiAnswer> {
@@ -121,7 +141,7 @@ export class ApiHandlers {
   async #attemptsOfOne(namespace: string, deliveryName: string): Promise<ApiAnswer> {
     const record = await this.#own(namespace, deliveryName);
     if (record === undefined) return NO_SUCH_DELIVERY;
-    return ok({ items: await this.#attemptViews(record, { bytes: BODIES_BYTES_MAX }), nextCursor: null });
+    return ok(new StreamedList(this.#attemptViews(record, { bytes: DELIVERY_BODIES_BYTES_MAX })));
   }
 
   async #resend(namespace: string, deliveryName: string): Promise<ApiAnswer> {
@@ -209,16 +229,16 @@ export class ApiHandlers {
     return record?.namespace === namespace ? record : undefined;
   }
 
-  async #attemptViews(record: DeliveryRecord, budget: { bytes: number }): Promise<unknown[]> {
+  async *#attemptViews(record: DeliveryRecord, budget: { bytes: number }): AsyncGenerator {
     const { store, acts } = this.#parts;
     const attempts = await store.attemptsOf(record.id);
     const event = attempts.length === 0 ? undefined : await store.readBody(record.id);
     const label = this.#label(record);
-    return attempts.map((attempt) => {
+    for (const attempt of attempts) {
       const body = budget.bytes > 0 ? acts.bodyOf(attempt, event) : undefined;
       budget.bytes -= (body?.length ?? 0) + (attempt.responseBody?.length ?? 0);
-      return attemptView(bounded(attempt, budget.bytes), label, budget.bytes >= 0 ? body : undefined, this.#parts.clock);
-    });
+      yield attemptView(bounded(attempt, budget.bytes), label, budget.bytes >= 0 ? body : undefined, this.#parts.clock);
+    }
   }
 
   #cursor(namespace: string, nextBeforeId: number | undefined): string | null {

@@ -1,4 +1,5 @@
 import type { IncomingMessage, ServerResponse } from "node:http";
+import { PIECE_BYTES } from "../lib/door/pour.ts";
 import type { Answer } from "./result-answer.ts";
 import { type Checked, type Refusal, problemBody, problemHeaders, refuse } from "./refusal.ts";
 
@@ -18,6 +19,8 @@ export interface ExchangeHooks {
   readonly onBytes: (exchange: Exchange, bytes: number) => Refusal | undefined;
   /** Answered, or lost before. */
   readonly onEnd: (exchange: Exchange, end: ExchangeEnd) => void;
+  /** An answer that is longer than what is written at once: writes it as its reader takes it. */
+  readonly onLongAnswer: (exchange: Exchange, body: Uint8Array) => void;
   /** Nothing more will come or go. */
   readonly onClose: (exchange: Exchange) => void;
 }
@@ -173,7 +176,8 @@ export class Exchange {
   answer(status: number, headers: string[], body: string | Uint8Array): void {
     if (!this.#end(status)) return;
     this.response.writeHead(status, headers);
-    this.response.end(body);
+    if (body.length <= PIECE_BYTES) this.response.end(body);
+    else this.#hooks.onLongAnswer(this, typeof body === "string" ? Buffer.from(body) : body);
   }
 
   /** Answers with a problem. Body still to come is not wanted any more: the connection ends after it. */

@@ -4,6 +4,8 @@ import { REQUEST_BYTES_MAX } from "../core/event.ts";
 import { aborted } from "../lib/abort.ts";
 import type { Clock } from "../lib/clock.ts";
 import { Door, STRANGER_IDLE_MS } from "../lib/door/door.ts";
+import { Pot } from "../lib/door/pot.ts";
+import { pour } from "../lib/door/pour.ts";
 import { isLoopback, listenOn } from "../lib/listen.ts";
 import type { Service } from "../lib/service.ts";
 import { Shares } from "../lib/shares.ts";
@@ -100,6 +102,8 @@ export class IngestServer implements Service {
   readonly #open = new Slots<Exchange>();
   readonly #lastOf = new WeakMap<Duplex, Exchange>();
   readonly #strangers: Strangers;
+  /** Answers that wait for their readers. */
+  readonly #slow: Pot<Exchange>;
   readonly #requests: Shares;
   readonly #bytesHeld: Shares;
   #draining = false;
@@ -115,6 +119,7 @@ export class IngestServer implements Service {
     this.#options = options;
     this.#limits = { ...LIMITS, ...options.limits };
     const { requests, bodyBytesHeld } = this.#limits;
+    this.#slow = new Pot(this.#limits.unreadBytes);
     this.#strangers = new Strangers(this.#limits.strangers, options.events);
     this.#requests = new Shares(requests, Math.min(REQUESTS_FLOOR, requests));
     this.#bytesHeld = new Shares(bodyBytesHeld, Math.min(BODY_BYTES_FLOOR, bodyBytesHeld));
@@ -188,7 +193,11 @@ export class IngestServer implements Service {
   }
 
   readonly #hooks: ExchangeHooks = {
-    onClose: (exchange) => this.#open.remove(exchange.place, exchange),
+    onLongAnswer: (exchange, body) => this.#pour(exchange, body),
+    onClose: (exchange) => {
+      this.#open.remove(exchange.place, exchange);
+      this.#slow.leave(exchange);
+    },
     onBytes: ({ share }, bytes) => (share === undefined || this.#bytesHeld.take(share, bytes) ? undefined : this.#tooManyBytes(share)),
     onEnd: (exchange, end) => {
       if (!exchange.isWorkedOn) this.#unload(exchange);
@@ -197,6 +206,15 @@ export class IngestServer implements Service {
       this.#options.events.ingestAnswered(end.status === 0 ? 499 : end.status, seconds);
     },
   };
+
+  /** Answers that wait for slow readers share a bound; above it, whoever of the address with most has let one wait for longest is closed. */
+  #pour(exchange: Exchange, body: Uint8Array): void {
+    const { request, response } = exchange;
+    const onSlow = (): void => {
+      for (const given of this.#slow.enter(exchange, request.socket.remoteAddress ?? "", body.length)) this.#door.giveUp(given.request);
+    };
+    pour(response, [body], { clock: this.#options.clock, onSlow }).catch(() => response.destroy());
+  }
 
   #unload(exchange: Exchange): void {
     const { share } = exchange;

@@ -21,11 +21,11 @@ export class Strangers {
   }
 
   enter(exchange: Exchange): void {
-    const given = this.#pot.enter(exchange, exchange.request.socket.remoteAddress ?? "");
-    if (given === undefined) return;
-    this.#events.strangerRefused("room");
-    const detail = `${this.#pot.max} requests whose token has yet to come in the body are under way, and yours was the oldest of your address: send the body at once, or the token as 'Authorization: Bearer …'.`;
-    given.failBody(refuse("overloaded", detail, { retryAfterSeconds: RETRY_AFTER_SECONDS }));
+    for (const given of this.#pot.enter(exchange, exchange.request.socket.remoteAddress ?? "")) {
+      this.#events.strangerRefused("room");
+      const detail = `${this.#pot.max} requests whose token has yet to come in the body are under way, and yours was the oldest of your address: send the body at once, or the token as 'Authorization: Bearer …'.`;
+      given.failBody(refuse("overloaded", detail, { retryAfterSeconds: RETRY_AFTER_SECONDS }));
+    }
   }
 
   /** It has shown a token, or is refused, or lost. */

@@ -7,6 +7,9 @@ import { localTarget } from "../lib/door/framing.ts";
 import { listenOn } from "../lib/listen.ts";
 import type { Service } from "../lib/service.ts";
 import { STOOD_MIN_MS } from "../lib/timer-wheel.ts";
+import { Pot } from "../lib/door/pot.ts";
+import { pour } from "../lib/door/pour.ts";
+import { ScrapeDesk } from "./scrape-desk.ts";
 import type { Metrics } from "./metrics.ts";
 
 /** One named condition of readiness; `reason` says what is missing, undefined = fine. Must not throw or block. */
@@ -41,6 +44,8 @@ const LAG_BEATS = 50;
 const STALL_BEATS = 1_500;
 /** Connections at once; for one more another is closed. */
 const CONNECTIONS_MAX = 64;
+/** Texts of scrapes that wait for slow readers; one more gets in, and the oldest of the address with most is given up. */
+const SLOW_SCRAPES_MAX = 4;
 /** Bytes of answers that readers have not taken yet, in all. */
 const UNREAD_BYTES_MAX = 16 * 1024 * 1024;
 
@@ -53,6 +58,9 @@ export class HealthServer implements Service {
   readonly #options: HealthServerOptions;
   readonly #server: Server;
   readonly #door: Door;
+  readonly #scrapes: ScrapeDesk;
+  /** Scrapes whose text waits for the reader. */
+  readonly #slow = new Pot<IncomingMessage>(SLOW_SCRAPES_MAX);
   #delay: ReturnType<typeof monitorEventLoopDelay> | undefined;
   #lastBeatMs: number;
   readonly #stalls: StallCount;
@@ -63,6 +71,11 @@ export class HealthServer implements Service {
     this.#options = options;
     this.#lastBeatMs = options.clock.monotonicMs();
     this.#stalls = new StallCount(options.metrics);
+    const make = (): Promise<string> => {
+      options.beforeScrape?.();
+      return options.metrics.expose();
+    };
+    this.#scrapes = new ScrapeDesk({ clock: options.clock, make });
     const limits = { headersTimeout: 5_000, requestTimeout: 10_000, keepAliveTimeout: 30_000, requireHostHeader: false };
     this.#server = createServer(limits, (request, response) => this.#receive(request, response));
     this.#door = new Door(this.#server, {
@@ -113,7 +126,7 @@ export class HealthServer implements Service {
     if (fault !== undefined) return send(response, fault.code === "coding_unsupported" ? 501 : 400, TEXT, `${fault.detail}\n`);
     // Nobody shows a credential here: who asks is known, who does nothing is not.
     this.#door.know(request);
-    void this.#answer(request.method ?? "", localTarget(request.url ?? ""), response);
+    void this.#answer(request, response);
   }
 
   #measureLag(): void {
@@ -123,25 +136,35 @@ export class HealthServer implements Service {
     delay.reset();
   }
 
-  async #answer(method: string, url: string, response: ServerResponse): Promise<void> {
-    const path = url.split("?")[0];
+  async #answer(request: IncomingMessage, response: ServerResponse): Promise<void> {
+    const { method } = request;
+    const path = localTarget(request.url ?? "").split("?")[0];
     if (method !== "GET" && method !== "HEAD") {
       response.setHeader("Allow", "GET, HEAD");
       send(response, 405, TEXT, "use GET\n");
-    } else if (path === "/metrics") await this.#scrape(response);
+    } else if (path === "/metrics") await this.#scrape(request, response);
     else if (path === "/livez") this.#tell(response, [this.#loop(), ...(this.#options.alive ?? [])]);
     else if (path === "/readyz") this.#tell(response, this.#options.ready);
     else if (path === "/startupz") this.#startup(response);
     else send(response, 404, TEXT, "there are /metrics, /livez, /readyz and /startupz\n");
   }
 
-  async #scrape(response: ServerResponse): Promise<void> {
+  async #scrape(request: IncomingMessage, response: ServerResponse): Promise<void> {
     try {
-      this.#options.beforeScrape?.();
-      const text = await this.#options.metrics.expose();
-      send(response, 200, this.#options.metrics.contentType, text);
+      const text = await this.#scrapes.text();
+      if (response.destroyed) return;
+      response.writeHead(200, { ...headersOf(this.#options.metrics.contentType), "Content-Length": text.length });
+      if (request.method === "HEAD") return void response.end();
+      const onSlow = (): void => {
+        for (const given of this.#slow.enter(request, request.socket.remoteAddress ?? "")) this.#door.giveUp(given);
+      };
+      await pour(response, [text], { clock: this.#options.clock, onSlow });
     } catch (error) {
-      send(response, 500, TEXT, `metrics could not be gathered: ${error instanceof Error ? error.message : "unknown"}\n`);
+      const reason = error instanceof Error ? error.message : "unknown";
+      if (response.headersSent) response.destroy();
+      else send(response, 500, TEXT, `metrics could not be gathered: ${reason}\n`);
+    } finally {
+      this.#slow.leave(request);
     }
   }
 
@@ -202,6 +225,10 @@ class StallCount {
 }
 
 function send(response: ServerResponse, status: number, type: string, body: string): void {
-  response.writeHead(status, { "Content-Type": type, "Content-Length": Buffer.byteLength(body), "Cache-Control": "no-store" });
+  response.writeHead(status, { ...headersOf(type), "Content-Length": Buffer.byteLength(body) });
   response.end(body);
+}
+
+function headersOf(type: string): Record<string, string> {
+  return { "Content-Type": type, "Cache-Control": "no-store" };
 }

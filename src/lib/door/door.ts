@@ -102,6 +102,12 @@ export class Door {
     if (visitor !== undefined && !visitor.gone) this.#book.know(visitor);
   }
 
+  /** Whoever sent this has let his answer wait for too long. */
+  giveUp({ socket }: Pick<IncomingMessage, "socket">): void {
+    const visitor = this.#visitors.get(socket);
+    if (visitor !== undefined && !visitor.gone) this.#close(visitor, "unread");
+  }
+
   #arrive(socket: Socket): void {
     const visitor = new Visitor(socket, this.#nowMs());
     this.#visitors.set(socket, visitor);

@@ -41,10 +41,10 @@ export async function runningApi(parts: Partial<HandlerParts> = {}): Promise<Run
   return { ...(await started(server)), metrics };
 }
 
-/** A real metrics server with one more gauge that makes the page large. */
+/** A real metrics server; each series makes its page larger by about 270 bytes. */
 export async function runningHealth(series = 0): Promise<Running> {
   const metrics = new Metrics({ version: "test", defaults: false });
-  for (let i = 0; i < series; i++) metrics.pending.set({ namespace: `namespace-${i}`, subscription: "orders" }, i);
+  for (let i = 0; i < series; i++) metrics.pending.set({ namespace: `namespace-${i}-${"x".repeat(200)}`, subscription: "orders" }, i);
   const server = new HealthServer({ listen: { host: "127.0.0.1", port: 0 }, metrics, clock: new SystemClock(), ready: [], started: [] });
   return { ...(await started(server)), metrics };
 }

@@ -6,7 +6,7 @@ import { Pot } from "../../../../src/lib/door/pot.ts";
 function pushedOut(max: number, there: string, newcomer: string): string | undefined {
   const pot = new Pot<{ name: string }>(max);
   for (const name of there.split(" ").filter(Boolean)) pot.enter({ name }, name[0] ?? "");
-  return pot.enter({ name: newcomer }, newcomer[0] ?? "")?.name;
+  return pot.enter({ name: newcomer }, newcomer[0] ?? "")[0]?.name;
 }
 
 it.each<[string, number, string, string, string | undefined]>([
@@ -33,13 +33,25 @@ it("never holds more than its size, always the newcomer, and forgets who has lef
           continue;
         }
         const item = { address };
-        const given = pot.enter(item, address);
-        if (given !== undefined) there.splice(there.indexOf(given), 1);
+        for (const given of pot.enter(item, address)) there.splice(there.indexOf(given), 1);
         there.push(item);
         expect(pot.has(item)).toBe(true);
-        expect(pot.size).toBe(there.length);
-        expect(pot.size).toBeLessThanOrEqual(max);
+        expect(pot.weight).toBe(there.length);
+        expect(pot.weight).toBeLessThanOrEqual(max);
       }
     }),
   );
+});
+
+it("weighs: as many give way as are needed, and one that is heavier than all of it gets in alone", () => {
+  const pot = new Pot<{ name: string }>(10);
+  const named = (name: string): { name: string } => ({ name });
+  const [a, b, c] = [named("a"), named("b"), named("c")];
+  pot.enter(a, "a", 4);
+  pot.enter(b, "b", 3);
+  pot.enter(c, "b", 3);
+  expect(pot.enter(named("d"), "d", 5)).toEqual([b, a]);
+  expect(pot.weight).toBe(8);
+  expect(pot.enter(named("e"), "e", 50).map(({ name }) => name)).toEqual(["d", "c"]);
+  expect(pot.weight).toBe(50);
 });
