@@ -1,8 +1,7 @@
-import type { Event } from "../core/event.ts";
 import type { Outcome } from "../core/outcome.ts";
 import { requestedRate } from "../core/handshake.ts";
-import { renderPayload, withBodyToken } from "../core/payload.ts";
-import type { Payload } from "../core/payload.ts";
+import { withBodyToken } from "../core/payload.ts";
+import type { Payload, Rendering } from "../core/payload.ts";
 import type { Policy } from "../core/policy.ts";
 import type { Route } from "../core/route-table.ts";
 import { signatureHeaders, timestampToken } from "../core/signature.ts";
@@ -17,6 +16,7 @@ import { REDACTED, redactSecretUrl, redactUrl } from "../observe/redact.ts";
 import type { AttemptDone, AttemptInput, Attempter } from "./attempter.ts";
 import { Authorizer } from "./authorizer.ts";
 import type { Exchangeable } from "./authorizer.ts";
+import { BodyDesk } from "./body-desk.ts";
 import type { ServiceAccountTokens } from "./credentials.ts";
 import { Dispatcher } from "./dispatcher.ts";
 import type { PoolTarget } from "./dispatcher.ts";
@@ -32,6 +32,7 @@ import { SideRequests } from "./side-request.ts";
 import type { HeldToken } from "./token-book.ts";
 
 const NO_BODY = new Uint8Array(0);
+const STOPPING = "Postrider is shutting down";
 
 export interface HttpAttempterOptions {
   readonly clock: Clock;
@@ -83,12 +84,14 @@ export class HttpAttempter implements Attempter, HandshakeAsker {
   readonly #authorizer: Authorizer;
   readonly #prepared = new WeakMap<Subscription, Prepared>();
   readonly #underWay = new Slots<Exchange>();
+  readonly #bodies: BodyDesk;
 
   constructor(options: HttpAttempterOptions) {
     this.#clock = options.clock;
     this.origin = options.origin ?? "postrider";
     this.#userAgent = `Postrider/${options.version}`;
     this.#wheel = new TimerWheel(options.clock);
+    this.#bodies = new BodyDesk(options.clock);
     this.#resolver = options.resolver ?? new DnsResolver({ clock: options.clock });
     this.#dispatcher = new Dispatcher({ clock: options.clock, wheel: this.#wheel, resolver: this.#resolver, ca: options.ca });
     this.#requests = new SideRequests({ clock: options.clock, wheel: this.#wheel, dispatcher: this.#dispatcher });
@@ -102,7 +105,7 @@ export class HttpAttempter implements Attempter, HandshakeAsker {
   }
 
   attempt(input: AttemptInput): Promise<AttemptDone> {
-    return new Promise((resolve) => this.#start(input, resolve));
+    return new Promise((resolve) => this.#bodies.make(input.event, input.route, (rendering) => this.#start(input, rendering, resolve)));
   }
 
   forget(uid: string): void {
@@ -110,8 +113,9 @@ export class HttpAttempter implements Attempter, HandshakeAsker {
   }
 
   async close(): Promise<void> {
-    for (const exchange of this.#underWay) exchange.cancel("Postrider is shutting down");
-    this.#requests.cancel("Postrider is shutting down");
+    this.#bodies.close();
+    for (const exchange of this.#underWay) exchange.cancel(STOPPING);
+    this.#requests.cancel(STOPPING);
     this.#resolver.close?.();
     await this.#dispatcher.close();
     this.#wheel.clear();
@@ -144,13 +148,14 @@ export class HttpAttempter implements Attempter, HandshakeAsker {
     return this.#dispatcher.connections(uid);
   }
 
-  #start(input: AttemptInput, resolve: (done: AttemptDone) => void): void {
+  /** Without a rendering it is over before anything is sent: Postrider stops. */
+  #start(input: AttemptInput, rendering: Rendering | undefined, resolve: (done: AttemptDone) => void): void {
     const { subscription } = input.route;
     const prepared = this.#prepare(subscription);
     // Others compare it with their own clocks, and people read it.
     const startedAtMs = this.#clock.trueMs();
     const timestampSec = Math.floor(startedAtMs / 1_000);
-    const sendable = render(input.event, input.route, timestampSec);
+    const sendable = rendering === undefined ? STOPPING : readied(rendering, input.route, timestampSec);
     const headers = typeof sendable === "string" ? prepared.headers.bare(input.event) : signed(prepared, sendable, input, timestampSec);
     const { exchangeable } = prepared;
     const policy = timeLimited(subscription.policy, input.timeoutMaxMs);
@@ -177,6 +182,7 @@ export class HttpAttempter implements Attempter, HandshakeAsker {
     const place = this.#underWay.add(exchange);
     input.signal?.addEventListener("abort", leave, { once: true });
     if (input.signal?.aborted === true) return leave();
+    if (sendable === STOPPING) return exchange.cancel(STOPPING);
     if (typeof sendable === "string") return exchange.refuse("client_error", "PAYLOAD_INVALID", sendable);
     if (prepared.refused !== undefined) return exchange.refuseUrl(EGRESS_DENIED, `not sent: ${prepared.refused}`);
     const send = (): void => this.#send(exchange, input, { prepared, headers: headers.sent, body: sendable.payload.body });
@@ -254,9 +260,8 @@ function timeLimited(policy: Policy, timeoutMaxMs: number | undefined): Policy {
 }
 
 /** The body to send, or why there is none. */
-function render(event: Event, route: Route, timestampSec: number): Sendable | string {
+function readied(rendered: Rendering, route: Route, timestampSec: number): Sendable | string {
   const { spec, target } = route.subscription;
-  const rendered = renderPayload(event, spec.payload, route.body);
   if (!rendered.ok) return `payload.body failed: ${rendered.message}`;
   const { token, scheme } = spec.signing;
   const key = target?.keys[0];

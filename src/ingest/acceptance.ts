@@ -1,6 +1,7 @@
 import type { Event } from "../core/event.ts";
 import { BUILT_IN_LIMITS, BUILT_IN_POLICY } from "../core/policy.ts";
 import type { Route, RouteTable } from "../core/route-table.ts";
+import type { StepBudgets } from "../core/step-budgets.ts";
 import type { Clock } from "../lib/clock.ts";
 import type { LongWork, Pieces } from "../lib/long-work.ts";
 import type { Shares } from "../lib/shares.ts";
@@ -8,6 +9,7 @@ import type { BusinessEvents } from "../observe/events.ts";
 import { type AcceptItem, type AcceptResult, type AcceptedItem, type NewDelivery, type Store, StoreError } from "../store/store.ts";
 import { contentHash, eventOf, keyOf, keySpaceOf, NO_HASH } from "./accepted-event.ts";
 import type { EventDraft } from "./event-draft.ts";
+import { FilterBill } from "./filter-bill.ts";
 import type { Intake } from "./intake.ts";
 import type { RateGate } from "./rate-gate.ts";
 import { type Checked, type Refusal, refuse, refused } from "./refusal.ts";
@@ -37,6 +39,8 @@ export interface AcceptanceGates {
   readonly underWay: Shares;
   readonly storage: StorageQuota;
   readonly work: LongWork;
+  /** What the filters of each namespace may take. */
+  readonly steps: StepBudgets;
 }
 
 /** What the producer is told about one event. */
@@ -176,10 +180,13 @@ export class Acceptance {
     if (strict !== undefined) return { ok: false, refusal: strict };
     const all: Matched[] = [];
     const space = keySpaceOf(sender.producer);
+    const bill = new FilterBill(namespace, this.#gates.steps, clock);
     let deliveries = 0;
     for (const [index, draft] of drafts.entries()) {
       const event = eventOf(namespace, draft, clock);
-      const match = yield* table.matching(event);
+      const match = yield* table.matching(event, bill.next());
+      const tooCostly = bill.paid(match, { index, events: drafts.length });
+      if (tooCostly !== undefined) return { ok: false, refusal: tooCostly };
       for (const { route, message } of match.filterErrors) this.#parts.events.filterFailed(route.subscription, message);
       const tooWide = fanOutRefusal(match.routes, drafts.length > 1 ? { index } : {});
       if (tooWide !== undefined) return { ok: false, refusal: tooWide };

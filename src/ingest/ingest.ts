@@ -1,4 +1,5 @@
 import type { Store } from "../store/store.ts";
+import { StepBudgets } from "../core/step-budgets.ts";
 import { LongWork } from "../lib/long-work.ts";
 import { Shares } from "../lib/shares.ts";
 import { Acceptance, type AcceptanceParts } from "./acceptance.ts";
@@ -40,6 +41,7 @@ export function buildIngest(parts: IngestParts): IngestServer {
     underWay: new Shares(parts.deliveriesMax * REQUESTS_UNDER_WAY, Math.min(DELIVERIES_FLOOR, parts.deliveriesMax)),
     storage: parts.storage,
     work,
+    steps: new StepBudgets(),
   });
   const reception = new Reception({ ...parts, acceptance, work });
   const { store, ends, clock, log, events } = parts;

@@ -58,6 +58,7 @@ const KINDS = {
   expectation_unsupported: [417, "This expectation is not supported"],
   fan_out_exceeded: [422, "The event matches too many subscriptions"],
   type_unknown: [422, "No subscription names this event type"],
+  filters_too_costly: [429, "The namespace's filters cost too much"],
   rate_limited: [429, "The namespace publishes too fast"],
   quota_exceeded: [429, "The namespace holds all that it may"],
   headers_too_large: [431, "The headers are too large"],
