@@ -181,24 +181,13 @@ async function build(config: Config, parts: ComposeParts, { store, metrics, owne
   const payloads = new PayloadBook(store, log);
   const names = new NameBook(store, log);
   await Promise.all([payloads.load(), names.load()]);
-  const controller = new Controller({
-    resources: provider,
-    sink: provider,
-    deliveries: engine,
-    acceptedSpecs: acceptedSpecsIn(store, log),
-    clock,
-    random,
-    log,
-    metrics,
-    className: config.class,
-    systemNamespace: config["system-namespace"],
-    onTable: (next) => {
-      table = next;
-      payloads.note(next);
-      names.note(next);
-      engine.publish(next);
-    },
-  });
+  const onTable = (next: RouteTable): void => {
+    table = next;
+    payloads.note(next);
+    names.note(next);
+    engine.publish(next);
+  };
+  const controller = controllerOf(config, parts, { provider, store, engine, metrics, onTable });
   events.onFilterFailed((name, message) => controller.filterFailed(name, message));
   const storeWatch = new StoreWatch(store, metrics, clock);
   const storage = quotaOf({ store, metrics, storeWatch, controller });
@@ -242,6 +231,27 @@ async function build(config: Config, parts: ComposeParts, { store, metrics, owne
   });
   const tidied = [payloads, names, engine, namedObjects(retainNamed, controller), seriesOf(metrics, () => table)];
   return { store, provider, authenticators, engine, attempter, controller, ingest, api, health, storeWatch, tidied, awayMs };
+}
+
+function controllerOf(
+  config: Config,
+  { clock, random, log }: ComposeParts,
+  rooms: Pick<Rooms, "provider" | "store" | "engine"> & Pick<Ground, "metrics"> & { readonly onTable: (table: RouteTable) => void },
+): Controller {
+  const { provider, store, engine, metrics, onTable } = rooms;
+  return new Controller({
+    resources: provider,
+    sink: provider,
+    deliveries: engine,
+    acceptedSpecs: acceptedSpecsIn(store, log),
+    clock,
+    random,
+    log,
+    metrics,
+    className: config.class,
+    systemNamespace: config["system-namespace"],
+    onTable,
+  });
 }
 
 function attempterOf(config: Config, { clock, random }: ComposeParts, serviceAccounts: Source["serviceAccounts"]): HttpAttempter {
