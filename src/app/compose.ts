@@ -171,7 +171,7 @@ interface Ground {
 }
 
 async function build(config: Config, parts: ComposeParts, { store, metrics, owner, awayMs, deliveryNames }: Ground): Promise<Rooms> {
-  const { clock, random, log } = parts;
+  const { clock, log } = parts;
   const events = new BusinessEvents(metrics, log, deliveryNames);
   const { provider, serviceAccounts, retainNamed } = await sourceOf(config, parts, metrics);
   const authenticators = await buildAuthenticators(config, { provider, clock, log });
