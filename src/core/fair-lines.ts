@@ -24,8 +24,8 @@ export class FairLines {
   readonly #limits: SlotLimits;
   /** Namespaces with a lane that may send, by door, tier, and whether it would be their first by that door. */
   readonly #rings: Record<WorkKind, readonly TicketHeap<ShareTicket>[]> = {
-    fresh: heaps(DOORS.length * 6),
-    retry: heaps(DOORS.length * 6),
+    fresh: heaps(DOORS.length * TIERS.length * 2),
+    retry: heaps(DOORS.length * TIERS.length * 2),
   };
   readonly #placed: Record<WorkKind, number> = { fresh: 0, retry: 0 };
   /** Virtual time among namespaces. */
@@ -69,7 +69,7 @@ export class FairLines {
     const ticket = fair.tickets[kind];
     if (!fair.wanted[kind] && ticket.heap === undefined) return;
     const waits = fair.wanted[kind] && fair.inFlight < this.#limits.capOf(lane);
-    const line = (door: Door): TicketHeap<LaneTicket> | undefined => share.lines[kind][door * 3 + this.#limits.laneTierOf(lane)];
+    const line = (door: Door): TicketHeap<LaneTicket> | undefined => share.lines[kind][door * TIERS.length + this.#limits.laneTierOf(lane)];
     const had = ticket.heap !== undefined;
     this.#moveLane(ticket, lane, waits ? line(fair.standing) : undefined, share.clockMs);
     share.waiting[kind] += (waits ? 1 : 0) - (had ? 1 : 0);
@@ -88,12 +88,14 @@ export class FairLines {
   }
 
   #ringOf(share: Share, kind: WorkKind, door: Door): TicketHeap<ShareTicket> | undefined {
-    return this.#rings[kind][door * 6 + this.#limits.tierOf(share) * 2 + (isFirst(share, door) ? 0 : 1)];
+    return this.#rings[kind][(door * TIERS.length + this.#limits.tierOf(share)) * 2 + (isFirst(share, door) ? 0 : 1)];
   }
 
   /** Whether a lane that waits by this door may send, as far as the share of its namespace goes. */
   #opensWithin(share: Share, kind: WorkKind, door: Door): boolean {
-    const waits = TIERS.some((tier) => share.lines[kind][door * 3 + tier]?.first !== undefined && this.#limits.ownOpens(share, tier));
+    const waits = TIERS.some(
+      (tier) => share.lines[kind][door * TIERS.length + tier]?.first !== undefined && this.#limits.ownOpens(share, tier),
+    );
     return waits && this.#limits.opensWithin(share, door);
   }
 
@@ -103,7 +105,7 @@ export class FairLines {
     for (let at = 0; at < rings.length; at++) {
       const ticket = rings[at]?.first;
       if (ticket === undefined || (first !== undefined && !goesBefore(ticket, first))) continue;
-      if (this.#limits.opens(Math.floor(at / 6) as Door, ((at >> 1) % 3) as Tier, at % 2 === 0)) first = ticket;
+      if (this.#limits.opens(Math.floor(at / 2 / TIERS.length) as Door, ((at >> 1) % TIERS.length) as Tier, at % 2 === 0)) first = ticket;
     }
     return first?.share;
   }
@@ -113,7 +115,7 @@ export class FairLines {
     for (const door of DOORS) {
       if (!this.#limits.opensWithin(share, door) || !this.#limits.opens(door, this.#limits.tierOf(share), isFirst(share, door))) continue;
       for (const tier of TIERS) {
-        const ticket = share.lines[kind][door * 3 + tier]?.first;
+        const ticket = share.lines[kind][door * TIERS.length + tier]?.first;
         if (ticket?.lane === undefined || !this.#limits.ownOpens(share, tier)) continue;
         if (first === undefined || goesBefore(ticket, first.ticket)) first = { share, ticket, lane: ticket.lane, door };
       }

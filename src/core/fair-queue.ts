@@ -24,13 +24,14 @@ export interface FairTurn<L extends FairLane> {
  *   all slow together      three eighths; of these one namespace half, one subscription a quarter, the last sixteenth for namespaces without one
  *   the last quarter       only for namespaces that hold less than a sixteenth of all slots
  *   the last sixteenth     only for namespaces that hold none
- *   a seat                 for each namespace that is known and holds none, beside that sixteenth: together at most a quarter, or 64 up to a half
+ *   seats                  beside that sixteenth each known namespace has an equal part of what is kept, at least one, at most a sixteenth of
+ *                          all: nobody else sits there. Kept in all: at most a quarter of the slots, or 64 but no more than half
  * Slow is whose attempts take 2 s and more (a moving average), or of which more than half have by now; and whoever has not answered yet. Of
  * the latter a namespace may try one at a time beyond that share (a sixty-fourth of all slots), 2 s each at most, while slow and failing ones
  * hold less than half of all slots (if it holds nothing: fifteen sixteenths) and less than seven eighths of its own half.
- * The last quarter, the last sixteenth and the seats hold again for the subscriptions within the half of their namespace, where it has more
- * than one. So whatever others hold, and for however long: a namespace that is known has its first slot at once, and so has one that is new
- * unless dozens of new ones came with it; and a sixteenth of all slots goes through quick hands only.
+ * The last quarter, the last sixteenth and the seats (one each) hold again for the subscriptions within the half of their namespace, where it
+ * has more than one. So whatever others hold, and for however long: a namespace that is known has its seats at once, one that is new its first
+ * slot, unless dozens of new ones came with it; and a sixteenth of all slots goes through quick hands only.
  * Whoever may not send is in no line that is looked at: a pick searches through nobody, with 10,000 subscriptions too.
  * `nowMs` is any clock that never goes back, always the same.
  */
@@ -85,8 +86,7 @@ export class FairQueue<L extends FairLane> {
     for (const kind of KINDS) this.withdraw(lane, kind);
     const share = this.#shares.get(lane.namespace);
     if (share === undefined || !lane.fair.known) return;
-    this.#limits.know(share, lane, false);
-    for (const kind of KINDS) this.#lines.placeShare(share, kind);
+    this.#know(share, lane, false);
     this.#tidy(share);
   }
 
@@ -233,12 +233,15 @@ export class FairQueue<L extends FairLane> {
   /** The namespace of a lane, which counts among its subscriptions from now on. */
   #join(lane: L): Share {
     const share = this.#share(lane.namespace);
-    if (!lane.fair.known) {
-      this.#limits.know(share, lane, true);
-      // The second of a namespace makes the first leave room.
-      for (const kind of KINDS) this.#lines.placeShare(share, kind);
-    }
+    if (!lane.fair.known) this.#know(share, lane, true);
     return share;
+  }
+
+  #know(share: Share, lane: L, known: boolean): void {
+    this.#limits.know(share, lane, known);
+    // The second of a namespace makes the first leave room; one more namespace may leave each fewer seats.
+    const moved = this.#limits.deal(this.#shares.values()) ? this.#shares.values() : [share];
+    for (const one of moved) for (const kind of KINDS) this.#lines.placeShare(one, kind);
   }
 
   #tidy(share: Share): void {

@@ -1,4 +1,5 @@
 import { HoldPace } from "./hold-pace.ts";
+import { TIERS } from "./slot-pool.ts";
 import { blankTicket, TicketHeap, type Ticket } from "./ticket-heap.ts";
 
 /** First sends and backlog are `fresh`, further attempts `retry`. */
@@ -111,7 +112,7 @@ export interface ShareTicket extends Ticket {
 }
 
 export function newShare(name: string): Share {
-  const lines = { fresh: heaps<LaneTicket>(DOORS.length * 3), retry: heaps<LaneTicket>(DOORS.length * 3) };
+  const lines = { fresh: heaps<LaneTicket>(DOORS.length * TIERS.length), retry: heaps<LaneTicket>(DOORS.length * TIERS.length) };
   const tickets: Record<WorkKind, ShareTicket[]> = { fresh: [], retry: [] };
   const counts = { inFlight: 0, held: { [WELL]: 0, [FAILING]: 0, [SLOW]: 0 }, trials: 0, known: 0, idle: 0 };
   const waiting = { fresh: 0, retry: 0 };

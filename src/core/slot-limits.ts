@@ -38,11 +38,14 @@ export class SlotLimits {
   readonly #ownTrialBelow: number;
   #inFlight = 0;
   readonly #held: Record<Standing, number> = { [WELL]: 0, [FAILING]: 0, [SLOW]: 0 };
-  /** Namespaces that are known and hold none. */
-  #idle = 0;
+  /** Namespaces that are known, the seats of each, and on how many of these nobody sits. */
+  #known = 0;
+  #seats: number;
+  #empty = 0;
 
   constructor(slotsMax: number) {
     this.#slots = new SlotPool(slotsMax);
+    this.#seats = this.#slots.seatsOf(0);
     this.#own = new SlotPool(part(slotsMax, NAMESPACE_SHARE));
     this.#parts = {
       [FAILING]: partOf(slotsMax, FAILING_PERCENT, FAILING_LANE_SHARE),
@@ -64,7 +67,7 @@ export class SlotLimits {
 
   /** The tier of a namespace among all, and of a subscription within its namespace. */
   tierOf(share: Share): Tier {
-    return this.#slots.tierOf(share.inFlight);
+    return this.#slots.tierOf(share.inFlight, this.#seats);
   }
 
   laneTierOf({ fair }: FairLane): Tier {
@@ -79,7 +82,7 @@ export class SlotLimits {
 
   /** Whether a namespace of this tier may have one more by this door; `isFirst`: it holds none by this door. */
   opens(door: Door, tier: Tier, isFirst: boolean): boolean {
-    if (!this.#slots.opens(tier, this.#inFlight, this.#idle)) return false;
+    if (!this.#slots.opens(tier, this.#inFlight, this.#empty)) return false;
     if (door === WELL) return true;
     if (door !== TRIAL) return this.#parts[door].slots.opens(isFirst ? 0 : 1, this.#held[door]);
     return this.#held[FAILING] + this.#held[SLOW] < (tier === 0 ? this.#firstTrialBelow : this.#trialBelow);
@@ -100,23 +103,36 @@ export class SlotLimits {
 
   /** A slot of the lane is taken or given back. */
   count(share: Share, { fair }: FairLane, slots: 1 | -1): void {
-    this.#idle -= isIdle(share);
+    this.#empty -= this.#emptyOf(share);
     if (fair.known && fair.inFlight === 0) share.idle -= 1;
     fair.inFlight += slots;
     share.inFlight += slots;
     this.#inFlight += slots;
     this.#move(share, fair.standing, slots);
     if (fair.known && fair.inFlight === 0) share.idle += 1;
-    this.#idle += isIdle(share);
+    this.#empty += this.#emptyOf(share);
   }
 
   /** The lane is one of its namespace from now on, or no longer. */
   know(share: Share, { fair }: FairLane, known: boolean): void {
-    this.#idle -= isIdle(share);
+    this.#empty -= this.#emptyOf(share);
+    const before = share.known;
     fair.known = known;
     share.known += known ? 1 : -1;
     if (fair.inFlight === 0) share.idle += known ? 1 : -1;
-    this.#idle += isIdle(share);
+    if (before === 0) this.#known += 1;
+    else if (share.known === 0) this.#known -= 1;
+    this.#empty += this.#emptyOf(share);
+  }
+
+  /** Deals the seats out anew where the number of namespaces makes another number of it; answers whether it did. */
+  deal(shares: Iterable<Share>): boolean {
+    const seats = this.#slots.seatsOf(this.#known);
+    if (seats === this.#seats) return false;
+    this.#seats = seats;
+    this.#empty = 0;
+    for (const share of shares) this.#empty += this.#emptyOf(share);
+    return true;
   }
 
   /** Judges the lane anew; its slots move with it. Answers whether it changed. */
@@ -131,6 +147,11 @@ export class SlotLimits {
     return true;
   }
 
+  /** Seats of a namespace on which nobody sits. */
+  #emptyOf(share: Share): number {
+    return share.known === 0 ? 0 : Math.max(0, this.#seats - share.inFlight);
+  }
+
   #move(share: Share, standing: Standing, slots: number): void {
     share.held[standing] += slots;
     this.#held[standing] += slots;
@@ -140,9 +161,4 @@ export class SlotLimits {
 function partOf(slotsMax: number, percent: number, laneShare: number): Part {
   const size = Math.max(1, Math.floor((slotsMax * percent) / 100));
   return { slots: new SlotPool(size), ofNamespace: part(size, POOR_NAMESPACE_SHARE), ofLane: part(size, laneShare) };
-}
-
-/** 1 if the namespace is known and holds none. */
-function isIdle(share: Share): number {
-  return share.known > 0 && share.inFlight === 0 ? 1 : 0;
 }

@@ -23,11 +23,17 @@ function part(size: number, share: number): number {
 
 const LONG_MS = 2_000;
 
-/** Slots that must be free before one more goes to somebody who holds `held` of `size`, beside `idle` that are known and hold none. */
-function mustBeFree(held: number, size: number, idle: number): number {
+/** Most slots that may be kept for others. */
+function keptMax(size: number): number {
+  return Math.max(part(size, 4), Math.min(Math.floor(size / 2), 64));
+}
+
+/** Slots that must be free before one more goes to somebody who holds `held` of `size`, of its own seats and beside those of others. */
+function mustBeFree(held: number, size: number, seats: { readonly each: number; readonly empty: number }): number {
   if (held === 0) return 1;
-  const seats = Math.min(part(size, 16) + idle, Math.max(part(size, 4), Math.min(Math.floor(size / 2), 64)));
-  return 1 + (held < part(size, 16) ? seats : Math.max(seats, part(size, 4)));
+  if (held < seats.each) return 1 + part(size, 16);
+  const kept = Math.min(part(size, 16) + seats.empty, keptMax(size));
+  return 1 + (held < part(size, 16) ? kept : Math.max(kept, part(size, 4)));
 }
 
 interface Flight {
@@ -98,12 +104,14 @@ class Model {
     const mine = count((flight) => flight.lane === one);
     const ofUs = ({ lane: { namespace } }: Flight): boolean => namespace === one.namespace;
     const ours = count(ofUs);
-    const namespaces = new Set([...this.known].map(({ namespace }) => namespace));
-    const idle = [...namespaces].filter((namespace) => count((flight) => flight.lane.namespace === namespace) === 0).length;
-    if (mine >= one.capNow || ours >= own || slots - flights.length < mustBeFree(ours, slots, idle)) return undefined;
+    const namespaces = [...new Set([...this.known].map(({ namespace }) => namespace))];
+    const each = Math.max(1, Math.min(part(slots, 16), Math.floor((keptMax(slots) - part(slots, 16)) / Math.max(1, namespaces.length))));
+    const holds = (namespace: string): number => count((flight) => flight.lane.namespace === namespace);
+    const empty = namespaces.reduce((sum, namespace) => sum + Math.max(0, each - holds(namespace)), 0);
+    if (mine >= one.capNow || ours >= own || slots - flights.length < mustBeFree(ours, slots, { each, empty })) return undefined;
     const siblings = [...this.known].filter((other) => other.namespace === one.namespace);
     const idleSiblings = siblings.filter((other) => count((flight) => flight.lane === other) === 0).length;
-    if (siblings.length > 1 && own - ours < mustBeFree(mine, own, idleSiblings)) return undefined;
+    if (siblings.length > 1 && own - ours < mustBeFree(mine, own, { each: 1, empty: idleSiblings })) return undefined;
     const standing = this.standing(one);
     if (standing === "well") return "well";
     const held = (which: string) => count((flight) => this.standing(flight.lane) === which);
@@ -273,7 +281,7 @@ function act(model: Model, { what, n, kind }: { what: string; n: number; kind: W
 }
 
 test("whoever may send by the rule is given a slot, nobody else is, and what the queue says of itself is true", () => {
-  const slots = fc.constantFrom(1, 2, 3, 4, 5, 7, 10, 16, 33, 64);
+  const slots = fc.constantFrom(1, 2, 3, 4, 5, 7, 10, 16, 33, 64, 100);
   fc.assert(
     fc.property(
       slots,
