@@ -24,6 +24,7 @@ const KINDS = {
   body_gone: [410, "The event's body is past its retention"],
   subscription_gone: [410, "The delivery's subscription is deleted"],
   request_too_large: [413, "The request is too large"],
+  quota_exceeded: [429, "The namespace holds all that it may"],
   tests_busy: [429, "Too many tests at once"],
   internal: [500, "Postrider made a mistake"],
   reads_busy: [503, "Too many questions at once"],

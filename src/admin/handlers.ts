@@ -13,6 +13,8 @@ import { attemptView, deliveryView, eventView, summaryView, testView, type Subsc
 export const BODIES_BYTES_MAX = 8 * 1024 * 1024;
 /** Tests under way at once. */
 export const TESTS_MAX = 16;
+/** As the ingest says, s: room comes when a day of history is dropped, or a limit is raised. */
+const QUOTA_RETRY_AFTER_SECONDS = 60;
 
 export interface HandlerParts {
   readonly store: Pick<Store, "tell" | "history" | "readDelivery" | "attemptsOf" | "readEvent" | "readBody">;
@@ -122,6 +124,8 @@ export class ApiHandlers {
 
   async #resend(namespace: string, id: number): Promise<ApiAnswer> {
     if ((await this.#own(namespace, id)) === undefined) return NO_SUCH_DELIVERY;
+    const full = this.#parts.acts.storageFull(namespace);
+    if (full !== undefined) return problem({ code: "quota_exceeded", detail: full, retryAfterSeconds: QUOTA_RETRY_AFTER_SECONDS });
     const result = await this.#parts.acts.resend(id);
     switch (result) {
       case "resent":

@@ -8,6 +8,7 @@ import type { Engine } from "../delivery/engine.ts";
 import type { PayloadBook } from "../delivery/payload-book.ts";
 import { TestSender } from "../delivery/test-sender.ts";
 import type { NameBook } from "../ingest/name-book.ts";
+import type { StorageQuota } from "../ingest/storage-quota.ts";
 import type { Clock } from "../lib/clock.ts";
 import type { ListenAddress } from "../lib/listen.ts";
 import type { Log } from "../observe/log.ts";
@@ -26,6 +27,7 @@ export interface ApiGround {
   readonly attempter: Attempter;
   readonly payloads: PayloadBook;
   readonly names: NameBook;
+  readonly storage: StorageQuota;
   readonly table: () => RouteTable;
 }
 
@@ -43,6 +45,7 @@ export function buildApi(ground: ApiGround): ApiServer {
     directory: subscriptionDirectory(ground.resources, ground.controller, ground.names),
     acts: {
       resend: (id) => engine.resend(id),
+      storageFull: (namespace) => ground.storage.full(namespace)?.detail,
       test: (order) => tests.send(order),
       resume,
       bodyOf: (attempt, event) => payloads.bodyOf(attempt, event),

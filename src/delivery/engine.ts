@@ -1,3 +1,4 @@
+import type { RecordKept } from "../core/storage-share.ts";
 import { deadLetterOwner, deadLetterQueue } from "../core/dead-letter.ts";
 import type { Event } from "../core/event.ts";
 import type { SubscriptionHealth } from "../core/health.ts";
@@ -52,6 +53,8 @@ export interface EngineParts {
   readonly graceMs?: number;
   /** How long nobody ran before this start, ms (BootReport). */
   readonly awayMs?: number;
+  /** What may be kept of attempts of a namespace; all, where nobody says. */
+  readonly recordKept?: (namespace: string) => RecordKept;
   /** Tests make bounds small, so that they are reached. */
   readonly bounds?: Partial<EngineBounds>;
 }
@@ -131,6 +134,7 @@ export class Engine implements Service {
       aftermath: new Aftermath({ clock, pauses, health, events: parts.events }),
       maySend: () => this.#state === "up",
       isCut: () => this.#cut,
+      recordKept: parts.recordKept ?? (() => "whole"),
       tickSoon: () => this.#claims.tickSoon(),
       moved: () => this.#checkIdle(),
       written: (turn, completion, changed) => this.#written(turn, completion, changed),

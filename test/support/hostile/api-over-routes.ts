@@ -59,6 +59,7 @@ export class ApiOverRoutes {
         nameOf: (uid) => known.find((one) => one.uid === uid)?.name,
       },
       acts: {
+        storageFull: () => undefined,
         resend: (id) => engine.resend(id),
         test: (order) => tests.send(order),
         resume: (uid) => engine.resume(uid),
