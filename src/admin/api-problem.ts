@@ -25,6 +25,7 @@ const KINDS = {
   body_gone: [410, "The event's body is past its retention"],
   subscription_gone: [410, "The delivery's subscription is deleted"],
   request_too_large: [413, "The request is too large"],
+  quota_exceeded: [429, "The namespace holds all that it may"],
   tests_busy: [429, "Too many tests at once"],
   tests_too_fast: [429, "Too many tests in a short time"],
   internal: [500, "Postrider made a mistake"],

@@ -41,6 +41,8 @@ export type TestResult =
 export interface DeliveryActs {
   /** One extra attempt for a delivery that has ended. */
   resend(id: DeliveryId): Promise<"resent" | "not_found" | "body_gone" | "not_ended" | "subscription_gone">;
+  /** Why the namespace may not have anything more written, if so. */
+  storageFull(namespace: string): string | undefined;
   /**
    * Sends a test event now, past queue and pauses, under the subscription's own time-out and 30 s at most; a success lifts an automatic
    * suspension. On abort what is under way is cut off and its connection closed.

@@ -16,6 +16,8 @@ import { attemptView, deliveryView, eventView, summaryView, testView, type Deliv
 const PAGE_BODIES_BYTES_MAX = 1024 * 1024;
 /** Bodies of the attempts of a single delivery, in bytes: the rest is left out. */
 const DELIVERY_BODIES_BYTES_MAX = 8 * 1024 * 1024;
+/** As the ingest says, s: room comes when a day of history is dropped, or a limit is raised. */
+const QUOTA_RETRY_AFTER_SECONDS = 60;
 
 export interface HandlerParts {
   readonly store: Pick<Store, "tell" | "history" | "readDelivery" | "attemptsOf" | "readEvent" | "readBody">;
@@ -147,6 +149,8 @@ export class ApiHandlers {
   async #resend(namespace: string, deliveryName: string): Promise<ApiAnswer> {
     const record = await this.#own(namespace, deliveryName);
     if (record === undefined) return NO_SUCH_DELIVERY;
+    const full = this.#parts.acts.storageFull(namespace);
+    if (full !== undefined) return problem({ code: "quota_exceeded", detail: full, retryAfterSeconds: QUOTA_RETRY_AFTER_SECONDS });
     const result = await this.#parts.acts.resend(record.id);
     switch (result) {
       case "resent":

@@ -9,6 +9,7 @@ import type { Engine } from "../delivery/engine.ts";
 import type { PayloadBook } from "../delivery/payload-book.ts";
 import { TestSender } from "../delivery/test-sender.ts";
 import type { NameBook } from "../ingest/name-book.ts";
+import type { StorageQuota } from "../ingest/storage-quota.ts";
 import type { Clock } from "../lib/clock.ts";
 import type { DoorWatch } from "../lib/door/door.ts";
 import type { ListenAddress } from "../lib/listen.ts";
@@ -31,6 +32,7 @@ export interface ApiGround {
   readonly payloads: PayloadBook;
   readonly names: NameBook;
   readonly deliveryNames: DeliveryNames;
+  readonly storage: StorageQuota;
   readonly table: () => RouteTable;
   readonly watch: DoorWatch;
 }
@@ -51,6 +53,7 @@ export function buildApi(ground: ApiGround): ApiServer {
     directory: subscriptionDirectory(ground.resources, ground.controller, ground.names),
     acts: {
       resend: (id) => engine.resend(id),
+      storageFull: (namespace) => ground.storage.full(namespace)?.detail,
       test: (order, signal) => tests.send(order, signal),
       resume,
       bodyOf: (attempt, event) => payloads.bodyOf(attempt, event),

@@ -9,6 +9,7 @@ import type { Config } from "../config/config.ts";
 import { Controller } from "../controller/controller.ts";
 import type { ObjectRef, Resources, ResultSink } from "../controller/objects.ts";
 import type { DeliveryNames } from "../core/delivery-name.ts";
+import type { RecordKept } from "../core/storage-share.ts";
 import { RouteTable } from "../core/route-table.ts";
 import { HttpAttempter } from "../delivery/attempt.ts";
 import type { ServiceAccountTokens } from "../delivery/credentials.ts";
@@ -170,17 +171,16 @@ interface Ground {
   readonly deliveryNames: DeliveryNames;
 }
 
-async function build(config: Config, parts: ComposeParts, { store, metrics, owner, awayMs, deliveryNames }: Ground): Promise<Rooms> {
+async function build(config: Config, parts: ComposeParts, ground: Ground): Promise<Rooms> {
+  const { store, metrics, deliveryNames } = ground;
   const { clock, log } = parts;
   const events = new BusinessEvents(metrics, log, deliveryNames);
   const { provider, serviceAccounts, retainNamed } = await sourceOf(config, parts, metrics);
   const authenticators = await buildAuthenticators(config, { provider, clock, log });
   const attempter = attempterOf(config, parts, serviceAccounts);
-  const engine = engineOf(config, parts, { store, metrics, owner, awayMs, events, attempter, deliveryNames });
+  const engine = engineOf(config, parts, { ...ground, events, attempter, recordKept: (namespace) => storage.recordKept(namespace) });
   let table = RouteTable.empty;
-  const payloads = new PayloadBook(store, log);
-  const names = new NameBook(store, log);
-  await Promise.all([payloads.load(), names.load()]);
+  const { payloads, names } = await booksOf(store, log);
   const onTable = (next: RouteTable): void => {
     table = next;
     payloads.note(next);
@@ -226,11 +226,12 @@ async function build(config: Config, parts: ComposeParts, { store, metrics, owne
     payloads,
     names,
     deliveryNames,
+    storage,
     table: () => table,
     watch: metrics.doorOf("api"),
   });
   const tidied = [payloads, names, engine, namedObjects(retainNamed, controller), seriesOf(metrics, () => table)];
-  return { store, provider, authenticators, engine, attempter, controller, ingest, api, health, storeWatch, tidied, awayMs };
+  return { store, provider, authenticators, engine, attempter, controller, ingest, api, health, storeWatch, tidied, awayMs: ground.awayMs };
 }
 
 function controllerOf(
@@ -257,6 +258,13 @@ function controllerOf(
 function attempterOf(config: Config, { clock, random }: ComposeParts, serviceAccounts: Source["serviceAccounts"]): HttpAttempter {
   const resolver = new DnsResolver({ clock, ...(config["dns-server"].length > 0 ? { servers: config["dns-server"] } : {}) });
   return new HttpAttempter({ clock, random, version: VERSION, resolver, origin: config["webhook-origin"], serviceAccounts });
+}
+
+/** What is remembered of subscriptions, deleted ones too. */
+async function booksOf(store: Store, log: Log): Promise<{ readonly payloads: PayloadBook; readonly names: NameBook }> {
+  const [payloads, names] = [new PayloadBook(store, log), new NameBook(store, log)];
+  await Promise.all([payloads.load(), names.load()]);
+  return { payloads, names };
 }
 
 function isStrict(provider: Provider, namespace: string): boolean {
@@ -306,6 +314,7 @@ function notRead(missing: string | undefined): string | undefined {
 }
 
 interface EngineGround extends Ground {
+  readonly recordKept: (namespace: string) => RecordKept;
   readonly events: BusinessEvents;
   readonly attempter: HttpAttempter;
 }
@@ -313,7 +322,7 @@ interface EngineGround extends Ground {
 function engineOf(
   config: Config,
   { clock, random, log }: ComposeParts,
-  { store, metrics, owner, awayMs, events, attempter, deliveryNames }: EngineGround,
+  { store, metrics, owner, awayMs, events, attempter, recordKept, deliveryNames }: EngineGround,
 ): Engine {
   return new Engine({
     store,
@@ -329,6 +338,7 @@ function engineOf(
     slotsMax: config["max-in-flight"],
     graceMs: config["drain-timeout"],
     awayMs,
+    recordKept,
   });
 }
 

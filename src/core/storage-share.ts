@@ -41,3 +41,18 @@ export function storageShare({ roomBytes, othersBytes, limit }: StorageQuestion)
   if (share < wanted) return { bytes: share, by: "others" };
   return { bytes: Math.floor(wanted), by: limit === "none" ? "default" : "limit" };
 }
+
+/** What is kept of attempts of a namespace: all; no headers and bodies; or that, and of the last attempt only. */
+export type RecordKept = "whole" | "bare" | "last";
+
+/** Beyond its share by a quarter a namespace keeps no record of attempts that are made again. */
+const LAST_ONLY_AT = 5 / 4;
+
+/**
+ * Deliveries of what was accepted go on beyond the share; what they write is then cut down, or answers of 64 KiB to ten attempts each would fill the
+ * volume. The end of each delivery is always written: room for it was kept (ENDING_BYTES).
+ */
+export function recordKept(holdsBytes: number, share: StorageShare): RecordKept {
+  if (holdsBytes <= share.bytes) return "whole";
+  return holdsBytes <= share.bytes * LAST_ONLY_AT ? "bare" : "last";
+}

@@ -31,6 +31,9 @@ export function pagedBytesSql(bytes: string): string {
   return `CASE WHEN ${bytes} <= ${ROW_PACKED_MAX} OR ${bytes} > ${ROW_ON_PAGE_MAX} THEN ${bytes} ELSE ${PAGE_BYTES} / (${PAGE_USED_BYTES} / ${bytes}) END`;
 }
 
+/** What is kept free for the end of each delivery that is owed, whatever it comes to: its outcome and a record of its last attempt. */
+export const ENDING_BYTES = 512;
+
 type Text = string | null | undefined;
 
 export function eventBytes(event: Omit<Event, "extensions">, extensionsText: string): number {

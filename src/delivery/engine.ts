@@ -1,3 +1,4 @@
+import type { RecordKept } from "../core/storage-share.ts";
 import { deadLetterOwner, deadLetterQueue } from "../core/dead-letter.ts";
 import type { DeliveryNames } from "../core/delivery-name.ts";
 import type { Event } from "../core/event.ts";
@@ -55,6 +56,8 @@ export interface EngineParts {
   readonly graceMs?: number;
   /** How long nobody ran before this start, ms (BootReport). */
   readonly awayMs?: number;
+  /** What may be kept of attempts of a namespace; all, where nobody says. */
+  readonly recordKept?: (namespace: string) => RecordKept;
   /** Tests make bounds small, so that they are reached. */
   readonly bounds?: Partial<EngineBounds>;
 }
@@ -135,6 +138,7 @@ export class Engine implements Service {
       aftermath: new Aftermath({ clock, pauses, health, events: parts.events }),
       maySend: () => this.#state === "up",
       isCut: () => this.#cut,
+      recordKept: parts.recordKept ?? (() => "whole"),
       tickSoon: () => this.#claims.tickSoon(),
       moved: () => this.#checkIdle(),
       written: (turn, completion, changed) => this.#written(turn, completion, changed),

@@ -1,3 +1,4 @@
+import type { RecordKept } from "../core/storage-share.ts";
 import { deadLetterEvent } from "../core/dead-letter.ts";
 import type { DeliveryNames } from "../core/delivery-name.ts";
 import { next, type Transition } from "../core/delivery-state.ts";
@@ -11,7 +12,7 @@ import type { Random } from "../lib/random.ts";
 import type { Log } from "../observe/log.ts";
 import type { Completion, DeliveryId, Store } from "../store/store.ts";
 import type { Aftermath, Flight } from "./aftermath.ts";
-import { attemptRecord, recordIdOf } from "./attempt-record.ts";
+import { attemptRecord, bareRecord, recordIdOf } from "./attempt-record.ts";
 import type { AttemptDone, Attempter } from "./attempter.ts";
 import { CompletionWriter } from "./completion-writer.ts";
 import { specMark } from "./parking.ts";
@@ -32,6 +33,8 @@ export interface FlightDeskParts {
   readonly maySend: () => boolean;
   /** True once the grace period is over: what is aborted then does not count as an attempt. */
   readonly isCut: () => boolean;
+  /** What may be kept of an attempt: its namespace may hold more than it should. */
+  readonly recordKept: (namespace: string) => RecordKept;
   /** Completions wait: flush them at the end of this turn of the event loop. */
   readonly tickSoon: () => void;
   /** An attempt ended or its result became durable. */
@@ -125,7 +128,9 @@ export class FlightDesk {
     const { policy } = route.subscription;
     const { clock, random, scheduler, aftermath, tally } = this.#parts;
     const nowMs = clock.nowMs();
-    const record = attemptRecord(flight, route.subscription, done);
+    const kept = this.#parts.recordKept(route.subscription.namespace);
+    const whole = attemptRecord(flight, route.subscription, done);
+    const record = kept === "whole" ? whole : bareRecord(whole);
     if (this.#parts.isCut() && outcome.class === "connect_error") {
       this.#complete(flight, record, { state: "ready", dueAtMs: nowMs, uncounted: true });
       scheduler.release(flight, { sent: true });
@@ -138,7 +143,7 @@ export class FlightDesk {
     // Limits count what came to an end; the number goes on.
     const counted = { attempt: flight.waiting.made + 1, acceptedAtMs, resent, mayPark };
     const transition = next(counted, outcome, policy, { nowMs, random: random.next() });
-    this.#complete(flight, record, stored(transition.next, route));
+    this.#complete(flight, kept === "last" && transition.next.state === "ready" ? undefined : record, stored(transition.next, route));
     if (transition.next.state === "ready") lane.counters.retried += 1;
     else tally.ended(lane, transition.next.state);
     aftermath.react(flight, outcome, transition);

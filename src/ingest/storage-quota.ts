@@ -1,15 +1,17 @@
 import type { Event } from "../core/event.ts";
 import { withoutData } from "../core/event.ts";
-import { storageShare, type StorageLimit, type StorageShare } from "../core/storage-share.ts";
-import { deliveryBytes, EVENT_ROW_BYTES, eventBytes, KEY_ROW_BYTES, RESULT_ROW_BYTES } from "../core/stored-bytes.ts";
+import { type RecordKept, recordKept, storageShare, type StorageLimit, type StorageShare } from "../core/storage-share.ts";
+import { deliveryBytes, ENDING_BYTES, EVENT_ROW_BYTES, eventBytes, KEY_ROW_BYTES, RESULT_ROW_BYTES } from "../core/stored-bytes.ts";
 import { type Refusal, refuse } from "./refusal.ts";
 
 export interface StorageParts {
   /** What is held, as of the last write that was answered. */
   readonly usage: () => {
     readonly totalBytes: number;
+    readonly totalOwed: number;
     of(namespace: string): number;
-    entries(): Iterable<readonly [namespace: string, bytes: number]>;
+    owed(namespace: string): number;
+    namespaces(): Iterable<string>;
   };
   /** What all namespaces together may hold, bytes; undefined where nobody knows. */
   readonly roomBytes: () => number | undefined;
@@ -61,21 +63,34 @@ export class StorageQuota {
     const roomBytes = this.#parts.roomBytes();
     if (roomBytes === undefined || roomBytes <= 0) return undefined;
     const { usage, limitOf } = this.#parts;
-    const held = usage();
-    const others = held.totalBytes - held.of(namespace) + this.#allComing - this.#comingOf(namespace);
-    return storageShare({ roomBytes, othersBytes: others, limit: limitOf(namespace) });
+    const { totalBytes, totalOwed } = usage();
+    const othersBytes = totalBytes + totalOwed * ENDING_BYTES + this.#allComing - this.#holds(namespace);
+    return storageShare({ roomBytes, othersBytes, limit: limitOf(namespace) });
   }
 
   /** Of each namespace that holds something, how much, and how much it may hold. */
   *held(): Generator<{ readonly namespace: string; readonly bytes: number; readonly limitBytes: number | undefined }> {
-    for (const [namespace, bytes] of this.#parts.usage().entries()) yield { namespace, bytes, limitBytes: this.shareOf(namespace)?.bytes };
+    for (const namespace of this.#parts.usage().namespaces())
+      yield { namespace, bytes: this.#holds(namespace), limitBytes: this.shareOf(namespace)?.bytes };
+  }
+
+  /** What may be kept of an attempt that has ended now. */
+  recordKept(namespace: string): RecordKept {
+    const share = this.shareOf(namespace);
+    return share === undefined ? "whole" : recordKept(this.#holds(namespace), share);
   }
 
   #refusal(namespace: string, bytes: number): Refusal | undefined {
     const share = this.shareOf(namespace);
     if (share === undefined) return undefined;
-    const holds = this.#parts.usage().of(namespace) + this.#comingOf(namespace);
+    const holds = this.#holds(namespace);
     return holds + bytes <= share.bytes ? undefined : quotaExceeded({ namespace, holds, bytes, share });
+  }
+
+  /** With what is on its way, and what the deliveries that it is owed will still write at least. */
+  #holds(namespace: string): number {
+    const usage = this.#parts.usage();
+    return usage.of(namespace) + usage.owed(namespace) * ENDING_BYTES + this.#comingOf(namespace);
   }
 
   #comingOf(namespace: string): number {
@@ -83,13 +98,13 @@ export class StorageQuota {
   }
 }
 
-/** What storing this will take at once, bytes. */
+/** What storing this will take, bytes: at once, and for the ends of its deliveries. */
 export function bytesToStore(event: Event, deliveries: number, hasKey: boolean): number {
   const kept = deliveries === 0 ? withoutData(event) : event;
   const rows =
     RESULT_ROW_BYTES +
     (hasKey ? KEY_ROW_BYTES : 0) +
-    deliveries * deliveryBytes({ type: event.type, orderKey: undefined, note: undefined });
+    deliveries * (ENDING_BYTES + deliveryBytes({ type: event.type, orderKey: undefined, note: undefined }));
   return eventBytes(kept, JSON.stringify(event.extensions)) + rows;
 }
 
@@ -101,7 +116,7 @@ function quotaExceeded(found: {
 }): Refusal {
   const { namespace, holds, bytes, share } = found;
   const more = bytes > SMALLEST_BYTES ? ` and would add ${bytes}` : "";
-  const detail = `Namespace ${namespace} holds ${holds} bytes of events and history${more}; it may hold ${share.bytes}, ${BOUND[share.by]}: nothing was stored. Room comes by itself when a day of history is over (retention.bodies, retention.history); ${RAISED[share.by]}.`;
+  const detail = `Namespace ${namespace} holds ${holds} bytes of events and history (${ENDING_BYTES} of them for the end of each delivery that is owed)${more}; it may hold ${share.bytes}, ${BOUND[share.by]}: nothing was stored. Room comes by itself when a day of history is over (retention.bodies, retention.history); ${RAISED[share.by]}.`;
   return refuse("quota_exceeded", detail, { retryAfterSeconds: RETRY_AFTER_SECONDS });
 }
 

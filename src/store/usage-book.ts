@@ -1,40 +1,69 @@
 /** Bytes of events, deliveries, attempts and keys, as core/stored-bytes.ts counts them; a day's go when the whole day has been dropped. */
 export interface StorageUsage {
   readonly totalBytes: number;
+  /** Deliveries, of all namespaces, that are owed. */
+  readonly totalOwed: number;
   of(namespace: string): number;
+  owed(namespace: string): number;
   /** Namespaces that hold something. */
-  entries(): Iterable<readonly [namespace: string, bytes: number]>;
+  namespaces(): Iterable<string>;
 }
 
-/** What each namespace holds, bytes; one that holds nothing is not in it. */
+/** What a namespace holds, or by how much that changes. */
+export interface Held {
+  readonly bytes: number;
+  /** Deliveries that are owed. */
+  readonly owed: number;
+}
+
+const NOTHING: Held = { bytes: 0, owed: 0 };
+
+/** What each namespace holds; one that holds nothing is not in it. */
 export class UsageBook implements StorageUsage {
-  readonly #held = new Map<string, number>();
+  readonly #held = new Map<string, Held>();
   #totalBytes = 0;
+  #totalOwed = 0;
 
   get totalBytes(): number {
     return this.#totalBytes;
   }
 
+  get totalOwed(): number {
+    return this.#totalOwed;
+  }
+
   of(namespace: string): number {
-    return this.#held.get(namespace) ?? 0;
+    return this.held(namespace).bytes;
   }
 
-  entries(): Iterable<readonly [namespace: string, bytes: number]> {
-    return this.#held;
+  owed(namespace: string): number {
+    return this.held(namespace).owed;
   }
 
-  add(namespace: string, bytes: number): void {
-    this.set(namespace, this.of(namespace) + bytes);
+  held(namespace: string): Held {
+    return this.#held.get(namespace) ?? NOTHING;
   }
 
-  set(namespace: string, bytes: number): void {
-    this.#totalBytes += bytes - this.of(namespace);
-    if (bytes === 0) this.#held.delete(namespace);
-    else this.#held.set(namespace, bytes);
+  namespaces(): Iterable<string> {
+    return this.#held.keys();
+  }
+
+  add(namespace: string, bytes: number, owed = 0): void {
+    const before = this.held(namespace);
+    this.set(namespace, { bytes: before.bytes + bytes, owed: before.owed + owed });
+  }
+
+  set(namespace: string, held: Held): void {
+    const before = this.held(namespace);
+    this.#totalBytes += held.bytes - before.bytes;
+    this.#totalOwed += held.owed - before.owed;
+    if (held.bytes === 0 && held.owed === 0) this.#held.delete(namespace);
+    else this.#held.set(namespace, held);
   }
 
   clear(): void {
     this.#held.clear();
     this.#totalBytes = 0;
+    this.#totalOwed = 0;
   }
 }

@@ -221,6 +221,7 @@ export class MemoryStore implements Store {
     Object.assign(row, { state: "ready", indexed: true, dueAtMs: nowMs, resent: true, reason: undefined, endedAtMs: undefined });
     row.expiresAtMs = undefined;
     this.#queue(row.subscription, row.namespace).pending += 1;
+    this.#usage.add(row.namespace, 0, 1);
     return "resent";
   }
 
@@ -370,13 +371,8 @@ export class MemoryStore implements Store {
     this.#usage.accepted(kept.event, key !== undefined);
     const deliveryIds = deliveries.map((delivery) => {
       const row = newRow(++this.#lastId, item, delivery, request.nowMs);
-      this.#rows.set(row.id, row);
-      this.#usage.row(row);
       this.#order.add(row);
-      const queue = this.#queue(row.subscription, row.namespace);
-      queue.pending += 1;
-      bump(queue, "accepted");
-      return row.id;
+      return this.#owe(row);
     });
     return { eventId: event.id, matched: deliveries.length, duplicate: false, deliveryIds };
   }
@@ -430,15 +426,18 @@ export class MemoryStore implements Store {
     this.#order.remove(row);
     const queue = this.#queue(row.subscription, row.namespace);
     queue.pending -= 1;
+    this.#usage.add(row.namespace, 0, -1);
     if (row.state === "delivered" || row.state === "failed" || row.state === "discarded") bump(queue, row.state);
-    if (row.state === "failed" && row.reason !== undefined && queue.forwards) {
-      const letter = deadLetterOf(row, ++this.#lastId, row.reason);
-      this.#rows.set(letter.id, letter);
-      this.#usage.row(letter);
-      const letters = this.#queue(letter.subscription, letter.namespace);
-      letters.pending += 1;
-      bump(letters, "accepted");
-    }
+    if (row.state === "failed" && row.reason !== undefined && queue.forwards) this.#owe(deadLetterOf(row, ++this.#lastId, row.reason));
+  }
+
+  #owe(row: DeliveryRow): DeliveryId {
+    this.#rows.set(row.id, row);
+    this.#usage.row(row);
+    const queue = this.#queue(row.subscription, row.namespace);
+    queue.pending += 1;
+    bump(queue, "accepted");
+    return row.id;
   }
 
   #queue(subscription: string, namespace: string): QueueRow {

@@ -2,7 +2,7 @@ import { attemptBytes, deliveryBytes, eventBytes, KEY_ROW_BYTES, RESULT_ROW_BYTE
 import type { Event } from "../../core/event.ts";
 import type { AttemptRecord } from "../store.ts";
 import { UsageBook } from "../usage-book.ts";
-import type { DeliveryRow } from "./memory-row.ts";
+import { isPending, type DeliveryRow } from "./memory-row.ts";
 
 interface Held {
   readonly events: ReadonlyMap<string, { readonly event: Event }>;
@@ -19,9 +19,10 @@ export class MemoryUsage extends UsageBook {
     this.add(event.namespace, bytesOf(event) + RESULT_ROW_BYTES + (hasKey ? KEY_ROW_BYTES : 0));
   }
 
-  row({ namespace, eventType: type, orderKey, deadLetter }: DeliveryRow): void {
+  row(row: DeliveryRow): void {
+    const { namespace, eventType: type, orderKey, deadLetter } = row;
     const note = deadLetter === undefined ? undefined : JSON.stringify(deadLetter);
-    this.add(namespace, deliveryBytes({ type, orderKey, note }));
+    this.add(namespace, deliveryBytes({ type, orderKey, note }), isPending(row) ? 1 : 0);
   }
 
   attempt(namespace: string, attempt: AttemptRecord): void {

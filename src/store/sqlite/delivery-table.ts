@@ -70,8 +70,8 @@ interface DeliveryMark {
 
 type Value = number | string | Uint8Array | null;
 
-/** Told of bytes that a queue's rows take up from now on until that day is over. */
-export type CountBytes = (queue: number, day: number, bytes: number) => void;
+/** Told of bytes that a queue's rows take up from now on until that day is over, and how many more deliveries are owed. */
+export type CountBytes = (queue: number, day: number, bytes: number, owed?: number) => void;
 
 /** Above so many rows in memory a fresh one is read back when it is claimed. */
 const HELD_FRESH_MAX = 32_768;
@@ -180,7 +180,7 @@ export class DeliveryTable {
       row.historyMs,
       row.note,
     );
-    this.#count(row.queue, NO_DAY, deliveryBytes(row));
+    this.#count(row.queue, NO_DAY, deliveryBytes(row), 1);
     if (row.state === CLAIMED || (row.state === FRESH && this.#held.size < HELD_FRESH_MAX)) this.#held.set(row.id, row);
   }
 
@@ -250,7 +250,7 @@ export class DeliveryTable {
         row.historyMs,
       );
     this.#delete.run(row.id);
-    this.#count(row.queue, NO_DAY, -deliveryBytes(row));
+    this.#count(row.queue, NO_DAY, -deliveryBytes(row), -1);
     this.#count(row.queue, day, outcomeBytes(row));
     this.#held.delete(row.id);
     // The key goes on, however its head ended.

@@ -67,7 +67,7 @@ export class SqliteThreads {
     const reader = workerOf("read-worker.ts", { directory: parts.writer.directory, gate: undefined } satisfies ReaderData);
     await firstMessage<FromReader>(reader);
     const threads = new SqliteThreads(parts, gate, { writer, reader });
-    for (const [namespace, bytes] of opened.usage) threads.writes.usage.set(namespace, bytes);
+    for (const [namespace, held] of opened.usage) threads.writes.usage.set(namespace, held);
     return { threads, opened };
   }
 

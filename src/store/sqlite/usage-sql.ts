@@ -42,9 +42,12 @@ export function countedAnew(tablesOf: (kind: "event" | "outcome" | "attempt" | "
   const owners = ["delivery", ...tablesOf("outcome").map(({ name }) => name)];
   const queueOf = `coalesce(${owners.map((table) => `(SELECT queue FROM ${table} WHERE id = place / 256)`).join(", ")}, 0)`;
   return [
-    "CREATE TABLE namespace_bytes (day INTEGER NOT NULL, namespace TEXT NOT NULL, bytes INTEGER NOT NULL, PRIMARY KEY (day, namespace)) WITHOUT ROWID;",
+    "CREATE TABLE namespace_bytes (day INTEGER NOT NULL, namespace TEXT NOT NULL, bytes INTEGER NOT NULL, owed INTEGER NOT NULL DEFAULT 0, PRIMARY KEY (day, namespace)) WITHOUT ROWID;",
     put(NO_DAY, byNamespace(EVENT_ROW_SQL, "event_kept")),
     put(NO_DAY, byQueue(DELIVERY_ROW_SQL, "delivery", "queue")),
+    `INSERT INTO namespace_bytes (day, namespace, bytes, owed)
+     SELECT ${NO_DAY}, namespace, 0, count(*) FROM delivery JOIN subscription_queue USING (queue) GROUP BY namespace
+     ON CONFLICT (day, namespace) DO UPDATE SET owed = owed + excluded.owed;`,
     ...days("event", (table) => byNamespace(EVENT_ROW_SQL, table)),
     ...days("outcome", (table) => byQueue(OUTCOME_ROW_SQL, table, "queue")),
     ...days("attempt", (table) => byQueue(ATTEMPT_ROW_SQL, table, queueOf)),

@@ -1,4 +1,5 @@
 import type { BootReport, StoreErrorCode } from "../store.ts";
+import type { Held } from "../usage-book.ts";
 import type { Packet } from "./packet.ts";
 
 /** What the writer's thread is started with. */
@@ -23,7 +24,7 @@ export type ToWriter =
   | { readonly type: "close" };
 
 export type FromWriter =
-  | ({ readonly type: "opened"; readonly usage: readonly (readonly [namespace: string, bytes: number])[] } & BootReport)
+  | ({ readonly type: "opened"; readonly usage: readonly (readonly [namespace: string, held: Held])[] } & BootReport)
   | { readonly type: "refused"; readonly code: StoreErrorCode; readonly message: string }
   | { readonly type: "answers"; readonly packet: Packet }
   | { readonly type: "fatal"; readonly message: string }

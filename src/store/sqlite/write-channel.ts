@@ -83,7 +83,7 @@ export class WriteChannel {
       const kind = from.number();
       const callId = from.number();
       if (kind === ANSWER.usage) {
-        for (let left = callId; left > 0; left--) this.usage.set(ownText(from.string()), from.number());
+        for (let left = callId; left > 0; left--) this.usage.set(ownText(from.string()), { bytes: from.number(), owed: from.number() });
         continue;
       }
       const waiting = this.#waiting.get(callId);

@@ -31,7 +31,7 @@ import { QueueTable, type Queue } from "./queue-table.ts";
 import { ResultTable } from "./result-table.ts";
 import { Retention } from "./retention.ts";
 import { highestId } from "./sequence.ts";
-import { UsageTable } from "./usage-table.ts";
+import { UsageTable, type NamespaceHeld } from "./usage-table.ts";
 
 type Answer = (out: PacketWriter) => void;
 /** Of one answer: which of its claims brings which event. */
@@ -72,8 +72,8 @@ export class Writer {
     this.#queues = new QueueTable(db);
     this.#events = new EventTable(db);
     this.#usage = new UsageTable(db);
-    this.#deliveries = new DeliveryTable(db, (queue, day, bytes) =>
-      this.#usage.add(day, this.#queues.byNumber(queue)?.namespace ?? "", bytes),
+    this.#deliveries = new DeliveryTable(db, (queue, day, bytes, owed) =>
+      this.#usage.add(day, this.#queues.byNumber(queue)?.namespace ?? "", bytes, owed),
     );
     this.#idempotency = new IdempotencyTable(db, idempotencyTtlMs, generationKeys);
     this.#results = new ResultTable(db);
@@ -131,8 +131,8 @@ export class Writer {
     this.#usage.flush();
   }
 
-  /** What each namespace holds, bytes. */
-  usage(): readonly (readonly [namespace: string, bytes: number])[] {
+  /** What each namespace holds. */
+  usage(): readonly NamespaceHeld[] {
     return this.#usage.all();
   }
 
@@ -142,9 +142,10 @@ export class Writer {
     if (changed.length === 0) return;
     out.number(ANSWER.usage);
     out.number(changed.length);
-    for (const [namespace, bytes] of changed) {
+    for (const [namespace, { bytes, owed }] of changed) {
       out.string(namespace);
       out.number(bytes);
+      out.number(owed);
     }
   }
 

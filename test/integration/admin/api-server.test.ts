@@ -34,7 +34,7 @@ describe("the API's server", () => {
       deliveryNames: testDeliveryNames,
       store: { tell: () => undefined, history: nothing, readDelivery: nothing, attemptsOf: nothing, readEvent: nothing, readBody: nothing },
       directory: { list: () => [], get: () => undefined, nameOf: () => undefined },
-      acts: { resend: nothing, test: nothing, resume: nothing, bodyOf: nothing },
+      acts: { storageFull: () => undefined, resend: nothing, test: nothing, resume: nothing, bodyOf: nothing },
     });
     url = await server.open();
     stop = new AbortController();

@@ -71,7 +71,13 @@ beforeEach(async () => {
       get: (namespace, name) => routes.map(known).find((one) => one.namespace === namespace && one.name === name),
       nameOf: () => undefined,
     },
-    acts: { resend: nothing, resume: nothing, bodyOf: nothing, test: (order, signal) => tests.send(order, signal) },
+    acts: {
+      storageFull: () => undefined,
+      resend: nothing,
+      resume: nothing,
+      bodyOf: nothing,
+      test: (order, signal) => tests.send(order, signal),
+    },
   });
   url = await server.open();
   const abort = new AbortController();

@@ -50,7 +50,9 @@ describe("a namespace that holds all that it may", PATIENT, () => {
     expect(problem).toMatchObject({ status: 429, code: "quota_exceeded" });
     expect(retryAfter).toBe("60");
     const held = running.store.usage().of("shop");
-    expect(problem.detail).toMatch(/^Namespace shop holds \d+ bytes of events and history and would add \d+; it may hold 33554432, /);
+    expect(problem.detail).toMatch(
+      /^Namespace shop holds \d+ bytes of events and history \(512 of them for the end of each delivery that is owed\) and would add \d+; it may hold 33554432, /,
+    );
     expect(problem.detail).toContain("limits.storage");
     expect(problem.detail).toContain("retention.bodies");
     expect(held).toBeLessThanOrEqual(32 * MI);

@@ -70,6 +70,6 @@ export function historyOf(setup: HistorySetup): Pick<HandlerParts, "store" | "ac
       readEvent: nothing,
       readBody: async () => undefined,
     },
-    acts: { resend: nothing, test: nothing, resume: nothing, bodyOf: () => Buffer.alloc(bodyBytes, "x") },
+    acts: { storageFull: () => undefined, resend: nothing, test: nothing, resume: nothing, bodyOf: () => Buffer.alloc(bodyBytes, "x") },
   };
 }

@@ -35,7 +35,7 @@ export async function runningApi(parts: Partial<HandlerParts> = {}): Promise<Run
     deliveryNames: testDeliveryNames,
     store: { tell: () => undefined, history: nothing, readDelivery: nothing, attemptsOf: nothing, readEvent: nothing, readBody: nothing },
     directory: { list: () => [], get: () => undefined, nameOf: () => undefined },
-    acts: { resend: nothing, test: nothing, resume: nothing, bodyOf: () => undefined },
+    acts: { storageFull: () => undefined, resend: nothing, test: nothing, resume: nothing, bodyOf: () => undefined },
     ...parts,
   });
   return { ...(await started(server)), metrics };

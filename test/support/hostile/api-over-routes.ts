@@ -75,6 +75,7 @@ export class ApiOverRoutes {
         nameOf: (uid) => known.find((one) => one.uid === uid)?.name,
       },
       acts: {
+        storageFull: () => undefined,
         resend: (id) => engine.resend(id),
         test: (order, signal) => tests.send(order, signal),
         resume: (uid) => engine.resume(uid),

@@ -11,6 +11,8 @@ import { Engine } from "../../../src/delivery/engine.ts";
 import { TimerWheel } from "../../../src/lib/timer-wheel.ts";
 import { latentStore, type Latency } from "./latent-store.ts";
 import { seededRandom } from "./seeded-random.ts";
+import type { RecordKept } from "../../../src/core/storage-share.ts";
+import { StorageQuota } from "../../../src/ingest/storage-quota.ts";
 import type { Intake } from "../../../src/ingest/intake.ts";
 import type { Deliveries } from "../../../src/controller/deliveries.ts";
 import { uuidv7 } from "../../../src/lib/random.ts";
@@ -202,6 +204,8 @@ export interface WorldOptions {
   /** Who answers handshakes; default: nobody ever. */
   readonly asker?: HandshakeAsker;
   readonly bounds?: Partial<EngineBounds>;
+  /** What namespaces may hold, bytes; default: nobody says. */
+  readonly storageBytes?: number;
   /** How long nobody ran. */
   readonly awayMs?: number;
   /** How slow the store is; default: it answers at once. Every simulation makes it slow, see SimWorld. */
@@ -246,8 +250,14 @@ export class World {
       owner: `owner-${options.seed ?? 1}`,
       slotsMax: this.slotsMax,
       awayMs: options.awayMs ?? 0,
+      ...(options.storageBytes === undefined ? {} : { recordKept: this.#quota(options.storageBytes) }),
       ...(options.bounds === undefined ? {} : { bounds: options.bounds }),
     });
+  }
+
+  #quota(limit: number): (namespace: string) => RecordKept {
+    const quota = new StorageQuota({ usage: () => this.store.usage(), roomBytes: () => 2 ** 40, limitOf: () => limit });
+    return (namespace) => quota.recordKept(namespace);
   }
 
   async start(routes: readonly Route[]): Promise<void> {

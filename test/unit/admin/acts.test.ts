@@ -32,7 +32,7 @@ function caller(acts: Partial<DeliveryActs>): (path: string) => Promise<ApiAnswe
       readDelivery: async () => RECORD,
     },
     directory: { list: () => [KNOWN], get: () => KNOWN, nameOf: () => KNOWN.name },
-    acts: { resend: unused, test: unused, resume: unused, bodyOf: unused, ...acts },
+    acts: { storageFull: () => undefined, resend: unused, test: unused, resume: unused, bodyOf: unused, ...acts },
   });
   return (path) => {
     const routed = routeOf("POST", `/v1/namespaces/shop${path}`);
@@ -59,6 +59,16 @@ it("no call is answered as of an earlier time than now, though nothing has been 
   told.length = 0;
   await caller({ resend: async () => "resent" })(`/deliveries/${NAME}/resend`);
   expect(told).toEqual([NOW_MS]);
+});
+
+it("a resend of a namespace that is full is answered 429 and nothing is done", async () => {
+  const call = caller({ storageFull: (namespace) => `Namespace ${namespace} is full` });
+  const answer = await call("/deliveries/17/resend");
+  expect(answer).toMatchObject({
+    status: 429,
+    headers: { "retry-after": "60" },
+    body: { code: "quota_exceeded", detail: "Namespace shop is full" },
+  });
 });
 
 it("a resend is accepted with 202", async () => {

@@ -25,6 +25,7 @@ async function scene(stepMs: number) {
     store: world.store,
     directory: { list: () => [], get: () => undefined, nameOf: () => "a" },
     acts: {
+      storageFull: () => undefined,
       resend: async () => "not_found",
       test: async () => ({ kind: "blocked", message: "" }),
       resume: async () => undefined,

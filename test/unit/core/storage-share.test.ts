@@ -1,6 +1,6 @@
 import fc from "fast-check";
 import { describe, expect, it } from "vitest";
-import { storageShare, type StorageLimit, type StorageShare } from "../../../src/core/storage-share.ts";
+import { recordKept, storageShare, type StorageLimit, type StorageShare } from "../../../src/core/storage-share.ts";
 
 const MI = 2 ** 20;
 const GI = 2 ** 30;
@@ -79,5 +79,20 @@ describe("how much a namespace may hold", () => {
         },
       ),
     );
+  });
+});
+
+describe("what is kept of attempts", () => {
+  const share: StorageShare = { bytes: 1_000, by: "limit" };
+
+  it.each([
+    [0, "whole"],
+    [1_000, "whole"],
+    [1_001, "bare"],
+    [1_250, "bare"],
+    [1_251, "last"],
+    [50_000, "last"],
+  ] as const)("of a namespace that holds %i of 1,000 bytes: %s", (holds, kept) => {
+    expect(recordKept(holds, share)).toBe(kept);
   });
 });

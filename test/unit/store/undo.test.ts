@@ -194,22 +194,22 @@ function breaches(db: DatabaseSync): unknown[] {
 }
 
 /** What namespaces hold beside idempotency keys, looked for in all rows. */
-function countedIn(db: DatabaseSync): Map<string, number> {
+function countedIn(db: DatabaseSync): ReturnType<UsageTable["all"]> {
   db.exec("SAVEPOINT counted; DROP TABLE namespace_bytes");
   db.exec(countedAnew((kind) => dayTables(db, kind).map((day) => ({ day, name: dayTableName(kind, day) }))));
-  const rows = db.prepare("SELECT namespace, sum(bytes) AS bytes FROM namespace_bytes GROUP BY namespace").all();
+  const counted = new UsageTable(db).all();
   db.exec("ROLLBACK TO counted; RELEASE counted");
-  return new Map(rows.map(({ namespace, bytes }) => [String(namespace), Number(bytes)]));
+  return counted;
 }
 
 /** Usage says what the rows come to: more only by keys, which name no namespace in the file. */
 function usageBreaches({ db, writer }: Side): unknown[] {
-  const kept = new Map(new UsageTable(db).all());
-  const [held, counted] = [new Map(writer.usage()), countedIn(db)];
-  return [...new Set([...kept.keys(), ...held.keys(), ...counted.keys()])].flatMap((namespace) => {
-    const [inFile, inMemory, inRows] = [kept, held, counted].map((book) => book.get(namespace) ?? 0);
-    const keyBytes = (inMemory ?? 0) - (inRows ?? 0);
-    return inFile === inMemory && keyBytes >= 0 && keyBytes % KEY_ROW_BYTES === 0 ? [] : [{ namespace, inFile, inMemory, inRows }];
+  const [kept, held, counted] = [new UsageTable(db).all(), writer.usage(), countedIn(db)].map((all) => new Map(all));
+  return [...new Set([...(kept?.keys() ?? []), ...(held?.keys() ?? []), ...(counted?.keys() ?? [])])].flatMap((namespace) => {
+    const [inFile, inMemory, inRows] = [kept, held, counted].map((book) => book?.get(namespace) ?? { bytes: 0, owed: 0 });
+    const keyBytes = (inMemory?.bytes ?? 0) - (inRows?.bytes ?? 0);
+    const isSame = inFile?.bytes === inMemory?.bytes && inFile?.owed === inMemory?.owed && inMemory?.owed === inRows?.owed;
+    return isSame && keyBytes >= 0 && keyBytes % KEY_ROW_BYTES === 0 ? [] : [{ namespace, inFile, inMemory, inRows }];
   });
 }
 
