@@ -4,6 +4,7 @@ import { join } from "node:path";
 import { setTimeout as delay } from "node:timers/promises";
 import { afterAll, beforeAll, describe, expect, it } from "vitest";
 import { type ApiAccess, HISTORY_GROUP, TokenAuthenticator } from "../../../src/admin/authenticator.ts";
+import { TokenAuthenticator as IngestTokenAuthenticator } from "../../../src/ingest/authenticator.ts";
 import { kubernetesCredentials } from "../../../src/kube/credentials.ts";
 import { ANSWER_FOR_MS, Reviews } from "../../../src/kube/reviews.ts";
 import { KubeTransport } from "../../../src/kube/transport.ts";
@@ -250,6 +251,50 @@ describeOnControlPlane(
         });
       },
     );
+
+    it(
+      "metrics are for whom RBAC lets get the path /metrics, by the token that every Pod has; probes are for all",
+      { timeout: 60_000 },
+      async () => {
+        for (const name of ["prometheus", "curious"]) await account("shop", name);
+        await kubectl("create", "clusterrole", "scrapes", "--verb=get", "--non-resource-url=/metrics");
+        await kubectl("create", "clusterrolebinding", "scrapes", "--clusterrole=scrapes", "--serviceaccount=shop:prometheus");
+        const ownToken = async (name: string): Promise<string> => (await kubectl("create", "token", name, "--namespace", "shop")).trim();
+        await withOperator(["--ingest-auth", "kubernetes", "--metrics-auth", "kubernetes"], async (_post, operator) => {
+          const status = async (path: string, token?: string): Promise<number> => {
+            const headers = token === undefined ? {} : { authorization: `Bearer ${token}` };
+            return (await fetch(`${operator.ready.metrics}${path}`, { headers })).status;
+          };
+          const prometheus = await ownToken("prometheus");
+          expect([await status("/metrics", prometheus), await status("/metrics", await ownToken("curious"))]).toEqual([200, 403]);
+          expect(await status("/metrics")).toBe(401);
+          expect(await status("/metrics", await tokenOf("shop", "prometheus"))).toBe(401);
+          expect(await status("/metrics", tampered(prometheus, { claims: { sub: "system:serviceaccount:shop:prometheus", n: 1 } }))).toBe(
+            401,
+          );
+          expect(await status("/livez")).toBe(200);
+        });
+      },
+    );
+
+    it("what receivers answered is for whom RBAC lets get attempts, on the ingest port too", async () => {
+      const sees = async (name: string): Promise<boolean> => authenticator.maySeeAnswers("shop", await tokenOf("shop", name));
+      const authenticator = new IngestTokenAuthenticator({
+        reviewer: new Reviews({ transport, clock, audience: "postrider-ingest", onTrouble: () => undefined }),
+      });
+      await account("shop", "support");
+      await kubectl(
+        "create",
+        "rolebinding",
+        "support-reads",
+        "--namespace=shop",
+        "--clusterrole=hooks-pr-postrider-history-reader",
+        "--serviceaccount=shop:support",
+      );
+      expect([await sees("support"), await sees("till")]).toEqual([true, false]);
+      expect(await authenticator.maySeeAnswers("bank", await tokenOf("shop", "support"))).toBe(false);
+      expect(await authenticator.authenticate("shop", till)).toEqual({ producer: "user:system:serviceaccount:shop:till" });
+    });
 
     it("as a user sees it: kubectl create token, auth can-i, and an API server that goes and comes", { timeout: 60_000 }, async () => {
       await withOperator([], async (post, operator) => {
