@@ -211,7 +211,8 @@ async function build(config: Config, parts: ComposeParts, ground: Ground): Promi
     deliveriesMax: config["ingest-deliveries-max"],
     drainMs: INGEST_CLOSES_MS,
   });
-  const health = new HealthServer({ listen: config["metrics-listen"], metrics, clock, ...checksOf({ controller, engine, storeWatch }) });
+  const checks = checksOf({ controller, engine, storeWatch });
+  const health = new HealthServer({ listen: config["metrics-listen"], metrics, clock, authorize: authenticators.metrics, ...checks });
   const api = buildApi({
     listen: config["api-listen"],
     authenticator: authenticators.api,

@@ -72,6 +72,10 @@ export const SETTINGS = {
   "metrics-listen": listen.optional().describe("host:port of /metrics, /livez, /readyz, /startupz (9090)"),
   "ingest-auth": z.array(authMode).optional().describe(`who may publish: ${AUTH_MODES}`),
   "api-auth": z.array(authMode).optional().describe(`who may use the API: ${AUTH_MODES}`),
+  "metrics-auth": z
+    .enum(["none", "kubernetes"])
+    .default("none")
+    .describe("who may read /metrics: everybody, or ServiceAccounts that RBAC lets get the path /metrics; probes need no token"),
   "token-issuer": z
     .array(z.string().min(1))
     .default([])

@@ -147,12 +147,14 @@ export class Reception {
     const unready = this.#parts.acceptance.unready(head.namespace);
     if (unready !== undefined) return { ok: false, refusal: unready };
     const sender = { producer: caller.producer, idempotencyKey: head.idempotencyKey };
+    const wants = head.wish.waitMs !== undefined || head.wish.redirects;
+    // Asked beside the commit: nobody waits for both.
+    const sees = wants && this.#parts.authenticator.maySeeAnswers(head.namespace, tokens[0]);
     const receipts = await this.#parts.acceptance.accept(head.namespace, drafts, sender);
     if (!receipts.ok) return receipts;
     const order = orderOf(head, { form, receipts: receipts.value, mayRedirect: admitted.isKnown, seesAnswers: false });
     if (order.wish.waitMs === undefined && !isRedirecting(order)) return { ok: true, value: toldAtOnce(order) };
-    const seesAnswers = await this.#parts.authenticator.maySeeAnswers(head.namespace, tokens[0]);
-    return { ok: true, value: { kind: "order", order: { ...order, seesAnswers } } };
+    return { ok: true, value: { kind: "order", order: { ...order, seesAnswers: await sees } } };
   }
 
   #verdict(namespace: string, token: string | undefined): Verdict | Promise<Verdict> {

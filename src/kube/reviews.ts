@@ -34,8 +34,8 @@ export interface ReviewsOptions {
   /** Best one of its own: a flood of questions must not hold up what else is written to the API server. */
   readonly transport: Pick<KubeTransport, "request">;
   readonly clock: Clock;
-  /** Tokens made for anybody else are refused, the API server's own included. */
-  readonly audience: string;
+  /** Tokens made for anybody else are refused, the API server's own included; undefined = only the API server's own are good. */
+  readonly audience: string | undefined;
   /** Refuses what nobody signed before it becomes a question; without them every token that names our audience is asked about. */
   readonly keys?: Pick<TokenKeys, "judge" | "nowMs"> | undefined;
   /** Called when reviews stop working, with why, and with undefined when they work again. */
@@ -102,7 +102,8 @@ export class Reviews {
     const refused = this.#refused.get(question.key, nowMs);
     if (refused !== undefined) return refused;
     // The API server would say the same; not to ask keeps other people's tokens from it.
-    if (tokenClaims(token)?.audiences.includes(this.#options.audience) !== true) return "unauthenticated";
+    const { audience } = this.#options;
+    if (audience !== undefined && tokenClaims(token)?.audiences.includes(audience) !== true) return "unauthenticated";
     const local = this.#options.keys?.judge(token) ?? "unverifiable";
     return local instanceof Promise ? local.then((settled) => this.#askIf(question, settled)) : this.#askIf(question, local);
   }
@@ -179,7 +180,7 @@ export class Reviews {
     const status = await this.#post("/apis/authentication.k8s.io/v1/tokenreviews", {
       apiVersion: "authentication.k8s.io/v1",
       kind: "TokenReview",
-      spec: { token, audiences: [audience] },
+      spec: audience === undefined ? { token } : { token, audiences: [audience] },
     });
     if (status === undefined) return "unavailable";
     const user = userOf(status, audience);
@@ -268,9 +269,10 @@ interface TokenUser {
 }
 
 /** Undefined unless the token was found good for our audience: a server that knows nothing of audiences leaves them out. */
-function userOf(status: Readonly<Record<string, unknown>>, audience: string): TokenUser | undefined {
+function userOf(status: Readonly<Record<string, unknown>>, audience: string | undefined): TokenUser | undefined {
   const { authenticated, audiences, user } = status;
-  if (authenticated !== true || !Array.isArray(audiences) || !audiences.includes(audience)) return undefined;
+  if (authenticated !== true) return undefined;
+  if (audience !== undefined && (!Array.isArray(audiences) || !audiences.includes(audience))) return undefined;
   if (typeof user !== "object" || user === null) return undefined;
   const { username, uid, groups, extra } = user as TokenUser;
   return typeof username === "string" && username !== "" ? { username, uid, groups, extra } : undefined;

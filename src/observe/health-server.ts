@@ -11,6 +11,7 @@ import { Pot } from "../lib/door/pot.ts";
 import { pour } from "../lib/door/pour.ts";
 import { ScrapeDesk } from "./scrape-desk.ts";
 import type { Metrics } from "./metrics.ts";
+import type { ScrapeAccess } from "./scrape-access.ts";
 
 /** One named condition of readiness; `reason` says what is missing, undefined = fine. Must not throw or block. */
 export interface HealthCheck {
@@ -30,6 +31,8 @@ export interface HealthServerOptions {
   readonly ready: readonly HealthCheck[];
   /** `/startupz`: all must have been fine once. */
   readonly started: readonly HealthCheck[];
+  /** Who may read `/metrics`; left out = everybody. Probes are never asked. */
+  readonly authorize?: ScrapeAccess | undefined;
   /** Called before every scrape: gauges that are cheaper to look up than to follow. Must not throw. */
   readonly beforeScrape?: () => void;
 }
@@ -151,6 +154,12 @@ export class HealthServer implements Service {
 
   async #scrape(request: IncomingMessage, response: ServerResponse): Promise<void> {
     try {
+      const access = await this.#options.authorize?.(request.headersDistinct["authorization"] ?? []);
+      if (access?.ok === false) {
+        if (access.status === 401) response.setHeader("WWW-Authenticate", 'Bearer realm="postrider"');
+        send(response, access.status, TEXT, access.text);
+        return;
+      }
       const text = await this.#scrapes.text();
       if (response.destroyed) return;
       response.writeHead(200, { ...headersOf(this.#options.metrics.contentType), "Content-Length": text.length });

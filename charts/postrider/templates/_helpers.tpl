@@ -94,7 +94,7 @@ helm.sh/chart: {{ printf "%s-%s" .Chart.Name .Chart.Version | replace "+" "_" | 
 
 {{/* True when a port asks the API server who its callers are. */}}
 {{- define "postrider.usesReviews" -}}
-{{- if or (has "kubernetes" .Values.ingest.auth) (has "kubernetes" .Values.api.auth) }}true{{ end }}
+{{- if or (has "kubernetes" .Values.ingest.auth) (has "kubernetes" .Values.api.auth) (eq .Values.metrics.auth "kubernetes") }}true{{ end }}
 {{- end }}
 
 {{/* What the operator needs in every namespace it serves; nothing here reads Secrets. */}}

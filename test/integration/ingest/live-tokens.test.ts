@@ -71,7 +71,10 @@ const refused: [string, Sent][] = [
   ["form, and behind a semicolon", { path: "hooks/t", type: FORM, body: `a=1;token=${T}&token=${T}` }],
   ["form, and under another name", { path: "hooks/t", type: FORM, body: `token=${T}&again=${T}` }],
   ["a ServiceAccount's in the header, and in the data", { body: `{"type":"t","data":"${REVIEWED}"}`, headers: bearer(REVIEWED) }],
-  ["a ServiceAccount's in the body, and below it", { path: "hooks/t", body: `{"token":"${REVIEWED}","n":["${REVIEWED}"]}` }],
+  [
+    "header, and a ServiceAccount's in the body and below it",
+    { path: "hooks/t", body: `{"token":"${REVIEWED}","n":["${REVIEWED}"]}`, headers: bearer(T) },
+  ],
   ["another one cut from the body, and below it", { path: "hooks/t", body: `{"token":"${U}","n":"${U}"}`, headers: bearer(T) }],
 ];
 

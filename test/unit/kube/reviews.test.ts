@@ -413,6 +413,23 @@ describe("signatures", () => {
   });
 });
 
+describe("the API server's own audience", () => {
+  it("is asked for where none is named, and only of signed tokens", async () => {
+    const clock = new ManualClock();
+    const api = new FakeApi();
+    const keys = { judge: (token: string): LocalVerdict => (token.endsWith(".sig") ? "good" : "bad"), nowMs: () => clock.trueMs() };
+    const reviews = new Reviews({ transport: api, clock, audience: undefined, keys, onTrouble: () => undefined });
+    api.token = () => created({ authenticated: true, user: { username: "u" } });
+    const own = jwt({ aud: ["https://kubernetes.default.svc"] });
+    expect(await reviews.review(own, PUBLISH)).toBe("allowed");
+    expect(api.asked[0]?.body).toMatchObject({ kind: "TokenReview", spec: { token: own } });
+    expect(JSON.stringify(api.asked[0]?.body)).not.toContain("audiences");
+    expect(reviews.review("no-token-at-all", PUBLISH)).toBe("unauthenticated");
+    api.token = () => created({ authenticated: false, user: { username: "u" } });
+    expect(await reviews.review(jwt({ aud: [AUDIENCE] }), PUBLISH)).toBe("unauthenticated");
+  });
+});
+
 describe("who it was", () => {
   it("is told with the yes, from memory too", async () => {
     const { reviews } = setup();
