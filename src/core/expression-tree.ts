@@ -9,6 +9,8 @@ export const KEYED = "@keyed";
 /** What each part costs, in steps: measured, with the ones that may cost more (an absent field makes an error) at their worst. */
 const TURN = 1;
 const SELECT = 4;
+/** CEL looks for `event.data.a` under its whole name first, and under `event.data`: the longer the path, the dearer. */
+const SELECT_DEEP = 7;
 const CALL = 4;
 const LIST = 5;
 /** A list that is only appended is gone at once. */
@@ -68,7 +70,7 @@ class Metering {
     const kind = expr.exprKind;
     switch (kind.case) {
       case "selectExpr":
-        return SELECT + this.cost(kind.value.operand);
+        return (isShort(kind.value.operand) ? SELECT : SELECT_DEEP) + this.cost(kind.value.operand);
       case "callExpr": {
         const { function: name, target, args } = kind.value;
         const inside = this.cost(target) + this.#all(args);
@@ -111,6 +113,11 @@ function largestKeyed(expr: Expr | undefined): number {
   if (expr.exprKind.case !== "structExpr") return inside;
   const keys = expr.exprKind.value.entries.filter(({ keyKind }) => keyKind.case === "mapKey" && !isText(keyKind.value));
   return Math.max(inside, keys.length);
+}
+
+/** The variable of a loop, as it is mostly named. */
+function isShort(operand: Expr | undefined): boolean {
+  return operand?.exprKind.case === "identExpr" && operand.exprKind.value.name.length === 1;
 }
 
 function isText({ exprKind }: Expr): boolean {

@@ -173,6 +173,15 @@ describe("patience", () => {
     expect(messages.at(-1)).toContain("steps allowed");
   });
 
+  test("what rests in one namespace is asked in another that uses the same text", () => {
+    const filter = filterOf("event.data.all(x, event.data.all(y, y >= 0))");
+    const theirs = (event: Event): Event => ({ ...event, namespace: "other" });
+    for (let i = 0; i < CUTS_IN_A_ROW_MAX + 1; i++) filter.evaluate(NUMBERS);
+    expect(filter.evaluate(NUMBERS)).toMatchObject({ message: expect.stringMatching(/^not evaluated/) as string });
+    expect(filter.evaluate(theirs(json([1, 2])))).toMatchObject({ ok: true, matched: true });
+    expect(filter.evaluate(NUMBERS)).toMatchObject({ message: expect.stringMatching(/^not evaluated/) as string });
+  });
+
   test("one large event does not cost a filter the small ones after it", () => {
     const filter = filterOf("event.data.all(x, event.data.all(y, y >= 0))");
     expect(filter.evaluate(NUMBERS).ok).toBe(false);
