@@ -20,7 +20,7 @@ const MAP_ENTRY = 4;
 const CHEAP_CALLS: Readonly<Record<string, number>> = { "_&&_": 1, "_||_": 1, "_?_:_": 2, "@not_strictly_false": 1, "!_": 1, "_[_]": 5 };
 /** Maps with so many keys that are no texts are searched from end to end for one that is not there. */
 const KEYS_SEARCHED_FREE = 16;
-const KEYS_PER_STEP = 16;
+const KEYS_PER_STEP = 8;
 
 /**
  * The names by which loops pay for a turn: reading `@9` costs nine steps and is true. A function would cost more than most that it counts, and the error
