@@ -14,7 +14,7 @@ const MAP_MARK = markOf(celMap(new Map()));
 const LIST_MARK = markOf(celList([]));
 
 /** What is absent becomes an error. */
-const ABSENT = 8;
+const ABSENT = 12;
 /** Keys of an object read in one step. */
 const KEYS_PER_STEP = 2;
 

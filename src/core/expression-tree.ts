@@ -9,6 +9,8 @@ export const KEYED = "@keyed";
 /** What each part costs, in steps: measured, with the ones that may cost more (an absent field makes an error) at their worst. */
 const TURN = 1;
 const SELECT = 4;
+/** CEL looks for `event.data.a` under its whole name first, and under `event.data`: the longer the path, the dearer. */
+const SELECT_DEEP = 7;
 const CALL = 4;
 const LIST = 5;
 /** A list that is only appended is gone at once. */
@@ -18,7 +20,7 @@ const MAP_ENTRY = 4;
 const CHEAP_CALLS: Readonly<Record<string, number>> = { "_&&_": 1, "_||_": 1, "_?_:_": 2, "@not_strictly_false": 1, "!_": 1, "_[_]": 5 };
 /** Maps with so many keys that are no texts are searched from end to end for one that is not there. */
 const KEYS_SEARCHED_FREE = 16;
-const KEYS_PER_STEP = 16;
+const KEYS_PER_STEP = 8;
 
 /**
  * The names by which loops pay for a turn: reading `@9` costs nine steps and is true. A function would cost more than most that it counts, and the error
@@ -68,7 +70,7 @@ class Metering {
     const kind = expr.exprKind;
     switch (kind.case) {
       case "selectExpr":
-        return SELECT + this.cost(kind.value.operand);
+        return (isShort(kind.value.operand) ? SELECT : SELECT_DEEP) + this.cost(kind.value.operand);
       case "callExpr": {
         const { function: name, target, args } = kind.value;
         const inside = this.cost(target) + this.#all(args);
@@ -111,6 +113,11 @@ function largestKeyed(expr: Expr | undefined): number {
   if (expr.exprKind.case !== "structExpr") return inside;
   const keys = expr.exprKind.value.entries.filter(({ keyKind }) => keyKind.case === "mapKey" && !isText(keyKind.value));
   return Math.max(inside, keys.length);
+}
+
+/** The variable of a loop, as it is mostly named. */
+function isShort(operand: Expr | undefined): boolean {
+  return operand?.exprKind.case === "identExpr" && operand.exprKind.value.name.length === 1;
 }
 
 function isText({ exprKind }: Expr): boolean {

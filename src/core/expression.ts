@@ -27,8 +27,8 @@ export interface CompiledFilter {
   readonly source: string;
   /** Allowed less than EVALUATION_STEPS_MAX, one that is cut has said nothing: it is to be asked again with more. */
   evaluate(event: Event, stepsMax?: number): FilterVerdict;
-  /** It took more than its share of what one event may cost: it rests (expression-patience.ts). */
-  blame(): void;
+  /** It took more than its share of what one event of the namespace may cost: it rests there (expression-patience.ts). */
+  blame(namespace: string): void;
 }
 
 /** A CEL body expression, compiled at reconcile; gives the JSON body's bytes. */
@@ -55,8 +55,9 @@ const UNGUARDED_STEPS_MAX = 10_000;
 const PLANS_BYTES_MAX = 96 * 1024 * 1024;
 const PLAN_BYTES = 4_096;
 const BYTES_PER_PART = 640;
-/** Compiling again takes so many steps for each part. */
+/** Compiling again takes so many steps for each part, and for each instruction of a regular expression. */
 const STEPS_PER_PART = 100;
+const STEPS_PER_INSTRUCTION = 40;
 
 const env = meteredEnv();
 
@@ -83,17 +84,17 @@ export function compileFilter(source: string): Compiled<CompiledFilter> {
   const expression = compiled.value;
   const patience = new Patience();
   const evaluate = (event: Event, stepsMax = EVALUATION_STEPS_MAX): FilterVerdict => {
-    const refusal = patience.refusal();
+    const refusal = patience.refusal(event.namespace);
     if (refusal !== undefined) return { ok: false, message: refusal, steps: 1, cut: false };
     const { steps, cut, ...outcome } = expression.evaluate(event, stepsMax, (run) => run(event));
-    if (!cut || stepsMax >= EVALUATION_STEPS_MAX) patience.evaluated(cut);
+    if (!cut || stepsMax >= EVALUATION_STEPS_MAX) patience.evaluated(event.namespace, cut);
     if (!outcome.ok) return { ok: false, message: outcome.message, steps, cut };
     const result = outcome.value;
     if (typeof result === "boolean") return { ok: true, matched: result, steps, cut };
     if (!isCelError(result)) return { ok: false, message: `the filter gave ${kindOf(result)} instead of true or false`, steps, cut };
     return isAbsence(result.message) ? { ok: true, matched: false, steps, cut } : { ok: false, message: result.message, steps, cut };
   };
-  return { ok: true, value: { source, evaluate, blame: () => patience.blamed() } };
+  return { ok: true, value: { source, evaluate, blame: (namespace) => patience.blamed(namespace) } };
 }
 
 /** Compiles `spec.payload.body`. The problem (`InvalidBody`) says what is wrong. */
@@ -149,7 +150,7 @@ class Expression<T> {
     const { run, patterns, steps: outside, parts, costly } = made.value;
     if (known === undefined) this.#held = held(made.value, event.namespace);
     this.#held.used(event.namespace);
-    const again = known === undefined ? parts * STEPS_PER_PART : 0;
+    const again = known === undefined ? parts * STEPS_PER_PART + instructionsOf(patterns) * STEPS_PER_INSTRUCTION : 0;
     const evaluated = guarded(event, costly, stepsMax, () =>
       metered(stepsMax, patterns, () => {
         charge(outside);
@@ -158,6 +159,10 @@ class Expression<T> {
     );
     return { ...evaluated, steps: evaluated.steps + again };
   }
+}
+
+function instructionsOf(patterns: readonly Pattern[]): number {
+  return patterns.reduce((sum, { instructions }) => sum + instructions, 0);
 }
 
 function held<T>(made: Plan<T>, owner: string | undefined): Held<Plan<T>> {

@@ -96,7 +96,7 @@ export class RouteTable {
   *matching(event: Event, allowance?: StepAllowance): Generator<undefined, Match, undefined> {
     const candidates = this.#candidates(event);
     if (candidates.size === 0) return NO_MATCH;
-    const reading = [...candidates].some(({ filter }) => filter !== undefined) ? readEvent(event) : 0;
+    const reading = haveFilters(candidates) ? readEvent(event) : 0;
     const found = new Matching(event, allowance, reading);
     if (reading > STEPS_A_PIECE) yield undefined;
     let looked = 0;
@@ -148,6 +148,11 @@ const CANDIDATES_A_PIECE = 16;
 const STEPS_A_PIECE = 10_000;
 const NO_CANDIDATES: ReadonlySet<Route> = new Set();
 const NO_MATCH: Match = { routes: [], filterErrors: [], steps: 0 };
+
+function haveFilters(candidates: Iterable<Route>): boolean {
+  for (const { filter } of candidates) if (filter !== undefined) return true;
+  return false;
+}
 
 /** One event, and what those who were asked said. */
 class Matching {
@@ -204,7 +209,7 @@ class Matching {
   }
 
   #blame(share: number): void {
-    for (const [filter, steps] of this.#took) if (steps > share) filter.blame();
+    for (const [filter, steps] of this.#took) if (steps > share) filter.blame(this.#event.namespace);
   }
 }
 

@@ -8,6 +8,8 @@ import { LongWork } from "../lib/long-work.ts";
 
 /** A body that took less the last time is made at once: a fifth of a millisecond. */
 const QUICK_STEPS = 2_000;
+/** What bodies that are made at once may take in one turn of the event loop, together: ten milliseconds. The next may be made of other data. */
+const STEPS_A_TURN = 100_000;
 
 /** Told the body to send, or undefined when there will be none because Postrider stops. */
 export type BodyTaker = (rendering: Rendering | undefined) => void;
@@ -37,6 +39,8 @@ export class BodyDesk {
   readonly #lines = new Map<string, Line>();
   readonly #lastSteps = new WeakMap<CompiledBody, number>();
   #isClosed = false;
+  /** Taken in this turn of the event loop by what was made at once. */
+  #turnSteps = 0;
 
   constructor(clock: Clock, budgets = new StepBudgets()) {
     this.#clock = clock;
@@ -56,7 +60,7 @@ export class BodyDesk {
     const { body } = route;
     if (body === undefined) return take(renderPayload(event, route.subscription.spec.payload, undefined));
     const job = { event, route, body, take };
-    if (!body.costly || (this.#lastSteps.get(body) ?? Number.POSITIVE_INFINITY) <= QUICK_STEPS) return take(this.#render(job));
+    if (this.#isQuick(body)) return take(this.#atOnce(job));
     const { namespace } = route.subscription;
     const line = this.#lines.get(namespace);
     if (line !== undefined) {
@@ -75,6 +79,18 @@ export class BodyDesk {
       for (const { take } of jobs) take(undefined);
     }
     this.#lines.clear();
+  }
+
+  #isQuick(body: CompiledBody): boolean {
+    if (this.#turnSteps > STEPS_A_TURN) return false;
+    return !body.costly || (this.#lastSteps.get(body) ?? Number.POSITIVE_INFINITY) <= QUICK_STEPS;
+  }
+
+  #atOnce(job: Job): Rendering {
+    const rendering = this.#render(job);
+    if (this.#turnSteps === 0) this.#clock.afterPoll(() => (this.#turnSteps = 0));
+    this.#turnSteps += Math.max(1, rendering.steps ?? 0);
+    return rendering;
   }
 
   #next(namespace: string): void {

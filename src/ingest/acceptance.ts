@@ -185,9 +185,9 @@ export class Acceptance {
     for (const [index, draft] of drafts.entries()) {
       const event = eventOf(namespace, draft, clock);
       const match = yield* table.matching(event, bill.next());
+      for (const { route, message } of match.filterErrors) this.#parts.events.filterFailed(route.subscription, message);
       const tooCostly = bill.paid(match, { index, events: drafts.length });
       if (tooCostly !== undefined) return { ok: false, refusal: tooCostly };
-      for (const { route, message } of match.filterErrors) this.#parts.events.filterFailed(route.subscription, message);
       const tooWide = fanOutRefusal(match.routes, drafts.length > 1 ? { index } : {});
       if (tooWide !== undefined) return { ok: false, refusal: tooWide };
       deliveries += match.routes.length;

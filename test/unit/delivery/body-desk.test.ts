@@ -87,3 +87,19 @@ describe("bodies by payload.body", () => {
     expect(desk.waiting).toBe(0);
   });
 });
+
+test("a thousand bodies that were quick the last time and are not now: a turn's worth is made at once, the rest waits for its turns", async () => {
+  const clock = new ManualClock();
+  const desk = new BodyDesk(clock, new StepBudgets(1e9));
+  const few = anEvent({ data: Buffer.from("[1]") });
+  const routes = Array.from({ length: 100 }, (_none, i) => bodied(`event.data.map(x, x + ${i})`));
+  for (const route of routes) desk.make(few, route, () => undefined);
+  await clock.advance(1);
+  expect(desk.waiting).toBe(0);
+  let made = 0;
+  for (const route of routes) desk.make(NUMBERS, route, () => (made += 1));
+  expect(made).toBeGreaterThan(0);
+  expect(made).toBeLessThan(3);
+  await clock.advance(1);
+  expect(made).toBe(100);
+});
