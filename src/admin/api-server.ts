@@ -27,6 +27,8 @@ const UNREAD_BYTES_MAX = 16 * 1024 * 1024;
 const URL_CHARS_MAX = 4_096;
 /** A body of a test: an event's data and a little around it. */
 const BODY_BYTES_MAX = EVENT_BYTES_MAX;
+/** Bodies that are read at once. One more gets in, and the oldest of the namespace with most of them is closed. */
+const BODIES_MAX = 64;
 const RETRY_AFTER_SECONDS = 5;
 const BUSY_RETRY_AFTER_SECONDS = 2;
 
@@ -90,6 +92,8 @@ export class ApiServer implements Service {
   readonly #lists: ReadDesk;
   /** Requests whose answers wait for their readers. */
   readonly #slow = new Pot<IncomingMessage>(SLOW_ANSWERS_MAX);
+  /** Requests whose bodies are being read. */
+  readonly #bodies = new Pot<IncomingMessage>(BODIES_MAX);
   readonly #server: Server;
   readonly #door: Door;
 
@@ -146,7 +150,8 @@ export class ApiServer implements Service {
       await this.#send(call, answer, { first: first.value ?? Buffer.alloc(0), second, rest: pieces });
     } catch (error) {
       if (!begun) return this.#write(call, this.#failed(error));
-      this.#failed(error);
+      // A reader who has left is nobody's mistake.
+      if (!call.response.destroyed) this.#failed(error);
       call.response.destroy();
     } finally {
       await pieces.return(undefined);
@@ -160,7 +165,7 @@ export class ApiServer implements Service {
     response.writeHead(answer.status, { ...SAFE_HEADERS, ...answer.headers, ...length });
     if (request.method === "HEAD") return void response.end();
     const onSlow = (): void => {
-      for (const given of this.#slow.enter(request, place.namespace)) this.#door.giveUp(given);
+      for (const given of this.#slow.enter(request, place.namespace)) this.#door.giveUp(given, "unread");
       place.leave();
     };
     await pour(response, all(first, second, rest), { clock: this.#parts.clock, onSlow });
@@ -182,7 +187,7 @@ export class ApiServer implements Service {
     const verdict = await this.#parts.authenticator.authorize(authorizations(request), route.access);
     if (!verdict.granted) return problem(verdict);
     this.#door.know(request);
-    const body = method === "POST" ? await readBody(request) : new Uint8Array(0);
+    const body = method === "POST" ? await this.#readBody(request, route.namespace) : new Uint8Array(0);
     if (body === undefined) return problem({ code: "request_too_large", detail: `The body has more than ${BODY_BYTES_MAX} bytes.` });
     const call = { route, parameters: new URLSearchParams(query), body, signal: gone };
     place.namespace = route.namespace;
@@ -192,6 +197,16 @@ export class ApiServer implements Service {
     if (leave === undefined) return BUSY;
     place.leave = leave;
     return this.#handlers.answer(call);
+  }
+
+  /** Bodies under way are few: whoever sends at once needs a place for a moment, and who does not gives his up. */
+  async #readBody(request: IncomingMessage, namespace: string): Promise<Uint8Array | undefined> {
+    for (const given of this.#bodies.enter(request, namespace)) this.#door.giveUp(given, "room");
+    try {
+      return await readBody(request);
+    } finally {
+      this.#bodies.leave(request);
+    }
   }
 
   #failed(error: unknown): ApiAnswer {

@@ -211,7 +211,8 @@ export class IngestServer implements Service {
   #pour(exchange: Exchange, body: Uint8Array): void {
     const { request, response } = exchange;
     const onSlow = (): void => {
-      for (const given of this.#slow.enter(exchange, request.socket.remoteAddress ?? "", body.length)) this.#door.giveUp(given.request);
+      for (const given of this.#slow.enter(exchange, request.socket.remoteAddress ?? "", body.length))
+        this.#door.giveUp(given.request, "unread");
     };
     pour(response, [body], { clock: this.#options.clock, onSlow }).catch(() => response.destroy());
   }

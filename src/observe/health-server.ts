@@ -165,7 +165,7 @@ export class HealthServer implements Service {
       response.writeHead(200, { ...headersOf(this.#options.metrics.contentType), "Content-Length": text.length });
       if (request.method === "HEAD") return void response.end();
       const onSlow = (): void => {
-        for (const given of this.#slow.enter(request, request.socket.remoteAddress ?? "")) this.#door.giveUp(given);
+        for (const given of this.#slow.enter(request, request.socket.remoteAddress ?? "")) this.#door.giveUp(given, "unread");
       };
       await pour(response, [text], { clock: this.#options.clock, onSlow });
     } catch (error) {

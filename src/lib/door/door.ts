@@ -102,10 +102,10 @@ export class Door {
     if (visitor !== undefined && !visitor.gone) this.#book.know(visitor);
   }
 
-  /** Whoever sent this has let his answer wait for too long. */
-  giveUp({ socket }: Pick<IncomingMessage, "socket">): void {
+  /** Closes the connection of a request that has let others wait: for `unread` its answer, for `room` the rest of it. */
+  giveUp({ socket }: Pick<IncomingMessage, "socket">, reason: "unread" | "room"): void {
     const visitor = this.#visitors.get(socket);
-    if (visitor !== undefined && !visitor.gone) this.#close(visitor, "unread");
+    if (visitor !== undefined && !visitor.gone) this.#close(visitor, reason);
   }
 
   #arrive(socket: Socket): void {

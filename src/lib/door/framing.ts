@@ -16,6 +16,8 @@ const HOST = "host";
 const TRANSFER_ENCODING = "transfer-encoding";
 /** `uri-host [ ":" port ]` (RFC 9110 7.2, RFC 3986 3.2.2); it may be empty. */
 const HOST_VALUE = /^(?:\[[0-9A-Za-z:.%_~-]+\]|(?:[A-Za-z0-9._~!$&'()*+,;=-]|%[0-9A-Fa-f]{2})*)(?::\d*)?$/;
+/** What nearly all of them look like; the whole rule takes four times as long. */
+const PLAIN_HOST = /^[A-Za-z0-9.-]+(?::\d+)?$/;
 
 /**
  * What two servers in a row could read differently is refused: a Transfer-Encoding in HTTP/1.0 (RFC 9112 6.1), one other than exactly `chunked`,
@@ -41,7 +43,9 @@ function hostFault(host: string | undefined, httpVersion: string): FramingFault 
   if (host === undefined) {
     return httpVersion === "1.0" ? undefined : { code: "malformed_request", detail: "HTTP/1.1 needs a Host header (RFC 9112 3.2)." };
   }
-  return HOST_VALUE.test(host) ? undefined : { code: "malformed_request", detail: "Header 'host' is no host name (RFC 9112 3.2)." };
+  return PLAIN_HOST.test(host) || HOST_VALUE.test(host)
+    ? undefined
+    : { code: "malformed_request", detail: "Header 'host' is no host name (RFC 9112 3.2)." };
 }
 
 function codingFault(coding: string, httpVersion: string): FramingFault | undefined {

@@ -188,3 +188,19 @@ describe("requests on one connection whose answers are not read", () => {
     expect(raw.match(/HTTP\/1\.1 404/g)).toHaveLength(16);
   });
 });
+
+it(
+  "bodies that never end do not fill the API: 64 are read at once, and one that is sent at once is always read",
+  { timeout: 60_000 },
+  async () => {
+    const { port, metrics } = await api();
+    const post = (length: number): string =>
+      `POST /v1/namespaces/shop/subscriptions/orders/test HTTP/1.1\r\nHost: x\r\nAuthorization: Bearer ${API_TOKEN}\r\nConnection: close\r\nContent-Length: ${length}\r\n\r\n`;
+    const crowd = crowdAt(port);
+    await crowd.come(200, post(250_000) + "x".repeat(200_000));
+    await expect.poll(() => closedFor(metrics, "room"), PATIENT).toBe(136);
+    expect(crowd.open).toBe(64);
+    // There is no such subscription: but its body was read.
+    expect(statusOf(await alone(port, `${post(2)}{}`))).toBe(404);
+  },
+);
