@@ -23,6 +23,10 @@ export const STRANGER_IDLE_MS = 5_000;
 /** Requests on one connection whose answers have not gone yet, of strangers and of others: what was read of each is in memory. */
 export const PIPELINED_MAX = { stranger: 16, known: 128 } as const;
 const SWEEP_MS = 500;
+/** So much of the house is for those who have just come, however many of those come who have proven themselves. */
+const STRANGERS_SHARE = 1 / 8;
+/** So many are looked at for one place: thousands of heads that have begun must not be looked at all at once. */
+const LOOKS_MAX = 4;
 
 /** Hears what the door does; must not throw. */
 export interface DoorWatch {
@@ -66,12 +70,13 @@ class Visitor extends Guest {
  */
 export class Door {
   readonly #parts: DoorParts;
-  readonly #book = new GuestBook<Visitor>();
+  readonly #book: GuestBook<Visitor>;
   readonly #visitors = new WeakMap<object, Visitor>();
   #isSweeping = false;
 
   constructor(server: Server, parts: DoorParts) {
     this.#parts = parts;
+    this.#book = new GuestBook(Math.floor(parts.limits.connections * STRANGERS_SHARE));
     server.on("connection", (socket: Socket) => this.#arrive(socket));
   }
 
@@ -119,12 +124,12 @@ export class Door {
   }
 
   #makeRoom(newcomer: Visitor): void {
-    for (;;) {
+    for (let looks = 1; ; looks++) {
       const victim = this.#book.victim(this.#nowMs(), newcomer);
       if (victim === undefined) return;
       // What has come meanwhile nobody has told of: a request whose head is not whole.
-      if (victim.doing === "rest" && victim.hasBegun) this.#book.turn(victim, "head", this.#nowMs());
-      else return this.#close(victim, "room");
+      if (looks === LOOKS_MAX || victim.doing !== "rest" || !victim.hasBegun) return this.#close(victim, "room");
+      this.#book.turn(victim, "head", this.#nowMs());
     }
   }
 

@@ -5,13 +5,17 @@ export const GRACE_MS = 1_000;
 
 /**
  * Who goes first when a place is needed. Strangers go before those who have proven themselves, and among each those who do nothing before those
- * who do something; whoever is in the first second of it is spared as long as anybody else is there. Last of all go requests under way.
+ * who do something. Whoever is in the first second of it is spared as long as anybody else is there; `inCrowd`: not when so many strangers have just come
+ * that they would push out those who have proven themselves. Last of all go requests under way.
  */
-const ORDER: readonly { readonly lane: Lane; readonly graceMs: number }[] = [
+const ORDER: readonly { readonly lane: Lane; readonly graceMs: number; readonly inCrowd?: true }[] = [
   { lane: laneOf(false, "rest"), graceMs: GRACE_MS },
   { lane: laneOf(false, "head"), graceMs: GRACE_MS },
   { lane: laneOf(false, "unread"), graceMs: 0 },
   { lane: laneOf(false, "busy"), graceMs: GRACE_MS },
+  { lane: laneOf(false, "rest"), graceMs: 0, inCrowd: true },
+  { lane: laneOf(false, "head"), graceMs: 0, inCrowd: true },
+  { lane: laneOf(false, "busy"), graceMs: 0, inCrowd: true },
   { lane: laneOf(true, "rest"), graceMs: 0 },
   { lane: laneOf(true, "head"), graceMs: GRACE_MS },
   { lane: laneOf(true, "unread"), graceMs: 0 },
@@ -45,7 +49,15 @@ class Household<G extends Guest> {
  */
 export class GuestBook<G extends Guest> {
   readonly #households = new Map<string, Household<G>>();
+  /** How many are in each lane. */
+  readonly #counts: number[] = Array.from({ length: LANES }, () => 0);
+  readonly #strangersMax: number;
   #size = 0;
+
+  /** More strangers than `strangersMax` are a crowd. */
+  constructor(strangersMax: number) {
+    this.#strangersMax = strangersMax;
+  }
 
   get size(): number {
     return this.#size;
@@ -61,14 +73,14 @@ export class GuestBook<G extends Guest> {
     const household = known ?? new Household<G>();
     if (known === undefined) this.#households.set(guest.address, household);
     household.count++;
-    household.line(guest.lane).push(guest);
+    this.#push(household, guest);
     this.#size++;
   }
 
   remove(guest: G): void {
     const household = this.#households.get(guest.address);
     if (household === undefined) return;
-    household.line(guest.lane).remove(guest);
+    this.#pull(household, guest);
     household.count--;
     this.#size--;
     if (household.count === 0) this.#households.delete(guest.address);
@@ -92,7 +104,9 @@ export class GuestBook<G extends Guest> {
    * for longest. So nobody's address pushes out others, and no address has a limit while there is room. `spared` is never chosen.
    */
   victim(nowMs: number, spared?: G): G | undefined {
-    for (const { lane, graceMs } of ORDER) {
+    const isCrowd = this.#counts.slice(0, LANES / 2).reduce((sum, count) => sum + count, 0) > this.#strangersMax;
+    for (const { lane, graceMs, inCrowd } of ORDER) {
+      if (this.#counts[lane] === 0 || (inCrowd === true && !isCrowd)) continue;
       let found: G | undefined;
       let most = 0;
       for (const household of this.#households.values()) {
@@ -126,8 +140,19 @@ export class GuestBook<G extends Guest> {
 
   #change(guest: G, change: () => void): void {
     const household = this.#households.get(guest.address);
-    household?.line(guest.lane).remove(guest);
+    if (household === undefined) return;
+    this.#pull(household, guest);
     change();
-    household?.line(guest.lane).push(guest);
+    this.#push(household, guest);
+  }
+
+  #push(household: Household<G>, guest: G): void {
+    household.line(guest.lane).push(guest);
+    this.#counts[guest.lane]!++;
+  }
+
+  #pull(household: Household<G>, guest: G): void {
+    household.line(guest.lane).remove(guest);
+    this.#counts[guest.lane]!--;
   }
 }

@@ -15,8 +15,8 @@ function guestOf(text: string): Guest {
   return guest;
 }
 
-function victimOf(texts: readonly string[], spared?: string): string | undefined {
-  const book = new GuestBook<Guest>();
+function victimOf(texts: readonly string[], spared?: string, strangersMax = 100): string | undefined {
+  const book = new GuestBook<Guest>(strangersMax);
   const guests = texts.map((text) => ({ text, guest: guestOf(text) }));
   // Lines are in the order of time, as a door brings them in.
   for (const { guest } of guests.toSorted((a, b) => a.guest.sinceMs - b.guest.sinceMs)) book.add(guest);
@@ -55,6 +55,23 @@ describe("the place given up for another is that of", () => {
     expect(victimOf(guests)).toBe(expected);
   });
 
+  it.each<[string, string[], string]>([
+    ["the oldest of the crowd", ["a stranger rest 20", "a stranger rest 30", "a known rest 9000"], "a stranger rest 30"],
+    [
+      "one of the address that brings it",
+      ["b stranger rest 900", "a stranger rest 10", "a stranger rest 20", "a stranger rest 5", "b known rest 9"],
+      "a stranger rest 20",
+    ],
+    ["one of it whatever it does", ["a stranger head 10", "a stranger busy 20", "a known rest 9000"], "a stranger head 10"],
+    [
+      "somebody known at rest, once it is none any more",
+      ["a stranger rest 10", "a known rest 9000", "a known busy 1"],
+      "a known rest 9000",
+    ],
+  ])("when a crowd of strangers has just come, %s", (_, guests, expected) => {
+    expect(victimOf(guests, undefined, 1)).toBe(expected);
+  });
+
   it("nobody who is spared, whatever else there is", () => {
     expect(victimOf(["a stranger rest 5000", "a known busy 1"], "a stranger rest 5000")).toBe("a known busy 1");
     expect(victimOf(["a stranger rest 5000"], "a stranger rest 5000")).toBeUndefined();
@@ -83,7 +100,7 @@ it("counts by address, and forgets who has gone, in any order of coming, turning
   const step = fc.record({ who: fc.nat(7), act: fc.constantFrom("come", "go", "know", "rest", "head", "busy", "unread") });
   fc.assert(
     fc.property(fc.array(step, { maxLength: 60 }), (steps) => {
-      const book = new GuestBook<Guest>();
+      const book = new GuestBook<Guest>(3);
       const there = new Map<number, Guest>();
       steps.forEach(({ who, act }, at) => {
         const guest = there.get(who);
