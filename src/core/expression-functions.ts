@@ -23,6 +23,8 @@ const CALENDAR = 100;
 const OFFSET = 160;
 const TIME_ZONE = 2_500;
 
+/** Beginning to look for a pattern. */
+const MATCHING = 8;
 /** CEL tries one after the other what a function can be called with; those for lists and maps come late. */
 const OVERLOADS = 10;
 /** Making an error, beside what was charged before; and having looked through all that a function can be called with. */
@@ -50,7 +52,10 @@ const OWN_FUNCTIONS: readonly CelFunc[] = [
     if (typeof key !== "string") charge(Number(steps));
     return key;
   }),
-  celFunc(MATCHES, [STRING, INT], BOOL, (text, index) => patternOf(index).test(text, chargePattern)),
+  celFunc(MATCHES, [STRING, INT], BOOL, (text, index) => {
+    charge(MATCHING);
+    return patternOf(index).test(text, chargePattern);
+  }),
   celFunc("_+_", [STRING, STRING], STRING, (left, right) => {
     chargeChars(left.length + right.length);
     buildsText(left.length + right.length);

@@ -8,7 +8,7 @@ export const EVALUATION_STEPS_MAX = 200_000;
 /** Characters or bytes looked at in one step. */
 const CHARS_PER_STEP = 32;
 /** Instructions of a regular expression looked at in one step. */
-const PATTERN_WORK_PER_STEP = 10;
+const PATTERN_WORK_PER_STEP = 8;
 /** The longest text or bytes an expression may build on its way, and the longest list it may join. */
 const BUILT_LENGTH_MAX = 1024 * 1024;
 /** What an expression may build on its way in all, bytes of memory. */
