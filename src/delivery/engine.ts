@@ -155,14 +155,13 @@ export class Engine implements Service {
     });
     const desk = this.#desk;
     const shelf = new Shelf({ store, clock, log, desk, scheduler });
-    const flights = this.#flights;
     const isUp = (): boolean => this.#state === "up";
     const doubtful = (): void => this.#upkeep.forgotten.doubt();
-    this.#claims = new ClaimLoop({ store, clock, log, scheduler, desk, flights, bounds, livedSinceMs, doubtful, isUp });
+    this.#claims = new ClaimLoop({ store, clock, log, scheduler, desk, flights: this.#flights, bounds, livedSinceMs, doubtful, isUp });
     const acting = { ...parts, scheduler, desk, routes: this.#routes, health, tally };
     this.#acts = new QueueActs({ ...acting, deadLetters, parking, handshakes, pauses });
     const adopt = (lane: Lane): void => this.#routes.adopt(lane, this.#routes.routeOf(lane.uid));
-    const kept = { scheduler, desk, flights, health, tally, deadLetters };
+    const kept = { scheduler, desk, flights: this.#flights, health, tally, deadLetters };
     this.#upkeep = upkeepOf({ ...parts, ...kept, bounds, livedSinceMs, adopt, deliveryEnded: () => this.#deliveryEnded(undefined) });
   }
 

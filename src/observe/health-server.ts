@@ -46,7 +46,7 @@ const LAG_BEATS = 50;
 /** The longest stall is shown of this many beats (5 min) and the as many before. */
 const STALL_BEATS = 1_500;
 /** Connections at once; for one more another is closed. */
-const CONNECTIONS_MAX = 64;
+const CONNECTIONS_MAX = 512;
 /** Texts of scrapes that wait for slow readers; one more gets in, and the oldest of the address with most is given up. */
 const SLOW_SCRAPES_MAX = 4;
 /** Bytes of answers that readers have not taken yet, in all. */

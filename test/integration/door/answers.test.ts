@@ -1,3 +1,4 @@
+import { testDeliveryNames } from "../../support/delivery/test-delivery-names.ts";
 import { once } from "node:events";
 import { connect } from "node:net";
 import { afterEach, describe, expect, it } from "vitest";
@@ -33,7 +34,8 @@ function crowdAt(port: number): Crowd {
 const get = (path: string, token = API_TOKEN, extra = ""): string =>
   `GET ${path} HTTP/1.1\r\nHost: x\r\nAuthorization: Bearer ${token}\r\n${extra}\r\n`;
 const LOG = "/v1/namespaces/shop/attempts?limit=500";
-const ONE = "/v1/namespaces/shop/deliveries/1/attempts";
+const ONE = `/v1/namespaces/shop/deliveries/${testDeliveryNames.nameOf("shop", 1)}/attempts`;
+const idOf = ({ deliveryId }: { readonly deliveryId: string }): string => String(testDeliveryNames.idOf("shop", deliveryId));
 const LARGE = { deliveries: 100, attemptsEach: 1, bodyBytes: 250_000 };
 
 interface Page {
@@ -64,7 +66,7 @@ describe("pages of the log", () => {
       const { items, nextCursor } = await page(port, path);
       expect(items.length).toBeLessThanOrEqual(4);
       for (const { request } of items) expect(request.body?.text.length).toBe(250_000);
-      ids.push(...items.map(({ deliveryId }) => deliveryId));
+      ids.push(...items.map(idOf));
       path = nextCursor === null ? undefined : `${LOG}&cursor=${nextCursor}`;
     }
     expect(ids).toEqual(Array.from({ length: 23 }, (_, i) => String(23 - i)));
@@ -73,9 +75,9 @@ describe("pages of the log", () => {
   it("end after the last delivery, and a delivery is never split", async () => {
     const { port } = await api(historyOf({ deliveries: 3, attemptsEach: 4, bodyBytes: 130_000 }));
     const first = await page(port, LOG);
-    expect(first.items.map(({ deliveryId }) => deliveryId)).toEqual(["3", "3", "3", "3", "2", "2", "2", "2"]);
+    expect(first.items.map(idOf)).toEqual(["3", "3", "3", "3", "2", "2", "2", "2"]);
     const last = await page(port, `${LOG}&cursor=${first.nextCursor}`);
-    expect([last.items.map(({ deliveryId }) => deliveryId), last.nextCursor]).toEqual([["1", "1", "1", "1"], null]);
+    expect([last.items.map(idOf), last.nextCursor]).toEqual([["1", "1", "1", "1"], null]);
     // By number as by bytes.
     const few = await page(port, LOG.replace("500", "5"));
     expect(few.items).toHaveLength(8);
