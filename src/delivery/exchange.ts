@@ -261,7 +261,12 @@ export class Exchange implements DispatchHandler, WheelEntry {
       ...this.#blank(outcomeClass, messageOf(statusCode, outcomeClass, location) + note),
       statusCode,
       tlsStatus: this.#options.tls ? "ok" : "none",
-      retryAfterMs: parseRetryAfter(headerText(this.#headers["retry-after"]), clock.trueMs(), policy.retry.retryAfterMaxMs),
+      retryAfterMs: parseRetryAfter(
+        this.#headers["retry-after"],
+        clock.trueMs(),
+        policy.retry.retryAfterMaxMs,
+        headerText(this.#headers["date"]),
+      ),
       responseHeaders: keptHeaders(this.#headers, secrets),
       responseBody: this.#kept?.subarray(0, this.#keptBytes) ?? NO_BODY,
     });
