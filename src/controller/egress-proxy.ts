@@ -1,6 +1,7 @@
 import type { EgressPolicy } from "../core/policy.ts";
 import type { Problem } from "../core/problem.ts";
 import type { Target } from "../core/subscription.ts";
+import { controlFault } from "./endpoint-auth.ts";
 import type { Resolved } from "./endpoint-auth.ts";
 import { SECRET_INVALID } from "./reasons.ts";
 import type { References } from "./references.ts";
@@ -35,6 +36,9 @@ function proxyOf(text: string): NonNullable<Target["proxy"]> | string {
   const user = decoded(url.username);
   const password = decoded(url.password);
   if (user === undefined || password === undefined) return "its user or password is not percent-encoded as it should be";
+  if (user.includes(":")) return "its user name holds a colon, which HTTP Basic cannot carry (RFC 7617)";
+  const fault = controlFault("user name", user) ?? controlFault("password", password);
+  if (fault !== undefined) return fault;
   const authorization =
     user === "" && password === "" ? undefined : `Basic ${Buffer.from(`${user}:${password}`, "utf8").toString("base64")}`;
   return { url: url.origin, authorization };
