@@ -29,6 +29,8 @@ function ofPolicy(problem: Problem): Problem {
 /** Credentials are taken out of the URL, so that it may be shown. */
 function proxyOf(text: string): NonNullable<Target["proxy"]> | string {
   const usage = "it must be a URL like http://proxy.example:3128 or https://user:password@proxy.example:3128";
+  // The parser would take line breaks and tabs out and encode the rest.
+  if (!/^[!-~]+$/.test(text)) return `${usage}, percent-encoded and without line breaks or spaces`;
   if (!URL.canParse(text)) return usage;
   const url = new URL(text);
   if (url.protocol !== "http:" && url.protocol !== "https:") return `${usage}; ${url.protocol}// is not supported`;

@@ -60,8 +60,8 @@ function userFault(username: string): string | undefined {
 
 /** RFC 7617, 2 and RFC 6749, A.1 and A.2 allow none; most are line breaks that a file or an encoder added. `what` is the value's name. */
 export function controlFault(what: string, value: string): string | undefined {
-  return /\p{Cc}/u.test(value)
-    ? `the ${what} holds a line break or another control character, which it may not (RFC 7617, RFC 6749): take it out; only one line break at the end does no harm`
+  return /\p{Cc}|^\ufeff/u.test(value)
+    ? `the ${what} holds a line break or another control character (or begins with a byte order mark), which it may not (RFC 7617, RFC 6749): take it out; only one line break at the end does no harm`
     : undefined;
 }
 

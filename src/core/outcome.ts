@@ -12,6 +12,9 @@ export type OutcomeClass =
   | "tls_error"
   | "blocked";
 
+/** How the message of an outcome that is `reconnected` ends: the log of attempts keeps the message, and knows it by this. */
+export const RECONNECTED_NOTE = " (on a new connection: the receiver had closed the one that was kept)";
+
 /** The result of one HTTP attempt, as seen by the state machine and the attempt log. */
 export interface Outcome {
   readonly class: OutcomeClass;

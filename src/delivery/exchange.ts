@@ -1,4 +1,5 @@
 import { STATUS_CODES } from "node:http";
+import { RECONNECTED_NOTE } from "../core/outcome.ts";
 import type { Outcome, OutcomeClass } from "../core/outcome.ts";
 import { inRanges } from "../core/policy.ts";
 import type { Policy } from "../core/policy.ts";
@@ -21,7 +22,6 @@ const KEPT_HEADERS_MAX = 64;
 const KEPT_HEADER_CHARS_MAX = 1_024;
 const NO_BODY = new Uint8Array(0);
 const NO_HEADERS: Outcome["responseHeaders"] = [];
-const RECONNECTED = " (on a new connection: the receiver had closed the one that was kept)";
 const BODY_BROKE_OFF = "; its body broke off";
 /**
  * A request that is with its receiver goes on against the receiver's clock while we stand still: afterwards it gets so much more, in which an
@@ -299,7 +299,7 @@ export class Exchange implements DispatchHandler, WheelEntry {
 }
 
 function reconnected(outcome: Outcome): Outcome {
-  return { ...outcome, reconnected: true, message: `${outcome.message}${RECONNECTED}` };
+  return { ...outcome, reconnected: true, message: `${outcome.message}${RECONNECTED_NOTE}` };
 }
 
 function grown(kept: Buffer, bytes: number): Buffer {

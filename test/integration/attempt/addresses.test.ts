@@ -232,6 +232,18 @@ describe("localhost", () => {
     expect(requests()).toBe(1);
   });
 
+  test("[::1] is reached where ::1/128 is open, under its own name", async () => {
+    const hosts: (string | undefined)[] = [];
+    const server = createHttpServer((req, res) => {
+      hosts.push(req.headers.host);
+      res.setHeader("connection", "close").end();
+    });
+    const port = await listening(server, "::1");
+    const egress = { ...EGRESS, allowedCidrs: ["::1/128"] };
+    expect(await outcomeAt(asking([]), { url: `http://[::1]:${port}/`, egress })).toMatchObject({ class: "success" });
+    expect(hosts).toEqual([`[::1]:${port}`]);
+  });
+
   test("neither is reached where neither is open", async () => {
     const resolver = new DnsResolver({ clock: new SystemClock(), servers: [] });
     const egress = { ...EGRESS, allowedCidrs: [], allowedHosts: ["localhost"] };

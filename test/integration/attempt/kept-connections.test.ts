@@ -5,7 +5,9 @@ import { createServer as createTcpServer } from "node:net";
 import type { AddressInfo, Server, Socket } from "node:net";
 
 import { afterEach, describe, expect, test } from "vitest";
+import { attemptView } from "../../../src/admin/views.ts";
 import type { Outcome } from "../../../src/core/outcome.ts";
+import { attemptRecord } from "../../../src/delivery/attempt-record.ts";
 import { HttpAttempter } from "../../../src/delivery/attempt.ts";
 import { DnsResolver } from "../../../src/delivery/resolver.ts";
 import { anEvent, aRoute } from "../../support/delivery/attempt-input.ts";
@@ -219,6 +221,25 @@ describe("a kept connection that dies before the first byte of an answer", () =>
     expect(second.message).toBe("HTTP 200 OK (on a new connection: the receiver had closed the one that was kept)");
     expect(connections()).toBe(2);
     expect(ids).toEqual([anEvent().id, anEvent().id, anEvent().id]);
+  });
+
+  test("is marked in the log of attempts, as the API shows it, and nowhere else", async () => {
+    const server = createTcpServer();
+    closing(server, (socket) => socket.destroy());
+    const url = `http://127.0.0.1:${await listening(server)}/`;
+    const attempter = attempterWith();
+    const route = aRoute({ url, policy: { maxInFlight: 1 } });
+    const rows = [];
+    for (const attempt of [1, 2]) {
+      const done = await attempter.attempt({ route, event: anEvent(), attempt });
+      const record = attemptRecord({ id: 1, attempt, event: anEvent(), recordId: undefined }, route.subscription, done);
+      rows.push(attemptView(record, { uid: "uid-1", name: "orders", isDeadLetter: false }, undefined, new LeapingClock()));
+      await new Promise((resolve) => setImmediate(resolve));
+    }
+    expect(rows).toMatchObject([
+      { outcome: "success", reconnected: false, message: "HTTP 200 OK" },
+      { outcome: "success", reconnected: true, attempt: 2 },
+    ]);
   });
 
   test("a request of 500 KB is sent once more as a whole", async () => {

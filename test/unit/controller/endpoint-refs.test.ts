@@ -304,14 +304,21 @@ describe("the egress proxy", () => {
     expect(proxied(text)).toMatchObject({ ok: true, value: { proxy: { url, authorization } } });
   });
 
-  it.each(["proxy.internal:3128", "socks5://proxy.internal", "http://proxy.internal/path", "http://a:%zz@proxy.internal", ""])(
-    "'%s' makes deliveries wait, and its credentials are not shown",
-    (text) => {
-      const resolved = proxied(text);
-      expect(resolved).toMatchObject({ ok: false, problem: { reason: "SecretInvalid", field: "spec.egress.proxySecretRef" } });
-      expect(JSON.stringify(resolved)).not.toContain("%zz");
-    },
-  );
+  it.each([
+    "proxy.internal:3128",
+    "socks5://proxy.internal",
+    "http://proxy.internal/path",
+    "http://a:%zz@proxy.internal",
+    "http://a:%zz\nb@proxy.internal",
+    "http://a:b@proxy.\tinternal",
+    "http://a%3Ab:c@proxy.internal",
+    "http://żółw:c@proxy.internal",
+    "",
+  ])("'%s' makes deliveries wait, and its credentials are not shown", (text) => {
+    const resolved = proxied(text);
+    expect(resolved).toMatchObject({ ok: false, problem: { reason: "SecretInvalid", field: "spec.egress.proxySecretRef" } });
+    expect(JSON.stringify(resolved)).not.toContain("%zz");
+  });
 
   it("is looked for in the operator's own namespace only", () => {
     const resolved = resolve(specOf({}), { egress, secrets: { proxy: secret({ url: "http://tenant.example" }) } });
@@ -389,6 +396,7 @@ describe("values from Secrets", () => {
     ["a NUL", "geheim\u0000"],
     ["a DEL", "geheim\u007f"],
     ["a C1 control", "geheim\u0085"],
+    ["a byte order mark before it", "\ufeffgeheim"],
   ])("hold no password and no client secret with %s, which a receiver would refuse for ever", (_, password) => {
     const secrets = { s: secret({ v: password, user: "ann" }) };
     const message = expect.stringMatching(/(password|client secret) holds a line break or another control character/);
