@@ -61,6 +61,8 @@ export class ReceiverPool {
       keepAliveTimeout: KEEP_ALIVE_MS,
       keepAliveMaxTimeout: KEEP_ALIVE_MS,
       maxHeaderSize: RESPONSE_HEAD_BYTES_MAX,
+      // Never called: each client has its own. Without one undici would keep a cache of TLS sessions for every pool.
+      connect: (_options, callback) => callback(new Error("a client connects by itself"), null),
       factory: (url, options) => KeptClient.to(url, options, connect, clock),
     });
   }
