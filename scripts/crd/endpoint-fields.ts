@@ -140,6 +140,12 @@ function tls(): Schema {
     serverName: text("Name to ask for and to check in the receiver's certificate, if not the URL's host.", {
       max: 253,
       pattern: "^[a-zA-Z0-9]([-a-zA-Z0-9.]*[a-zA-Z0-9])?$",
+      rules: [
+        rule(
+          "!self.matches(r'(^|[.])[0-9]+$') && !self.contains('..')",
+          "must be a host name: TLS asks for no addresses (RFC 6066); leave it out where the URL holds the address, which is then looked for in the certificate",
+        ),
+      ],
     }),
     minVersion: choice("Oldest TLS version accepted.", ["TLS12", "TLS13"], { default: "TLS12" }),
   });

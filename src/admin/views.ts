@@ -1,4 +1,5 @@
 import { type Event, isDataLeftOut } from "../core/event.ts";
+import { RECONNECTED_NOTE } from "../core/outcome.ts";
 import type { Outcome } from "../core/outcome.ts";
 import type { Clock } from "../lib/clock.ts";
 import type { AttemptRecord, DeliveryRecord, DeliverySummary } from "../store/store.ts";
@@ -88,6 +89,7 @@ export function attemptView(record: AttemptRecord, label: DeliveryLabel, request
     outcome: record.outcome,
     connectionStatus: record.connectionStatus,
     tlsStatus: record.tlsStatus,
+    reconnected: record.message.endsWith(RECONNECTED_NOTE),
     statusCode: record.statusCode ?? null,
     message: record.message,
     url: record.url,
@@ -130,6 +132,7 @@ export function testView(tested: {
     statusCode: outcome.statusCode ?? null,
     connectionStatus: outcome.connectionStatus,
     tlsStatus: outcome.tlsStatus,
+    reconnected: outcome.reconnected === true,
     durationMs: Math.round(outcome.durationMs),
     message: outcome.message,
   };

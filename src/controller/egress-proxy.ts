@@ -1,6 +1,7 @@
 import type { EgressPolicy } from "../core/policy.ts";
 import type { Problem } from "../core/problem.ts";
 import type { Target } from "../core/subscription.ts";
+import { controlFault } from "./endpoint-auth.ts";
 import type { Resolved } from "./endpoint-auth.ts";
 import { SECRET_INVALID } from "./reasons.ts";
 import type { References } from "./references.ts";
@@ -28,6 +29,8 @@ function ofPolicy(problem: Problem): Problem {
 /** Credentials are taken out of the URL, so that it may be shown. */
 function proxyOf(text: string): NonNullable<Target["proxy"]> | string {
   const usage = "it must be a URL like http://proxy.example:3128 or https://user:password@proxy.example:3128";
+  // The parser would take line breaks and tabs out and encode the rest.
+  if (!/^[!-~]+$/.test(text)) return `${usage}, percent-encoded and without line breaks or spaces`;
   if (!URL.canParse(text)) return usage;
   const url = new URL(text);
   if (url.protocol !== "http:" && url.protocol !== "https:") return `${usage}; ${url.protocol}// is not supported`;
@@ -35,6 +38,9 @@ function proxyOf(text: string): NonNullable<Target["proxy"]> | string {
   const user = decoded(url.username);
   const password = decoded(url.password);
   if (user === undefined || password === undefined) return "its user or password is not percent-encoded as it should be";
+  if (user.includes(":")) return "its user name holds a colon, which HTTP Basic cannot carry (RFC 7617)";
+  const fault = controlFault("user name", user) ?? controlFault("password", password);
+  if (fault !== undefined) return fault;
   const authorization =
     user === "" && password === "" ? undefined : `Basic ${Buffer.from(`${user}:${password}`, "utf8").toString("base64")}`;
   return { url: url.origin, authorization };

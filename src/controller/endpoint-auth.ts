@@ -49,13 +49,24 @@ export function headerText(value: string | SecretKeyRef, field: string, secrets:
 }
 
 function empty(field: string): { readonly ok: false; readonly problem: Problem } {
-  return { ok: false, problem: { field, reason: SECRET_INVALID, message: "the value is empty: put the credential there" } };
+  return invalidSecret(field, "the value is empty: put the credential there");
 }
 
 /** The user's name ends at the first colon (RFC 7617, 2): one with a colon would become another user with another password. */
 function userFault(username: string): string | undefined {
   if (username.includes(":")) return "the user name holds a colon, which HTTP Basic cannot carry (RFC 7617): use another name";
-  return /\p{Cc}/u.test(username) ? "the user name holds a line break or another control character (RFC 7617)" : undefined;
+  return controlFault("user name", username);
+}
+
+/** RFC 7617, 2 and RFC 6749, A.1 and A.2 allow none; most are line breaks that a file or an encoder added. `what` is the value's name. */
+export function controlFault(what: string, value: string): string | undefined {
+  return /\p{Cc}|^\ufeff/u.test(value)
+    ? `the ${what} holds a line break or another control character (or begins with a byte order mark), which it may not (RFC 7617, RFC 6749): take it out; only one line break at the end does no harm`
+    : undefined;
+}
+
+function invalidSecret(field: string, message: string): { readonly ok: false; readonly problem: Problem } {
+  return { ok: false, problem: { field, reason: SECRET_INVALID, message } };
 }
 
 function resolveBasic(
@@ -68,14 +79,17 @@ function resolveBasic(
   if (typeof username !== "string") return { ok: false, problem: username };
   if (username === "") return empty(field);
   const fault = userFault(username);
-  if (fault !== undefined) return { ok: false, problem: { field, reason: SECRET_INVALID, message: fault } };
-  const password = secrets.text(auth.passwordRef, `${at}.basic.passwordSecretRef`);
+  if (fault !== undefined) return invalidSecret(field, fault);
+  const passwordField = `${at}.basic.passwordSecretRef`;
+  const password = secrets.text(auth.passwordRef, passwordField);
   if (typeof password !== "string") return { ok: false, problem: password };
+  const passwordFault = controlFault("password", password);
+  if (passwordFault !== undefined) return invalidSecret(passwordField, passwordFault);
   const authorization = `Basic ${Buffer.from(`${username}:${password}`, "utf8").toString("base64")}`;
   const tooLong = headerValueFault(authorization);
   if (tooLong === undefined) return { ok: true, value: { authorization } };
   const message = `user name and password cannot be sent as a header: together it ${tooLong}`;
-  return { ok: false, problem: { field: `${at}.basic.passwordSecretRef`, reason: SECRET_INVALID, message } };
+  return invalidSecret(passwordField, message);
 }
 
 /** Why the token endpoint may not be reached: the secret that goes there is worth as much as an event. `at` is where `auth` stands. */
@@ -101,6 +115,10 @@ function resolveOauth2(
   if (typeof clientSecret !== "string") return { ok: false, problem: clientSecret };
   if (clientId === "") return empty(`${field}.clientIDSecretRef`);
   if (clientSecret === "") return empty(`${field}.clientSecretRef`);
+  const idFault = controlFault("client id", clientId);
+  if (idFault !== undefined) return invalidSecret(`${field}.clientIDSecretRef`, idFault);
+  const secretFault = controlFault("client secret", clientSecret);
+  if (secretFault !== undefined) return invalidSecret(`${field}.clientSecretRef`, secretFault);
   return {
     ok: true,
     value: { authorization: undefined, credential: { kind: "oauth2", tokenUrl, clientId, clientSecret, scopes, audience } },

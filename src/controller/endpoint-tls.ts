@@ -6,13 +6,13 @@ import type { TargetTls, TlsSpec } from "../core/subscription.ts";
 import type { Resolved } from "./endpoint-auth.ts";
 import { isProblem } from "./named-refs.ts";
 import type { ConfigMapObject, SecretObject } from "./objects.ts";
+import { readCertificates } from "./pem-certificates.ts";
 import { CONFIG_MAP_INVALID, SECRET_INVALID } from "./reasons.ts";
 import type { References } from "./references.ts";
 
 /** Bytes of a bundle of authorities: all public ones together take 220 KiB. */
 export const CA_BYTES_MAX = 512 * 1024;
 const TLS_SECRET_TYPE = "kubernetes.io/tls";
-const CERTIFICATE = /-----BEGIN CERTIFICATE-----[\s\S]*?-----END CERTIFICATE-----/g;
 
 /** TLS towards a receiver with its certificates in hand. What could not be used is refused here, never at the first connect. */
 export function resolveTls(tls: TlsSpec | undefined, at: string, refs: References): Resolved<TargetTls | undefined> {
@@ -49,27 +49,22 @@ function readBundle(ref: NonNullable<TlsSpec["caRef"]>, field: string, refs: Ref
   const text = ref.kind === "ConfigMap" ? refs.named.text(ref, field) : refs.secrets.text(ref, field);
   if (typeof text !== "string") return { ok: false, problem: text };
   const reason = ref.kind === "ConfigMap" ? CONFIG_MAP_INVALID : SECRET_INVALID;
-  const message = bundleFault(text);
-  return message === undefined
-    ? { ok: true, value: text }
-    : { ok: false, problem: { field, reason, message: `${ref.kind} ${ref.name}, key ${ref.key}: ${message}` } };
+  const bundle = bundleOf(text);
+  return bundle.ok
+    ? { ok: true, value: bundle.pem }
+    : { ok: false, problem: { field, reason, message: `${ref.kind} ${ref.name}, key ${ref.key}: ${bundle.fault}` } };
 }
 
-function bundleFault(text: string): string | undefined {
-  if (text.length > CA_BYTES_MAX) return `the bundle is longer than ${CA_BYTES_MAX} bytes: keep the authorities that the receiver needs`;
-  const certificates = text.match(CERTIFICATE) ?? [];
-  if (certificates.length === 0) return "it holds no certificate in PEM form (-----BEGIN CERTIFICATE-----)";
-  const broken = certificates.findIndex((pem) => !isCertificate(pem));
-  return broken === -1 ? unusable({ ca: text }) : `certificate ${broken + 1} of ${certificates.length} cannot be read`;
-}
-
-function isCertificate(pem: string): boolean {
-  try {
-    void new X509Certificate(pem);
-    return true;
-  } catch {
-    return false;
+function bundleOf(text: string): { readonly ok: true; readonly pem: string } | { readonly ok: false; readonly fault: string } {
+  if (text.length > CA_BYTES_MAX) {
+    return { ok: false, fault: `the bundle is longer than ${CA_BYTES_MAX} bytes: keep the authorities that the receiver needs` };
   }
+  const read = readCertificates(text);
+  if (!read.ok) return read;
+  if (read.certificates.length === 0) return { ok: false, fault: "it holds no certificate in PEM form (-----BEGIN CERTIFICATE-----)" };
+  const pem = read.certificates.join("\n");
+  const fault = unusable({ ca: pem });
+  return fault === undefined ? { ok: true, pem } : { ok: false, fault };
 }
 
 function clientCertificate(name: string, field: string, refs: References): Resolved<NonNullable<TargetTls["clientCert"]>> {
@@ -82,8 +77,11 @@ function clientCertificate(name: string, field: string, refs: References): Resol
   if (secret.type !== TLS_SECRET_TYPE) {
     return invalid(`is of type ${secret.type}, not ${TLS_SECRET_TYPE}: make it with \`kubectl create secret tls\``);
   }
-  const cert = refs.secrets.text({ name, key: "tls.crt" }, field);
-  if (typeof cert !== "string") return { ok: false, problem: cert };
+  const text = refs.secrets.text({ name, key: "tls.crt" }, field);
+  if (typeof text !== "string") return { ok: false, problem: text };
+  const chain = readCertificates(text);
+  if (!chain.ok) return invalid(`holds a tls.crt that is not whole: ${chain.fault}`);
+  const cert = chain.certificates.join("\n");
   const key = refs.secrets.text({ name, key: "tls.key" }, field);
   if (typeof key !== "string") return { ok: false, problem: key };
   const fault = pairFault(cert, key);

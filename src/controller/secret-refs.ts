@@ -1,9 +1,17 @@
+import { isUtf8 } from "node:buffer";
 import type { Problem } from "../core/problem.ts";
 import type { EndpointSpec, SecretKeyRef, SubscriptionSpec } from "../core/subscription.ts";
 import { unreachable } from "../lib/assert.ts";
 import type { SecretLookup, SecretObject } from "./objects.ts";
 import { USE_LABEL } from "./objects.ts";
-import { REF_NOT_PERMITTED, SECRET_ACCESS_DENIED, SECRET_KEY_NOT_FOUND, SECRET_NOT_FOUND, SECRET_UNKNOWN } from "./reasons.ts";
+import {
+  REF_NOT_PERMITTED,
+  SECRET_ACCESS_DENIED,
+  SECRET_INVALID,
+  SECRET_KEY_NOT_FOUND,
+  SECRET_NOT_FOUND,
+  SECRET_UNKNOWN,
+} from "./reasons.ts";
 
 /** Secrets as gathered for one subscription, by name. */
 export type SecretsByName = ReadonlyMap<string, SecretLookup>;
@@ -63,11 +71,13 @@ export class SecretReader {
   /** The same as text, without one trailing newline (`kubectl create secret --from-file` keeps it). */
   text(ref: SecretKeyRef, field: string): string | Problem {
     const bytes = this.bytes(ref, field);
-    return bytes instanceof Uint8Array
-      ? Buffer.from(bytes)
-          .toString("utf8")
-          .replace(/\r?\n$/, "")
-      : bytes;
+    if (!(bytes instanceof Uint8Array)) return bytes;
+    if (isUtf8(bytes))
+      return Buffer.from(bytes)
+        .toString("utf8")
+        .replace(/\r?\n$/, "");
+    const message = `the Secret ${ref.name}, key ${ref.key}, is not UTF-8 text: write it anew in UTF-8`;
+    return { field, reason: SECRET_INVALID, message };
   }
 }
 

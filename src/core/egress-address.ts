@@ -30,6 +30,16 @@ const startsWith = (bytes: readonly number[], prefix: readonly number[]): boolea
 const ZERO_12: readonly number[] = Array.from({ length: 12 }, () => 0);
 
 /**
+ * What a translator with a prefix of 48, 56, 64 or 96 bits would read (RFC 6052, 2.2): which one this network has nobody can see. Readings out of
+ * 0.0.0.0/8 but the last are the padding of another one.
+ */
+function translations(bytes: readonly number[]): readonly (readonly number[])[] {
+  const at = (...places: readonly number[]): readonly number[] => places.map((place) => bytes[place] ?? 0);
+  const shorter = [at(6, 7, 9, 10), at(7, 9, 10, 11), at(9, 10, 11, 12)];
+  return [tail(bytes), ...shorter.filter(([first]) => first !== 0)];
+}
+
+/**
  * Address rules: IANA's special-purpose registries (RFC 6890 and successors), the clouds' metadata services, and every way an IPv4
  * address hides in an IPv6 one. IPv6 is allowed from 2000::/3 only, minus the special blocks inside it.
  */
@@ -81,11 +91,21 @@ export const ADDRESS_RULES: AddressRules = {
       transparent: true,
       extract: (bytes) => (startsWith(bytes, [0, 0x64, 0xff, 0x9b, ...ZERO_12.slice(0, 8)]) ? [tail(bytes)] : []),
     },
-    { name: "IPv4-compatible", transparent: false, extract: (bytes) => (startsWith(bytes, ZERO_12) ? [tail(bytes)] : []) },
+    {
+      // Not :: and not ::1, which carry nothing (RFC 4291, 2.5.5.1).
+      name: "IPv4-compatible",
+      transparent: false,
+      extract: (bytes) => (startsWith(bytes, ZERO_12) && !(startsWith(tail(bytes), [0, 0, 0]) && bytes[15]! <= 1) ? [tail(bytes)] : []),
+    },
+    {
+      name: "IPv4-translated",
+      transparent: false,
+      extract: (bytes) => (startsWith(bytes, [...ZERO_12.slice(0, 8), 255, 255, 0, 0]) ? [tail(bytes)] : []),
+    },
     {
       name: "local-use NAT64",
       transparent: false,
-      extract: (bytes) => (startsWith(bytes, [0, 0x64, 0xff, 0x9b, 0, 1]) ? [tail(bytes)] : []),
+      extract: (bytes) => (startsWith(bytes, [0, 0x64, 0xff, 0x9b, 0, 1]) ? translations(bytes) : []),
     },
     { name: "6to4", transparent: false, extract: (bytes) => (startsWith(bytes, [0x20, 0x02]) ? [bytes.slice(2, 6)] : []) },
     {
@@ -124,17 +144,25 @@ export function judgeAddress(ip: string, egress: EgressPolicy, rules: AddressRul
   const bytes = parseAddress(ip);
   if (bytes === undefined) return `'${ip}' is not an IP address`;
   const carried = carriedBy(bytes, rules);
-  const faces = [bytes, ...carried.map(({ inner }) => inner)];
-  const closed = alwaysRefused(ip, faces, egress, rules);
+  const closed = alwaysRefused(ip, [bytes, ...carried.map(({ inner }) => inner)], egress, rules);
   if (closed !== undefined) return closed;
   const transparent = carried.some(({ embedding }) => embedding.transparent);
-  for (const face of transparent ? faces.slice(1) : faces) {
-    if (find(blocksOf(egress).allowed, face) !== undefined) continue;
-    const forbidden = find(builtBlocks(rules).forbidden, face);
-    if (forbidden === undefined) continue;
+  const forbidden = transparent ? undefined : notOpened(bytes, egress, rules);
+  if (forbidden !== undefined) {
     return `${ip} is not a public address (${forbidden.name}, ${forbidden.cidr}): use a public one, or have it opened by the cluster policy's egress.allowedCIDRs`;
   }
+  for (const { inner, embedding } of carried) {
+    const inside = notOpened(inner, egress, rules);
+    if (inside === undefined) continue;
+    const { name, cidr } = inside;
+    return `${ip} carries ${inner.join(".")} (${embedding.name}), which is not a public address (${name}, ${cidr}): use a public one, or have that one too opened by the cluster policy's egress.allowedCIDRs`;
+  }
   return undefined;
+}
+
+/** The built-in range that forbids an address which the policy does not open. */
+function notOpened(bytes: readonly number[], egress: EgressPolicy, rules: AddressRules): Block | undefined {
+  return find(blocksOf(egress).allowed, bytes) === undefined ? find(builtBlocks(rules).forbidden, bytes) : undefined;
 }
 
 /**

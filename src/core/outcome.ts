@@ -12,6 +12,9 @@ export type OutcomeClass =
   | "tls_error"
   | "blocked";
 
+/** How the message of an outcome that is `reconnected` ends: the log of attempts keeps the message, and knows it by this. */
+export const RECONNECTED_NOTE = " (on a new connection: the receiver had closed the one that was kept)";
+
 /** The result of one HTTP attempt, as seen by the state machine and the attempt log. */
 export interface Outcome {
   readonly class: OutcomeClass;
@@ -36,6 +39,11 @@ export interface Outcome {
    * it says nothing of the receiver, so it counts neither for the circuit breaker nor for health nor for the cap of what is in flight.
    */
   readonly stalled?: boolean;
+  /**
+   * True when the request went out twice: a kept connection was closed before a byte of an answer came, which says nothing of the receiver, so it was
+   * sent at once on a new one. It is one attempt all the same, and what came of the second is what counts.
+   */
+  readonly reconnected?: boolean;
   /** True when the receiver refused a token (401) that the next attempt replaces: so it is tried again, whatever the policy lists. */
   readonly tokenDropped?: boolean;
 }

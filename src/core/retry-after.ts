@@ -1,27 +1,34 @@
-const DAYS = "Mon|Tue|Wed|Thu|Fri|Sat|Sun";
-const MONTHS = ["Jan", "Feb", "Mar", "Apr", "May", "Jun", "Jul", "Aug", "Sep", "Oct", "Nov", "Dec"];
-const IMF_FIXDATE = new RegExp(`^(?:${DAYS}), (\\d{2}) (${MONTHS.join("|")}) (\\d{4}) (\\d{2}):(\\d{2}):(\\d{2}) GMT$`);
+import { parseHttpDate } from "./http-date.ts";
 
 /**
- * A Retry-After header (RFC 9110 10.2.3) as ms from now, clamped to `maxMs`; undefined when there is none, when it is anything but
- * 1-10 digits or an IMF-fixdate (`Date.parse` takes "-5" for a date), or when `maxMs` is 0. A date in the past is 0.
+ * Retry-After (RFC 9110, 10.2.3) as ms from now, clamped to `maxMs`; undefined when there is none that can be read, or when `maxMs` is 0. Seconds are
+ * digits alone (`Date.parse` takes "-5" for a date), a date is any HTTP-date and counts from the answer's own Date, so that a receiver's clock may be
+ * wrong; one in the past is 0. The field has one value: of several, in one line or more, the longest counts, because peace was asked for.
+ * `value`: the field's line, or each of its lines.
  */
-export function parseRetryAfter(value: string | undefined, nowMs: number, maxMs: number): number | undefined {
+export function parseRetryAfter(
+  value: string | readonly string[] | undefined,
+  nowMs: number,
+  maxMs: number,
+  date?: string,
+): number | undefined {
   if (value === undefined || maxMs <= 0) return undefined;
-  const text = value.trim();
-  if (/^\d{1,10}$/.test(text)) return Math.min(Number(text) * 1_000, maxMs);
-  const atMs = parseFixdate(text);
-  return atMs === undefined ? undefined : Math.min(Math.max(0, atMs - nowMs), maxMs);
+  const answeredMs = date === undefined ? nowMs : (parseHttpDate(date.trim(), nowMs) ?? nowMs);
+  const waits = (typeof value === "string" ? [value] : value).flatMap((line) => waitsIn(line, answeredMs));
+  return waits.length === 0 ? undefined : Math.min(Math.max(...waits), maxMs);
 }
 
-function parseFixdate(text: string): number | undefined {
-  const found = IMF_FIXDATE.exec(text);
-  if (found === null) return undefined;
-  const [, day, month = "", year, hour, minute, second] = found;
-  const atMs = Date.UTC(Number(year), MONTHS.indexOf(month), Number(day), Number(hour), Number(minute), Number(second));
-  // Date.UTC rolls 31 Feb over to March: only a date that prints the same is one.
-  const date = new Date(atMs);
-  return date.getUTCDate() === Number(day) && date.getUTCHours() === Number(hour) && date.getUTCMinutes() === Number(minute)
-    ? atMs
-    : undefined;
+/** Every wait in a line: the whole of it, or the members of a list. A comma may also be a date's. */
+function waitsIn(line: string, answeredMs: number): readonly number[] {
+  const whole = waitOf(line, answeredMs);
+  if (whole !== undefined) return [whole];
+  const parts = line.split(",");
+  return parts.flatMap((part, i) => waitOf(part, answeredMs) ?? waitOf(`${part},${parts[i + 1] ?? ""}`, answeredMs) ?? []);
+}
+
+function waitOf(value: string, answeredMs: number): number | undefined {
+  const text = value.trim();
+  if (/^\d+$/.test(text)) return Number(text) * 1_000;
+  const atMs = parseHttpDate(text, answeredMs);
+  return atMs === undefined ? undefined : Math.max(0, atMs - answeredMs);
 }

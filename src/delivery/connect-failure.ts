@@ -21,6 +21,12 @@ export class ConnectFailure extends Error {
     this.tlsStatus = tlsStatus;
     this.isFinal = isFinal;
   }
+
+  /** The same in other words. */
+  saying(message: string): ConnectFailure {
+    const { tlsStatus, isFinal } = this;
+    return new ConnectFailure(this.outcome, this.code, message, { tlsStatus, isFinal });
+  }
 }
 
 /** OpenSSL's verify codes by Node's names for them (X509_V_ERR_…, openssl-verify(1)). */
@@ -113,7 +119,9 @@ export function tlsFailure(nodeCode: string): ConnectFailure {
   const what =
     TLS_MESSAGES[code] ?? said ?? (number === undefined ? "the TLS handshake failed" : "the receiver's certificate is not valid");
   const tlsStatus = number === undefined ? code : `${code} (${number})`;
-  return new ConnectFailure("tls_error", code, `${what}: ${tlsStatus}`, { tlsStatus, isFinal: true });
+  // A connection that breaks within the handshake says nothing of the name's other addresses; what OpenSSL says of the receiver does.
+  const isFinal = number !== undefined || code.startsWith("ERR_");
+  return new ConnectFailure("tls_error", code, `${what}: ${tlsStatus}`, { tlsStatus, isFinal });
 }
 
 /** OpenSSL does not take what spec.endpoint.tls names. */

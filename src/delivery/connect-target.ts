@@ -19,11 +19,12 @@ export interface ConnectTarget {
   readonly limitMs: number;
 }
 
-/** A proxy whose address is known. */
-export interface ProxyAddress {
+/** A proxy whose addresses are known. */
+export interface ProxyAddresses {
   /** Brackets around IPv6. */
   readonly hostname: string;
-  readonly address: string;
+  /** At least one. */
+  readonly addresses: readonly string[];
   readonly port: number;
   readonly tls: boolean;
   readonly secureContext: SecureContext;

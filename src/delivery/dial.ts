@@ -3,10 +3,18 @@ import type { Socket } from "node:net";
 import { connect as connectTls } from "node:tls";
 import type { SecureContext, TLSSocket } from "node:tls";
 import { literalAddress } from "../core/egress.ts";
+import { unreachable } from "../lib/assert.ts";
+import type { Clock } from "../lib/clock.ts";
 import type { WheelEntry } from "../lib/timer-wheel.ts";
+import { AddressRace } from "./address-race.ts";
+import type { Runner } from "./address-race.ts";
 import { ConnectFailure, isTlsCode, socketFailure } from "./connect-failure.ts";
-import type { ConnectTarget, ProxyAddress } from "./connect-target.ts";
+import type { ConnectTarget, ProxyAddresses } from "./connect-target.ts";
 import { askForTunnel, proxyFailure } from "./proxy-tunnel.ts";
+import type { ReachBook } from "./reach-book.ts";
+
+/** Of a name's addresses at most this many are tried for one connection. Those that failed come last the next time, so that others have their turn. */
+const ADDRESSES_TRIED_MAX = 16;
 
 /** What one end of a handshake needs. */
 interface Handshake {
@@ -16,19 +24,26 @@ interface Handshake {
   readonly secureContext: SecureContext;
 }
 
-type Phase = "dns" | "tcp" | "proxy" | "tls";
+export interface DialParts {
+  readonly clock: Pick<Clock, "after" | "monotonicMs">;
+  readonly reach: ReachBook;
+}
 
 /** One connection under way, to the first of some vetted addresses that can be had. */
 export class Dial implements WheelEntry {
   readonly #target: ConnectTarget;
+  readonly #parts: DialParts;
+  readonly #startedMs: number;
   /** Rejects at the limit. */
   readonly overdue: Promise<never>;
   #expire: (failure: ConnectFailure) => void = () => undefined;
-  #phase: Phase = "dns";
-  #expired = false;
+  /** Among the receiver's addresses; undefined until they are known. */
+  #race: AddressRace | undefined;
 
-  constructor(target: ConnectTarget) {
+  constructor(target: ConnectTarget, parts: DialParts) {
     this.#target = target;
+    this.#parts = parts;
+    this.#startedMs = parts.clock.monotonicMs();
     this.overdue = new Promise((_resolve, reject) => {
       this.#expire = reject;
     });
@@ -41,70 +56,107 @@ export class Dial implements WheelEntry {
   }
 
   expire(): void {
-    this.#expired = true;
+    const failure = this.#overdueFailure();
+    this.#expire(failure);
+    this.#race?.expire(failure);
+  }
+
+  #overdueFailure(): ConnectFailure {
     const seconds = `${this.#target.limitMs / 1_000} s`;
-    switch (this.#phase) {
-      case "dns":
-        return this.#expire(new ConnectFailure("dns_error", "ETIMEOUT", `no answer from the name servers within ${seconds}`));
+    if (this.#race === undefined) {
+      return new ConnectFailure("dns_error", "ETIMEOUT", `no answer from the name servers within ${seconds}`);
+    }
+    const { phase, tried } = this.#race;
+    switch (phase) {
       case "tcp":
-        return this.#expire(new ConnectFailure("connect_error", "ETIMEDOUT", `no connection within ${seconds}`));
+        return new ConnectFailure("connect_error", "ETIMEDOUT", `no connection within ${seconds}${triedText(tried)}`);
       case "tls":
-        return this.#expire(new ConnectFailure("connect_error", "ETIMEDOUT", `the TLS handshake did not end within ${seconds}`));
+        return new ConnectFailure("connect_error", "ETIMEDOUT", `the TLS handshake did not end within ${seconds}${triedText(tried)}`);
       case "proxy":
-        return this.#expire(new ConnectFailure("connect_error", "PROXY_TIMEOUT", `the egress proxy made no connection within ${seconds}`));
+        return new ConnectFailure(
+          "connect_error",
+          "PROXY_TIMEOUT",
+          `the egress proxy made no connection within ${seconds}${triedText(tried)}`,
+        );
+      default:
+        return unreachable(phase);
     }
   }
 
-  /** A socket to one of `addresses`, or the last failure. */
+  /** A socket to one of `addresses`, or the most telling failure. */
   anyOf(addresses: readonly string[]): Promise<Socket> {
-    return this.#firstOf(addresses, (address) => this.#direct(address));
+    return this.#firstOf(addresses, "direct", (address, runner) => this.#direct(address, runner));
   }
 
   /** The same through a proxy, which is told the address and never the name: it cannot be made to resolve the name to another one. */
-  anyThrough(proxy: ProxyAddress, addresses: readonly string[]): Promise<Socket> {
-    return this.#firstOf(addresses, (address) => this.#tunnelled(proxy, address));
+  anyThrough(proxy: ProxyAddresses, addresses: readonly string[]): Promise<Socket> {
+    return this.#firstOf(addresses, proxy.hostname, (address, runner) => this.#tunnelled(proxy, address, runner));
   }
 
-  async #firstOf(addresses: readonly string[], connect: (address: string) => Promise<Socket>): Promise<Socket> {
-    let last: unknown;
-    for (const address of addresses) {
-      try {
-        return await connect(address);
-      } catch (error) {
-        last = error;
-        // A receiver that answered with a bad certificate has been found; only an address that cannot be reached is passed over.
-        if (this.#expired || (error instanceof ConnectFailure && error.isFinal)) break;
-      }
+  async #firstOf(
+    addresses: readonly string[],
+    way: string,
+    connect: (address: string, runner: Runner) => Promise<Socket>,
+  ): Promise<Socket> {
+    const { hostname, port } = this.#target;
+    if (addresses.length === 0) throw new ConnectFailure("dns_error", "ENODATA", "the host name has no address");
+    const race = this.#raceTo(`${way} ${hostname}:${port}`, addresses, connect);
+    this.#race = race;
+    try {
+      return await race.run();
+    } catch (error) {
+      if (!(error instanceof ConnectFailure) || race.tried < 2 || error.message.endsWith(triedText(race.tried))) throw error;
+      throw error.saying(`${error.message}${triedText(race.tried)}`);
     }
-    throw last instanceof ConnectFailure ? last : new ConnectFailure("dns_error", "ENODATA", "the host name has no address");
   }
 
-  async #direct(address: string): Promise<Socket> {
+  #raceTo(place: string, addresses: readonly string[], connect: (address: string, runner: Runner) => Promise<Socket>): AddressRace {
+    const { clock, reach } = this.#parts;
+    return new AddressRace(reach.order(place, addresses).slice(0, ADDRESSES_TRIED_MAX), {
+      clock,
+      leftMs: this.#target.limitMs - (clock.monotonicMs() - this.#startedMs),
+      connect,
+      failed: (address) => reach.failed(place, address),
+      worked: (address) => reach.worked(place, address),
+    });
+  }
+
+  async #direct(address: string, runner: Runner): Promise<Socket> {
     const { tls, dial, port } = this.#target;
-    this.#phase = "tcp";
     const place = { host: address, port: dial?.port ?? port };
     const socket = tls ? endingOnAlert(connectTls({ ...place, ...handshakeOptions(this.#receiver(address)) })) : connectTcp(place);
-    return this.#kept(socket, () => this.#established(socket, tls));
+    if (tls) socket.once("connect", () => runner.answered("tls"));
+    return kept(socket, runner, () => ready(socket, tls, (error) => socketFailure(error, runner.phase === "tls")));
   }
 
-  async #tunnelled(proxy: ProxyAddress, address: string): Promise<Socket> {
-    this.#phase = "proxy";
-    const place = { host: proxy.address, port: proxy.port };
-    const serverName = literalAddress(proxy.hostname) === undefined ? proxy.hostname : undefined;
-    const { secureContext, authorization } = proxy;
-    const leg = proxy.tls
-      ? connectTls({ ...place, ...handshakeOptions({ serverName, host: proxy.address, secureContext }) })
-      : connectTcp(place);
+  async #tunnelled(proxy: ProxyAddresses, address: string, runner: Runner): Promise<Socket> {
+    runner.phase = "proxy";
+    const leg = await this.#toProxy(proxy, runner);
+    runner.answered("proxy");
     const authority = `${isIP(address) === 6 ? `[${address}]` : address}:${this.#target.port}`;
-    await this.#kept(leg, async () => {
-      await ready(leg, proxy.tls, (error) => proxyFailure(error, proxy.tls));
-      await askForTunnel(leg, authority, authorization);
-    });
+    await kept(leg, runner, () => askForTunnel(leg, authority, proxy.authorization));
     if (!this.#target.tls) return leg;
     const socket = endingOnAlert(connectTls({ socket: leg, ...handshakeOptions(this.#receiver(address)) }));
     socket.once("close", () => leg.destroy());
-    this.#phase = "tls";
-    return this.#kept(socket, () => ready(socket, true, (error) => socketFailure(error, true)));
+    runner.answered("tls");
+    return kept(socket, runner, () => ready(socket, true, (error) => socketFailure(error, true)));
+  }
+
+  /** A socket to the first of the proxy's addresses that can be had. */
+  async #toProxy({ hostname, addresses, port, tls, secureContext }: ProxyAddresses, outer: Runner): Promise<Socket> {
+    const serverName = literalAddress(hostname) === undefined ? hostname : undefined;
+    const race = this.#raceTo(`proxy ${hostname}:${port}`, addresses, (address, runner) => {
+      const place = { host: address, port };
+      const leg = tls ? connectTls({ ...place, ...handshakeOptions({ serverName, host: address, secureContext }) }) : connectTcp(place);
+      if (tls) leg.once("connect", () => runner.answered("tls"));
+      return kept(leg, runner, () => ready(leg, tls, (error) => socketFailure(error, runner.phase === "tls")));
+    });
+    outer.onStop(() => race.expire(new ConnectFailure("connect_error", "PROXY_TIMEOUT", "given up")));
+    try {
+      return await race.run();
+    } catch (error) {
+      throw proxyFailure(error);
+    }
   }
 
   #receiver(address: string): Handshake {
@@ -112,28 +164,24 @@ export class Dial implements WheelEntry {
     const name = serverName ?? (literalAddress(hostname) === undefined ? hostname : undefined);
     return { serverName: name, host: address, secureContext };
   }
+}
 
-  /** The socket once `made` has settled within the limit; otherwise it is destroyed. */
-  async #kept(socket: Socket, made: () => Promise<unknown>): Promise<Socket> {
-    socket.setNoDelay(true);
-    socket.setKeepAlive(true, 60_000);
-    try {
-      await Promise.race([made(), this.overdue]);
-      return socket;
-    } catch (error) {
-      socket.on("error", () => undefined);
-      socket.destroy();
-      throw error;
-    }
-  }
+function triedText(addresses: number): string {
+  return addresses < 2 ? "" : ` (${addresses} addresses tried)`;
+}
 
-  #established(socket: Socket, tls: boolean): Promise<void> {
-    if (tls) {
-      socket.once("connect", () => {
-        this.#phase = "tls";
-      });
-    }
-    return ready(socket, tls, (error) => socketFailure(error, this.#phase === "tls"));
+/** The socket once `made` has settled; otherwise, and when its runner is stopped, it is destroyed. */
+async function kept(socket: Socket, runner: Runner, made: () => Promise<unknown>): Promise<Socket> {
+  socket.setNoDelay(true);
+  socket.setKeepAlive(true, 60_000);
+  runner.onStop(() => socket.destroy());
+  try {
+    await made();
+    return socket;
+  } catch (error) {
+    socket.on("error", () => undefined);
+    socket.destroy();
+    throw error;
   }
 }
 

@@ -1,7 +1,4 @@
-import type { Socket } from "node:net";
 import type { SecureContext } from "node:tls";
-import { Pool } from "undici";
-import type { Dispatcher as UndiciDispatcher } from "undici";
 import type { EgressPolicy } from "../core/policy.ts";
 import type { Target } from "../core/subscription.ts";
 import type { Clock } from "../lib/clock.ts";
@@ -10,13 +7,11 @@ import { limitAnswers } from "./answer-limit.ts";
 import { unusableCertificates } from "./connect-failure.ts";
 import type { ConnectTarget } from "./connect-target.ts";
 import { EgressGuard } from "./egress-guard.ts";
+import { ReceiverPool } from "./receiver-pool.ts";
+import type { Connection, DispatchHandler, OutgoingRequest } from "./receiver-pool.ts";
 import type { NameResolver } from "./resolver.ts";
 import { sameTls, TlsContexts } from "./tls-contexts.ts";
 
-/** Most bytes of an answer's head. */
-const RESPONSE_HEAD_BYTES_MAX = 16 * 1024;
-/** A quiet connection is closed after this long: below the 5 s after which many servers close theirs, so that we do not write into a closing one. */
-const KEEP_ALIVE_MS = 4_000;
 /** A pool unused for this long is closed, so that thousands of subscriptions do not hold memory. */
 const POOL_IDLE_MS = 60_000;
 
@@ -30,19 +25,8 @@ export interface PoolTarget extends Pick<Target, "dial" | "tls" | "proxy"> {
   readonly connectLimitMs: number;
 }
 
-export type DispatchHandler = UndiciDispatcher.DispatchHandler;
-export type DispatchController = UndiciDispatcher.DispatchController;
-
-export interface OutgoingRequest {
-  readonly method: "POST" | "OPTIONS";
-  readonly path: string;
-  /** Flat: name, value, name, value. */
-  readonly headers: string[];
-  readonly body: Uint8Array;
-}
-
 interface PoolEntry {
-  readonly pool: Pool;
+  readonly pool: ReceiverPool;
   readonly target: PoolTarget;
   usedAtMs: number;
 }
@@ -55,10 +39,7 @@ export interface DispatcherOptions {
   readonly ca?: readonly string[] | undefined;
 }
 
-/**
- * The only owner of undici: one pool of keep-alive connections per subscription, so that a poisoned connection cannot cross tenants. HTTP/1.1,
- * one request at a time per connection, no redirects, no decompression, no time-outs of its own (the attempt has one deadline).
- */
+/** One pool of keep-alive connections per subscription, so that a poisoned connection cannot cross tenants. */
 export class Dispatcher {
   readonly #clock: Clock;
   readonly #guard: EgressGuard;
@@ -70,18 +51,22 @@ export class Dispatcher {
   constructor(options: DispatcherOptions) {
     this.#clock = options.clock;
     this.#tlsContexts = new TlsContexts(options.ca);
-    this.#guard = new EgressGuard(options.resolver, options.wheel, this.#tlsContexts.usual);
+    this.#guard = new EgressGuard({
+      resolver: options.resolver,
+      wheel: options.wheel,
+      clock: options.clock,
+      proxyContext: this.#tlsContexts.usual,
+    });
   }
 
   /** Sends one request through the subscription's pool. Errors reach the handler; @throws where it cannot be built (a header's bytes). */
   send(uid: string, target: PoolTarget, request: OutgoingRequest, handler: DispatchHandler): void {
-    const { method, path, headers, body } = request;
-    this.#poolFor(uid, target).pool.dispatch({ method, path, headers, body }, handler);
+    this.#poolFor(uid, target).pool.dispatch(request, handler);
   }
 
   /** How many connections a subscription's pool holds now. */
   connections(uid: string): number {
-    return this.#pools.get(uid)?.pool.stats.connected ?? 0;
+    return this.#pools.get(uid)?.pool.connected ?? 0;
   }
 
   /** The pool takes no new requests and closes once what is under way has ended. */
@@ -115,7 +100,7 @@ export class Dispatcher {
     return entry;
   }
 
-  #createPool(target: PoolTarget): Pool {
+  #createPool(target: PoolTarget): ReceiverPool {
     const url = new URL(target.origin);
     const tls = url.protocol === "https:";
     const connectTarget = {
@@ -128,41 +113,30 @@ export class Dispatcher {
       egress: target.egress,
       limitMs: target.connectLimitMs,
     };
-    return new Pool(target.origin, {
+    return new ReceiverPool({
+      origin: target.origin,
       connections: target.connections,
-      pipelining: 1,
-      allowH2: false,
-      headersTimeout: 0,
-      bodyTimeout: 0,
-      keepAliveTimeout: KEEP_ALIVE_MS,
-      keepAliveMaxTimeout: KEEP_ALIVE_MS,
-      maxHeaderSize: RESPONSE_HEAD_BYTES_MAX,
-      connect: (_options, callback) => {
-        // oxlint-disable promise/no-callback-in-promise -- undici's connector speaks callbacks
-        this.#connect(connectTarget, target.tls).then(
-          (socket) => callback(null, limitAnswers(socket)),
-          (error: unknown) => callback(error as Error, null),
-        );
-        // oxlint-enable promise/no-callback-in-promise
-      },
+      connect: () => this.#connect(connectTarget, target.tls),
+      clock: this.#clock,
     });
   }
 
   /** Certificates that OpenSSL will not take (a key that is too weak by its rules) fail the attempt, which is tried again. */
-  async #connect(target: Omit<ConnectTarget, "secureContext">, tls: Target["tls"]): Promise<Socket> {
+  async #connect(target: Omit<ConnectTarget, "secureContext">, tls: Target["tls"]): Promise<Connection> {
     let secureContext: SecureContext;
     try {
       secureContext = this.#tlsContexts.contextOf(tls);
     } catch (error) {
       throw unusableCertificates(error);
     }
-    return this.#guard.connect({ ...target, secureContext });
+    const socket = await this.#guard.connect({ ...target, secureContext });
+    return { socket: limitAnswers(socket), lifeMs: this.#guard.lifeMs(target) };
   }
 
   #sweep(): void {
     const before = this.#clock.monotonicMs() - POOL_IDLE_MS;
     for (const [uid, entry] of this.#pools) {
-      if (entry.usedAtMs < before && entry.pool.stats.running + entry.pool.stats.pending === 0) this.forget(uid);
+      if (entry.usedAtMs < before && entry.pool.requests === 0) this.forget(uid);
     }
     this.#cancelSweep = this.#pools.size === 0 ? undefined : this.#clock.after(POOL_IDLE_MS, () => this.#sweep());
   }

@@ -1,4 +1,5 @@
 import { STATUS_CODES } from "node:http";
+import { RECONNECTED_NOTE } from "../core/outcome.ts";
 import type { Outcome, OutcomeClass } from "../core/outcome.ts";
 import { inRanges } from "../core/policy.ts";
 import type { Policy } from "../core/policy.ts";
@@ -8,7 +9,7 @@ import type { WheelEntry, WheelSlot } from "../lib/timer-wheel.ts";
 import { redactHeader, redactText, redactUrl, redactValues } from "../observe/redact.ts";
 import { ANSWER_BYTES_MAX } from "./answer-limit.ts";
 import { ConnectFailure, isTlsCode, tlsFailure } from "./connect-failure.ts";
-import type { DispatchController, DispatchHandler } from "./dispatcher.ts";
+import type { DispatchController, DispatchHandler } from "./receiver-pool.ts";
 
 /** An answer's body is read up to this much even if less is kept, so that short answers leave the connection usable. */
 const READ_BYTES_MIN = 4 * 1024;
@@ -77,6 +78,8 @@ export class Exchange implements DispatchHandler, WheelEntry {
   /** It was too old to be sent. */
   #stale = false;
   #before: string | undefined;
+  /** The connection that was kept was dead, and another one is made. */
+  #reconnected = false;
 
   constructor(options: ExchangeOptions) {
     this.#options = options;
@@ -97,6 +100,14 @@ export class Exchange implements DispatchHandler, WheelEntry {
     if (!this.#done) this.#refuseStale();
     this.#controller = controller;
     if (this.#done) controller.abort(LET_GO);
+  }
+
+  /** Nothing has come back on a kept connection that is gone: the rest of the time is for a new one. */
+  onReconnect(): boolean {
+    if (this.#done) return false;
+    this.#reconnected = true;
+    this.#controller = undefined;
+    return true;
   }
 
   /** After a long freeze, or when the machine's clock was put right while the connection came about. */
@@ -218,7 +229,7 @@ export class Exchange implements DispatchHandler, WheelEntry {
   #settle(outcome: Outcome): void {
     if (this.#done) return;
     this.#done = true;
-    this.#options.done(this.#excused(outcome));
+    this.#options.done(this.#reconnected ? reconnected(this.#excused(outcome)) : this.#excused(outcome));
     // Afterwards, so that nothing undici does in `abort` can come between the outcome and its reader.
     if (this.#controller !== undefined && !this.#controller.aborted) this.#controller.abort(LET_GO);
   }
@@ -250,7 +261,12 @@ export class Exchange implements DispatchHandler, WheelEntry {
       ...this.#blank(outcomeClass, messageOf(statusCode, outcomeClass, location) + note),
       statusCode,
       tlsStatus: this.#options.tls ? "ok" : "none",
-      retryAfterMs: parseRetryAfter(headerText(this.#headers["retry-after"]), clock.trueMs(), policy.retry.retryAfterMaxMs),
+      retryAfterMs: parseRetryAfter(
+        this.#headers["retry-after"],
+        clock.trueMs(),
+        policy.retry.retryAfterMaxMs,
+        headerText(this.#headers["date"]),
+      ),
       responseHeaders: keptHeaders(this.#headers, secrets),
       responseBody: this.#kept?.subarray(0, this.#keptBytes) ?? NO_BODY,
     });
@@ -280,6 +296,10 @@ export class Exchange implements DispatchHandler, WheelEntry {
     const [connectionStatus, message] = explain(code, error.message);
     return { ...this.#blank("connect_error", message), connectionStatus, tlsStatus: this.#options.tls ? "ok" : "none" };
   }
+}
+
+function reconnected(outcome: Outcome): Outcome {
+  return { ...outcome, reconnected: true, message: `${outcome.message}${RECONNECTED_NOTE}` };
 }
 
 function grown(kept: Buffer, bytes: number): Buffer {

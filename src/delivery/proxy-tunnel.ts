@@ -22,7 +22,7 @@ export function askForTunnel(socket: Socket, authority: string, authorization: s
       if (failure === undefined) resolve();
       else reject(failure);
     };
-    const broken = (error: Error): void => settle(proxyFailure(error, false));
+    const broken = (error: Error): void => settle(proxyFailure(error));
     const ended = (): void => settle(refusal("PROXY_REFUSED", "closed the connection instead of answering"));
     const read = (): void => {
       for (let chunk = socket.read() as Buffer | null; chunk !== null; chunk = socket.read() as Buffer | null)
@@ -62,8 +62,8 @@ function refusal(code: string, what: string, isFinal = true): ConnectFailure {
 }
 
 /** The proxy itself cannot be had. It is not the receiver's fault, so it is no tls_error of the endpoint's either. */
-export function proxyFailure(error: unknown, handshaking: boolean): ConnectFailure {
-  const { message } = socketFailure(error, handshaking);
+export function proxyFailure(error: unknown): ConnectFailure {
+  const { message } = error instanceof ConnectFailure ? error : socketFailure(error, false);
   const why = message.replaceAll("the receiver", "it");
   return new ConnectFailure("connect_error", "PROXY_UNREACHABLE", `the egress proxy cannot be reached: ${why}`, { isFinal: true });
 }

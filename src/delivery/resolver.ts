@@ -1,12 +1,22 @@
 import { Resolver as CaresResolver } from "node:dns/promises";
+import type { RecordWithTtl } from "node:dns";
 import type { Clock } from "../lib/clock.ts";
 
 /** What the dispatcher asks of name resolution. */
 export interface NameResolver {
   /** All addresses of a name, IPv4 first, at least one. Rejects with an error whose `code` is c-ares' (ENOTFOUND, ESERVFAIL, ETIMEOUT, …). */
   resolve(host: string): Promise<readonly string[]>;
+  /** How long the last answer for a name still holds by its TTL, ms; 0 when it does not, or none is known. Absent: never. */
+  freshForMs?(host: string): number;
 }
 
+/** RFC 6761, 6.3: what a name server says of these names is never asked for. */
+const LOCALHOST: readonly string[] = ["127.0.0.1", "::1"];
+/**
+ * Where one family has been answered for and the other's question still waits, it waits no longer than this (RFC 8305, 3): there are name servers
+ * that never answer for IPv6. What comes too late is not dialled, so it need not be judged.
+ */
+const OTHER_FAMILY_MS = 250;
 /** A lookup ends after this long, whatever the name servers do. */
 const DNS_TIMEOUT_MS = 2_000;
 /** A lookup that timed out so much later than it should was judged by a process that stood still: its answer may have lain in the socket. */
@@ -48,9 +58,20 @@ interface Answer {
   readonly ttlMs: number;
 }
 
+type Settled = PromiseSettledResult<readonly RecordWithTtl[]>;
+const UNANSWERED: Settled = { status: "rejected", reason: new LookupError("ETIMEOUT", "no answer yet") };
+
+interface KeptAnswer {
+  readonly addresses: readonly string[];
+  /** Until then it is given out. */
+  readonly untilMs: number;
+  /** Until then it holds by its TTL. */
+  readonly holdsUntilMs: number;
+}
+
 /**
  * Names through c-ares, not through the system's thread pool (where four dead names delay a healthy one by 20 s). Search domains and
- * /etc/hosts are not read: a receiver is a fully qualified public name; `localhost` is always 127.0.0.1 (RFC 6761).
+ * /etc/hosts are not read: a receiver is a fully qualified public name; `localhost` is always 127.0.0.1 and ::1 (RFC 6761).
  */
 export class DnsResolver implements NameResolver {
   readonly #clock: Clock;
@@ -59,7 +80,7 @@ export class DnsResolver implements NameResolver {
   readonly #servers: readonly CaresResolver[];
   /** Index of the server that answered last: the one to ask first. */
   #preferred = 0;
-  readonly #cache = new Map<string, { readonly addresses: readonly string[]; readonly untilMs: number }>();
+  readonly #cache = new Map<string, KeptAnswer>();
   #askedThisTurn = 0;
   readonly #waitingTurn: (() => void)[] = [];
   readonly #underWay = new Map<string, Promise<readonly string[]>>();
@@ -76,7 +97,7 @@ export class DnsResolver implements NameResolver {
   }
 
   async resolve(host: string): Promise<readonly string[]> {
-    if (host === "localhost" || host.endsWith(".localhost")) return ["127.0.0.1"];
+    if (isLocalhost(host)) return LOCALHOST;
     const kept = this.#cache.get(host);
     if (kept !== undefined && kept.untilMs > this.#clock.monotonicMs()) return kept.addresses;
     const joined = this.#underWay.get(host);
@@ -84,6 +105,10 @@ export class DnsResolver implements NameResolver {
     const lookup = this.#lookup(host).finally(() => this.#underWay.delete(host));
     this.#underWay.set(host, lookup);
     return lookup;
+  }
+
+  freshForMs(host: string): number {
+    return Math.max(0, (this.#cache.get(host)?.holdsUntilMs ?? 0) - this.#clock.monotonicMs());
   }
 
   /** Ends what is under way with ECANCELLED. */
@@ -96,7 +121,8 @@ export class DnsResolver implements NameResolver {
     this.#cache.delete(host);
     if (ttlMs > 0 && addresses.length <= DNS_CACHE_ADDRESSES_MAX) {
       if (this.#cache.size >= DNS_CACHE_NAMES_MAX) this.#cache.delete(this.#cache.keys().next().value ?? "");
-      this.#cache.set(host, { addresses, untilMs: this.#clock.monotonicMs() + Math.min(ttlMs, DNS_TTL_MAX_MS) });
+      const nowMs = this.#clock.monotonicMs();
+      this.#cache.set(host, { addresses, untilMs: nowMs + Math.min(ttlMs, DNS_TTL_MAX_MS), holdsUntilMs: nowMs + ttlMs });
     }
     return addresses;
   }
@@ -185,7 +211,7 @@ export class DnsResolver implements NameResolver {
 
   async #query(server: CaresResolver, host: string): Promise<Answer> {
     await this.#turn();
-    const [v4, v6] = await Promise.allSettled([server.resolve4(host, { ttl: true }), server.resolve6(host, { ttl: true })]);
+    const [v4, v6] = await this.#bothFamilies(server.resolve4(host, { ttl: true }), server.resolve6(host, { ttl: true }));
     const records = [...(v4.status === "fulfilled" ? v4.value : []), ...(v6.status === "fulfilled" ? v6.value : [])];
     if (records.length > 0) {
       return { addresses: records.map(({ address }) => address), ttlMs: Math.min(...records.map(({ ttl }) => ttl)) * 1_000 };
@@ -195,6 +221,36 @@ export class DnsResolver implements NameResolver {
     const code = errors.find((error) => error !== "ENODATA") ?? "ENODATA";
     throw new LookupError(code, `no address found for ${host}`);
   }
+
+  /** What became of both, or, once one has found something, of the other in a short time after. */
+  #bothFamilies(v4: Promise<RecordWithTtl[]>, v6: Promise<RecordWithTtl[]>): Promise<[Settled, Settled]> {
+    return new Promise((resolve) => {
+      const settled: [Settled, Settled] = [UNANSWERED, UNANSWERED];
+      let left = 2;
+      let cancel: () => void = () => undefined;
+      const end = (): void => {
+        cancel();
+        resolve(settled);
+      };
+      const note = (index: 0 | 1, result: Settled): void => {
+        settled[index] = result;
+        left -= 1;
+        if (left === 0) end();
+        else if (result.status === "fulfilled" && result.value.length > 0) cancel = this.#clock.after(OTHER_FAMILY_MS, end);
+      };
+      for (const [index, family] of [v4, v6].entries()) {
+        family.then(
+          (value) => note(index === 0 ? 0 : 1, { status: "fulfilled", value }),
+          (reason: unknown) => note(index === 0 ? 0 : 1, { status: "rejected", reason }),
+        );
+      }
+    });
+  }
+}
+
+/** `localhost` and every name under it. */
+export function isLocalhost(host: string): boolean {
+  return host === "localhost" || host.endsWith(".localhost");
 }
 
 function codeOf(error: unknown): string {

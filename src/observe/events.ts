@@ -116,6 +116,7 @@ export class BusinessEvents {
         statusCode: outcome.statusCode,
         connectionStatus: outcome.connectionStatus,
         tlsStatus: outcome.tlsStatus,
+        reconnected: outcome.reconnected,
         durationMs: Math.round(outcome.durationMs * 10) / 10,
         url: told.url,
         decision: told.decision,

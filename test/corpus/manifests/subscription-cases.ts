@@ -83,6 +83,11 @@ const endpoints: BadManifest[] = [
     field: "spec.endpoint.auth.serviceAccountToken.audience",
     message: "must be the receiver's own audience",
   }),
+  bad("an address as server name", at({ ...ENDPOINT, tls: { serverName: "10.0.0.1" } }), { field: "spec.endpoint.tls.serverName", message: "must be a host name" }),
+  bad("an address as server name, the short way", at({ ...ENDPOINT, tls: { serverName: "127.1" } }), { field: "spec.endpoint.tls.serverName", message: "must be a host name" }),
+  bad("a number as server name", at({ ...ENDPOINT, tls: { serverName: "2130706433" } }), { field: "spec.endpoint.tls.serverName", message: "must be a host name" }),
+  bad("an IPv6 address as server name", at({ ...ENDPOINT, tls: { serverName: "::1" } }), { field: "spec.endpoint.tls.serverName", message: "should match" }),
+  bad("a server name with an empty label", at({ ...ENDPOINT, tls: { serverName: "a..example.com" } }), { field: "spec.endpoint.tls.serverName", message: "must be a host name" }),
   bad("short-lived token", at({ ...ENDPOINT, auth: { serviceAccountToken: { serviceAccountName: "s", audience: "a", expirationSeconds: 60 } } }), {
     field: "spec.endpoint.auth.serviceAccountToken.expirationSeconds",
     message: "should be greater than or equal to 600",
@@ -251,5 +256,7 @@ export const goodSubscriptions: readonly GoodManifest[] = [
     deadLetter: { endpoint: { ...ENDPOINT, auth: { serviceAccountToken: { serviceAccountName: "s", audience: "a", expirationSeconds: 600 } } } },
     verification: "CloudEventsHandshake",
   }),
+  good("server names with digits", at({ ...ENDPOINT, tls: { serverName: "10.0.0.1.nip.io" } })),
+  good("a server name of one label that begins with a digit", at({ ...ENDPOINT, tls: { serverName: "1and1" } })),
   good("timestamp token with its defaults", signing({ scheme: "TimestampToken", secretRefs: [REF] })),
 ];

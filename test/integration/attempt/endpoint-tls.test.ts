@@ -10,6 +10,7 @@ import type { TLSSocket } from "node:tls";
 import { afterEach, describe, expect, test } from "vitest";
 import type { Outcome } from "../../../src/core/outcome.ts";
 import type { Target, TargetTls } from "../../../src/core/subscription.ts";
+import { readCertificates } from "../../../src/controller/pem-certificates.ts";
 import { HttpAttempter } from "../../../src/delivery/attempt.ts";
 import { SystemClock } from "../../../src/lib/clock.ts";
 import { anEvent, aRoute } from "../../support/delivery/attempt-input.ts";
@@ -115,6 +116,15 @@ describe.skipIf(certificates === undefined)("TLS as the endpoint says", () => {
     expect(await attempt(attempter(), url, { tls: own })).toMatchObject({ class: "success", tlsStatus: "ok" });
     expect(await attempt(attempter(), url, {})).toMatchObject({ class: "tls_error" });
     expect(await attempt(attempter(), url, { tls: { ...TLS, ca: selfSigned.cert } })).toMatchObject({ class: "tls_error" });
+  });
+
+  test("of a bundle that was glued together every authority is trusted", async () => {
+    const read = readCertificates(selfSigned.cert.trimEnd() + ca.trimEnd() + intermediate);
+    const tls = { ...TLS, ca: read.ok ? read.certificates.join("\n") : "" };
+    for (const certificate of [good, selfSigned, deep]) {
+      const { port } = await receiver(certificate);
+      expect(await attempt(attempter(), `https://127.0.0.1:${port}/`, { tls })).toMatchObject({ class: "success", tlsStatus: "ok" });
+    }
   });
 
   test("serverName is asked for and checked instead of the host", async () => {

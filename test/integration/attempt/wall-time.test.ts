@@ -22,7 +22,13 @@ class SteppedClock extends SystemClock {
   }
 }
 
-async function send(byMs: number, signing: Partial<SigningSpec> = {}, retryAfterMs?: number) {
+/** Of an answer 503: in how long to come back, and by how much the receiver's clock is off; undefined = it says no Date. */
+interface Asked {
+  readonly retryAfterMs: number;
+  readonly skewMs: number | undefined;
+}
+
+async function send(byMs: number, signing: Partial<SigningSpec> = {}, asked?: Asked) {
   const clock = new SteppedClock();
   clock.byMs = byMs;
   const seen: { headers: IncomingHttpHeaders; body: string }[] = [];
@@ -31,8 +37,14 @@ async function send(byMs: number, signing: Partial<SigningSpec> = {}, retryAfter
     request.setEncoding("utf8").on("data", (text: string) => (body += text));
     request.on("end", () => {
       seen.push({ headers: request.headers, body });
-      if (retryAfterMs === undefined) response.end();
-      else response.writeHead(503, { "Retry-After": new Date(clock.trueMs() + retryAfterMs).toUTCString() }).end();
+      if (asked === undefined) {
+        response.end();
+        return;
+      }
+      response.sendDate = false;
+      const nowMs = clock.trueMs() + (asked.skewMs ?? 0);
+      if (asked.skewMs !== undefined) response.setHeader("Date", new Date(nowMs).toUTCString());
+      response.writeHead(503, { "Retry-After": new Date(nowMs + asked.retryAfterMs).toUTCString() }).end();
     });
   });
   server.listen(0, "127.0.0.1");
@@ -96,8 +108,15 @@ it.each(cases)("$name: the time is the machine's at once, stepped by $byMs ms", 
   expect(done.outcome.durationMs).toBeLessThan(2_000);
 });
 
-it.each([0, 360_000, -3_600_000])("a Retry-After date is told from the machine's clock, stepped by %d ms", async (byMs) => {
-  const { done } = await send(byMs, {}, 60_000);
-  expect(done.outcome.retryAfterMs).toBeGreaterThan(55_000);
-  expect(done.outcome.retryAfterMs).toBeLessThanOrEqual(60_000);
+it.each([
+  ["that says no Date, by the machine's clock", [0, 360_000, -3_600_000], undefined],
+  ["that says a Date, by its own clock", [0, 360_000, -3_600_000], 0],
+  ["whose clock is a year ahead", [0, 360_000], 365 * 86_400_000],
+  ["whose clock is ten minutes behind", [0, -360_000], -600_000],
+])("a Retry-After date of a receiver %s, ours stepped by %j ms", async (_name, steps, skewMs) => {
+  for (const byMs of steps) {
+    const { done } = await send(byMs, {}, { retryAfterMs: 60_000, skewMs });
+    expect(done.outcome.retryAfterMs).toBeGreaterThan(55_000);
+    expect(done.outcome.retryAfterMs).toBeLessThanOrEqual(60_000);
+  }
 });

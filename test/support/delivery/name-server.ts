@@ -17,7 +17,8 @@ export type ZoneAnswer =
   | "silence"
   | "garbage"
   | "cut short";
-export type Zone = (name: string, query: number) => ZoneAnswer;
+/** `isV6`: the question is for AAAA records. */
+export type Zone = (name: string, query: number, isV6: boolean) => ZoneAnswer;
 
 export interface NameServer {
   readonly address: string;
@@ -40,7 +41,7 @@ export async function startNameServer(zone: Zone, ttlSec = 0): Promise<NameServe
   const answerTo = (message: Buffer): Buffer | undefined => {
     const question = readQuestion(message);
     if (question.type === A) queries += 1;
-    return respond(message, question, zone(question.name, queries), ttlSec);
+    return respond(message, question, zone(question.name, queries, question.type === AAAA), ttlSec);
   };
   const sockets = new Set<Socket>();
   const tcp = createServer((socket) => {

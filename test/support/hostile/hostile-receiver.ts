@@ -1,7 +1,7 @@
 import { once } from "node:events";
-import { connect, createServer } from "node:net";
+import { createServer } from "node:net";
 import type { AddressInfo, Socket } from "node:net";
-import { Worker } from "node:worker_threads";
+import { startSilentListener } from "../delivery/silent-listener.ts";
 import type { HostileKind } from "./hostile-kind.ts";
 
 /** A receiver of one kind on a port of its own. */
@@ -14,17 +14,6 @@ export interface HostileReceiver {
   readonly held: () => number;
   readonly close: () => Promise<void>;
 }
-
-/** A listener with a queue of one whose thread sleeps for ever. */
-const SLEEPING_LISTENER = `
-  const { parentPort } = require("node:worker_threads");
-  const server = require("node:net").createServer();
-  server.listen({ port: 0, host: "127.0.0.1", backlog: 1 }, () => {
-    parentPort.postMessage(server.address().port);
-    Atomics.wait(new Int32Array(new SharedArrayBuffer(4)), 0, 0);
-  });`;
-/** More than the kernel lets into a queue of one. */
-const QUEUE_FILLERS = 4;
 
 export async function startHostileReceiver(kind: HostileKind): Promise<HostileReceiver> {
   return kind.neverAccepts === true ? neverAccepting(kind) : accepting(kind);
@@ -75,19 +64,6 @@ async function accepting(kind: HostileKind): Promise<HostileReceiver> {
 }
 
 async function neverAccepting(kind: HostileKind): Promise<HostileReceiver> {
-  const worker = new Worker(SLEEPING_LISTENER, { eval: true });
-  const [port] = (await once(worker, "message")) as [number];
-  // The queue must be full before the first attempt: the kernel completes as many handshakes as fit into it.
-  const fillers = Array.from({ length: QUEUE_FILLERS }, () => connect({ port, host: "127.0.0.1" }).on("error", () => undefined));
-  await once(fillers[0]!, "connect");
-  return {
-    kind,
-    url: `http://127.0.0.1:${port}/hook`,
-    requests: () => 0,
-    held: () => 0,
-    close: async () => {
-      for (const filler of fillers) filler.destroy();
-      await worker.terminate();
-    },
-  };
+  const { port, close } = await startSilentListener();
+  return { kind, url: `http://127.0.0.1:${port}/hook`, requests: () => 0, held: () => 0, close };
 }

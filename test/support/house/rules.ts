@@ -26,7 +26,7 @@ const MAY_IMPORT: Readonly<Record<string, readonly string[]>> = {
 
 /** Sharp edges and their only owners: a package or built-in, and the paths that may touch it. */
 const OWNERS: readonly { readonly specifier: RegExp; readonly what: string; readonly paths: readonly RegExp[] }[] = [
-  { specifier: /^undici$/, what: "undici", paths: [/^src\/delivery\/dispatcher\.ts$/, /^src\/kube\/transport\.ts$/] },
+  { specifier: /^undici$/, what: "undici", paths: [/^src\/delivery\/receiver-pool\.ts$/, /^src\/kube\/transport\.ts$/] },
   { specifier: /^@kubernetes\/client-node$/, what: "@kubernetes/client-node", paths: [/^src\/kube\//] },
   { specifier: /^node:sqlite$/, what: "node:sqlite", paths: [/^src\/store\/sqlite\//] },
   { specifier: /^pg$/, what: "pg", paths: [/^src\/store\/postgres\//] },

@@ -71,7 +71,15 @@ it.each([HOUR, -HOUR, 10 * YEAR, -10 * YEAR])("after a step of %d ms `since` and
 it("an attempt tells the wall's time it was begun at, one that a crash cut off when it was due, by the wall", () => {
   const wall = { shownMs: (atMs: number) => atMs + HOUR };
   const label = { id: "x", uid: "a", name: "a", isDeadLetter: false };
-  const attempt = { deliveryId: 1, attempt: 1, startedAtMs: Date.UTC(2026, 0, 1), durationMs: 0, requestHeaders: [], responseHeaders: [] };
+  const attempt = {
+    deliveryId: 1,
+    attempt: 1,
+    startedAtMs: Date.UTC(2026, 0, 1),
+    durationMs: 0,
+    message: "",
+    requestHeaders: [],
+    responseHeaders: [],
+  };
   const timeOf = (of: "success" | "unknown"): unknown =>
     attemptView({ ...attempt, outcome: of } as unknown as AttemptRecord, label, undefined, wall)["time"];
   expect(timeOf("success")).toBe("2026-01-01T00:00:00.000Z");

@@ -173,7 +173,7 @@ describe.skipIf(certificates === undefined)("TLS material", () => {
     const resolved = resolve(specOf({ tls }), given);
     expect(resolved).toMatchObject({
       ok: true,
-      value: { tls: { serverName: "other.example", minVersion: "TLSv1.3", ca: ca + good.cert } },
+      value: { tls: { serverName: "other.example", minVersion: "TLSv1.3", ca: (ca + good.cert).trimEnd() } },
     });
     expect(resolve(specOf({ tls: fromSecret }), { secrets: { ca: secret({ "ca.crt": ca }) } })).toMatchObject({ ok: true });
   });
@@ -195,6 +195,20 @@ describe.skipIf(certificates === undefined)("TLS material", () => {
       { named: { "ConfigMap/ca": configMap({ "ca.crt": ca + " ".repeat(CA_BYTES_MAX) }) } },
       "ConfigMapInvalid",
       new RegExp(String(CA_BYTES_MAX)),
+    ],
+    [
+      "a certificate without its end",
+      fromMap,
+      { named: { "ConfigMap/ca": configMap({ "ca.crt": `${ca?.replace("-----END CERTIFICATE-----", "")}${good?.cert}` }) } },
+      "ConfigMapInvalid",
+      /certificate 1 of 2 has no last line/,
+    ],
+    [
+      "a client chain whose second certificate is cut off",
+      client,
+      pair(`${clients?.[0].cert}${ca?.slice(0, 200)}`, clients?.[0].key),
+      "SecretInvalid",
+      /tls\.crt that is not whole: certificate 2 of 2 has no last line/,
     ],
     ["an unlabelled Secret", fromSecret, { secrets: { ca: { state: "unlabelled" } } }, "RefNotPermitted", /kubectl label secret ca/],
     ["a Secret without PEM", fromSecret, { secrets: { ca: secret({ "ca.crt": "x" }) } }, "SecretInvalid", /no certificate in PEM form/],
@@ -223,6 +237,111 @@ describe.skipIf(certificates === undefined)("TLS material", () => {
   });
 });
 
+describe.skipIf(certificates === undefined)("every certificate of a bundle counts", () => {
+  const { ca, good, service: third, clients } = certificates ?? ({} as NonNullable<typeof certificates>);
+  const all = (): readonly string[] => [ca, good.cert, third.cert];
+  const fromMap: TlsSpec = {
+    caRef: { kind: "ConfigMap", name: "ca", key: "ca.crt" },
+    clientCertSecretName: undefined,
+    serverName: undefined,
+    minVersion: "TLS12",
+  };
+
+  it.each<[string, () => string]>([
+    ["put together", () => all().join("")],
+    ["glued at the first seam", () => ca.trimEnd() + good.cert + third.cert],
+    ["glued at the second seam", () => ca + good.cert.trimEnd() + third.cert],
+    [
+      "glued everywhere",
+      () =>
+        all()
+          .map((pem) => pem.trimEnd())
+          .join(""),
+    ],
+    [
+      "with comments and empty lines between",
+      () =>
+        all()
+          .map((pem, i) => `# CN ${i}\n\n${pem}`)
+          .join("\n"),
+    ],
+    ["with CRLF", () => all().join("").replaceAll("\n", "\r\n")],
+    ["with a BOM", () => `\ufeff${all().join("")}`],
+    ["indented by a template", () => all().join("").replaceAll(/^/gm, "    ")],
+    [
+      "indented with tabs, the last line bare",
+      () =>
+        all()
+          .join("")
+          .replaceAll(/^(?!-----END)/gm, "\t"),
+    ],
+    [
+      "each in one line",
+      () =>
+        all()
+          .map((pem) => pem.replaceAll("\n", ""))
+          .join("\n"),
+    ],
+    [
+      "with spaces for line breaks",
+      () =>
+        all()
+          .map((pem) => pem.replaceAll(/\n(?!-)/g, " "))
+          .join(""),
+    ],
+    [
+      "with a last line that is too long",
+      () =>
+        all()
+          .map((pem) => pem.replace(/\n(?=[A-Za-z0-9+/=]+\n-----END)/, ""))
+          .join(""),
+    ],
+    [
+      "with a first line that is too short",
+      () =>
+        all()
+          .map((pem) => pem.replace(/(?<=BEGIN CERTIFICATE-----\n.{10})/, "\n"))
+          .join(""),
+    ],
+    ["under their old name", () => all().join("").replaceAll(" CERTIFICATE-", " X509 CERTIFICATE-")],
+  ])("%s", (_name, text) => {
+    const resolved = resolve(specOf({ tls: fromMap }), { named: { "ConfigMap/ca": configMap({ "ca.crt": text() }) } });
+    expect(resolved).toMatchObject({ ok: true, value: { tls: { ca: all().join("").trimEnd() } } });
+  });
+
+  it("glued client chains are sent whole", () => {
+    const tls: TlsSpec = { ...fromMap, caRef: undefined, clientCertSecretName: "client" };
+    const chain = clients[0].cert + good.cert.trimEnd() + ca;
+    const secrets = { client: secret({ "tls.crt": chain, "tls.key": clients[0].key }, "kubernetes.io/tls") };
+    expect(resolve(specOf({ tls }), { secrets })).toMatchObject({
+      ok: true,
+      value: { tls: { clientCert: { cert: (clients[0].cert + good.cert + ca).trimEnd() } } },
+    });
+  });
+
+  it.each<[string, () => string, RegExp]>([
+    [
+      "OpenSSL's own form",
+      () => ca.replaceAll(" CERTIFICATE-", " TRUSTED CERTIFICATE-") + good.cert,
+      /certificate 1 of 2 is in OpenSSL's own form/,
+    ],
+    ["a first line of four hyphens", () => ca.replace("-----BEGIN", "----BEGIN") + good.cert, /is damaged/],
+    ["a first line in small letters", () => ca.replace("BEGIN CERTIFICATE", "begin certificate") + good.cert, /is damaged/],
+    ["a first line that is missing", () => good.cert + ca.replace("-----BEGIN CERTIFICATE-----\n", ""), /is damaged/],
+    ["written line breaks", () => ca.replaceAll("\n", "\\n") + good.cert, /certificate 1 of 2 cannot be read/],
+    ["a line too few", () => good.cert + ca.split("\n").toSpliced(3, 1).join("\n"), /certificate 2 of 2 cannot be read/],
+    [
+      "something else under the name",
+      () => `${good.cert}-----BEGIN CERTIFICATE-----\nMAA=\n-----END CERTIFICATE-----\n`,
+      /certificate 2 of 2 cannot be read/,
+    ],
+    ["a certificate with something behind it", () => ca.replace(/\n-----END/, "AAAA\n-----END"), /certificate 1 of 1 cannot be read/],
+  ])("or none: %s", (_name, text, message) => {
+    const resolved = resolve(specOf({ tls: fromMap }), { named: { "ConfigMap/ca": configMap({ "ca.crt": text() }) } });
+    expect(resolved).toMatchObject({ ok: false, problem: { reason: "ConfigMapInvalid", message: expect.stringMatching(message) } });
+  });
+});
+
 describe("the egress proxy", () => {
   const egress = { proxySecretRef: { name: "proxy", key: "url" } };
   const proxied = (url: string) => resolve(specOf({}), { egress, system: { proxy: secret({ url }) } });
@@ -237,14 +356,21 @@ describe("the egress proxy", () => {
     expect(proxied(text)).toMatchObject({ ok: true, value: { proxy: { url, authorization } } });
   });
 
-  it.each(["proxy.internal:3128", "socks5://proxy.internal", "http://proxy.internal/path", "http://a:%zz@proxy.internal", ""])(
-    "'%s' makes deliveries wait, and its credentials are not shown",
-    (text) => {
-      const resolved = proxied(text);
-      expect(resolved).toMatchObject({ ok: false, problem: { reason: "SecretInvalid", field: "spec.egress.proxySecretRef" } });
-      expect(JSON.stringify(resolved)).not.toContain("%zz");
-    },
-  );
+  it.each([
+    "proxy.internal:3128",
+    "socks5://proxy.internal",
+    "http://proxy.internal/path",
+    "http://a:%zz@proxy.internal",
+    "http://a:%zz\nb@proxy.internal",
+    "http://a:b@proxy.\tinternal",
+    "http://a%3Ab:c@proxy.internal",
+    "http://żółw:c@proxy.internal",
+    "",
+  ])("'%s' makes deliveries wait, and its credentials are not shown", (text) => {
+    const resolved = proxied(text);
+    expect(resolved).toMatchObject({ ok: false, problem: { reason: "SecretInvalid", field: "spec.egress.proxySecretRef" } });
+    expect(JSON.stringify(resolved)).not.toContain("%zz");
+  });
 
   it("is looked for in the operator's own namespace only", () => {
     const resolved = resolve(specOf({}), { egress, secrets: { proxy: secret({ url: "http://tenant.example" }) } });
@@ -304,6 +430,66 @@ describe("values from Secrets", () => {
   ])("name no Basic user with %s, which a receiver would read as another one", (_, user, message) => {
     const problem = { field: "spec.endpoint.auth.basic.usernameSecretRef", message: expect.stringMatching(message) };
     expect(resolve(specOf({ auth: basic }), { secrets: { s: secret({ v: "p", user }) } })).toMatchObject({ ok: false, problem });
+  });
+
+  const oauth = {
+    kind: "oauth2",
+    tokenUrl: "https://id.example.com/token",
+    clientIdRef: { name: "s", key: "user" },
+    clientSecretRef: ref,
+    scopes: [],
+    audience: undefined,
+  } as const;
+  it.each([
+    ["two line breaks at its end", "geheim\n\n"],
+    ["a line break within", "ge\nheim"],
+    ["a line break of Windows within", "ge\r\nheim"],
+    ["a tab", "geheim\t"],
+    ["a NUL", "geheim\u0000"],
+    ["a DEL", "geheim\u007f"],
+    ["a C1 control", "geheim\u0085"],
+    ["a byte order mark before it", "\ufeffgeheim"],
+  ])("hold no password and no client secret with %s, which a receiver would refuse for ever", (_, password) => {
+    const secrets = { s: secret({ v: password, user: "ann" }) };
+    const message = expect.stringMatching(/(password|client secret) holds a line break or another control character/);
+    const resolved = resolve(specOf({ auth: basic }), { secrets });
+    expect(resolved).toMatchObject({
+      ok: false,
+      problem: { field: "spec.endpoint.auth.basic.passwordSecretRef", reason: "SecretInvalid", message },
+    });
+    const exchanged = resolve(specOf({ auth: oauth }), { secrets });
+    const field = "spec.endpoint.auth.oauth2ClientCredentials.clientSecretRef";
+    expect(exchanged).toMatchObject({ ok: false, problem: { field, reason: "SecretInvalid", message } });
+    expect(JSON.stringify([resolved, exchanged])).not.toContain("geheim");
+    const proxy = { url: `http://ann:${encodeURIComponent(password)}@proxy.internal:3128` };
+    const proxied = resolve(specOf({}), { egress: { proxySecretRef: { name: "proxy", key: "url" } }, system: { proxy: secret(proxy) } });
+    expect(proxied).toMatchObject({ ok: false, problem: { field: "spec.egress.proxySecretRef", reason: "SecretInvalid" } });
+    expect(JSON.stringify(proxied)).not.toContain("geheim");
+  });
+
+  it.each(["geheim", "geheim\n", "geheim\r\n"])("%j is the password geheim", (password) => {
+    const authorization = `Basic ${Buffer.from("ann:geheim").toString("base64")}`;
+    const secrets = { s: secret({ v: password, user: "ann" }) };
+    expect(resolve(specOf({ auth: basic }), { secrets })).toMatchObject({ ok: true, value: { authorization } });
+  });
+
+  it("are refused where they are not UTF-8, which would be sent as other characters", () => {
+    const latin: SecretLookup = {
+      state: "usable",
+      secret: {
+        kind: "Secret",
+        metadata: { name: "s" },
+        type: "Opaque",
+        data: { v: Buffer.from("gehe\xefm", "latin1"), user: Buffer.from("ann") },
+        controllerUid: undefined,
+      },
+    };
+    for (const auth of [basic, oauth]) {
+      expect(resolve(specOf({ auth }), { secrets: { s: latin } })).toMatchObject({
+        ok: false,
+        problem: { reason: "SecretInvalid", message: "the Secret s, key v, is not UTF-8 text: write it anew in UTF-8" },
+      });
+    }
   });
 
   it("name Basic users and passwords in UTF-8, colons in passwords included", () => {

@@ -51,6 +51,21 @@ const EXTRA: readonly Case[] = [
   ...["[2001:0:a9fe:a9fe::1]", "[2001:0:101:101:0:0:5601:5601]", "[2606:4700::5efe:a9fe:a9fe]", "[2606:4700::200:5efe:7f00:1]"].map((ip) =>
     refused(ip, ALL.allowedCidrs === undefined ? {} : { allowedCidrs: ["::/0"] }),
   ),
+  // A translator with a prefix of 48, 56 or 64 bits reads another part of a local-use NAT64 address (RFC 6052, 2.2).
+  ...["[64:ff9b:1:a9fe:a9:fe00:808:808]", "[64:ff9b:1:a9:fe:a9fe:808:808]", "[64:ff9b:1:0:a9:fea9:fe08:808]"].map((ip) => refused(ip, ALL)),
+  ...["[64:ff9b:1:a00:0:100:808:808]", "[64:ff9b:1::a00:1]", "[::ffff:0:a00:1]", "[::a00:1]", "[2606:4700::5efe:a00:1]"].map((ip) =>
+    refused(ip, { allowedCidrs: ["::/0"] }),
+  ),
+  refused("[::ffff:0:a9fe:a9fe]", ALL),
+  accepted("[64:ff9b:1::808:808]", { allowedCidrs: ["64:ff9b:1::/48"] }),
+  accepted("[64:ff9b:1::a00:1]", { allowedCidrs: ["64:ff9b:1::/48", "10.0.0.0/8"] }),
+  // :: and ::1 carry nothing (RFC 4291, 2.5.5.1): what opens them opens them.
+  accepted("[::1]", { allowedCidrs: ["::1/128"] }),
+  accepted("[0:0:0:0:0:0:0:1]", { allowedCidrs: ["::1/128"] }),
+  refused("[::1]", { allowedCidrs: ["0.0.0.1/32", "127.0.0.0/8"] }),
+  refused("[::2]", { allowedCidrs: ["::1/128"] }),
+  refused("[::ffff:127.0.0.1]", { allowedCidrs: ["::1/128"] }),
+  refused("[::1]", { allowedCidrs: ["::1/128"], deniedCidrs: ["::/127"] }),
   accepted("[::ffff:1.1.1.1]"),
   accepted("[64:ff9b::808:808]"),
   accepted("10.1.2.3", { allowedCidrs: ["10.0.0.0/8"] }),
@@ -135,6 +150,15 @@ describe("no rule is there in vain: without it some case comes out otherwise", (
   test.each(without)("%s", (_name, rules) => {
     expect(CASES.filter((one) => verdict(one, rules) !== one.verdict)).not.toHaveLength(0);
   });
+});
+
+test.each([
+  ["fd00::5efe:a00:1", ["fd00::/8"], /carries 10\.0\.0\.1 \(ISATAP\), .*have that one too opened/],
+  ["64:ff9b::a00:1", [], /carries 10\.0\.0\.1 \(NAT64\)/],
+  ["fd00::1", [], /^fd00::1 is not a public address/],
+  ["::1", ["127.0.0.0/8"], /^::1 is not a public address \(not global unicast, ::\/3\)/],
+])("the refusal of %s beside %s names the address that must be opened", (ip, allowedCidrs, message) => {
+  expect(judgeAddress(ip, { ...BUILT_IN_EGRESS, allowedCidrs })).toMatch(message);
 });
 
 test("what is not an address is refused", () => {

@@ -2,7 +2,7 @@ import { describe, expect, it } from "vitest";
 import { BUILT_IN_POLICY } from "../../../src/core/policy.ts";
 import type { Outcome } from "../../../src/core/outcome.ts";
 import { ConnectFailure } from "../../../src/delivery/connect-failure.ts";
-import type { DispatchController } from "../../../src/delivery/dispatcher.ts";
+import type { DispatchController } from "../../../src/delivery/receiver-pool.ts";
 import { Exchange } from "../../../src/delivery/exchange.ts";
 import { TimerWheel } from "../../../src/lib/timer-wheel.ts";
 import { ManualClock } from "../../support/time/manual-clock.ts";
