@@ -20,6 +20,7 @@ import { NameBook } from "../ingest/name-book.ts";
 import type { IngestServer } from "../ingest/ingest-server.ts";
 import { clockText } from "../core/clock-frame.ts";
 import type { Clock, ClockFrame, SystemClock } from "../lib/clock.ts";
+import type { ListenAddress } from "../lib/listen.ts";
 import { type Random, uuidv7 } from "../lib/random.ts";
 import type { Service } from "../lib/service.ts";
 import { BusinessEvents } from "../observe/events.ts";
@@ -198,7 +199,7 @@ async function build(config: Config, parts: ComposeParts, { store, metrics, owne
   const storeWatch = new StoreWatch(store, metrics, clock);
   const ready = (namespace: string): boolean => controller.isReady(namespace) && engine.ready;
   const ingest = buildIngest({
-    listen: config["ingest-listen"],
+    listen: flagged(config, "ingest-listen"),
     authenticator: authenticators.ingest,
     rateLimitPerSecond: config["ingest-rate-limit"],
     tokenInQuery: config["ingest-token-in-query"],
@@ -215,9 +216,10 @@ async function build(config: Config, parts: ComposeParts, { store, metrics, owne
     deliveriesMax: config["ingest-deliveries-max"],
     drainMs: INGEST_CLOSES_MS,
   });
-  const health = new HealthServer({ listen: config["metrics-listen"], metrics, clock, ...checksOf({ controller, engine, storeWatch }) });
+  const listen = flagged(config, "metrics-listen");
+  const health = new HealthServer({ listen, metrics, clock, ...checksOf({ controller, engine, storeWatch }) });
   const api = buildApi({
-    listen: config["api-listen"],
+    listen: flagged(config, "api-listen"),
     authenticator: authenticators.api,
     clock,
     log,
@@ -232,6 +234,11 @@ async function build(config: Config, parts: ComposeParts, { store, metrics, owne
   });
   const tidied = [payloads, names, engine, namedObjects(retainNamed, controller), seriesOf(metrics, () => table)];
   return { store, provider, authenticators, engine, attempter, controller, ingest, api, health, storeWatch, tidied, awayMs };
+}
+
+/** Where to listen, with the flag that a message names when the address cannot be had. */
+function flagged(config: Config, name: "ingest-listen" | "api-listen" | "metrics-listen"): ListenAddress {
+  return { ...config[name], flag: `--${name}` };
 }
 
 /** Objects that were read because somebody named them. */

@@ -1,6 +1,7 @@
 import { startOperator } from "./compose.ts";
 import { VERSION } from "./version.ts";
 import { demoCommand } from "../cli/demo/demo.ts";
+import { keyCommand } from "../cli/key.ts";
 import { listenCommand } from "../cli/listen.ts";
 import type { StartOperator } from "../cli/operator.ts";
 import { ProcessSignals } from "../cli/process-signals.ts";
@@ -67,6 +68,7 @@ export async function runProcess(argv: readonly string[], { exit, kill }: Ends):
     listenCommand(clock, signals),
     validateCommand({ filter: compileFilter, body: compileBody }),
     verifyCommand(clock),
+    keyCommand(systemRandom),
     uninstallCommand(clock, connect),
   ]);
   return runProgram(program, argv);

@@ -13,12 +13,7 @@ import { ACCEPTANCE_CHECKS } from "../controller/subscription-checks.ts";
 import type { Problem } from "../core/problem.ts";
 import { manifestRef, objectOf } from "../provider/manifest-object.ts";
 import { ObjectCache } from "../provider/object-cache.ts";
-
-/** A manifest file to check; `file` is only a name for the findings. */
-export interface ManifestText {
-  readonly file: string;
-  readonly text: string;
-}
+import type { ManifestText } from "./manifest-files.ts";
 
 /** Something to say about one manifest. Notes are about what other files or the cluster may still bring; they refuse nothing. */
 export interface Finding extends Problem {

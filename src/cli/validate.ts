@@ -1,12 +1,11 @@
-import { readdirSync, readFileSync, statSync } from "node:fs";
-import { join } from "node:path";
 import { Command } from "commander";
-import { MANIFEST_FILE_BYTES_MAX } from "../api/manifest.ts";
 import { ExpressionCache } from "../controller/expression-cache.ts";
 import type { ExpressionCompiler } from "../controller/expression-cache.ts";
 import { checkManifests } from "./manifest-check.ts";
-import type { Finding, ManifestText } from "./manifest-check.ts";
-import { CommandFailure } from "./program.ts";
+import type { Finding } from "./manifest-check.ts";
+import { manifestFiles } from "./manifest-files.ts";
+import { outputFormat } from "./option-values.ts";
+import { CommandFailure, requireFlags } from "./program.ts";
 
 const EXAMPLES = `
 Examples:
@@ -30,14 +29,16 @@ interface ValidateOptions {
 
 /** `postrider validate`: checks manifests offline, with the code the controller uses. */
 export function validateCommand(compiler: ExpressionCompiler): Command {
-  return new Command("validate")
-    .description("check manifests without a cluster; say file, line and field of what would be refused")
-    .requiredOption(
+  const command = new Command("validate").description(
+    "check manifests without a cluster; say file, line and field of what would be refused",
+  );
+  return requireFlags(command, "--filename")
+    .option(
       "-f, --filename <path>",
-      "a file, a folder (with its subfolders), or - for stdin; repeatable",
+      "(required) a file, a folder (with its subfolders), or - for stdin; repeatable",
       (path: string, before: readonly string[] | undefined) => [...(before ?? []), path],
     )
-    .option("-o, --output <format>", "text or json", "text")
+    .option("-o, --output <format>", "text or json", outputFormat, "text")
     .addHelpText("after", EXAMPLES)
     .action((options: ValidateOptions) => {
       const files = options.filename.flatMap(manifestFiles);
@@ -57,27 +58,4 @@ function findingLine({ file, line, field, severity, object, reason, message }: F
 
 function summary(files: number, objects: number, refused: number): string {
   return `${files} ${files === 1 ? "file" : "files"}, ${objects} Postrider ${objects === 1 ? "object" : "objects"}: ${refused === 0 ? "all good" : `${refused} refused`}`;
-}
-
-/** The same files that `run --manifests` reads: YAML and JSON, no dot files, no editor backups. */
-function manifestFiles(path: string): ManifestText[] {
-  if (path === "-") return [{ file: "stdin", text: readFileSync(0, "utf8") }];
-  try {
-    if (!statSync(path).isDirectory()) return [readManifestText(path)];
-    return readdirSync(path, { recursive: true, encoding: "utf8" })
-      .filter((name) => /\.(ya?ml|json)$/i.test(name) && !name.split("/").some((part) => part.startsWith(".")))
-      .toSorted()
-      .map((name) => join(path, name))
-      .filter((file) => statSync(file).isFile())
-      .map(readManifestText);
-  } catch (error) {
-    throw error instanceof Error && "code" in error ? new CommandFailure(`cannot read ${path}: ${error.message}`) : error;
-  }
-}
-
-function readManifestText(file: string): ManifestText {
-  const { size } = statSync(file);
-  if (size > MANIFEST_FILE_BYTES_MAX)
-    throw new CommandFailure(`${file} has ${size} bytes; at most ${MANIFEST_FILE_BYTES_MAX} are read: split it`);
-  return { file, text: readFileSync(file, "utf8") };
 }

@@ -3,6 +3,7 @@ import { monitorEventLoopDelay } from "node:perf_hooks";
 import { aborted } from "../lib/abort.ts";
 import type { Clock } from "../lib/clock.ts";
 import { listenOn } from "../lib/listen.ts";
+import type { ListenAddress } from "../lib/listen.ts";
 import type { Service } from "../lib/service.ts";
 import { STOOD_MIN_MS } from "../lib/timer-wheel.ts";
 import type { Metrics } from "./metrics.ts";
@@ -16,7 +17,7 @@ export interface HealthCheck {
 }
 
 export interface HealthServerOptions {
-  readonly listen: { readonly host: string; readonly port: number };
+  readonly listen: ListenAddress;
   readonly metrics: Metrics;
   readonly clock: Clock;
   /** `/livez`, beside the event loop: what only a new process can mend. */
