@@ -24,7 +24,7 @@ Examples:
   postrider listen --port 9999 -f manifests/ --subscription shop/orders
 
   # verify, then hand on to the app under development; its answer is passed back
-  postrider listen --port 9999 --secret whsec_… --forward-to http://127.0.0.1:3000
+  postrider listen --port 9999 --secret whsec_… --forward-to localhost:3000
 
   # a bad receiver: slow, and every third request fails
   postrider listen --port 9999 --delay 2s --fail-every 3

@@ -3,7 +3,8 @@ import { decodeSubscription } from "../api/decode-subscription.ts";
 import { readManifestFile } from "../api/manifest.ts";
 import type { Manifest } from "../api/manifest.ts";
 import { notImplementedProblems } from "../api/not-implemented.ts";
-import { API_VERSION } from "../api/schema.ts";
+import { unknownKind } from "../api/custom-resource.ts";
+import { isKind } from "../api/schema.ts";
 import type { ExpressionCache } from "../controller/expression-cache.ts";
 import { refKey, USE_LABEL } from "../controller/objects.ts";
 import type { ObjectRef, Resources, WatchedObject } from "../controller/objects.ts";
@@ -11,7 +12,7 @@ import { PolicyView } from "../controller/policy-view.ts";
 import { lookupProblem, secretNames } from "../controller/secret-refs.ts";
 import { ACCEPTANCE_CHECKS } from "../controller/subscription-checks.ts";
 import type { Problem } from "../core/problem.ts";
-import { manifestRef, objectOf } from "../provider/manifest-object.ts";
+import { DEFAULT_NAMESPACE, manifestRef, objectOf } from "../provider/manifest-object.ts";
 import { ObjectCache } from "../provider/object-cache.ts";
 import type { ManifestText } from "./manifest-files.ts";
 
@@ -53,6 +54,7 @@ export function checkManifests(files: readonly ManifestText[], expressions: Expr
       const { entry, problems: wrong } = entryOf(file, manifest, entries);
       if (manifest.apiVersion.startsWith("postrider.dev/")) objects += 1;
       if (entry !== undefined) entries.set(refKey(entry.ref), entry);
+      if (isWithoutNamespace(manifest)) findings.push(finding("note", file, manifest, NO_NAMESPACE));
       findings.push(...wrong.map((problem) => finding("error", file, manifest, problem)));
     }
   }
@@ -66,8 +68,7 @@ function entryOf(file: string, manifest: Manifest, known: ReadonlyMap<string, En
   const ref = manifestRef(manifest);
   if (ref === undefined) {
     const isOurs = manifest.apiVersion.startsWith("postrider.dev/");
-    const problem: Problem = { field: "kind", reason: "NotSupported", message: `${manifest.kind} is not a kind of ${API_VERSION}` };
-    return { problems: isOurs ? [problem] : [] };
+    return { problems: isOurs ? [unknownKind(manifest.kind)] : [] };
   }
   const twin = known.get(refKey(ref));
   if (twin !== undefined) {
@@ -76,6 +77,18 @@ function entryOf(file: string, manifest: Manifest, known: ReadonlyMap<string, En
   }
   const read = objectOf(manifest, ref, undefined);
   return read.ok ? { entry: { file, manifest, ref, object: read.value }, problems: [] } : { problems: read.problems };
+}
+
+const NO_NAMESPACE: Problem = {
+  field: "metadata",
+  reason: "NoNamespace",
+  message: `no namespace is named: with files it is '${DEFAULT_NAMESPACE}', with kubectl the context's; write metadata.namespace`,
+};
+
+/** Foreign kinds beside ours are none of our business. */
+function isWithoutNamespace(manifest: Manifest): boolean {
+  const ref = manifestRef(manifest);
+  return ref !== undefined && isKind(ref.kind) && ref.namespace !== "" && manifest.namespace === undefined;
 }
 
 function finding(severity: Finding["severity"], file: string, manifest: Manifest, problem: Problem): Finding {

@@ -17,16 +17,22 @@ export function createProgram(version: string, commands: readonly Command[]): Co
   const program = new Command("postrider")
     .description("Outbound webhooks, native to a Kubernetes cluster: durable before we answer, signed, retried, isolated.")
     .version(version)
-    .showHelpAfterError("(postrider --help lists the commands)")
     .exitOverride();
+  pointToHelp(program, "postrider");
   for (const command of commands) program.addCommand(taught(command, `postrider ${command.name()}`));
   return program;
 }
 
-/** The error stays in sight: one line says where the help is, instead of the help itself. */
 function taught(command: Command, name: string): Command {
   for (const child of command.commands) taught(child, `${name} ${child.name()}`);
-  return command.exitOverride().showHelpAfterError(`(${name} --help lists the flags, with examples)`);
+  return pointToHelp(command.exitOverride(), name);
+}
+
+/** One line: the error, what was probably meant, and where the help is. */
+function pointToHelp(command: Command, name: string): Command {
+  return command.configureOutput({
+    outputError: (text, write) => write(`${text.trimEnd().replaceAll("\n", " ").replace(/\.$/, "")}; see ${name} --help\n`),
+  });
 }
 
 /**

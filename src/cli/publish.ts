@@ -9,17 +9,19 @@ import { answerLines, jsonObject } from "./publish-answer.ts";
 const EXAMPLES = `
 Examples:
   # one event into namespace shop of an operator on this machine
-  postrider publish -n shop --type order.paid --data '{"order":"o-1","total":"12.50"}'
+  postrider publish -n shop --type order.paid --data '{"id":"o-1","total":12}'
 
   # the data from a file or from stdin, byte for byte
   postrider publish -n shop --type order.paid --data @order.json
   jq .order big.json | postrider publish -n shop --type order.paid --data -
 
   # safe to run twice: the same key is stored once
-  postrider publish -n shop --type order.paid --data @order.json --idempotency-key order-o-1-paid
+  postrider publish -n shop --type order.paid --data @order.json \\
+    --idempotency-key order-o-1-paid
 
   # a CloudEvent with an identity of its own
-  postrider publish -n shop --type order.paid --source /checkout --id 4711 --data @order.json
+  postrider publish -n shop --type order.paid --source /checkout --id 4711 \\
+    --data @order.json
 
   # what each receiver said, as soon as it has, 10 s at most
   postrider publish -n shop --type order.paid --data @order.json --wait 10s
@@ -82,7 +84,7 @@ async function publish(options: PublishOptions): Promise<void> {
   const fault = data === undefined ? undefined : dataFault(data, options.data ?? "");
   if (fault !== undefined) throw new CommandFailure(fault);
   const given = options.token ?? readEnv()["POSTRIDER_TOKEN"];
-  const token = given?.startsWith("@") === true ? readValue(given).toString("utf8").trim() : given;
+  const token = given?.startsWith("@") === true ? readValue(given).toString("utf8").trim() : given?.trim();
   for (let i = 1; i <= options.count; i++) {
     const request = requestOf(options, data, options.count === 1 ? "" : `-${i}`);
     const answer = await post(options, request, token);

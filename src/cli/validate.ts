@@ -12,15 +12,18 @@ Examples:
   # everything in a folder, before it is committed
   postrider validate -f manifests/
 
-  # a subscription together with the cluster policy that will judge where it may deliver to
+  # a subscription together with the cluster policy that will judge where it may
+  # deliver to
   postrider validate -f subscription.yaml -f cluster-policy.yaml
 
   # for a program
   postrider validate -f manifests/ -o json
 
-The files are judged together, by the code that the API server's rules and the controller consist of: without a
-ClusterDeliveryPolicy among them, deliveries may go to public https addresses only.
-Exit code: 0 all good, 1 something is refused (file, line and field are printed), 2 wrong usage.`;
+The files are judged together, by the code that the API server's rules and the
+controller consist of: without a ClusterDeliveryPolicy among them, deliveries
+may go to public https addresses only.
+Exit code: 0 all good, 1 something is refused (file, line and field are
+printed), 2 wrong usage.`;
 
 interface ValidateOptions {
   readonly filename: readonly string[];

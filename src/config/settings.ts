@@ -54,10 +54,15 @@ const storeAddress = z.string().transform((text, context) => {
   return z.NEVER;
 });
 
+function listed(words: readonly string[]): string {
+  return `${words.slice(0, -1).join(", ")} or ${words.at(-1)}`;
+}
+
 /** One of some words; a misspelt one is told which was probably meant. */
 function oneOf<const T extends readonly [string, ...string[]]>(words: T) {
   return z.enum(words, {
-    error: ({ input }) => `'${String(input).slice(0, 64)}' is not known; write ${words.join(", ")}${didYouMean(String(input), words)}`,
+    error: ({ input }) =>
+      `'${String(input).slice(0, 64)}' is not known; write ${listed(words)}${didYouMean(String(input), words).replace(",", ";")}`,
   });
 }
 

@@ -1,3 +1,4 @@
+import { celHint } from "../core/cel-hints.ts";
 import { judgeService, judgeUrl } from "../core/egress.ts";
 import { judgeHeaders } from "../core/header-rules.ts";
 import type { CompiledBody, CompiledFilter } from "../core/expression.ts";
@@ -68,7 +69,9 @@ function compileProblem(
 ): Problem | undefined {
   if (source === undefined) return undefined;
   const compiled = compile(source);
-  return compiled.ok ? undefined : { field, reason, message: compiled.problem.message };
+  if (compiled.ok) return undefined;
+  const { message } = compiled.problem;
+  return { field, reason, message: message + celHint(source, message) };
 }
 
 /** The endpoints that a spec names, each with its place in the resource. */

@@ -2,7 +2,7 @@ import { readdir, readFile, stat } from "node:fs/promises";
 import { dirname, join } from "node:path";
 import { MANIFEST_FILE_BYTES_MAX, readManifestFile } from "../api/manifest.ts";
 import type { Manifest } from "../api/manifest.ts";
-import { KIND_NAMES } from "../api/schema.ts";
+import { unknownKind } from "../api/custom-resource.ts";
 import { refKey } from "../controller/objects.ts";
 import type { ObjectRef, WatchedObject } from "../controller/objects.ts";
 import { manifestRef, objectOf } from "./manifest-object.ts";
@@ -229,6 +229,5 @@ function isMistyped({ apiVersion }: Manifest): boolean {
 }
 
 function mistyped(manifest: Manifest, file: string): FileProblem {
-  const message = `${manifest.kind} is not a kind of postrider.dev: write ${KIND_NAMES.join(", ")}`;
-  return { file, line: manifest.locate("kind"), field: "kind", reason: "NotSupported", message };
+  return { file, line: manifest.locate("kind"), ...unknownKind(manifest.kind) };
 }

@@ -13,30 +13,35 @@ export class DemoScreen {
     this.#colour = colour;
   }
 
-  opened(urls: { readonly ingest: string; readonly metrics: string }, directory: string): void {
+  opened(urls: { readonly ingest: string; readonly api: string; readonly metrics: string }, directory: string): void {
     this.#write(this.#paint("bold", "Postrider demo"));
     this.#write(`  events in   ${urls.ingest}/v1/namespaces/demo/events`);
+    this.#write(`  deliveries  ${urls.api}/v1/namespaces/demo/deliveries`);
     this.#write(`  metrics     ${urls.metrics}/metrics`);
-    this.#write(`  manifests   ${directory}/demo.yaml   (edit it: changes apply at once)`);
-    this.#write("  receivers   healthy answers 200 · flaky fails two of three first tries · dead never answers");
+    this.#write(`  manifests   ${directory}/demo.yaml`);
+    this.#write("  receivers   healthy answers 200, flaky fails two of three first tries,");
+    this.#write("              dead never answers");
+    this.#write("  Each event is stored before it is answered 202, each request is signed (v1).");
+    this.#write("  Meanwhile, in another terminal: edit the manifests (changes apply at once), or");
+    this.#write(`    postrider publish -n demo --type order.paid --server ${urls.ingest}`);
     this.#write("");
   }
 
   published(type: string, id: string, matched: number): void {
     this.#write(
-      `${this.#paint("cyan", "→ published ")} ${type.padEnd(13)} ${short(id)}  matched ${matched} subscription${matched === 1 ? "" : "s"}, stored before the 202`,
+      `${this.#paint("cyan", "→ published")}      ${type.padEnd(13)} ${short(id)}  for ${matched} subscription${matched === 1 ? "" : "s"}`,
     );
   }
 
   received(receipt: DemoReceipt): void {
-    const signature = receipt.verified ? "signature verified (v1)" : this.#paint("red", "SIGNATURE WRONG");
+    const signature = receipt.verified ? "verified" : this.#paint("red", "SIGNATURE WRONG");
     const attempt = receipt.seen === 1 ? "1st try" : `try ${receipt.seen}`;
     const verdict =
       receipt.status === 0
         ? this.#paint("red", "✗ no answer")
         : receipt.status < 300
           ? this.#paint("green", `✓ ${receipt.status}`)
-          : this.#paint("yellow", `✗ ${receipt.status}, to be retried`);
+          : this.#paint("yellow", `✗ ${receipt.status}`);
     this.#write(
       `  ${receipt.receiver.padEnd(8)} got  ${receipt.eventType.padEnd(13)} ${short(receipt.eventId)}  ${attempt}, ${signature}: ${verdict}`,
     );
@@ -65,11 +70,12 @@ export class DemoScreen {
     this.table(rows);
     const sum = (pick: (row: SubscriptionCounters) => number): number => rows.reduce((total, row) => total + pick(row), 0);
     this.#write(
-      `${published} events published, ${sum((row) => row.accepted)} deliveries owed: ${sum((row) => row.delivered)} delivered, ` +
-        `${sum((row) => row.retried)} retries, ${sum((row) => row.failed)} given up, ${sum((row) => row.pending)} still waiting (the dead receiver's).`,
+      `${published} events published, ${sum((row) => row.accepted)} deliveries owed:\n  ${sum((row) => row.delivered)} delivered, ` +
+        `${sum((row) => row.retried)} retries, ${sum((row) => row.failed)} given up, ${sum((row) => row.pending)} still waiting.`,
     );
     this.#write(`${receipts.verified} signatures verified by the receivers, ${receipts.refused} refused.`);
-    this.#write(this.#paint("dim", "Everything pending would go on after a restart; the demo's folder is removed."));
+    this.#write(this.#paint("dim", "With a store of its own (run --store sqlite:DIR) what waits would go on after a"));
+    this.#write(this.#paint("dim", "restart; the demo's folder is removed."));
   }
 
   #paint(colour: keyof typeof COLOURS, text: string): string {
@@ -77,7 +83,7 @@ export class DemoScreen {
   }
 }
 
-/** The last digits tell ids of one second apart. */
+/** The last digits tell ids apart; lines fit 80 columns. */
 function short(id: string): string {
-  return `…${id.slice(-12)}`;
+  return `…${id.slice(-6)}`;
 }

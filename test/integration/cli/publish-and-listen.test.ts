@@ -63,6 +63,25 @@ describe("postrider publish", () => {
     expect(await run(...to, "--token", "0123456789abcdef")).toBe(0);
   });
 
+  it("refuses data that is no JSON before it is sent, and says where the token goes", async () => {
+    ingest = await runningIngest({ tokens: ["0123456789abcdef"] });
+    const to = ["-n", "shop", "--server", ingest.url, "--type", "x"];
+    expect(await run(...to, "--token", "0123456789abcdef", "--data", "{broken")).toBe(1);
+    expect(out).toContain("--data is not JSON: at byte 1 (column 2)");
+    expect(ingest.intake.committedEvents).toEqual([]);
+    expect(await run(...to)).toBe(1);
+    expect(out).toContain("--token @FILE, or POSTRIDER_TOKEN");
+    vi.stubEnv("POSTRIDER_TOKEN", "0123456789abcdef\n");
+    expect(await run(...to)).toBe(0);
+    vi.unstubAllEnvs();
+  });
+
+  it("waits for the receivers' answers", async () => {
+    ingest = await runningIngest();
+    expect(await run("-n", "shop", "--server", ingest.url, "--type", "order.paid", "--wait", "1s")).toBe(0);
+    expect(out).toContain("still under way");
+  });
+
   it("says when nobody answers, and what is wrong usage", async () => {
     expect(await run("-n", "shop", "--type", "x", "--server", "http://127.0.0.1:1")).toBe(1);
     expect(out).toContain("Is the operator running?");
