@@ -155,7 +155,7 @@ function objectProblems(schema: Schema, value: JsonObject, field: string, found:
     return;
   }
   for (const name of schema.required ?? []) {
-    if (!Object.hasOwn(value, name)) problems.push({ field: join(field, name), reason: "Required", message: "Required value" });
+    if (!Object.hasOwn(value, name)) problems.push({ field: join(field, name), reason: "Required", message: required(name, names, known) });
   }
   for (const name of names) {
     const child = value[name];
@@ -166,6 +166,12 @@ function objectProblems(schema: Schema, value: JsonObject, field: string, found:
       problems.push({ field: place, reason: "UnknownField", message: `unknown field ${shown(place)}: ${hint}` });
     } else if (child !== undefined) visit(childSchema, child, place, found);
   }
+}
+
+/** A misspelt name beside the gap is what was meant to fill it. */
+function required(name: string, written: readonly string[], known: Readonly<Record<string, Schema>>): string {
+  const misspelt = written.filter((one) => !Object.hasOwn(known, one)).find((one) => nearestName(one, Object.keys(known)) === name);
+  return misspelt === undefined ? "Required value" : `Required value: there is ${shown(misspelt)}, did you mean ${name}?`;
 }
 
 function join(field: string, name: string): string {

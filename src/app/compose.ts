@@ -25,6 +25,7 @@ import { type Random, uuidv7 } from "../lib/random.ts";
 import type { Service } from "../lib/service.ts";
 import { BusinessEvents } from "../observe/events.ts";
 import { HealthServer } from "../observe/health-server.ts";
+import type { HealthCheck } from "../observe/health-server.ts";
 import type { Log } from "../observe/log.ts";
 import { Metrics } from "../observe/metrics.ts";
 import { FileProvider } from "../provider/file.ts";
@@ -127,7 +128,8 @@ async function sourceOf(config: Config, parts: ComposeParts, metrics: Metrics): 
     if (!(await stat(directory).catch(() => undefined))?.isDirectory())
       throw new ConfigError([`--manifests ${directory}: there is no such folder`]);
     const kept = config.store.kind === "sqlite" ? config.store.directory : directory;
-    const provider = new FileProvider({ directory, secretsDirectory: join(kept, ".keys"), clock, log });
+    const onRefused = (count: number): void => metrics.manifestsRefused.set(count);
+    const provider = new FileProvider({ directory, secretsDirectory: join(kept, ".keys"), clock, log, onRefused });
     return { provider, serviceAccounts: undefined, retainNamed: undefined };
   }
   // Loaded here only: the Kubernetes client alone holds more memory than everything else.
@@ -217,7 +219,7 @@ async function build(config: Config, parts: ComposeParts, { store, metrics, owne
     drainMs: INGEST_CLOSES_MS,
   });
   const listen = flagged(config, "metrics-listen");
-  const health = new HealthServer({ listen, metrics, clock, ...checksOf({ controller, engine, storeWatch }) });
+  const health = new HealthServer({ listen, metrics, clock, ...checksOf({ controller, engine, storeWatch, provider }) });
   const api = buildApi({
     listen: flagged(config, "api-listen"),
     authenticator: authenticators.api,
@@ -255,8 +257,8 @@ function seriesOf(metrics: Metrics, table: () => RouteTable): Tidied {
  * Ready: requests can be answered. A full disk is no reason: not ready, a Pod alone is behind no Service, and producers would find nobody instead of
  * 507, nor anybody the API. Nor is a stop: a Pod that goes and is ready is used as long as there is no other.
  */
-function checksOf({ controller, engine, storeWatch }: Pick<Rooms, "controller" | "engine" | "storeWatch">) {
-  const ready = [
+function checksOf({ controller, engine, storeWatch, provider }: Pick<Rooms, "controller" | "engine" | "storeWatch" | "provider">) {
+  const ready: HealthCheck[] = [
     {
       name: "routes",
       reason: () =>
@@ -265,6 +267,8 @@ function checksOf({ controller, engine, storeWatch }: Pick<Rooms, "controller" |
     },
     { name: "engine", reason: () => (engine.ready ? undefined : "the store's deliveries have not been read yet") },
   ];
+  // No reason to fail: what was good before goes on.
+  if (provider instanceof FileProvider) ready.push({ name: "manifests", reason: () => undefined, note: () => provider.refusedNote() });
   return { ready, started: ready, alive: [{ name: "store", reason: () => storeWatch.hanging() }] };
 }
 

@@ -9,7 +9,7 @@ import type { ExpressionCache } from "../controller/expression-cache.ts";
 import { refKey, USE_LABEL } from "../controller/objects.ts";
 import type { ObjectRef, Resources, WatchedObject } from "../controller/objects.ts";
 import { PolicyView } from "../controller/policy-view.ts";
-import { lookupProblem, secretNames } from "../controller/secret-refs.ts";
+import { referenceFaults } from "./manifest-references.ts";
 import { ACCEPTANCE_CHECKS } from "../controller/subscription-checks.ts";
 import type { Problem } from "../core/problem.ts";
 import { DEFAULT_NAMESPACE, manifestRef, objectOf } from "../provider/manifest-object.ts";
@@ -141,19 +141,11 @@ function objectFindings(entry: Entry, resources: Resources, policies: PolicyView
       const { namespace } = entry.ref;
       const { effective, problem } = policies.resolve(namespace, spec.policyName);
       const refused = ACCEPTANCE_CHECKS.flatMap(({ check }) => check({ spec, effective, expressions }) ?? []);
-      const secrets = secretProblems(resources, namespace, secretNames(spec));
+      const secrets = referenceFaults({ spec, namespace, effective, resources });
       const notes = problem === undefined ? [] : [finding("note", file, manifest, problem)];
       return [...errors([...refused, ...secrets]), ...notes];
     }
     default:
       return [];
   }
-}
-
-/** Secrets are seldom in the same files; those that are must carry the label. */
-function secretProblems(resources: Resources, namespace: string, names: ReadonlySet<string>): Problem[] {
-  return [...names].flatMap((name) => {
-    const found = resources.findSecret(namespace, name);
-    return !(found instanceof Promise) && found.state === "unlabelled" ? [lookupProblem(found, namespace, name, "")] : [];
-  });
 }
