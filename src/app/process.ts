@@ -66,7 +66,7 @@ export async function runProcess(argv: readonly string[], { exit, kill }: Ends):
     demoCommand({ start, signals, clock, random: systemRandom }),
     publishCommand(),
     listenCommand(clock, signals),
-    validateCommand({ filter: compileFilter, body: compileBody }),
+    validateCommand({ filter: compileFilter, body: compileBody }, clock, VERSION),
     verifyCommand(clock),
     keyCommand(systemRandom),
     uninstallCommand(clock, connect),

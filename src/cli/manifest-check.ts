@@ -9,6 +9,7 @@ import type { ExpressionCache } from "../controller/expression-cache.ts";
 import { refKey, USE_LABEL } from "../controller/objects.ts";
 import type { ObjectRef, Resources, WatchedObject } from "../controller/objects.ts";
 import { PolicyView } from "../controller/policy-view.ts";
+import type { PreviewedSubscription } from "./event-preview.ts";
 import { referenceFaults } from "./manifest-references.ts";
 import { ACCEPTANCE_CHECKS } from "../controller/subscription-checks.ts";
 import type { Problem } from "../core/problem.ts";
@@ -30,6 +31,8 @@ export interface ManifestCheck {
   readonly findings: readonly Finding[];
   /** How many objects of ours were looked at. */
   readonly objects: number;
+  /** Those that nothing was found against. */
+  readonly subscriptions: readonly PreviewedSubscription[];
 }
 
 interface Entry {
@@ -60,8 +63,22 @@ export function checkManifests(files: readonly ManifestText[], expressions: Expr
   }
   const resources = resourcesOf(entries.values());
   const policies = new PolicyView(resources);
-  for (const entry of entries.values()) findings.push(...objectFindings(entry, resources, policies, expressions));
-  return { findings, objects };
+  const subscriptions: PreviewedSubscription[] = [];
+  for (const entry of entries.values()) {
+    const found = objectFindings(entry, resources, policies, expressions);
+    findings.push(...found);
+    const checked = found.some(({ severity }) => severity === "error") ? undefined : checkedSpec(entry, resources, policies);
+    if (checked !== undefined) subscriptions.push(checked);
+  }
+  return { findings, objects, subscriptions };
+}
+
+function checkedSpec({ ref, object }: Entry, resources: Resources, policies: PolicyView): PreviewedSubscription | undefined {
+  const decoded = object.kind === "WebhookSubscription" ? decodeSubscription(object) : undefined;
+  if (decoded?.ok !== true) return undefined;
+  const { namespace, name } = ref;
+  const { effective } = policies.resolve(namespace, decoded.value.policyName);
+  return { namespace, name, spec: decoded.value, effective, resources };
 }
 
 function entryOf(file: string, manifest: Manifest, known: ReadonlyMap<string, Entry>): { entry?: Entry; problems: readonly Problem[] } {

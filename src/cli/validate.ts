@@ -2,6 +2,11 @@ import { Command } from "commander";
 import { ExpressionCache } from "../controller/expression-cache.ts";
 import type { ExpressionCompiler } from "../controller/expression-cache.ts";
 import { checkManifests } from "./manifest-check.ts";
+import type { Event } from "../core/event.ts";
+import type { Clock } from "../lib/clock.ts";
+import { readEvents } from "./event-file.ts";
+import { previewEvent, previewText } from "./event-preview.ts";
+import type { Preview, PreviewedSubscription, PreviewSetting } from "./event-preview.ts";
 import type { Finding } from "./manifest-check.ts";
 import { manifestFiles } from "./manifest-files.ts";
 import { outputFormat } from "./option-values.ts";
@@ -16,22 +21,29 @@ Examples:
   # deliver to
   postrider validate -f subscription.yaml -f cluster-policy.yaml
 
+  # what a sample event would do: who gets it, and exactly which request
+  postrider validate -f manifests/ --event order.json -n shop
+
   # for a program
   postrider validate -f manifests/ -o json
 
 The files are judged together, by the code that the API server's rules and the
 controller consist of: without a ClusterDeliveryPolicy among them, deliveries
 may go to public https addresses only.
-Exit code: 0 all good, 1 something is refused (file, line and field are
-printed), 2 wrong usage.`;
+The event is in the short form, a CloudEvent, or an array of CloudEvents. What
+Secrets hold is not shown, but for signatures, which are made as of now.
+Exit code: 0 all good, 1 something is refused or fails for the event (file, line
+and field are printed), 2 wrong usage.`;
 
 interface ValidateOptions {
+  readonly event?: string;
+  readonly namespace?: string;
   readonly filename: readonly string[];
   readonly output: "text" | "json";
 }
 
 /** `postrider validate`: checks manifests offline, with the code the controller uses. */
-export function validateCommand(compiler: ExpressionCompiler): Command {
+export function validateCommand(compiler: ExpressionCompiler, clock: Clock, version: string): Command {
   const command = new Command("validate").description(
     "check manifests without a cluster; say file, line and field of what would be refused",
   );
@@ -41,17 +53,55 @@ export function validateCommand(compiler: ExpressionCompiler): Command {
       "(required) a file, a folder (with its subfolders), or - for stdin; repeatable",
       (path: string, before: readonly string[] | undefined) => [...(before ?? []), path],
     )
+    .option("--event <file>", "show what would become of the event in this file, or - for stdin")
+    .option("-n, --namespace <name>", "namespace of the event; left out: each one that has a subscription")
     .option("-o, --output <format>", "text or json", outputFormat, "text")
     .addHelpText("after", EXAMPLES)
-    .action((options: ValidateOptions) => {
+    .action((options: ValidateOptions, self: Command) => {
+      if (options.namespace !== undefined && options.event === undefined)
+        self.error("error: --namespace needs --event FILE", { exitCode: 2 });
       const files = options.filename.flatMap(manifestFiles);
       if (files.length === 0) throw new CommandFailure("there is no .yaml, .yml or .json file to check");
-      const { findings, objects } = checkManifests(files, new ExpressionCache(compiler));
+      const expressions = new ExpressionCache(compiler);
+      const { findings, objects, subscriptions } = checkManifests(files, expressions);
       const refused = findings.filter(({ severity }) => severity === "error").length;
-      if (options.output === "json") process.stdout.write(`${JSON.stringify({ objects, files: files.length, refused, findings })}\n`);
-      else process.stdout.write(`${[...findings.map(findingLine), summary(files.length, objects, refused)].join("\n")}\n`);
-      if (refused > 0) process.exitCode = 1;
+      const setting = { expressions, nowSec: Math.floor(clock.trueMs() / 1_000), version };
+      const events =
+        options.event === undefined ? [] : previews(readEvents(options.event, clock), subscriptions, options.namespace, setting);
+      if (options.output === "json")
+        process.stdout.write(`${JSON.stringify(asJson({ objects, files: files.length, refused, findings }, events))}\n`);
+      else {
+        process.stdout.write(`${[...findings.map(findingLine), summary(files.length, objects, refused)].join("\n")}\n`);
+        for (const { event, previews: found } of events) process.stdout.write(previewText(event, found));
+      }
+      if (refused > 0 || events.some(({ previews: found }) => found.some(({ result }) => result === "error"))) process.exitCode = 1;
     });
+}
+
+interface EventPreview {
+  readonly event: Event;
+  readonly previews: readonly Preview[];
+}
+
+function previews(
+  read: (namespace: string) => readonly Event[],
+  subscriptions: readonly PreviewedSubscription[],
+  namespace: string | undefined,
+  setting: PreviewSetting,
+): EventPreview[] {
+  const namespaces = namespace === undefined ? new Set(subscriptions.map((one) => one.namespace)) : [namespace];
+  return [...namespaces].flatMap((one) => {
+    const own = subscriptions.filter((subscription) => subscription.namespace === one);
+    return read(one).map((event) => ({ event, previews: own.map((subscription) => previewEvent(subscription, event, setting)) }));
+  });
+}
+
+function asJson(checked: object, events: readonly EventPreview[]): object {
+  if (events.length === 0) return checked;
+  return {
+    ...checked,
+    events: events.map(({ event, previews: found }) => ({ namespace: event.namespace, type: event.type, previews: found })),
+  };
 }
 
 function findingLine({ file, line, field, severity, object, reason, message }: Finding): string {

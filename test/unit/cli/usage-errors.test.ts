@@ -41,7 +41,7 @@ function program(): ReturnType<typeof createProgram> {
     demoCommand({ start: never, signals, clock, random: systemRandom }),
     publishCommand(),
     listenCommand(clock, signals),
-    validateCommand({ filter: never, body: never }),
+    validateCommand({ filter: never, body: never }, clock, "0"),
     verifyCommand(clock),
     keyCommand(systemRandom),
     uninstallCommand(clock, never),

@@ -3,6 +3,7 @@ import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { afterEach, beforeEach, expect, it, vi } from "vitest";
 import { createProgram, EXIT_FAILED, EXIT_USAGE, runProgram } from "../../../src/cli/program.ts";
+import { ManualClock } from "../../support/time/manual-clock.ts";
 import { validateCommand } from "../../../src/cli/validate.ts";
 
 const GOOD = "apiVersion: postrider.dev/v1alpha1\nkind: DeliveryPolicy\nmetadata: {name: a, namespace: shop}\nspec: {timeout: 5s}\n";
@@ -31,7 +32,10 @@ async function validate(...argv: string[]): Promise<number> {
   const unused = (): never => {
     throw new Error("there is no expression in these manifests");
   };
-  return await runProgram(createProgram("0.0.0", [validateCommand({ filter: unused, body: unused })]), ["validate", ...argv]);
+  return await runProgram(createProgram("0.0.0", [validateCommand({ filter: unused, body: unused }, new ManualClock(), "0.0.0")]), [
+    "validate",
+    ...argv,
+  ]);
 }
 
 it("says all good and exits 0", async () => {
