@@ -4,8 +4,11 @@
 #
 # BUILD_IMAGE needs npm and a shell; BASE_IMAGE needs Node 24 and glibc, and neither shell nor package manager.
 # A private npm registry: --secret id=npmrc,src=$HOME/.npmrc
-ARG BUILD_IMAGE=docker.io/library/node:24-bookworm-slim
-ARG BASE_IMAGE=gcr.io/distroless/nodejs24-debian12:nonroot
+#
+# Both are pinned by the digest of the index for all architectures: a tag can be moved, a digest cannot. To renew them, with each release and
+# for each advisory: `docker buildx imagetools inspect IMAGE:TAG` prints the digest; put it here, build, and run `node --version` in the image (24.15 or newer).
+ARG BUILD_IMAGE=docker.io/library/node:24.21.0-trixie-slim@sha256:173f125896c3b47ddf056734c7ea789d04595a6a08769a8f78e0df642781fb66
+ARG BASE_IMAGE=gcr.io/distroless/nodejs24-debian13:nonroot@sha256:9eeb7f5887d0e239e78264b06f7f11d2e14be534050481803a9e4728fcdd278e
 
 FROM ${BUILD_IMAGE} AS dependencies
 WORKDIR /app

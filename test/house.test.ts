@@ -61,6 +61,8 @@ describe("the gates themselves can fail", () => {
     ["src/core/utils.ts", ""],
     ["src/core/a.ts", `export * from "./b.ts";`],
     ["src/delivery/a.ts", `await fetch("https://example.com");`],
+    ["src/cli/a.ts", "process.stdout.write(text);"],
+    ["src/cli/a.ts", "console.log(text);"],
   ])("refuses in %s: %s", (file, text) => {
     expect(textBreaches(file, text)).toHaveLength(1);
   });

@@ -43,14 +43,35 @@ function labelSelector(): Schema {
   );
 }
 
+function storage(): Schema {
+  return text(
+    "Most bytes that each of these namespaces may hold in the store: events, deliveries and history. Default: the larger of 1Gi and a quarter of the volume, and at most half of what others leave.",
+    {
+      min: 3,
+      max: 8,
+      rules: [
+        rule(
+          "self.matches('^[1-9][0-9]{0,5}(Mi|Gi|Ti)$')",
+          "must be a quantity from 1Mi to 999999Ti in whole Mi, Gi or Ti, for example 5Gi",
+        ),
+      ],
+    },
+  );
+}
+
 function limits(): Schema {
   return fields(
     "Ceilings for every subscription of these namespaces, whatever policy it follows. A value that a policy leaves out takes the ceiling.",
     {
       urlLength: whole("Longest URL, in characters. Default: 2048.", 1, 2_048),
       fanOut: whole("Most subscriptions that one event may match. Default: 10000.", 1, 10_000),
+      storage: storage(),
       timeout: timeout("Ceiling of timeout."),
-      maxInFlight: whole("Ceiling of maxInFlight.", 1, IN_FLIGHT_MAX),
+      maxInFlight: whole(
+        "Ceiling of maxInFlight; set, it replaces the built-in one (timeout x maxInFlight at most 1920 s).",
+        1,
+        IN_FLIGHT_MAX,
+      ),
       rateLimit: rateLimit("Ceiling of rateLimit, for each subscription."),
       maxAttempts: whole("Ceiling of retry.maxAttempts.", 1, ATTEMPTS_MAX),
       maxAge: maxAge("Ceiling of retry.maxAge."),
@@ -101,9 +122,11 @@ function egress(): Schema {
         port,
         { min: 1, max: 64, type: "set" },
       ),
-      services: choice("Whether endpoint.serviceRef may name Services of the subscription's own namespace.", ["None", "SameNamespace"], {
-        default: "SameNamespace",
-      }),
+      services: choice(
+        "Which Services of the subscription's own namespace endpoint.serviceRef may name. SameNamespace: those with a selector. SameNamespaceAny: those without one as well, which lead wherever their EndpointSlices say.",
+        ["None", "SameNamespace", "SameNamespaceAny"],
+        { default: "SameNamespace" },
+      ),
       proxySecretRef: secretKeyRef(
         "A key of a Secret, in Postrider's own namespace and with the label postrider.dev/use, that holds the URL of an HTTP proxy for all deliveries.",
       ),

@@ -95,7 +95,11 @@ export function policyFields(): Record<string, Schema> {
     retry: retry(),
     success: success(),
     rateLimit: rateLimit("Most requests to the receiver in a time. Default: no limit."),
-    maxInFlight: whole("Most requests to the receiver at the same time. Default: 8.", 1, IN_FLIGHT_MAX),
+    maxInFlight: whole(
+      "Most requests to the receiver at the same time. Lowered so that timeout x maxInFlight is at most 1920 s, unless a ClusterDeliveryPolicy sets limits.maxInFlight. Default: 8.",
+      1,
+      IN_FLIGHT_MAX,
+    ),
     circuitBreaker: fields("When a receiver that keeps failing is left alone for a while.", {
       consecutiveFailures: whole("Failed attempts in a row that open the circuit. Default: 20.", 1, 1_000),
       openFor: length("How long nothing is sent then. Default: 30s.", "1s", "1h"),

@@ -1,14 +1,11 @@
 import { choice, fields, list, rule, text, whole } from "./schema.ts";
 import type { Rule, Schema } from "../../src/api/schema.ts";
+import { DENIED_HEADERS, deniedPattern } from "../../src/core/header-rules.ts";
 import { exactlyOne, objectName, OPT_IN, secretKeyRef } from "./shared-fields.ts";
 
 /** Longest URL; a cluster policy's `limits.urlLength` may be shorter. */
 const URL_CHARS_MAX = 2_048;
 const HEADERS_MAX = 32;
-
-/** Headers that are ours, the HTTP client's or the connection's. */
-const DENIED_HEADERS = ["host", "content-length", "transfer-encoding", "connection", "te", "upgrade", "keep-alive", "trailer", "expect"];
-const DENIED_PREFIXES = ["proxy-", "ce-", "webhook-"];
 
 /**
  * What no policy can allow; addresses are judged by the controller, because that needs the cluster policy. The user-info rule
@@ -33,20 +30,15 @@ function urlRules(): Rule[] {
 }
 
 function header(): Schema {
-  const denied = DENIED_HEADERS.map((name) => `'${name}'`).join(", ");
-  const prefixes = DENIED_PREFIXES.map((prefix) => `!self.lowerAscii().startsWith('${prefix}')`).join(" && ");
   return fields(
     "One header.",
     {
       name: text("Name of the header, without regard to case.", {
         max: 128,
         pattern: "^[-!#$%&'*+.^_`|~0-9A-Za-z]+$",
-        rules: [
-          rule(
-            `!(self.lowerAscii() in [${denied}]) && ${prefixes}`,
-            `is set by Postrider or belongs to the connection: not allowed are ${[...DENIED_HEADERS, ...DENIED_PREFIXES.map((prefix) => `${prefix}*`)].join(", ")}`,
-          ),
-        ],
+        rules: DENIED_HEADERS.map((family) =>
+          rule(`!self.matches(r'(?i)${deniedPattern(family)}')`, `${family.why}: not allowed are ${family.names.join(", ")}`),
+        ),
       }),
       value: text("Value of the header, sent as it is.", { min: 0, max: 4_096, pattern: "^[\\t -~]*$" }),
       valueFrom: fields(
@@ -155,7 +147,7 @@ function tls(): Schema {
 
 function serviceRef(): Schema {
   return fields(
-    "A Service of this namespace, dialled at its ClusterIP. ExternalName and headless Services are refused.",
+    "A Service of this namespace, dialled at its ClusterIP. ExternalName and headless Services are refused, and those without a selector unless egress.services of the ClusterDeliveryPolicy allows them.",
     {
       name: objectName("Name of the Service."),
       port: whole("Port of the Service.", 1, 65_535),

@@ -174,6 +174,10 @@ function ordering(): Schema {
 function history(): Schema {
   return fields("What the history keeps of each attempt.", {
     captureResponse: flag("Whether headers and body of the receiver's answer are kept (up to the policy's retention.responseBytes).", true),
+    answerInResults: flag(
+      "Whether results on the ingest port show the receiver's answer to everybody who may publish in the namespace; else only to ServiceAccounts that may get attempts.history.postrider.dev.",
+      false,
+    ),
     recordIdField: text("Path of the event's field that people look records up by, for example data.id.", {
       max: 256,
       pattern: "^[A-Za-z_][A-Za-z0-9_]*([.][A-Za-z_][A-Za-z0-9_]*)*$",
@@ -272,10 +276,14 @@ function statusFields(): Schema {
       kind: choice("Kind of the winning policy.", ["DeliveryPolicy", "ClusterDeliveryPolicy", "BuiltIn"]),
       name: text("Name of the winning policy; empty for the built-in one.", { min: 0, max: 253 }),
       generation: counter("Its generation."),
-      clamped: list("Fields that the cluster policy's limits have lowered.", text("Path of a field.", { max: 64 }), {
-        max: 16,
-        type: "set",
-      }),
+      clamped: list(
+        "Fields that the cluster policy's limits, or the built-in ceiling of timeout x maxInFlight, have lowered.",
+        text("Path of a field.", { max: 64 }),
+        {
+          max: 16,
+          type: "set",
+        },
+      ),
       cluster: fields("The ClusterDeliveryPolicy whose limits and egress rules hold.", {
         name: text("Its name.", { min: 0, max: 253 }),
         generation: counter("Its generation."),

@@ -56,6 +56,15 @@ export const ALERTS: readonly Alert[] = [
     description: "{{ $value | humanizePercentage }} of the store's disk is free, and at the pace of the last 6 hours it is full within 24.",
   },
   {
+    name: "PostriderNamespaceStorageNearlyFull",
+    expr: "postrider_store_namespace_bytes / postrider_store_namespace_limit_bytes > 0.8",
+    for: "10m",
+    severity: "warning",
+    summary: "The namespace {{ $labels.namespace }} holds nearly all that it may in the store.",
+    description:
+      "It holds {{ $value | humanizePercentage }} of what it may; at 100 % its events are refused with 429. Shorten its retention, or raise limits.storage of the cluster policy.",
+  },
+  {
     name: "PostriderLogLong",
     expr: "postrider_store_log_bytes > 128 * 1024 * 1024",
     for: "10m",

@@ -12,6 +12,7 @@ export interface Fault {
 
 const BREAKER = "test/unit/core/breaker-model.test.ts";
 const FAIR = "test/unit/core/fair-queue-model.test.ts";
+const SLOTS = "test/sim/slots.sim.test.ts";
 const BUDGET = "test/unit/core/retry-budget.test.ts";
 const ENGINE = "test/sim/engine.sim.test.ts";
 const UNKIND = "test/sim/unkind.sim.test.ts";
@@ -43,14 +44,14 @@ const SHARE_FAULTS: readonly Planted[] = [
   {
     name: "one that is healthy again stays among the failing ones",
     file: "src/core/fair-queue.ts",
-    find: `    share.failing += moved;\n    this.#place(share, lane);`,
-    replace: `    share.failing += moved;`,
+    find: `if (this.#limits.judge(share, lane) && share !== undefined) this.#lines.place(share, lane);`,
+    replace: `this.#limits.judge(share, lane);`,
     suite: FAIR,
   },
   {
     name: "no slots are left for those who hold none",
     file: "src/core/slot-pool.ts",
-    find: `return this.size - used > this.#kept[tier];`,
+    find: `return this.size - used > this.#keptFrom(tier, idle);`,
     replace: `return this.size > used;`,
     suite: FAIR,
   },
@@ -245,9 +246,26 @@ const STORE_FAULTS: readonly Planted[] = [
   },
 ];
 
+const SLOT_FAULTS: readonly Planted[] = [
+  {
+    name: "slots that are held for long count as quick ones",
+    file: "src/core/fair-queue.ts",
+    find: `      fair.long += 1;\n`,
+    replace: ``,
+    suite: FAIR,
+  },
+  {
+    name: "whoever holds slots for long is charged no more for them",
+    file: "src/core/fair-queue.ts",
+    find: `costOf(nowMs - hold.startedAtMs) - hold.chargedMs);`,
+    replace: `costOf(0) - hold.chargedMs);`,
+    suite: SLOTS,
+  },
+];
+
 /** Each is planted alone; its number is its place. */
-export const FAULTS: readonly Fault[] = [...BREAKER_FAULTS, ...SHARE_FAULTS, ...ENGINE_FAULTS, ...STORE_FAULTS].map((fault, n) =>
-  numbered(fault, n + 1),
+export const FAULTS: readonly Fault[] = [...BREAKER_FAULTS, ...SHARE_FAULTS, ...ENGINE_FAULTS, ...STORE_FAULTS, ...SLOT_FAULTS].map(
+  (fault, n) => numbered(fault, n + 1),
 );
 
 function numbered(fault: Planted, number: number): Fault {

@@ -10,6 +10,7 @@ export interface ApiProblem {
 }
 
 const KINDS = {
+  malformed_request: [400, "The request is not well-formed HTTP"],
   parameter_invalid: [400, "A parameter is not valid"],
   body_invalid: [400, "The body is not valid"],
   unauthenticated: [401, "No valid token"],
@@ -24,8 +25,11 @@ const KINDS = {
   body_gone: [410, "The event's body is past its retention"],
   subscription_gone: [410, "The delivery's subscription is deleted"],
   request_too_large: [413, "The request is too large"],
+  quota_exceeded: [429, "The namespace holds all that it may"],
   tests_busy: [429, "Too many tests at once"],
+  tests_too_fast: [429, "Too many tests in a short time"],
   internal: [500, "Postrider made a mistake"],
+  coding_unsupported: [501, "This transfer coding is not supported"],
   reads_busy: [503, "Too many questions at once"],
   reviews_unavailable: [503, "Nobody can be asked who this is"],
   store_unavailable: [503, "The store does not answer"],

@@ -6,7 +6,7 @@ export type ApiAction =
   | { readonly kind: "subscription" | "test" | "resume"; readonly name: string }
   | { readonly kind: "event"; readonly id: string }
   | { readonly kind: "deliveries" | "attempts" }
-  | { readonly kind: "delivery" | "deliveryAttempts" | "resend"; readonly id: number };
+  | { readonly kind: "delivery" | "deliveryAttempts" | "resend"; readonly deliveryName: string };
 
 export interface ApiRoute {
   readonly namespace: string;
@@ -21,6 +21,8 @@ export type Routed =
 
 const NAME = "[a-z0-9](?:[-a-z0-9.]{0,251}[a-z0-9])?";
 const LABEL = "[a-z0-9](?:[-a-z0-9]{0,61}[a-z0-9])?";
+/** Whatever may have been meant for an id: which there are the handlers know. */
+const DELIVERY = "[0-9A-Za-z]{1,64}";
 const SPACE = new RegExp(`^/v1/namespaces/(${LABEL})(/.*)$`);
 
 type Access = Omit<ApiAccess, "namespace">;
@@ -60,20 +62,20 @@ const PATTERNS: readonly Pattern[] = [
   { method: "GET", path: /^\/deliveries$/, action: () => ({ kind: "deliveries" }), access: read("deliveries", "list") },
   {
     method: "GET",
-    path: /^\/deliveries\/(\d{1,15})$/,
-    action: (id) => ({ kind: "delivery", id: Number(id) }),
+    path: new RegExp(`^/deliveries/(${DELIVERY})$`),
+    action: (deliveryName) => ({ kind: "delivery", deliveryName }),
     access: read("deliveries", "get"),
   },
   {
     method: "GET",
-    path: /^\/deliveries\/(\d{1,15})\/attempts$/,
-    action: (id) => ({ kind: "deliveryAttempts", id: Number(id) }),
+    path: new RegExp(`^/deliveries/(${DELIVERY})/attempts$`),
+    action: (deliveryName) => ({ kind: "deliveryAttempts", deliveryName }),
     access: read("attempts", "list"),
   },
   {
     method: "POST",
-    path: /^\/deliveries\/(\d{1,15})\/resend$/,
-    action: (id) => ({ kind: "resend", id: Number(id) }),
+    path: new RegExp(`^/deliveries/(${DELIVERY})/resend$`),
+    action: (deliveryName) => ({ kind: "resend", deliveryName }),
     access: { verb: "create", group: HISTORY_GROUP, resource: "deliveries", subresource: "resend" },
   },
   { method: "GET", path: /^\/attempts$/, action: () => ({ kind: "attempts" }), access: read("attempts", "list") },

@@ -2,10 +2,15 @@ import { createServer, type IncomingMessage, type Server, type ServerResponse } 
 import { tokenDigest } from "../core/access-token.ts";
 import { EVENT_BYTES_MAX } from "../core/event.ts";
 import { aborted } from "../lib/abort.ts";
+import { Door, type DoorWatch, STRANGER_IDLE_MS } from "../lib/door/door.ts";
+import { type FramingFault, localTarget } from "../lib/door/framing.ts";
+import { Pot } from "../lib/door/pot.ts";
+import { pour } from "../lib/door/pour.ts";
 import { listenOn, type ListenAddress } from "../lib/listen.ts";
 import type { Service } from "../lib/service.ts";
 import type { Log } from "../observe/log.ts";
 import { StoreError } from "../store/store.ts";
+import { answerText } from "./answer-text.ts";
 import { problem, type ApiAnswer } from "./api-problem.ts";
 import { routeOf, type ApiAction } from "./api-routes.ts";
 import type { ApiAuthenticator } from "./authenticator.ts";
@@ -14,16 +19,26 @@ import { READ_WAIT_MS_MAX, ReadDesk, READS_MAX, READS_WAITING_EACH_MAX, READS_WA
 
 const HEADERS_DEADLINE_MS = 10_000;
 const REQUEST_DEADLINE_MS = 30_000;
+/** Connections at once; for one more another is closed. */
 const CONNECTIONS_MAX = 1_024;
+/** Bytes of answers that readers have not taken yet, in all. */
+const UNREAD_BYTES_MAX = 16 * 1024 * 1024;
 /** Longest path and query, in characters. */
 const URL_CHARS_MAX = 4_096;
 /** A body of a test: an event's data and a little around it. */
 const BODY_BYTES_MAX = EVENT_BYTES_MAX;
+/** Bodies that are read at once. One more gets in, and the oldest of the namespace with most of them is closed. */
+const BODIES_MAX = 64;
 const RETRY_AFTER_SECONDS = 5;
 const BUSY_RETRY_AFTER_SECONDS = 2;
 
 /** What asks the store. The rest is answered from memory or waits for a write, which must not hold a place of those who read. */
 const READS: ReadonlySet<ApiAction["kind"]> = new Set(["event", "deliveries", "attempts", "delivery", "deliveryAttempts"]);
+
+/** What may be long although it is answered from memory: by turns too, but not behind those who wait for the store. */
+const LISTS: ReadonlySet<ApiAction["kind"]> = new Set(["subscriptions"]);
+/** Answers that wait for slow readers. One more gets in, and one of the namespace with most of them is given up. */
+const SLOW_ANSWERS_MAX = 16;
 
 /** On every answer: what is shown may hold a receiver's words, and runs nowhere. */
 const SAFE_HEADERS = {
@@ -45,6 +60,27 @@ export interface ApiServerParts extends HandlerParts {
   readonly listen: ListenAddress;
   readonly authenticator: ApiAuthenticator;
   readonly log: Log;
+  /** Hears what the server's door does. */
+  readonly watch: DoorWatch;
+}
+
+/** Whose question it is, and how its place among those who ask the store is given back; twice is once. */
+interface Place {
+  namespace: string;
+  leave: () => void;
+}
+
+interface Call {
+  readonly request: IncomingMessage;
+  readonly response: ServerResponse;
+  readonly place: Place;
+}
+
+/** An answer's text, the beginning made: when it is all of it, its length can be told. */
+interface Begun {
+  readonly first: Buffer;
+  readonly second: IteratorResult<Buffer, unknown>;
+  readonly rest: AsyncIterable<Buffer>;
 }
 
 /** The read and act API on its own port: subscriptions, deliveries, attempts, events; resend, test, resume. */
@@ -53,15 +89,26 @@ export class ApiServer implements Service {
   readonly #parts: ApiServerParts;
   readonly #handlers: ApiHandlers;
   readonly #desk: ReadDesk;
+  readonly #lists: ReadDesk;
+  /** Requests whose answers wait for their readers. */
+  readonly #slow = new Pot<IncomingMessage>(SLOW_ANSWERS_MAX);
+  /** Requests whose bodies are being read. */
+  readonly #bodies = new Pot<IncomingMessage>(BODIES_MAX);
   readonly #server: Server;
+  readonly #door: Door;
 
   constructor(parts: ApiServerParts) {
     this.#parts = parts;
     this.#handlers = new ApiHandlers(parts);
     this.#desk = new ReadDesk(parts.clock);
-    const limits = { headersTimeout: HEADERS_DEADLINE_MS, requestTimeout: REQUEST_DEADLINE_MS };
+    this.#lists = new ReadDesk(parts.clock);
+    const limits = { headersTimeout: HEADERS_DEADLINE_MS, requestTimeout: REQUEST_DEADLINE_MS, requireHostHeader: false };
     this.#server = createServer(limits, (request, response) => void this.#serve(request, response));
-    this.#server.maxConnections = CONNECTIONS_MAX;
+    this.#door = new Door(this.#server, {
+      limits: { connections: CONNECTIONS_MAX, unreadBytes: UNREAD_BYTES_MAX, strangerIdleMs: STRANGER_IDLE_MS },
+      clock: parts.clock,
+      watch: parts.watch,
+    });
   }
 
   /** Binds; answers the URL without a trailing slash. Rejects when the address cannot be had. */
@@ -78,20 +125,56 @@ export class ApiServer implements Service {
 
   async #serve(request: IncomingMessage, response: ServerResponse): Promise<void> {
     request.on("error", () => undefined);
+    const fault = this.#door.receive(request, response);
+    if (fault === "gone") return;
     const gone = new AbortController();
     response.once("close", () => gone.abort());
-    const answer = await this.#answer(request, gone.signal).catch((error: unknown) =>
-      request.errored === null ? this.#failed(error) : BROKEN_OFF,
-    );
-    // What was not read of the request must not be taken for the next one.
-    if (!request.complete) response.setHeader("connection", "close");
-    const body = Buffer.from(`${JSON.stringify(answer.body)}\n`);
-    response.writeHead(answer.status, { ...SAFE_HEADERS, ...answer.headers, "content-length": body.length });
-    response.end(request.method === "HEAD" ? undefined : body);
+    const place: Place = { namespace: "", leave: () => undefined };
+    const answered = fault === undefined ? this.#answer(request, gone.signal, place) : Promise.resolve(faulty(fault));
+    try {
+      const answer = await answered.catch((error: unknown) => (request.errored === null ? this.#failed(error) : BROKEN_OFF));
+      await this.#write({ request, response, place }, answer);
+    } finally {
+      place.leave();
+      this.#slow.leave(request);
+    }
   }
 
-  async #answer(request: IncomingMessage, gone: AbortSignal): Promise<ApiAnswer> {
-    const { url = "/", method = "GET" } = request;
+  /** What cannot be made any more once a part of it has gone ends the connection: the reader sees that it is not whole. */
+  async #write(call: Call, answer: ApiAnswer): Promise<void> {
+    const pieces = answerText(answer.body);
+    let begun = false;
+    try {
+      const [first, second] = [await pieces.next(), await pieces.next()];
+      begun = true;
+      await this.#send(call, answer, { first: first.value ?? Buffer.alloc(0), second, rest: pieces });
+    } catch (error) {
+      if (!begun) return this.#write(call, this.#failed(error));
+      // A reader who has left is nobody's mistake.
+      if (!call.response.destroyed) this.#failed(error);
+      call.response.destroy();
+    } finally {
+      await pieces.return(undefined);
+    }
+  }
+
+  async #send({ request, response, place }: Call, answer: ApiAnswer, { first, second, rest }: Begun): Promise<void> {
+    // What was not read of the request must not be taken for the next one.
+    if (!request.complete) response.setHeader("connection", "close");
+    const length = second.done === true ? { "content-length": first.length } : {};
+    response.writeHead(answer.status, { ...SAFE_HEADERS, ...answer.headers, ...length });
+    if (request.method === "HEAD") return void response.end();
+    const onSlow = (): void => {
+      for (const given of this.#slow.enter(request, place.namespace)) this.#door.giveUp(given, "unread");
+      place.leave();
+    };
+    await pour(response, all(first, second, rest), { clock: this.#parts.clock, onSlow });
+  }
+
+  /** The place of whoever asks the store is held until the answer has been written, or its reader turns out to be slow. */
+  async #answer(request: IncomingMessage, gone: AbortSignal, place: Place): Promise<ApiAnswer> {
+    const { method = "GET" } = request;
+    const url = localTarget(request.url ?? "/");
     if (url.length > URL_CHARS_MAX)
       return problem({ code: "parameter_invalid", detail: `Path and query are longer than ${URL_CHARS_MAX} characters.` });
     const [path, query] = splitOnce(url, "?");
@@ -103,16 +186,26 @@ export class ApiServer implements Service {
     const { route } = routed;
     const verdict = await this.#parts.authenticator.authorize(authorizations(request), route.access);
     if (!verdict.granted) return problem(verdict);
-    const body = method === "POST" ? await readBody(request) : new Uint8Array(0);
+    this.#door.know(request);
+    const body = method === "POST" ? await this.#readBody(request, route.namespace) : new Uint8Array(0);
     if (body === undefined) return problem({ code: "request_too_large", detail: `The body has more than ${BODY_BYTES_MAX} bytes.` });
-    const call = { route, parameters: new URLSearchParams(query), body };
-    if (!READS.has(route.action.kind)) return this.#handlers.answer(call);
-    const leave = await this.#desk.enter({ namespace: route.namespace, caller: callerOf(request) }, gone);
+    const call = { route, parameters: new URLSearchParams(query), body, signal: gone };
+    place.namespace = route.namespace;
+    const desk = READS.has(route.action.kind) ? this.#desk : LISTS.has(route.action.kind) ? this.#lists : undefined;
+    if (desk === undefined) return this.#handlers.answer(call);
+    const leave = await desk.enter({ namespace: route.namespace, caller: callerOf(request) }, gone);
     if (leave === undefined) return BUSY;
+    place.leave = leave;
+    return this.#handlers.answer(call);
+  }
+
+  /** Bodies under way are few: whoever sends at once needs a place for a moment, and who does not gives his up. */
+  async #readBody(request: IncomingMessage, namespace: string): Promise<Uint8Array | undefined> {
+    for (const given of this.#bodies.enter(request, namespace)) this.#door.giveUp(given, "room");
     try {
-      return await this.#handlers.answer(call);
+      return await readBody(request);
     } finally {
-      leave();
+      this.#bodies.leave(request);
     }
   }
 
@@ -127,6 +220,17 @@ export class ApiServer implements Service {
     this.#parts.log.error({ err: error }, "a call of the API could not be answered");
     return problem({ code: "internal", detail: "Postrider made a mistake; its log says more." });
   }
+}
+
+async function* all(first: Buffer, second: IteratorResult<Buffer, unknown>, rest: AsyncIterable<Buffer>): AsyncGenerator<Buffer> {
+  yield first;
+  if (second.done === true) return;
+  yield second.value;
+  yield* rest;
+}
+
+function faulty({ code, detail }: FramingFault): ApiAnswer {
+  return problem({ code: code === "duplicate_header" ? "malformed_request" : code, detail });
 }
 
 /** Every Authorization header as it came: two of them let nobody in. */

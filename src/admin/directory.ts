@@ -31,17 +31,23 @@ export interface TestRequest {
   readonly data: Uint8Array | undefined;
 }
 
-/** `blocked`: a reference of the subscription does not resolve, so there is nothing to send with. */
+/** `blocked`: a reference of the subscription does not resolve, so there is nothing to send with. `held`: a ceiling of the cluster policy. */
 export type TestResult =
   | { readonly kind: "tested"; readonly event: Event; readonly url: string; readonly outcome: Outcome }
+  | { readonly kind: "held"; readonly what: "rate" | "in flight"; readonly message: string; readonly retryAfterMs: number }
   | { readonly kind: "blocked"; readonly message: string };
 
 /** What the API does beside reading; the app joins it to the engine. */
 export interface DeliveryActs {
   /** One extra attempt for a delivery that has ended. */
   resend(id: DeliveryId): Promise<"resent" | "not_found" | "body_gone" | "not_ended" | "subscription_gone">;
-  /** Sends a test event now, past queue and pauses, under the subscription's own time-out; a success lifts an automatic suspension. */
-  test(request: TestRequest): Promise<TestResult>;
+  /** Why the namespace may not have anything more written, if so. */
+  storageFull(namespace: string): string | undefined;
+  /**
+   * Sends a test event now, past queue and pauses, under the subscription's own time-out and 30 s at most; a success lifts an automatic
+   * suspension. On abort what is under way is cut off and its connection closed.
+   */
+  test(request: TestRequest, signal: AbortSignal): Promise<TestResult>;
   /** Lifts an automatic suspension and closes the circuit. */
   resume(uid: string): Promise<void>;
   /** The bytes that an attempt sent, made again of its event; undefined where that cannot be done. */

@@ -1,24 +1,35 @@
 import { deadLetterOwner } from "../core/dead-letter.ts";
+import type { DeliveryNames } from "../core/delivery-name.ts";
 import { unreachable } from "../lib/assert.ts";
 import type { Clock } from "../lib/clock.ts";
 import type { AttemptRecord, DeliveryRecord, Store } from "../store/store.ts";
+import { StreamedList } from "./answer-text.ts";
 import { ok, problem, type ApiAnswer } from "./api-problem.ts";
 import type { ApiRoute } from "./api-routes.ts";
 import type { DeliveryActs, SubscriptionDirectory } from "./directory.ts";
-import { cursorOf, readHistoryQuery, type HistoryQuery } from "./history-query.ts";
+import { readHistoryQuery, type HistoryQuery } from "./history-query.ts";
+import { TestPots } from "./test-pots.ts";
 import { readTestRequest } from "./test-request.ts";
-import { attemptView, deliveryView, eventView, summaryView, testView, type SubscriptionLabel } from "./views.ts";
+import { attemptView, deliveryView, eventView, summaryView, testView, type DeliveryLabel } from "./views.ts";
 
-/** Request bodies of one answer together, in bytes: the rest is left out and says so. */
-export const BODIES_BYTES_MAX = 8 * 1024 * 1024;
-/** Tests under way at once. */
-export const TESTS_MAX = 16;
+/** Bodies of one page of the log together, in bytes: the page ends before the delivery that goes beyond. */
+const PAGE_BODIES_BYTES_MAX = 1024 * 1024;
+/** Bodies of the attempts of a single delivery, in bytes: the rest is left out. */
+const DELIVERY_BODIES_BYTES_MAX = 8 * 1024 * 1024;
+/** As the ingest says, s: room comes when a day of history is dropped, or a limit is raised. */
+const QUOTA_RETRY_AFTER_SECONDS = 60;
 
 export interface HandlerParts {
   readonly store: Pick<Store, "tell" | "history" | "readDelivery" | "attemptsOf" | "readEvent" | "readBody">;
   readonly clock: Clock;
+  readonly deliveryNames: DeliveryNames;
   readonly directory: SubscriptionDirectory;
   readonly acts: DeliveryActs;
+}
+
+/** Where the page that is being written ends. */
+interface PageEnd {
+  beforeId: number | undefined;
 }
 
 /** A call whose caller may make it. */
@@ -26,6 +37,8 @@ export interface ApiCall {
   readonly route: ApiRoute;
   readonly parameters: URLSearchParams;
   readonly body: Uint8Array;
+  /** Aborts when the caller has gone. */
+  readonly signal: AbortSignal;
 }
 
 const NO_SUCH_DELIVERY = problem({
@@ -36,10 +49,11 @@ const NO_SUCH_DELIVERY = problem({
 /** Answers calls. What belongs to another namespace is not there. */
 export class ApiHandlers {
   readonly #parts: HandlerParts;
-  #tests = 0;
+  readonly #tests: TestPots;
 
   constructor(parts: HandlerParts) {
     this.#parts = parts;
+    this.#tests = new TestPots(parts.clock);
   }
 
   /** @throws StoreError when the store cannot be read. */
@@ -48,7 +62,7 @@ export class ApiHandlers {
     this.#parts.store.tell(this.#parts.clock.nowMs());
     switch (action.kind) {
       case "subscriptions":
-        return ok({ items: this.#parts.directory.list(namespace), nextCursor: null });
+        return ok(new StreamedList(this.#parts.directory.list(namespace)));
       case "subscription": {
         const found = this.#parts.directory.get(namespace, action.name);
         return found === undefined ? noSuchSubscription(namespace, action.name) : ok(found);
@@ -60,13 +74,13 @@ export class ApiHandlers {
       case "attempts":
         return this.#attempts(namespace, call.parameters);
       case "delivery":
-        return this.#delivery(namespace, action.id);
+        return this.#delivery(namespace, action.deliveryName);
       case "deliveryAttempts":
-        return this.#attemptsOfOne(namespace, action.id);
+        return this.#attemptsOfOne(namespace, action.deliveryName);
       case "resend":
-        return this.#resend(namespace, action.id);
+        return this.#resend(namespace, action.deliveryName);
       case "test":
-        return this.#test(namespace, action.name, call.body);
+        return this.#test(call, action.name);
       case "resume":
         return this.#resume(namespace, action.name);
       default:
@@ -88,7 +102,7 @@ export class ApiHandlers {
     if ("status" in asked) return asked;
     const page = await this.#parts.store.history(asked);
     const items = page.deliveries.map((summary) => summaryView(summary, this.#label(summary), this.#parts.clock));
-    return ok({ items, nextCursor: cursorOf(page.nextBeforeId) });
+    return ok({ items, nextCursor: this.#cursor(namespace, page.nextBeforeId) });
   }
 
   /** The log: attempts of the deliveries that fit, newest delivery first, each delivery's attempts in their order; a delivery is never split. */
@@ -96,36 +110,51 @@ export class ApiHandlers {
     const asked = this.#query(namespace, parameters);
     if ("status" in asked) return asked;
     const page = await this.#parts.store.history(asked);
-    const budget = { bytes: BODIES_BYTES_MAX };
-    const items: unknown[] = [];
-    let nextBeforeId = page.nextBeforeId;
-    for (const delivery of page.deliveries) {
-      items.push(...(await this.#attemptViews(delivery, budget)));
-      if (items.length >= asked.limit && delivery !== page.deliveries.at(-1)) {
-        nextBeforeId = delivery.id;
-        break;
-      }
-    }
-    return ok({ items, nextCursor: cursorOf(nextBeforeId) });
+    const end: PageEnd = { beforeId: page.nextBeforeId };
+    return ok(new StreamedList(this.#pageOfLog(page.deliveries, asked.limit, end), () => this.#cursor(namespace, end.beforeId)));
   }
 
-  async #delivery(namespace: string, id: number): Promise<ApiAnswer> {
-    const record = await this.#own(namespace, id);
+  /** A delivery whose bodies would not fit any more begins the next page, unless it is the first of this one: then what does not fit is left out. */
+  async *#pageOfLog(deliveries: readonly DeliveryRecord[], limit: number, end: PageEnd): AsyncGenerator {
+    let leftBytes = PAGE_BODIES_BYTES_MAX;
+    let items = 0;
+    let before: DeliveryRecord | undefined;
+    for (const delivery of deliveries) {
+      const budget = { bytes: leftBytes };
+      const views: unknown[] = [];
+      const isFull = items >= limit;
+      if (!isFull) for await (const view of this.#attemptViews(delivery, budget)) views.push(view);
+      if (before !== undefined && (isFull || budget.bytes < 0)) {
+        end.beforeId = before.id;
+        return;
+      }
+      yield* views;
+      items += views.length;
+      leftBytes = budget.bytes;
+      before = delivery;
+    }
+  }
+
+  async #delivery(namespace: string, deliveryName: string): Promise<ApiAnswer> {
+    const record = await this.#own(namespace, deliveryName);
     return record === undefined ? NO_SUCH_DELIVERY : ok(deliveryView(record, this.#label(record), this.#parts.clock));
   }
 
-  async #attemptsOfOne(namespace: string, id: number): Promise<ApiAnswer> {
-    const record = await this.#own(namespace, id);
+  async #attemptsOfOne(namespace: string, deliveryName: string): Promise<ApiAnswer> {
+    const record = await this.#own(namespace, deliveryName);
     if (record === undefined) return NO_SUCH_DELIVERY;
-    return ok({ items: await this.#attemptViews(record, { bytes: BODIES_BYTES_MAX }), nextCursor: null });
+    return ok(new StreamedList(this.#attemptViews(record, { bytes: DELIVERY_BODIES_BYTES_MAX })));
   }
 
-  async #resend(namespace: string, id: number): Promise<ApiAnswer> {
-    if ((await this.#own(namespace, id)) === undefined) return NO_SUCH_DELIVERY;
-    const result = await this.#parts.acts.resend(id);
+  async #resend(namespace: string, deliveryName: string): Promise<ApiAnswer> {
+    const record = await this.#own(namespace, deliveryName);
+    if (record === undefined) return NO_SUCH_DELIVERY;
+    const full = this.#parts.acts.storageFull(namespace);
+    if (full !== undefined) return problem({ code: "quota_exceeded", detail: full, retryAfterSeconds: QUOTA_RETRY_AFTER_SECONDS });
+    const result = await this.#parts.acts.resend(record.id);
     switch (result) {
       case "resent":
-        return ok({ id: String(id), state: "ready" }, 202);
+        return ok({ id: deliveryName, state: "ready" }, 202);
       case "not_found":
         return NO_SUCH_DELIVERY;
       case "body_gone":
@@ -145,22 +174,24 @@ export class ApiHandlers {
     }
   }
 
-  async #test(namespace: string, name: string, body: Uint8Array): Promise<ApiAnswer> {
+  async #test({ route: { namespace }, body, signal }: ApiCall, name: string): Promise<ApiAnswer> {
     const found = this.#parts.directory.get(namespace, name);
     if (found === undefined) return noSuchSubscription(namespace, name);
     const read = readTestRequest(body);
     if (!read.ok) return problem(read.problem);
-    if (this.#tests >= TESTS_MAX) {
-      return problem({ code: "tests_busy", detail: `${TESTS_MAX} tests are under way: try again shortly.`, retryAfterSeconds: 5 });
-    }
-    this.#tests++;
+    const entered = this.#tests.enter({ namespace, uid: found.uid });
+    if (!entered.ok) return problem(entered.problem);
     try {
-      const result = await this.#parts.acts.test({ namespace, uid: found.uid, ...read.request });
+      const result = await this.#parts.acts.test({ namespace, uid: found.uid, ...read.request }, signal);
+      if (result.kind === "held") {
+        const code = result.what === "rate" ? "tests_too_fast" : "tests_busy";
+        return problem({ code, detail: result.message, retryAfterSeconds: Math.max(1, Math.ceil(result.retryAfterMs / 1_000)) });
+      }
       if (result.kind === "blocked") return problem({ code: "subscription_not_ready", detail: result.message });
       const { event, url, outcome } = result;
       return ok(testView({ eventId: event.id, eventType: event.type, url, outcome }));
     } finally {
-      this.#tests--;
+      entered.leave();
     }
   }
 
@@ -176,7 +207,7 @@ export class ApiHandlers {
     namespace: string,
     parameters: URLSearchParams,
   ): (Omit<HistoryQuery, "subscriptionName"> & { namespace: string; subscription?: string }) | ApiAnswer {
-    const read = readHistoryQuery(parameters);
+    const read = readHistoryQuery(parameters, (cursor) => this.#parts.deliveryNames.beforeIdOf(namespace, cursor));
     if (!read.ok) return problem(read.problem);
     const { subscriptionName, ...asked } = read.query;
     const query = { ...asked, ...this.#engineTimes(asked) };
@@ -195,27 +226,38 @@ export class ApiHandlers {
     };
   }
 
-  async #own(namespace: string, id: number): Promise<DeliveryRecord | undefined> {
-    const record = await this.#parts.store.readDelivery(id);
+  /** The store is not asked about what this namespace was never told: how long an answer takes says nothing of others either. */
+  async #own(namespace: string, deliveryName: string): Promise<DeliveryRecord | undefined> {
+    const id = this.#parts.deliveryNames.idOf(namespace, deliveryName);
+    const record = id === undefined ? undefined : await this.#parts.store.readDelivery(id);
     return record?.namespace === namespace ? record : undefined;
   }
 
-  async #attemptViews(record: DeliveryRecord, budget: { bytes: number }): Promise<unknown[]> {
+  async *#attemptViews(record: DeliveryRecord, budget: { bytes: number }): AsyncGenerator {
     const { store, acts } = this.#parts;
     const attempts = await store.attemptsOf(record.id);
     const event = attempts.length === 0 ? undefined : await store.readBody(record.id);
     const label = this.#label(record);
-    return attempts.map((attempt) => {
+    for (const attempt of attempts) {
       const body = budget.bytes > 0 ? acts.bodyOf(attempt, event) : undefined;
       budget.bytes -= (body?.length ?? 0) + (attempt.responseBody?.length ?? 0);
-      return attemptView(bounded(attempt, budget.bytes), label, budget.bytes >= 0 ? body : undefined, this.#parts.clock);
-    });
+      yield attemptView(bounded(attempt, budget.bytes), label, budget.bytes >= 0 ? body : undefined, this.#parts.clock);
+    }
   }
 
-  #label({ subscription }: DeliveryRecord): SubscriptionLabel {
+  #cursor(namespace: string, nextBeforeId: number | undefined): string | null {
+    return nextBeforeId === undefined ? null : this.#parts.deliveryNames.cursorOf(namespace, nextBeforeId);
+  }
+
+  #label({ id, namespace, subscription }: DeliveryRecord): DeliveryLabel {
     const owner = deadLetterOwner(subscription);
     const uid = owner ?? subscription;
-    return { uid, name: this.#parts.directory.nameOf(uid), isDeadLetter: owner !== undefined };
+    return {
+      id: this.#parts.deliveryNames.nameOf(namespace, id),
+      uid,
+      name: this.#parts.directory.nameOf(uid),
+      isDeadLetter: owner !== undefined,
+    };
   }
 }
 

@@ -23,8 +23,8 @@ export interface HistoryQuery extends Omit<HistoryFilter, "namespace" | "subscri
 
 export type QueryRead = { readonly ok: true; readonly query: HistoryQuery } | { readonly ok: false; readonly problem: ApiProblem };
 
-/** Reads the parameters of a list. A parameter that is not known is refused: a misspelt filter must not answer with everything. */
-export function readHistoryQuery(parameters: URLSearchParams): QueryRead {
+/** Reads the parameters of a list; `beforeIdOf` knows the cursors that its pages gave. A parameter that is not known is refused: a misspelt filter must not answer with everything. */
+export function readHistoryQuery(parameters: URLSearchParams, beforeIdOf: (cursor: string) => number | undefined): QueryRead {
   const given = new Map<string, string>();
   for (const [name, value] of parameters) {
     if (!(PARAMETERS as readonly string[]).includes(name))
@@ -39,8 +39,9 @@ export function readHistoryQuery(parameters: URLSearchParams): QueryRead {
   if (state !== undefined && !STATES.has(state)) return refused(`state must be one of ${[...STATES].join(", ")}`);
   const times = readTimes(given);
   if (typeof times === "string") return refused(times);
-  const beforeId = readCursor(given.get("cursor"));
-  if (beforeId === "invalid") return refused("cursor is not one that a page of this list gave as nextCursor");
+  const cursor = given.get("cursor");
+  const beforeId = cursor === undefined ? undefined : beforeIdOf(cursor);
+  if (cursor !== undefined && beforeId === undefined) return refused("cursor is not one that a page of this list gave as nextCursor");
   const [subscriptionName, type, recordId] = [given.get("subscription"), given.get("type"), given.get("recordId")];
   return {
     ok: true,
@@ -54,17 +55,6 @@ export function readHistoryQuery(parameters: URLSearchParams): QueryRead {
       ...(beforeId === undefined ? {} : { beforeId }),
     },
   };
-}
-
-/** Opaque to callers: the delivery before which the next page begins. */
-export function cursorOf(beforeId: number | undefined): string | null {
-  return beforeId === undefined ? null : Buffer.from(`d${beforeId}`).toString("base64url");
-}
-
-function readCursor(text: string | undefined): number | undefined | "invalid" {
-  if (text === undefined) return undefined;
-  const plain = Buffer.from(text, "base64url").toString("latin1");
-  return /^d\d{1,16}$/.test(plain) ? Number(plain.slice(1)) : "invalid";
 }
 
 function readTimes(given: ReadonlyMap<string, string>): { sinceMs?: number; untilMs?: number } | string {

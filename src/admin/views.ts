@@ -1,4 +1,4 @@
-import type { Event } from "../core/event.ts";
+import { type Event, isDataLeftOut } from "../core/event.ts";
 import type { Outcome } from "../core/outcome.ts";
 import type { Clock } from "../lib/clock.ts";
 import type { AttemptRecord, DeliveryRecord, DeliverySummary } from "../store/store.ts";
@@ -22,17 +22,19 @@ export function bodyView(bytes: Uint8Array | undefined): View | null {
   }
 }
 
-/** Which subscription a delivery belongs to; `name` is null where it was never known. */
-export interface SubscriptionLabel {
+/** What a delivery is called, and which subscription it belongs to; `name` is undefined where it was never known. */
+export interface DeliveryLabel {
+  /** As people know the delivery (core/delivery-name.ts); never the row's number. */
+  readonly id: string;
   readonly uid: string;
   readonly name: string | undefined;
   /** It is the forwarding of a dead letter. */
   readonly isDeadLetter: boolean;
 }
 
-export function deliveryView(record: DeliveryRecord, label: SubscriptionLabel, wall: Wall): View {
+export function deliveryView(record: DeliveryRecord, label: DeliveryLabel, wall: Wall): View {
   return {
-    id: String(record.id),
+    id: label.id,
     eventId: record.eventId,
     eventType: record.eventType,
     namespace: record.namespace,
@@ -49,7 +51,7 @@ export function deliveryView(record: DeliveryRecord, label: SubscriptionLabel, w
 }
 
 /** A row of the schedule: the delivery with its record, its first and its last attempt. */
-export function summaryView(summary: DeliverySummary, label: SubscriptionLabel, wall: Wall): View {
+export function summaryView(summary: DeliverySummary, label: DeliveryLabel, wall: Wall): View {
   const { lastAttempt, recordId, firstAttemptAtMs } = summary;
   return {
     ...deliveryView(summary, label, wall),
@@ -71,9 +73,9 @@ export function summaryView(summary: DeliverySummary, label: SubscriptionLabel, 
 }
 
 /** A row of the log: one firing. `requestBody` is what was sent, a token in it hidden; undefined when it cannot be had any more. */
-export function attemptView(record: AttemptRecord, label: SubscriptionLabel, requestBody: Uint8Array | undefined, wall: Wall): View {
+export function attemptView(record: AttemptRecord, label: DeliveryLabel, requestBody: Uint8Array | undefined, wall: Wall): View {
   return {
-    deliveryId: String(record.deliveryId),
+    deliveryId: label.id,
     eventId: record.eventId,
     eventType: record.eventType,
     namespace: record.namespace,
@@ -106,7 +108,8 @@ export function eventView(event: Event, wall: Wall): View {
     dataContentType: event.dataContentType ?? null,
     receivedTime: shown(event.receivedAtMs, wall),
     extensions: event.extensions,
-    data: bodyView(event.data),
+    data: isDataLeftOut(event) ? null : bodyView(event.data),
+    dataKept: !isDataLeftOut(event),
   };
 }
 

@@ -19,6 +19,7 @@ import type {
   ObjectMeta,
 } from "./generated/custom-resources.ts";
 import { notImplementedProblems } from "./not-implemented.ts";
+import { quantityBytes } from "./quantity.ts";
 import { portRange, statusRange } from "./number-range.ts";
 
 /** Marks the policy of a namespace for subscriptions that name none. */
@@ -123,6 +124,7 @@ function policyLimits(limits: ClusterDeliveryPolicySpec["limits"]): PolicyLimits
   return {
     urlLength: limits.urlLength ?? BUILT_IN_LIMITS.urlLength,
     fanOut: limits.fanOut ?? BUILT_IN_LIMITS.fanOut,
+    storageBytes: limits.storage === undefined ? undefined : quantityBytes(limits.storage),
     timeoutMs: optionalDurationMs(limits.timeout),
     maxInFlight: limits.maxInFlight,
     rateLimit: rateLimit(limits.rateLimit),

@@ -37,7 +37,11 @@ export function decodeSubscription(resource: WebhookSubscription): Decoded<Subsc
       payload: payloadSpec(spec.payload),
       signing: signingSpec(spec.signing),
       policyName: spec.policyRef?.name,
-      history: { captureResponse: spec.history?.captureResponse ?? true, recordIdField: spec.history?.recordIdField },
+      history: {
+        captureResponse: spec.history?.captureResponse ?? true,
+        answerInResults: spec.history?.answerInResults ?? false,
+        recordIdField: spec.history?.recordIdField,
+      },
       deletionPolicy: spec.deletionPolicy,
       ...(spec.ordering?.mode === "PerKey" ? { ordering: { key: spec.ordering.key ?? ORDERING_KEY } } : {}),
       ...(spec.deadLetter === undefined ? {} : { deadLetter: endpointSpec(spec.deadLetter.endpoint) }),

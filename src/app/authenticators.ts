@@ -5,16 +5,22 @@ import { type Authenticator, openToAll, TokenAuthenticator } from "../ingest/aut
 import type { Reviews } from "../kube/reviews.ts";
 import type { Clock } from "../lib/clock.ts";
 import type { Log } from "../observe/log.ts";
+import { reviewedScrapes, type ScrapeAccess } from "../observe/scrape-access.ts";
 import { SecretTokens } from "./secret-tokens.ts";
 
-/** What a ServiceAccount's token must be made for, by port: a token for one is none for the other, nor for the API server. */
-const AUDIENCES = { ingest: "postrider-ingest", api: "postrider-api" } as const;
+/**
+ * What a ServiceAccount's token must be made for, by port: a token for one is none for the other, nor for the API server. But whoever scrapes has a
+ * token for the API server, and sends it to everything that is scraped.
+ */
+const AUDIENCES = { ingest: "postrider-ingest", api: "postrider-api", metrics: undefined } as const;
 type Port = keyof typeof AUDIENCES;
 
 /** Who may use which port. */
 export interface Authenticators {
   readonly ingest: Authenticator;
   readonly api: ApiAuthenticator;
+  /** Undefined = everybody may read metrics. */
+  readonly metrics: ScrapeAccess | undefined;
   /** Leaves no connection to the API server behind. */
   close(): Promise<void>;
 }
@@ -25,12 +31,13 @@ export interface AuthenticatorParts {
   readonly log: Log;
 }
 
-/** Puts together what `--ingest-auth` and `--api-auth` name. Rejects when reviews are wanted and no cluster is to be found. */
+/** Puts together what `--ingest-auth`, `--api-auth` and `--metrics-auth` name. Rejects when reviews are wanted and no cluster is to be found. */
 export async function buildAuthenticators(config: Config, parts: AuthenticatorParts): Promise<Authenticators> {
   const { provider } = parts;
   const { reviews, close } = await reviewsOf(config, parts);
   const ingestModes = config["ingest-auth"];
   const apiModes = config["api-auth"];
+  const scrapes = reviews.get("metrics");
   const tokens = (modes: readonly AuthMode[], label: string): { readonly tokens?: SecretTokens } =>
     modes.includes("static") ? { tokens: new SecretTokens(provider, label) } : {};
   return {
@@ -40,6 +47,7 @@ export async function buildAuthenticators(config: Config, parts: AuthenticatorPa
     api: apiModes.includes("none")
       ? apiOpenToAll
       : new ApiTokenAuthenticator({ ...tokens(apiModes, API_TOKEN_LABEL), ...reviewer(reviews.get("api")) }),
+    metrics: scrapes === undefined ? undefined : reviewedScrapes(scrapes),
     close,
   };
 }
@@ -61,16 +69,30 @@ interface ReviewsByPort extends Pick<Authenticators, "close"> {
 }
 
 async function reviewsOf(config: Config, { clock, log }: AuthenticatorParts): Promise<ReviewsByPort> {
-  const ports = (["ingest", "api"] as const).filter((port) => config[`${port}-auth`].includes("kubernetes"));
+  const ports = (["ingest", "api", "metrics"] as const).filter((port) => config[`${port}-auth`].includes("kubernetes"));
   if (ports.length === 0) return { reviews: new Map(), close: async () => undefined };
   // Loaded here only: the Kubernetes client alone holds more memory than everything else.
-  const [{ kubernetesCredentials }, { KubeTransport }, { Reviews }] = await Promise.all([
+  const [{ kubernetesCredentials }, { KubeTransport }, { Reviews }, { TokenKeys }] = await Promise.all([
     import("../kube/credentials.ts"),
     import("../kube/transport.ts"),
     import("../kube/reviews.ts"),
+    import("../kube/token-keys.ts"),
   ]);
   // Of their own: whoever sends many unknown tokens must not hold up watches and status.
   const transport = new KubeTransport(kubernetesCredentials(config.kubeconfig), clock);
+  const keys = new TokenKeys({
+    transport,
+    clock,
+    issuers: config["token-issuer"],
+    onTrouble: (message) => {
+      if (message === undefined) log.info({ event: "token.keys.read" }, "signatures of tokens are checked again");
+      else
+        log.warn(
+          { event: "token.keys.unread", message },
+          "keys for tokens cannot be read: the last stay in force, or every token is asked about",
+        );
+    },
+  });
   const onTrouble =
     (port: Port) =>
     (message: string | undefined): void => {
@@ -78,7 +100,7 @@ async function reviewsOf(config: Config, { clock, log }: AuthenticatorParts): Pr
       else log.warn({ event: "reviews.unavailable", port, message }, "tokens cannot be reviewed: unknown ones are answered 503");
     };
   const reviews = new Map(
-    ports.map((port) => [port, new Reviews({ transport, clock, audience: AUDIENCES[port], onTrouble: onTrouble(port) })] as const),
+    ports.map((port) => [port, new Reviews({ transport, clock, audience: AUDIENCES[port], keys, onTrouble: onTrouble(port) })] as const),
   );
   return { reviews, close: () => transport.close() };
 }

@@ -8,6 +8,8 @@ import { ConfigError } from "../config/config.ts";
 import type { Config } from "../config/config.ts";
 import { Controller } from "../controller/controller.ts";
 import type { ObjectRef, Resources, ResultSink } from "../controller/objects.ts";
+import type { DeliveryNames } from "../core/delivery-name.ts";
+import type { RecordKept } from "../core/storage-share.ts";
 import { RouteTable } from "../core/route-table.ts";
 import { HttpAttempter } from "../delivery/attempt.ts";
 import type { ServiceAccountTokens } from "../delivery/credentials.ts";
@@ -16,6 +18,7 @@ import { PayloadBook } from "../delivery/payload-book.ts";
 import { DnsResolver } from "../delivery/resolver.ts";
 import { StoreWatch } from "../ingest/store-watch.ts";
 import { buildIngest } from "../ingest/ingest.ts";
+import { StorageQuota } from "../ingest/storage-quota.ts";
 import { NameBook } from "../ingest/name-book.ts";
 import type { IngestServer } from "../ingest/ingest-server.ts";
 import { clockText } from "../core/clock-frame.ts";
@@ -35,6 +38,7 @@ import { CLOCK_KEY, type Store } from "../store/store.ts";
 import { acceptedSpecsIn } from "./accepted-specs.ts";
 import { type Authenticators, buildAuthenticators, tokenLabels } from "./authenticators.ts";
 import { buildApi } from "./build-api.ts";
+import { keptDeliveryNames } from "./delivery-name-key.ts";
 import { RetentionSweep, type Tidied } from "./retention-sweep.ts";
 import { shutDown } from "./shut-down.ts";
 import { Supervisor } from "./supervise.ts";
@@ -94,7 +98,8 @@ export async function startOperator(config: Config, parts: ComposeParts): Promis
   for (const warning of report.warnings) log.warn({ event: "store.warning" }, warning);
   log.info({ event: "store.opened", pending: report.pending, interrupted: report.interrupted }, "store opened");
   try {
-    const rooms = await build(config, parts, { store, metrics, owner, awayMs: report.clock.awayMs });
+    const deliveryNames = await keptDeliveryNames(store, parts.random, log);
+    const rooms = await build(config, parts, { store, metrics, owner, awayMs: report.clock.awayMs, deliveryNames });
     return await start(rooms, parts, config);
   } catch (error) {
     await store.close();
@@ -109,6 +114,7 @@ function storeOf(config: Config): Store {
     directory: config.store.directory,
     reserveBytes: config["store-reserve"],
     freeBytesMin: config["store-free-min"],
+    sizeMax: config["store-size-max"],
   });
 }
 
@@ -165,21 +171,86 @@ interface Ground {
   readonly owner: string;
   /** How long nobody ran before this start, ms. */
   readonly awayMs: number;
+  readonly deliveryNames: DeliveryNames;
 }
 
-async function build(config: Config, parts: ComposeParts, { store, metrics, owner, awayMs }: Ground): Promise<Rooms> {
-  const { clock, random, log } = parts;
-  const events = new BusinessEvents(metrics, log);
+async function build(config: Config, parts: ComposeParts, ground: Ground): Promise<Rooms> {
+  const { store, metrics, deliveryNames } = ground;
+  const { clock, log } = parts;
+  const events = new BusinessEvents(metrics, log, deliveryNames);
   const { provider, serviceAccounts, retainNamed } = await sourceOf(config, parts, metrics);
   const authenticators = await buildAuthenticators(config, { provider, clock, log });
-  const resolver = new DnsResolver({ clock, ...(config["dns-server"].length > 0 ? { servers: config["dns-server"] } : {}) });
-  const attempter = new HttpAttempter({ clock, random, version: VERSION, resolver, origin: config["webhook-origin"], serviceAccounts });
-  const engine = engineOf(config, parts, { store, metrics, owner, awayMs, events, attempter });
+  const attempter = attempterOf(config, parts, serviceAccounts);
+  const engine = engineOf(config, parts, { ...ground, events, attempter, recordKept: (namespace) => storage.recordKept(namespace) });
   let table = RouteTable.empty;
-  const payloads = new PayloadBook(store, log);
-  const names = new NameBook(store, log);
-  await Promise.all([payloads.load(), names.load()]);
-  const controller = new Controller({
+  const { payloads, names } = await booksOf(store, log);
+  const onTable = (next: RouteTable): void => {
+    table = next;
+    payloads.note(next);
+    names.note(next);
+    engine.publish(next);
+  };
+  const controller = controllerOf(config, parts, { provider, store, engine, metrics, onTable });
+  events.onFilterFailed((name, message) => controller.filterFailed(name, message));
+  const storeWatch = new StoreWatch(store, metrics, clock);
+  const storage = quotaOf({ store, metrics, storeWatch, controller });
+  const ready = (namespace: string): boolean => controller.isReady(namespace) && engine.ready;
+  const ingest = buildIngest({
+    listen: flagged(config, "ingest-listen"),
+    authenticator: authenticators.ingest,
+    rateLimitPerSecond: config["ingest-rate-limit"],
+    tokenInQuery: config["ingest-token-in-query"],
+    diskLow: () => storeWatch.low(),
+    storage,
+    store,
+    routes: { ready, table: () => table },
+    intake: engine,
+    ends: engine,
+    nameOf: (uid) => names.nameOf(uid),
+    events,
+    log,
+    clock,
+    isStrict: (namespace) => isStrict(provider, namespace),
+    deliveriesMax: config["ingest-deliveries-max"],
+    drainMs: INGEST_CLOSES_MS,
+  });
+  const checks = checksOf({ controller, engine, storeWatch, provider });
+  const health = new HealthServer({
+    listen: flagged(config, "metrics-listen"),
+    metrics,
+    clock,
+    authorize: authenticators.metrics,
+    ...checks,
+  });
+  const api = buildApi({
+    listen: flagged(config, "api-listen"),
+    authenticator: authenticators.api,
+    clock,
+    log,
+    events,
+    store,
+    resources: provider,
+    controller,
+    engine,
+    attempter,
+    payloads,
+    names,
+    deliveryNames,
+    storage,
+    table: () => table,
+    watch: metrics.doorOf("api"),
+  });
+  const tidied = [payloads, names, engine, namedObjects(retainNamed, controller), seriesOf(metrics, () => table)];
+  return { store, provider, authenticators, engine, attempter, controller, ingest, api, health, storeWatch, tidied, awayMs: ground.awayMs };
+}
+
+function controllerOf(
+  config: Config,
+  { clock, random, log }: ComposeParts,
+  rooms: Pick<Rooms, "provider" | "store" | "engine"> & Pick<Ground, "metrics"> & { readonly onTable: (table: RouteTable) => void },
+): Controller {
+  const { provider, store, engine, metrics, onTable } = rooms;
+  return new Controller({
     resources: provider,
     sink: provider,
     deliveries: engine,
@@ -190,52 +261,35 @@ async function build(config: Config, parts: ComposeParts, { store, metrics, owne
     metrics,
     className: config.class,
     systemNamespace: config["system-namespace"],
-    onTable: (next) => {
-      table = next;
-      payloads.note(next);
-      names.note(next);
-      engine.publish(next);
-    },
+    onTable,
   });
-  events.onFilterFailed((name, message) => controller.filterFailed(name, message));
-  const storeWatch = new StoreWatch(store, metrics, clock);
-  const ready = (namespace: string): boolean => controller.isReady(namespace) && engine.ready;
-  const ingest = buildIngest({
-    listen: flagged(config, "ingest-listen"),
-    authenticator: authenticators.ingest,
-    rateLimitPerSecond: config["ingest-rate-limit"],
-    tokenInQuery: config["ingest-token-in-query"],
-    diskLow: () => storeWatch.low(),
-    store,
-    routes: { ready, table: () => table },
-    intake: engine,
-    ends: engine,
-    nameOf: (uid) => names.nameOf(uid),
-    events,
-    log,
-    clock,
-    isStrict: (namespace) => provider.get("Namespace", "", namespace)?.metadata.labels?.["postrider.dev/strict"] === "true",
-    deliveriesMax: config["ingest-deliveries-max"],
-    drainMs: INGEST_CLOSES_MS,
+}
+
+function attempterOf(config: Config, { clock, random }: ComposeParts, serviceAccounts: Source["serviceAccounts"]): HttpAttempter {
+  const resolver = new DnsResolver({ clock, ...(config["dns-server"].length > 0 ? { servers: config["dns-server"] } : {}) });
+  return new HttpAttempter({ clock, random, version: VERSION, resolver, origin: config["webhook-origin"], serviceAccounts });
+}
+
+/** What is remembered of subscriptions, deleted ones too. */
+async function booksOf(store: Store, log: Log): Promise<{ readonly payloads: PayloadBook; readonly names: NameBook }> {
+  const [payloads, names] = [new PayloadBook(store, log), new NameBook(store, log)];
+  await Promise.all([payloads.load(), names.load()]);
+  return { payloads, names };
+}
+
+function isStrict(provider: Provider, namespace: string): boolean {
+  return provider.get("Namespace", "", namespace)?.metadata.labels?.["postrider.dev/strict"] === "true";
+}
+
+/** What namespaces hold and may hold; shown where metrics are read. */
+function quotaOf({ store, metrics, storeWatch, controller }: Pick<Rooms, "store" | "storeWatch" | "controller"> & Pick<Ground, "metrics">) {
+  const quota = new StorageQuota({
+    usage: () => store.usage(),
+    roomBytes: () => storeWatch.roomBytes(),
+    limitOf: (namespace) => controller.storageLimit(namespace),
   });
-  const listen = flagged(config, "metrics-listen");
-  const health = new HealthServer({ listen, metrics, clock, ...checksOf({ controller, engine, storeWatch, provider }) });
-  const api = buildApi({
-    listen: flagged(config, "api-listen"),
-    authenticator: authenticators.api,
-    clock,
-    log,
-    store,
-    resources: provider,
-    controller,
-    engine,
-    attempter,
-    payloads,
-    names,
-    table: () => table,
-  });
-  const tidied = [payloads, names, engine, namedObjects(retainNamed, controller), seriesOf(metrics, () => table)];
-  return { store, provider, authenticators, engine, attempter, controller, ingest, api, health, storeWatch, tidied, awayMs };
+  metrics.readStorage(() => quota.held());
+  return quota;
 }
 
 /** Where to listen, with the flag that a message names when the address cannot be had. */
@@ -277,6 +331,7 @@ function notRead(missing: string | undefined): string | undefined {
 }
 
 interface EngineGround extends Ground {
+  readonly recordKept: (namespace: string) => RecordKept;
   readonly events: BusinessEvents;
   readonly attempter: HttpAttempter;
 }
@@ -284,7 +339,7 @@ interface EngineGround extends Ground {
 function engineOf(
   config: Config,
   { clock, random, log }: ComposeParts,
-  { store, metrics, owner, awayMs, events, attempter }: EngineGround,
+  { store, metrics, owner, awayMs, events, attempter, recordKept, deliveryNames }: EngineGround,
 ): Engine {
   return new Engine({
     store,
@@ -293,12 +348,14 @@ function engineOf(
     clock,
     random,
     events,
+    deliveryNames,
     metrics,
     log,
     owner,
     slotsMax: config["max-in-flight"],
     graceMs: config["drain-timeout"],
     awayMs,
+    recordKept,
   });
 }
 

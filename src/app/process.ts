@@ -19,6 +19,9 @@ import { createLog, flushLog } from "../observe/log.ts";
 /** A promise nobody waits for has failed, or the store is lost: going on would be guessing. */
 const EXIT_BROKEN = 70;
 
+/** Files 0600, folders 0700. */
+const UMASK = 0o077;
+
 /** How a process ends at once: in order, or, where a thread hangs in the disk and would be waited for, by a kill. */
 export interface Ends {
   readonly exit: (code: number) => void;
@@ -32,6 +35,8 @@ export async function runProcess(argv: readonly string[], { exit, kill }: Ends):
   const signals = new ProcessSignals(clock, () => last());
   signals.listen();
   const start: StartOperator = async (config, options) => {
+    // Whatever this process writes, and its libraries write, is nobody else's to read: events, answers, signing keys.
+    process.umask(UMASK);
     const log = createLog(options?.logLevel ?? config["log-level"]);
     const end = (error: unknown, message: string): void => {
       log.fatal({ err: error }, message);

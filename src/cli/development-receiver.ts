@@ -7,6 +7,7 @@ import { listenOn } from "../lib/listen.ts";
 import { answerHeaders, forward } from "./forwarding.ts";
 import { receiptJson, receiptText } from "./receipt.ts";
 import type { Receipt } from "./receipt.ts";
+import { shown, type Shown, shownJson } from "./terminal.ts";
 
 /** Longest body read, in bytes: more than any delivery has. */
 const BODY_BYTES_MAX = 4 * 1024 * 1024;
@@ -25,15 +26,15 @@ export interface ReceiverOptions {
   readonly shows: { readonly output: "text" | "json"; readonly colour: boolean; readonly headers: boolean };
 }
 
-/** Receives, judges, hands on, prints, answers. `print` gets whole lines. */
+/** Receives, judges, hands on, prints, answers. */
 export class DevelopmentReceiver {
   readonly #options: ReceiverOptions;
   readonly #clock: Clock;
-  readonly #print: (line: string) => void;
+  readonly #print: (lines: Shown) => void;
   readonly #server: Server;
   #count = 0;
 
-  constructor(options: ReceiverOptions, clock: Clock, print: (line: string) => void) {
+  constructor(options: ReceiverOptions, clock: Clock, print: (lines: Shown) => void) {
     this.#options = options;
     this.#clock = clock;
     this.#print = print;
@@ -48,7 +49,7 @@ export class DevelopmentReceiver {
     const url = await listenOn(this.#server, { host, port, flag: "--port" });
     const verifies = verifier === undefined ? "signatures are not verified: --secret does that" : "verifying signatures";
     const note = forwardTo === undefined ? verifies : `${verifies}; handing on to ${forwardTo.href}`;
-    this.#print(shows.output === "json" ? `${JSON.stringify({ msg: "listening", url })}\n` : `listening on ${url} (${note})\n`);
+    this.#print(shows.output === "json" ? shownJson({ msg: "listening", url }) : shown`listening on ${url} (${note})`);
     return url;
   }
 

@@ -9,6 +9,7 @@ import { RequestHeaders } from "../delivery/request-headers.ts";
 import { REDACTED, redactSecretUrl } from "../observe/redact.ts";
 import { referencesIn } from "./manifest-references.ts";
 import type { CheckedSpec } from "./manifest-references.ts";
+import { linesOf, shown, type Shown } from "./terminal.ts";
 
 /** A subscription that the files' checks accepted. */
 export interface PreviewedSubscription extends CheckedSpec {
@@ -134,17 +135,23 @@ function requestOf(
 }
 
 /** For people. */
-export function previewText(event: Event, previews: readonly Preview[]): string {
-  const lines = [`event ${event.type} in namespace ${event.namespace}:`];
-  if (previews.length === 0) lines.push("  no subscription of this namespace is in the files");
+export function previewText(event: Event, previews: readonly Preview[]): Shown {
+  const lines = [shown`event ${event.type} in namespace ${event.namespace}:`];
+  if (previews.length === 0) lines.push(shown`  no subscription of this namespace is in the files`);
   for (const preview of previews) {
-    if (preview.result !== "sent") lines.push(`  ${preview.subscription}: ${preview.result === "no" ? "no" : "ERROR"}, ${preview.why}`);
-    else lines.push(`  ${preview.subscription}: would be sent`, ...requestLines(preview.request).map((line) => `    ${line}`.trimEnd()));
+    if (preview.result !== "sent")
+      lines.push(shown`  ${preview.subscription}: ${preview.result === "no" ? "no" : "ERROR"}, ${preview.why}`);
+    else lines.push(shown`  ${preview.subscription}: would be sent`, ...requestLines(preview.request));
   }
-  return `${lines.join("\n")}\n`;
+  return linesOf(lines);
 }
 
-function requestLines({ url, headers, body, missing }: PreviewedRequest): string[] {
-  const left = missing === undefined ? [] : [`(left out: ${missing})`];
-  return [`POST ${url}`, ...headers.map(([name, value]) => `${name}: ${value}`), ...left, "", ...body.split("\n")];
+function requestLines({ url, headers, body, missing }: PreviewedRequest): Shown[] {
+  return [
+    shown`    POST ${url}`,
+    ...headers.map(([name, value]) => shown`    ${name}: ${value}`),
+    ...(missing === undefined ? [] : [shown`    (left out: ${missing})`]),
+    shown``,
+    ...body.split("\n").map((line) => shown`    ${line}`),
+  ];
 }

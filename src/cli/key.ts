@@ -4,6 +4,7 @@ import type { Random } from "../lib/random.ts";
 import { newSigningSecret } from "../controller/signing-secret.ts";
 import { oneOf } from "./option-values.ts";
 import { CommandFailure } from "./program.ts";
+import { tellWhole } from "./terminal.ts";
 import { addVerifierOptions, readVerifier } from "./verifier-options.ts";
 import type { VerifierOptions } from "./verifier-options.ts";
 
@@ -36,14 +37,14 @@ export function keyCommand(random: Random): Command {
     .action((options: VerifierOptions & { readonly output: "whpk" | "pem" | "jwk" | "json" }, command: Command) => {
       const verifier =
         readVerifier(options, command) ?? command.error("error: give the key: --secret-file FILE, or -f MANIFEST", { exitCode: 2 });
-      for (const secret of verifier.secrets) process.stdout.write(`${shown(secret, options.output)}\n`);
+      for (const secret of verifier.secrets) tellWhole(`${printed(secret, options.output)}\n`);
     });
   const newKey = new Command("new")
     .description("print a new signing key, for the Secret that signing.secretRefs names")
     .option("--scheme <name>", "standard (whsec_…, also for HMAC styles) or ed25519 (whsk_…)", oneOf("standard", "ed25519"), "standard")
     .addHelpText("after", NEW_EXAMPLES)
     .action(({ scheme }: { readonly scheme: "standard" | "ed25519" }) => {
-      process.stdout.write(`${newSigningSecret(scheme === "ed25519" ? "StandardWebhooksEd25519" : "StandardWebhooks", random)}\n`);
+      tellWhole(`${newSigningSecret(scheme === "ed25519" ? "StandardWebhooksEd25519" : "StandardWebhooks", random)}\n`);
     });
   return new Command("key")
     .description("make signing keys; print the public key of an Ed25519 one")
@@ -51,7 +52,7 @@ export function keyCommand(random: Random): Command {
     .addCommand(newKey);
 }
 
-function shown(secret: Uint8Array, output: "whpk" | "pem" | "jwk" | "json"): string {
+function printed(secret: Uint8Array, output: "whpk" | "pem" | "jwk" | "json"): string {
   const forms = publicKeyForms(secret);
   if (forms === undefined) {
     const isShared = Buffer.from(secret.subarray(0, 6)).toString("latin1") === "whsec_";

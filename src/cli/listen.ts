@@ -7,6 +7,7 @@ import { DevelopmentReceiver } from "./development-receiver.ts";
 import { forwardTarget } from "./forwarding.ts";
 import { duration, outputFormat, wholeNumber } from "./option-values.ts";
 import type { ProcessSignals } from "./process-signals.ts";
+import { tell } from "./terminal.ts";
 import { addVerifierOptions, readVerifier } from "./verifier-options.ts";
 import type { VerifierOptions } from "./verifier-options.ts";
 
@@ -69,7 +70,7 @@ export function listenCommand(clock: Clock, signals: ProcessSignals): Command {
       const verifier = readVerifier(options, command);
       refuseBadSecrets(verifier, command);
       const shows = { output: options.output, colour: usesColour(process.stdout), headers: options.showHeaders === true };
-      const receiver = new DevelopmentReceiver({ ...options, verifier, shows }, clock, (line) => process.stdout.write(line));
+      const receiver = new DevelopmentReceiver({ ...options, verifier, shows }, clock, tell);
       await receiver.start();
       await new Promise<void>((resolve) => {
         signals.onStop(resolve);

@@ -1,6 +1,7 @@
 import { Command, CommanderError } from "commander";
 import { ConfigError } from "../config/config.ts";
 import { ListenError } from "../lib/listen.ts";
+import { complain, complainWhole, shown, tellWhole } from "./terminal.ts";
 
 export const EXIT_DONE = 0;
 export const EXIT_FAILED = 1;
@@ -11,6 +12,9 @@ export class CommandFailure extends Error {
   override readonly name = "CommandFailure";
   readonly code = "COMMAND";
 }
+
+/** Help is ours; what is wrong with an argument quotes it, and it may come from a file. */
+const OUTPUT = { writeOut: tellWhole, writeErr: complainWhole };
 
 /** The program with its commands; each command's help teaches by example. */
 export function createProgram(version: string, commands: readonly Command[]): Command {
@@ -31,6 +35,7 @@ function taught(command: Command, name: string): Command {
 /** One line: the error, what was probably meant, and where the help is. */
 function pointToHelp(command: Command, name: string): Command {
   return command.configureOutput({
+    ...OUTPUT,
     outputError: (text, write) => write(`${text.trimEnd().replaceAll("\n", " ").replace(/\.$/, "")}; see ${name} --help\n`),
   });
 }
@@ -57,11 +62,11 @@ export async function runProgram(program: Command, argv: readonly string[]): Pro
   } catch (error) {
     if (error instanceof CommanderError) return error.exitCode === 0 ? EXIT_DONE : EXIT_USAGE;
     if (error instanceof ConfigError) {
-      for (const line of error.lines) process.stderr.write(`postrider: ${line}\n`);
+      for (const line of error.lines) complain(shown`postrider: ${line}`);
       return EXIT_USAGE;
     }
     const text = error instanceof CommandFailure ? error.message : describe(error);
-    process.stderr.write(`postrider: ${text}\n`);
+    complain(shown`postrider: ${text}`);
     return EXIT_FAILED;
   }
 }

@@ -5,6 +5,7 @@ import { dataFault } from "./json-fault.ts";
 import { duration, outputFormat, wholeNumber } from "./option-values.ts";
 import { CommandFailure, requireFlags } from "./program.ts";
 import { answerLines, jsonObject } from "./publish-answer.ts";
+import { shownJsonText, tell } from "./terminal.ts";
 
 const EXAMPLES = `
 Examples:
@@ -89,7 +90,7 @@ async function publish(options: PublishOptions): Promise<void> {
     const request = requestOf(options, data, options.count === 1 ? "" : `-${i}`);
     const answer = await post(options, request, token);
     const said = answerLines(answer, options.wait !== undefined);
-    process.stdout.write(options.output === "json" ? `${answer}\n` : said.text);
+    tell(options.output === "json" ? shownJsonText(answer) : said.text);
     if (said.failed) process.exitCode = 1;
   }
 }

@@ -3,6 +3,7 @@ import { loadConfig, type RawSettings } from "../config/config.ts";
 import { readEnv } from "../config/env.ts";
 import { LIST_SETTINGS, SETTINGS, SWITCH_SETTINGS, type SettingName } from "../config/settings.ts";
 import type { StartOperator } from "./operator.ts";
+import { shownJson, tell } from "./terminal.ts";
 import type { ProcessSignals } from "./process-signals.ts";
 
 const EXAMPLES = `
@@ -35,7 +36,7 @@ export function runCommand(start: StartOperator, signals: ProcessSignals): Comma
   command.action(async (options: Record<string, unknown>) => {
     const config = loadConfig({ flags: rawFlags(options), env: readEnv(), file: options["config"] as string | undefined });
     const operator = await start(config);
-    process.stdout.write(`${JSON.stringify({ msg: "ready", ...operator.urls, pid: process.pid })}\n`);
+    tell(shownJson({ msg: "ready", ...operator.urls, pid: process.pid }));
     signals.onStop(() => operator.stop());
     process.exitCode = await operator.finished;
   });

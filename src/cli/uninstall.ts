@@ -4,6 +4,7 @@ import { DRAIN_FINALIZER } from "../controller/objects.ts";
 import { statusMessage, type ApiAnswer, type ApiRequest } from "../kube/transport.ts";
 import type { Clock } from "../lib/clock.ts";
 import { CommandFailure } from "./program.ts";
+import { shown, tell } from "./terminal.ts";
 
 const EXAMPLES = `
 Examples:
@@ -59,7 +60,7 @@ export function uninstallCommand(clock: Clock, connect: (kubeconfig: string | un
       // Our clock's timers do not hold the process, and Node would end it in the middle of a pause.
       const hold = setTimeout(() => undefined, 2 * TIMEOUT_MAX_S * 1_000);
       try {
-        await new Uninstallation(api, clock, options, (line) => process.stdout.write(`${line}\n`)).run();
+        await new Uninstallation(api, clock, options, (line) => tell(shown`${line}`)).run();
       } finally {
         clearTimeout(hold);
       }

@@ -11,6 +11,7 @@ import type { Finding } from "./manifest-check.ts";
 import { manifestFiles } from "./manifest-files.ts";
 import { outputFormat } from "./option-values.ts";
 import { CommandFailure, requireFlags } from "./program.ts";
+import { shown, shownJson, tell } from "./terminal.ts";
 
 const EXAMPLES = `
 Examples:
@@ -68,11 +69,10 @@ export function validateCommand(compiler: ExpressionCompiler, clock: Clock, vers
       const setting = { expressions, nowSec: Math.floor(clock.trueMs() / 1_000), version };
       const events =
         options.event === undefined ? [] : previews(readEvents(options.event, clock), subscriptions, options.namespace, setting);
-      if (options.output === "json")
-        process.stdout.write(`${JSON.stringify(asJson({ objects, files: files.length, refused, findings }, events))}\n`);
+      if (options.output === "json") tell(shownJson(asJson({ objects, files: files.length, refused, findings }, events)));
       else {
-        process.stdout.write(`${[...findings.map(findingLine), summary(files.length, objects, refused)].join("\n")}\n`);
-        for (const { event, previews: found } of events) process.stdout.write(previewText(event, found));
+        for (const line of [...findings.map(findingLine), summary(files.length, objects, refused)]) tell(shown`${line}`);
+        for (const { event, previews: found } of events) tell(previewText(event, found));
       }
       if (refused > 0 || events.some(({ previews: found }) => found.some(({ result }) => result === "error"))) process.exitCode = 1;
     });

@@ -6,6 +6,7 @@ import { verifyRequest } from "../core/verification.ts";
 import type { Clock } from "../lib/clock.ts";
 import { outputFormat } from "./option-values.ts";
 import { CommandFailure, requireFlags } from "./program.ts";
+import { linesOf, shown, type Shown, shownJson, tell } from "./terminal.ts";
 import { addVerifierOptions, readVerifier } from "./verifier-options.ts";
 import type { VerifierOptions } from "./verifier-options.ts";
 
@@ -67,25 +68,22 @@ export function verifyCommand(clock: Clock): Command {
       const request = { headers, body: readBody(options.body), url: options.url, method: options.method };
       const toleranceSec = options.tolerance === 0 ? Number.MAX_SAFE_INTEGER : options.tolerance;
       const verdict = verifyRequest({ ...verifier, toleranceSec }, request, clock.trueMs());
-      process.stdout.write(options.output === "json" ? `${JSON.stringify(verdict)}\n` : verdictLines(verdict));
+      tell(options.output === "json" ? shownJson(verdict) : verdictLines(verdict));
       if (!verdict.ok) process.exitCode = isUndecided(verdict) ? EXIT_UNDECIDED : 1;
     });
 }
 
-function verdictLines(verdict: Verification): string {
+function verdictLines(verdict: Verification): Shown {
   if (verdict.ok) return genuineLine(verdict);
-  const hint = verdict.hint === undefined ? "" : `hint: ${verdict.hint}\n`;
-  return `${isUndecided(verdict) ? "cannot tell" : "not genuine"} (${verdict.reason}): ${verdict.message}\n${hint}`;
+  const { reason, message, hint } = verdict;
+  const first = shown`${isUndecided(verdict) ? "cannot tell" : "not genuine"} (${reason}): ${message}`;
+  return hint === undefined ? first : linesOf([first, shown`hint: ${hint}`]);
 }
 
-function genuineLine({ scheme, id, timestampSec }: Genuine): string {
-  const of = id === "" ? "" : ` of ${id}`;
-  if (timestampSec === undefined) return `genuine: ${scheme} signature${of}; it covers no time, so an old request can be sent again\n`;
-  const limit = scheme === "token" ? "; it proves the sender, not the body" : "";
-  return `genuine: ${scheme} ${scheme === "token" ? "" : "signature"}${of}, signed ${signedAt(timestampSec)}${limit}\n`.replace(
-    "token  of",
-    "token of",
-  );
+function genuineLine({ scheme, id, timestampSec }: Genuine): Shown {
+  const what = `${scheme === "token" ? "token" : `${scheme} signature`}${id === "" ? "" : ` of ${id}`}`;
+  if (timestampSec === undefined) return shown`genuine: ${what}; it covers no time, so an old request can be sent again`;
+  return shown`genuine: ${what}, signed ${signedAt(timestampSec)}${scheme === "token" ? "; it proves the sender, not the body" : ""}`;
 }
 
 function signedAt(timestampSec: number): string {

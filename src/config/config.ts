@@ -84,6 +84,11 @@ function complete(settings: Settings): Config {
   if (withFiles && settings.manifests === undefined) problems.push("--manifests: --provider file needs --manifests DIR");
   if (!withFiles && settings.manifests !== undefined) problems.push("--manifests: goes with --provider file only");
   if (settings.store === undefined) problems.push("--store: say where events are kept: sqlite:DIR, or memory: for a try-out");
+  const { "store-size-max": sizeMax, "store-free-min": freeMin, "store-reserve": reserve } = settings;
+  if (sizeMax !== undefined && sizeMax <= freeMin + reserve)
+    problems.push(
+      `--store-size-max: ${sizeMax} bytes leave no room for events beside --store-free-min and --store-reserve, ${freeMin + reserve}`,
+    );
   const host = withFiles ? "127.0.0.1" : "0.0.0.0";
   const ingestListen = settings["ingest-listen"] ?? { host, port: 8_080 };
   const apiListen = settings["api-listen"] ?? { host, port: 8_081 };

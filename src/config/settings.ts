@@ -86,11 +86,21 @@ export const SETTINGS = {
   store: storeAddress.optional().describe("sqlite:DIR (durable) or memory: (lost at exit)"),
   "store-reserve": bytes.prefault("64Mi").describe("space kept aside so that completions still land when the disk is full"),
   "store-free-min": bytes.prefault("128Mi").describe("below this much free space the ingest answers 507"),
+  "store-size-max": bytes
+    .optional()
+    .describe("the store takes no more of its volume than this, as if that were no larger; default: the whole volume"),
   "ingest-listen": listen.optional().describe("host:port for events (8080; host 127.0.0.1 with files, 0.0.0.0 with the cluster)"),
   "api-listen": listen.optional().describe("host:port of the read and act API (8081)"),
   "metrics-listen": listen.optional().describe("host:port of /metrics, /livez, /readyz, /startupz (9090)"),
   "ingest-auth": z.array(authMode).optional().describe(`who may publish: ${AUTH_MODES}`),
   "api-auth": z.array(authMode).optional().describe(`who may use the API: ${AUTH_MODES}`),
+  "metrics-auth": oneOf(["none", "kubernetes"])
+    .default("none")
+    .describe("who may read /metrics: everybody, or ServiceAccounts that RBAC lets get the path /metrics; probes need no token"),
+  "token-issuer": z
+    .array(z.string().min(1))
+    .default([])
+    .describe("a further issuer of ServiceAccounts' tokens that the API server accepts, which publishes only its first; repeatable"),
   "ingest-token-in-query": z
     .stringbool({ error: ({ input }) => `'${String(input)}' is neither true nor false` })
     .prefault("false")
@@ -133,7 +143,7 @@ export const SETTINGS = {
 export type SettingName = keyof typeof SETTINGS;
 
 /** Settings that may be given several times, or comma-separated in the environment. */
-export const LIST_SETTINGS: ReadonlySet<SettingName> = new Set(["ingest-auth", "api-auth", "namespace", "dns-server"]);
+export const LIST_SETTINGS: ReadonlySet<SettingName> = new Set(["ingest-auth", "api-auth", "token-issuer", "namespace", "dns-server"]);
 
 /** Settings that need no value on the command line: the flag alone says yes. */
 export const SWITCH_SETTINGS: ReadonlySet<SettingName> = new Set(["ingest-token-in-query"]);

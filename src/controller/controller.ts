@@ -20,6 +20,8 @@ import type { ObjectKind, ObjectRef, Resources, ResultSink } from "./objects.ts"
 import { isSimpleKind, PolicyReports } from "./policy-reports.ts";
 import { PolicyView } from "./policy-view.ts";
 import { RouteBook } from "./route-book.ts";
+import { StorageLimits } from "./storage-limits.ts";
+import type { StorageLimit } from "../core/storage-share.ts";
 import { StatusReporter } from "./status-reporter.ts";
 import type { DueStatus, StatusSource } from "./status-reporter.ts";
 import { Subscriptions } from "./subscriptions.ts";
@@ -63,6 +65,7 @@ export class Controller implements Service, StatusSource {
   readonly #filterErrors: FilterErrors;
   readonly #subscriptions: Subscriptions;
   readonly #reports: PolicyReports;
+  readonly #storage: StorageLimits;
   readonly #reporter: StatusReporter;
   readonly #queue: WorkQueue;
   readonly #finalizers: WorkQueue;
@@ -102,6 +105,7 @@ export class Controller implements Service, StatusSource {
       dependencies: this.#dependencies,
       departures: this.#departures,
     });
+    this.#storage = new StorageLimits(resources, policies);
     this.#reports = new PolicyReports(resources, policies, clock);
     this.#reporter = new StatusReporter({ clock, log, sink, source: this });
     this.#queue = new WorkQueue(
@@ -137,6 +141,11 @@ export class Controller implements Service, StatusSource {
     if (!this.#hasStored && !this.#first.done(namespace)) return false;
     if (!this.#ready) this.#routes.settle();
     return true;
+  }
+
+  /** `limits.storage` for a namespace, as the policies say now. */
+  storageLimit(namespace: string): StorageLimit {
+    return this.#storage.of(namespace);
   }
 
   /** What has not been listed since the start, and what mends it; undefined when all is. */
@@ -285,6 +294,7 @@ export class Controller implements Service, StatusSource {
 
   /** Only notes keys. */
   #changed(ref: ObjectRef | undefined): void {
+    this.#storage.changed(ref);
     if (!this.#running) return;
     if (ref === undefined) return this.#listed();
     this.#meanwhile.note(ref);

@@ -1,4 +1,4 @@
-import { judgeService, judgeUrl } from "../core/egress.ts";
+import { judgeService, judgeUnselected, judgeUrl } from "../core/egress.ts";
 import type { EffectivePolicy } from "../core/policy-resolution.ts";
 import type { Problem } from "../core/problem.ts";
 import type { EndpointSpec, ServiceRef, Target } from "../core/subscription.ts";
@@ -34,7 +34,7 @@ function resolveService(ref: ServiceRef, field: string, refs: References, egress
   const problem = serviceProblem(service, ref, field);
   if (problem !== undefined) return { ok: false, problem };
   const dial = { address: service.clusterIp, port: ref.port };
-  const refused = judgeService(ref.port, egress, service.clusterIp);
+  const refused = judgeService(ref.port, egress, service.clusterIp) ?? (service.hasSelector ? undefined : judgeUnselected(egress));
   if (refused !== undefined) {
     return { ok: false, problem: { field, reason: "EgressDenied", message: `the Service ${ref.name}: ${refused}` } };
   }

@@ -9,37 +9,58 @@ export interface ExpressionCompiler {
 
 const CEL: ExpressionCompiler = { filter: compileFilter, body: compileBody };
 
-/** Most sources kept compiled; when more come the oldest go. */
-export const EXPRESSIONS_MAX = 20_000;
+/** What the sources and messages of all that is kept may weigh; when more come the oldest go. The compiled things are weighed by core (expression.ts). */
+export const EXPRESSIONS_BYTES_MAX = 32 * 1024 * 1024;
+/** What each costs beside its texts. */
+const ENTRY_BYTES = 512;
+const BYTES_PER_CHAR = 2;
 
-/** Compiled expressions by source: ten thousand subscriptions that share a filter compile it once. */
+/** Expressions by source: ten thousand subscriptions that share a filter compile it once. */
 export class ExpressionCache {
-  readonly #compiler: ExpressionCompiler;
-  readonly #filters = new Map<string, Compiled<CompiledFilter>>();
-  readonly #bodies = new Map<string, Compiled<CompiledBody>>();
+  readonly #filters: Kept<CompiledFilter>;
+  readonly #bodies: Kept<CompiledBody>;
 
   constructor(compiler: ExpressionCompiler = CEL) {
-    this.#compiler = compiler;
+    this.#filters = new Kept((source) => compiler.filter(source), EXPRESSIONS_BYTES_MAX / 2);
+    this.#bodies = new Kept((source) => compiler.body(source), EXPRESSIONS_BYTES_MAX / 2);
   }
 
   filter(source: string): Compiled<CompiledFilter> {
-    return cached(this.#filters, source, () => this.#compiler.filter(source));
+    return this.#filters.get(source);
   }
 
   body(source: string): Compiled<CompiledBody> {
-    return cached(this.#bodies, source, () => this.#compiler.body(source));
+    return this.#bodies.get(source);
   }
 }
 
-function cached<T>(map: Map<string, T>, source: string, compile: () => T): T {
-  const known = map.get(source);
-  if (known !== undefined) return known;
-  const value = compile();
-  map.set(source, value);
-  if (map.size > EXPRESSIONS_MAX)
-    for (const oldest of map.keys()) {
-      map.delete(oldest);
-      break;
+class Kept<T> {
+  readonly #compile: (source: string) => Compiled<T>;
+  readonly #bytesMax: number;
+  readonly #known = new Map<string, Compiled<T>>();
+  #bytes = 0;
+
+  constructor(compile: (source: string) => Compiled<T>, bytesMax: number) {
+    this.#compile = compile;
+    this.#bytesMax = bytesMax;
+  }
+
+  get(source: string): Compiled<T> {
+    const known = this.#known.get(source);
+    if (known !== undefined) return known;
+    const compiled = this.#compile(source);
+    this.#known.set(source, compiled);
+    this.#bytes += bytesOf(source, compiled);
+    for (const [oldest, value] of this.#known) {
+      if (this.#bytes <= this.#bytesMax || oldest === source) break;
+      this.#known.delete(oldest);
+      this.#bytes -= bytesOf(oldest, value);
     }
-  return value;
+    return compiled;
+  }
+}
+
+function bytesOf(source: string, compiled: Compiled<unknown>): number {
+  const said = compiled.ok ? 0 : compiled.problem.message.length;
+  return ENTRY_BYTES + BYTES_PER_CHAR * (source.length + said);
 }

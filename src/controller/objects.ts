@@ -34,6 +34,8 @@ export interface ServiceObject {
   readonly type: string;
   /** Empty or `None` where there is none to dial. */
   readonly clusterIp: string;
+  /** It leads to the Pods it selects; without one, to what somebody writes into its EndpointSlices. */
+  readonly hasSelector: boolean;
   readonly ports: readonly { readonly port: number; readonly protocol: string }[];
 }
 

@@ -1,6 +1,6 @@
 import { decodeClusterPolicy, decodePolicy, DEFAULT_POLICY_LABEL } from "../api/decode-policy.ts";
 import type { ClusterDeliveryPolicy, DeliveryPolicy } from "../api/generated/custom-resources.ts";
-import { resolvePolicy } from "../core/policy-resolution.ts";
+import { clusterPolicyFor, resolvePolicy } from "../core/policy-resolution.ts";
 import type { ClusterCandidate, NamespaceCandidate, PolicyResolution } from "../core/policy-resolution.ts";
 import type { Resources } from "./objects.ts";
 
@@ -23,6 +23,13 @@ export class PolicyView {
       namespacePolicies: this.namespacePolicies(namespace),
       clusterPolicies: [...this.#resources.list("ClusterDeliveryPolicy")].map((policy) => this.clusterPolicy(policy)),
     });
+  }
+
+  /** `limits.storage` of the cluster policy that applies to the namespace. */
+  storageBytes(namespace: string): number | undefined {
+    const labels = this.#resources.get("Namespace", "", namespace)?.metadata.labels ?? {};
+    const candidates = [...this.#resources.list("ClusterDeliveryPolicy")].map((policy) => this.clusterPolicy(policy));
+    return clusterPolicyFor(candidates, labels)?.policy.limits?.storageBytes;
   }
 
   namespacePolicies(namespace: string): NamespaceCandidate[] {

@@ -231,7 +231,7 @@ export function filterOf(source: string, expressions: ExpressionCache): Compiled
   const compiled = expressions.filter(source);
   if (compiled.ok) return compiled.value;
   const { message } = compiled.problem;
-  return { source, evaluate: () => ({ ok: false, message }) };
+  return { source, evaluate: () => ({ ok: false, message, steps: 1, cut: false }), blame: () => undefined };
 }
 
 /** The same for a body: what cannot be made is not sent. */
@@ -239,5 +239,5 @@ export function bodyOf(source: string, expressions: ExpressionCache): CompiledBo
   const compiled = expressions.body(source);
   if (compiled.ok) return compiled.value;
   const { message } = compiled.problem;
-  return { source, evaluate: () => ({ ok: false, message }) };
+  return { source, costly: false, evaluate: () => ({ ok: false, message, steps: 1, cut: false }) };
 }

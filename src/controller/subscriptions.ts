@@ -2,7 +2,9 @@ import { isDeepStrictEqual } from "node:util";
 import type { WebhookSubscription, WebhookSubscriptionStatus } from "../api/generated/custom-resources.ts";
 import { movedConditions } from "../core/conditions.ts";
 import type { Condition } from "../core/conditions.ts";
+import type { PolicyLimits } from "../core/policy.ts";
 import type { Route } from "../core/route-table.ts";
+import type { Subscription } from "../core/subscription.ts";
 import type { Clock } from "../lib/clock.ts";
 import type { Random } from "../lib/random.ts";
 import type { AcceptedBook, AcceptedSpec } from "./accepted-specs.ts";
@@ -232,7 +234,7 @@ export class Subscriptions {
     const blocked = active.blocked && { reason: active.blocked.reason, message: active.blocked.message };
     const { policy, egress, limits } = effective;
     const route: Route = {
-      subscription: { uid, namespace, name, generation, spec, policy, egress, fanOutMax: limits.fanOut, blocked, target },
+      subscription: { uid, namespace, name, generation, spec, policy, egress, ...limitsOf(limits), blocked, target },
       filter,
       body,
       draining,
@@ -374,7 +376,7 @@ export class Subscriptions {
     const route = routes.get(uid);
     if (active?.target === undefined || route === undefined) return true;
     const { policy, egress, limits } = active.effective;
-    const subscription = { ...route.subscription, policy, egress, fanOutMax: limits.fanOut, blocked: undefined, target: active.target };
+    const subscription = { ...route.subscription, policy, egress, ...limitsOf(limits), blocked: undefined, target: active.target };
     routes.set({ ...route, subscription });
     return spec.suspend;
   }
@@ -444,4 +446,9 @@ function hasFinalizer(object: WebhookSubscription): boolean {
 /** As it is after the store: JSON knows no undefined. */
 function plain(value: unknown): unknown {
   return value === undefined ? undefined : JSON.parse(JSON.stringify(value));
+}
+
+/** What of a cluster policy's limits is obeyed beside the policy itself. */
+function limitsOf({ fanOut, rateLimit, maxInFlight }: PolicyLimits): Pick<Subscription, "fanOutMax" | "ceilings"> {
+  return { fanOutMax: fanOut, ceilings: { rateLimit, maxInFlight } };
 }

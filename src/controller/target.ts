@@ -1,3 +1,4 @@
+import { headerNameFault } from "../core/header-rules.ts";
 import type { EffectivePolicy } from "../core/policy-resolution.ts";
 import type { Problem } from "../core/problem.ts";
 import { parseKey } from "../core/signature.ts";
@@ -10,6 +11,7 @@ import type { Resolved } from "./endpoint-auth.ts";
 import { resolveTls } from "./endpoint-tls.ts";
 import type { References } from "./references.ts";
 import type { SecretReader } from "./secret-refs.ts";
+import { signingHeaderProblem } from "./signing-headers.ts";
 
 /**
  * Everything an attempt needs, from the references of an accepted spec; or the first problem in their way. `keyRefs` are the spec's own
@@ -21,6 +23,8 @@ export function resolveTarget(
   refs: References,
   effective: Pick<EffectivePolicy, "egress" | "limits">,
 ): Resolved<Target> {
+  const signing = signingHeaderProblem(spec);
+  if (signing !== undefined) return { ok: false, problem: signing };
   const endpoint = resolveEndpoint(spec.endpoint, "spec.endpoint", refs, effective);
   if (!endpoint.ok) return endpoint;
   const keys = resolveKeys(spec, keyRefs, refs.secrets);
@@ -87,6 +91,9 @@ function resolveEndpoint(
 function resolveHeaders(endpoint: EndpointSpec, at: string, secrets: SecretReader): Resolved<readonly (readonly [string, string])[]> {
   const headers: (readonly [string, string])[] = [];
   for (const [index, { name, value }] of endpoint.headers.entries()) {
+    // Again: the spec in force may have been accepted by a version that denied fewer.
+    const message = headerNameFault(name);
+    if (message !== undefined) return { ok: false, problem: { field: `${at}.headers[${index}].name`, reason: "InvalidEndpoint", message } };
     const text = headerText(value, `${at}.headers[${index}].valueFrom`, secrets);
     if (!text.ok) return text;
     headers.push([name, text.value]);

@@ -17,11 +17,19 @@ export function storedTokenDigest(value: Uint8Array): Uint8Array | undefined {
   return end < TOKEN_BYTES_MIN ? undefined : hash("sha256", value.subarray(0, end), "buffer");
 }
 
-/** Whether a digest is among those that are valid. No early end: how long this takes says nothing about which one matched. */
+/** Where a digest stands first among those that are valid, -1 = nowhere. No early end: how long this takes says nothing about which one matched. */
+export function placeAmong(given: Uint8Array, digests: readonly Uint8Array[]): number {
+  let place = -1;
+  for (const [index, digest] of digests.entries()) {
+    const isSame = digest.length === given.length && timingSafeEqual(given, digest);
+    place = isSame && place === -1 ? index : place;
+  }
+  return place;
+}
+
+/** Whether a digest is among those that are valid. */
 export function isAmong(given: Uint8Array, digests: readonly Uint8Array[]): boolean {
-  let found = false;
-  for (const digest of digests) found = (digest.length === given.length && timingSafeEqual(given, digest)) || found;
-  return found;
+  return placeAmong(given, digests) !== -1;
 }
 
 const BEARER = /^Bearer +([\w.~+/=-]+) *$/i;

@@ -1,4 +1,5 @@
 import type { EndReason } from "./delivery.ts";
+import type { DeliveryNames } from "./delivery-name.ts";
 import type { Event } from "./event.ts";
 import { uuidv7Ms } from "../lib/random.ts";
 import { renderPayload } from "./payload.ts";
@@ -63,16 +64,19 @@ export function deadLetterRoute(route: Route | undefined): Route | undefined {
   return made;
 }
 
+type NamesDeliveries = Pick<DeliveryNames, "nameOf">;
+
 /** The event that tells of a failed delivery: the original lies in its data as a CloudEvent, its own data byte for byte. */
-export function deadLetterEvent(event: Event, note: DeadLetterNote, subscription: SubscriptionName): Event {
+export function deadLetterEvent(event: Event, note: DeadLetterNote, subscription: SubscriptionName, names: NamesDeliveries): Event {
   const { namespace } = subscription;
+  const deliveryId = names.nameOf(namespace, note.deliveryId);
   const name = deadLetterOwner(subscription.name) ?? subscription.name;
   // The event's id holds the wall's time at its acceptance. Reckoned from there, all attempts of a letter tell the same times, whatever the clock does.
   const toWallMs = (uuidv7Ms(event.id) ?? note.acceptedAtMs) - note.acceptedAtMs;
   const head = {
     namespace,
     subscription: name,
-    deliveryId: note.deliveryId,
+    deliveryId,
     reason: note.reason,
     attempts: note.attempts,
     lastStatusCode: note.statusCode ?? null,
@@ -82,7 +86,7 @@ export function deadLetterEvent(event: Event, note: DeadLetterNote, subscription
   };
   const original = renderPayload(event, STRUCTURED, undefined);
   const body = original.ok ? original.payload.body : new TextEncoder().encode("null");
-  const id = `${event.id}-${note.deliveryId}-${note.endedAtMs}`;
+  const id = `${event.id}-${deliveryId}-${note.endedAtMs}`;
   return {
     id,
     namespace,

@@ -191,6 +191,15 @@ export function judgeService(
   return judgePort(port, egress) ?? (address === undefined ? undefined : judgeServiceAddress(address, egress, rules));
 }
 
+/** Why a Service without a selector may not be dialled, or undefined: behind its ClusterIP nobody judges where a connection is led. */
+export function judgeUnselected(egress: EgressPolicy): string | undefined {
+  if (egress.services === "SameNamespaceAny") return undefined;
+  return (
+    "it has no spec.selector, so it leads wherever its EndpointSlices say: give it a selector, " +
+    "or have egress.services set to SameNamespaceAny in the ClusterDeliveryPolicy"
+  );
+}
+
 /** The address in a URL's `hostname` (brackets off), or undefined when it is a name. */
 export function literalAddress(hostname: string): string | undefined {
   if (isIpv6(hostname)) return hostname.slice(1, -1);

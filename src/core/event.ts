@@ -27,6 +27,21 @@ export interface Event {
 /** How `data` is shown to wrappers and CEL: parsed JSON, a string, an object of strings, a base64 string, or null. */
 export type DataKind = "json" | "text" | "form" | "binary" | "none";
 
+const NO_DATA = new Uint8Array(0);
+/** Stands in for a media type that was not given: data were there. */
+const SOME_DATA = "application/octet-stream";
+
+/** The event with its data left out; an event that never had any stays as it is. */
+export function withoutData<E extends Event>(event: E): E {
+  if (event.dataKind === "none") return event;
+  return { ...event, data: NO_DATA, dataKind: "none", dataContentType: event.dataContentType ?? SOME_DATA };
+}
+
+/** Whether its data have been left out: only then has an event without data a media type. */
+export function isDataLeftOut(event: Pick<Event, "dataKind" | "dataContentType">): boolean {
+  return event.dataKind === "none" && event.dataContentType !== undefined;
+}
+
 /** Limits of one request (design 2-api.md, Ingest). Every refusal names its number. */
 export const EVENT_BYTES_MAX = 256 * 1024;
 export const REQUEST_BYTES_MAX = 4 * 1024 * 1024;

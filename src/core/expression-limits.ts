@@ -1,7 +1,4 @@
-import type { parse } from "@bufbuild/cel";
-
-/** A node of CEL's syntax tree. */
-export type Expr = ReturnType<typeof parse>["expr"];
+import { type Expr, partsOf } from "./expression-parts.ts";
 
 /** Limits judged at reconcile, so that no expression that could stall or overflow is ever evaluated. */
 const EXPRESSION_CHARS_MAX = 2_048;
@@ -26,6 +23,9 @@ const TYPE_NAMES: ReadonlySet<string> = new Set([
   "google",
 ]);
 
+/** Their work grows with the values they are given by more than the reading of them. */
+const COSTLY_CALLS: ReadonlySet<string> = new Set(["matches", "contains", "int", "uint", "double", "@in", "_==_", "_!=_"]);
+
 interface Walk {
   nodes: number;
   costly: boolean;
@@ -47,10 +47,10 @@ export const judgeExpression = {
       ? `brackets are nested ${deepest} deep, more than the ${EXPRESSION_BRACKETS_MAX} allowed`
       : undefined;
   },
-  /** @returns the problem, or whether evaluating may take long (loops, regular expressions). */
-  tree(expr: Expr): string | { readonly costly: boolean } {
+  /** @returns the problem, or its size and whether evaluating may take long (loops, functions that read what they are given). */
+  tree(expr: Expr | undefined): string | { readonly costly: boolean; readonly parts: number } {
     const walk: Walk = { nodes: 0, costly: false };
-    return visit(expr, { depth: 1, loops: 0, names: new Set() }, walk) ?? { costly: walk.costly };
+    return visit(expr, { depth: 1, loops: 0, names: new Set() }, walk) ?? { costly: walk.costly, parts: walk.nodes };
   },
 };
 
@@ -83,8 +83,11 @@ function visit(expr: Expr | undefined, place: Place, walk: Walk): string | undef
       return `event has no field '${kind.value.field}': it has ${[...EVENT_FIELDS].join(", ")}`;
     }
   }
-  if (kind.case === "callExpr" && kind.value.function === "matches") walk.costly = true;
-  return visitAll(childrenOf(expr), { ...place, depth: place.depth + 1 }, walk);
+  if (kind.case === "structExpr" && kind.value.messageName !== "") {
+    return `messages such as ${kind.value.messageName} are not supported: write a map, {'name': …}`;
+  }
+  if (kind.case === "callExpr" && COSTLY_CALLS.has(kind.value.function)) walk.costly = true;
+  return visitAll(partsOf(expr), { ...place, depth: place.depth + 1 }, walk);
 }
 
 function visitAll(exprs: readonly (Expr | undefined)[], place: Place, walk: Walk): string | undefined {
@@ -93,16 +96,6 @@ function visitAll(exprs: readonly (Expr | undefined)[], place: Place, walk: Walk
     if (message !== undefined) return message;
   }
   return undefined;
-}
-
-function childrenOf(expr: Expr): readonly (Expr | undefined)[] {
-  const kind = expr.exprKind;
-  if (kind.case === "selectExpr") return [kind.value.operand];
-  if (kind.case === "callExpr") return [kind.value.target, ...kind.value.args];
-  if (kind.case === "listExpr") return kind.value.elements;
-  if (kind.case === "structExpr")
-    return kind.value.entries.flatMap(({ keyKind, value }) => [keyKind.case === "mapKey" ? keyKind.value : undefined, value]);
-  return [];
 }
 
 function judgeName(name: string, place: Place): string | undefined {

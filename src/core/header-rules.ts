@@ -1,30 +1,105 @@
 import type { Problem } from "./problem.ts";
 
-/** Headers a subscription may not set: they frame the request, name its target, or are ours to set. Lower case. */
-const DENIED: ReadonlySet<string> = new Set([
-  "connection",
-  "content-length",
-  "content-type",
-  "content-encoding",
-  "cookie",
-  "date",
-  "expect",
-  "forwarded",
-  "host",
-  "keep-alive",
-  "proxy-authenticate",
-  "proxy-authorization",
-  "proxy-connection",
-  "te",
-  "trailer",
-  "traceparent",
-  "tracestate",
-  "transfer-encoding",
-  "upgrade",
-  "user-agent",
-  "via",
-]);
-const DENIED_PREFIXES: readonly string[] = ["webhook-", "ce-", "postrider-", "x-forwarded-", "sec-"];
+/** Headers that a subscription may not set. Lower case; one that ends in `*` stands for all that begin so. */
+interface DeniedHeaders {
+  /** Goes on after the header's name. */
+  readonly why: string;
+  readonly names: readonly string[];
+}
+
+export const DENIED_HEADERS: readonly DeniedHeaders[] = [
+  {
+    why: "is set by Postrider or belongs to the connection",
+    names: [
+      "ce-*",
+      "connection",
+      "content-encoding",
+      "content-length",
+      "content-type",
+      "cookie",
+      "cookie2",
+      "date",
+      "expect",
+      "host",
+      "http2-settings",
+      "keep-alive",
+      "postrider-*",
+      "proxy-*",
+      "range",
+      "sec-*",
+      "te",
+      "traceparent",
+      "tracestate",
+      "trailer",
+      "transfer-encoding",
+      "upgrade",
+      "user-agent",
+      "via",
+      "webhook-*",
+    ],
+  },
+  {
+    // Receivers in the cluster often trust these words from whoever their network lets in, and that is Postrider's address. `proxy` becomes the
+    // variable HTTP_PROXY of a CGI program.
+    why: "tells who sends, from where, by which method or for which URL, as only a proxy before the receiver may",
+    names: [
+      "cf-access-*",
+      "cf-connecting-*",
+      "client-cert",
+      "client-cert-chain",
+      "client-ip",
+      "fastly-client-ip",
+      "forwarded",
+      "impersonate-*",
+      "proxy",
+      "remote-*",
+      "ssl-client-*",
+      "tailscale-user-*",
+      "true-client-ip",
+      "x-accel-*",
+      "x-amzn-mtls-*",
+      "x-amzn-oidc-*",
+      "x-auth-request-*",
+      "x-authenticated-*",
+      "x-client-cert*",
+      "x-client-ip",
+      "x-cluster-client-ip",
+      "x-envoy-*",
+      "x-forwarded",
+      "x-forwarded-*",
+      "x-goog-authenticated-*",
+      "x-goog-iap-*",
+      "x-host",
+      "x-http-host-override",
+      "x-http-method",
+      "x-http-method-override",
+      "x-method-override",
+      "x-ms-client-principal*",
+      "x-original-*",
+      "x-originating-*",
+      "x-override-url",
+      "x-real-ip",
+      "x-remote-*",
+      "x-rewrite-*",
+      "x-sendfile-*",
+      "x-ssl-client-*",
+      "x-webauth-*",
+    ],
+  },
+];
+
+/**
+ * Which names are meant, as a regular expression for names in any case. Any character between the words counts as the hyphen: CGI, WSGI, PHP and
+ * some proxies make one of `X-Remote-User`, `X_Remote_User` and `X.Remote.User`.
+ */
+export function deniedPattern({ names }: Pick<DeniedHeaders, "names">): string {
+  const folded = names.map((name) => name.replaceAll("-", "[^0-9A-Za-z]"));
+  const starts = folded.filter((name) => name.endsWith("*")).map((name) => name.slice(0, -1));
+  const wholes = folded.filter((name) => !name.endsWith("*"));
+  return `^(${starts.join("|")}|(${wholes.join("|")})$)`;
+}
+
+const DENIED = DENIED_HEADERS.map((family) => ({ why: family.why, pattern: new RegExp(deniedPattern(family), "i") }));
 const TOKEN = /^[A-Za-z0-9!#$%&'*+.^_`|~-]{1,256}$/;
 const VALUE = /^[\x20-\x7e\t]*$/;
 const HEADER_VALUE_CHARS_MAX = 8_192;
@@ -46,12 +121,17 @@ export function judgeHeaders(headers: readonly (readonly [name: string, value: s
 function judgeHeader(name: string, value: string, seen: ReadonlySet<string>): string | undefined {
   const lower = name.toLowerCase();
   if (!TOKEN.test(name)) return "the header's name is not a token of RFC 9110: use letters, digits and hyphens";
-  if (DENIED.has(lower) || DENIED_PREFIXES.some((prefix) => lower.startsWith(prefix))) {
-    return `the header '${name}' is set by Postrider or frames the request: remove it`;
-  }
+  const denied = headerNameFault(name);
+  if (denied !== undefined) return denied;
   if (seen.has(lower)) return `the header '${name}' is set twice (names are compared without case): keep one`;
   const fault = headerValueFault(value);
   return fault && `the value of header '${name}' ${fault}`;
+}
+
+/** Why a subscription may not set this header, or undefined. */
+export function headerNameFault(name: string): string | undefined {
+  const denied = DENIED.find(({ pattern }) => pattern.test(name));
+  return denied && `the header '${name}' ${denied.why}: remove it`;
 }
 
 /** Why a value cannot be sent in a header, for "the value …"; undefined where it can. Holds wherever the value comes from. */

@@ -13,7 +13,11 @@ export interface Payload {
   readonly headers: readonly (readonly [string, string])[];
 }
 
-export type Rendering = { readonly ok: true; readonly payload: Payload } | { readonly ok: false; readonly message: string };
+/** `steps` are what `payload.body` took, where there is one (expression-meter.ts). */
+export type Rendering = { readonly steps?: number } & (
+  | { readonly ok: true; readonly payload: Payload }
+  | { readonly ok: false; readonly message: string }
+);
 
 const NO_HEADERS: Payload["headers"] = [];
 const JSON_TYPE = "application/json";
@@ -31,8 +35,10 @@ export function renderPayload(event: Event, spec: PayloadSpec, body: CompiledBod
     case "Raw": {
       if (body !== undefined) {
         const result = body.evaluate(event);
-        if (!result.ok) return result;
-        return { ok: true, payload: spec.format === "Form" ? formPayload(spec.formParameter, result.json) : jsonPayload(result.json) };
+        const { steps } = result;
+        if (!result.ok) return { ok: false, message: result.message, steps };
+        const payload = spec.format === "Form" ? formPayload(spec.formParameter, result.json) : jsonPayload(result.json);
+        return { ok: true, payload, steps };
       }
       if (spec.format === "StandardWebhooks") return { ok: true, payload: jsonPayload(standardBody(event)) };
       if (spec.format === "Form") return { ok: true, payload: formPayload(spec.formParameter, standardBody(event)) };

@@ -1,5 +1,5 @@
 import { unreachable } from "../lib/assert.ts";
-import { BUILT_IN_EGRESS, BUILT_IN_LIMITS, BUILT_IN_POLICY } from "./policy.ts";
+import { BUILT_IN_EGRESS, BUILT_IN_LIMITS, BUILT_IN_POLICY, SLOT_TIME_MAX_MS } from "./policy.ts";
 import type {
   ClusterPolicy,
   EgressPolicy,
@@ -39,7 +39,7 @@ export interface EffectivePolicy {
   /** Empty for the built-in one. */
   readonly name: string;
   readonly generation: number;
-  /** Fields that the limits have lowered, by their path in the manifest. */
+  /** Fields that the limits or a built-in ceiling have lowered, by their path in the manifest. */
   readonly clamped: readonly string[];
   readonly cluster: { readonly name: string; readonly generation: number } | undefined;
 }
@@ -182,7 +182,7 @@ export function withBuiltIns(fields: PolicyFields): Policy {
   };
 }
 
-/** Lowers what is above a ceiling; where nothing is set and nothing is built in (the rate limit) the ceiling itself holds. */
+/** Lowers what is above a ceiling, a cluster policy's or the built-in one of slot time; where nothing is set and nothing is built in (the rate limit) the ceiling itself holds. */
 export function clamp(policy: Policy, limits: PolicyLimits): { readonly policy: Policy; readonly clamped: readonly string[] } {
   const clamped: string[] = [];
   const lower = (field: string, value: number, ceiling: number | undefined): number => {
@@ -191,10 +191,11 @@ export function clamp(policy: Policy, limits: PolicyLimits): { readonly policy: 
     return ceiling;
   };
   const { retry, retention } = policy;
+  const timeoutMs = lower("timeout", policy.timeoutMs, limits.timeoutMs);
   const lowered: Policy = {
     ...policy,
-    timeoutMs: lower("timeout", policy.timeoutMs, limits.timeoutMs),
-    maxInFlight: lower("maxInFlight", policy.maxInFlight, limits.maxInFlight),
+    timeoutMs,
+    maxInFlight: lower("maxInFlight", policy.maxInFlight, limits.maxInFlight ?? Math.max(1, Math.floor(SLOT_TIME_MAX_MS / timeoutMs))),
     retry: {
       ...retry,
       maxAttempts: lower("retry.maxAttempts", retry.maxAttempts, limits.maxAttempts),

@@ -116,6 +116,8 @@ export interface LabelSelector {
 export interface PolicyLimits {
   readonly urlLength: number;
   readonly fanOut: number;
+  /** What each namespace may hold in the store, bytes; see core/storage-share.ts. */
+  readonly storageBytes?: number | undefined;
   readonly timeoutMs?: number | undefined;
   readonly maxInFlight?: number | undefined;
   readonly rateLimit?: RateLimit | undefined;
@@ -138,7 +140,8 @@ export interface EgressPolicy {
   readonly allowPlainHttp: boolean;
   /** Undefined = the built-in list: 80, 443 and 1024-65535 but the well-known internal ones. */
   readonly ports: readonly PortRange[] | undefined;
-  readonly services: "None" | "SameNamespace";
+  /** `SameNamespace`: those that select Pods; `SameNamespaceAny`: those without a selector too, which lead wherever their EndpointSlices say. */
+  readonly services: "None" | "SameNamespace" | "SameNamespaceAny";
   /** A Secret of the operator's own namespace whose key holds the URL of the egress proxy. */
   readonly proxySecretRef?: { readonly name: string; readonly key: string } | undefined;
 }
@@ -201,6 +204,12 @@ export const BUILT_IN_EGRESS: EgressPolicy = {
   ports: undefined,
   services: "SameNamespace",
 };
+
+/**
+ * Slot time of one subscription: its `timeout` x `maxInFlight`, ms (64 x 30 s, or 6 x 5 min). Lowers `maxInFlight` where no cluster policy sets
+ * `limits.maxInFlight`: whoever sets that has said how much one may hold.
+ */
+export const SLOT_TIME_MAX_MS = 1_920 * SECOND;
 
 /** Ceilings that hold where no cluster policy says anything. */
 export const BUILT_IN_LIMITS: PolicyLimits = { urlLength: 2_048, fanOut: 10_000 };

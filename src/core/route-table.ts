@@ -1,6 +1,8 @@
 import type { CompiledBody, CompiledFilter } from "./expression.ts";
 import type { Event } from "./event.ts";
-import { eventBudget } from "./expression-patience.ts";
+import { EVALUATION_STEPS_MAX } from "./expression-meter.ts";
+import { readEvent } from "./expression-input.ts";
+import { EVENT_STEPS_MAX, type StepAllowance } from "./step-budgets.ts";
 import type { Subscription } from "./subscription.ts";
 
 /** A subscription with its filter compiled once (never per event). */
@@ -22,6 +24,13 @@ export interface FilterError {
 export interface Match {
   readonly routes: readonly Route[];
   readonly filterErrors: readonly FilterError[];
+  /** What its filters took. */
+  readonly steps: number;
+  /**
+   * They could not all be asked: what they may take for one event, or what was left of the allowance, was not enough. Then it is not known who wants
+   * the event, and nothing may be done with it.
+   */
+  readonly short?: "event" | "allowance";
 }
 
 /** What one event type can reach in a namespace: exact names by map, prefixes (`video.*`) by length. */
@@ -71,7 +80,7 @@ export class RouteTable {
     return new RouteTable(byNamespace, byUid);
   }
 
-  /** The subscriptions of the event's namespace that want it, each once, in a stable order. */
+  /** The subscriptions of the event's namespace that want it, each once, in a stable order; every filter gets all it may ever take. */
   match(event: Event): Match {
     const pieces = this.matching(event);
     for (;;) {
@@ -80,26 +89,38 @@ export class RouteTable {
     }
   }
 
-  /** The same in pieces: a thousand filters may take longer than others should wait. */
-  *matching(event: Event): Generator<undefined, Match, undefined> {
+  /**
+   * The same in pieces of about a millisecond and at most one long evaluation, within an allowance. A filter gets all it may ever take or says nothing:
+   * none is cut because of its neighbours. When what one event may cost is used up, those that took more than their share of it rest.
+   */
+  *matching(event: Event, allowance?: StepAllowance): Generator<undefined, Match, undefined> {
+    const candidates = this.#candidates(event);
+    if (candidates.size === 0) return NO_MATCH;
+    const reading = haveFilters(candidates) ? readEvent(event) : 0;
+    const found = new Matching(event, allowance, reading);
+    if (reading > STEPS_A_PIECE) yield undefined;
+    let looked = 0;
+    let pieceSteps = 0;
+    for (const route of candidates) {
+      if (++looked % CANDIDATES_A_PIECE === 0 || pieceSteps > STEPS_A_PIECE) {
+        pieceSteps = 0;
+        yield undefined;
+      }
+      const before = found.steps;
+      if (!found.ask(route)) break;
+      pieceSteps += found.steps - before;
+    }
+    return found.result(candidates.size);
+  }
+
+  #candidates(event: Event): ReadonlySet<Route> {
     const index = this.#byNamespace.get(event.namespace);
-    if (index === undefined) return NO_MATCH;
+    if (index === undefined) return NO_CANDIDATES;
     const candidates = new Set<Route>(index.exact.get(event.type));
     for (const { prefix, routes } of index.prefixes) {
       if (event.type.startsWith(prefix)) for (const route of routes) candidates.add(route);
     }
-    if (candidates.size === 0) return NO_MATCH;
-    const routes: Route[] = [];
-    const filterErrors: FilterError[] = [];
-    const budget = eventBudget();
-    let looked = 0;
-    for (const route of candidates) {
-      if (++looked % CANDIDATES_A_PIECE === 0) yield undefined;
-      const verdict = route.filter === undefined ? MATCHES : route.filter.evaluate(event, budget);
-      if (verdict.ok ? verdict.matched : false) routes.push(route);
-      else if (!verdict.ok) filterErrors.push({ route, message: verdict.message });
-    }
-    return { routes, filterErrors };
+    return candidates;
   }
 
   byUid(uid: string): Route | undefined {
@@ -122,10 +143,75 @@ export class RouteTable {
   }
 }
 
-/** Filters evaluated in one piece. */
+/** Filters evaluated in one piece, and the steps after which a piece ends: about a millisecond. */
 const CANDIDATES_A_PIECE = 16;
-const NO_MATCH: Match = { routes: [], filterErrors: [] };
-const MATCHES = { ok: true, matched: true } as const;
+const STEPS_A_PIECE = 10_000;
+const NO_CANDIDATES: ReadonlySet<Route> = new Set();
+const NO_MATCH: Match = { routes: [], filterErrors: [], steps: 0 };
+
+function haveFilters(candidates: Iterable<Route>): boolean {
+  for (const { filter } of candidates) if (filter !== undefined) return true;
+  return false;
+}
+
+/** One event, and what those who were asked said. */
+class Matching {
+  readonly #event: Event;
+  readonly #allowance: StepAllowance | undefined;
+  readonly #routes: Route[] = [];
+  readonly #filterErrors: FilterError[] = [];
+  readonly #took: (readonly [CompiledFilter, number])[] = [];
+  #short: Match["short"];
+  steps: number;
+
+  constructor(event: Event, allowance: StepAllowance | undefined, steps: number) {
+    this.#event = event;
+    this.#allowance = allowance;
+    this.steps = steps;
+    if (allowance !== undefined) allowance.left -= steps;
+  }
+
+  /** False when what is left is not enough. */
+  ask(route: Route): boolean {
+    const { filter } = route;
+    if (filter === undefined) {
+      this.#routes.push(route);
+      return true;
+    }
+    const left = this.#left();
+    const allowed = Math.min(EVALUATION_STEPS_MAX, left);
+    const verdict = allowed > 0 ? filter.evaluate(this.#event, allowed) : undefined;
+    this.#spend(verdict?.steps ?? 0);
+    if (verdict === undefined || (verdict.cut && allowed < EVALUATION_STEPS_MAX)) {
+      this.#short = this.#allowance !== undefined && this.#allowance.left <= 0 ? "allowance" : "event";
+      this.#took.push([filter, verdict?.steps ?? 0]);
+      return false;
+    }
+    this.#took.push([filter, verdict.steps]);
+    if (!verdict.ok) this.#filterErrors.push({ route, message: verdict.message });
+    else if (verdict.matched) this.#routes.push(route);
+    return true;
+  }
+
+  result(candidates: number): Match {
+    if (this.#short === "event") this.#blame(EVENT_STEPS_MAX / candidates);
+    return { routes: this.#routes, filterErrors: this.#filterErrors, steps: this.steps, ...(this.#short && { short: this.#short }) };
+  }
+
+  /** Without an allowance nobody waits for the event, and it may take what it takes. */
+  #left(): number {
+    return this.#allowance === undefined ? EVALUATION_STEPS_MAX : Math.min(this.#allowance.left, EVENT_STEPS_MAX - this.steps);
+  }
+
+  #spend(steps: number): void {
+    this.steps += steps;
+    if (this.#allowance !== undefined) this.#allowance.left -= steps;
+  }
+
+  #blame(share: number): void {
+    for (const [filter, steps] of this.#took) if (steps > share) filter.blame(this.#event.namespace);
+  }
+}
 
 function countByNamespace(table: RouteTable): Map<string, number> {
   const counts = new Map<string, number>();

@@ -1,5 +1,5 @@
 import type { KeyObject } from "node:crypto";
-import type { EgressPolicy, Policy } from "./policy.ts";
+import type { EgressPolicy, Policy, PolicyLimits } from "./policy.ts";
 
 /**
  * What a WebhookSubscription's spec says, decoded from the custom resource, references unresolved. Held by the controller and kept
@@ -15,7 +15,12 @@ export interface SubscriptionSpec {
   readonly payload: PayloadSpec;
   readonly signing: SigningSpec;
   readonly policyName: string | undefined;
-  readonly history: { readonly captureResponse: boolean; readonly recordIdField: string | undefined };
+  readonly history: {
+    readonly captureResponse: boolean;
+    /** Whoever may publish sees what the receiver answered. */
+    readonly answerInResults: boolean;
+    readonly recordIdField: string | undefined;
+  };
   readonly deletionPolicy: "Drain" | "Discard";
   /** Order per key: `subject`, or a path into the event such as `data.id`. Absent = no order. */
   readonly ordering?: { readonly key: string } | undefined;
@@ -134,6 +139,8 @@ export interface Subscription extends SubscriptionName {
   readonly egress: EgressPolicy;
   /** `limits.fanOut` of the cluster policy; undefined = the built-in one. An event that matches more subscriptions is refused. */
   readonly fanOutMax?: number;
+  /** What of the cluster policy's limits holds for tests as well; absent = nothing. */
+  readonly ceilings?: Pick<PolicyLimits, "rateLimit" | "maxInFlight">;
   /** Why nothing may be sent now although events match (a reference does not resolve): deliveries wait, never unsigned. */
   readonly blocked: Blocked | undefined;
   /** Resolved values; undefined exactly while `blocked` is set. */

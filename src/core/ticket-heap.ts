@@ -1,13 +1,19 @@
-/** Something that waits for its turn. The heap owns all three fields. */
+/** Something that waits for its turn. The heap owns `at` and `heap`; the other two change only while it is in none. */
 export interface Ticket {
-  /** Lower goes first. */
+  /** Lower goes first; among equals the lower `order`. */
   number: number;
+  order: number;
   at: number;
   heap: { remove(ticket: Ticket): void } | undefined;
 }
 
 export function blankTicket(): Ticket {
-  return { number: 0, at: -1, heap: undefined };
+  return { number: 0, order: 0, at: -1, heap: undefined };
+}
+
+/** Whether `a` goes before `b`. */
+export function goesBefore(a: Ticket, b: Ticket): boolean {
+  return a.number === b.number ? a.order < b.order : a.number < b.number;
 }
 
 /** Those that wait, lowest ticket first. Any of them can leave at once, so nothing stale stays behind; O(log n). */
@@ -48,7 +54,7 @@ export class TicketHeap<T extends Ticket> {
   #up(item: T): void {
     while (item.at > 0) {
       const parent = this.#items[(item.at - 1) >> 1];
-      if (parent === undefined || parent.number <= item.number) return;
+      if (parent === undefined || !goesBefore(item, parent)) return;
       this.#swap(item, parent);
     }
   }
@@ -57,8 +63,8 @@ export class TicketHeap<T extends Ticket> {
     for (;;) {
       const left = this.#items[item.at * 2 + 1];
       const right = this.#items[item.at * 2 + 2];
-      const child = right !== undefined && left !== undefined && right.number < left.number ? right : left;
-      if (child === undefined || child.number >= item.number) return;
+      const child = right !== undefined && left !== undefined && goesBefore(right, left) ? right : left;
+      if (child === undefined || !goesBefore(child, item)) return;
       this.#swap(child, item);
     }
   }

@@ -43,6 +43,21 @@ export function attemptRecord(
   };
 }
 
+/** The same without headers and bodies: its namespace holds more than it may. */
+export function bareRecord(record: AttemptRecord): AttemptRecord {
+  return {
+    ...record,
+    message: `${record.message}${record.message === "" ? "" : "; "}${LEFT_OUT}`,
+    requestHeaders: NO_HEADERS,
+    requestBody: undefined,
+    responseHeaders: NO_HEADERS,
+    responseBody: undefined,
+    payloadKey: undefined,
+  };
+}
+
+const LEFT_OUT = "headers and bodies are left out: the namespace holds more than it may (limits.storage)";
+
 /**
  * The value of `history.recordIdField` (a path like `data.id`, or an attribute: `subject`, `id`, `source`) in an event; undefined when
  * there is none. Objects and arrays are no record ids.

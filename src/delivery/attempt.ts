@@ -1,8 +1,8 @@
-import type { Event } from "../core/event.ts";
 import type { Outcome } from "../core/outcome.ts";
 import { requestedRate } from "../core/handshake.ts";
-import { renderPayload, withBodyToken } from "../core/payload.ts";
-import type { Payload } from "../core/payload.ts";
+import { withBodyToken } from "../core/payload.ts";
+import type { Payload, Rendering } from "../core/payload.ts";
+import type { Policy } from "../core/policy.ts";
 import type { Route } from "../core/route-table.ts";
 import { signatureHeaders, timestampToken } from "../core/signature.ts";
 import type { Subscription, Target } from "../core/subscription.ts";
@@ -16,6 +16,7 @@ import { REDACTED, redactSecretUrl, redactUrl } from "../observe/redact.ts";
 import type { AttemptDone, AttemptInput, Attempter } from "./attempter.ts";
 import { Authorizer } from "./authorizer.ts";
 import type { Exchangeable } from "./authorizer.ts";
+import { BodyDesk } from "./body-desk.ts";
 import type { ServiceAccountTokens } from "./credentials.ts";
 import { Dispatcher } from "./dispatcher.ts";
 import type { PoolTarget } from "./dispatcher.ts";
@@ -25,11 +26,13 @@ import type { HandshakeAsker } from "./handshake.ts";
 import { RequestHeaders } from "./request-headers.ts";
 import { DnsResolver } from "./resolver.ts";
 import type { NameResolver } from "./resolver.ts";
+import { keySecrets, SecretWords } from "./secret-words.ts";
 import { sentSecrets } from "./sent-secrets.ts";
 import { SideRequests } from "./side-request.ts";
 import type { HeldToken } from "./token-book.ts";
 
 const NO_BODY = new Uint8Array(0);
+const STOPPING = "Postrider is shutting down";
 
 export interface HttpAttempterOptions {
   readonly clock: Clock;
@@ -57,6 +60,8 @@ interface Prepared {
   readonly headers: RequestHeaders;
   readonly shownUrl: string;
   readonly secrets: readonly string[];
+  /** The same, and the keys, for what a receiver says again in its body. */
+  readonly words: SecretWords;
   readonly refused: string | undefined;
   readonly exchangeable: Exchangeable | undefined;
 }
@@ -79,12 +84,14 @@ export class HttpAttempter implements Attempter, HandshakeAsker {
   readonly #authorizer: Authorizer;
   readonly #prepared = new WeakMap<Subscription, Prepared>();
   readonly #underWay = new Slots<Exchange>();
+  readonly #bodies: BodyDesk;
 
   constructor(options: HttpAttempterOptions) {
     this.#clock = options.clock;
     this.origin = options.origin ?? "postrider";
     this.#userAgent = `Postrider/${options.version}`;
     this.#wheel = new TimerWheel(options.clock);
+    this.#bodies = new BodyDesk(options.clock);
     this.#resolver = options.resolver ?? new DnsResolver({ clock: options.clock });
     this.#dispatcher = new Dispatcher({ clock: options.clock, wheel: this.#wheel, resolver: this.#resolver, ca: options.ca });
     this.#requests = new SideRequests({ clock: options.clock, wheel: this.#wheel, dispatcher: this.#dispatcher });
@@ -98,7 +105,7 @@ export class HttpAttempter implements Attempter, HandshakeAsker {
   }
 
   attempt(input: AttemptInput): Promise<AttemptDone> {
-    return new Promise((resolve) => this.#start(input, resolve));
+    return new Promise((resolve) => this.#bodies.make(input.event, input.route, (rendering) => this.#start(input, rendering, resolve)));
   }
 
   forget(uid: string): void {
@@ -106,8 +113,9 @@ export class HttpAttempter implements Attempter, HandshakeAsker {
   }
 
   async close(): Promise<void> {
-    for (const exchange of this.#underWay) exchange.cancel("Postrider is shutting down");
-    this.#requests.cancel("Postrider is shutting down");
+    this.#bodies.close();
+    for (const exchange of this.#underWay) exchange.cancel(STOPPING);
+    this.#requests.cancel(STOPPING);
     this.#resolver.close?.();
     await this.#dispatcher.close();
     this.#wheel.clear();
@@ -140,19 +148,22 @@ export class HttpAttempter implements Attempter, HandshakeAsker {
     return this.#dispatcher.connections(uid);
   }
 
-  #start(input: AttemptInput, resolve: (done: AttemptDone) => void): void {
+  /** Without a rendering it is over before anything is sent: Postrider stops. */
+  #start(input: AttemptInput, rendering: Rendering | undefined, resolve: (done: AttemptDone) => void): void {
     const { subscription } = input.route;
     const prepared = this.#prepare(subscription);
     // Others compare it with their own clocks, and people read it.
     const startedAtMs = this.#clock.trueMs();
     const timestampSec = Math.floor(startedAtMs / 1_000);
-    const sendable = render(input.event, input.route, timestampSec);
+    const sendable = rendering === undefined ? STOPPING : readied(rendering, input.route, timestampSec);
     const headers = typeof sendable === "string" ? prepared.headers.bare(input.event) : signed(prepared, sendable, input, timestampSec);
     const { exchangeable } = prepared;
+    const policy = timeLimited(subscription.policy, input.timeoutMaxMs);
+    const leave = (): void => exchange.cancel("cut off: whoever asked for it has gone");
     let token: string | undefined;
     const exchange: Exchange = new Exchange({
       clock: this.#clock,
-      policy: subscription.policy,
+      policy,
       tls: prepared.tls,
       captureBytes: prepared.captureBytes,
       secrets: () => (token === undefined ? prepared.secrets : [...prepared.secrets, token]),
@@ -160,13 +171,18 @@ export class HttpAttempter implements Attempter, HandshakeAsker {
       done: (ended: Outcome) => {
         this.#wheel.cancel(slot);
         this.#underWay.remove(place, exchange);
+        input.signal?.removeEventListener("abort", leave);
         const requestBody = typeof sendable === "string" ? undefined : sendable.shownBody;
         const outcome = exchangeable === undefined || token === undefined ? ended : this.#authorizer.judged(exchangeable, token, ended);
-        resolve({ outcome, startedAtMs, url: prepared.shownUrl, requestHeaders: headers.shown, requestBody });
+        const shown = withBodyToShow(outcome, input, { prepared, token, timestampSec });
+        resolve({ outcome: shown, startedAtMs, url: prepared.shownUrl, requestHeaders: headers.shown, requestBody });
       },
     });
-    const slot = this.#wheel.add(subscription.policy.timeoutMs, exchange);
+    const slot = this.#wheel.add(policy.timeoutMs, exchange);
     const place = this.#underWay.add(exchange);
+    input.signal?.addEventListener("abort", leave, { once: true });
+    if (input.signal?.aborted === true) return leave();
+    if (sendable === STOPPING) return exchange.cancel(STOPPING);
     if (typeof sendable === "string") return exchange.refuse("client_error", "PAYLOAD_INVALID", sendable);
     if (prepared.refused !== undefined) return exchange.refuseUrl(EGRESS_DENIED, `not sent: ${prepared.refused}`);
     const send = (): void => this.#send(exchange, input, { prepared, headers: headers.sent, body: sendable.payload.body });
@@ -212,6 +228,7 @@ export class HttpAttempter implements Attempter, HandshakeAsker {
     const refused = refusalOf(target, egress);
     const isSecret = target.urlIsSecret === true;
     const url = URL.canParse(target.url) ? new URL(target.url) : new URL("https://invalid.invalid/");
+    const secrets = sentSecrets(target.url, isSecret, [...target.headers.map(([, value]) => value), target.authorization ?? ""]);
     const prepared: Prepared = {
       target,
       pool: {
@@ -228,7 +245,8 @@ export class HttpAttempter implements Attempter, HandshakeAsker {
       captureBytes: spec.history.captureResponse ? policy.retention.responseBytes : 0,
       headers: new RequestHeaders(this.#userAgent, target),
       shownUrl: isSecret ? redactSecretUrl(target.url) : redactUrl(target.url),
-      secrets: sentSecrets(target.url, isSecret, [...target.headers.map(([, value]) => value), target.authorization ?? ""]),
+      secrets,
+      words: new SecretWords([...secrets, ...keySecrets(target.keys)]),
       refused,
       exchangeable: this.#authorizer.exchangeable(subscription, target),
     };
@@ -237,10 +255,13 @@ export class HttpAttempter implements Attempter, HandshakeAsker {
   }
 }
 
+function timeLimited(policy: Policy, timeoutMaxMs: number | undefined): Policy {
+  return timeoutMaxMs === undefined || timeoutMaxMs >= policy.timeoutMs ? policy : { ...policy, timeoutMs: timeoutMaxMs };
+}
+
 /** The body to send, or why there is none. */
-function render(event: Event, route: Route, timestampSec: number): Sendable | string {
+function readied(rendered: Rendering, route: Route, timestampSec: number): Sendable | string {
   const { spec, target } = route.subscription;
-  const rendered = renderPayload(event, spec.payload, route.body);
   if (!rendered.ok) return `payload.body failed: ${rendered.message}`;
   const { token, scheme } = spec.signing;
   const key = target?.keys[0];
@@ -252,6 +273,23 @@ function render(event: Event, route: Route, timestampSec: number): Sendable | st
   if (payload === undefined)
     return `signing.token.placement Body needs a body that is a JSON object or a form; this one is neither: use placement Header`;
   return { payload, shownBody: shown?.body };
+}
+
+/** Without what the request carried as a secret in the answer's body, as far as it can be recognized. */
+function withBodyToShow(
+  outcome: Outcome,
+  { route }: AttemptInput,
+  made: { readonly prepared: Prepared; readonly token: string | undefined; readonly timestampSec: number },
+): Outcome {
+  const { responseBody } = outcome;
+  if (responseBody.length === 0) return outcome;
+  const { prepared, token, timestampSec } = made;
+  const style = route.subscription.spec.signing.token;
+  const key = prepared.target.keys[0];
+  const proof = style === undefined || key === undefined ? undefined : timestampToken(style, key, timestampSec);
+  const ofThisOne = new SecretWords([token, proof].filter((each) => each !== undefined));
+  const shown = prepared.words.hide(ofThisOne.hide(responseBody, prepared.captureBytes), prepared.captureBytes);
+  return shown === responseBody ? outcome : { ...outcome, responseBody: shown };
 }
 
 function signed(

@@ -20,6 +20,10 @@ export interface AttemptInput {
   readonly event: Event;
   /** 1 = first. */
   readonly attempt: number;
+  /** Lowers the policy's time-out, ms. */
+  readonly timeoutMaxMs?: number | undefined;
+  /** Whoever wanted to know is gone: what is under way is aborted with outcome `connect_error`, its connection closed. */
+  readonly signal?: AbortSignal | undefined;
 }
 
 export interface AttemptDone {

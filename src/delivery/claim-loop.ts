@@ -105,7 +105,7 @@ export class ClaimLoop {
       if (waiting.isFresh) desk.taken(lane, waiting);
       if (row === undefined) {
         // Ended or claimed by somebody else meanwhile.
-        scheduler.release(lane, { ...turn, sent: false });
+        scheduler.release(turn, { sent: false });
         scheduler.letGo(lane, waiting.id);
       } else flights.send(turn, row.attempt, waiting.event ?? row.event);
     }
@@ -119,7 +119,7 @@ export class ClaimLoop {
     log.error({ err: error, claims: turns.length }, "claims could not be stored, nothing was sent: trying again");
     for (const turn of turns.toReversed()) {
       turn.lane.putBack(turn.waiting);
-      scheduler.release(turn.lane, { ...turn, sent: false });
+      scheduler.release(turn, { sent: false });
     }
     clock.after(CLAIM_RETRY_MS, () => {
       this.#claimsHeld = false;

@@ -81,7 +81,7 @@ export class CompletionWriter<T> {
       this.#parts.written(subject, completion, changed);
     } catch (error) {
       this.#parts.log.error(
-        { err: error, delivery: completion.id },
+        { err: error, eventId: completion.attempt?.eventId },
         "what follows from the result of an attempt failed: the result is stored",
       );
     }

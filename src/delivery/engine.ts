@@ -1,4 +1,6 @@
+import type { RecordKept } from "../core/storage-share.ts";
 import { deadLetterOwner, deadLetterQueue } from "../core/dead-letter.ts";
+import type { DeliveryNames } from "../core/delivery-name.ts";
 import type { Event } from "../core/event.ts";
 import type { SubscriptionHealth } from "../core/health.ts";
 import type { Route, RouteTable } from "../core/route-table.ts";
@@ -43,6 +45,8 @@ export interface EngineParts {
   readonly clock: Clock;
   readonly random: Random;
   readonly events: BusinessEvents;
+  /** How dead letters name the deliveries that they tell of. */
+  readonly deliveryNames: Pick<DeliveryNames, "nameOf">;
   readonly metrics: Metrics;
   readonly log: Log;
   /** As given to `Store.open`. */
@@ -52,6 +56,8 @@ export interface EngineParts {
   readonly graceMs?: number;
   /** How long nobody ran before this start, ms (BootReport). */
   readonly awayMs?: number;
+  /** What may be kept of attempts of a namespace; all, where nobody says. */
+  readonly recordKept?: (namespace: string) => RecordKept;
   /** Tests make bounds small, so that they are reached. */
   readonly bounds?: Partial<EngineBounds>;
 }
@@ -126,11 +132,13 @@ export class Engine implements Service {
       clock,
       random,
       log,
+      deliveryNames: parts.deliveryNames,
       scheduler,
       tally,
       aftermath: new Aftermath({ clock, pauses, health, events: parts.events }),
       maySend: () => this.#state === "up",
       isCut: () => this.#cut,
+      recordKept: parts.recordKept ?? (() => "whole"),
       tickSoon: () => this.#claims.tickSoon(),
       moved: () => this.#checkIdle(),
       written: (turn, completion, changed) => this.#written(turn, completion, changed),
@@ -141,7 +149,7 @@ export class Engine implements Service {
       isOpen: () => this.#state === "up",
       adopt: (lane, route) => this.#routes.adopt(lane, route),
       // The accept transaction wrote the claim: attempt 1.
-      send: (lane, waiting) => this.#flights.send({ lane, waiting, probe: lane.breaker.begun, suspect: undefined }, 1, waiting.event),
+      send: (turn) => this.#flights.send(turn, 1, turn.waiting.event),
       accepted: (lane, nowMs) => tally.accepted(lane, nowMs),
       acceptedLate: (lane) => this.#acts.attemptOver(lane, true),
     });
@@ -212,6 +220,15 @@ export class Engine implements Service {
   }
 
   /** Every queue that is known, and whether a delivery is in memory: for tests that compare memory with the store. */
+  /** The lane of a subscription that has a route, for what is sent beside the queue. */
+  laneOf(uid: string): Lane | undefined {
+    const route = this.#routes.routeOf(uid);
+    if (route === undefined) return undefined;
+    const lane = this.#scheduler.lane(uid, route.subscription.namespace);
+    this.#routes.adopt(lane, route);
+    return lane;
+  }
+
   get lanes(): ReadonlyMap<string, Lane> {
     return this.#scheduler.lanes;
   }

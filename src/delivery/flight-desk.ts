@@ -1,4 +1,6 @@
+import type { RecordKept } from "../core/storage-share.ts";
 import { deadLetterEvent } from "../core/dead-letter.ts";
+import type { DeliveryNames } from "../core/delivery-name.ts";
 import { next, type Transition } from "../core/delivery-state.ts";
 import type { EndReason } from "../core/delivery.ts";
 import type { Event } from "../core/event.ts";
@@ -10,7 +12,7 @@ import type { Random } from "../lib/random.ts";
 import type { Log } from "../observe/log.ts";
 import type { Completion, DeliveryId, Store } from "../store/store.ts";
 import type { Aftermath, Flight } from "./aftermath.ts";
-import { attemptRecord, recordIdOf } from "./attempt-record.ts";
+import { attemptRecord, bareRecord, recordIdOf } from "./attempt-record.ts";
 import type { AttemptDone, Attempter } from "./attempter.ts";
 import { CompletionWriter } from "./completion-writer.ts";
 import { specMark } from "./parking.ts";
@@ -23,6 +25,7 @@ export interface FlightDeskParts {
   readonly clock: Clock;
   readonly random: Random;
   readonly log: Log;
+  readonly deliveryNames: Pick<DeliveryNames, "nameOf">;
   readonly scheduler: Scheduler;
   readonly aftermath: Aftermath;
   readonly tally: Tally;
@@ -30,6 +33,8 @@ export interface FlightDeskParts {
   readonly maySend: () => boolean;
   /** True once the grace period is over: what is aborted then does not count as an attempt. */
   readonly isCut: () => boolean;
+  /** What may be kept of an attempt: its namespace may hold more than it should. */
+  readonly recordKept: (namespace: string) => RecordKept;
   /** Completions wait: flush them at the end of this turn of the event loop. */
   readonly tickSoon: () => void;
   /** An attempt ended or its result became durable. */
@@ -91,13 +96,13 @@ export class FlightDesk {
       const nowMs = this.#parts.clock.nowMs();
       this.#complete(turn, undefined, event === undefined ? BODY_GONE : { state: "ready", dueAtMs: nowMs, uncounted: true });
       if (event === undefined) tally.ended(lane, "failed");
-      scheduler.release(lane, { ...turn, sent: false });
+      scheduler.release(turn, { sent: false });
       return;
     }
     const recordId = recordIdOf(event, route.subscription.spec.history.recordIdField);
     const flight: Flight = { ...turn, id: turn.waiting.id, route, event, attempt, recordId };
     const { deadLetter } = turn.waiting;
-    const told = deadLetter === undefined ? event : deadLetterEvent(event, deadLetter, route.subscription);
+    const told = deadLetter === undefined ? event : deadLetterEvent(event, deadLetter, route.subscription, this.#parts.deliveryNames);
     attempter.attempt({ route, event: told, attempt }).then(
       (done) => this.#ended(flight, done),
       (error: unknown) => this.#ended(flight, this.#broken(error)),
@@ -108,7 +113,7 @@ export class FlightDesk {
   endUntried(turn: Turn, reason: EndReason): void {
     this.#parts.tally.ended(turn.lane, "failed");
     this.#complete(turn, undefined, { state: "failed", reason });
-    this.#parts.scheduler.release(turn.lane, { ...turn, sent: false });
+    this.#parts.scheduler.release(turn, { sent: false });
   }
 
   /** The attempter never rejects; should it, the delivery must not hang. */
@@ -123,10 +128,12 @@ export class FlightDesk {
     const { policy } = route.subscription;
     const { clock, random, scheduler, aftermath, tally } = this.#parts;
     const nowMs = clock.nowMs();
-    const record = attemptRecord(flight, route.subscription, done);
+    const kept = this.#parts.recordKept(route.subscription.namespace);
+    const whole = attemptRecord(flight, route.subscription, done);
+    const record = kept === "whole" ? whole : bareRecord(whole);
     if (this.#parts.isCut() && outcome.class === "connect_error") {
       this.#complete(flight, record, { state: "ready", dueAtMs: nowMs, uncounted: true });
-      scheduler.release(lane, { ...flight, sent: true });
+      scheduler.release(flight, { sent: true });
       this.#parts.moved();
       return;
     }
@@ -136,12 +143,12 @@ export class FlightDesk {
     // Limits count what came to an end; the number goes on.
     const counted = { attempt: flight.waiting.made + 1, acceptedAtMs, resent, mayPark };
     const transition = next(counted, outcome, policy, { nowMs, random: random.next() });
-    this.#complete(flight, record, stored(transition.next, route));
+    this.#complete(flight, kept === "last" && transition.next.state === "ready" ? undefined : record, stored(transition.next, route));
     if (transition.next.state === "ready") lane.counters.retried += 1;
     else tally.ended(lane, transition.next.state);
     aftermath.react(flight, outcome, transition);
     aftermath.tell(flight, done, transition);
-    scheduler.release(lane, { ...flight, sent: true });
+    scheduler.release(flight, { sent: true, tookMs: saysNothing(outcome) ? undefined : outcome.durationMs });
     this.#parts.moved();
   }
 
@@ -154,6 +161,11 @@ export class FlightDesk {
     this.#writer.push(turn, { id: waiting.id, epoch: lane.epoch, attempt, next: nextState, ...kept });
     this.#parts.tickSoon();
   }
+}
+
+/** Nothing was asked of the receiver, or nobody here saw its answer come. */
+function saysNothing(outcome: Outcome): boolean {
+  return outcome.permanent === true || outcome.stalled === true;
 }
 
 function stored(decided: Transition["next"], route: Route): Completion["next"] {

@@ -2,10 +2,12 @@ import { firstDueAtMs } from "../core/delivery-state.ts";
 import type { Event } from "../core/event.ts";
 import { orderKeyOf } from "../core/event-value.ts";
 import type { Route } from "../core/route-table.ts";
+import type { SlotHold } from "../core/slot-hold.ts";
+import { assert } from "../lib/assert.ts";
 import type { DeliveryId, NewDelivery } from "../store/store.ts";
 import type { EngineBounds } from "./bounds.ts";
 import type { Lane, Waiting } from "./lane.ts";
-import type { Scheduler } from "./scheduler.ts";
+import type { Scheduler, Turn } from "./scheduler.ts";
 
 const SHARE_OF_FREE = 0.5;
 /** What a held delivery takes beside its body, bytes. */
@@ -19,7 +21,7 @@ export interface IntakeDeskParts {
   /** The route of a lane as the event saw it: may be newer than the engine's. */
   readonly adopt: (lane: Lane, route: Route) => void;
   /** Committed as claimed: send it now. */
-  readonly send: (lane: Lane, waiting: Waiting) => void;
+  readonly send: (turn: Turn) => void;
   readonly accepted: (lane: Lane, nowMs: number) => void;
   /** Something was committed to a queue that is being ended: it is ended too. */
   readonly acceptedLate: (lane: Lane) => void;
@@ -72,7 +74,7 @@ export class IntakeDesk {
         isFresh: true,
       };
       if (delivery.as === "claimed") {
-        this.#parts.send(lane, waiting);
+        this.#parts.send({ lane, waiting, hold: reservedOf(lane), probe: lane.breaker.begun, suspect: undefined });
         continue;
       }
       if (delivery.as === "fresh") {
@@ -90,7 +92,7 @@ export class IntakeDesk {
       const lane = this.#parts.scheduler.lane(delivery.subscription, delivery.namespace);
       lane.offered -= 1;
       if (delivery.as === "fresh") this.#letGo(lane, event);
-      if (delivery.as === "claimed") this.#parts.scheduler.release(lane, NOT_SENT);
+      if (delivery.as === "claimed") this.#parts.scheduler.release({ lane, hold: reservedOf(lane), ...NO_PROBE }, { sent: false });
     }
   }
 
@@ -123,7 +125,11 @@ export class IntakeDesk {
 
   #howStored(lane: Lane, event: Event, times: { readonly nowMs: number; readonly dueAtMs: number }): NewDelivery["as"] {
     if (!this.#parts.isOpen() || times.dueAtMs > times.nowMs || lane.ending !== undefined) return "indexed";
-    if (this.#parts.scheduler.reserveNow(lane)) return "claimed";
+    const hold = this.#parts.scheduler.reserveNow(lane);
+    if (hold !== undefined) {
+      lane.reserved.push(hold);
+      return "claimed";
+    }
     if (!this.#fits(lane, event) || lane.route?.subscription.target === undefined || lane.pausedUntil(times.nowMs) !== undefined)
       return "indexed";
     this.#hold(lane, event);
@@ -152,7 +158,14 @@ export class IntakeDesk {
   }
 }
 
-const NOT_SENT = { probe: 0, suspect: undefined, sent: false } as const;
+const NO_PROBE = { probe: 0, suspect: undefined } as const;
+
+/** The slot that a claimed delivery was accepted with: which of several of a lane makes no difference. */
+function reservedOf(lane: Lane): SlotHold<Lane> {
+  const hold = lane.reserved.shift();
+  assert(hold !== undefined, "a delivery is stored as claimed only with a slot");
+  return hold;
+}
 
 function bytesOf(event: Event | undefined): number {
   return FRESH_OVERHEAD_BYTES + (event?.data.length ?? 0);

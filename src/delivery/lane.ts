@@ -2,12 +2,13 @@ import { Breaker } from "../core/breaker.ts";
 import { emptyRecord, type EndpointRecord, type EndpointVerdict } from "../core/endpoint-health.ts";
 import type { DeadLetterNote } from "../core/dead-letter.ts";
 import type { Event } from "../core/event.ts";
-import { fairMarks, type FairLane, type FairMarks, type WorkKind } from "../core/fair-queue.ts";
+import { fairMarks, type FairLane, type FairMarks, type WorkKind } from "../core/fair-share.ts";
 import type { Suspension } from "../core/health.ts";
 import { Line } from "../core/line.ts";
 import type { RateLimit } from "../core/policy.ts";
 import { TokenBucket } from "../core/rate-limit.ts";
 import type { Route } from "../core/route-table.ts";
+import type { SlotHold } from "../core/slot-hold.ts";
 import {
   SINGLE_OWNER_EPOCH,
   type DeliveryId,
@@ -73,6 +74,8 @@ export class Lane implements FairLane, Wakeable {
   ending: EndHow | undefined;
 
   readonly fresh = new Line<Waiting>();
+  /** Slots of deliveries that are being accepted, oldest first. */
+  readonly reserved = new Line<SlotHold<Lane>>();
   /** Fresh ones held or promised room. */
   freshReserved = 0;
   /** Loaded rows never tried (or resent), and those tried before; oldest due first. */
@@ -220,6 +223,13 @@ export class Lane implements FairLane, Wakeable {
     this.#bucket?.take(nowMs);
     this.#obeyed?.take(nowMs);
     return this.breaker.started(nowMs);
+  }
+
+  /** When the rate allows one more that is no delivery; it takes its place among them if that is now. */
+  takeRate(nowMs: number): number {
+    const atMs = this.#bucket?.readyAtMs(nowMs) ?? nowMs;
+    if (atMs <= nowMs) this.#bucket?.take(nowMs);
+    return atMs;
   }
 
   hasReady(kind: WorkKind, nowMs: number): boolean {

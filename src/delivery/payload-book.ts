@@ -2,7 +2,7 @@ import { hash } from "node:crypto";
 import { deadLetterOwner } from "../core/dead-letter.ts";
 import type { Event } from "../core/event.ts";
 import { compileBody, type CompiledBody } from "../core/expression.ts";
-import { renderPayload } from "../core/payload.ts";
+import { type Rendering, renderPayload } from "../core/payload.ts";
 import type { RouteTable } from "../core/route-table.ts";
 import type { PayloadSpec, Subscription } from "../core/subscription.ts";
 import { KeptMap } from "../lib/kept-map.ts";
@@ -47,6 +47,8 @@ export class PayloadBook {
   /** By their source; undefined where this version does not take it any more: its bodies cannot be made again. */
   readonly #compiled = new Map<string, CompiledBody | undefined>();
 
+  #last: { readonly event: Event; readonly key: string; readonly rendering: Rendering } | undefined;
+
   constructor(store: Pick<Store, "putState" | "listState" | "deleteState">, log: Log) {
     this.#recipes = new KeptMap({
       keep: {
@@ -84,8 +86,14 @@ export class PayloadBook {
     if (spec === undefined || event === undefined) return undefined;
     const body = spec.body === undefined ? undefined : this.#compile(spec.body);
     if (spec.body !== undefined && body === undefined) return undefined;
-    const rendered = renderPayload(event, spec, body);
-    return rendered.ok ? rendered.payload.body : undefined;
+    return this.#made(attempt.payloadKey ?? "", event, () => renderPayload(event, spec, body));
+  }
+
+  /** All attempts of an event in one way had the same body: it is made once for a page of them. */
+  #made(key: string, event: Event, render: () => Rendering): Uint8Array | undefined {
+    if (this.#last?.event !== event || this.#last.key !== key) this.#last = { event, key, rendering: render() };
+    const { rendering } = this.#last;
+    return rendering.ok ? rendering.payload.body : undefined;
   }
 
   #compile(source: string): CompiledBody | undefined {

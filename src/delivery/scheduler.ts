@@ -1,5 +1,6 @@
-import { FairQueue, type WorkKind } from "../core/fair-queue.ts";
+import { FairQueue, type FairTurn } from "../core/fair-queue.ts";
 import { RetryBudget } from "../core/retry-budget.ts";
+import type { SlotHold } from "../core/slot-hold.ts";
 import type { Clock } from "../lib/clock.ts";
 import type { Log } from "../observe/log.ts";
 import type { DeliveryId, Store } from "../store/store.ts";
@@ -16,10 +17,18 @@ const WINDOW_KEPT_MS = 5_000;
 export interface Turn {
   readonly lane: Lane;
   readonly waiting: Waiting;
+  /** Its slot. */
+  readonly hold: SlotHold<Lane>;
   /** What the breaker wants back at the end of the attempt; > 0 = a probe. */
   readonly probe: number;
   /** The group of suspects it is tried in (see suspects.ts); undefined = no crash behind it. */
   readonly suspect: number | undefined;
+}
+
+/** How a flight ended: `sent` false = it never got as far as an attempt; `tookMs` = how long the receiver took, if the end says that. */
+export interface FlightEnd {
+  readonly sent: boolean;
+  readonly tookMs?: number | undefined;
 }
 
 /** Tried alone: a crash during such a try counts towards quarantine. */
@@ -114,14 +123,15 @@ export class Scheduler {
   }
 
   /** A slot for a delivery that is being accepted, if nothing stands in its way; the caller sends it right after the commit. */
-  reserveNow(lane: Lane): boolean {
+  reserveNow(lane: Lane): SlotHold<Lane> | undefined {
     const nowMs = this.#clock.nowMs();
     // Probes are picked, never reserved: an abandoned accept must not use one up.
-    if (lane.fresh.length > 0 || this.#queue.freshWaits || lane.breaker.isOpen || lane.openAtMs(nowMs) > nowMs) return false;
-    if (!this.#queue.takeNow(lane, true)) return false;
+    if (lane.fresh.length > 0 || this.#queue.freshWaits || lane.breaker.isOpen || lane.openAtMs(nowMs) > nowMs) return undefined;
+    const hold = this.#queue.takeNow(lane, nowMs, true);
+    if (hold === undefined) return undefined;
     lane.started(nowMs);
     this.#retryBudget.sent(lane.namespace, nowMs);
-    return true;
+    return hold;
   }
 
   /** The next delivery to claim; undefined when none may go now. */
@@ -131,18 +141,18 @@ export class Scheduler {
     if (suspect !== undefined) return suspect;
     this.#allowRetries(nowMs);
     for (;;) {
-      const turn = this.#queue.take((namespace) => this.#mayRetry(namespace, nowMs));
+      const turn = this.#queue.take(nowMs, (namespace) => this.#mayRetry(namespace, nowMs));
       if (turn === undefined) return undefined;
-      const picked = this.#take(turn.lane, turn.kind, nowMs);
+      const picked = this.#take(turn, nowMs);
       if (picked !== undefined) return picked;
     }
   }
 
-  /** A picked or reserved one gave its slot back; `sent` false = it never got as far as an attempt. */
-  release(lane: Lane, flight: Pick<Turn, "probe" | "suspect"> & { readonly sent: boolean }): void {
-    if (flight.suspect !== undefined) this.#suspects.release(lane, flight.suspect);
-    if (!flight.sent) lane.breaker.abandoned(flight.probe);
-    this.#queue.release(lane);
+  /** A picked or reserved one gives its slot back. */
+  release({ lane, hold, probe, suspect }: Omit<Turn, "waiting">, ended: FlightEnd): void {
+    if (suspect !== undefined) this.#suspects.release(lane, suspect);
+    if (!ended.sent) lane.breaker.abandoned(probe);
+    this.#queue.release(hold, this.#clock.nowMs(), ended.tookMs);
     this.refresh(lane);
     if (this.#queue.hasWaiting || this.#suspects.hasWaiting) this.#wake();
   }
@@ -168,10 +178,10 @@ export class Scheduler {
     this.#timer = undefined;
   }
 
-  #take(lane: Lane, kind: WorkKind, nowMs: number): Turn | undefined {
+  #take({ lane, kind, hold }: FairTurn<Lane>, nowMs: number): Turn | undefined {
     const waiting = lane.openAtMs(nowMs) <= nowMs ? lane.take(kind, nowMs) : undefined;
     if (waiting === undefined) {
-      this.#queue.release(lane);
+      this.#queue.release(hold, nowMs);
       this.refresh(lane);
       return undefined;
     }
@@ -179,7 +189,7 @@ export class Scheduler {
     if (kind === "retry") this.#retryBudget.take(lane.namespace, nowMs);
     else this.#retryBudget.sent(lane.namespace, nowMs);
     this.refresh(lane);
-    return { lane, waiting, probe, suspect: undefined };
+    return { lane, waiting, hold, probe, suspect: undefined };
   }
 
   #mayRetry(namespace: string, nowMs: number): boolean {
@@ -207,12 +217,16 @@ export class Scheduler {
 
   /** Before all others: their number is bounded, and whoever waits for one knows that it was accepted long ago. */
   #pickSuspect(nowMs: number): Turn | undefined {
-    const picked = this.#suspects.pick((lane) => lane.openAtMs(nowMs) <= nowMs && this.#queue.takeNow(lane));
-    if (picked === undefined) return undefined;
+    let hold: SlotHold<Lane> | undefined;
+    const picked = this.#suspects.pick((lane) => {
+      hold = lane.openAtMs(nowMs) <= nowMs ? this.#queue.takeNow(lane, nowMs) : undefined;
+      return hold !== undefined;
+    });
+    if (picked === undefined || hold === undefined) return undefined;
     const { lane, waiting, level } = picked;
     const probe = lane.started(nowMs);
     this.refresh(lane);
-    return { lane, waiting, probe, suspect: level };
+    return { lane, waiting, hold, probe, suspect: level };
   }
 
   #setWake(lane: Lane, atMs: number): void {

@@ -1,5 +1,5 @@
 /** A shorter value is a word: hiding it wherever it stands would make an answer unreadable and tell what it is. */
-const SECRET_CHARS_MIN = 8;
+export const SECRET_CHARS_MIN = 8;
 
 /** What a request carries that its receiver may say again and nobody may see. `values` are header values in full. */
 export function sentSecrets(url: string, urlIsSecret: boolean, values: readonly string[]): readonly string[] {

@@ -1,16 +1,19 @@
 import type { Event } from "../core/event.ts";
 import { BUILT_IN_LIMITS, BUILT_IN_POLICY } from "../core/policy.ts";
 import type { Route, RouteTable } from "../core/route-table.ts";
+import type { StepBudgets } from "../core/step-budgets.ts";
 import type { Clock } from "../lib/clock.ts";
 import type { LongWork, Pieces } from "../lib/long-work.ts";
 import type { Shares } from "../lib/shares.ts";
 import type { BusinessEvents } from "../observe/events.ts";
 import { type AcceptItem, type AcceptResult, type AcceptedItem, type NewDelivery, type Store, StoreError } from "../store/store.ts";
-import { contentHash, eventOf, keyOf, NO_HASH } from "./accepted-event.ts";
+import { contentHash, eventOf, keyOf, keySpaceOf, NO_HASH } from "./accepted-event.ts";
 import type { EventDraft } from "./event-draft.ts";
+import { FilterBill } from "./filter-bill.ts";
 import type { Intake } from "./intake.ts";
 import type { RateGate } from "./rate-gate.ts";
 import { type Checked, type Refusal, refuse, refused } from "./refusal.ts";
+import { bytesToStore, type StorageQuota } from "./storage-quota.ts";
 
 /** The routing table in force; not ready for a namespace until all it depends on was listed, or the last accepted routes were loaded. */
 interface Routes {
@@ -34,7 +37,10 @@ export interface AcceptanceGates {
   readonly rate: RateGate;
   /** Deliveries that are on their way into the store, by namespace. */
   readonly underWay: Shares;
+  readonly storage: StorageQuota;
   readonly work: LongWork;
+  /** What the filters of each namespace may take. */
+  readonly steps: StepBudgets;
 }
 
 /** What the producer is told about one event. */
@@ -42,6 +48,14 @@ export interface Receipt {
   readonly id: string;
   readonly matched: number;
   readonly duplicate: boolean;
+}
+
+/** Who sends, and how they name the event. */
+export interface Sender {
+  /** Whose idempotency keys are meant; see Caller. */
+  readonly producer: string;
+  /** The header's; a batch has none. */
+  readonly idempotencyKey: string | undefined;
 }
 
 /** An event and who gets it. */
@@ -90,13 +104,17 @@ export class Acceptance {
     return undefined;
   }
 
-  /** `idempotencyKey` is the header's value; a batch has none. */
-  async accept(namespace: string, drafts: readonly EventDraft[], idempotencyKey: string | undefined): Promise<Checked<readonly Receipt[]>> {
+  /** Why the namespace may not store anything more, if so; its numbers are for those who may publish there. */
+  storageFull(namespace: string): Refusal | undefined {
+    return this.#gates.storage.full(namespace);
+  }
+
+  async accept(namespace: string, drafts: readonly EventDraft[], sender: Sender): Promise<Checked<readonly Receipt[]>> {
     const { rate, work } = this.#gates;
     const { clock } = this.#parts;
     const waitSeconds = rate.waitSeconds(namespace, clock.monotonicMs());
     if (waitSeconds !== undefined) return tooFast(namespace, waitSeconds, rate.perSecond);
-    const found = work.run(namespace, this.#match(namespace, drafts, idempotencyKey));
+    const found = work.run(namespace, this.#match(namespace, drafts, sender));
     const matched = found instanceof Promise ? await found : found;
     if (!matched.ok) return matched;
     const { events } = matched.value;
@@ -105,7 +123,20 @@ export class Acceptance {
     const cost = events.reduce((sum, { routes }) => sum + Math.max(1, routes.length), 0);
     const debtSeconds = rate.take(namespace, cost, clock.monotonicMs());
     if (debtSeconds !== undefined) return tooFast(namespace, debtSeconds, rate.perSecond);
-    return this.#withRoom(namespace, deliveries, () => this.#store(namespace, matched.value));
+    return this.#withRoom(namespace, deliveries, () => this.#withinQuota(namespace, events, () => this.#store(namespace, matched.value)));
+  }
+
+  /** What is judged is what the whole request adds at once. */
+  async #withinQuota<T>(namespace: string, events: readonly Matched[], work: () => Promise<Checked<T>>): Promise<Checked<T>> {
+    const { storage } = this.#gates;
+    const bytes = events.reduce((sum, { event, routes, key }) => sum + bytesToStore(event, routes.length, key !== undefined), 0);
+    const refusal = storage.take(namespace, bytes);
+    if (refusal !== undefined) return { ok: false, refusal };
+    try {
+      return await work();
+    } finally {
+      storage.give(namespace, bytes);
+    }
   }
 
   async #withRoom<T>(namespace: string, deliveries: number, work: () => Promise<Checked<T>>): Promise<Checked<T>> {
@@ -137,26 +168,31 @@ export class Acceptance {
     }
     if (result.ok) return { ok: true, value: await work.run(namespace, this.#committed(items, result.items)) };
     await work.run(namespace, this.#abandoned(items));
+    this.#parts.events.idempotencyConflict(namespace);
     return conflict(result.conflict, events.length > 1);
   }
 
   /** Who gets what; stops as soon as the answer can only be no. */
-  *#match(namespace: string, drafts: readonly EventDraft[], header: string | undefined): Pieces<Checked<MatchedRequest>> {
+  *#match(namespace: string, drafts: readonly EventDraft[], sender: Sender): Pieces<Checked<MatchedRequest>> {
     const { clock, deliveriesMax, routes } = this.#parts;
     const table = routes.table();
     const strict = this.#strictRefusal(namespace, drafts, table);
     if (strict !== undefined) return { ok: false, refusal: strict };
     const all: Matched[] = [];
+    const space = keySpaceOf(sender.producer);
+    const bill = new FilterBill(namespace, this.#gates.steps, clock);
     let deliveries = 0;
     for (const [index, draft] of drafts.entries()) {
       const event = eventOf(namespace, draft, clock);
-      const match = yield* table.matching(event);
+      const match = yield* table.matching(event, bill.next());
       for (const { route, message } of match.filterErrors) this.#parts.events.filterFailed(route.subscription, message);
+      const tooCostly = bill.paid(match, { index, events: drafts.length });
+      if (tooCostly !== undefined) return { ok: false, refusal: tooCostly };
       const tooWide = fanOutRefusal(match.routes, drafts.length > 1 ? { index } : {});
       if (tooWide !== undefined) return { ok: false, refusal: tooWide };
       deliveries += match.routes.length;
       if (deliveries > deliveriesMax) return tooManyDeliveries({ deliveries, deliveriesMax, looked: index + 1, events: drafts.length });
-      all.push({ event, routes: match.routes, key: keyOf(draft, header) });
+      all.push({ event, routes: match.routes, key: keyOf(draft, sender.idempotencyKey, space) });
       yield undefined;
     }
     return { ok: true, value: { table, events: all } };
@@ -276,7 +312,7 @@ function oldest(routes: readonly Route[]): number {
 function conflict(found: { readonly index: number; readonly eventId: string }, isBatch: boolean): Checked<never> {
   const { index, eventId } = found;
   const detail =
-    "This idempotency key (the Idempotency-Key header, else source and id) was used for other content: send a new key for a new event. Nothing of this request was stored.";
+    "You used this idempotency key (the Idempotency-Key header, else source and id) for other content: send a new key for a new event. Nothing of this request was stored.";
   return refused("idempotency_conflict", detail, isBatch ? { index, eventId } : { eventId });
 }
 

@@ -34,12 +34,17 @@ function ownData(data: Uint8Array): Uint8Array {
 /** Longest key stored as it is; longer ones by their SHA-256. */
 const KEY_CHARS_MAX = 160;
 
-/** The header's key and CloudEvents identities never meet: their first letter differs. */
-export function keyOf(draft: EventDraft, header: string | undefined): string | undefined {
+/** What a producer's keys begin with, so that nobody else's are the same; nothing where nobody is told from anybody. */
+export function keySpaceOf(producer: string): string {
+  return producer === "" ? "" : `${hash("sha256", producer, "base64url")}:`;
+}
+
+/** Within a producer's space the header's key and CloudEvents identities never meet: their first letter differs. */
+export function keyOf(draft: EventDraft, header: string | undefined, space: string): string | undefined {
   if (header === undefined && draft.identity === undefined) return undefined;
   // Neither part of an identity holds a line break, so the pair cannot be spelled in two ways.
   const key = header === undefined ? `c:${draft.identity?.source}\n${draft.identity?.id}` : `k:${header}`;
-  return key.length <= KEY_CHARS_MAX ? key : `h:${hash("sha256", key, "base64url")}`;
+  return space + (key.length <= KEY_CHARS_MAX ? key : `h:${hash("sha256", key, "base64url")}`);
 }
 
 /** SHA-256 over type, subject, datacontenttype and data bytes, each with its length in front so that none can flow into the next. */

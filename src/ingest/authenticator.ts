@@ -1,7 +1,15 @@
-import { isAmong, TOKEN_CHARS_MAX, tokenDigest } from "../core/access-token.ts";
+import { placeAmong, TOKEN_CHARS_MAX, tokenDigest } from "../core/access-token.ts";
 
-/** `unavailable`: whoever could say is away, and that never means yes. */
-export type Verdict = "allowed" | "unauthenticated" | "forbidden" | "unavailable";
+/** Somebody who was let in. */
+export interface Caller {
+  /** Whose idempotency keys this caller uses; empty where nobody is told from anybody. */
+  readonly producer: string;
+}
+
+/** Why nobody was. `unavailable`: whoever could say is away, and that never means yes. */
+export type Denial = "unauthenticated" | "forbidden" | "unavailable";
+
+export type Verdict = Caller | Denial;
 
 /** Who may publish. */
 export interface Authenticator {
@@ -11,6 +19,12 @@ export interface Authenticator {
   readonly hint: string;
   /** Judges the token given for a namespace, at once where the answer is known. Never rejects. */
   authenticate(namespace: string, token: string): Verdict | Promise<Verdict>;
+  /** Whether a token in a body can let anybody into the namespace: only static ones count there. `unknown`: nobody can tell yet. */
+  bodyTokens(namespace: string): "some" | "none" | "unknown";
+  /** Judges a token that came in the body of somebody who has shown no other, which is worth nobody's question. Never throws. */
+  authenticateBody(namespace: string, token: string): Caller | "unauthenticated" | "unavailable";
+  /** Whether whoever was let in by this token may also read what receivers answered. Never rejects. */
+  maySeeAnswers(namespace: string, token: string | undefined): boolean | Promise<boolean>;
 }
 
 /** Digests (SHA-256, 32 bytes) of the tokens valid for a namespace; the Secrets labelled `postrider.dev/ingest-token` fill it. */
@@ -18,23 +32,31 @@ export interface IngestTokens {
   /** False until the namespace's Secrets have been listed once: till then a token that is not known may be a good one. */
   isListed?(namespace: string): boolean;
   tokens(namespace: string): readonly Uint8Array[];
+  /** Whose token it is that stands at this place of `tokens`. */
+  producerAt(namespace: string, place: number): string;
 }
 
-/** What publishing is in the words of RBAC: a verb of our own, so that reading subscriptions does not come with it. */
-export interface PublishAccess {
-  readonly namespace: string;
-  readonly verb: "publish";
-  readonly group: "postrider.dev";
-  readonly resource: "webhooksubscriptions";
-}
+const SUBSCRIPTIONS = { group: "postrider.dev", resource: "webhooksubscriptions" } as const;
+const ATTEMPTS = { group: "history.postrider.dev", resource: "attempts" } as const;
+
+/** In the words of RBAC: publishing has a verb of its own, so that reading subscriptions does not come with it. */
+export type IngestAccess = { readonly namespace: string } & (
+  | ({ readonly verb: "publish" } & typeof SUBSCRIPTIONS)
+  | ({ readonly verb: "get" } & typeof ATTEMPTS)
+);
 
 /** Asks the cluster who a token is and whether they may; answers stand for 60 s at most. Never rejects. */
 export interface PublishReviewer {
-  review(token: string, access: PublishAccess): Verdict | Promise<Verdict>;
+  who(token: string, access: IngestAccess): { readonly user: string } | Denial | Promise<{ readonly user: string } | Denial>;
 }
 
 const STATIC_HINT = "tokens are the values of the namespace's Secrets labelled postrider.dev/ingest-token=true";
 const REVIEW_HINT = "make one with kubectl create token SERVICEACCOUNT --audience postrider-ingest";
+
+/** A producer that the API server knows by this name; a Secret may name itself one (app/secret-tokens.ts). */
+export function userProducer(user: string): string {
+  return `user:${user}`;
+}
 
 /** Lets in whoever holds a static token of the namespace, or one that the cluster vouches for; what is left out is switched off. */
 export class TokenAuthenticator implements Authenticator {
@@ -49,20 +71,63 @@ export class TokenAuthenticator implements Authenticator {
     this.hint = [...(ways.reviewer === undefined ? [] : [REVIEW_HINT]), ...(ways.tokens === undefined ? [] : [STATIC_HINT])].join("; ");
   }
 
+  bodyTokens(namespace: string): "some" | "none" | "unknown" {
+    if (this.#tokens === undefined) return "none";
+    if (this.#tokens.tokens(namespace).length > 0) return "some";
+    return this.#tokens.isListed?.(namespace) === false ? "unknown" : "none";
+  }
+
+  authenticateBody(namespace: string, token: string): Caller | "unauthenticated" | "unavailable" {
+    if (token.length > TOKEN_CHARS_MAX) return "unauthenticated";
+    const unknown = this.#tokens?.isListed?.(namespace) === false ? "unavailable" : "unauthenticated";
+    return this.#holderOf(namespace, token) ?? unknown;
+  }
+
   authenticate(namespace: string, token: string): Verdict | Promise<Verdict> {
     if (token.length > TOKEN_CHARS_MAX) return "unauthenticated";
-    if (this.#tokens !== undefined && isAmong(tokenDigest(token), this.#tokens.tokens(namespace))) return "allowed";
-    const access = { namespace, verb: "publish", group: "postrider.dev", resource: "webhooksubscriptions" } as const;
-    const verdict = this.#reviewer?.review(token, access) ?? "unauthenticated";
-    if (this.#tokens?.isListed?.(namespace) !== false) return verdict;
+    const holder = this.#holderOf(namespace, token);
+    if (holder !== undefined) return holder;
+    const reviewed = this.#reviewer?.who(token, { namespace, verb: "publish", ...SUBSCRIPTIONS }) ?? "unauthenticated";
     // After a restart routes come from the store, at once; Secrets come from the provider.
-    return verdict instanceof Promise ? verdict.then(unlessUnknown) : unlessUnknown(verdict);
+    const isListed = this.#tokens?.isListed?.(namespace) !== false;
+    return reviewed instanceof Promise ? reviewed.then((settled) => callerOf(settled, isListed)) : callerOf(reviewed, isListed);
+  }
+
+  maySeeAnswers(namespace: string, token: string | undefined): boolean | Promise<boolean> {
+    // A static token lets events in from outside the cluster, and is no right to anything else.
+    if (token === undefined || this.#reviewer === undefined || this.#placeOf(namespace, token) !== -1) return false;
+    const reviewed = this.#reviewer.who(token, { namespace, verb: "get", ...ATTEMPTS });
+    return reviewed instanceof Promise ? reviewed.then(isUser) : isUser(reviewed);
+  }
+
+  /** Who holds this static token. */
+  #holderOf(namespace: string, token: string): Caller | undefined {
+    const place = this.#placeOf(namespace, token);
+    return this.#tokens === undefined || place === -1 ? undefined : { producer: this.#tokens.producerAt(namespace, place) };
+  }
+
+  #placeOf(namespace: string, token: string): number {
+    return this.#tokens === undefined ? -1 : placeAmong(tokenDigest(token), this.#tokens.tokens(namespace));
   }
 }
 
-function unlessUnknown(verdict: Verdict): Verdict {
-  return verdict === "unauthenticated" ? "unavailable" : verdict;
+function callerOf(reviewed: { readonly user: string } | Denial, isListed: boolean): Verdict {
+  if (typeof reviewed !== "string") return { producer: userProducer(reviewed.user) };
+  return reviewed === "unauthenticated" && !isListed ? "unavailable" : reviewed;
 }
 
+function isUser(reviewed: { readonly user: string } | Denial): boolean {
+  return typeof reviewed !== "string";
+}
+
+const ANYBODY: Caller = { producer: "" };
+
 /** Everybody: for a loopback listener on a laptop or in a test. */
-export const openToAll: Authenticator = { mode: "none", hint: "", authenticate: () => "allowed" };
+export const openToAll: Authenticator = {
+  mode: "none",
+  hint: "",
+  authenticate: () => ANYBODY,
+  bodyTokens: () => "none",
+  authenticateBody: () => ANYBODY,
+  maySeeAnswers: () => true,
+};

@@ -1,4 +1,5 @@
 import type { IncomingMessage, ServerResponse } from "node:http";
+import { PIECE_BYTES } from "../lib/door/pour.ts";
 import type { Answer } from "./result-answer.ts";
 import { type Checked, type Refusal, problemBody, problemHeaders, refuse } from "./refusal.ts";
 
@@ -18,8 +19,24 @@ export interface ExchangeHooks {
   readonly onBytes: (exchange: Exchange, bytes: number) => Refusal | undefined;
   /** Answered, or lost before. */
   readonly onEnd: (exchange: Exchange, end: ExchangeEnd) => void;
+  /** An answer that is longer than what is written at once: writes it as its reader takes it. */
+  readonly onLongAnswer: (exchange: Exchange, body: Uint8Array) => void;
   /** Nothing more will come or go. */
   readonly onClose: (exchange: Exchange) => void;
+}
+
+/** How a body is read. */
+export interface BodyReading {
+  readonly bytesMax: number;
+  readonly tooLarge: (bytes: number) => Refusal;
+  /** Of somebody who has yet to show a token. */
+  readonly gate?: BodyGate | undefined;
+}
+
+/** Judges a body once so many bytes of it are here, or all; what it refuses is read no further. */
+interface BodyGate {
+  readonly bytes: number;
+  readonly judge: (start: Uint8Array, isWhole: boolean) => Refusal | undefined;
 }
 
 /** What has been read of the head is kept by nobody while a request waits. */
@@ -100,10 +117,16 @@ export class Exchange {
   }
 
   /** The whole body, or why it was given up; never settles when the client is lost (nothing is owed then). */
-  readBody(bytesMax: number, tooLarge: (bytes: number) => Refusal): Promise<Uint8Array | Refusal> {
+  readBody({ bytesMax, tooLarge, gate }: BodyReading): Promise<Uint8Array | Refusal> {
     this.#state = "body";
     return new Promise((resolve) => {
       const chunks: Buffer[] = [];
+      let judge = gate?.judge;
+      const judged = (body: Uint8Array, isWhole: boolean): Refusal | undefined => {
+        const refusal = judge?.(body.subarray(0, gate?.bytes), isWhole);
+        judge = undefined;
+        return refusal;
+      };
       this.#failBody = resolve;
       this.request.on("data", (chunk: Buffer) => {
         if (this.#state === "lingering") this.#throwAway(chunk.length);
@@ -111,14 +134,19 @@ export class Exchange {
         const full = this.#hooks.onBytes(this, chunk.length);
         if (full !== undefined) return this.failBody(full);
         this.#bytes += chunk.length;
-        if (this.#bytes > bytesMax) this.failBody(tooLarge(this.#bytes));
-        else chunks.push(chunk);
+        if (this.#bytes > bytesMax) return this.failBody(tooLarge(this.#bytes));
+        chunks.push(chunk);
+        if (judge === undefined || this.#bytes <= (gate?.bytes ?? 0)) return;
+        const refusal = judged(Buffer.concat(chunks), false);
+        if (refusal !== undefined) this.failBody(refusal);
       });
       this.request.once("end", () => {
         if (this.#state === "lingering") this.response.end();
         if (this.#state !== "body") return;
+        const body = chunks.length === 1 ? chunks[0]! : Buffer.concat(chunks);
+        const refusal = judged(body, true);
         this.#state = "working";
-        resolve(chunks.length === 1 ? chunks[0]! : Buffer.concat(chunks));
+        resolve(refusal ?? body);
         // The listener lives as long as the request, the bytes need not.
         chunks.length = 0;
         this.#failBody = undefined;
@@ -148,7 +176,8 @@ export class Exchange {
   answer(status: number, headers: string[], body: string | Uint8Array): void {
     if (!this.#end(status)) return;
     this.response.writeHead(status, headers);
-    this.response.end(body);
+    if (body.length <= PIECE_BYTES) this.response.end(body);
+    else this.#hooks.onLongAnswer(this, typeof body === "string" ? Buffer.from(body) : body);
   }
 
   /** Answers with a problem. Body still to come is not wanted any more: the connection ends after it. */

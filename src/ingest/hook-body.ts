@@ -13,6 +13,12 @@ export function hookMayCarryToken(contentType: string | undefined): boolean {
   return essence !== undefined && (essence === FORM || isJson(essence));
 }
 
+/** Whether the token of such a body stands in JSON, and not in a form. */
+export function isJsonHook(contentType: string | undefined): boolean {
+  const essence = contentType === undefined ? undefined : parseMediaType(contentType)?.essence;
+  return essence !== undefined && isJson(essence);
+}
+
 /**
  * A request of a caller that cannot be changed: the whole body is the data of an event whose type the path names. JSON is checked like
  * any JSON; a token that was matched is cut out, every other byte stays.

@@ -3,6 +3,9 @@ import type { Duplex } from "node:stream";
 import { REQUEST_BYTES_MAX } from "../core/event.ts";
 import { aborted } from "../lib/abort.ts";
 import type { Clock } from "../lib/clock.ts";
+import { Door, STRANGER_IDLE_MS } from "../lib/door/door.ts";
+import { Pot } from "../lib/door/pot.ts";
+import { pour } from "../lib/door/pour.ts";
 import { isLoopback, listenOn } from "../lib/listen.ts";
 import type { Service } from "../lib/service.ts";
 import { Shares } from "../lib/shares.ts";
@@ -11,14 +14,18 @@ import type { BusinessEvents } from "../observe/events.ts";
 import type { Log } from "../observe/log.ts";
 import type { Authenticator } from "./authenticator.ts";
 import { BODY_DEADLINE_MS, Exchange, type ExchangeHooks } from "./exchange.ts";
-import type { LetIn, Reception } from "./reception.ts";
+import type { LetIn, Reception, Shown } from "./reception.ts";
 import { RETRY_AFTER_SECONDS } from "./acceptance.ts";
 import { type Refusal, problemBody, problemHeaders, refuse } from "./refusal.ts";
 import type { ResultOrder } from "./result-answer.ts";
+import { TOKEN_WITHIN_BYTES } from "./early-token.ts";
+import { Strangers, STRANGERS_MAX } from "./strangers.ts";
 import type { ResultDesk } from "./result-desk.ts";
 
-/** Connections at once; more are closed unanswered. */
+/** Connections at once; for one more another is closed. */
 const CONNECTIONS_MAX = 8_192;
+/** Bytes of answers that readers have not taken yet, in all. */
+const UNREAD_BYTES_MAX = 64 * 1024 * 1024;
 /** Requests under way at once (reading, committing), and how many a namespace may have there whatever others do; more are answered 503. */
 const REQUESTS_MAX = 4_096;
 const REQUESTS_FLOOR = 64;
@@ -53,6 +60,10 @@ export interface IngestServerOptions {
 /** Tests make these small. */
 export interface IngestLimits {
   readonly connections: number;
+  readonly unreadBytes: number;
+  readonly strangerIdleMs: number;
+  /** Requests whose token has yet to come in the body. */
+  readonly strangers: number;
   readonly requests: number;
   readonly bodyBytesHeld: number;
   readonly headersDeadlineMs: number;
@@ -61,6 +72,9 @@ export interface IngestLimits {
 
 const LIMITS: IngestLimits = {
   connections: CONNECTIONS_MAX,
+  unreadBytes: UNREAD_BYTES_MAX,
+  strangerIdleMs: STRANGER_IDLE_MS,
+  strangers: STRANGERS_MAX,
   requests: REQUESTS_MAX,
   bodyBytesHeld: BODY_BYTES_HELD_MAX,
   headersDeadlineMs: HEADERS_DEADLINE_MS,
@@ -83,9 +97,13 @@ export class IngestServer implements Service {
   readonly #options: IngestServerOptions;
   readonly #limits: IngestLimits;
   readonly #server: Server;
+  readonly #door: Door;
   /** Exchanges not closed: swept for slow bodies. */
   readonly #open = new Slots<Exchange>();
   readonly #lastOf = new WeakMap<Duplex, Exchange>();
+  readonly #strangers: Strangers;
+  /** Answers that wait for their readers. */
+  readonly #slow: Pot<Exchange>;
   readonly #requests: Shares;
   readonly #bytesHeld: Shares;
   #draining = false;
@@ -101,9 +119,12 @@ export class IngestServer implements Service {
     this.#options = options;
     this.#limits = { ...LIMITS, ...options.limits };
     const { requests, bodyBytesHeld } = this.#limits;
+    this.#slow = new Pot(this.#limits.unreadBytes);
+    this.#strangers = new Strangers(this.#limits.strangers, options.events);
     this.#requests = new Shares(requests, Math.min(REQUESTS_FLOOR, requests));
     this.#bytesHeld = new Shares(bodyBytesHeld, Math.min(BODY_BYTES_FLOOR, bodyBytesHeld));
     this.#server = this.#createServer();
+    this.#door = new Door(this.#server, { limits: this.#limits, clock: options.clock, watch: options.events.ingestDoor });
   }
 
   /** Binds; answers the URL without a trailing slash. Rejects when the address cannot be had. Safe to call twice. */
@@ -149,26 +170,34 @@ export class IngestServer implements Service {
       },
       (request, response) => this.#receive(request, response, false),
     );
-    server.maxConnections = this.#limits.connections;
     server.on("checkContinue", (request, response) => this.#receive(request, response, true));
     server.on("checkExpectation", (request, response) => {
       const refusal = refuse("expectation_unsupported", "Only Expect: 100-continue is supported.");
-      this.#begin(request, response).refuse(refusal, { linger: false, nowMs: 0 });
+      this.#begin(request, response)?.refuse(refusal, { linger: false, nowMs: 0 });
     });
     server.on("clientError", (error: NodeJS.ErrnoException, socket: Duplex) => this.#clientError(error, socket));
     return server;
   }
 
-  #begin(request: IncomingMessage, response: ServerResponse): Exchange {
+  /** Undefined when there is nobody to serve, or what he sent has been refused already. */
+  #begin(request: IncomingMessage, response: ServerResponse): Exchange | undefined {
+    const fault = this.#door.receive(request, response);
+    if (fault === "gone") return undefined;
     const exchange = new Exchange({ request, response }, this.#options.clock.monotonicMs(), this.#hooks);
     exchange.place = this.#open.add(exchange);
     this.#lastOf.set(request.socket, exchange);
     if (this.#draining) response.shouldKeepAlive = false;
-    return exchange;
+    if (fault === undefined) return exchange;
+    exchange.refuse(refuse(fault.code, fault.detail), { linger: false, nowMs: 0 });
+    return undefined;
   }
 
   readonly #hooks: ExchangeHooks = {
-    onClose: (exchange) => this.#open.remove(exchange.place, exchange),
+    onLongAnswer: (exchange, body) => this.#pour(exchange, body),
+    onClose: (exchange) => {
+      this.#open.remove(exchange.place, exchange);
+      this.#slow.leave(exchange);
+    },
     onBytes: ({ share }, bytes) => (share === undefined || this.#bytesHeld.take(share, bytes) ? undefined : this.#tooManyBytes(share)),
     onEnd: (exchange, end) => {
       if (!exchange.isWorkedOn) this.#unload(exchange);
@@ -178,8 +207,19 @@ export class IngestServer implements Service {
     },
   };
 
+  /** Answers that wait for slow readers share a bound; above it, whoever of the address with most has let one wait for longest is closed. */
+  #pour(exchange: Exchange, body: Uint8Array): void {
+    const { request, response } = exchange;
+    const onSlow = (): void => {
+      for (const given of this.#slow.enter(exchange, request.socket.remoteAddress ?? "", body.length))
+        this.#door.giveUp(given.request, "unread");
+    };
+    pour(response, [body], { clock: this.#options.clock, onSlow }).catch(() => response.destroy());
+  }
+
   #unload(exchange: Exchange): void {
     const { share } = exchange;
+    this.#strangers.leave(exchange);
     if (share === undefined) return;
     exchange.share = undefined;
     this.#requests.give(share, 1);
@@ -188,6 +228,7 @@ export class IngestServer implements Service {
 
   #receive(request: IncomingMessage, response: ServerResponse, expectsContinue: boolean): void {
     const exchange = this.#begin(request, response);
+    if (exchange === undefined) return;
     this.#serve(exchange, expectsContinue).catch((error: unknown) => {
       this.#options.log.error({ err: error }, "ingest: a request failed for a reason nobody foresaw");
       this.#refuse(exchange, refuse("internal", "The event was not stored; the log says more."), false);
@@ -198,16 +239,24 @@ export class IngestServer implements Service {
     const { reception } = this.#options;
     const found = reception.open(exchange.request);
     const opened = found instanceof Promise ? await found : found;
+    if (opened.isKnown) this.#door.know(exchange.request);
     if (opened.kind === "refused") return this.#refuse(exchange, opened.refusal, expectsContinue);
     if (opened.kind === "answer") return exchange.answer(opened.status, opened.headers, "");
     const busy = this.#enter(exchange, opened);
     if (busy !== undefined) return this.#refuse(exchange, busy, expectsContinue);
     if (opened.kind === "poll") return this.#answerLater(exchange, opened.order);
     if (expectsContinue) exchange.response.writeContinue();
-    const body = await exchange.readBody(opened.plan.bytesMax, opened.plan.tooLarge);
+    let shown: Shown | undefined;
+    const judge = (start: Uint8Array, isWhole: boolean): Refusal | undefined => {
+      const found = reception.tokenIn(opened, start, isWhole);
+      if (!found.ok) return this.#turnAway(exchange, found.refusal, isWhole);
+      shown = found.value;
+      return this.#moveIn(exchange, opened.head.namespace);
+    };
+    const body = await exchange.readBody({ ...opened.plan, gate: opened.isKnown ? undefined : { bytes: TOKEN_WITHIN_BYTES, judge } });
     if (!(body instanceof Uint8Array)) return this.#refuse(exchange, body, false);
     exchange.isWorkedOn = true;
-    const result = await reception.accept(opened, body).finally(() => this.#workedOn(exchange));
+    const result = await reception.accept(opened, body, shown).finally(() => this.#workedOn(exchange));
     if (!result.ok) return this.#refuse(exchange, result.refusal, false);
     if (result.value.kind === "order") return this.#answerLater(exchange, result.value.order);
     const { status, headers, text } = result.value.answer;
@@ -230,20 +279,41 @@ export class IngestServer implements Service {
 
   /** Back-pressure: refused early and cheaply, before a body is read; and by shares, so that no namespace fills the door for the others. */
   #enter(exchange: Exchange, opened: LetIn): Refusal | undefined {
-    const share = opened.kind === "poll" ? opened.order.namespace : opened.authenticated ? opened.head.namespace : UNKNOWN;
-    const length = opened.kind === "poll" ? 0 : (opened.head.contentLength ?? 0);
     if (!exchange.isOpen) return undefined;
-    if (!this.#bytesHeld.fits(share, length)) return this.#tooManyBytes(share);
-    if (!this.#requests.take(share, 1)) {
-      const detail = `${this.#requests.held(share)} requests ${of(share)} are under way already, their share of ${this.#requests.max}: try again shortly.`;
-      return refuse("overloaded", detail, { retryAfterSeconds: RETRY_AFTER_SECONDS });
-    }
-    exchange.share = share;
+    if (opened.kind === "poll") return this.#take(exchange, opened.order.namespace, 0);
+    if (opened.isKnown) return this.#take(exchange, opened.head.namespace, opened.head.contentLength ?? 0);
+    this.#strangers.enter(exchange);
     return undefined;
   }
 
+  /** `bytes` are expected, not held yet. */
+  #take(exchange: Exchange, namespace: string, bytes: number): Refusal | undefined {
+    if (!this.#bytesHeld.fits(namespace, bytes)) return this.#tooManyBytes(namespace);
+    if (!this.#requests.take(namespace, 1)) {
+      const detail = `${this.#requests.held(namespace)} requests of namespace ${namespace} are under way already, their share of ${this.#requests.max}: try again shortly.`;
+      return refuse("overloaded", detail, { retryAfterSeconds: RETRY_AFTER_SECONDS });
+    }
+    exchange.share = namespace;
+    return undefined;
+  }
+
+  /** A stranger has shown a valid token: from now on he is the namespace's, with what has come already. */
+  #moveIn(exchange: Exchange, namespace: string): Refusal | undefined {
+    this.#strangers.leave(exchange);
+    this.#door.know(exchange.request);
+    const full = this.#take(exchange, namespace, exchange.bytes);
+    if (full === undefined) this.#bytesHeld.take(namespace, exchange.bytes);
+    return full;
+  }
+
+  #turnAway(exchange: Exchange, refusal: Refusal, isWhole: boolean): Refusal {
+    this.#strangers.leave(exchange);
+    if (!isWhole) this.#options.events.strangerRefused("no_token");
+    return refusal;
+  }
+
   #tooManyBytes(share: string): Refusal {
-    const detail = `${this.#bytesHeld.held(share)} bytes of requests ${of(share)} are held already, their share of ${this.#bytesHeld.max}: try again shortly.`;
+    const detail = `${this.#bytesHeld.held(share)} bytes of requests of namespace ${share} are held already, their share of ${this.#bytesHeld.max}: try again shortly.`;
     return refuse("overloaded", detail, { retryAfterSeconds: RETRY_AFTER_SECONDS });
   }
 
@@ -277,7 +347,10 @@ export class IngestServer implements Service {
     let cancel: () => void;
     const sweep = (): void => {
       const nowMs = this.#options.clock.monotonicMs();
-      for (const exchange of this.#open) exchange.sweep(nowMs, this.#limits.bodyDeadlineMs);
+      for (const exchange of this.#open) {
+        this.#strangers.sweep(exchange, nowMs);
+        exchange.sweep(nowMs, this.#limits.bodyDeadlineMs);
+      }
       cancel = this.#options.clock.after(SWEEP_MS, sweep);
     };
     cancel = this.#options.clock.after(SWEEP_MS, sweep);
@@ -322,13 +395,6 @@ export class IngestServer implements Service {
 function stopping(): Refusal {
   const detail = "Postrider stops, nothing was stored: send it again, with the same idempotency key.";
   return refuse("stopping", detail, { retryAfterSeconds: RETRY_AFTER_SECONDS });
-}
-
-/** Whoever has yet to show who he is, in the body, shares with others like him: a stranger must not use up a namespace's share. */
-const UNKNOWN = "";
-
-function of(share: string): string {
-  return share === UNKNOWN ? "whose token has yet to come" : `of namespace ${share}`;
 }
 
 function parserRefusal(code: string): Refusal {

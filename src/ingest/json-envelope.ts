@@ -4,6 +4,7 @@ import { TOKEN_FIELD } from "./body-token.ts";
 import { AttributeReader, type EventDraft, NO_DATA, attributeMistake } from "./event-draft.ts";
 import { isJson, isUtf8Charset, kindOfData, parseMediaType } from "./media-type.ts";
 import { type Checked, type Refusal, jsonRefusal, refuse, refused } from "./refusal.ts";
+import { replaceUnseen } from "../lib/unseen.ts";
 
 /** A body whose events are read once the caller is known: the token may stand in it. */
 export interface BodyRequest {
@@ -234,7 +235,6 @@ function escapePointer(name: string): string {
 
 /** Somebody else's text inside a message: bounded, one line. */
 function shown(text: string): string {
-  // oxlint-disable-next-line no-control-regex -- removing control characters is the point
-  const line = text.toWellFormed().replaceAll(/[\u0000-\u001f\u007f-\u009f]/g, "?");
+  const line = replaceUnseen(text.toWellFormed(), (run) => "?".repeat(run.length));
   return line.length > 64 ? `${line.slice(0, 64)}…` : line;
 }

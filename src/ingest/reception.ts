@@ -2,11 +2,13 @@ import type { IncomingMessage } from "node:http";
 import { EVENT_BYTES_MAX, REQUEST_BYTES_MAX } from "../core/event.ts";
 import type { LongWork } from "../lib/long-work.ts";
 import { type Acceptance, diskLow } from "./acceptance.ts";
-import type { Authenticator, Verdict } from "./authenticator.ts";
+import type { Authenticator, Caller, Denial, Verdict } from "./authenticator.ts";
 import type { EventDraft } from "./event-draft.ts";
 import { readBinaryEvent } from "./header-envelope.ts";
-import { hookMayCarryToken, readHook } from "./hook-body.ts";
+import { earlyToken, TOKEN_WITHIN_BYTES } from "./early-token.ts";
+import { hookMayCarryToken, isJsonHook, readHook } from "./hook-body.ts";
 import { type BodyRequest, readJsonRequest } from "./json-envelope.ts";
+import { liveTokenRefusal } from "./live-token.ts";
 import { isUtf8Charset, parseMediaType } from "./media-type.ts";
 import { type RequestHead, readHead } from "./request-head.ts";
 import { type Checked, type Refusal, refuse, refused } from "./refusal.ts";
@@ -38,16 +40,38 @@ interface Admitted {
   readonly head: RequestHead;
   readonly plan: Plan;
   /** The header's token let the caller in; else the body's must. */
-  readonly authenticated: boolean;
+  readonly isKnown: boolean;
+  /** Who that is. */
+  readonly caller: Caller | undefined;
 }
 
-/** Who may go on: an event's body will be read, or a result waited for. */
-export type LetIn = Admitted | { readonly kind: "poll"; readonly order: ResultOrder };
+/** Events of somebody who may send them. */
+interface Sent {
+  readonly drafts: readonly EventDraft[];
+  readonly caller: Caller;
+  /** By which the caller was let in; empty where everybody is. */
+  readonly tokens: readonly string[];
+}
 
+/** A valid token that somebody whom no header's let in has shown at the beginning of the body. */
+export interface Shown {
+  readonly token: string;
+  readonly caller: Caller;
+}
+
+/** What a first look into a body gives: the events, or a token that must be judged before they are read. */
+type FirstLook =
+  | { readonly kind: "drafts"; readonly drafts: readonly EventDraft[] }
+  | { readonly kind: "token"; readonly body: BodyRequest; readonly token: string | undefined };
+
+/** Who may go on: an event's body will be read, or a result waited for. */
+export type LetIn = Admitted | { readonly kind: "poll"; readonly isKnown: true; readonly order: ResultOrder };
+
+/** `isKnown`: the caller may publish here, whatever the answer is. */
 type Opened =
   | LetIn
-  | { readonly kind: "refused"; readonly refusal: Refusal }
-  | { readonly kind: "answer"; readonly status: number; readonly headers: string[] };
+  | { readonly kind: "refused"; readonly isKnown: boolean; readonly refusal: Refusal }
+  | { readonly kind: "answer"; readonly isKnown: false; readonly status: number; readonly headers: string[] };
 
 /** Everything is stored: either that is the answer, or the caller wants to hear more. */
 type Accepted = { readonly kind: "answer"; readonly answer: Answer } | { readonly kind: "order"; readonly order: ResultOrder };
@@ -63,7 +87,7 @@ export class Reception {
   /** Judges by the head alone, so that nothing is read from somebody who will be refused anyway. A promise only when somebody must be asked. */
   open(request: IncomingMessage): Opened | Promise<Opened> {
     const head = readHead(request, { tokenInQuery: this.#parts.tokenInQuery });
-    if (!head.ok) return { kind: "refused", refusal: head.refusal };
+    if (!head.ok) return { kind: "refused", isKnown: false, refusal: head.refusal };
     if (request.method === "OPTIONS") return handshake(head.value);
     const { namespace, token } = head.value;
     const verdict = this.#verdict(namespace, token);
@@ -71,46 +95,71 @@ export class Reception {
     return this.#judge(head.value, verdict);
   }
 
-  #judge(head: RequestHead, verdict: Verdict): Opened {
+  #judge(head: RequestHead, verdict: Verdict): Opened | Promise<Opened> {
+    const caller = isDenial(verdict) ? undefined : verdict;
+    const isKnown = caller !== undefined;
     if (head.resultId !== undefined) {
-      if (verdict !== "allowed") return { kind: "refused", refusal: this.#denied(verdict, head.namespace) };
-      const receipts = [{ id: head.resultId, matched: 0, duplicate: false }];
-      return { kind: "poll", order: orderOf(head, { form: "poll", receipts, mayRedirect: true }) };
+      if (isDenial(verdict)) return { kind: "refused", isKnown, refusal: this.#denied(verdict, head.namespace) };
+      const sees = this.#parts.authenticator.maySeeAnswers(head.namespace, head.token);
+      return sees instanceof Promise ? sees.then((settled) => pollOf(head, settled)) : pollOf(head, sees);
     }
     const plan = planOf(head);
-    const authenticated = verdict === "allowed";
-    if (!authenticated && (head.token !== undefined || head.foreignAuthorization || !mayCarryToken(plan, head))) {
-      return { kind: "refused", refusal: this.#denied(verdict, head.namespace) };
+    if (isDenial(verdict)) {
+      const denied = this.#deniedAtHead(head, plan, verdict);
+      if (denied !== undefined) return { kind: "refused", isKnown, refusal: denied };
     }
-    const refusal = this.#refusal(head, plan);
-    if (refusal !== undefined) return { kind: "refused", refusal };
-    if (!plan.ok) return { kind: "refused", refusal: plan.refusal };
-    return { kind: "read", head, plan: plan.value, authenticated };
+    const refusal = this.#refusal(head, plan) ?? (isKnown ? this.#parts.acceptance.storageFull(head.namespace) : undefined);
+    if (refusal !== undefined) return { kind: "refused", isKnown, refusal };
+    if (!plan.ok) return { kind: "refused", isKnown, refusal: plan.refusal };
+    return { kind: "read", head, plan: plan.value, isKnown, caller };
   }
 
-  /** Judges, stores and answers the whole request. */
-  async accept(admitted: Admitted, body: Uint8Array): Promise<Checked<Accepted>> {
+  /** Whether somebody who has shown no valid token may show one in the body: only there where one can let him in, for its beginning must be read for that. */
+  #deniedAtHead(head: RequestHead, plan: Checked<Plan>, verdict: Denial): Refusal | undefined {
+    const { namespace } = head;
+    if (head.token !== undefined || head.foreignAuthorization || !mayCarryToken(plan, head)) return this.#denied(verdict, namespace);
+    const tokens = this.#parts.authenticator.bodyTokens(namespace);
+    return tokens === "some" ? undefined : this.#denied(tokens === "unknown" ? "unavailable" : "unauthenticated", namespace);
+  }
+
+  /** The valid token of a body of which so much is here, or why its sender may not go on. */
+  tokenIn({ head, plan }: Admitted, start: Uint8Array, isWhole: boolean): Checked<Shown> {
+    const { namespace } = head;
+    const token = earlyToken(start, plan.mode === "hook" && !isJsonHook(head.contentType) ? "urlencoded" : "json", isWhole);
+    if (token === undefined && !isWhole) return refused("unauthenticated", LATE_TOKEN);
+    const verdict = token === undefined ? "unauthenticated" : this.#parts.authenticator.authenticateBody(namespace, token);
+    if (token === undefined || isDenial(verdict)) {
+      return { ok: false, refusal: this.#denied(isDenial(verdict) ? verdict : "unauthenticated", namespace) };
+    }
+    return { ok: true, value: { token, caller: verdict } };
+  }
+
+  /** Judges, stores and answers the whole request; `shown` is what let in somebody who is not known by a header. */
+  async accept(admitted: Admitted, body: Uint8Array, shown: Shown | undefined): Promise<Checked<Accepted>> {
     const { head, plan } = admitted;
     const form: AnswerForm = plan.mode === "batch" ? "batch" : plan.mode === "hook" ? "hook" : "event";
-    const found = admitted.authenticated
-      ? this.#worked(admitted, body, () => knownDrafts(admitted, body))
-      : this.#draftsWithToken(admitted, body);
-    const read = found instanceof Promise ? await found : found;
-    if (!read.ok) return read;
-    const drafts = read.value.map((draft) => traced(draft, head.traceparent));
-    if (drafts.length === 0) return { ok: true, value: toldAtOnce(orderOf(head, { form, receipts: [], mayRedirect: false })) };
+    const found = await this.#sent(admitted, body, shown);
+    if (!found.ok) return found;
+    const { caller, tokens } = found.value;
+    const drafts = found.value.drafts.map((draft) => traced(draft, head.traceparent));
+    const empty = { form, receipts: [], mayRedirect: false, seesAnswers: false };
+    if (drafts.length === 0) return { ok: true, value: toldAtOnce(orderOf(head, empty)) };
     const unready = this.#parts.acceptance.unready(head.namespace);
     if (unready !== undefined) return { ok: false, refusal: unready };
-    const receipts = await this.#parts.acceptance.accept(head.namespace, drafts, head.idempotencyKey);
+    const sender = { producer: caller.producer, idempotencyKey: head.idempotencyKey };
+    const wants = head.wish.waitMs !== undefined || head.wish.redirects;
+    // Asked beside the commit: nobody waits for both.
+    const sees = wants && this.#parts.authenticator.maySeeAnswers(head.namespace, tokens[0]);
+    const receipts = await this.#parts.acceptance.accept(head.namespace, drafts, sender);
     if (!receipts.ok) return receipts;
-    const order = orderOf(head, { form, receipts: receipts.value, mayRedirect: admitted.authenticated });
+    const order = orderOf(head, { form, receipts: receipts.value, mayRedirect: admitted.isKnown, seesAnswers: false });
     if (order.wish.waitMs === undefined && !isRedirecting(order)) return { ok: true, value: toldAtOnce(order) };
-    return { ok: true, value: { kind: "order", order } };
+    return { ok: true, value: { kind: "order", order: { ...order, seesAnswers: await sees } } };
   }
 
   #verdict(namespace: string, token: string | undefined): Verdict | Promise<Verdict> {
     const { authenticator } = this.#parts;
-    if (authenticator.mode === "none") return "allowed";
+    if (authenticator.mode === "none") return authenticator.authenticate(namespace, "");
     return token === undefined ? "unauthenticated" : authenticator.authenticate(namespace, token);
   }
 
@@ -128,14 +177,46 @@ export class Reception {
     return undefined;
   }
 
-  /** The body's token decides; once it has, it is no part of the event. */
-  async #draftsWithToken(admitted: Admitted, body: Uint8Array): Promise<Checked<readonly EventDraft[]>> {
-    const read = await this.#worked(admitted, body, () => readBody(admitted, body));
-    if (!read.ok) return read;
-    const { namespace } = admitted.head;
-    const verdict = await this.#verdict(namespace, read.value.token);
-    if (verdict !== "allowed") return { ok: false, refusal: this.#denied(verdict, namespace) };
-    return this.#worked(admitted, body, () => read.value.drafts(true));
+  async #sent(admitted: Admitted, body: Uint8Array, shown: Shown | undefined): Promise<Checked<Sent>> {
+    const { head, caller } = admitted;
+    const areTokens = this.#parts.authenticator.mode === "tokens";
+    const looked = this.#worked(admitted, body, () => firstLook(admitted, body, areTokens));
+    const first = looked instanceof Promise ? await looked : looked;
+    if (!first.ok) return first;
+    if (first.value.kind === "token") {
+      const asked = this.#bodyVerdict(admitted, first.value.token, shown);
+      const verdict = asked instanceof Promise ? await asked : asked;
+      return this.#sentWithToken(admitted, body, { ...first.value, verdict });
+    }
+    const tokens = head.token === undefined || !areTokens ? [] : [head.token];
+    return caller === undefined
+      ? { ok: false, refusal: this.#denied("unauthenticated", head.namespace) }
+      : { ok: true, value: { drafts: first.value.drafts, caller, tokens } };
+  }
+
+  #bodyVerdict({ head, caller }: Admitted, token: string | undefined, shown: Shown | undefined): Verdict | Promise<Verdict> {
+    if (caller !== undefined) return token === head.token ? caller : this.#verdict(head.namespace, token);
+    // It was found before all was here: what is cut out must be the same.
+    return shown === undefined || shown.token !== token ? "unauthenticated" : shown.caller;
+  }
+
+  /** The body's token decides where the header's has not. Wherever it is alive it is no part of the event. */
+  async #sentWithToken(
+    admitted: Admitted,
+    body: Uint8Array,
+    first: FirstLook & { readonly kind: "token"; readonly verdict: Verdict },
+  ): Promise<Checked<Sent>> {
+    const { head } = admitted;
+    const { verdict } = first;
+    const caller = admitted.caller ?? (isDenial(verdict) ? undefined : verdict);
+    // Beside a header's good token, whose verdict stands, only a word that is nobody's token stays in the event.
+    if (caller === undefined || verdict === "unavailable") {
+      return { ok: false, refusal: this.#denied(isDenial(verdict) ? verdict : "unauthenticated", head.namespace) };
+    }
+    const isAlive = verdict !== "unauthenticated";
+    const tokens = [head.token, isAlive ? first.token : undefined].filter((token) => token !== undefined);
+    const read = await this.#worked(admitted, body, () => withoutTokens(first.body.drafts(isAlive), tokens, head.idempotencyKey));
+    return read.ok ? { ok: true, value: { drafts: read.value, caller, tokens } } : read;
   }
 
   /** Reading a body: at once, or, when it is large, in a turn of the event loop of its own. */
@@ -143,7 +224,7 @@ export class Reception {
     return body.length <= BODY_AT_ONCE_BYTES ? work() : this.#parts.work.later(head.namespace, work);
   }
 
-  #denied(verdict: Verdict, namespace: string): Refusal {
+  #denied(verdict: Denial, namespace: string): Refusal {
     switch (verdict) {
       case "forbidden":
         return refuse("forbidden", forbiddenDetail(namespace));
@@ -157,22 +238,52 @@ export class Reception {
   }
 }
 
-function orderOf({ namespace, wish, queryToken }: RequestHead, rest: Pick<ResultOrder, "form" | "receipts" | "mayRedirect">): ResultOrder {
+function isDenial(verdict: Verdict): verdict is Denial {
+  return typeof verdict === "string";
+}
+
+type OrderRest = Pick<ResultOrder, "form" | "receipts" | "mayRedirect" | "seesAnswers">;
+
+function orderOf({ namespace, wish, queryToken }: RequestHead, rest: OrderRest): ResultOrder {
   return { namespace, wish, queryToken, ...rest };
+}
+
+function pollOf(head: RequestHead, seesAnswers: boolean): LetIn {
+  const receipts = [{ id: head.resultId ?? "", matched: 0, duplicate: false }];
+  return { kind: "poll", isKnown: true, order: orderOf(head, { form: "poll", receipts, mayRedirect: true, seesAnswers }) };
 }
 
 function toldAtOnce(order: ResultOrder): Accepted {
   return { kind: "answer", answer: processingAnswer(order) };
 }
 
-function knownDrafts(admitted: Admitted, body: Uint8Array): Checked<readonly EventDraft[]> {
-  const { head, plan } = admitted;
+/** `areTokens`: the header's token means something, and so would one in the body. */
+function firstLook(admitted: Admitted, body: Uint8Array, areTokens: boolean): Checked<FirstLook> {
+  const { head, plan, isKnown } = admitted;
+  const tokens = head.token === undefined || !areTokens ? [] : [head.token];
+  const known = (read: Checked<readonly EventDraft[]>): Checked<FirstLook> => {
+    const drafts = withoutTokens(read, tokens, head.idempotencyKey);
+    return drafts.ok ? { ok: true, value: { kind: "drafts", drafts: drafts.value } } : drafts;
+  };
   if (plan.mode === "binary") {
     const draft = readBinaryEvent(body, head);
-    return draft.ok ? { ok: true, value: [draft.value] } : draft;
+    return known(draft.ok ? { ok: true, value: [draft.value] } : draft);
   }
   const read = readBody(admitted, body);
-  return read.ok ? read.value.drafts(false) : read;
+  if (!read.ok) return read;
+  const { token } = read.value;
+  if (isKnown && (token === undefined || !areTokens)) return known(read.value.drafts(false));
+  return { ok: true, value: { kind: "token", body: read.value, token } };
+}
+
+/** The events, unless a token that let them in stands in them. */
+function withoutTokens(
+  read: Checked<readonly EventDraft[]>,
+  tokens: readonly string[],
+  idempotencyKey: string | undefined,
+): Checked<readonly EventDraft[]> {
+  const refusal = read.ok ? liveTokenRefusal(read.value, { tokens, idempotencyKey }) : undefined;
+  return refusal === undefined ? read : { ok: false, refusal };
 }
 
 /** Not for binary mode, whose body can hold no token. */
@@ -191,8 +302,10 @@ function traced(draft: EventDraft, traceparent: string | undefined): EventDraft 
 const REVIEW_RETRY_AFTER_SECONDS = 5;
 
 function unauthenticatedDetail(hint: string): string {
-  return `Send one valid token as 'Authorization: Bearer …' (or as the field token of the body): ${hint}.`;
+  return `Send one valid token as 'Authorization: Bearer …' (or, a static one, as the field token of the body): ${hint}.`;
 }
+
+const LATE_TOKEN = `The first ${TOKEN_WITHIN_BYTES} bytes of the body hold no field token, and more is not read of a body before its sender is known: put the field first, or send the token as 'Authorization: Bearer …'.`;
 
 function forbiddenDetail(namespace: string): string {
   return `The token is good, but its owner may not publish in namespace ${namespace}. Allow the verb publish on webhooksubscriptions.postrider.dev by RBAC; check with: kubectl -n ${namespace} auth can-i publish webhooksubscriptions.postrider.dev --as system:serviceaccount:NAMESPACE:NAME`;
@@ -261,5 +374,5 @@ function handshake(head: RequestHead): Opened {
   if (head.origin !== undefined && ORIGIN.test(head.origin)) {
     headers.push("WebHook-Allowed-Origin", head.origin, "WebHook-Allowed-Rate", "*");
   }
-  return { kind: "answer", status: 200, headers };
+  return { kind: "answer", isKnown: false, status: 200, headers };
 }

@@ -37,6 +37,7 @@ const KINDS = {
   field_unknown: [400, "The short form has no such field"],
   specversion_unsupported: [400, "This CloudEvents version is not supported"],
   idempotency_key_invalid: [400, "The idempotency key cannot be used"],
+  token_in_data: [400, "A live token stands in the event"],
   parameter_invalid: [400, "A parameter of the address is not valid"],
   unauthenticated: [401, "No valid token"],
   forbidden: [403, "The token is good, but may not publish here"],
@@ -57,9 +58,12 @@ const KINDS = {
   expectation_unsupported: [417, "This expectation is not supported"],
   fan_out_exceeded: [422, "The event matches too many subscriptions"],
   type_unknown: [422, "No subscription names this event type"],
+  filters_too_costly: [429, "The namespace's filters cost too much"],
   rate_limited: [429, "The namespace publishes too fast"],
+  quota_exceeded: [429, "The namespace holds all that it may"],
   headers_too_large: [431, "The headers are too large"],
   internal: [500, "Postrider made a mistake"],
+  coding_unsupported: [501, "This transfer coding is not supported"],
   reviews_unavailable: [503, "Nobody can be asked who this is"],
   not_ready: [503, "Postrider is not ready yet"],
   stopping: [503, "Postrider stops"],
@@ -109,9 +113,12 @@ export function problemBody(refusal: Refusal): string {
   return JSON.stringify({ type: TYPE_BASE + code, title: KINDS[code][1], status, detail, code, offset, pointer, index, eventId });
 }
 
+/** A problem says what somebody sent: it is never kept, and never taken for anything but JSON. */
+const SAFE_HEADERS = { "X-Content-Type-Options": "nosniff", "Cache-Control": "no-store" } as const;
+
 /** Headers of the answer beside Content-Type and Content-Length. */
 export function problemHeaders(refusal: Refusal): Record<string, string> {
-  const headers: Record<string, string> = {};
+  const headers: Record<string, string> = { ...SAFE_HEADERS };
   if (refusal.retryAfterSeconds !== undefined) headers["Retry-After"] = String(refusal.retryAfterSeconds);
   if (refusal.allow !== undefined) headers["Allow"] = refusal.allow;
   if (refusal.status === 401) headers["WWW-Authenticate"] = 'Bearer realm="postrider"';

@@ -2,6 +2,7 @@ import type { IncomingMessage } from "node:http";
 import { bearerToken } from "../core/access-token.ts";
 import { TOKEN_FIELD } from "./body-token.ts";
 import { attributeMistake } from "./event-draft.ts";
+import { localTarget } from "../lib/door/framing.ts";
 import { type Checked, type Refusal, refuse, refused } from "./refusal.ts";
 import { readWish, type ResultWish } from "./result-wish.ts";
 
@@ -33,15 +34,13 @@ const IDEMPOTENCY_KEY_CHARS_MAX = 255;
 const NAMESPACE = /^[a-z0-9](?:[a-z0-9-]{0,61}[a-z0-9])?$/;
 const PATH = /^\/v1\/namespaces\/([^/]*)\/(?:events|hooks\/([^/]+)|results\/([^/]+))$/;
 
-/** Headers that must stand once: a second one would be read by somebody else than the first. */
+/** Headers that must stand once: a second one would be read by somebody else than the first. The door has looked at Host and Transfer-Encoding. */
 const SINGLE: ReadonlySet<string> = new Set([
   "content-type",
   "content-length",
   "content-encoding",
-  "transfer-encoding",
   "authorization",
   "idempotency-key",
-  "host",
   "expect",
 ]);
 
@@ -79,9 +78,6 @@ export function readHead(request: IncomingMessage, options: HeadOptions): Checke
   const headers = readHeaders(request.rawHeaders);
   if (!headers.ok) return headers;
   const found = headers.value;
-  if (!found.hasHost && request.httpVersion === "1.1") {
-    return refused("malformed_request", "HTTP/1.1 needs a Host header (RFC 9112 3.2).");
-  }
   const wish = readWish(query.rest, found.prefer);
   if (!wish.ok) return wish;
   const bearer = found.authorization === undefined ? undefined : bearerToken(found.authorization);
@@ -111,7 +107,6 @@ function methodRefusal(method: string | undefined, isResult: boolean): Refusal |
 }
 
 interface Headers {
-  hasHost: boolean;
   contentType?: string;
   contentLength?: string;
   idempotencyKey?: string;
@@ -124,7 +119,7 @@ interface Headers {
 
 /** One pass over the raw headers: Node's own object joins or drops repeated ones silently. */
 function readHeaders(raw: readonly string[]): Checked<Headers> {
-  const found: Headers = { hasHost: false, attributes: [] };
+  const found: Headers = { attributes: [] };
   const seen: string[] = [];
   for (let i = 0; i < raw.length; i += 2) {
     const name = raw[i]!.toLowerCase();
@@ -153,9 +148,6 @@ function take(found: Headers, name: string, value: string): Refusal | undefined 
     case "authorization":
       Object.assign(found, { authorization: value });
       return undefined;
-    case "host":
-      Object.assign(found, { hasHost: true });
-      return undefined;
     case "webhook-request-origin":
       Object.assign(found, { origin: value });
       return undefined;
@@ -177,9 +169,8 @@ function take(found: Headers, name: string, value: string): Refusal | undefined 
   }
 }
 
-/** Path and query of the request target; the absolute form (RFC 9112 3.2.2) must be understood too. */
 function splitTarget(url: string): { readonly path: string; readonly query: string } {
-  const local = url.startsWith("/") ? url : url.replace(/^https?:\/\/[^/?#]*/i, "");
+  const local = localTarget(url);
   const at = local.indexOf("?");
   return at === -1 ? { path: local, query: "" } : { path: local.slice(0, at), query: local.slice(at + 1) };
 }

@@ -25,10 +25,17 @@ export interface ResultOrder {
   readonly queryToken: string | undefined;
   /** False when the token was in the body, which the request after a redirect has not. */
   readonly mayRedirect: boolean;
+  /** Whether this caller may read what every receiver answered; of subscriptions that opt in each caller may. */
+  readonly seesAnswers: boolean;
 }
 
-/** The name behind a subscription's uid, also once it is gone. */
-export type NameOf = (uid: string) => string | undefined;
+/** What is known of subscriptions by their uid. */
+export interface SubscriptionsKnown {
+  /** The name, also once it is gone. */
+  nameOf(uid: string): string | undefined;
+  /** Whether it lets everybody who may publish see its receiver's answers; one that is gone lets nobody. */
+  showsAnswers(uid: string): boolean;
+}
 
 /** Whether this call answers by redirect while nothing is known. */
 export function isRedirecting({ form, wish, mayRedirect }: ResultOrder): boolean {
@@ -53,14 +60,19 @@ export function redirectAnswer(order: ResultOrder): Answer {
 }
 
 /** All ended: `results` in the order of the receipts, none of them `gone`. */
-export function endedAnswer(order: ResultOrder, results: readonly StoredResult[], parts: { nameOf: NameOf; nowMs: number }): Answer {
+export function endedAnswer(
+  order: ResultOrder,
+  results: readonly StoredResult[],
+  parts: { readonly known: SubscriptionsKnown; readonly nowMs: number },
+): Answer {
   const states = results.map((result) => resultStatus(result, parts.nowMs));
   const status = states.includes("failed") ? "failed" : "ok";
-  const values = (): Value[][] => results.map((result) => result.deliveries.map((delivery) => valueOf(delivery, parts.nameOf)));
+  const values = (): Value[][] =>
+    results.map((result) => result.deliveries.map((delivery) => valueOf(delivery, parts.known, order.seesAnswers)));
   const told = { status, redirecting: isRedirecting(order), states } as const;
   const [only] = results;
   if (order.form === "batch" || only === undefined) return answer(order, 200, batchText(order, 200, { ...told, values: values() }));
-  const key = `${status} ${told.redirecting} ${order.receipts[0]?.duplicate}`;
+  const key = `${status} ${told.redirecting} ${order.receipts[0]?.duplicate} ${order.seesAnswers}`;
   return answer(
     order,
     200,
@@ -136,6 +148,8 @@ interface Value {
   readonly answer: CapturedAnswer | null;
   /** There, and true, when the answers together were too long to tell. */
   readonly answerLeftOut?: true;
+  /** There, and true, when an answer was captured that this caller may not see. */
+  readonly answerHidden?: true;
 }
 
 interface CapturedAnswer {
@@ -143,17 +157,23 @@ interface CapturedAnswer {
   readonly body: { readonly text: string } | { readonly base64: string } | null;
 }
 
-function valueOf(delivery: ResultDelivery, nameOf: NameOf): Value {
+function valueOf(delivery: ResultDelivery, known: SubscriptionsKnown, seesAnswers: boolean): Value {
   const { lastAttempt: last } = delivery;
+  const hidden = !seesAnswers && hasAnswer(delivery) && !known.showsAnswers(delivery.subscription);
   return {
-    subscription: nameOf(delivery.subscription) ?? null,
+    subscription: known.nameOf(delivery.subscription) ?? null,
     outcome: delivery.state,
     reason: delivery.state === "delivered" ? null : (delivery.reason ?? null),
     statusCode: last?.statusCode ?? null,
     attempts: delivery.attempts,
-    answer: captured(last),
-    ...(delivery.answerLeftOut ? { answerLeftOut: true } : {}),
+    answer: hidden ? null : captured(last),
+    ...(delivery.answerLeftOut && !hidden ? { answerLeftOut: true } : {}),
+    ...(hidden ? { answerHidden: true } : {}),
   };
+}
+
+function hasAnswer({ lastAttempt: last, answerLeftOut }: ResultDelivery): boolean {
+  return answerLeftOut || (last !== undefined && (last.responseHeaders.length > 0 || last.responseBody !== undefined));
 }
 
 function captured(last: ResultDelivery["lastAttempt"]): CapturedAnswer | null {

@@ -7,17 +7,17 @@ import {
   type Answer,
   endedAnswer,
   isRedirecting,
-  type NameOf,
   processingAnswer,
   redirectAnswer,
   type ResultOrder,
+  type SubscriptionsKnown,
 } from "./result-answer.ts";
 import type { Known, Place, PollEnd, ResultHub, Waiter } from "./result-hub.ts";
 import { HOPS_MAX, REDIRECT_WAIT_MS } from "./result-wish.ts";
 
 export interface ResultDeskParts {
   readonly hub: ResultHub;
-  readonly nameOf: NameOf;
+  readonly known: SubscriptionsKnown;
   readonly clock: Clock;
 }
 
@@ -130,7 +130,7 @@ export class ResultDesk {
     }
     const told = withMatched(order, order.form === "poll" ? results[0]?.matched : undefined);
     if (results.length < known.length || states.includes("processing") || states.includes("gone")) return { ok: true, value: late(told) };
-    return { ok: true, value: endedAnswer(told, results, { nameOf: this.#parts.nameOf, nowMs }) };
+    return { ok: true, value: endedAnswer(told, results, { known: this.#parts.known, nowMs }) };
   }
 }
 

@@ -18,6 +18,7 @@ export class StoreWatch implements Service {
   readonly #metrics: Metrics;
   readonly #clock: Clock;
   #low = false;
+  #roomBytes: number | undefined;
   #oldestWriteMs = 0;
 
   constructor(store: Pick<Store, "health">, metrics: Metrics, clock: Clock) {
@@ -29,6 +30,11 @@ export class StoreWatch implements Service {
   /** Free space was below the store's floor when last looked at. */
   low(): boolean {
     return this.#low;
+  }
+
+  /** What the store's volume has for events, as last looked at, bytes: without what is kept free, and without the log. */
+  roomBytes(): number | undefined {
+    return this.#roomBytes;
   }
 
   /** A write has waited for a second or more when last looked at. */
@@ -47,6 +53,7 @@ export class StoreWatch implements Service {
   async look(): Promise<void> {
     const health = await this.#store.health().catch(() => undefined);
     if (health === undefined) return;
+    this.#roomBytes = health.sizeBytes - health.logBytes + health.freeBytes - health.freeBytesMin;
     this.#low = health.freeBytes < health.freeBytesMin;
     this.#oldestWriteMs = health.oldestWriteMs;
     this.#metrics.storeSize.set(health.sizeBytes);

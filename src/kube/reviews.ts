@@ -1,7 +1,10 @@
 import { tokenDigest } from "../core/access-token.ts";
 import type { Clock } from "../lib/clock.ts";
 import { ExpiringMap } from "../lib/expiring-map.ts";
+import { type Place, QuestionPots } from "./question-pots.ts";
+import { accessAttributes, accessWords, type ReviewedAccess, type ReviewedPath } from "./reviewed-access.ts";
 import { tokenClaims } from "./token-claims.ts";
+import type { LocalVerdict, TokenKeys } from "./token-keys.ts";
 import { type ApiAnswer, type KubeTransport, statusMessage } from "./transport.ts";
 
 /** An answer of ours is believed for this long, ms. The API server itself believes a token for 10 s more, which makes the 60 s that we promise. */
@@ -16,28 +19,25 @@ const REVIEW_TIMEOUT_MS = 5_000;
 const AWAY_MS = 1_000;
 /** Answers remembered, each kind; a flood of wrong tokens drives out only wrong tokens. */
 export const ANSWERS_MAX = 10_000;
-/** New questions under way at once; what is being refreshed does not count, so that unknown tokens cannot push known ones out. */
-export const QUESTIONS_MAX = 256;
 
 /** `unavailable`: nobody could be asked and no answer was young enough; never means yes. */
-export type ReviewVerdict = "allowed" | "unauthenticated" | "forbidden" | "unavailable";
+export type ReviewRefusal = "unauthenticated" | "forbidden" | "unavailable";
+export type ReviewVerdict = "allowed" | ReviewRefusal;
 
-/** What somebody wants to do, in the words of RBAC. */
-export interface ReviewedAccess {
-  readonly namespace: string;
-  readonly verb: string;
-  readonly group: string;
-  readonly resource: string;
-  readonly subresource?: string;
-  readonly name?: string;
+/** Somebody who may. */
+export interface ReviewedUser {
+  /** As the API server calls them: `system:serviceaccount:NAMESPACE:NAME`. */
+  readonly user: string;
 }
 
 export interface ReviewsOptions {
   /** Best one of its own: a flood of questions must not hold up what else is written to the API server. */
   readonly transport: Pick<KubeTransport, "request">;
   readonly clock: Clock;
-  /** Tokens made for anybody else are refused, the API server's own included. */
-  readonly audience: string;
+  /** Tokens made for anybody else are refused, the API server's own included; undefined = only the API server's own are good. */
+  readonly audience: string | undefined;
+  /** Refuses what nobody signed before it becomes a question; without them every token that names our audience is asked about. */
+  readonly keys?: Pick<TokenKeys, "judge" | "nowMs"> | undefined;
   /** Called when reviews stop working, with why, and with undefined when they work again. */
   readonly onTrouble: (message: string | undefined) => void;
 }
@@ -48,7 +48,7 @@ interface Identity {
   readonly untilMs: number;
 }
 
-interface Allowed {
+interface Allowed extends ReviewedUser {
   readonly refreshAtMs: number;
 }
 
@@ -56,11 +56,13 @@ interface Question {
   readonly token: string;
   readonly digest: string;
   readonly key: string;
-  readonly access: ReviewedAccess;
+  readonly access: ReviewedAccess | ReviewedPath;
 }
 
+type Answer = Allowed | ReviewRefusal;
+
 /**
- * Who a token is (TokenReview: our audience must come back) and whether they may (SubjectAccessReview). Answers are kept under the SHA-256
+ * Whether a token is signed (TokenKeys), who it is (TokenReview: our audience must come back) and whether they may (SubjectAccessReview). Answers are kept under the SHA-256
  * of the token, never the token, for ANSWER_FOR_MS from when the question was asked and not past the token's own end; one question
  * at a time for the same token and access. With the API server away the answers last as long as they would have; then `unavailable`.
  */
@@ -69,9 +71,9 @@ export class Reviews {
   readonly #allowed = new ExpiringMap<Allowed>(ANSWERS_MAX);
   readonly #refused = new ExpiringMap<"unauthenticated" | "forbidden">(ANSWERS_MAX);
   readonly #identities = new ExpiringMap<Identity>(ANSWERS_MAX);
-  readonly #verdictsUnderWay = new Map<string, Promise<ReviewVerdict>>();
+  readonly #answersUnderWay = new Map<string, Promise<Answer>>();
   readonly #identitiesUnderWay = new Map<string, Promise<Identity | "unauthenticated" | "unavailable">>();
-  #refreshing = 0;
+  readonly #pots = new QuestionPots();
   #awayUntilMs = 0;
   #trouble = false;
 
@@ -79,56 +81,85 @@ export class Reviews {
     this.#options = options;
   }
 
-  /** At once when the answer is known. Never rejects. */
-  review(token: string, access: ReviewedAccess): ReviewVerdict | Promise<ReviewVerdict> {
+  /** Whether the token's owner may. At once when the answer is known. Never rejects. */
+  review(token: string, access: ReviewedAccess | ReviewedPath): ReviewVerdict | Promise<ReviewVerdict> {
+    const answer = this.who(token, access);
+    return answer instanceof Promise ? answer.then(verdictOf) : verdictOf(answer);
+  }
+
+  /** Who may, or why nobody does. At once when the answer is known. Never rejects. */
+  who(token: string, access: ReviewedAccess | ReviewedPath): ReviewedUser | ReviewRefusal | Promise<ReviewedUser | ReviewRefusal> {
     const nowMs = this.#options.clock.monotonicMs();
     const digest = tokenDigest(token).toString("latin1");
-    const { namespace, verb, group, resource, subresource = "", name = "" } = access;
-    const key = `${digest}${namespace} ${verb} ${group} ${resource} ${subresource} ${name}`;
-    const allowed = this.#allowed.get(key, nowMs);
-    const question = { token, digest, key, access };
+    const question = { token, digest, key: `${digest}${accessWords(access)}`, access };
+    const allowed = this.#allowed.get(question.key, nowMs);
     if (allowed !== undefined) {
       if (nowMs >= allowed.refreshAtMs && nowMs >= this.#awayUntilMs) this.#refresh(question);
-      return "allowed";
+      return allowed;
     }
-    const underWay = this.#verdictsUnderWay.get(key);
+    const underWay = this.#answersUnderWay.get(question.key);
     if (underWay !== undefined) return underWay;
-    const refused = this.#refused.get(key, nowMs);
+    const refused = this.#refused.get(question.key, nowMs);
     if (refused !== undefined) return refused;
     // The API server would say the same; not to ask keeps other people's tokens from it.
-    if (tokenClaims(token)?.audiences.includes(this.#options.audience) !== true) return "unauthenticated";
-    if (nowMs < this.#awayUntilMs || this.#verdictsUnderWay.size - this.#refreshing >= QUESTIONS_MAX) return "unavailable";
-    return this.#ask(question);
+    const { audience } = this.#options;
+    if (audience !== undefined && tokenClaims(token)?.audiences.includes(audience) !== true) return "unauthenticated";
+    const local = this.#options.keys?.judge(token) ?? "unverifiable";
+    return local instanceof Promise ? local.then((settled) => this.#askIf(question, settled)) : this.#askIf(question, local);
   }
 
+  #askIf(question: Question, local: LocalVerdict): Answer | Promise<Answer> {
+    const { clock } = this.#options;
+    const nowMs = clock.monotonicMs();
+    if (local === "bad") {
+      this.#refused.set(question.key, "unauthenticated", nowMs + REFUSAL_FOR_MS);
+      return "unauthenticated";
+    }
+    // While the keys were read somebody else may have asked the same.
+    const underWay = this.#answersUnderWay.get(question.key);
+    if (underWay !== undefined) return underWay;
+    if (nowMs < this.#awayUntilMs) return "unavailable";
+    const proven = this.#identities.get(question.digest, nowMs)?.user.username;
+    const subject = proven ?? (local === "good" ? (tokenClaims(question.token)?.subject ?? "") : undefined);
+    const account = subject === undefined ? undefined : accountNamespace(subject);
+    const namespace = "namespace" in question.access ? question.access.namespace : "";
+    const place = this.#pots.take({ account, namespace }, () => clock.monotonicMs());
+    return place === undefined ? "unavailable" : this.#ask(question, place);
+  }
+
+  /** Needs no room: unknown tokens must not push known ones out. */
   #refresh(question: Question): void {
-    if (this.#verdictsUnderWay.has(question.key)) return;
-    this.#refreshing++;
-    void this.#ask(question).then(() => this.#refreshing--);
+    if (!this.#answersUnderWay.has(question.key)) void this.#ask(question);
   }
 
-  #ask(question: Question): Promise<ReviewVerdict> {
-    const asked = this.#decide(question).finally(() => this.#verdictsUnderWay.delete(question.key));
-    this.#verdictsUnderWay.set(question.key, asked);
+  #ask(question: Question, place?: Place): Promise<Answer> {
+    const asked = this.#decide(question).then((answer) => {
+      this.#answersUnderWay.delete(question.key);
+      place?.(answer === "unauthenticated" ? "miss" : answer === "unavailable" ? "none" : "good");
+      return answer;
+    });
+    this.#answersUnderWay.set(question.key, asked);
     return asked;
   }
 
-  async #decide({ token, digest, key, access }: Question): Promise<ReviewVerdict> {
+  async #decide({ token, digest, key, access }: Question): Promise<Answer> {
     const { clock } = this.#options;
     const identity = await this.#identify(token, digest);
-    if (identity === "unavailable") return "unavailable";
+    if (identity === "unavailable") return identity;
     const askedAtMs = clock.monotonicMs();
     const verdict = identity === "unauthenticated" ? identity : await this.#authorize(identity.user, access);
     if (verdict === "unavailable") return verdict;
     if (verdict !== "allowed" || identity === "unauthenticated") {
+      const refusal = verdict === "forbidden" ? verdict : "unauthenticated";
       this.#allowed.delete(key);
-      this.#refused.set(key, verdict === "forbidden" ? verdict : "unauthenticated", askedAtMs + REFUSAL_FOR_MS);
-      return verdict;
+      this.#refused.set(key, refusal, askedAtMs + REFUSAL_FOR_MS);
+      return refusal;
     }
     this.#refused.delete(key);
     const refreshAtMs = Math.min(identity.refreshAtMs, askedAtMs + REFRESH_AFTER_MS);
-    this.#allowed.set(key, { refreshAtMs }, Math.min(identity.untilMs, askedAtMs + ANSWER_FOR_MS));
-    return "allowed";
+    const allowed = { user: identity.user.username, refreshAtMs };
+    this.#allowed.set(key, allowed, Math.min(identity.untilMs, askedAtMs + ANSWER_FOR_MS));
+    return allowed;
   }
 
   /** One token may publish into many namespaces: who it is, is asked once. */
@@ -149,7 +180,7 @@ export class Reviews {
     const status = await this.#post("/apis/authentication.k8s.io/v1/tokenreviews", {
       apiVersion: "authentication.k8s.io/v1",
       kind: "TokenReview",
-      spec: { token, audiences: [audience] },
+      spec: audience === undefined ? { token } : { token, audiences: [audience] },
     });
     if (status === undefined) return "unavailable";
     const user = userOf(status, audience);
@@ -167,17 +198,18 @@ export class Reviews {
   #lifeMs(token: string): number {
     const expiresAtMs = tokenClaims(token)?.expiresAtMs;
     if (expiresAtMs === undefined) return ANSWER_FOR_MS;
-    const leftMs = expiresAtMs - this.#options.clock.trueMs();
+    const { keys, clock } = this.#options;
+    const leftMs = expiresAtMs - (keys?.nowMs() ?? clock.trueMs());
     // The API server calls it good although our clock says that it has expired: the clocks differ, and its is the one that counts.
     return leftMs <= 0 ? REFUSAL_FOR_MS : Math.min(ANSWER_FOR_MS, leftMs);
   }
 
-  async #authorize(user: TokenUser, access: ReviewedAccess): Promise<"allowed" | "forbidden" | "unavailable"> {
+  async #authorize(user: TokenUser, access: ReviewedAccess | ReviewedPath): Promise<"allowed" | "forbidden" | "unavailable"> {
     const { username, ...rest } = user;
     const status = await this.#post("/apis/authorization.k8s.io/v1/subjectaccessreviews", {
       apiVersion: "authorization.k8s.io/v1",
       kind: "SubjectAccessReview",
-      spec: { resourceAttributes: access, user: username, ...rest },
+      spec: { ...accessAttributes(access), user: username, ...rest },
     });
     if (status === undefined) return "unavailable";
     return status["allowed"] === true && status["denied"] !== true ? "allowed" : "forbidden";
@@ -219,6 +251,15 @@ export class Reviews {
   }
 }
 
+function verdictOf(answer: ReviewedUser | ReviewRefusal): ReviewVerdict {
+  return typeof answer === "string" ? answer : "allowed";
+}
+
+/** The namespace of a ServiceAccount; of anybody else the whole name. */
+function accountNamespace(subject: string): string {
+  return /^system:serviceaccount:([^:]+):/.exec(subject)?.[1] ?? subject;
+}
+
 /** Of a TokenReview's status; goes into the SubjectAccessReview as it came. */
 interface TokenUser {
   readonly username: string;
@@ -228,9 +269,10 @@ interface TokenUser {
 }
 
 /** Undefined unless the token was found good for our audience: a server that knows nothing of audiences leaves them out. */
-function userOf(status: Readonly<Record<string, unknown>>, audience: string): TokenUser | undefined {
+function userOf(status: Readonly<Record<string, unknown>>, audience: string | undefined): TokenUser | undefined {
   const { authenticated, audiences, user } = status;
-  if (authenticated !== true || !Array.isArray(audiences) || !audiences.includes(audience)) return undefined;
+  if (authenticated !== true) return undefined;
+  if (audience !== undefined && (!Array.isArray(audiences) || !audiences.includes(audience))) return undefined;
   if (typeof user !== "object" || user === null) return undefined;
   const { username, uid, groups, extra } = user as TokenUser;
   return typeof username === "string" && username !== "" ? { username, uid, groups, extra } : undefined;

@@ -31,6 +31,8 @@ export interface ApiAnswer {
   readonly body: unknown;
   /** From a Retry-After header in seconds, ms. */
   readonly retryAfterMs: number | undefined;
+  /** The API server's clock as it answered, ms since the epoch; undefined where it did not say. */
+  readonly dateMs?: number | undefined;
 }
 
 /** A watch's answer: either lines as they come, or the refusal. */
@@ -119,7 +121,8 @@ export class KubeTransport {
       });
       const text = await answer.body.text();
       this.#awayUntilMs = 0;
-      return { status: answer.statusCode, body: parse(text), retryAfterMs: retryAfter(answer.headers["retry-after"]) };
+      const { "retry-after": retry, date } = answer.headers;
+      return { status: answer.statusCode, body: parse(text), retryAfterMs: retryAfter(retry), dateMs: instant(date) };
     } catch (error) {
       if (request.signal?.aborted !== true) this.#awayUntilMs = this.#clock.monotonicMs() + AWAY_MS;
       throw error;
@@ -167,6 +170,11 @@ function parse(text: string): unknown {
 
 function retryAfter(header: string | string[] | undefined): number | undefined {
   return typeof header === "string" && /^\d{1,6}$/.test(header) ? Number(header) * 1_000 : undefined;
+}
+
+function instant(date: string | string[] | undefined): number | undefined {
+  const ms = typeof date === "string" ? Date.parse(date) : Number.NaN;
+  return Number.isNaN(ms) ? undefined : ms;
 }
 
 /** The message of a Kubernetes Status, for people. */

@@ -21,18 +21,21 @@ export class LongWork {
   readonly #clock: Pick<Clock, "monotonicMs" | "afterPoll">;
   readonly #queues = new Map<string, Job[]>();
   #pumping = false;
+  /** What was done at once in this turn of the event loop, ms. */
+  #quickMs = 0;
+  #isCounting = false;
 
   constructor(clock: Pick<Clock, "monotonicMs" | "afterPoll">) {
     this.#clock = clock;
   }
 
-  /** Its result at once when it is short, else a promise of it. What the work throws is thrown, or rejects. */
+  /**
+   * Its result at once when it is short, else a promise of it. What the work throws is thrown, or rejects. When TURN_MS have been spent on work that was begun
+   * at once, more of it waits for its turn: many requests that come in together are many short pieces, and some are not short.
+   */
   run<T>(who: string, work: Pieces<T>): T | Promise<T> {
-    const untilMs = this.#clock.monotonicMs() + QUICK_MS;
-    do {
-      const step = work.next();
-      if (step.done === true) return step.value;
-    } while (this.#clock.monotonicMs() < untilMs);
+    const begun = this.#quickMs < TURN_MS ? this.#begin(work) : undefined;
+    if (begun !== undefined) return begun.value;
     return new Promise<T>((resolve, reject) => this.#enqueue(who, { step: () => stepped(work, resolve, reject) }));
   }
 
@@ -50,6 +53,30 @@ export class LongWork {
         },
       }),
     );
+  }
+
+  /** Its result, when it comes to its end in QUICK_MS. */
+  #begin<T>(work: Pieces<T>): { readonly value: T } | undefined {
+    const startedMs = this.#clock.monotonicMs();
+    try {
+      do {
+        const step = work.next();
+        if (step.done === true) return { value: step.value };
+      } while (this.#clock.monotonicMs() < startedMs + QUICK_MS);
+      return undefined;
+    } finally {
+      this.#count(this.#clock.monotonicMs() - startedMs);
+    }
+  }
+
+  #count(ms: number): void {
+    this.#quickMs += ms;
+    if (this.#isCounting) return;
+    this.#isCounting = true;
+    this.#clock.afterPoll(() => {
+      this.#isCounting = false;
+      this.#quickMs = 0;
+    });
   }
 
   #enqueue(who: string, job: Job): void {

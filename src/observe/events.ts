@@ -1,13 +1,18 @@
 import type { EndReason, TerminalState } from "../core/delivery.ts";
+import type { DeliveryNames } from "../core/delivery-name.ts";
 import type { Outcome } from "../core/outcome.ts";
 import type { SubscriptionName } from "../core/subscription.ts";
 import type { Log } from "./log.ts";
-import type { Metrics } from "./metrics.ts";
+import type { DoorWatch } from "../lib/door/door.ts";
+import type { Metrics, StrangerRefusal } from "./metrics.ts";
+
+type NamesDeliveries = Pick<DeliveryNames, "nameOf">;
 
 /** One attempt, told once: counted and written as one wide log line. */
 export interface AttemptTold extends SubscriptionName {
   readonly eventId: string;
   readonly eventType: string;
+  /** The row's; the log line says its name. */
   readonly deliveryId: number;
   readonly attempt: number;
   readonly outcome: Outcome;
@@ -22,20 +27,38 @@ export interface AttemptTold extends SubscriptionName {
   readonly nowMs: number;
 }
 
+/** A test that was sent through the API. */
+export interface TestTold extends Pick<AttemptTold, "namespace" | "name" | "eventId" | "eventType" | "outcome" | "url"> {
+  /** Whoever asked for it hung up before it ended. */
+  readonly callerGone: boolean;
+}
+
 /** One business event, one helper: it counts and writes the one wide log line. */
 export class BusinessEvents {
   readonly #metrics: Metrics;
   readonly #log: Log;
+  readonly #deliveryNames: NamesDeliveries;
   #filterFailed: ((name: SubscriptionName, message: string) => void) | undefined;
 
-  constructor(metrics: Metrics, log: Log) {
+  constructor(metrics: Metrics, log: Log, deliveryNames: NamesDeliveries) {
     this.#metrics = metrics;
     this.#log = log;
+    this.#deliveryNames = deliveryNames;
   }
 
   ingestAnswered(code: number, seconds: number): void {
     this.#metrics.ingestRequests.inc(String(code));
     this.#metrics.ingestDuration.observe(seconds);
+  }
+
+  /** What the ingest's door does. */
+  get ingestDoor(): DoorWatch {
+    return this.#metrics.doorOf("ingest");
+  }
+
+  /** Somebody whose token had yet to come in the body was turned away. */
+  strangerRefused(reason: StrangerRefusal): void {
+    this.#metrics.strangersRefused.inc({ reason });
   }
 
   /** How many requests wait for a result now. */
@@ -46,6 +69,11 @@ export class BusinessEvents {
   eventAccepted(namespace: string, matched: number): void {
     this.#metrics.eventsAccepted.inc(namespace);
     if (matched === 0) this.#metrics.eventsUnmatched.inc({ namespace });
+  }
+
+  /** A producer's key came again with other content: 409. */
+  idempotencyConflict(namespace: string): void {
+    this.#metrics.idempotencyConflicts.inc({ namespace });
   }
 
   /** Who else hears of filters that failed at run time. */
@@ -82,7 +110,7 @@ export class BusinessEvents {
         subscription: name,
         eventId: told.eventId,
         eventType: told.eventType,
-        deliveryId: told.deliveryId,
+        deliveryId: this.#deliveryNames.nameOf(namespace, told.deliveryId),
         attempt: told.attempt,
         outcome: outcome.class,
         statusCode: outcome.statusCode,
@@ -93,6 +121,28 @@ export class BusinessEvents {
         decision: told.decision,
         reason: told.reason,
         nextInMs: told.nextInMs,
+      },
+      outcome.message,
+    );
+  }
+
+  /** A test was sent: it is in no history, so this line is what tells of it. */
+  testEnded(told: TestTold): void {
+    const { namespace, name, outcome } = told;
+    this.#metrics.tests.inc({ namespace, outcome: outcome.class });
+    this.#log.info(
+      {
+        event: "test.sent",
+        namespace,
+        subscription: name,
+        eventId: told.eventId,
+        eventType: told.eventType,
+        outcome: outcome.class,
+        statusCode: outcome.statusCode,
+        connectionStatus: outcome.connectionStatus,
+        durationMs: Math.round(outcome.durationMs * 10) / 10,
+        url: told.url,
+        callerGone: told.callerGone,
       },
       outcome.message,
     );

@@ -1,12 +1,18 @@
-import { createServer, type Server, type ServerResponse } from "node:http";
+import { createServer, type IncomingMessage, type Server, type ServerResponse } from "node:http";
 import { monitorEventLoopDelay } from "node:perf_hooks";
 import { aborted } from "../lib/abort.ts";
 import type { Clock } from "../lib/clock.ts";
+import { Door, STRANGER_IDLE_MS } from "../lib/door/door.ts";
+import { localTarget } from "../lib/door/framing.ts";
 import { listenOn } from "../lib/listen.ts";
 import type { ListenAddress } from "../lib/listen.ts";
 import type { Service } from "../lib/service.ts";
 import { STOOD_MIN_MS } from "../lib/timer-wheel.ts";
+import { Pot } from "../lib/door/pot.ts";
+import { pour } from "../lib/door/pour.ts";
+import { ScrapeDesk } from "./scrape-desk.ts";
 import type { Metrics } from "./metrics.ts";
+import type { ScrapeAccess } from "./scrape-access.ts";
 
 /** One named condition of readiness; `reason` says what is missing, undefined = fine. Must not throw or block. */
 export interface HealthCheck {
@@ -26,18 +32,26 @@ export interface HealthServerOptions {
   readonly ready: readonly HealthCheck[];
   /** `/startupz`: all must have been fine once. */
   readonly started: readonly HealthCheck[];
+  /** Who may read `/metrics`; left out = everybody. Probes are never asked. */
+  readonly authorize?: ScrapeAccess | undefined;
   /** Called before every scrape: gauges that are cheaper to look up than to follow. Must not throw. */
   readonly beforeScrape?: () => void;
 }
 
 /** The loop did not turn for so long: `/livez` fails and Kubernetes starts the Pod anew, in ms. */
 export const LOOP_STALL_MAX_MS = 10_000;
+const TEXT = "text/plain; charset=utf-8";
 const BEAT_MS = 200;
 /** The lag metric looks back over this many beats. */
 const LAG_BEATS = 50;
 /** The longest stall is shown of this many beats (5 min) and the as many before. */
 const STALL_BEATS = 1_500;
+/** Connections at once; for one more another is closed. */
 const CONNECTIONS_MAX = 64;
+/** Texts of scrapes that wait for slow readers; one more gets in, and the oldest of the address with most is given up. */
+const SLOW_SCRAPES_MAX = 4;
+/** Bytes of answers that readers have not taken yet, in all. */
+const UNREAD_BYTES_MAX = 16 * 1024 * 1024;
 
 /**
  * `/livez` (the event loop turns, the store answers), `/readyz` and `/startupz` (named checks with reasons; 503 when one fails), `/metrics`. On a port of
@@ -47,6 +61,10 @@ export class HealthServer implements Service {
   readonly name = "health";
   readonly #options: HealthServerOptions;
   readonly #server: Server;
+  readonly #door: Door;
+  readonly #scrapes: ScrapeDesk;
+  /** Scrapes whose text waits for the reader. */
+  readonly #slow = new Pot<IncomingMessage>(SLOW_SCRAPES_MAX);
   #delay: ReturnType<typeof monitorEventLoopDelay> | undefined;
   #lastBeatMs: number;
   readonly #stalls: StallCount;
@@ -57,11 +75,18 @@ export class HealthServer implements Service {
     this.#options = options;
     this.#lastBeatMs = options.clock.monotonicMs();
     this.#stalls = new StallCount(options.metrics);
-    this.#server = createServer({ headersTimeout: 5_000, requestTimeout: 10_000, keepAliveTimeout: 30_000 }, (request, response) => {
-      request.resume();
-      void this.#answer(request.method ?? "", request.url ?? "", response);
+    const make = (): Promise<string> => {
+      options.beforeScrape?.();
+      return options.metrics.expose();
+    };
+    this.#scrapes = new ScrapeDesk({ clock: options.clock, make });
+    const limits = { headersTimeout: 5_000, requestTimeout: 10_000, keepAliveTimeout: 30_000, requireHostHeader: false };
+    this.#server = createServer(limits, (request, response) => this.#receive(request, response));
+    this.#door = new Door(this.#server, {
+      limits: { connections: CONNECTIONS_MAX, unreadBytes: UNREAD_BYTES_MAX, strangerIdleMs: STRANGER_IDLE_MS },
+      clock: options.clock,
+      watch: options.metrics.doorOf("metrics"),
     });
-    this.#server.maxConnections = CONNECTIONS_MAX;
   }
 
   /** Binds; answers the URL without a trailing slash. Rejects when the address cannot be had. Safe to call twice. */
@@ -98,6 +123,16 @@ export class HealthServer implements Service {
     this.#url = undefined;
   }
 
+  #receive(request: IncomingMessage, response: ServerResponse): void {
+    const fault = this.#door.receive(request, response);
+    if (fault === "gone") return;
+    request.resume();
+    if (fault !== undefined) return send(response, fault.code === "coding_unsupported" ? 501 : 400, TEXT, `${fault.detail}\n`);
+    // Nobody shows a credential here: who asks is known, who does nothing is not.
+    this.#door.know(request);
+    void this.#answer(request, response);
+  }
+
   #measureLag(): void {
     const delay = this.#delay;
     if (delay === undefined || delay.count === 0) return;
@@ -105,30 +140,41 @@ export class HealthServer implements Service {
     delay.reset();
   }
 
-  async #answer(method: string, url: string, response: ServerResponse): Promise<void> {
-    const path = url.split("?")[0];
+  async #answer(request: IncomingMessage, response: ServerResponse): Promise<void> {
+    const { method } = request;
+    const path = localTarget(request.url ?? "").split("?")[0];
     if (method !== "GET" && method !== "HEAD") {
       response.setHeader("Allow", "GET, HEAD");
-      send(response, 405, "text/plain; charset=utf-8", "use GET\n");
-    } else if (path === "/metrics") await this.#scrape(response);
+      send(response, 405, TEXT, "use GET\n");
+    } else if (path === "/metrics") await this.#scrape(request, response);
     else if (path === "/livez") this.#tell(response, [this.#loop(), ...(this.#options.alive ?? [])]);
     else if (path === "/readyz") this.#tell(response, this.#options.ready);
     else if (path === "/startupz") this.#startup(response);
-    else send(response, 404, "text/plain; charset=utf-8", "there are /metrics, /livez, /readyz and /startupz\n");
+    else send(response, 404, TEXT, "there are /metrics, /livez, /readyz and /startupz\n");
   }
 
-  async #scrape(response: ServerResponse): Promise<void> {
+  async #scrape(request: IncomingMessage, response: ServerResponse): Promise<void> {
     try {
-      this.#options.beforeScrape?.();
-      const text = await this.#options.metrics.expose();
-      send(response, 200, this.#options.metrics.contentType, text);
+      const access = await this.#options.authorize?.(request.headersDistinct["authorization"] ?? []);
+      if (access?.ok === false) {
+        if (access.status === 401) response.setHeader("WWW-Authenticate", 'Bearer realm="postrider"');
+        send(response, access.status, TEXT, access.text);
+        return;
+      }
+      const text = await this.#scrapes.text();
+      if (response.destroyed) return;
+      response.writeHead(200, { ...headersOf(this.#options.metrics.contentType), "Content-Length": text.length });
+      if (request.method === "HEAD") return void response.end();
+      const onSlow = (): void => {
+        for (const given of this.#slow.enter(request, request.socket.remoteAddress ?? "")) this.#door.giveUp(given, "unread");
+      };
+      await pour(response, [text], { clock: this.#options.clock, onSlow });
     } catch (error) {
-      send(
-        response,
-        500,
-        "text/plain; charset=utf-8",
-        `metrics could not be gathered: ${error instanceof Error ? error.message : "unknown"}\n`,
-      );
+      const reason = error instanceof Error ? error.message : "unknown";
+      if (response.headersSent) response.destroy();
+      else send(response, 500, TEXT, `metrics could not be gathered: ${reason}\n`);
+    } finally {
+      this.#slow.leave(request);
     }
   }
 
@@ -154,7 +200,7 @@ export class HealthServer implements Service {
       return text === undefined ? `[+] ${check.name} ok${note === undefined ? "" : `: ${note}`}\n` : `[-] ${check.name} failed: ${text}\n`;
     });
     const verdict = failed === 0 ? "ok\n" : `not ok: ${failed} of ${checks.length} checks failed\n`;
-    send(response, failed === 0 ? 200 : 503, "text/plain; charset=utf-8", lines.join("") + verdict);
+    send(response, failed === 0 ? 200 : 503, TEXT, lines.join("") + verdict);
   }
 }
 
@@ -189,6 +235,10 @@ class StallCount {
 }
 
 function send(response: ServerResponse, status: number, type: string, body: string): void {
-  response.writeHead(status, { "Content-Type": type, "Content-Length": Buffer.byteLength(body), "Cache-Control": "no-store" });
+  response.writeHead(status, { ...headersOf(type), "Content-Length": Buffer.byteLength(body) });
   response.end(body);
+}
+
+function headersOf(type: string): Record<string, string> {
+  return { "Content-Type": type, "Cache-Control": "no-store" };
 }

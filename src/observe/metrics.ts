@@ -1,4 +1,5 @@
 import { Counter, Gauge, Histogram, Registry, collectDefaultMetrics, type Metric } from "prom-client";
+import { CLOSED_FOR, type DoorWatch } from "../lib/door/door.ts";
 import { Tally } from "./tally.ts";
 import { Timings } from "./timings.ts";
 
@@ -11,6 +12,20 @@ const DELIVERY_OUTCOMES = ["delivered", "failed", "discarded"] as const;
 const RECONCILE_RESULTS = ["done", "error"] as const;
 const STATUS_WRITE_RESULTS = ["done", "conflict", "gone", "failed"] as const;
 const EVENT_RESULTS = ["written", "dropped", "failed"] as const;
+const SERVERS = ["ingest", "api", "metrics"] as const;
+/** Why somebody without a token was turned away before he had shown one. */
+const STRANGER_REFUSALS = ["room", "late", "no_token"] as const;
+
+/** A port of ours. */
+export type ServerName = (typeof SERVERS)[number];
+export type StrangerRefusal = (typeof STRANGER_REFUSALS)[number];
+
+/** What a namespace holds, and may hold where that is known. */
+export interface NamespaceStorage {
+  readonly namespace: string;
+  readonly bytes: number;
+  readonly limitBytes: number | undefined;
+}
 
 /**
  * Every metric of Postrider (prefix `postrider_`), and the only place that knows prom-client. Names and labels are an API:
@@ -20,6 +35,7 @@ export class Metrics {
   readonly registry = new Registry();
   readonly #tallies: { readonly tally: Tally; readonly remove: (values: readonly string[]) => void }[] = [];
   readonly perSubscription: PerSubscriptionMetrics;
+  #storage: () => Iterable<NamespaceStorage> = () => [];
   /** Events accepted by namespace at the last look. */
   #acceptedBefore: ReadonlyMap<string, number> = new Map();
 
@@ -30,12 +46,29 @@ export class Metrics {
     [],
   );
   readonly resultPollsOpen = this.#gauge("result_polls_open", "Requests that wait for a result now.", []);
+  readonly connectionsOpen = this.#gauge("connections_open", "Connections open now, by server.", ["server"]);
+  readonly connectionsClosed = this.#counter(
+    "connections_closed_total",
+    "Connections closed to stay within bounds, by server and reason.",
+    ["server", "reason"],
+  );
+  readonly strangersRefused = this.#counter(
+    "ingest_strangers_refused_total",
+    "Requests refused whose token had yet to come in the body, by reason.",
+    ["reason"],
+  );
   readonly eventsAccepted = this.#tally("events_accepted_total", "Events stored durably and answered 2xx (duplicates not counted).", [
     "namespace",
   ]);
   readonly eventsUnmatched = this.#counter("events_unmatched_total", "Accepted events that no subscription wanted.", ["namespace"]);
+  readonly idempotencyConflicts = this.#counter(
+    "idempotency_conflicts_total",
+    "Requests refused with 409 because their producer had used an idempotency key for other content.",
+    ["namespace"],
+  );
   readonly filterErrors = this.#counter("filter_errors_total", "Filters that failed for an event (counted as no match).", SUBSCRIPTION);
   readonly attempts = this.#tally("delivery_attempts_total", "HTTP attempts by outcome.", [...SUBSCRIPTION, "outcome"]);
+  readonly tests = this.#counter("tests_total", "Test events sent through the API, by outcome.", ["namespace", "outcome"]);
   readonly attemptDuration = this.#timings("delivery_attempt_duration_seconds", "Duration of one attempt, in seconds.", SUBSCRIPTION);
   readonly deliveries = this.#tally("deliveries_total", "Deliveries that ended, by outcome.", [...SUBSCRIPTION, "outcome"]);
   readonly deliveryLatency = this.#timings("delivery_latency_seconds", "From acceptance to the receiver's success, in seconds.", [
@@ -54,6 +87,12 @@ export class Metrics {
   readonly storeFree = this.#gauge("store_free_bytes", "Free space of the store's file system, in bytes.", []);
   readonly storeLog = this.#gauge("store_log_bytes", "Size of the store's write-ahead log, in bytes; part of its size.", []);
   readonly storeFreeMin = this.#gauge("store_free_min_bytes", "With less free space than this events are refused with 507, in bytes.", []);
+  readonly storeNamespaceBytes = this.#gauge("store_namespace_bytes", "What a namespace holds in the store, in bytes.", ["namespace"]);
+  readonly storeNamespaceLimit = this.#gauge(
+    "store_namespace_limit_bytes",
+    "What a namespace that holds something may hold; beyond it its events are refused with 429, in bytes.",
+    ["namespace"],
+  );
   readonly storeOldestWrite = this.#gauge("store_oldest_write_seconds", "Age of the oldest write that has no answer yet, in seconds.", []);
   readonly eventLoopLag = this.#gauge(
     "event_loop_lag_seconds",
@@ -97,15 +136,36 @@ export class Metrics {
     for (const result of RECONCILE_RESULTS) this.reconcile.inc({ result }, 0);
     for (const result of STATUS_WRITE_RESULTS) this.statusWrites.inc({ result }, 0);
     for (const result of EVENT_RESULTS) this.kubernetesEvents.inc({ result }, 0);
+    for (const server of SERVERS) for (const reason of CLOSED_FOR) this.connectionsClosed.inc({ server, reason }, 0);
+    for (const reason of STRANGER_REFUSALS) this.strangersRefused.inc({ reason }, 0);
   }
 
   /** The exposition text; pass it on with `contentType`. */
   expose(): Promise<string> {
+    this.storeNamespaceBytes.reset();
+    this.storeNamespaceLimit.reset();
+    for (const { namespace, bytes, limitBytes } of this.#storage()) {
+      this.storeNamespaceBytes.set({ namespace }, bytes);
+      if (limitBytes !== undefined) this.storeNamespaceLimit.set({ namespace }, limitBytes);
+    }
     return this.registry.metrics();
+  }
+
+  /** Asked at each exposition for the namespaces that hold something: who holds nothing any more has no series. */
+  readStorage(storage: () => Iterable<NamespaceStorage>): void {
+    this.#storage = storage;
   }
 
   get contentType(): string {
     return this.registry.contentType;
+  }
+
+  /** What the door of a server does, counted. */
+  doorOf(server: ServerName): DoorWatch {
+    return {
+      open: (connections) => this.connectionsOpen.set({ server }, connections),
+      closed: (reason) => this.connectionsClosed.inc({ server, reason }),
+    };
   }
 
   /** A subscription's counters begin at 0, so that its very first failure is an increase that an alert can see. */
@@ -135,6 +195,7 @@ export class Metrics {
       if (inUse.has(namespace) || this.#acceptedBefore.get(namespace) !== count) continue;
       counts.delete(namespace);
       this.eventsUnmatched.remove({ namespace });
+      this.idempotencyConflicts.remove({ namespace });
       for (const { tally, remove } of this.#tallies) if (tally === this.eventsAccepted) tally.forget([namespace], remove);
     }
     this.#acceptedBefore = counts;

@@ -1,3 +1,5 @@
+import { replaceUnseen } from "../lib/unseen.ts";
+
 const WIDTHS = 5;
 /** A line on a screen, not a record: longer values are cut, characters. */
 const VALUE_CHARS_MAX = 80;
@@ -40,5 +42,5 @@ function quoted(value: unknown): string {
 /** What strangers sent never moves the cursor, colours the terminal or turns the line around. */
 function text(value: unknown): string {
   const plain = typeof value === "string" ? value : (JSON.stringify(value) ?? "");
-  return plain.replaceAll(/[\p{Cc}\p{Cf}\u2028\u2029]+/gu, " ");
+  return replaceUnseen(plain, () => " ");
 }

@@ -1,3 +1,5 @@
+import { replaceUnseen } from "../lib/unseen.ts";
+
 /**
  * The one place secrets, header values and URL queries go through before any log, Kubernetes Event, condition, page or attempt row.
  */
@@ -73,11 +75,9 @@ export function redactHeader(name: string, value: string): string {
   return lower === "location" ? redactUrl(value) : value;
 }
 
-/** Text from outside (a receiver's words, an error's message) for one line: control characters out, bounded, URLs' queries hidden. */
+/** Text from outside (a receiver's words, an error's message) for one line: what moves a cursor or is not seen out, bounded, URLs' queries hidden. */
 export function redactText(text: string, charsMax = 256): string {
-  const oneLine = text
-    // oxlint-disable-next-line no-control-regex -- removing control characters is the point
-    .replace(/[\u0000-\u001f\u007f-\u009f\u2028\u2029\u202a-\u202e\u2066-\u2069]+/g, " ")
+  const oneLine = replaceUnseen(text, " ")
     .replace(/\b(https?:\/\/[^\s"'?#]+)[?#][^\s"']*/gi, `$1?${REDACTED}`)
     .replace(/\b(https?:\/\/)[^\s/@"']+@/gi, `$1${REDACTED}@`)
     .replace(/\b(bearer|basic)\s+[a-z0-9._~+/=-]{8,}/gi, `$1 ${REDACTED}`)

@@ -243,8 +243,11 @@ export class ClusterNamed {
 function essence(object: ObjectsByKind[NamedKind]): string {
   const { uid, labels } = object.metadata;
   switch (object.kind) {
-    case "Service":
-      return JSON.stringify([uid, object.type, object.clusterIp, object.ports]);
+    case "Service": {
+      // All that is read of it, so that nothing is followed later only because it was forgotten here.
+      const { metadata: _metadata, ...spec } = object;
+      return JSON.stringify([uid, spec]);
+    }
     case "ConfigMap":
       return JSON.stringify([uid, object.data]);
     case "ServiceAccount":

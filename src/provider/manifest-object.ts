@@ -116,14 +116,26 @@ function secretOf(manifest: Manifest, ref: ObjectRef): Decoded<SecretObject> {
 /** Nobody gives a Service in a file its ClusterIP: it is the one written there. */
 function serviceOf(manifest: Manifest, ref: ObjectRef): Decoded<ServiceObject> {
   const spec = (manifest.object["spec"] ?? {}) as RawServiceSpec;
-  const { clusterIP, type, ports } = spec;
+  const { clusterIP, type, selector, ports } = spec;
   const isWhole =
     typeof (clusterIP ?? "") === "string" &&
     typeof (type ?? "") === "string" &&
+    ((selector ?? undefined) === undefined || isTexts(selector)) &&
     (ports === undefined || (Array.isArray(ports) && ports.every((port: { port?: unknown } | null) => Number.isInteger(port?.port))));
   if (!isWhole)
-    return { ok: false, problems: [invalid("spec", "clusterIP and type must be strings, and each of ports needs a number `port`")] };
+    return {
+      ok: false,
+      problems: [
+        invalid("spec", "clusterIP and type must be strings, selector an object of strings, and each of ports needs a number `port`"),
+      ],
+    };
   return { ok: true, value: serviceObject(metadataOf(manifest, ref), spec) };
+}
+
+function isTexts(value: unknown): boolean {
+  return (
+    typeof value === "object" && value !== null && !Array.isArray(value) && Object.values(value).every((one) => typeof one === "string")
+  );
 }
 
 function configMapOf(manifest: Manifest, ref: ObjectRef): Decoded<ConfigMapObject> {

@@ -5,16 +5,20 @@ import type { ServiceObject } from "../controller/objects.ts";
 export interface RawServiceSpec {
   readonly type?: string;
   readonly clusterIP?: string;
+  readonly selector?: Readonly<Record<string, string>> | null;
   readonly ports?: readonly { readonly port: number; readonly protocol?: string }[];
 }
 
 /** A Service with Kubernetes' defaults filled in. */
-export function serviceObject(metadata: ObjectMeta, { type = "ClusterIP", clusterIP = "", ports = [] }: RawServiceSpec): ServiceObject {
+export function serviceObject(metadata: ObjectMeta, spec: RawServiceSpec): ServiceObject {
+  const { type = "ClusterIP", clusterIP = "", selector, ports = [] } = spec;
   return {
     kind: "Service",
     metadata,
     type,
     clusterIp: clusterIP,
+    // An empty one is none: Kubernetes makes no EndpointSlices for it either.
+    hasSelector: Object.keys(selector ?? {}).length > 0,
     ports: ports.map(({ port, protocol = "TCP" }) => ({ port, protocol })),
   };
 }

@@ -31,7 +31,10 @@ export class SigningSecretFiles {
     const secrets: SecretObject[] = [];
     for (const name of await readdir(this.#dir)) {
       if (!name.endsWith(".json") || name.startsWith(".")) continue;
-      secrets.push(secretOf(JSON.parse(await readFile(join(this.#dir, name), "utf8")) as StoredSecret));
+      const file = join(this.#dir, name);
+      // One that another user owns stays as it is; whether it can be read is what counts.
+      await chmod(file, 0o600).catch(() => undefined);
+      secrets.push(secretOf(JSON.parse(await readFile(file, "utf8")) as StoredSecret));
     }
     return secrets;
   }

@@ -15,6 +15,7 @@ import type { Event } from "../core/event.ts";
 import type { OutcomeClass } from "../core/outcome.ts";
 import type { ResultCounts } from "../core/result.ts";
 import type { ClockFrame } from "../lib/clock.ts";
+import type { StorageUsage } from "./usage-book.ts";
 
 export type DeliveryId = number;
 
@@ -130,6 +131,8 @@ export interface Store {
   dropExpired(nowMs: number): Promise<Dropped>;
   /** Size, free space and whether writes are taken now. */
   health(): Promise<StoreHealth>;
+  /** What each namespace holds as of the last write that was answered; the object stays true while the store is open. */
+  usage(): StorageUsage;
 }
 
 export interface Dropped {

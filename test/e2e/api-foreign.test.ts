@@ -143,6 +143,39 @@ describe("the API and what is not the caller's", () => {
     expect(receiver.requests.length).toBe(before);
   });
 
+  it("names deliveries so that nobody can count or guess another's: what was never told is answered as what never was", async () => {
+    const [mine = "", theirs = ""] = ["shop", "depot"].map((space) => ids.get(space)?.deliveries[0] ?? "");
+    expect(mine).toMatch(/^[0-9a-f]{32}$/);
+    expect((await call(`shop/deliveries/${mine}`, tokenOf("shop"))).status).toBe(200);
+    const asked = async (id: string): Promise<unknown> => {
+      const { status, text } = await call(`shop/deliveries/${id}`, tokenOf("shop"));
+      const { date: _, ...headers } = Object.fromEntries(headersSeen.at(-1) ?? []);
+      return { status, text, headers };
+    };
+    const never = await asked("f".repeat(32));
+    expect(never).toMatchObject({ status: 404 });
+    const neighbours = [mine.slice(0, -1) + (mine.endsWith("0") ? "1" : "0"), mine.toUpperCase(), `${mine}0`];
+    const numbers = Array.from({ length: SPACES.length * EVENTS_A_SPACE + 2 }, (_, i) => String(i));
+    for (const id of [theirs, ...neighbours, ...numbers]) expect(await asked(id), id).toEqual(never);
+  });
+
+  it("gives cursors that lead on in their own namespace only, and say no number", async () => {
+    const page = await call("shop/deliveries?limit=1", tokenOf("shop"));
+    const cursor = page.body.nextCursor as string;
+    expect(cursor).toMatch(/^[0-9a-f]{32}$/);
+    expect((await call(`shop/deliveries?limit=1&cursor=${cursor}`, tokenOf("shop"))).status).toBe(200);
+    for (const invented of [Buffer.from("d5").toString("base64url"), "5", ids.get("shop")?.deliveries[0]]) {
+      expect((await call(`shop/deliveries?cursor=${invented}`, tokenOf("shop"))).body).toMatchObject({
+        status: 400,
+        code: "parameter_invalid",
+      });
+    }
+    expect((await call(`depot/deliveries?cursor=${cursor}`, tokenOf("depot"))).body).toMatchObject({
+      status: 400,
+      code: "parameter_invalid",
+    });
+  });
+
   it("shows in no list, whatever the filter or cursor, what is another's", async () => {
     const own = ids.get("shop");
     const theirs = ids.get("depot");

@@ -24,7 +24,7 @@ afterEach(async () => {
   for (const cleanup of cleanups.splice(0).toReversed()) await cleanup();
 });
 
-/** A receiver that says again, in its head, whatever it was told; at `/uncaptured` in its body too. */
+/** A receiver that says again, in its head and its body, whatever it was told. */
 function indiscreet(seen: string[]): (request: IncomingMessage, response: ServerResponse) => void {
   return (request, response) => {
     const { url = "", headers, rawHeaders } = request;
@@ -44,9 +44,15 @@ function indiscreet(seen: string[]): (request: IncomingMessage, response: Server
         "x-echo": JSON.stringify(rawHeaders),
       };
       const status = url.startsWith("/failing") ? 500 : url.startsWith("/services") ? 307 : 200;
-      response
-        .writeHead(status, authorization.replace(/[^ -~]/g, ""), said)
-        .end(url.startsWith("/uncaptured") ? JSON.stringify(said) : "no");
+      response.writeHead(status, authorization.replace(/[^ -~]/g, ""), said).end(
+        JSON.stringify({
+          said: { ...said, location: path },
+          url,
+          rawHeaders,
+          told: Buffer.concat(chunks).toString(),
+          again: Buffer.concat(chunks).toString("base64"),
+        }),
+      );
     });
   };
 }

@@ -82,7 +82,7 @@ metadata: {name: shop}
 apiVersion: v1
 kind: Service
 metadata: {name: receiver, namespace: shop}
-spec: {clusterIP: 127.0.0.1, ports: [{port: ${port}}]}
+spec: {clusterIP: 127.0.0.1, selector: {app: receiver}, ports: [{port: ${port}}]}
 ---
 apiVersion: v1
 kind: ConfigMap

@@ -54,6 +54,15 @@ it("takes a static token from every place, and keeps it out of log, metrics and 
     await post("hooks/order.e", form, `n=1&token=${TOKEN}`),
     await post(`hooks/order.f?token=${TOKEN}&x=1`, "text/plain", "n"),
   ]).toEqual([202, 202, 202, 200, 200, 200]);
+  // Alive in two places: cut where tokens may stand, refused where not.
+  const bearer = { authorization: `Bearer ${TOKEN}` };
+  expect([
+    await post("hooks/order.g", json, `{"n":1,"token":"${TOKEN}"}`, bearer),
+    await post("hooks/order.h", json, `{"n":{"token":"${TOKEN}"}}`, bearer),
+    await post("hooks/order.i", form, `token=${TOKEN}&again=${TOKEN}`),
+    await post("events", json, `{"type":"order.j","data":"${TOKEN}"}`, bearer),
+    await post("events", json, '{"type":"order.k"}', { ...bearer, "idempotency-key": `k-${TOKEN}` }),
+  ]).toEqual([200, 400, 400, 400, 400]);
   expect([
     await post("events", json, '{"type":"order.a"}', { authorization: `Bearer ${SHORT}` }),
     await post("events", json, '{"type":"order.a"}', { authorization: `Bearer ${TOKEN}x` }),
@@ -66,7 +75,7 @@ it("takes a static token from every place, and keeps it out of log, metrics and 
   const files = readdirSync(store).filter((name) => !name.startsWith("."));
   const rows = files.map((name) => readFileSync(join(store, name), "latin1")).join("");
   const log = [...operator.stdoutLines, operator.stderr()].join("\n");
-  for (const type of ["order.a", "order.b", "order.c", "order.d", "order.e", "order.f"]) expect(rows).toContain(type);
+  for (const type of ["order.a", "order.b", "order.c", "order.d", "order.e", "order.f", "order.g"]) expect(rows).toContain(type);
   // Told, with the key's name, that the short one is ignored.
   expect(log).toMatch(/TokenIgnored.*weak/);
   for (const value of [TOKEN, SHORT]) {

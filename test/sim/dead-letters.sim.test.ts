@@ -5,6 +5,7 @@ import { StoreError } from "../../src/store/store.ts";
 import { seededRandom } from "../support/sim/seeded-random.ts";
 import { World, outcome, routeOf, type PolicyChange, type Receiver } from "../support/sim/world.ts";
 import { latencyOf } from "../support/sim/latent-store.ts";
+import { testDeliveryNames } from "../support/delivery/test-delivery-names.ts";
 
 const SEEDS = (process.env["POSTRIDER_SIM_SEEDS"] ?? "1,2,3,4,5,6,7,8").split(",").map(Number);
 const LETTERS = deadLetterQueue("s");
@@ -42,11 +43,12 @@ test("what failed for good is told to the endpoint, with the reason, the attempt
   expect(urls).toEqual(["https://dead.test/"]);
   expect(told[0]).toMatchObject({ type: DEAD_LETTER_TYPE, subject: event.id, source: "/namespaces/ns/webhooksubscriptions/s" });
   expect(told[0]?.id).not.toContain(".");
+  expect(told[0]?.id).toContain(`-${testDeliveryNames.nameOf("ns", 1)}-`);
   const [record] = await world.store.deliveriesOf(event.id);
   expect(json(told[0])).toMatchObject({
     namespace: "ns",
     subscription: "s",
-    deliveryId: record?.id,
+    deliveryId: testDeliveryNames.nameOf("ns", record?.id ?? 0),
     reason: "AttemptsExhausted",
     attempts: 2,
     lastStatusCode: 503,

@@ -94,7 +94,7 @@ helm.sh/chart: {{ printf "%s-%s" .Chart.Name .Chart.Version | replace "+" "_" | 
 
 {{/* True when a port asks the API server who its callers are. */}}
 {{- define "postrider.usesReviews" -}}
-{{- if or (has "kubernetes" .Values.ingest.auth) (has "kubernetes" .Values.api.auth) }}true{{ end }}
+{{- if or (has "kubernetes" .Values.ingest.auth) (has "kubernetes" .Values.api.auth) (eq .Values.metrics.auth "kubernetes") }}true{{ end }}
 {{- end }}
 
 {{/* What the operator needs in every namespace it serves; nothing here reads Secrets. */}}
@@ -132,6 +132,9 @@ helm.sh/chart: {{ printf "%s-%s" .Chart.Name .Chart.Version | replace "+" "_" | 
 - apiGroups: [authorization.k8s.io]
   resources: [subjectaccessreviews]
   verbs: [create]
+# The keys by which tokens are signed. Kubernetes lets every ServiceAccount read them (system:service-account-issuer-discovery), unless somebody took that away.
+- nonResourceURLs: [/.well-known/openid-configuration, /openid/v1/jwks]
+  verbs: [get]
 {{- end }}
 {{- end }}
 

@@ -48,7 +48,7 @@ export interface WebhookSubscriptionSpec {
       /** Key within the Secret's data. */
       readonly key: string;
     };
-    /** A Service of this namespace, dialled at its ClusterIP. ExternalName and headless Services are refused. */
+    /** A Service of this namespace, dialled at its ClusterIP. ExternalName and headless Services are refused, and those without a selector unless egress.services of the ClusterDeliveryPolicy allows them. */
     readonly serviceRef?: {
       /** Name of the Service. */
       readonly name: string;
@@ -238,7 +238,7 @@ export interface WebhookSubscriptionSpec {
         /** Key within the Secret's data. */
         readonly key: string;
       };
-      /** A Service of this namespace, dialled at its ClusterIP. ExternalName and headless Services are refused. */
+      /** A Service of this namespace, dialled at its ClusterIP. ExternalName and headless Services are refused, and those without a selector unless egress.services of the ClusterDeliveryPolicy allows them. */
       readonly serviceRef?: {
         /** Name of the Service. */
         readonly name: string;
@@ -359,6 +359,8 @@ export interface WebhookSubscriptionSpec {
   readonly history?: {
     /** Whether headers and body of the receiver's answer are kept (up to the policy's retention.responseBytes). */
     readonly captureResponse: boolean;
+    /** Whether results on the ingest port show the receiver's answer to everybody who may publish in the namespace; else only to ServiceAccounts that may get attempts.history.postrider.dev. */
+    readonly answerInResults: boolean;
     /** Path of the event's field that people look records up by, for example data.id. */
     readonly recordIdField?: string;
   };
@@ -399,7 +401,7 @@ export interface WebhookSubscriptionStatus {
     readonly name?: string;
     /** Its generation. */
     readonly generation?: number;
-    /** Fields that the cluster policy's limits have lowered. */
+    /** Fields that the cluster policy's limits, or the built-in ceiling of timeout x maxInFlight, have lowered. */
     readonly clamped?: readonly string[];
     /** The ClusterDeliveryPolicy whose limits and egress rules hold. */
     readonly cluster?: {
@@ -527,7 +529,7 @@ export interface DeliveryPolicySpec {
     /** How many requests may go out at once after a quiet time. Default: the value of requests. */
     readonly burst?: number;
   };
-  /** Most requests to the receiver at the same time. Default: 8. */
+  /** Most requests to the receiver at the same time. Lowered so that timeout x maxInFlight is at most 1920 s, unless a ClusterDeliveryPolicy sets limits.maxInFlight. Default: 8. */
   readonly maxInFlight?: number;
   /** When a receiver that keeps failing is left alone for a while. */
   readonly circuitBreaker?: {
@@ -639,7 +641,7 @@ export interface ClusterDeliveryPolicySpec {
     /** How many requests may go out at once after a quiet time. Default: the value of requests. */
     readonly burst?: number;
   };
-  /** Most requests to the receiver at the same time. Default: 8. */
+  /** Most requests to the receiver at the same time. Lowered so that timeout x maxInFlight is at most 1920 s, unless a ClusterDeliveryPolicy sets limits.maxInFlight. Default: 8. */
   readonly maxInFlight?: number;
   /** When a receiver that keeps failing is left alone for a while. */
   readonly circuitBreaker?: {
@@ -667,9 +669,11 @@ export interface ClusterDeliveryPolicySpec {
     readonly urlLength?: number;
     /** Most subscriptions that one event may match. Default: 10000. */
     readonly fanOut?: number;
+    /** Most bytes that each of these namespaces may hold in the store: events, deliveries and history. Default: the larger of 1Gi and a quarter of the volume, and at most half of what others leave. */
+    readonly storage?: string;
     /** Ceiling of timeout. */
     readonly timeout?: string;
-    /** Ceiling of maxInFlight. */
+    /** Ceiling of maxInFlight; set, it replaces the built-in one (timeout x maxInFlight at most 1920 s). */
     readonly maxInFlight?: number;
     /** Ceiling of rateLimit, for each subscription. */
     readonly rateLimit?: {
@@ -706,8 +710,8 @@ export interface ClusterDeliveryPolicySpec {
     readonly allowPlainHTTP: boolean;
     /** Ports that may be called, as "443" or "8000-8999". Default: 80, 443 and 1024-65535 without 2379, 2380, 3306, 5432, 6379, 6443, 9200, 10250, 11211 and 27017. */
     readonly ports?: readonly string[];
-    /** Whether endpoint.serviceRef may name Services of the subscription's own namespace. */
-    readonly services: "None" | "SameNamespace";
+    /** Which Services of the subscription's own namespace endpoint.serviceRef may name. SameNamespace: those with a selector. SameNamespaceAny: those without one as well, which lead wherever their EndpointSlices say. */
+    readonly services: "None" | "SameNamespace" | "SameNamespaceAny";
     /** A key of a Secret, in Postrider's own namespace and with the label postrider.dev/use, that holds the URL of an HTTP proxy for all deliveries. */
     readonly proxySecretRef?: {
       /** Name of the Secret. */

@@ -12,6 +12,7 @@ import type { ProcessSignals } from "../process-signals.ts";
 import { DEMO_NAMESPACE, demoManifests } from "./demo-manifests.ts";
 import { DemoReceiver } from "./demo-receiver.ts";
 import { DemoScreen } from "./demo-screen.ts";
+import { tell } from "../terminal.ts";
 
 const PUBLISH_EVERY_MS = 700;
 const TABLE_EVERY_MS = 7_000;
@@ -46,7 +47,7 @@ export function demoCommand(parts: DemoParts): Command {
 
 class Demo {
   readonly #parts: DemoParts;
-  readonly #screen = new DemoScreen((line) => process.stdout.write(`${line}\n`), usesColour(process.stdout));
+  readonly #screen = new DemoScreen(tell, usesColour(process.stdout));
   readonly #directory = mkdtempSync(join(tmpdir(), "postrider-demo-"));
   #published = 0;
   #order = 1_000;

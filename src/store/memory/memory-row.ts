@@ -19,6 +19,7 @@ import {
   type NewDelivery,
   type PauseReason,
   type QueueCounters,
+  type QueueState,
   type ReadyDelivery,
 } from "../store.ts";
 
@@ -288,4 +289,24 @@ export function interruptedAttempt(row: DeliveryRow): AttemptRecord {
     responseHeaders: [],
     responseBody: undefined,
   };
+}
+
+/** Queues as the seam tells of them. */
+export function queueStates(queues: Iterable<QueueRow>, rows: Iterable<DeliveryRow>, owner: string): QueueState[] {
+  const oldest = new Map<string, number>();
+  for (const row of rows) {
+    if (!isPending(row)) continue;
+    oldest.set(row.subscription, Math.min(row.acceptedAtMs, oldest.get(row.subscription) ?? Number.MAX_SAFE_INTEGER));
+  }
+  return [...queues].map((queue) => ({
+    subscription: queue.subscription,
+    namespace: queue.namespace,
+    epoch: SINGLE_OWNER_EPOCH,
+    owner,
+    pauses: { ...queue.pauses },
+    pending: queue.pending,
+    oldestAcceptedAtMs: oldest.get(queue.subscription),
+    forwards: queue.forwards,
+    counters: { ...queue.counters },
+  }));
 }

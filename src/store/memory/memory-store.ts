@@ -50,6 +50,7 @@ import {
   matches,
   newRow,
   pageOf,
+  queueStates,
   sameBytes,
   toReady,
   toRecord,
@@ -59,6 +60,9 @@ import {
   shown,
   type StoredEvent,
 } from "./memory-row.ts";
+import { keptOf } from "../unmatched.ts";
+import type { StorageUsage } from "../usage-book.ts";
+import { MemoryUsage } from "./memory-usage.ts";
 import { OrderBook } from "./order-book.ts";
 import { parkedQueues, unparkRows } from "./parked-rows.ts";
 import { ResultBook } from "./result-book.ts";
@@ -82,6 +86,7 @@ export class MemoryStore implements Store {
   readonly #results = new ResultBook();
   readonly #idempotency = new Map<string, IdempotencyRow>();
   readonly #state = new Map<string, StateEntry>();
+  readonly #usage = new MemoryUsage();
   #lastId = 0;
   #open = false;
   /** The latest time a write told the store; rows past their retention are hidden as of then. */
@@ -216,6 +221,7 @@ export class MemoryStore implements Store {
     Object.assign(row, { state: "ready", indexed: true, dueAtMs: nowMs, resent: true, reason: undefined, endedAtMs: undefined });
     row.expiresAtMs = undefined;
     this.#queue(row.subscription, row.namespace).pending += 1;
+    this.#usage.add(row.namespace, 0, 1);
     return "resent";
   }
 
@@ -244,22 +250,7 @@ export class MemoryStore implements Store {
 
   async queues(): Promise<readonly QueueState[]> {
     this.#check();
-    const oldest = new Map<string, number>();
-    for (const row of this.#rows.values()) {
-      if (!isPending(row)) continue;
-      oldest.set(row.subscription, Math.min(row.acceptedAtMs, oldest.get(row.subscription) ?? Number.MAX_SAFE_INTEGER));
-    }
-    return [...this.#queues.values()].map((queue) => ({
-      subscription: queue.subscription,
-      namespace: queue.namespace,
-      epoch: SINGLE_OWNER_EPOCH,
-      owner: this.#opened.owner,
-      pauses: { ...queue.pauses },
-      pending: queue.pending,
-      oldestAcceptedAtMs: oldest.get(queue.subscription),
-      forwards: queue.forwards,
-      counters: { ...queue.counters },
-    }));
+    return queueStates(this.#queues.values(), this.#rows.values(), this.#opened.owner);
   }
 
   async forgetQueue(subscription: string): Promise<void> {
@@ -352,12 +343,17 @@ export class MemoryStore implements Store {
     }
     const expired = [...this.#idempotency].filter(([, known]) => known.expiresAtMs <= asOfMs);
     for (const [key] of expired) this.#idempotency.delete(key);
+    this.#usage.recount({ events: this.#events, rows: this.#rows, keys: this.#idempotency, results: this.#results.namespaces() });
     return { tables: dropped.size, idempotencyKeys: expired.length, more: false };
   }
 
   async health(): Promise<StoreHealth> {
-    const bytes = [...this.#events.values()].reduce((sum, stored) => sum + stored.event.data.byteLength, 0);
-    return { writable: this.#open, sizeBytes: bytes, freeBytes: Number.MAX_SAFE_INTEGER, freeBytesMin: 0, logBytes: 0, oldestWriteMs: 0 };
+    const sizeBytes = this.#usage.totalBytes;
+    return { writable: this.#open, sizeBytes, freeBytes: Number.MAX_SAFE_INTEGER, freeBytesMin: 0, logBytes: 0, oldestWriteMs: 0 };
+  }
+
+  usage(): StorageUsage {
+    return this.#usage;
   }
 
   #acceptItem(request: AcceptRequest, item: AcceptItem): AcceptedItem {
@@ -370,15 +366,13 @@ export class MemoryStore implements Store {
       this.#idempotency.set(key, { eventId: event.id, matched: deliveries.length, contentHash, expiresAtMs });
     }
     this.#results.add(item, request.nowMs);
-    this.#events.set(event.id, { event, expiresAtMs: request.nowMs + item.bodyRetentionMs });
+    const kept = keptOf(item);
+    this.#events.set(event.id, { event: kept.event, expiresAtMs: request.nowMs + kept.retentionMs });
+    this.#usage.accepted(kept.event, key !== undefined);
     const deliveryIds = deliveries.map((delivery) => {
       const row = newRow(++this.#lastId, item, delivery, request.nowMs);
-      this.#rows.set(row.id, row);
       this.#order.add(row);
-      const queue = this.#queue(row.subscription, row.namespace);
-      queue.pending += 1;
-      bump(queue, "accepted");
-      return row.id;
+      return this.#owe(row);
     });
     return { eventId: event.id, matched: deliveries.length, duplicate: false, deliveryIds };
   }
@@ -424,6 +418,7 @@ export class MemoryStore implements Store {
   #log(row: DeliveryRow, attempt: AttemptRecord, expiresAtMs: number, bodiesUntilMs = expiresAtMs): void {
     const { id: deliveryId, eventId, eventType, subscription, namespace } = row;
     const whose = { deliveryId, eventId, eventType, subscription, namespace };
+    this.#usage.attempt(namespace, attempt);
     row.history = [...row.history, { attempt: { ...attempt, ...whose }, expiresAtMs, bodiesUntilMs }];
   }
 
@@ -431,14 +426,18 @@ export class MemoryStore implements Store {
     this.#order.remove(row);
     const queue = this.#queue(row.subscription, row.namespace);
     queue.pending -= 1;
+    this.#usage.add(row.namespace, 0, -1);
     if (row.state === "delivered" || row.state === "failed" || row.state === "discarded") bump(queue, row.state);
-    if (row.state === "failed" && row.reason !== undefined && queue.forwards) {
-      const letter = deadLetterOf(row, ++this.#lastId, row.reason);
-      this.#rows.set(letter.id, letter);
-      const letters = this.#queue(letter.subscription, letter.namespace);
-      letters.pending += 1;
-      bump(letters, "accepted");
-    }
+    if (row.state === "failed" && row.reason !== undefined && queue.forwards) this.#owe(deadLetterOf(row, ++this.#lastId, row.reason));
+  }
+
+  #owe(row: DeliveryRow): DeliveryId {
+    this.#rows.set(row.id, row);
+    this.#usage.row(row);
+    const queue = this.#queue(row.subscription, row.namespace);
+    queue.pending += 1;
+    bump(queue, "accepted");
+    return row.id;
   }
 
   #queue(subscription: string, namespace: string): QueueRow {

@@ -26,6 +26,11 @@ export class ResultBook {
     this.#ids.set(item.event.id, { namespace: item.event.namespace, matched: item.deliveries.length, keptUntilMs, tombstoneUntilMs });
   }
 
+  /** Of each id, the namespace it is of. */
+  namespaces(): string[] {
+    return Array.from(this.#ids.values(), ({ namespace }) => namespace);
+  }
+
   /** `rows` are the deliveries of the event that can still be seen, by id. */
   read(
     namespace: string,

@@ -12,9 +12,9 @@ import type { CheckpointData, FromCheckpointer, ToCheckpointer } from "./worker-
 const GATE_WAIT_MS = 50;
 
 const parent = parentPort as MessagePort;
-const { directory, gate, reserveBytes } = workerData as CheckpointData;
+const { directory, gate, reserveBytes, sizeMax } = workerData as CheckpointData;
 const db = openBeside(directory, { readOnly: false });
-const reserve = new ReserveFile(directory, reserveBytes);
+const reserve = new ReserveFile(directory, reserveBytes, sizeMax);
 const reads = new ReadGate(gate);
 
 function send(message: FromCheckpointer): void {

@@ -26,7 +26,7 @@ const FATAL_CODES = new Set([SQLITE_IOERR, SQLITE_CORRUPT, SQLITE_CANTOPEN, SQLI
 
 export interface CommitLoopParts {
   readonly db: DatabaseSync;
-  readonly writer: Pick<Writer, "apply" | "flush" | "mark" | "undo" | "settle">;
+  readonly writer: Pick<Writer, "apply" | "flush" | "mark" | "undo" | "settle" | "tellUsage">;
   readonly room: DiskRoom;
   readonly clock: Pick<Clock, "monotonicMs">;
   readonly gate: ReadGate;
@@ -71,6 +71,7 @@ export class CommitLoop {
     const seconds = (this.#parts.clock.monotonicMs() - startedAtMs) / 1_000;
     this.#out.number(seconds);
     this.#out.number(batch.length);
+    this.#parts.writer.tellUsage(this.#out);
     for (const answer of answers) answer(this.#out);
     const { packet, transfer } = this.#out.take();
     this.#parts.reply(packet, transfer);

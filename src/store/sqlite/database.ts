@@ -3,8 +3,8 @@ import { DatabaseSync } from "node:sqlite";
 import { StoreError } from "../store.ts";
 import { checkLibrary, CONNECTION_PRAGMAS, HELPER_CACHE_KIB, migrate, READER_CACHE_KIB, WRITER_CACHE_KIB } from "./schema.ts";
 
-const DATABASE_FILE = "postrider.db";
-const LOCK_FILE = "lock.db";
+export const DATABASE_FILE = "postrider.db";
+export const LOCK_FILE = "lock.db";
 /** How long a second process waits for the first to go away (a restart overlaps by a moment); it must be refused within 5 s. */
 const LOCK_TIMEOUT_MS = 2_000;
 const BUSY_TIMEOUT_MS = 5_000;

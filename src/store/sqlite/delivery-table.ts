@@ -1,10 +1,12 @@
 import type { DatabaseSync, StatementSync } from "node:sqlite";
 import type { EndReason, TerminalState } from "../../core/delivery.ts";
+import { attemptBytes, deliveryBytes, outcomeBytes, pagedBytes } from "../../core/stored-bytes.ts";
 import { NumberMap } from "../../lib/number-map.ts";
 import type { AttemptRecord } from "../store.ts";
 import { DayStatements } from "./day-statements.ts";
 import type { PackedAttempt } from "./message.ts";
 import { ATTEMPT_PLACES, dayTableName, dayTables, expiryDay } from "./schema.ts";
+import { ATTEMPT_ROW_SQL, NO_DAY } from "./usage-sql.ts";
 
 /** `delivery.state` (see schema.ts). */
 export const FRESH = 0;
@@ -68,12 +70,16 @@ interface DeliveryMark {
 
 type Value = number | string | Uint8Array | null;
 
+/** Told of bytes that a queue's rows take up from now on until that day is over, and how many more deliveries are owed. */
+export type CountBytes = (queue: number, day: number, bytes: number, owed?: number) => void;
+
 /** Above so many rows in memory a fresh one is read back when it is claimed. */
 const HELD_FRESH_MAX = 32_768;
 
 /** Hot rows, outcomes and attempts, by prepared statements. Fresh rows and those being sent are kept in memory: moving one on needs no read. */
 export class DeliveryTable {
   readonly #db: DatabaseSync;
+  readonly #count: CountBytes;
   readonly #insert: StatementSync;
   readonly #select: StatementSync;
   readonly #claim: StatementSync;
@@ -90,8 +96,9 @@ export class DeliveryTable {
   /** Rows changed since the transaction began. */
   #touched: number[] = [];
 
-  constructor(db: DatabaseSync) {
+  constructor(db: DatabaseSync, count: CountBytes) {
     this.#db = db;
+    this.#count = count;
     this.#insert = db.prepare(`INSERT INTO delivery (${INSERTED_COLUMNS}) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)`);
     this.#select = db.prepare(`SELECT ${HOT_COLUMNS} FROM delivery WHERE id = ?`);
     this.#select.setReturnArrays(true);
@@ -173,6 +180,7 @@ export class DeliveryTable {
       row.historyMs,
       row.note,
     );
+    this.#count(row.queue, NO_DAY, deliveryBytes(row), 1);
     if (row.state === CLAIMED || (row.state === FRESH && this.#held.size < HELD_FRESH_MAX)) this.#held.set(row.id, row);
   }
 
@@ -242,6 +250,8 @@ export class DeliveryTable {
         row.historyMs,
       );
     this.#delete.run(row.id);
+    this.#count(row.queue, NO_DAY, -deliveryBytes(row), -1);
+    this.#count(row.queue, day, outcomeBytes(row));
     this.#held.delete(row.id);
     // The key goes on, however its head ended.
     if (row.orderKey !== null && row.resent === 0) this.#promote.run(row.queue, row.orderKey);
@@ -251,7 +261,8 @@ export class DeliveryTable {
     const { nowMs, historyMs, bodiesMs } = kept;
     const day = expiryDay(nowMs, historyMs);
     const insert = this.#attempts.of(day);
-    const packed = "requestHeadersText" in attempt ? attempt : undefined;
+    const packed = "requestHeadersText" in attempt ? attempt : { ...attempt, requestHeadersText: "[]", responseHeadersText: "[]" };
+    this.#count(row.queue, day, attemptBytes(packed));
     const first = row.id * ATTEMPT_PLACES;
     const values: Value[] = [
       first + Math.min(attempt.attempt, ATTEMPT_PLACES - 1),
@@ -265,9 +276,9 @@ export class DeliveryTable {
       attempt.message,
       attempt.url,
       attempt.recordId ?? null,
-      packed?.requestHeadersText ?? "[]",
+      packed.requestHeadersText,
       attempt.requestBody ?? null,
-      packed?.responseHeadersText ?? "[]",
+      packed.responseHeadersText,
       attempt.responseBody ?? null,
       nowMs + historyMs,
       attempt.payloadKey ?? null,
@@ -280,7 +291,8 @@ export class DeliveryTable {
       .prepare(`SELECT max(place) AS top FROM ${name} WHERE place BETWEEN ? AND ?`)
       .get(first, first + ATTEMPT_PLACES - 1);
     const next = Math.min(Number(top?.["top"]) + 1, first + ATTEMPT_PLACES - 1);
-    this.#db.prepare(`DELETE FROM ${name} WHERE place = ?`).run(next);
+    const replaced = this.#db.prepare(`DELETE FROM ${name} WHERE place = ? RETURNING ${ATTEMPT_ROW_SQL} AS bytes`).get(next);
+    if (replaced !== undefined) this.#count(row.queue, day, -pagedBytes(Number(replaced["bytes"])));
     insert.run(next, ...values.slice(1));
   }
 
@@ -304,6 +316,7 @@ export class DeliveryTable {
 
   removeOutcome(outcome: Outcome): void {
     this.#db.prepare(`DELETE FROM ${dayTableName("outcome", outcome.day)} WHERE id = ?`).run(outcome.hot.id);
+    this.#count(outcome.hot.queue, outcome.day, -outcomeBytes(outcome.hot));
   }
 
   /** Ready rows of a queue, oldest first. Scans by id: for queues whose subscription is gone. */

@@ -23,6 +23,8 @@ export interface DiskRoomParts {
   readonly clock: Pick<Clock, "monotonicMs">;
   readonly directory: string;
   readonly freeBytesMin: number;
+  /** See SqliteStoreOptions. */
+  readonly sizeMax?: number | undefined;
   /** For tests: the database never grows above so many pages, plus the reserve once it is given back. */
   readonly pageCountMax: number | undefined;
   readonly help: (work: HelperWork) => void;
@@ -71,11 +73,11 @@ export class DiskRoom {
   /** As soon as there is room again the reserve is put back, by the helper: writing it takes a while. */
   afterCommit(): void {
     if (!this.#reserveMissing || this.#refillAsked) return;
-    const { clock, directory, freeBytesMin, help } = this.#parts;
+    const { clock, freeBytesMin, help } = this.#parts;
     const nowMs = clock.monotonicMs();
     if (nowMs < this.#refillCheckAtMs || nowMs < this.#fullUntilMs) return;
     this.#refillCheckAtMs = nowMs + REFILL_CHECK_MS;
-    if (freeBytes(directory) <= freeBytesMin * REFILL_AT) return;
+    if (this.#freeBytes() <= freeBytesMin * REFILL_AT) return;
     this.#refillAsked = true;
     help({ type: "fillReserve" });
   }
@@ -88,7 +90,7 @@ export class DiskRoom {
 
   failure(): Failure {
     const { directory, freeBytesMin } = this.#parts;
-    const message = `the disk of ${directory} is full: ${freeBytes(directory)} bytes free, ${freeBytesMin} are kept for deliveries to end; free space or enlarge the volume`;
+    const message = `the disk of ${directory} is full: ${this.#freeBytes()} bytes free, ${freeBytesMin} are kept for deliveries to end; free space or enlarge the volume`;
     return { code: "disk_full", message };
   }
 
@@ -96,10 +98,14 @@ export class DiskRoom {
   #hasRoom(): boolean {
     const nowMs = this.#parts.clock.monotonicMs();
     if (nowMs - this.#roomAtMs < ROOM_CHECK_MS && this.#takenBytes < ROOM_CHECK_BYTES) return true;
-    if (freeBytes(this.#parts.directory) < this.#parts.freeBytesMin) return false;
+    if (this.#freeBytes() < this.#parts.freeBytesMin) return false;
     this.#roomAtMs = nowMs;
     this.#takenBytes = 0;
     return true;
+  }
+
+  #freeBytes(): number {
+    return freeBytes(this.#parts.directory, this.#parts.sizeMax);
   }
 
   #limitPages(moreBytes: number): void {

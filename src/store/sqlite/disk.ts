@@ -1,9 +1,9 @@
-import { closeSync, existsSync, fsyncSync, mkdirSync, openSync, rmSync, statfsSync, statSync, writeSync } from "node:fs";
+import { closeSync, existsSync, fsyncSync, mkdirSync, openSync, readdirSync, rmSync, statfsSync, statSync, writeSync } from "node:fs";
 import { join } from "node:path";
 import { StoreError } from "../store.ts";
 
 const MIB = 1_048_576;
-const RESERVE_FILE = "reserve.bin";
+export const RESERVE_FILE = "reserve.bin";
 /** The reserve takes at most this share of what is free. */
 const RESERVE_SHARE = 8;
 
@@ -43,10 +43,18 @@ export function prepareDirectory(directory: string, options: { readonly allowUns
   return [`the store directory ${directory} lies on ${name}, which is not safe: events can be lost or corrupted`];
 }
 
-/** Bytes free for this user. */
-export function freeBytes(directory: string): number {
+/** Bytes free for this user; of a store that may take no more than `sizeMax` what it has not taken yet, where that is less. */
+export function freeBytes(directory: string, sizeMax?: number): number {
   const { bavail, bsize } = statfsSync(directory);
-  return bavail * bsize;
+  const free = bavail * bsize;
+  return sizeMax === undefined ? free : Math.max(0, Math.min(free, sizeMax - takenBytes(directory)));
+}
+
+/** Bytes of the store's files, the reserve among them. */
+function takenBytes(directory: string): number {
+  let sum = 0;
+  for (const name of readdirSync(directory)) sum += statSync(join(directory, name), { throwIfNoEntry: false })?.size ?? 0;
+  return sum;
 }
 
 /** A file that only takes up space, given back when the disk is full so that completions still land. */
@@ -54,8 +62,11 @@ export class ReserveFile {
   readonly #path: string;
   readonly #directory: string;
   readonly wantedBytes: number;
+  readonly #sizeMax: number | undefined;
 
-  constructor(directory: string, wantedBytes: number) {
+  /** `sizeMax`: see `freeBytes`. */
+  constructor(directory: string, wantedBytes: number, sizeMax?: number) {
+    this.#sizeMax = sizeMax;
     this.#directory = directory;
     this.#path = join(directory, RESERVE_FILE);
     this.wantedBytes = wantedBytes;
@@ -68,7 +79,7 @@ export class ReserveFile {
   /** Writes real zeros (a sparse file reserves nothing). Does nothing when it is there already. Never throws: it is a help, not a duty. */
   fill(): void {
     if (this.bytes > 0) return;
-    const bytes = Math.min(this.wantedBytes, Math.floor(freeBytes(this.#directory) / RESERVE_SHARE));
+    const bytes = Math.min(this.wantedBytes, Math.floor(freeBytes(this.#directory, this.#sizeMax) / RESERVE_SHARE));
     if (bytes <= 0) return;
     try {
       const fd = openSync(this.#path, "w", 0o600);

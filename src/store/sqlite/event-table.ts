@@ -1,5 +1,6 @@
 import type { DatabaseSync, StatementSync } from "node:sqlite";
 import type { DataKind, Event } from "../../core/event.ts";
+import { eventBytes } from "../../core/stored-bytes.ts";
 import { DayStatements } from "./day-statements.ts";
 import { packEventId, unpackEventId } from "./event-id.ts";
 import { dayTableName, dayTables, expiryDay } from "./schema.ts";
@@ -65,7 +66,8 @@ export class EventTable {
     key: number,
     event: Event & { readonly extensionsText?: string },
     keep: { deliveries: number; nowMs: number; retentionMs: number; id: Uint8Array | string },
-  ): EventPlace {
+  ): EventPlace & { readonly bytes: number } {
+    const extensionsText = event.extensionsText ?? JSON.stringify(event.extensions);
     const day = expiryDay(keep.nowMs, keep.retentionMs);
     const { namespace, sourceId, source, type, subject, time, dataContentType, dataKind, receivedAtMs, data } = event;
     this.#inserts
@@ -82,12 +84,12 @@ export class EventTable {
         time ?? null,
         dataContentType ?? null,
         dataKind,
-        event.extensionsText ?? JSON.stringify(event.extensions),
+        extensionsText,
         receivedAtMs,
         keep.nowMs + keep.retentionMs,
         data,
       );
-    return { event: key, day };
+    return { event: key, day, bytes: eventBytes(event, extensionsText) };
   }
 
   /** The event at that place, or kept after its day was dropped. */

@@ -132,13 +132,15 @@ export class IdempotencyTable {
     return undefined;
   }
 
-  insert(key: Uint8Array, known: Known, nowMs: number): void {
+  /** Answers the day on which it goes. */
+  insert(key: Uint8Array, known: Known, nowMs: number): number {
     if (this.#filling.keys.size === this.#filling.keys.capacity) this.#turn();
     const { keys, insert, base } = this.#filling;
     const expiresMs = nowMs + this.#ttlMs;
     const position = keys.add(key, expiresMs);
     insert.run(base + position, key, packEventId(known.eventId), known.matched, known.contentHash, expiresMs);
     this.#moveSome();
+    return Math.floor(expiresMs / DAY_MS);
   }
 
   /** Lets go of generations that nothing in them outlives: nobody has brought enough keys to move them. Answers how many keys went. */

@@ -6,8 +6,8 @@ import type { PacketReader, PacketWriter } from "./packet.ts";
 /** What the writer is asked, in packed form; everything rare travels as JSON in `call`. */
 export const OPERATION = { accept: 1, claim: 2, complete: 3, call: 4 } as const;
 
-/** How the writer answers one operation. */
-export const ANSWER = { accepted: 1, conflict: 2, claimed: 3, completed: 4, called: 5, failed: 6 } as const;
+/** How the writer answers one operation; `usage` answers none: it tells what namespaces hold now. */
+export const ANSWER = { accepted: 1, conflict: 2, claimed: 3, completed: 4, called: 5, failed: 6, usage: 7 } as const;
 
 /** How the event comes with a claim: not at all, in full, or as that of an earlier claim in the same answer. */
 export const CLAIMED_EVENT = { none: 0, full: 1, earlier: 2 } as const;

@@ -50,10 +50,12 @@ export class ResultTable {
     this.#inserts.settle();
   }
 
-  insert(id: Uint8Array | string, row: Omit<ResultRow, "keptUntilMs">, life: ResultLife): void {
+  /** Answers the day on which it goes. */
+  insert(id: Uint8Array | string, row: Omit<ResultRow, "keptUntilMs">, life: ResultLife): number {
     const { nowMs, historyRetentionMs, maxAgeMs } = life;
     const day = expiryDay(nowMs, maxAgeMs + historyRetentionMs + RESULT_TOMBSTONE_MS);
     this.#inserts.of(day).run(id, row.namespace, row.event, row.deliveries, nowMs + historyRetentionMs);
+    return day;
   }
 }
 

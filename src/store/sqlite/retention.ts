@@ -2,7 +2,10 @@ import type { DatabaseSync } from "node:sqlite";
 import type { Clock } from "../../lib/clock.ts";
 import { RESULT_TOMBSTONE_MS, type Dropped } from "../store.ts";
 import { DAY_MS, DAY_TABLES, dayIsOver, dayTableName, dayTables, dayTableSql, expiryDay, type DayTable } from "./schema.ts";
+import { pagedBytes, RESULT_ROW_BYTES } from "../../core/stored-bytes.ts";
 import { keepHighestId } from "./sequence.ts";
+import { EVENT_ROW_SQL, NO_DAY } from "./usage-sql.ts";
+import type { UsageTable } from "./usage-table.ts";
 
 /** How long one step works, ms: whoever has an event accepted meanwhile waits for it, and for the commit of what it wrote. */
 const STEP_MS = 10;
@@ -45,6 +48,7 @@ interface Progress {
 export class Retention {
   readonly #db: DatabaseSync;
   readonly #clock: Pick<Clock, "monotonicMs">;
+  readonly #usage: Pick<UsageTable, "add" | "dropDays">;
   /** Days whose owed rows have been copied, by table. */
   #walked: Set<string> = new Set();
   #walk: Walk | undefined;
@@ -52,9 +56,10 @@ export class Retention {
   /** As it was before each step of the transaction. */
   #past: Progress[] = [];
 
-  constructor(db: DatabaseSync, clock: Pick<Clock, "monotonicMs">) {
+  constructor(db: DatabaseSync, clock: Pick<Clock, "monotonicMs">, usage: Pick<UsageTable, "add" | "dropDays">) {
     this.#db = db;
     this.#clock = clock;
+    this.#usage = usage;
   }
 
   mark(): number {
@@ -92,6 +97,7 @@ export class Retention {
       this.#walked.delete(dayTableName(kind, day));
       if (kind !== "idempotency") tables += 1;
     }
+    this.#usage.dropDays(nowMs);
     return { tables, idempotencyKeys, more: !this.#letGoOfKept(nowMs, untilMs) };
   }
 
@@ -101,7 +107,7 @@ export class Retention {
     if (days.length === 0) return true;
     this.#walk ??= { days, afterId: 0 };
     const walk = this.#walk;
-    const copies = walk.days.map((day) => copyOf(this.#db, day, nowMs));
+    const copies = walk.days.map((day) => copyOf(this.#db, day, { nowMs, usage: this.#usage }));
     const next = this.#db.prepare("SELECT id, event, event_day, event_id FROM delivery WHERE id > ? ORDER BY id LIMIT ?");
     do {
       const rows = next.all(walk.afterId, WALKED_ROWS);
@@ -142,10 +148,13 @@ export class Retention {
          AND NOT EXISTS (SELECT 1 FROM delivery INDEXED BY delivery_letters WHERE note IS NOT NULL AND event = kept.event) AS over
        FROM event_kept AS kept WHERE event > ? ORDER BY event LIMIT ?`,
     );
-    const remove = this.#db.prepare("DELETE FROM event_kept WHERE event = ?");
+    const remove = this.#db.prepare(`DELETE FROM event_kept WHERE event = ? RETURNING namespace, ${EVENT_ROW_SQL} AS bytes`);
     do {
       const rows = next.all(nowMs, this.#keptAfter, DELETED_ROWS);
-      for (const { event, over } of rows) if (over === 1) remove.run(Number(event));
+      for (const { event, over } of rows) {
+        const removed = over === 1 ? remove.get(Number(event)) : undefined;
+        if (removed !== undefined) this.#usage.add(NO_DAY, String(removed["namespace"]), -pagedBytes(Number(removed["bytes"])));
+      }
       if (rows.length < DELETED_ROWS) {
         this.#keptAfter = 0;
         return true;
@@ -161,19 +170,31 @@ function daysOver(db: DatabaseSync, kind: DayTable, nowMs: number): readonly num
 }
 
 /** Copies what one delivery needs of a day that is over: its body, or the way from its event's id to it. */
-function copyOf(db: DatabaseSync, { kind, day }: DayOf, nowMs: number): (delivery: Record<string, unknown>) => void {
+function copyOf(
+  db: DatabaseSync,
+  { kind, day }: DayOf,
+  { nowMs, usage }: { readonly nowMs: number; readonly usage: Pick<UsageTable, "add"> },
+): (delivery: Record<string, unknown>) => void {
   const name = dayTableName(kind, day);
   if (kind === "event") {
-    const copy = db.prepare(`INSERT OR IGNORE INTO event_kept SELECT * FROM ${name} WHERE event = ?`);
-    return ({ event, event_day: eventDay }) => void (Number(eventDay) === day && copy.run(Number(event)));
+    const copy = db.prepare(
+      `INSERT OR IGNORE INTO event_kept SELECT * FROM ${name} WHERE event = ? RETURNING namespace, ${EVENT_ROW_SQL} AS bytes`,
+    );
+    return ({ event, event_day: eventDay }) => {
+      const copied = Number(eventDay) === day ? copy.get(Number(event)) : undefined;
+      if (copied !== undefined) usage.add(NO_DAY, String(copied["namespace"]), pagedBytes(Number(copied["bytes"])));
+    };
   }
   const later = expiryDay(nowMs, RESULT_TOMBSTONE_MS + DAY_MS);
   db.exec(dayTableSql("result", later));
   const copy = db.prepare(
     `INSERT OR IGNORE INTO ${dayTableName("result", later)} (event_id, namespace, event, deliveries, kept)
-     SELECT event_id, namespace, event, deliveries, kept FROM ${name} WHERE event_id = ?`,
+     SELECT event_id, namespace, event, deliveries, kept FROM ${name} WHERE event_id = ? RETURNING namespace`,
   );
-  return ({ event_id: id }) => void copy.run(id as Uint8Array | string);
+  return ({ event_id: id }) => {
+    const copied = copy.get(id as Uint8Array | string);
+    if (copied !== undefined) usage.add(later, String(copied["namespace"]), RESULT_ROW_BYTES);
+  };
 }
 
 /** Gives a few free pages back; outside any transaction. */

@@ -1,6 +1,7 @@
 import type { DatabaseSync } from "node:sqlite";
 import { unreachable } from "../../lib/assert.ts";
 import { StoreError } from "../store.ts";
+import { countedAnew } from "./usage-sql.ts";
 
 /** Lowest SQLite that has the WAL-reset corruption fixed. */
 const SQLITE_VERSION_MIN = [3, 51, 3] as const;
@@ -56,6 +57,8 @@ const MIGRATIONS: readonly (string | ((db: DatabaseSync) => string))[] = [
       .join("\n"),
   // Attempts that the end of a process cut off: they use up none of those a delivery may have.
   "ALTER TABLE delivery ADD COLUMN cut INTEGER NOT NULL DEFAULT 0;",
+  // What each namespace holds, by the day on which it goes.
+  (db) => countedAnew((kind) => dayTables(db, kind).map((day) => ({ day, name: dayTableName(kind, day) }))),
 ];
 
 /** The kinds of table that come one per day of expiry; a whole day is dropped at once. */

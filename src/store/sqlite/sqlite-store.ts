@@ -32,12 +32,14 @@ import {
   type StoredResult,
   type UnparkRequest,
 } from "../store.ts";
+import { UsageBook, type StorageUsage } from "../usage-book.ts";
 import { databasePath } from "./database.ts";
 import { freeBytes } from "./disk.ts";
 import { SqliteThreads } from "./sqlite-threads.ts";
 
 export const RESERVE_BYTES_DEFAULT = 64 * 1_048_576;
 export const FREE_BYTES_MIN_DEFAULT = 128 * 1_048_576;
+const NOTHING_HELD: StorageUsage = new UsageBook();
 
 export interface SqliteStoreOptions {
   readonly directory: string;
@@ -45,6 +47,8 @@ export interface SqliteStoreOptions {
   readonly reserveBytes?: number;
   /** Below this much free space nothing new is accepted. */
   readonly freeBytesMin?: number;
+  /** The store takes no more of its volume than this, as if that had no more; undefined = all of it. */
+  readonly sizeMax?: number | undefined;
   /** Opens on NFS, CIFS, 9p, FUSE or Ceph all the same: events can be lost there. */
   readonly allowUnsafeFileSystem?: boolean;
   /** For tests: a database that is full at so many pages. */
@@ -82,6 +86,7 @@ export class SqliteStore implements Store {
         idempotencyTtlMs: options.idempotencyTtlMs,
         reserveBytes: this.#options.reserveBytes ?? RESERVE_BYTES_DEFAULT,
         freeBytesMin: this.#options.freeBytesMin ?? FREE_BYTES_MIN_DEFAULT,
+        sizeMax: this.#options.sizeMax,
         allowUnsafeFileSystem: this.#options.allowUnsafeFileSystem ?? false,
         pageCountMax: this.#options.pageCountMax,
       },
@@ -246,11 +251,15 @@ export class SqliteStore implements Store {
     const path = databasePath(this.#options.directory);
     const size = (file: string): number => statSync(file, { throwIfNoEntry: false })?.size ?? 0;
     const freeBytesMin = this.#options.freeBytesMin ?? FREE_BYTES_MIN_DEFAULT;
-    const free = freeBytes(this.#options.directory);
+    const free = freeBytes(this.#options.directory, this.#options.sizeMax);
     const writable = this.#threads !== undefined && this.#closing === undefined && !this.#dead && free >= freeBytesMin;
     const logBytes = size(`${path}-wal`);
     const oldestWriteMs = this.#threads?.writes.oldestMs() ?? 0;
     return { writable, sizeBytes: size(path) + logBytes, freeBytes: free, freeBytesMin, logBytes, oldestWriteMs };
+  }
+
+  usage(): StorageUsage {
+    return this.#threads?.writes.usage ?? NOTHING_HELD;
   }
 
   #open(): SqliteThreads {

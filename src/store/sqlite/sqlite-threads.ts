@@ -66,7 +66,9 @@ export class SqliteThreads {
     if (opened.type !== "opened") throw new StoreError("refused", `the writer answered ${opened.type} instead of opening`);
     const reader = workerOf("read-worker.ts", { directory: parts.writer.directory, gate: undefined } satisfies ReaderData);
     await firstMessage<FromReader>(reader);
-    return { threads: new SqliteThreads(parts, gate, { writer, reader }), opened };
+    const threads = new SqliteThreads(parts, gate, { writer, reader });
+    for (const [namespace, held] of opened.usage) threads.writes.usage.set(namespace, held);
+    return { threads, opened };
   }
 
   /** Nothing is lost: what was asked to be written is. */
@@ -95,8 +97,8 @@ export class SqliteThreads {
   }
 
   #startCheckpointer(): Worker {
-    const { directory, reserveBytes } = this.#parts.writer;
-    const worker = workerOf("checkpoint-worker.ts", { directory, reserveBytes, gate: this.#gate.shared } satisfies CheckpointData);
+    const { directory, reserveBytes, sizeMax } = this.#parts.writer;
+    const worker = workerOf("checkpoint-worker.ts", { directory, reserveBytes, sizeMax, gate: this.#gate.shared } satisfies CheckpointData);
     worker.on("message", (message: FromCheckpointer) => {
       if (message.type !== "closed") this.#writer.postMessage(message);
     });

@@ -1,4 +1,5 @@
 import type { BootReport, StoreErrorCode } from "../store.ts";
+import type { Held } from "../usage-book.ts";
 import type { Packet } from "./packet.ts";
 
 /** What the writer's thread is started with. */
@@ -8,6 +9,7 @@ export interface WriterData {
   readonly idempotencyTtlMs: number;
   readonly reserveBytes: number;
   readonly freeBytesMin: number;
+  readonly sizeMax: number | undefined;
   readonly allowUnsafeFileSystem: boolean;
   readonly pageCountMax: number | undefined;
   /** A ReadGate's memory: opened behind each pass of its own. */
@@ -22,7 +24,7 @@ export type ToWriter =
   | { readonly type: "close" };
 
 export type FromWriter =
-  | ({ readonly type: "opened" } & BootReport)
+  | ({ readonly type: "opened"; readonly usage: readonly (readonly [namespace: string, held: Held])[] } & BootReport)
   | { readonly type: "refused"; readonly code: StoreErrorCode; readonly message: string }
   | { readonly type: "answers"; readonly packet: Packet }
   | { readonly type: "fatal"; readonly message: string }
@@ -44,6 +46,7 @@ export interface CheckpointData {
   readonly directory: string;
   readonly gate: SharedArrayBuffer;
   readonly reserveBytes: number;
+  readonly sizeMax: number | undefined;
 }
 
 export type ToCheckpointer = HelperWork | { readonly type: "close" };

@@ -2,6 +2,7 @@ import type { Worker } from "node:worker_threads";
 import type { Event } from "../../core/event.ts";
 import type { Clock } from "../../lib/clock.ts";
 import { Slots } from "../../lib/slots.ts";
+import { UsageBook } from "../usage-book.ts";
 import {
   StoreError,
   type AcceptRequest,
@@ -27,6 +28,8 @@ interface Waiting {
  * writer's batches come back as one packet each.
  */
 export class WriteChannel {
+  /** As of the last batch that was answered. */
+  readonly usage = new UsageBook();
   readonly #worker: Worker;
   readonly #clock: Pick<Clock, "monotonicMs">;
   readonly #out = new PacketWriter();
@@ -79,6 +82,10 @@ export class WriteChannel {
     while (!from.done) {
       const kind = from.number();
       const callId = from.number();
+      if (kind === ANSWER.usage) {
+        for (let left = callId; left > 0; left--) this.usage.set(ownText(from.string()), { bytes: from.number(), owed: from.number() });
+        continue;
+      }
       const waiting = this.#waiting.get(callId);
       if (waiting === undefined) throw new Error(`an answer to call ${callId}, which nobody asked`);
       this.#waiting.remove(callId, waiting);

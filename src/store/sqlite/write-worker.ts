@@ -9,6 +9,7 @@ import { assertSynchronous, openDatabase, takeLock } from "./database.ts";
 import { DiskRoom } from "./disk-room.ts";
 import { prepareDirectory, ReserveFile } from "./disk.ts";
 import type { Packet } from "./packet.ts";
+import { keepPrivate } from "./private-files.ts";
 import { ReadGate } from "./read-gate.ts";
 import { highestId, keepHighestId } from "./sequence.ts";
 import { Writer } from "./writer.ts";
@@ -25,9 +26,10 @@ function send(message: FromWriter, transfer: ArrayBuffer[] = []): void {
 function start(): void {
   const { directory } = data;
   const warnings = prepareDirectory(directory, { allowUnsafe: data.allowUnsafeFileSystem });
+  keepPrivate(directory);
   const lock = takeLock(directory);
   const db = openDatabase(directory);
-  const reserve = new ReserveFile(directory, data.reserveBytes);
+  const reserve = new ReserveFile(directory, data.reserveBytes, data.sizeMax);
   reserve.fill();
   if (reserve.bytes < data.reserveBytes)
     warnings.push(`the reserve in ${directory} is ${reserve.bytes} bytes, ${data.reserveBytes} were wanted`);
@@ -43,8 +45,8 @@ function start(): void {
   const fatal = (message: string): void => send({ type: "fatal", message });
   const clock = new SystemClock();
   const help = (work: HelperWork): void => send(work);
-  const { freeBytesMin, pageCountMax } = data;
-  const room = new DiskRoom({ db, reserve, clock, directory, freeBytesMin, pageCountMax, help });
+  const { freeBytesMin, pageCountMax, sizeMax } = data;
+  const room = new DiskRoom({ db, reserve, clock, directory, freeBytesMin, sizeMax, pageCountMax, help });
   const reply = (packet: Packet, transfer: ArrayBuffer[]): void => send({ type: "answers", packet }, transfer);
   const loop = new CommitLoop({ db, writer, room, clock, gate, reply, help, fatal });
 
@@ -78,7 +80,7 @@ function start(): void {
     take(message);
     if (message.type === "packet") run();
   });
-  send({ type: "opened", interrupted, pending: writer.pending(), warnings, clock: frame });
+  send({ type: "opened", interrupted, pending: writer.pending(), warnings, clock: frame, usage: writer.usage() });
 }
 
 /** What the last process wrote of its clock; of a store that no process has kept a clock in, the time of the newest delivery. */

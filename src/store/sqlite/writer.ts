@@ -1,6 +1,7 @@
 import type { DatabaseSync } from "node:sqlite";
 import { deadLetterOwner, deadLetterQueue, type DeadLetterNote } from "../../core/dead-letter.ts";
 import { LONE_CRASHES_MAX } from "../../core/delivery.ts";
+import { KEY_ROW_BYTES, RESULT_ROW_BYTES } from "../../core/stored-bytes.ts";
 import { unreachable } from "../../lib/assert.ts";
 import { SystemClock } from "../../lib/clock.ts";
 import {
@@ -18,6 +19,7 @@ import {
   type StateKind,
   type UnparkRequest,
 } from "../store.ts";
+import { keptOf } from "../unmatched.ts";
 import { BEHIND, CLAIMED, DeliveryTable, FRESH, INDEXED, type End, type Hot } from "./delivery-table.ts";
 import { packEventId } from "./event-id.ts";
 import { EventTable } from "./event-table.ts";
@@ -29,6 +31,7 @@ import { QueueTable, type Queue } from "./queue-table.ts";
 import { ResultTable } from "./result-table.ts";
 import { Retention } from "./retention.ts";
 import { highestId } from "./sequence.ts";
+import { UsageTable, type NamespaceHeld } from "./usage-table.ts";
 
 type Answer = (out: PacketWriter) => void;
 /** Of one answer: which of its claims brings which event. */
@@ -42,6 +45,7 @@ export interface WriterMark {
   readonly results: number;
   readonly retention: number;
   readonly parked: number;
+  readonly usage: number;
   readonly lastId: number;
 }
 
@@ -60,16 +64,20 @@ export class Writer {
   readonly #results: ResultTable;
   readonly #parked: ParkedTable;
   readonly #retention: Retention;
+  readonly #usage: UsageTable;
   #lastId: number;
 
   constructor(db: DatabaseSync, idempotencyTtlMs: number, generationKeys?: number) {
     this.#db = db;
     this.#queues = new QueueTable(db);
     this.#events = new EventTable(db);
-    this.#deliveries = new DeliveryTable(db);
+    this.#usage = new UsageTable(db);
+    this.#deliveries = new DeliveryTable(db, (queue, day, bytes, owed) =>
+      this.#usage.add(day, this.#queues.byNumber(queue)?.namespace ?? "", bytes, owed),
+    );
     this.#idempotency = new IdempotencyTable(db, idempotencyTtlMs, generationKeys);
     this.#results = new ResultTable(db);
-    this.#retention = new Retention(db, new SystemClock());
+    this.#retention = new Retention(db, new SystemClock(), this.#usage);
     this.#parked = new ParkedTable(db);
     this.#lastId = highestId(db);
   }
@@ -84,6 +92,7 @@ export class Writer {
       results: this.#results.mark(),
       retention: this.#retention.mark(),
       parked: this.#parked.mark(),
+      usage: this.#usage.mark(),
       lastId: this.#lastId,
     };
   }
@@ -97,6 +106,7 @@ export class Writer {
     this.#results.undo(mark.results);
     this.#retention.undo(mark.retention);
     this.#parked.undo(mark.parked);
+    this.#usage.undo(mark.usage);
     this.#lastId = mark.lastId;
   }
 
@@ -108,6 +118,7 @@ export class Writer {
     this.#idempotency.settle();
     this.#results.settle();
     this.#retention.settle();
+    this.#usage.settle();
   }
 
   pending(): number {
@@ -117,6 +128,25 @@ export class Writer {
   /** Last in every transaction and savepoint. */
   flush(): void {
     this.#queues.flush();
+    this.#usage.flush();
+  }
+
+  /** What each namespace holds. */
+  usage(): readonly NamespaceHeld[] {
+    return this.#usage.all();
+  }
+
+  /** Tells what namespaces hold, where it has changed durably since the last time. */
+  tellUsage(out: PacketWriter): void {
+    const changed = this.#usage.takeChanged();
+    if (changed.length === 0) return;
+    out.number(ANSWER.usage);
+    out.number(changed.length);
+    for (const [namespace, { bytes, owed }] of changed) {
+      out.string(namespace);
+      out.number(bytes);
+      out.number(owed);
+    }
   }
 
   /** Applies one operation and gives what to answer once the commit has returned. */
@@ -203,18 +233,22 @@ export class Writer {
   #insertItem(request: AcceptRequest, index: number, key: Buffer | undefined): number {
     const item = request.items[index];
     if (item === undefined) return 0;
-    const { event, deliveries } = item;
+    const { deliveries } = item;
+    const { event, retentionMs } = keptOf(item);
     const { nowMs } = request;
+    const { namespace } = event;
     if (key !== undefined) {
-      this.#idempotency.insert(key, { eventId: event.id, matched: deliveries.length, contentHash: item.contentHash }, nowMs);
+      const known = { eventId: event.id, matched: deliveries.length, contentHash: item.contentHash };
+      this.#usage.add(this.#idempotency.insert(key, known, nowMs), namespace, KEY_ROW_BYTES);
     }
     const id = packEventId(event.id);
-    const keep = { deliveries: deliveries.length, nowMs, retentionMs: item.bodyRetentionMs, id };
+    const keep = { deliveries: deliveries.length, nowMs, retentionMs, id };
     const place = this.#events.insert(++this.#lastId, event, keep);
     const firstId = this.#lastId + 1;
-    const { namespace } = event;
+    this.#usage.add(place.day, namespace, place.bytes);
     const life = { nowMs, historyRetentionMs: item.historyRetentionMs, maxAgeMs: item.maxAgeMs ?? 0 };
-    this.#results.insert(id, { namespace, event: place.event, deliveries: deliveries.length }, life);
+    const resultDay = this.#results.insert(id, { namespace, event: place.event, deliveries: deliveries.length }, life);
+    this.#usage.add(resultDay, namespace, RESULT_ROW_BYTES);
     for (const delivery of deliveries) {
       const queue = this.#queues.of(delivery.subscription, delivery.namespace, nowMs);
       this.#queues.count(queue, "accepted", 1);

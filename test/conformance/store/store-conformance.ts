@@ -10,6 +10,7 @@ import { pageCases } from "./page-cases.ts";
 import { orderCases } from "./order-cases.ts";
 import { recallCases } from "./recall-cases.ts";
 import { resultCases } from "./result-cases.ts";
+import { usageCases } from "./usage-cases.ts";
 
 /** Everything any engine of the Store seam must do. PostgreSQL will run the same. */
 export function storeConformance(engine: Engine): void {
@@ -22,6 +23,7 @@ export function storeConformance(engine: Engine): void {
     deadLetterCases(engine);
     historyCases(engine);
     resultCases(engine);
+    usageCases(engine);
     describe("recalled", () => recallCases(engine));
     modelCases(engine);
   });

@@ -71,7 +71,7 @@ export const badClusterPolicies: readonly BadManifest[] = [
   cluster.bad("port range upside down", egress({ ports: ["9000-8000"] }), { field: "spec.egress.ports[0]", message: "a range starts with the smaller one" }),
   cluster.bad("port a number", egress({ ports: [443] }), { field: "spec.egress.ports[0]", message: "must be of type string" }),
   cluster.bad("no ports", egress({ ports: [] }), { field: "spec.egress.ports", message: "should have at least 1 items" }),
-  cluster.bad("services everywhere", egress({ services: "All" }), { field: "spec.egress.services", message: 'supported values: "None", "SameNamespace"' }),
+  cluster.bad("services everywhere", egress({ services: "All" }), { field: "spec.egress.services", message: 'supported values: "None", "SameNamespace", "SameNamespaceAny"' }),
   cluster.bad("plain http a string", egress({ allowPlainHTTP: "true" }), { field: "spec.egress.allowPlainHTTP", message: "must be of type boolean" }),
   cluster.bad("url limit above the schema's", { limits: { urlLength: 2_049 } }, { field: "spec.limits.urlLength", message: "should be less than or equal to 2048" }),
   cluster.bad("fan-out above the bound", { limits: { fanOut: 10_001 } }, { field: "spec.limits.fanOut", message: "should be less than or equal to 10000" }),

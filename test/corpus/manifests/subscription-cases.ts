@@ -95,6 +95,13 @@ const headerCases: BadManifest[] = [
   ...["host", "Content-Length", "transfer-encoding", "Connection", "TE", "Upgrade", "keep-alive", "Proxy-Authorization", "proxy-connection", "Trailer", "Expect", "ce-id", "CE-Source", "webhook-id", "Webhook-Signature"].map(
     (name) => bad(`header ${name.toLowerCase()}`, headers({ name, value: "x" }), { field: "spec.endpoint.headers[0].name", message: OURS }),
   ),
+  ...["Cookie", "Forwarded", "X-Forwarded-For", "http2-settings", "Range", "Content_Length", "WEBHOOK.ID", "Impersonate-User", "impersonate_group", "X-Remote-User", "X_Remote_User", "x.remote.extra.scopes", "X-Original-URL", "X-Rewrite-URL", "X-HTTP-Method-Override", "Proxy", "X-Real-IP", "X-Envoy-Original-Path", "X-WebAuth-User", "Ssl-Client-Verify"].map(
+    (name) => bad(`header ${name.toLowerCase()}`, headers({ name, value: "x" }), { field: "spec.endpoint.headers[0].name", message: "not allowed are" }),
+  ),
+  bad("denied header of a dead letter, from a Secret", base({ deadLetter: { endpoint: { ...ENDPOINT, headers: [{ name: "Impersonate-User", valueFrom: { secretKeyRef: REF } }] } } }), {
+    field: "spec.deadLetter.endpoint.headers[0].name",
+    message: "not allowed are",
+  }),
   bad("same header twice", headers({ name: "X-Team", value: "a" }, { name: "X-Team", value: "b" }), { field: "spec.endpoint.headers[1]", message: "Duplicate value" }),
   bad("same header in other case", headers({ name: "X-Team", value: "a" }, { name: "x-team", value: "b" }), { field: "spec.endpoint.headers", message: ONCE }),
   bad("header name with a space", headers({ name: "X Team", value: "a" }), { field: "spec.endpoint.headers[0].name", message: " is not a", server: "should match" }),
@@ -229,7 +236,7 @@ export const goodSubscriptions: readonly GoodManifest[] = [
     ordering: { mode: "None" },
     policyRef: { name: "careful" },
     verification: "None",
-    history: { captureResponse: false, recordIdField: "data.id" },
+    history: { captureResponse: false, answerInResults: true, recordIdField: "data.id" },
     deletionPolicy: "Discard",
   }),
   good("everything else", {

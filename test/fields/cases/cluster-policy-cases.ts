@@ -50,11 +50,11 @@ const SELECTOR: readonly ClusterCase[] = [
   },
 ];
 
-/** A policy that asks for much, so that every ceiling lowers it. */
+/** A policy that asks for much, so that every ceiling lowers it; timeout x maxInFlight as much as the built-in ceiling lets. */
 const GREEDY = {
   DeliveryPolicy: {
     "spec.timeout": "1m",
-    "spec.maxInFlight": 500,
+    "spec.maxInFlight": 32,
     "spec.rateLimit": { requests: 1_000, per: "1s", burst: 1_000 },
     "spec.retry": { maxAttempts: 50, maxAge: "700h" },
     "spec.retention": { history: "700h", bodies: "700h", responseBytes: 60_000 },
@@ -75,6 +75,12 @@ const LIMITS: readonly ClusterCase[] = [
     extra: [subscription("second")],
     observe: async (rig) => (await rig.ingest()).status,
     shows: 422,
+  },
+  {
+    field: "spec.limits.storage",
+    value: "1Mi",
+    observe: (rig) => rig.filled(6),
+    shows: 429,
   },
   {
     field: "spec.limits.timeout",
@@ -184,8 +190,9 @@ const SERVICE = {
   apiVersion: "v1",
   kind: "Service",
   metadata: { name: "svc", namespace: "shop" },
-  spec: { type: "ClusterIP", clusterIP: "10.43.0.10", ports: [{ port: 80, protocol: "TCP" }] },
+  spec: { type: "ClusterIP", clusterIP: "10.43.0.10", selector: { app: "svc" }, ports: [{ port: 80, protocol: "TCP" }] },
 };
+const UNSELECTED = { ...SERVICE, spec: { ...SERVICE.spec, selector: {} } };
 const proxySecret = (name: string, stringData: object): object => ({
   apiVersion: "v1",
   kind: "Secret",
@@ -208,6 +215,15 @@ const INSIDE: readonly ClusterCase[] = [
     extra: [SERVICE],
     observe: (rig) => rig.route?.subscription.target?.dial?.address,
     shows: undefined,
+  },
+  {
+    field: "spec.egress.services",
+    value: "SameNamespaceAny",
+    instead: "SameNamespace",
+    around: { WebhookSubscription: TO_SERVICE },
+    extra: [UNSELECTED],
+    observe: (rig) => rig.route?.subscription.target?.dial?.address,
+    shows: "10.43.0.10",
   },
   {
     field: "spec.egress.proxySecretRef.name",

@@ -221,7 +221,12 @@ const TLS_CASES: readonly EndpointCase[] = [
 
 function service(name: string, clusterIP: string): object {
   const ports = [80, 8080].map((port) => ({ name: `p${port}`, port, protocol: "TCP" }));
-  return { apiVersion: "v1", kind: "Service", metadata: { name, namespace: "shop" }, spec: { type: "ClusterIP", clusterIP, ports } };
+  return {
+    apiVersion: "v1",
+    kind: "Service",
+    metadata: { name, namespace: "shop" },
+    spec: { type: "ClusterIP", clusterIP, selector: { app: name }, ports },
+  };
 }
 
 function opaque(name: string, stringData: object): object {

@@ -65,6 +65,13 @@ const GENERAL: readonly SubscriptionCase[] = [
     shows: 0,
   },
   {
+    field: "spec.history.answerInResults",
+    value: true,
+    instead: false,
+    observe: (rig) => rig.answerTold(),
+    shows: { headers: [{ name: "content-type", value: "text/plain" }], body: { text: "HELLO WORLD" } },
+  },
+  {
     field: "spec.history.recordIdField",
     value: "data.id",
     observe: async (rig) => {

@@ -9,6 +9,7 @@ import { tokenDigest } from "../../../src/core/access-token.ts";
 import { EVENT_BYTES_MAX } from "../../../src/core/event.ts";
 import { SystemClock } from "../../../src/lib/clock.ts";
 import { createLog } from "../../../src/observe/log.ts";
+import { testDeliveryNames } from "../../support/delivery/test-delivery-names.ts";
 
 const TOKEN = "a-token-of-sixteen-bytes";
 const TEST_PATH = "/v1/namespaces/shop/subscriptions/orders/test";
@@ -28,10 +29,12 @@ describe("the API's server", () => {
       listen: { host: "127.0.0.1", port: 0 },
       authenticator: new TokenAuthenticator({ tokens: { tokens: (namespace) => (namespace === "shop" ? [tokenDigest(TOKEN)] : []) } }),
       log,
+      watch: { open: () => undefined, closed: () => undefined },
       clock: new SystemClock(),
+      deliveryNames: testDeliveryNames,
       store: { tell: () => undefined, history: nothing, readDelivery: nothing, attemptsOf: nothing, readEvent: nothing, readBody: nothing },
       directory: { list: () => [], get: () => undefined, nameOf: () => undefined },
-      acts: { resend: nothing, test: nothing, resume: nothing, bodyOf: nothing },
+      acts: { storageFull: () => undefined, resend: nothing, test: nothing, resume: nothing, bodyOf: nothing },
     });
     url = await server.open();
     stop = new AbortController();

@@ -233,7 +233,7 @@ describe("the status line decides", () => {
 
   test("nothing is kept with captureResponse off, and short answers still leave the connection open", async () => {
     const { url, connections } = await receiver((res) => res.end("private words"));
-    const spec = { history: { captureResponse: false, recordIdField: undefined } };
+    const spec = { history: { captureResponse: false, answerInResults: false, recordIdField: undefined } };
     expect((await send(url, { spec })).outcome.responseBody).toHaveLength(0);
     await aTurn();
     await send(url, { spec });

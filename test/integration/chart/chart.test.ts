@@ -396,6 +396,30 @@ describe("what Prometheus and Grafana are given", () => {
     expect(monitor.spec.podMetricsEndpoints[0]).toMatchObject({ port: "metrics", honorLabels: true });
     await expect(render({ podMonitor: { enabled: true }, serviceMonitor: { enabled: true } })).rejects.toThrow(/choose one/);
   });
+
+  it("metrics with authentication: the flag, the rights to ask, a role for scrapers, and what the monitors send", async () => {
+    const auth = { metrics: { auth: "kubernetes" }, ingest: { auth: ["static"] }, api: { auth: ["static"] } };
+    const objects = await render({ ...auth, serviceMonitor: { enabled: true } });
+    const args = (all: readonly Rendered[]): string => one(all, "StatefulSet").spec.template.spec.containers[0].args.join(" ");
+    expect(args(objects)).toContain("--metrics-auth=kubernetes");
+    expect(args(await render())).not.toContain("--metrics-auth");
+    expect(one(objects, "ClusterRole", "hooks-pr-postrider").rules?.flatMap(({ resources = [] }) => resources)).toContain("tokenreviews");
+    expect(one(objects, "ClusterRole", "hooks-pr-postrider-metrics-reader").rules).toEqual([
+      { nonResourceURLs: ["/metrics"], verbs: ["get"] },
+    ]);
+    expect((await render()).filter(({ metadata }) => metadata.name.endsWith("-metrics-reader"))).toEqual([]);
+    const file = "/var/run/secrets/kubernetes.io/serviceaccount/token";
+    expect(one(objects, "ServiceMonitor").spec.endpoints[0]).toMatchObject({ bearerTokenFile: file });
+    const authorization = { credentials: { name: "scrape", key: "token" } };
+    const named = one(await render({ ...auth, serviceMonitor: { enabled: true, authorization } }), "ServiceMonitor").spec.endpoints[0];
+    expect([named.authorization, named.bearerTokenFile]).toEqual([authorization, undefined]);
+    const pods = one(await render({ ...auth, podMonitor: { enabled: true, authorization } }), "PodMonitor").spec.podMetricsEndpoints[0];
+    expect(pods.authorization).toEqual(authorization);
+    await expect(render({ ...auth, podMonitor: { enabled: true } })).rejects.toThrow(/podMonitor.authorization/);
+    expect(one(await render({ serviceMonitor: { enabled: true } }), "ServiceMonitor").spec.endpoints[0]).not.toHaveProperty(
+      "bearerTokenFile",
+    );
+  });
 });
 
 describe("the notes", () => {

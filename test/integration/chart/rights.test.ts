@@ -8,7 +8,15 @@ const render = (values?: object) => renderChart(HELM, values);
 
 describe("rights", () => {
   const rulesOf = (objects: readonly Rendered[]) =>
-    objects.flatMap(({ metadata, rules }) => (rules ?? []).map((rule) => Object.assign({ role: metadata.name }, rule)));
+    objects.flatMap(({ metadata, rules }) =>
+      (rules ?? []).map(({ apiGroups = [], resources = [], nonResourceURLs = [], verbs }) => ({
+        role: metadata.name,
+        apiGroups,
+        resources,
+        nonResourceURLs,
+        verbs,
+      })),
+    );
   const modes: [string, object][] = [
     ["optIn", {}],
     ["cluster", { secretAccess: "cluster" }],
@@ -20,7 +28,9 @@ describe("rights", () => {
   it.each(modes)("hold no *: %s", async (_mode, values) => {
     const rules = rulesOf(await render(values));
     expect(rules.length).toBeGreaterThan(5);
-    for (const rule of rules) expect([...rule.apiGroups, ...rule.resources, ...rule.verbs].join()).not.toContain("*");
+    for (const { apiGroups, resources, nonResourceURLs, verbs } of rules) {
+      expect([...apiGroups, ...resources, ...nonResourceURLs, ...verbs].join()).not.toContain("*");
+    }
   });
 
   it("are, for the operator, exactly these", async () => {
@@ -38,6 +48,7 @@ describe("rights", () => {
       { apiGroups: [""], resources: ["namespaces"], verbs: ["get", "list", "watch"] },
       { apiGroups: ["authentication.k8s.io"], resources: ["tokenreviews"], verbs: ["create"] },
       { apiGroups: ["authorization.k8s.io"], resources: ["subjectaccessreviews"], verbs: ["create"] },
+      { nonResourceURLs: ["/.well-known/openid-configuration", "/openid/v1/jwks"], verbs: ["get"] },
     ]);
   });
 
@@ -47,7 +58,7 @@ describe("rights", () => {
       { apiGroups: ["postrider.dev"], resources: ["webhooksubscriptions"], verbs: ["publish"] },
     ]);
     const verbs = (role: string) =>
-      one(objects, "ClusterRole", role).rules?.flatMap((rule) => rule.resources.map((resource) => [resource, rule.verbs.join()]));
+      one(objects, "ClusterRole", role).rules?.flatMap((rule) => rule.resources?.map((resource) => [resource, rule.verbs.join()]));
     const read = [
       ["deliveries", "get,list"],
       ["attempts", "get,list"],
@@ -100,7 +111,7 @@ describe("rights", () => {
 
   it("are Roles when only some namespaces are served", async () => {
     const objects = await render({ namespaces: ["a", "b"] });
-    expect(one(objects, "ClusterRole", "hooks-pr-postrider").rules?.flatMap(({ resources }) => resources)).toEqual([
+    expect(one(objects, "ClusterRole", "hooks-pr-postrider").rules?.flatMap(({ resources = [] }) => resources)).toEqual([
       "clusterdeliverypolicies",
       "clusterdeliverypolicies/status",
       "namespaces",
@@ -109,7 +120,7 @@ describe("rights", () => {
     ]);
     const roles = objects.filter(({ kind, metadata }) => kind === "Role" && metadata.namespace !== "hooks");
     expect(roles.map(({ metadata }) => metadata.namespace)).toEqual(["a", "b"]);
-    expect(roles[0]?.rules?.map(({ resources }) => resources[0])).toContain("webhooksubscriptions");
+    expect(roles[0]?.rules?.map(({ resources }) => resources?.[0])).toContain("webhooksubscriptions");
     expect(objects.filter(({ kind }) => kind === "ClusterRoleBinding").map(({ metadata }) => metadata.name)).toEqual([
       "hooks-pr-postrider",
     ]);

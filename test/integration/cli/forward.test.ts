@@ -50,7 +50,7 @@ async function receiver(options: Partial<ReceiverOptions>): Promise<{ url: strin
   const lines: string[] = [];
   const shows = { output: "text", colour: false, headers: false } as const;
   const one = new DevelopmentReceiver({ host: "127.0.0.1", port: 0, status: 200, delay: 0, shows, ...options }, new SystemClock(), (line) =>
-    lines.push(line),
+    lines.push(`${line.text}\n`),
   );
   const url = await one.start();
   stops.push(() => one.stop());

@@ -10,6 +10,33 @@ import { SystemClock } from "../../../src/lib/clock.ts";
 import { ManualClock } from "../../support/time/manual-clock.ts";
 import { runningIngest, type RunningIngest } from "../../support/ingest/running-ingest.ts";
 
+/** One of each kind of what a terminal obeys or does not show. */
+const HIDING = [
+  "\u001b",
+  "\u0007",
+  "\u0008",
+  "\r",
+  "\u007f",
+  "\u0085",
+  "\u009b",
+  "\u00ad",
+  "\u061c",
+  "\u180e",
+  "\u200b",
+  "\u200d",
+  "\u200e",
+  "\u200f",
+  "\u2028",
+  "\u2029",
+  "\u202a",
+  "\u202e",
+  "\u2060",
+  "\u2066",
+  "\u2069",
+  "\ufeff",
+  "\u{e0041}",
+];
+
 let out = "";
 let ingest: RunningIngest | undefined;
 beforeEach(() => {
@@ -98,7 +125,7 @@ describe("postrider listen", () => {
 
   it("verifies, prints and answers; fails when told to", async () => {
     const lines: string[] = [];
-    const receiver = new DevelopmentReceiver({ ...options, failEvery: 3 }, new SystemClock(), (line) => lines.push(line));
+    const receiver = new DevelopmentReceiver({ ...options, failEvery: 3 }, new SystemClock(), (line) => lines.push(line.text));
     const url = await receiver.start();
     const body = '{"type":"a"}';
     const now = new Date();
@@ -123,7 +150,7 @@ describe("postrider listen", () => {
 
   it("verifies HTTP Message Signatures too", async () => {
     const lines: string[] = [];
-    const receiver = new DevelopmentReceiver(options, new SystemClock(), (line) => lines.push(line));
+    const receiver = new DevelopmentReceiver(options, new SystemClock(), (line) => lines.push(line.text));
     const url = `${await receiver.start()}/hooks?a=1`;
     const key = parseKey("HTTPMessageSignatures", Buffer.from(SECRET));
     if (!key.ok) throw new Error(key.problem.message);
@@ -145,13 +172,33 @@ describe("postrider listen", () => {
   it("prints for people without letting strangers draw on the terminal", async () => {
     const lines: string[] = [];
     const plain = { ...options, verifier: undefined, shows: { ...shows, output: "text" as const }, status: 204 };
-    const receiver = new DevelopmentReceiver(plain, new SystemClock(), (line) => lines.push(line));
+    const receiver = new DevelopmentReceiver(plain, new SystemClock(), (line) => lines.push(line.text));
     const url = await receiver.start();
     expect((await fetch(url, { method: "POST", body: "\u001b[2Jboo" })).status).toBe(204);
     await receiver.stop();
     expect(lines.join("")).toContain("·[2Jboo");
     expect(lines.join("")).toContain("not verified");
     expect(lines.join("")).not.toContain("\u001b");
+  });
+
+  it.each(["text", "json"] as const)("shows nothing that turns writing round, moves the cursor or hides, in %s", async (output) => {
+    const lines: string[] = [];
+    const receiver = new DevelopmentReceiver({ ...options, verifier: undefined, shows: { ...shows, output } }, new SystemClock(), (line) =>
+      lines.push(line.text),
+    );
+    const url = await receiver.start();
+    const hostile = `a${HIDING.join("b")}c\nlistening on http://evil`;
+    await fetch(`${url}/${encodeURI("\u202e")}`, {
+      method: "POST",
+      body: hostile,
+      headers: { "webhook-id": "\u009b31m", "content-type": "x/\u009dy" },
+    });
+    await receiver.stop();
+    const all = lines.join("\n");
+    for (const one of HIDING) expect(all, JSON.stringify(one)).not.toContain(one);
+    // A line of theirs never begins where one of ours does.
+    expect(all.split("\n").filter((line) => line.startsWith("listening on"))).toHaveLength(output === "text" ? 1 : 0);
+    if (output === "json") expect((JSON.parse(lines[1] ?? "") as { body: string }).body).toBe(hostile);
   });
 
   it("ends by a signal with exit code 0, and refuses odd options with 2", async () => {

@@ -50,7 +50,7 @@ describeOnControlPlane(
       await operator.until(holds);
       expect(performance.now() - fromMs).toBeLessThan(FOLLOW_MS);
     };
-    const service = (name: string, spec: object): Promise<string> => apply("Service", name, { spec });
+    const service = (name: string, spec: object): Promise<string> => apply("Service", name, { spec: { selector: { app: name }, ...spec } });
 
     it("shows the command that opens them, and finds the Service once it was given", async () => {
       await service("receiver", { ports: [{ port: 8_080 }] });
@@ -94,6 +94,20 @@ describeOnControlPlane(
       }
       expect(subscription("outside")?.blocked?.message).toContain("ExternalName");
       expect(subscription("headless")?.blocked?.message).toContain("headless");
+    });
+
+    it("dials a Service only while it has a selector, and the events wait", async () => {
+      await service("led", { selector: null, ports: [{ port: 80, targetPort: 10_255 }] });
+      await subscribe("led", { serviceRef: { name: "led", port: 80 } });
+      await waitsFor("led", "EgressDenied");
+      expect(subscription("led")?.target).toBeUndefined();
+      await operator.until(() => operator.condition(NS, "led", "ResolvedRefs")?.status === "False");
+      expect(operator.condition(NS, "led", "ResolvedRefs")?.message).toContain("spec.selector");
+      await kubectl("patch", "service", "led", "--namespace", NS, "--type=merge", "--patch", '{"spec":{"selector":{"app":"led"}}}');
+      await inTime(() => subscription("led")?.target?.dial?.port === 80);
+      await kubectl("patch", "service", "led", "--namespace", NS, "--type=merge", "--patch", '{"spec":{"selector":null}}');
+      await inTime(() => subscription("led")?.blocked?.reason === "EgressDenied");
+      expect(subscription("led")?.target).toBeUndefined();
     });
 
     it.skipIf(certificates === undefined)("rotates authorities in a ConfigMap and a client certificate in a Secret", async () => {

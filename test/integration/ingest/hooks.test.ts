@@ -1,5 +1,5 @@
 import { afterEach, describe, expect, it } from "vitest";
-import type { PublishAccess, Verdict } from "../../../src/ingest/authenticator.ts";
+import type { Denial, IngestAccess } from "../../../src/ingest/authenticator.ts";
 import { lastBody, RawClient, route, runningIngest, type IngestSetup, type RunningIngest } from "../../support/ingest/running-ingest.ts";
 
 let ingest: RunningIngest | undefined;
@@ -14,6 +14,7 @@ async function start(setup: IngestSetup = {}): Promise<RunningIngest> {
 }
 
 const TOKEN = "0123456789abcdef-token";
+const OTHER_TOKEN = "another-token-0123456789";
 type Json = Record<string, unknown>;
 
 /** Posts and answers status and body. */
@@ -153,11 +154,18 @@ describe("a token", () => {
     expect(running.intake.admitted).toBe(0);
   });
 
-  it("in the body is the caller's own when a header let him in, and is not looked at when the header is wrong", async () => {
-    const running = await start({ tokens: [TOKEN] });
-    const body = `{"token":"${TOKEN}"}`;
+  it("in the body is cut out when a header let the caller in, stays when it is nobody's, and is not looked at when the header is wrong", async () => {
+    const running = await start({ tokens: [TOKEN, OTHER_TOKEN] });
     const headers = { "content-type": "application/json", authorization: `Bearer ${TOKEN}` };
-    expect((await stored(running, (await hook(running, "order.paid", body, headers))["id"])).text).toBe(body);
+    const body = `{"token":"${TOKEN}"}`;
+    for (const [token, rest] of [
+      [TOKEN, '{"a":1}'],
+      [OTHER_TOKEN, '{"a":1}'],
+      ["somebody-elses-word", '{"a":1,"token":"somebody-elses-word"}'],
+    ]) {
+      const told = await hook(running, "order.paid", `{"a":1,"token":"${token}"}`, headers);
+      expect((await stored(running, told["id"])).text).toBe(rest);
+    }
     expect(await hook(running, "order.paid", body, { ...headers, authorization: "Bearer wrong-wrong-wrong" })).toMatchObject({ http: 401 });
   });
 
@@ -173,10 +181,10 @@ describe("a token", () => {
 });
 
 describe("tokens that somebody must be asked about", () => {
-  const asked: [string, PublishAccess][] = [];
-  const verdicts: Record<string, Verdict> = { good: "allowed", weak: "forbidden", late: "unavailable" };
+  const asked: [string, IngestAccess][] = [];
+  const verdicts: Record<string, Denial | { user: string }> = { good: { user: "good" }, weak: "forbidden", late: "unavailable" };
   const reviewer = {
-    review: async (token: string, access: PublishAccess): Promise<Verdict> => {
+    who: async (token: string, access: IngestAccess): Promise<Denial | { user: string }> => {
       asked.push([token, access]);
       return verdicts[token] ?? "unauthenticated";
     },
@@ -202,14 +210,19 @@ describe("tokens that somebody must be asked about", () => {
     expect(running.intake.admitted).toBe(1);
   });
 
-  it("may stand in the body, and answer the same way", async () => {
-    const running = await start({ reviewer });
-    const body = (token: string): string => `{"token":"${token}"}`;
+  it("do not stand in a body: nobody is asked about what strangers write there, and it is not read", async () => {
     const headers = { "content-type": "application/json" };
-    expect(await hook(running, "order.paid", body("good"), headers)).toMatchObject({ http: 200 });
-    expect(await hook(running, "order.paid", body("weak"), headers)).toMatchObject({ http: 403 });
-    expect(await hook(running, "order.paid", body("late"), headers)).toMatchObject({ http: 503 });
-    expect(await hook(running, "order.paid", body("wrong"), headers)).toMatchObject({ http: 401 });
+    const before = asked.length;
+    for (const setup of [{ reviewer }, { reviewer, tokens: [TOKEN] }]) {
+      const running = await start(setup);
+      for (const token of ["good", "weak", "late", "wrong"]) {
+        expect(await hook(running, "order.paid", `{"token":"${token}"}`, headers)).toMatchObject({ http: 401, code: "unauthenticated" });
+      }
+      expect(running.intake.admitted).toBe(0);
+      await running.stop();
+    }
+    expect(asked).toHaveLength(before);
+    ingest = undefined;
   });
 
   it("are not asked about when a static token has let the caller in", async () => {

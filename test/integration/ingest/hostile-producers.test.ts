@@ -247,13 +247,22 @@ describe("expectations, pipelines and floods", () => {
     await stillServes(running);
   });
 
-  it("more connections than allowed are closed, the others served", async () => {
+  it("one connection more than allowed is let in, and the one closed for it has been idle for longest", async () => {
     const running = await start({ limits: { connections: 4 } });
     const raws = Array.from({ length: 4 }, () => client(running));
-    for (const raw of raws) raw.send(whole());
-    await Promise.all(raws.map((raw) => raw.until(/correlationId/)));
-    expect(await client(running).send(whole()).closed).toBe("");
-    expect(status(await raws[0]!.send(whole()).until(/correlationId[\s\S]*correlationId/))).toEqual(["202", "202"]);
+    for (const raw of raws) await raw.send(whole()).until(/correlationId/);
+    const first = raws[0]!;
+    await first.send(whole()).until(/correlationId[\s\S]*correlationId/);
+    expect(
+      status(
+        await client(running)
+          .send(whole())
+          .until(/correlationId/),
+      ),
+    ).toEqual(["202"]);
+    await raws[1]!.closed;
+    expect(status(await first.send(whole()).until(/(?:correlationId[\s\S]*){3}/))).toEqual(["202", "202", "202"]);
+    expect(raws.map(({ socket }) => socket.destroyed)).toEqual([false, true, false, false]);
   });
 });
 

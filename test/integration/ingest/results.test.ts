@@ -1,7 +1,8 @@
 import { afterEach, describe, expect, it } from "vitest";
-import { StoreError, type Completion } from "../../../src/store/store.ts";
+import { StoreError } from "../../../src/store/store.ts";
 import { dropAll } from "../../conformance/store/fixture.ts";
 import { ManualClock } from "../../support/time/manual-clock.ts";
+import { endDeliveries, ended } from "../../support/ingest/ended-delivery.ts";
 import { RawClient, route, runningIngest, type IngestSetup, type RunningIngest } from "../../support/ingest/running-ingest.ts";
 
 let ingest: RunningIngest | undefined;
@@ -40,42 +41,8 @@ async function call(path: string, options: { body?: string; headers?: Record<str
 
 const publish = async (body = EVENT): Promise<string> => String((await call("events", { body })).body["id"]);
 
-/** Ends the deliveries of an event as the engine would: durable first, then told. */
-async function end(id: string, state: "delivered" | "failed" = "delivered", index?: number): Promise<void> {
-  const running = ingest!;
-  const records = await running.store.deliveriesOf(id);
-  for (const record of index === undefined ? records : [records[index]!]) {
-    await running.store.claim([{ id: record.id, epoch: 1, lone: false, withEvent: false }]);
-    await running.store.complete([ended(record.id, state)]);
-    running.tellEnded(id);
-  }
-}
-
-function ended(id: number, state: "delivered" | "failed", nowMs = Date.now()): Completion {
-  const answer = { responseHeaders: [["content-type", "text/plain"]] as const, responseBody: Buffer.from("HELLO WORLD") };
-  const attempt = {
-    deliveryId: id,
-    eventId: "",
-    subscription: "",
-    namespace: "",
-    eventType: "",
-    attempt: 1,
-    startedAtMs: nowMs,
-    durationMs: 5,
-    outcome: state === "delivered" ? ("success" as const) : ("server_error" as const),
-    statusCode: state === "delivered" ? 200 : 500,
-    connectionStatus: "ok",
-    tlsStatus: "none",
-    message: "",
-    url: "",
-    recordId: undefined,
-    requestHeaders: [],
-    requestBody: undefined,
-    ...answer,
-  };
-  const next = state === "delivered" ? ({ state, reason: "Delivered" } as const) : ({ state, reason: "AttemptsExhausted" } as const);
-  return { id, epoch: 1, attempt, next, nowMs, historyRetentionMs: 3_600_000 };
-}
+const end = (id: string, state: "delivered" | "failed" = "delivered", index?: number): Promise<void> =>
+  endDeliveries(ingest!, id, { state, index });
 
 /** Resolves once so many requests wait. */
 async function waiting(count: number): Promise<void> {

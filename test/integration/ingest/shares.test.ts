@@ -165,15 +165,13 @@ describe("requests and bytes", () => {
   });
 
   it("of somebody who has yet to show a token are no namespace's", async () => {
-    const running = await start({ routes: wanting(1), tokens: ["0123456789abcdef"], limits: { requests: 2 } });
+    const running = await start({ routes: wanting(1), tokens: ["0123456789abcdef"], limits: { requests: 1, bodyBytesHeld: 30 } });
     const strangers = Array.from({ length: 2 }, () =>
       client(running).send(
         "POST /v1/namespaces/shop/events HTTP/1.1\r\nHost: x\r\nContent-Type: application/json\r\nExpect: 100-continue\r\nContent-Length: 50\r\n\r\n",
       ),
     );
     await Promise.all(strangers.map((raw) => raw.until(/100 Continue/)));
-    const stranger = await running.post(BODY);
-    expect((await problemOf(stranger)).detail).toContain("whose token has yet to come");
     expect((await running.post(BODY, { authorization: "Bearer 0123456789abcdef" })).status).toBe(202);
   });
 });

@@ -189,7 +189,10 @@ describe("the cluster provider", () => {
     server.put(SERVICES, service("other", 80));
     await start(WATCHES + 2);
     const found = await Promise.all(Array.from({ length: 100 }, async () => provider.findNamed("Service", "shop", "receiver")));
-    expect(found[99]).toMatchObject({ state: "found", object: { clusterIp: "10.96.0.7", ports: [{ port: 80, protocol: "TCP" }] } });
+    expect(found[99]).toMatchObject({
+      state: "found",
+      object: { clusterIp: "10.96.0.7", hasSelector: false, ports: [{ port: 80, protocol: "TCP" }] },
+    });
     expect(server.requests.filter(({ path }) => path.endsWith("/services/receiver"))).toHaveLength(1);
     await server.until(({ openWatches }) => openWatches === WATCHES + 3);
     expect(provider.get("Service", "shop", "other")).toBeUndefined();
@@ -200,6 +203,13 @@ describe("the cluster provider", () => {
     server.put(SERVICES, service("receiver", 81));
     await until(() => port() === 81);
     expect(told).toEqual([{ kind: "Service", namespace: "shop", name: "receiver" }]);
+    for (const selector of [{ app: "a" }, undefined]) {
+      told.length = 0;
+      const changed = service("receiver", 81);
+      server.put(SERVICES, { ...changed, spec: { ...changed.spec, ...(selector === undefined ? {} : { selector }) } });
+      await until(() => provider.get("Service", "shop", "receiver")?.hasSelector === (selector !== undefined));
+      expect(told).toEqual([{ kind: "Service", namespace: "shop", name: "receiver" }]);
+    }
 
     const heal = server.fail({ broken: "reset" });
     server.dropConnections();

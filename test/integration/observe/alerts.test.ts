@@ -65,6 +65,15 @@ const STORIES: Readonly<Record<string, Story>> = {
     clear: "20h",
     interval: "5m",
   },
+  PostriderNamespaceStorageNearlyFull: {
+    series: {
+      [`postrider_store_namespace_bytes{${PROCESS},namespace="shop"}`]: "900+0x30 100+0x30",
+      [`postrider_store_namespace_limit_bytes{${PROCESS},namespace="shop"}`]: "1000+0x60",
+    },
+    labels: `${PROCESS},namespace="shop"`,
+    fires: "15m",
+    clear: "45m",
+  },
   PostriderLogLong: {
     series: { [`postrider_store_log_bytes{${PROCESS}}`]: "209715200+0x30 8388608+0x30" },
     labels: PROCESS,

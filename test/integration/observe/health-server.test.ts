@@ -1,10 +1,13 @@
 import { spawnSync } from "node:child_process";
+import { request } from "node:http";
 import { afterEach, describe, expect, it } from "vitest";
 import { HealthServer, LOOP_STALL_MAX_MS, type HealthCheck } from "../../../src/observe/health-server.ts";
+import { reviewedScrapes, type ScrapeAccess } from "../../../src/observe/scrape-access.ts";
 import { BusinessEvents } from "../../../src/observe/events.ts";
 import { createLog } from "../../../src/observe/log.ts";
 import { Metrics } from "../../../src/observe/metrics.ts";
 import { ManualClock } from "../../support/time/manual-clock.ts";
+import { testDeliveryNames } from "../../support/delivery/test-delivery-names.ts";
 
 const abort: AbortController[] = [];
 const running: Promise<void>[] = [];
@@ -13,12 +16,12 @@ afterEach(async () => {
   await Promise.all(running.splice(0));
 });
 
-async function start(state: { store?: string; routes?: string }) {
+async function start(state: { store?: string; routes?: string }, authorize?: ScrapeAccess) {
   const clock = new ManualClock();
   const metrics = new Metrics({ version: "1.2.3" });
   const check = (name: "store" | "routes"): HealthCheck => ({ name, reason: () => state[name] });
   const checks = [check("store"), check("routes")];
-  const server = new HealthServer({ listen: { host: "127.0.0.1", port: 0 }, metrics, clock, ready: checks, started: checks });
+  const server = new HealthServer({ listen: { host: "127.0.0.1", port: 0 }, metrics, clock, authorize, ready: checks, started: checks });
   const url = await server.open();
   const controller = new AbortController();
   abort.push(controller);
@@ -27,7 +30,7 @@ async function start(state: { store?: string; routes?: string }) {
     const response = await fetch(url + path, { method });
     return { status: response.status, text: await response.text(), type: response.headers.get("content-type") };
   };
-  return { clock, metrics, get };
+  return { clock, metrics, get, url };
 }
 
 describe("health", () => {
@@ -99,7 +102,7 @@ describe("stalls of the loop", () => {
 describe("metrics", () => {
   async function exposition(): Promise<string> {
     const { get, metrics } = await start({});
-    const events = new BusinessEvents(metrics, createLog("silent"));
+    const events = new BusinessEvents(metrics, createLog("silent"), testDeliveryNames);
     events.ingestAnswered(202, 0.002);
     events.eventAccepted("shop", 0);
     events.filterFailed({ namespace: "shop", name: "a" }, "no such key");
@@ -131,5 +134,71 @@ describe("metrics", () => {
     const own = (await exposition()).split(/(?=^# HELP )/m).filter((family) => family.startsWith("# HELP postrider_"));
     const result = spawnSync("promtool", ["check", "metrics"], { input: own.join(""), encoding: "utf8" });
     expect({ code: result.status, said: result.stdout + result.stderr }).toEqual({ code: 0, said: "" });
+  });
+});
+
+describe("metrics with authentication", () => {
+  const asked: [string, object][] = [];
+  const verdicts: Readonly<Record<string, "allowed" | "forbidden" | "unavailable">> = {
+    good: "allowed",
+    weak: "forbidden",
+    late: "unavailable",
+  };
+  const authorize = reviewedScrapes({
+    review: async (token, access) => {
+      asked.push([token, access]);
+      return verdicts[token] ?? "unauthenticated";
+    },
+  });
+  /** With these Authorization headers, each of its own. */
+  const scrape = (
+    url: string,
+    path: string,
+    authorization: string[],
+  ): Promise<{ status: number; text: string; challenge: string | undefined }> =>
+    new Promise((resolve, reject) => {
+      const call = request(
+        `${url}${path}`,
+        { headers: ["Host", "x", ...authorization.flatMap((value) => ["Authorization", value])] },
+        (response) => {
+          let text = "";
+          response.setEncoding("utf8").on("data", (chunk: string) => (text += chunk));
+          response.on("end", () => resolve({ status: response.statusCode ?? 0, text, challenge: response.headers["www-authenticate"] }));
+        },
+      );
+      call.on("error", reject).end();
+    });
+
+  it("shows them to whoever may get the path /metrics", async () => {
+    const { url } = await start({}, authorize);
+    expect(await scrape(url, "/metrics", ["Bearer good"])).toMatchObject({
+      status: 200,
+      text: expect.stringContaining("postrider_build_info"),
+    });
+    expect(asked.at(-1)).toEqual(["good", { path: "/metrics", verb: "get" }]);
+  });
+
+  it.each([
+    ["no token", [], 401],
+    ["a wrong one", ["Bearer wrong"], 401],
+    ["another kind of credentials", ["Basic Z29vZDo="], 401],
+    ["two of them", ["Bearer good", "Bearer good"], 401],
+    ["one that is too long", [`Bearer ${"a".repeat(8_193)}`], 401],
+    ["one whose owner may not", ["Bearer weak"], 403],
+    ["one that nobody can be asked about", ["Bearer late"], 503],
+  ])("shows nothing to %s", async (_what, authorization, status) => {
+    const { url } = await start({}, authorize);
+    for (const path of ["/metrics", "/metrics?x=1"]) {
+      const told = await scrape(url, path, authorization);
+      expect([told.status, told.challenge]).toEqual([status, status === 401 ? 'Bearer realm="postrider"' : undefined]);
+      expect(told.text).not.toContain("postrider_");
+    }
+  });
+
+  it("asks nobody who probes", async () => {
+    const { get } = await start({}, authorize);
+    const before = asked.length;
+    for (const path of ["/livez", "/readyz", "/startupz"]) expect((await get(path)).status).toBe(200);
+    expect(asked).toHaveLength(before);
   });
 });

@@ -5,6 +5,7 @@ import type { DatabaseSync } from "node:sqlite";
 import { afterEach, beforeEach, expect, it } from "vitest";
 import { deadLetterQueue } from "../../../src/core/dead-letter.ts";
 import { openDatabase } from "../../../src/store/sqlite/database.ts";
+import { UsageTable } from "../../../src/store/sqlite/usage-table.ts";
 import { Retention } from "../../../src/store/sqlite/retention.ts";
 import { dayTables } from "../../../src/store/sqlite/schema.ts";
 import { highestId } from "../../../src/store/sqlite/sequence.ts";
@@ -63,12 +64,13 @@ it("empties days in steps that each touch few rows, and loses nothing owed to a 
   const { owed } = await filled();
   const db = openDatabase(directory);
   const top = highestId(db);
-  let retention = new Retention(db, clockThatTicks());
+  const usage = new UsageTable(db);
+  let retention = new Retention(db, clockThatTicks(), usage);
   let steps = 0;
   for (let more = true; more; steps += 1) {
     const end = steps < 30 && steps % 7 === 3 ? "ROLLBACK" : "COMMIT";
     // As after a crash: nothing is remembered.
-    if (steps === 20) retention = new Retention(db, clockThatTicks());
+    if (steps === 20) retention = new Retention(db, clockThatTicks(), usage);
     const did = step(db, retention, end);
     expect(did.changes).toBeLessThanOrEqual(CHANGES_MAX);
     more = did.more || end === "ROLLBACK";

@@ -74,7 +74,7 @@ describe("the SQLite store on disk", () => {
     for (const { name } of db.prepare("SELECT name FROM sqlite_schema WHERE type = 'table' AND name GLOB 'result_*'").all()) {
       db.exec(`DROP TABLE ${String(name)}`);
     }
-    db.exec("DROP TABLE parked; PRAGMA user_version = 1");
+    db.exec("DROP TABLE parked; DROP TABLE namespace_bytes; PRAGMA user_version = 1");
     db.close();
     const again = make();
     await again.open(OPEN);

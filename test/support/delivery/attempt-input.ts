@@ -49,7 +49,7 @@ export function aRoute(change: RouteChange): Route {
     payload: { format: "StandardWebhooks", formParameter: "payload", body: undefined },
     signing,
     policyName: undefined,
-    history: { captureResponse: true, recordIdField: undefined },
+    history: { captureResponse: true, answerInResults: false, recordIdField: undefined },
     deletionPolicy: "Drain",
     ...change.spec,
   };

@@ -11,6 +11,7 @@ import { SystemClock } from "../../../src/lib/clock.ts";
 import { FileOperator } from "../controller/file-operator.ts";
 import type { AcceptItem } from "../../../src/store/store.ts";
 import { anEvent } from "../delivery/attempt-input.ts";
+import { endDeliveries } from "../ingest/ended-delivery.ts";
 import { runningIngest } from "../ingest/running-ingest.ts";
 import { World } from "../sim/world.ts";
 import type { Receiver } from "../sim/world.ts";
@@ -113,6 +114,39 @@ export class FieldRig {
       const url = `${ingest.url}/v1/namespaces/shop/events`;
       const { status } = await fetch(url, { method: "POST", headers, body: JSON.stringify({ type, data: { id: 7 } }) });
       return { status, item };
+    } finally {
+      await ingest.stop();
+    }
+  }
+
+  /** What a result of a real ingest tells the holder of a static token of the receiver's answer. */
+  async answerTold(): Promise<unknown> {
+    const token = "a-token-of-the-namespace";
+    const ingest = await runningIngest({ routes: [...this.#operator.table.routes()], tokens: [token] });
+    const call = async (path: string, init: RequestInit = {}): Promise<Record<string, unknown>> => {
+      const headers = { "content-type": "application/json", authorization: `Bearer ${token}` };
+      return (await (await fetch(`${ingest.url}/v1/namespaces/shop/${path}`, { headers, ...init })).json()) as Record<string, unknown>;
+    };
+    try {
+      const { id } = await call("events", { method: "POST", body: '{"type":"order.paid","data":{"id":7}}' });
+      await endDeliveries(ingest, String(id));
+      const { value } = await call(`results/${String(id)}`);
+      return (value as readonly { readonly answer: unknown }[])[0]?.answer;
+    } finally {
+      await ingest.stop();
+    }
+  }
+
+  /** Status of the last of so many large events, at a real ingest that obeys what the policies say of storage; the volume has a GiB. */
+  async filled(events: number): Promise<number> {
+    const { controller } = this.#operator;
+    const storageLimit = (namespace: string) => controller.storageLimit(namespace);
+    const ingest = await runningIngest({ routes: [...this.#operator.table.routes()], roomBytes: () => 2 ** 30, storageLimit });
+    try {
+      let status = 0;
+      for (let left = events; left > 0; left--)
+        status = (await ingest.post(JSON.stringify({ type: "order.paid", data: "x".repeat(250_000) }))).status;
+      return status;
     } finally {
       await ingest.stop();
     }

@@ -45,6 +45,11 @@ const TEXT_OWNERS: readonly { readonly pattern: RegExp; readonly what: string; r
   { pattern: /\bMath\.random\(|\brandomBytes\(|\brandomUUID\(/, what: "chance (take a Random)", paths: [/^src\/lib\/random\.ts$/] },
   { pattern: /\bsetInterval\(/, what: "setInterval (use Clock.after)", paths: [] },
   { pattern: /\bprocess\.exit\(/, what: "process.exit (return an exit code)", paths: [/^src\/main\.ts$/] },
+  {
+    pattern: /\bprocess\.std(out|err)\.write\(|\bconsole\./,
+    what: "the terminal (tell it through cli/terminal.ts, which makes strangers' text harmless)",
+    paths: [/^src\/cli\/terminal\.ts$/],
+  },
   { pattern: /\bfetch\(/, what: "fetch (follows redirects; use the dispatcher)", paths: [/^src\/cli\//] },
 ];
 

@@ -9,11 +9,14 @@ import { type PublishReviewer, TokenAuthenticator, openToAll } from "../../../sr
 import { buildIngest } from "../../../src/ingest/ingest.ts";
 import type { IngestLimits } from "../../../src/ingest/ingest-server.ts";
 import type { HubLimits } from "../../../src/ingest/result-hub.ts";
+import { StorageQuota } from "../../../src/ingest/storage-quota.ts";
+import type { StorageLimit } from "../../../src/core/storage-share.ts";
 import { BusinessEvents } from "../../../src/observe/events.ts";
 import { createLog } from "../../../src/observe/log.ts";
 import { Metrics } from "../../../src/observe/metrics.ts";
 import { MemoryStore } from "../../../src/store/memory/memory-store.ts";
 import type { AcceptRequest, AcceptResult, NewDelivery, Store } from "../../../src/store/store.ts";
+import { testDeliveryNames } from "../delivery/test-delivery-names.ts";
 
 export function route(name: string, types: readonly string[], filter?: CompiledFilter): Route {
   return {
@@ -31,7 +34,7 @@ export function route(name: string, types: readonly string[], filter?: CompiledF
         payload: { format: "StandardWebhooks", formParameter: "payload", body: undefined },
         signing: { scheme: "None", secretRefs: [], hmac: undefined, token: undefined },
         policyName: undefined,
-        history: { captureResponse: true, recordIdField: undefined },
+        history: { captureResponse: true, answerInResults: false, recordIdField: undefined },
         deletionPolicy: "Drain",
       },
       policy: BUILT_IN_POLICY,
@@ -81,6 +84,8 @@ export interface IngestSetup {
   readonly routes?: readonly Route[];
   /** Values of the labelled Secrets of namespace `shop`; given = static tokens. */
   readonly tokens?: readonly string[];
+  /** Whose they are, at the same places; default: one Secret's. */
+  readonly producers?: readonly string[];
   /** Given = tokens that somebody must be asked about. */
   readonly reviewer?: PublishReviewer;
   readonly tokenInQuery?: boolean;
@@ -94,18 +99,23 @@ export interface IngestSetup {
   /** Stands between ingest and the memory store. */
   readonly accept?: (request: AcceptRequest, store: Store) => Promise<AcceptResult>;
   readonly strict?: boolean;
+  /** Instead of a memory store; not open yet. */
+  readonly store?: Store;
+  /** What all namespaces together may hold, bytes, and each; without room nothing is judged. */
+  readonly roomBytes?: () => number | undefined;
+  readonly storageLimit?: (namespace: string) => StorageLimit;
   readonly drainMs?: number;
 }
 
-/** A real ingest on a free port over a real memory store. */
+/** A real ingest on a free port over a real store, in memory where none is given. */
 export async function runningIngest(setup: IngestSetup = {}) {
   const clock = setup.clock ?? new SystemClock();
-  const store = new MemoryStore();
+  const store: Store = setup.store ?? new MemoryStore();
   await store.open({ owner: "test", nowMs: clock.nowMs(), idempotencyTtlMs: 86_400_000 });
   const state = { ready: true, diskLow: false, table: RouteTable.build(setup.routes ?? [route("orders", ["order.*"])]) };
   const metrics = new Metrics({ version: "test", defaults: false });
   const log = createLog("silent");
-  const events = new BusinessEvents(metrics, log);
+  const events = new BusinessEvents(metrics, log, testDeliveryNames);
   const intake = new RecordingIntake();
   let tell = (_eventId: string | undefined): void => undefined;
   const digests = (setup.tokens ?? []).flatMap((token) => storedTokenDigest(Buffer.from(token)) ?? []);
@@ -115,7 +125,14 @@ export async function runningIngest(setup: IngestSetup = {}) {
       setup.tokens === undefined && setup.reviewer === undefined
         ? openToAll
         : new TokenAuthenticator({
-            ...(setup.tokens === undefined ? {} : { tokens: { tokens: (namespace) => (namespace === "shop" ? digests : []) } }),
+            ...(setup.tokens === undefined
+              ? {}
+              : {
+                  tokens: {
+                    tokens: (namespace) => (namespace === "shop" ? digests : []),
+                    producerAt: (_namespace, place) => setup.producers?.[place] ?? "secret:static",
+                  },
+                }),
             ...(setup.reviewer === undefined ? {} : { reviewer: setup.reviewer }),
           }),
     deliveriesMax: setup.deliveriesMax ?? 10_000,
@@ -126,6 +143,11 @@ export async function runningIngest(setup: IngestSetup = {}) {
       accept: (request) => setup.accept?.(request, store) ?? store.accept(request),
       result: (namespace, id, nowMs) => setup.result?.(namespace, id, nowMs) ?? store.result(namespace, id, nowMs),
     },
+    storage: new StorageQuota({
+      usage: () => store.usage(),
+      roomBytes: () => setup.roomBytes?.(),
+      limitOf: (namespace) => setup.storageLimit?.(namespace) ?? "none",
+    }),
     ends: { onDeliveryEnded: (listener) => (tell = listener) },
     nameOf: (uid) => uid.replace("uid-", ""),
     ...(setup.hubLimits === undefined ? {} : { hubLimits: setup.hubLimits }),

@@ -63,7 +63,8 @@ function hintOf(workload: Rendered["spec"], setting: string): string {
   return hint.slice(`--${setting}=`.length);
 }
 
-function writeKubeconfig({ access }: ControlPlane, name: string, token: string): string {
+/** A kubeconfig of whoever holds this token. */
+export function writeKubeconfig({ access }: ControlPlane, name: string, token: string): string {
   const file = join(access.directory, `${name}.kubeconfig`);
   const config = {
     apiVersion: "v1",

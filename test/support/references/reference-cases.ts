@@ -166,7 +166,12 @@ function objectsNamed(
   return [
     { apiVersion: "v1", kind: "Secret", metadata, type: "kubernetes.io/tls", stringData: values.data },
     { apiVersion: "v1", kind: "ConfigMap", metadata, data: { "ca.crt": values.ca, value: "canary-of-a-map" } },
-    { apiVersion: "v1", kind: "Service", metadata, spec: { clusterIP: values.clusterIP, ports: [{ port: values.port }] } },
+    {
+      apiVersion: "v1",
+      kind: "Service",
+      metadata,
+      spec: { clusterIP: values.clusterIP, selector: { app: "a" }, ports: [{ port: values.port }] },
+    },
     { apiVersion: "v1", kind: "ServiceAccount", metadata },
     { apiVersion: "postrider.dev/v1alpha1", kind: "DeliveryPolicy", metadata, spec: { timeout: values.timeout } },
   ];

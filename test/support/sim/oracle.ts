@@ -1,3 +1,4 @@
+import { WELL } from "../../../src/core/fair-share.ts";
 import type { Line } from "../../../src/core/line.ts";
 import type { Lane } from "../../../src/delivery/lane.ts";
 import type { ReadyDelivery, Store } from "../../../src/store/store.ts";
@@ -105,8 +106,11 @@ function idleSlots({ engine, slotsMax }: World, nowMs: number): Wrong[] {
   const lanes = [...engine.lanes.values()];
   const inFlight = lanes.reduce((sum, lane) => sum + lane.fair.inFlight, 0);
   if (inFlight >= Math.max(1, Math.floor(slotsMax / 4))) return [];
+  // One that is failing is held back as a whole; of one that is slow, or not known yet, the first of its namespace goes at once.
+  const holders = new Set(lanes.filter((lane) => lane.fair.inFlight > 0).map((lane) => lane.namespace));
+  const isHeldBack = ({ fair, namespace }: Lane): boolean => fair.failing || (fair.standing !== WELL && holders.has(namespace));
   return lanes
-    .filter((lane) => lane.ending === undefined && lane.openAtMs(nowMs) <= nowMs && lane.fair.inFlight < lane.capNow && !lane.fair.failing)
+    .filter((lane) => lane.ending === undefined && lane.openAtMs(nowMs) <= nowMs && lane.fair.inFlight < lane.capNow && !isHeldBack(lane))
     .filter((lane) => lane.hasReady("fresh", nowMs))
     .map((lane) => ({
       what: `${lane.uid}: may send, and its first tries wait`,

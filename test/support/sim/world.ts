@@ -11,6 +11,8 @@ import { Engine } from "../../../src/delivery/engine.ts";
 import { TimerWheel } from "../../../src/lib/timer-wheel.ts";
 import { latentStore, type Latency } from "./latent-store.ts";
 import { seededRandom } from "./seeded-random.ts";
+import type { RecordKept } from "../../../src/core/storage-share.ts";
+import { StorageQuota } from "../../../src/ingest/storage-quota.ts";
 import type { Intake } from "../../../src/ingest/intake.ts";
 import type { Deliveries } from "../../../src/controller/deliveries.ts";
 import { uuidv7 } from "../../../src/lib/random.ts";
@@ -19,6 +21,7 @@ import { Metrics } from "../../../src/observe/metrics.ts";
 import { MemoryStore, type MemoryStoreOptions } from "../../../src/store/memory/memory-store.ts";
 import { StoreError, type Store } from "../../../src/store/store.ts";
 import { ManualClock, settle } from "../time/manual-clock.ts";
+import { testDeliveryNames } from "../delivery/test-delivery-names.ts";
 
 export function outcome(cls: OutcomeClass, fields: Partial<Outcome> = {}): Outcome {
   const statusCode = cls === "success" ? 200 : cls === "server_error" ? 500 : cls === "client_error" ? 400 : undefined;
@@ -73,7 +76,7 @@ export function routeOf(
       payload: { format: "StandardWebhooks", formParameter: "payload", body: undefined },
       signing: { scheme: "None", secretRefs: [], hmac: undefined, token: undefined },
       policyName: undefined,
-      history: { captureResponse: true, recordIdField: fields.recordIdField },
+      history: { captureResponse: true, answerInResults: false, recordIdField: fields.recordIdField },
       deletionPolicy: "Drain",
       ordering: fields.orderingKey === undefined ? undefined : { key: fields.orderingKey },
       deadLetter: deadLetterUrl === undefined ? undefined : endpointOf(deadLetterUrl),
@@ -201,6 +204,8 @@ export interface WorldOptions {
   /** Who answers handshakes; default: nobody ever. */
   readonly asker?: HandshakeAsker;
   readonly bounds?: Partial<EngineBounds>;
+  /** What namespaces may hold, bytes; default: nobody says. */
+  readonly storageBytes?: number;
   /** How long nobody ran. */
   readonly awayMs?: number;
   /** How slow the store is; default: it answers at once. Every simulation makes it slow, see SimWorld. */
@@ -238,14 +243,21 @@ export class World {
       asker: options.asker ?? NOBODY_ANSWERS,
       clock: this.clock,
       random: seededRandom(options.seed ?? 1),
-      events: new BusinessEvents(this.metrics, log),
+      events: new BusinessEvents(this.metrics, log, testDeliveryNames),
+      deliveryNames: testDeliveryNames,
       metrics: this.metrics,
       log,
       owner: `owner-${options.seed ?? 1}`,
       slotsMax: this.slotsMax,
       awayMs: options.awayMs ?? 0,
+      ...(options.storageBytes === undefined ? {} : { recordKept: this.#quota(options.storageBytes) }),
       ...(options.bounds === undefined ? {} : { bounds: options.bounds }),
     });
+  }
+
+  #quota(limit: number): (namespace: string) => RecordKept {
+    const quota = new StorageQuota({ usage: () => this.store.usage(), roomBytes: () => 2 ** 40, limitOf: () => limit });
+    return (namespace) => quota.recordKept(namespace);
   }
 
   async start(routes: readonly Route[]): Promise<void> {

@@ -1,10 +1,12 @@
 import { expect, it } from "vitest";
 import { routeOf } from "../../../src/admin/api-routes.ts";
 import type { DeliveryActs } from "../../../src/admin/directory.ts";
-import { ApiHandlers, TESTS_MAX } from "../../../src/admin/handlers.ts";
+import { ApiHandlers } from "../../../src/admin/handlers.ts";
+import { TESTS_OF_NAMESPACE_MAX } from "../../../src/admin/test-pots.ts";
 import type { ApiAnswer } from "../../../src/admin/api-problem.ts";
 import type { DeliveryRecord } from "../../../src/store/store.ts";
 import { ManualClock } from "../../support/time/manual-clock.ts";
+import { testDeliveryNames } from "../../support/delivery/test-delivery-names.ts";
 
 const unused = (): never => {
   throw new Error("must not be reached");
@@ -13,12 +15,14 @@ const NOW_MS = Date.UTC(2026, 0, 1);
 /** What the store was told of the time. */
 const told: number[] = [];
 const RECORD = { id: 17, namespace: "shop", subscription: "uid-1" } as DeliveryRecord;
+const NAME = testDeliveryNames.nameOf("shop", RECORD.id);
 const KNOWN = { uid: "uid-1", namespace: "shop", name: "orders", generation: 1, spec: null, status: null };
 
 /** POSTs below namespace `shop`, the engine answering as given. */
 function caller(acts: Partial<DeliveryActs>): (path: string) => Promise<ApiAnswer> {
   const handlers = new ApiHandlers({
     clock: new ManualClock(NOW_MS),
+    deliveryNames: testDeliveryNames,
     store: {
       tell: (nowMs) => told.push(nowMs),
       history: unused,
@@ -28,12 +32,17 @@ function caller(acts: Partial<DeliveryActs>): (path: string) => Promise<ApiAnswe
       readDelivery: async () => RECORD,
     },
     directory: { list: () => [KNOWN], get: () => KNOWN, nameOf: () => KNOWN.name },
-    acts: { resend: unused, test: unused, resume: unused, bodyOf: unused, ...acts },
+    acts: { storageFull: () => undefined, resend: unused, test: unused, resume: unused, bodyOf: unused, ...acts },
   });
   return (path) => {
     const routed = routeOf("POST", `/v1/namespaces/shop${path}`);
     if (routed.kind !== "route") throw new Error(routed.kind);
-    return handlers.answer({ route: routed.route, parameters: new URLSearchParams(), body: new Uint8Array(0) });
+    return handlers.answer({
+      route: routed.route,
+      parameters: new URLSearchParams(),
+      body: new Uint8Array(0),
+      signal: AbortSignal.any([]),
+    });
   };
 }
 
@@ -43,17 +52,27 @@ it.each([
   ["subscription_gone", 410, "subscription_gone"],
   ["not_found", 404, "delivery_not_found"],
 ] as const)("a resend that is %s is answered with %i %s", async (result, status, code) => {
-  expect(await caller({ resend: async () => result })("/deliveries/17/resend")).toMatchObject({ status, body: { status, code } });
+  expect(await caller({ resend: async () => result })(`/deliveries/${NAME}/resend`)).toMatchObject({ status, body: { status, code } });
 });
 
 it("no call is answered as of an earlier time than now, though nothing has been stored for long", async () => {
   told.length = 0;
-  await caller({ resend: async () => "resent" })("/deliveries/17/resend");
+  await caller({ resend: async () => "resent" })(`/deliveries/${NAME}/resend`);
   expect(told).toEqual([NOW_MS]);
 });
 
+it("a resend of a namespace that is full is answered 429 and nothing is done", async () => {
+  const call = caller({ storageFull: (namespace) => `Namespace ${namespace} is full` });
+  const answer = await call("/deliveries/17/resend");
+  expect(answer).toMatchObject({
+    status: 429,
+    headers: { "retry-after": "60" },
+    body: { code: "quota_exceeded", detail: "Namespace shop is full" },
+  });
+});
+
 it("a resend is accepted with 202", async () => {
-  expect(await caller({ resend: async () => "resent" })("/deliveries/17/resend")).toMatchObject({ status: 202, body: { id: "17" } });
+  expect(await caller({ resend: async () => "resent" })(`/deliveries/${NAME}/resend`)).toMatchObject({ status: 202, body: { id: NAME } });
 });
 
 it("a test of a blocked subscription says what is missing", async () => {
@@ -64,10 +83,10 @@ it("a test of a blocked subscription says what is missing", async () => {
   });
 });
 
-it("more tests at once than the bound are turned away, and the places come free again", async () => {
+it("more tests at once than a namespace has places for are turned away, and the places come free again", async () => {
   const done = Promise.withResolvers<{ kind: "blocked"; message: string }>();
   const call = caller({ test: () => done.promise });
-  const running = Array.from({ length: TESTS_MAX }, () => call("/subscriptions/orders/test"));
+  const running = Array.from({ length: TESTS_OF_NAMESPACE_MAX }, () => call("/subscriptions/orders/test"));
   expect(await call("/subscriptions/orders/test")).toMatchObject({
     status: 429,
     headers: { "retry-after": "5" },
@@ -76,4 +95,13 @@ it("more tests at once than the bound are turned away, and the places come free 
   done.resolve({ kind: "blocked", message: "-" });
   await Promise.all(running);
   expect((await call("/subscriptions/orders/test")).status).toBe(409);
+});
+
+it("a test that a ceiling of the cluster policy holds back is answered with when to try again", async () => {
+  const call = caller({ test: async () => ({ kind: "held", what: "rate", message: "one an hour", retryAfterMs: 1_234 }) });
+  expect(await call("/subscriptions/orders/test")).toMatchObject({
+    status: 429,
+    headers: { "retry-after": "2" },
+    body: { code: "tests_too_fast", detail: "one an hour" },
+  });
 });

@@ -4,6 +4,7 @@ import { ApiHandlers } from "../../../src/admin/handlers.ts";
 import { attemptView } from "../../../src/admin/views.ts";
 import type { AttemptRecord } from "../../../src/store/store.ts";
 import { outcome, routeOf, World } from "../../support/sim/world.ts";
+import { testDeliveryNames } from "../../support/delivery/test-delivery-names.ts";
 
 const HOUR = 3_600_000;
 const YEAR = 365 * 24 * HOUR;
@@ -20,9 +21,11 @@ async function scene(stepMs: number) {
   await world.clock.advance(1_000);
   const handlers = new ApiHandlers({
     clock: world.clock,
+    deliveryNames: testDeliveryNames,
     store: world.store,
     directory: { list: () => [], get: () => undefined, nameOf: () => "a" },
     acts: {
+      storageFull: () => undefined,
       resend: async () => "not_found",
       test: async () => ({ kind: "blocked", message: "" }),
       resume: async () => undefined,
@@ -32,7 +35,12 @@ async function scene(stepMs: number) {
   const get = async (path: string, query: Record<string, string> = {}): Promise<Record<string, unknown>> => {
     const routed = apiRouteOf("GET", `/v1/namespaces/ns/${path}`);
     if (routed.kind !== "route") throw new Error(routed.kind);
-    const answer = await handlers.answer({ route: routed.route, parameters: new URLSearchParams(query), body: new Uint8Array(0) });
+    const answer = await handlers.answer({
+      route: routed.route,
+      parameters: new URLSearchParams(query),
+      body: new Uint8Array(0),
+      signal: AbortSignal.any([]),
+    });
     return answer.body as Record<string, unknown>;
   };
   const eventIds = async (query: Record<string, string>): Promise<unknown[]> =>
@@ -62,7 +70,7 @@ it.each([HOUR, -HOUR, 10 * YEAR, -10 * YEAR])("after a step of %d ms `since` and
 
 it("an attempt tells the wall's time it was begun at, one that a crash cut off when it was due, by the wall", () => {
   const wall = { shownMs: (atMs: number) => atMs + HOUR };
-  const label = { uid: "a", name: "a", isDeadLetter: false };
+  const label = { id: "x", uid: "a", name: "a", isDeadLetter: false };
   const attempt = { deliveryId: 1, attempt: 1, startedAtMs: Date.UTC(2026, 0, 1), durationMs: 0, requestHeaders: [], responseHeaders: [] };
   const timeOf = (of: "success" | "unknown"): unknown =>
     attemptView({ ...attempt, outcome: of } as unknown as AttemptRecord, label, undefined, wall)["time"];

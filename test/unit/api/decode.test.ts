@@ -42,7 +42,7 @@ describe("a subscription", () => {
         payload: { format: "StandardWebhooks", formParameter: "payload", body: undefined },
         signing: { scheme: "StandardWebhooks", secretRefs: [], hmac: undefined, token: undefined },
         policyName: undefined,
-        history: { captureResponse: true, recordIdField: undefined },
+        history: { captureResponse: true, answerInResults: false, recordIdField: undefined },
         deletionPolicy: "Drain",
       },
     });
@@ -62,7 +62,7 @@ describe("a subscription", () => {
         },
         signing: { scheme: "HMAC", secretRefs: [REF], hmac: { header: "X-Hub-Signature-256", prefix: "sha256=" } },
         policyRef: { name: "careful" },
-        history: { recordIdField: "data.id" },
+        history: { answerInResults: true, recordIdField: "data.id" },
         deletionPolicy: "Discard",
       }),
     );
@@ -91,7 +91,7 @@ describe("a subscription", () => {
           },
         },
         policyName: "careful",
-        history: { captureResponse: true, recordIdField: "data.id" },
+        history: { captureResponse: true, answerInResults: true, recordIdField: "data.id" },
         deletionPolicy: "Discard",
       },
     });

@@ -6,11 +6,17 @@ import { tokenDigest } from "../../../src/core/access-token.ts";
 function secret(
   name: string,
   data: Record<string, string>,
-  change: { type?: string; label?: string; namespace?: string } = {},
+  change: { type?: string; label?: string; namespace?: string; producer?: string } = {},
 ): SecretObject {
   return {
     kind: "Secret",
-    metadata: { name, namespace: change.namespace ?? "shop", uid: name, labels: { [INGEST_TOKEN_LABEL]: change.label ?? "true" } },
+    metadata: {
+      name,
+      namespace: change.namespace ?? "shop",
+      uid: name,
+      labels: { [INGEST_TOKEN_LABEL]: change.label ?? "true" },
+      ...(change.producer === undefined ? {} : { annotations: { "postrider.dev/producer": change.producer } }),
+    },
     type: change.type ?? "Opaque",
     data: Object.fromEntries(Object.entries(data).map(([key, value]) => [key, Buffer.from(value)])),
     controllerUid: undefined,
@@ -36,7 +42,12 @@ function setup(...secrets: SecretObject[]) {
   };
   const knows = (namespace: string, token: string): boolean =>
     tokens.tokens(namespace).some((digest) => Buffer.compare(digest, tokenDigest(token)) === 0);
-  return { told, put, knows, synced: () => change(undefined) };
+  const producer = (token: string): string =>
+    tokens.producerAt(
+      "shop",
+      tokens.tokens("shop").findIndex((digest) => Buffer.compare(digest, tokenDigest(token)) === 0),
+    );
+  return { told, put, knows, producer, synced: () => change(undefined) };
 }
 
 const [A, B, C] = ["a".repeat(16), "b".repeat(20), "c".repeat(64)];
@@ -74,5 +85,30 @@ describe("static tokens from Secrets", () => {
     expect(told).toHaveLength(1);
     put(secret("tls", { x: A }, { type: "kubernetes.io/tls" }));
     expect(told[1]).toEqual(["tls", "TokenIgnored", expect.stringContaining("type Opaque only")]);
+  });
+});
+
+describe("whose a static token is", () => {
+  it("is the Secret's, whatever the key is called and whatever the value is", () => {
+    const { producer, put } = setup(secret("one", { x: A, y: B }), secret("two", { z: C }));
+    expect([A, B, C].map(producer)).toEqual(["secret:one", "secret:one", "secret:two"]);
+    put(secret("one", { renamed: "d".repeat(20) }));
+    expect(producer("d".repeat(20))).toBe("secret:one");
+  });
+
+  it("is whose the Secret says, so that several are one, and one with a ServiceAccount", () => {
+    const till = "system:serviceaccount:shop:till";
+    const { producer } = setup(
+      secret("one", { x: A }, { producer: till }),
+      secret("two", { x: B }, { producer: till }),
+      secret("three", { x: C }, { producer: "" }),
+    );
+    expect([A, B, C].map(producer)).toEqual([`user:${till}`, `user:${till}`, "secret:three"]);
+  });
+
+  it("is the first one's by name where two Secrets hold the same value, in whatever order they came", () => {
+    const both = [secret("b", { x: A }), secret("a", { x: A })];
+    expect(setup(...both).producer(A)).toBe("secret:a");
+    expect(setup(...both.toReversed()).producer(A)).toBe("secret:a");
   });
 });

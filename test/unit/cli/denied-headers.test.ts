@@ -33,6 +33,14 @@ it.each([
   "X-Forwarded-For",
   "Sec-Fetch-Mode",
   "Proxy-Authorization",
+  "Impersonate-User",
+  "x-remote-group",
+  "X-Original-URL",
+  "X-HTTP-Method-Override",
+  "HTTP2-Settings",
+  "Range",
+  "X_Remote_User",
+  "Content_Length",
 ])("refuses the header %s", (header) => {
   expect(problems(subscription(header)).length).toBeGreaterThan(0);
 });

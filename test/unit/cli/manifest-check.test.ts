@@ -15,9 +15,14 @@ interface Destination {
 /** The compiler is judged elsewhere; here an expression is wrong when it says so. */
 const refusal = { ok: false, problem: { field: "", reason: "Invalid", message: "does not parse: write CEL" } } as const;
 const expressions = new ExpressionCache({
-  filter: (source) => (source.includes("wrong") ? refusal : { ok: true, value: { source, evaluate: () => ({ ok: true, matched: true }) } }),
+  filter: (source) =>
+    source.includes("wrong")
+      ? refusal
+      : { ok: true, value: { source, evaluate: () => ({ ok: true, matched: true, steps: 1, cut: false }), blame: () => undefined } },
   body: (source) =>
-    source.includes("wrong") ? refusal : { ok: true, value: { source, evaluate: () => ({ ok: true, json: new Uint8Array() }) } },
+    source.includes("wrong")
+      ? refusal
+      : { ok: true, value: { source, costly: false, evaluate: () => ({ ok: true, json: new Uint8Array(), steps: 1, cut: false }) } },
 });
 
 function check(...texts: string[]): readonly Finding[] {
@@ -69,6 +74,38 @@ describe("one subscription", () => {
     ["broken YAML", "a: ]\n", 1, "", "InvalidYAML"],
   ])("is told %s with its line and field", (_name, text, line, field, reason) => {
     expect(check(text)).toMatchObject([{ severity: "error", file: "0.yaml", line, field, reason }]);
+  });
+});
+
+describe("regular expressions, as an operator would judge them", () => {
+  const judged = (filter: string): readonly Finding[] =>
+    checkManifests(
+      [{ file: "0.yaml", text: subscription(`${EVENTS}    filter: ${JSON.stringify(filter)}\n${URL_LINE}`) }],
+      new ExpressionCache(),
+    ).findings;
+
+  it.each([
+    [
+      `event.data.s.matches('${".{0,999}".repeat(27)}[01]|a[ab]{999}[01]')`,
+      "compiles to more than 8000 instructions, more than the 500 allowed",
+    ],
+    ["event.data.s.matches('[ab]{0,400}')", "compiles to 802 instructions, more than the 500 allowed"],
+    ["event.data.s.matches(event.data.p)", "must be a text written in the expression"],
+    ["event.data.s.matches('(a')", "the regular expression is none"],
+  ])("%s is refused offline", (filter, message) => {
+    expect(judged(filter)).toMatchObject([
+      {
+        severity: "error",
+        line: 9,
+        field: "spec.events.filter",
+        reason: "InvalidFilter",
+        message: expect.stringContaining(message) as string,
+      },
+    ]);
+  });
+
+  it("one of a size that is allowed passes", () => {
+    expect(judged("event.data.s.matches('^order-' + '[0-9]{1,12}$')")).toEqual([]);
   });
 });
 

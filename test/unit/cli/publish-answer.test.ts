@@ -35,6 +35,6 @@ it.each<[string, object, boolean, string, boolean]>([
   ],
 ])("an event that is %s", (_what, more, waited, text, failed) => {
   const lines = answerLines(answer(more), waited);
-  expect(lines.text).toContain(text);
+  expect(`${lines.text.text}\n`).toContain(text);
   expect(lines.failed).toBe(failed);
 });

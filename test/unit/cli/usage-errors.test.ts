@@ -136,7 +136,7 @@ it("colour is for terminals whose user wants it", () => {
 
 it("the demo's lines fit 80 columns", () => {
   const lines: string[] = [];
-  const screen = new DemoScreen((line) => lines.push(...line.split("\n")), false);
+  const screen = new DemoScreen((line) => lines.push(...line.text.split("\n")), false);
   const urls = { ingest: "http://127.0.0.1:40123", api: "http://127.0.0.1:40124", metrics: "http://127.0.0.1:40125" };
   screen.opened(urls, "/tmp/postrider-demo-AbCdEf");
   const eventId = "019b76da-a800-7000-8a3f-0c9d5e1b2f44";

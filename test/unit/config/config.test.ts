@@ -65,6 +65,7 @@ describe("configuration", () => {
     [{ ...FILES, "ingest-listen": "127.0.0.1:70000" }, "not host:port"],
     [{ ...FILES, "drain-timeout": "1 day" }, "'1 day' is not a duration"],
     [{ ...FILES, "store-reserve": "64MB" }, "'64MB' is not a size"],
+    [{ ...FILES, "store-size-max": "192Mi" }, "--store-size-max: 201326592 bytes leave no room for events"],
     [{ ...FILES, "max-in-flight": "0" }, "--max-in-flight"],
     [{ ...FILES, "ingest-auth": ["none"], "ingest-listen": "0.0.0.0:0" }, "refused on 0.0.0.0"],
     [{ ...FILES, "api-auth": ["none"], "api-listen": ":8081" }, "refused on all addresses"],

@@ -1,6 +1,6 @@
 import { describe, expect, it } from "vitest";
 import { NamedReader, namedRefs } from "../../../src/controller/named-refs.ts";
-import type { NamedLookup, SecretLookup } from "../../../src/controller/objects.ts";
+import type { NamedLookup, SecretLookup, ServiceObject } from "../../../src/controller/objects.ts";
 import { CA_BYTES_MAX } from "../../../src/controller/endpoint-tls.ts";
 import type { References } from "../../../src/controller/references.ts";
 import { SecretReader, secretNames } from "../../../src/controller/secret-refs.ts";
@@ -22,12 +22,9 @@ function specOf(endpoint: Partial<EndpointSpec>, rest: Partial<SubscriptionSpec>
   return { ...spec, signing, endpoint: { address: URL_ADDRESS, headers: [], auth: undefined, ...endpoint }, ...rest };
 }
 
-function service(change: Partial<{ type: string; clusterIp: string; ports: { port: number; protocol: string }[] }> = {}): NamedLookup {
-  const ports = [{ port: 8_080, protocol: "TCP" }];
-  return {
-    state: "found",
-    object: { kind: "Service", metadata: { name: "receiver" }, type: "ClusterIP", clusterIp: "10.96.0.7", ports, ...change },
-  };
+function service(change: Partial<Omit<ServiceObject, "kind" | "metadata">> = {}): NamedLookup {
+  const given = { type: "ClusterIP", clusterIp: "10.96.0.7", hasSelector: true, ports: [{ port: 8_080, protocol: "TCP" }] };
+  return { state: "found", object: { kind: "Service", metadata: { name: "receiver" }, ...given, ...change } };
 }
 
 function configMap(data: Record<string, string>): NamedLookup {
@@ -89,6 +86,14 @@ describe("a Service", () => {
     ["at a metadata address that IPv6 carries", service({ clusterIp: "::ffff:169.254.169.254" }), "EgressDenied", /metadata/],
     ["at what is no address", service({ clusterIp: "localhost" }), "EgressDenied", /not an IP address/],
     ["on a port that is not listed", service(), "EgressDenied", /port 8080/, { ports: [{ from: 443, to: 443 }] }],
+    ["without a selector", service({ hasSelector: false }), "EgressDenied", /no spec\.selector.*give it a selector.*SameNamespaceAny/],
+    [
+      "without a selector, in a denied range",
+      service({ hasSelector: false }),
+      "EgressDenied",
+      /deniedCIDRs/,
+      { services: "SameNamespaceAny", deniedCidrs: ["10.0.0.0/8"] },
+    ],
     ["with services None", service(), "EgressDenied", /egress\.services is None/, { services: "None" }],
   ])("%s is not", (_name, lookup, reason, words, egress = {}) => {
     const resolved = resolve(specOf({ address: SERVICE }), { named: { "Service/receiver": lookup }, egress });
@@ -96,11 +101,58 @@ describe("a Service", () => {
     expect(!resolved.ok && resolved.problem.field).toMatch(/^spec\.endpoint\.serviceRef/);
   });
 
+  it("without a selector is dialled where the cluster policy allows any", () => {
+    const named = { "Service/receiver": service({ hasSelector: false }) };
+    const resolved = resolve(specOf({ address: SERVICE }), { named, egress: { services: "SameNamespaceAny" } });
+    expect(resolved).toMatchObject({ ok: true, value: { dial: { address: "10.96.0.7", port: 8_080 } } });
+  });
+
+  it("without a selector takes no dead letters either", () => {
+    const named = { "Service/receiver": service({ hasSelector: false }) };
+    const deadLetter: EndpointSpec = { address: SERVICE, headers: [], auth: undefined };
+    expect(resolve(specOf({}, { deadLetter }), { named })).toMatchObject({
+      ok: false,
+      problem: { field: "spec.deadLetter.endpoint.serviceRef", reason: "EgressDenied" },
+    });
+  });
+
   it("is not asked about when it serves a database", () => {
     const named = { "Service/receiver": service({ ports: [{ port: 6_379, protocol: "TCP" }] }) };
     expect(resolve(specOf({ address: { ...SERVICE, port: 6_379 } }), { named })).toMatchObject({
       ok: false,
       problem: { reason: "EgressDenied" },
+    });
+  });
+});
+
+/** The spec in force may be one that an older version accepted. */
+describe("a header that is denied by now", () => {
+  it.each(["Impersonate-User", "X_Remote_User"])(
+    "%s holds deliveries back, whether its value is written or comes from a Secret",
+    (name) => {
+      const secrets = { s: secret({ k: "root" }) };
+      for (const value of ["root", { name: "s", key: "k" }]) {
+        const resolved = resolve(specOf({ headers: [{ name, value }] }), { secrets });
+        expect(resolved).toMatchObject({ ok: false, problem: { field: "spec.endpoint.headers[0].name", reason: "InvalidEndpoint" } });
+        expect(!resolved.ok && resolved.problem.message).not.toContain("root");
+      }
+    },
+  );
+
+  it("is not signed into either", () => {
+    const spec = specOf({});
+    const hmac = {
+      algorithm: "SHA256",
+      encoding: "Hex",
+      header: "X_Forwarded_User",
+      prefix: "",
+      timestampHeader: undefined,
+      signedContent: "{body}",
+      value: "{signature}",
+    } as const;
+    expect(resolve({ ...spec, signing: { ...spec.signing, scheme: "HMAC", hmac } }, {})).toMatchObject({
+      ok: false,
+      problem: { field: "spec.signing", reason: "InvalidEndpoint" },
     });
   });
 });

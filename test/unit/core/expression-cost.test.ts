@@ -3,9 +3,11 @@ import type { Event } from "../../../src/core/event.ts";
 import { compileBody, compileFilter } from "../../../src/core/expression.ts";
 import type { CompiledFilter } from "../../../src/core/expression.ts";
 import { EVALUATION_STEPS_MAX } from "../../../src/core/expression-meter.ts";
-import { CUTS_IN_A_ROW_MAX, eventBudget, FILTER_STEPS_MIN, RESTING_EVENTS } from "../../../src/core/expression-patience.ts";
+import { CUTS_IN_A_ROW_MAX, RESTING_EVENTS } from "../../../src/core/expression-patience.ts";
 import { RouteTable } from "../../../src/core/route-table.ts";
+import { EVENT_STEPS_MAX, REQUEST_STEPS_MAX } from "../../../src/core/step-budgets.ts";
 import { anEvent, aRoute } from "../../support/delivery/attempt-input.ts";
+import { cpuMs, slowness } from "../../support/expressions/pace.ts";
 
 const MEBIBYTE = 1024 * 1024;
 const json = (value: unknown): Event => anEvent({ data: Buffer.from(JSON.stringify(value)) });
@@ -29,7 +31,7 @@ const HOSTILE_EXPRESSIONS: readonly string[] = [
   "event.data.matches('(a+)+$')",
   "event.data.matches('(a|aa)*(a|aa)*b')",
   "event.data.matches('(.*)*x')",
-  "event.data.matches('((a{0,30}){0,30})$')",
+  "event.data.matches('((a{0,15}){0,15})$')",
   `event.data.matches('${"a?".repeat(100)}${"a".repeat(50)}')`,
   "event.data.contains(event.data + 'b')",
   "event.data + event.data + event.data == 'x'",
@@ -47,12 +49,6 @@ const HOSTILE_EXPRESSIONS: readonly string[] = [
   "event.data.all(x, timestamp('2026-01-01T00:00:00Z').getFullYear('America/New_York') == 2026)",
 ];
 
-/** CPU time of this thread, ms: what a busy machine adds is not the expression's. */
-function cpuMs(): number {
-  const { user, system } = process.threadCpuUsage();
-  return (user + system) / 1_000;
-}
-
 function filterOf(source: string): CompiledFilter {
   const compiled = compileFilter(source);
   if (!compiled.ok) throw new Error(`${source}: ${compiled.problem.message}`);
@@ -60,7 +56,7 @@ function filterOf(source: string): CompiledFilter {
 }
 
 describe("hostile expressions over 1 MiB of data", () => {
-  const WORST_MS_MAX = 250;
+  const WORST_MS_MAX = 25;
 
   test("none holds the loop, none builds a memory full, and each says the same every time", () => {
     const residentBytes = process.memoryUsage.rss();
@@ -69,14 +65,16 @@ describe("hostile expressions over 1 MiB of data", () => {
     for (const [data, event] of Object.entries(HOSTILE_DATA)) {
       filterOf("event.data == null").evaluate(event); // reads the event once, as the first filter of every event does
       for (const source of HOSTILE_EXPRESSIONS) {
+        const elapsedMs: number[] = [];
         const verdicts = Array.from({ length: 3 }, () => {
           const filter = filterOf(source);
           const startedMs = cpuMs();
           const verdict = JSON.stringify(filter.evaluate(event));
-          const ms = cpuMs() - startedMs;
-          if (ms > worst.ms) worst = { ms, what: `${source.slice(0, 60)} over ${data}` };
+          elapsedMs.push(cpuMs() - startedMs);
           return verdict;
         });
+        const ms = Math.min(...elapsedMs) / slowness();
+        if (ms > worst.ms) worst = { ms, what: `${source.slice(0, 60)} over ${data}` };
         expect(new Set(verdicts).size, source).toBe(1);
         if (verdicts[0]!.includes("steps allowed")) cutOff += 1;
       }
@@ -90,6 +88,35 @@ describe("hostile expressions over 1 MiB of data", () => {
     expect(grownMiB).toBeLessThan(256);
   }, 60_000);
 
+  test.each([
+    ["a search that takes length x length in V8", "event.data.s.contains(event.data.p)"],
+    ["the same in a loop", "event.data.l.exists(x, event.data.s.contains(event.data.p))"],
+    ["a key that no key of a large object can be", "event.data.l.exists(x, event.data.m[x] == 1)"],
+    [
+      "a key that is not in a map of numbers",
+      `[{${Array.from({ length: 240 }, (_none, i) => `${i}:1`).join()}}].exists(m, event.data.l.exists(x, m[x] == 2))`,
+    ],
+    ["an error for each absent field", "event.data.l.exists(x, event.data.nope == 1)"],
+    ["an error for each field of a number", "event.data.l.exists(x, x.foo == 1)"],
+    ["functions that take no such values", "event.data.l.exists(x, x < 'a' || x <= 'a' || x > 'a' || x >= 'a')"],
+    ["a quarter of a million digits", "int(event.data.digits) == 1"],
+    ["long durations", `event.data.l.all(x, duration('${"1h".repeat(60)}') != null)`],
+    ["calendars", "event.data.l.all(x, timestamp('2026-01-01T00:00:00Z').getDayOfYear() > 0)"],
+    ["time zones", "event.data.l.all(x, timestamp('2026-01-01T00:00:00Z').getHours('Europe/Berlin') >= 0 || true)"],
+  ])("%s", (_name, source) => {
+    const l = Array.from({ length: 20_000 }, (_none, i) => i);
+    const m = Object.fromEntries(l.slice(0, 4_000).map((i) => [`k${i}`, i]));
+    const p = `${"a".repeat(10_000)}b${"a".repeat(10_000)}`;
+    const event = json({ l, m, p, s: "a".repeat(60_000), digits: "9".repeat(60_000) });
+    const elapsedMs = Array.from({ length: 4 }, () => {
+      const filter = filterOf(source);
+      const startedMs = cpuMs();
+      filter.evaluate(event);
+      return cpuMs() - startedMs;
+    });
+    expect(Math.min(...elapsedMs) / slowness()).toBeLessThan(WORST_MS_MAX);
+  });
+
   test("bodies are bounded in the same way", () => {
     const event = HOSTILE_DATA["a long list of numbers"]!;
     for (const source of ["event.data.map(x, event.data.map(y, x))", `[event.data]${".map(x, [x, x, x, x])".repeat(10)}`]) {
@@ -102,8 +129,8 @@ describe("hostile expressions over 1 MiB of data", () => {
 
   test("what an honest expression needs is there: ten thousand items, looked through and mapped", () => {
     const event = json(Array.from({ length: 10_000 }, (_none, id) => ({ id })));
-    expect(filterOf("event.data.exists(x, x.id == 9999)").evaluate(event)).toEqual({ ok: true, matched: true });
-    expect(filterOf("event.data.map(x, x.id).size() == 10000").evaluate(event)).toEqual({ ok: true, matched: true });
+    expect(filterOf("event.data.exists(x, x.id == 9999)").evaluate(event)).toMatchObject({ ok: true, matched: true });
+    expect(filterOf("event.data.map(x, x.id).size() == 10000").evaluate(event)).toMatchObject({ ok: true, matched: true });
     const body = compileBody("event.data.map(x, x.id)");
     if (!body.ok) throw new Error(body.problem.message);
     const result = body.value.evaluate(event);
@@ -122,14 +149,17 @@ describe("regular expressions are RE2's", () => {
     ["'aaaa'.matches('(?=a)a')", /invalid|error|perl/i],
     ["'aaaa'.matches('a{2000}')", /invalid|repeat|bad/i],
     [`'a'.matches('${"a".repeat(257)}')`, /257 characters, more than the 256/],
-  ])("%s is an error, not a surprise", (source, message) => {
-    expect(filterOf(source).evaluate(anEvent())).toMatchObject({ ok: false, message: expect.stringMatching(message) as string });
+  ])("%s is refused when it is compiled", (source, message) => {
+    expect(compileFilter(source)).toMatchObject({
+      ok: false,
+      problem: { reason: "InvalidFilter", message: expect.stringMatching(message) as string },
+    });
   });
 
   test("patterns that make a backtracking engine hang are linear", () => {
     const event = json(`${"a".repeat(1_000)}!`);
     for (const pattern of ["(a+)+$", "(a|a)*$", "(a|aa)+$", "(.*a){12}$"]) {
-      expect(filterOf(`event.data.matches('^${pattern}')`).evaluate(event)).toEqual({ ok: true, matched: false });
+      expect(filterOf(`event.data.matches('^${pattern}')`).evaluate(event)).toMatchObject({ ok: true, matched: false });
     }
   });
 });
@@ -152,7 +182,7 @@ describe("numbers are exact", () => {
     const data =
       '{"max":9223372036854775807,"min":-9223372036854775808,"beyond":9223372036854775808,"odd":9007199254740993,"fraction":0.1,"one":1,"point":1.0}';
     const verdict = filterOf(source).evaluate(anEvent({ data: Buffer.from(data) }));
-    if (typeof expected === "boolean") expect(verdict).toEqual({ ok: true, matched: expected });
+    if (typeof expected === "boolean") expect(verdict).toMatchObject({ ok: true, matched: expected });
     else expect(verdict).toMatchObject({ ok: false, message: expect.stringContaining(expected) as string });
   });
 });
@@ -172,26 +202,31 @@ describe("patience", () => {
     expect(messages.at(-1)).toContain("steps allowed");
   });
 
+  test("what rests in one namespace is asked in another that uses the same text", () => {
+    const filter = filterOf("event.data.all(x, event.data.all(y, y >= 0))");
+    const theirs = (event: Event): Event => ({ ...event, namespace: "other" });
+    for (let i = 0; i < CUTS_IN_A_ROW_MAX + 1; i++) filter.evaluate(NUMBERS);
+    expect(filter.evaluate(NUMBERS)).toMatchObject({ message: expect.stringMatching(/^not evaluated/) as string });
+    expect(filter.evaluate(theirs(json([1, 2])))).toMatchObject({ ok: true, matched: true });
+    expect(filter.evaluate(NUMBERS)).toMatchObject({ message: expect.stringMatching(/^not evaluated/) as string });
+  });
+
   test("one large event does not cost a filter the small ones after it", () => {
     const filter = filterOf("event.data.all(x, event.data.all(y, y >= 0))");
     expect(filter.evaluate(NUMBERS).ok).toBe(false);
     expect(filter.evaluate(NUMBERS).ok).toBe(false);
-    expect(filter.evaluate(json([1, 2]))).toEqual({ ok: true, matched: true });
+    expect(filter.evaluate(json([1, 2]))).toMatchObject({ ok: true, matched: true });
     expect(filter.evaluate(NUMBERS)).toMatchObject({ message: expect.stringContaining("steps allowed") as string });
-    expect(filter.evaluate(json([1, 2]))).toEqual({ ok: true, matched: true });
+    expect(filter.evaluate(json([1, 2]))).toMatchObject({ ok: true, matched: true });
   });
 
-  test("a filter that its neighbours leave only a slice is not held guilty", () => {
+  test("a filter that its neighbours leave only a slice says nothing, and is not held guilty", () => {
     const filter = filterOf("event.data.all(x, x >= 0)");
-    for (let i = 0; i < 10; i++) {
-      expect(filter.evaluate(NUMBERS, { left: 0 })).toMatchObject({
-        message: expect.stringContaining(`${FILTER_STEPS_MIN} steps`) as string,
-      });
-    }
-    expect(filter.evaluate(json([1, 2]), eventBudget())).toEqual({ ok: true, matched: true });
+    for (let i = 0; i < 10; i++) expect(filter.evaluate(NUMBERS, 2_000)).toMatchObject({ ok: false, cut: true, steps: 2_000 });
+    expect(filter.evaluate(json([1, 2]))).toMatchObject({ ok: true, matched: true });
   });
 
-  test("forty hostile filters cost one event little, later ones next to nothing, and their neighbours nothing", () => {
+  test("of forty hostile filters those that use up what one event may cost rest, until the event passes: their neighbours are never cut", () => {
     const HOSTILE_FILTERS = 40;
     const event = json(Array.from({ length: 5_000 }, (_none, i) => i));
     const sources = Array.from({ length: HOSTILE_FILTERS }, (_none, i) => `event.data.all(x, event.data.all(y, x + y != -${i + 1}))`);
@@ -199,20 +234,38 @@ describe("patience", () => {
       aRoute({ url: "https://example.com/", uid: `uid-${i}`, route: { filter: filterOf(source) } }),
     );
     const table = RouteTable.build(routes);
-    const EVENTS = 130;
-    const elapsedMs: number[] = [];
+    const EVENTS = 200;
+    const verdicts: string[] = [];
+    const steps: number[] = [];
     for (let i = 0; i < EVENTS; i++) {
-      const startedMs = cpuMs();
-      const { routes: matched, filterErrors } = table.match(event);
-      elapsedMs.push(cpuMs() - startedMs);
-      expect(matched.map(({ subscription }) => subscription.uid)).toEqual([`uid-${HOSTILE_FILTERS}`, `uid-${HOSTILE_FILTERS + 1}`]);
-      expect(filterErrors).toHaveLength(HOSTILE_FILTERS);
+      const match = finished(table.matching(event, { left: REQUEST_STEPS_MAX }));
+      steps.push(match.steps);
+      verdicts.push(match.short ?? "known");
+      if (match.short !== undefined) continue;
+      expect(match.routes.map(({ subscription }) => subscription.uid)).toEqual([`uid-${HOSTILE_FILTERS}`, `uid-${HOSTILE_FILTERS + 1}`]);
+      expect(match.filterErrors).toHaveLength(HOSTILE_FILTERS);
     }
-    const rested = elapsedMs.slice(-RESTING_EVENTS).toSorted((a, b) => a - b)[RESTING_EVENTS / 2]!;
-    console.log(
-      `${HOSTILE_FILTERS} hostile filters: first event ${elapsedMs[0]!.toFixed(0)} ms, worst ${Math.max(...elapsedMs).toFixed(0)} ms, at rest ${rested.toFixed(1)} ms`,
-    );
-    expect(Math.max(...elapsedMs)).toBeLessThan(1_000);
-    expect(rested).toBeLessThan(50);
+    expect(Math.max(...steps)).toBeLessThan(EVENT_STEPS_MAX + EVALUATION_STEPS_MAX);
+    expect(verdicts.slice(0, 5)).toEqual(["event", "event", "event", "event", "event"]);
+    const known = verdicts.indexOf("known");
+    expect(known).toBeGreaterThan(5);
+    expect(known).toBeLessThan(20);
+    expect(verdicts.slice(-60).filter((verdict) => verdict === "known").length).toBeGreaterThan(40);
   }, 60_000);
+
+  test("the table alone cuts the guilty and nobody else", () => {
+    const routes = ["event.data.all(x, event.data.all(y, true))", "event.data.size() == 20000"].map((source, i) =>
+      aRoute({ url: "https://example.com/", uid: `uid-${i}`, route: { filter: filterOf(source) } }),
+    );
+    const match = RouteTable.build(routes).match(NUMBERS);
+    expect(match.routes.map(({ subscription }) => subscription.uid)).toEqual(["uid-1"]);
+    expect(match.filterErrors.map(({ message }) => message)).toEqual(["the expression needs more than the 200000 steps allowed"]);
+  });
 });
+
+function finished<T>(pieces: Generator<undefined, T, undefined>): T {
+  for (;;) {
+    const step = pieces.next();
+    if (step.done === true) return step.value;
+  }
+}

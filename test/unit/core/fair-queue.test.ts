@@ -1,6 +1,8 @@
 import fc from "fast-check";
 import { expect, test } from "vitest";
-import { FairQueue, fairMarks, type FairLane, type WorkKind } from "../../../src/core/fair-queue.ts";
+import { FairQueue } from "../../../src/core/fair-queue.ts";
+import { fairMarks, type FairLane, type WorkKind } from "../../../src/core/fair-share.ts";
+import type { SlotHold } from "../../../src/core/slot-hold.ts";
 
 interface TestLane extends FairLane {
   readonly name: string;
@@ -14,14 +16,19 @@ function lane(name: string, namespace: string, fields: { cap?: number; fresh?: n
   return { name, namespace, capNow: fields.cap ?? 8, fair: fairMarks(), work, served: 0 };
 }
 
+/** Their receivers have answered at once so far. */
+function known(queue: FairQueue<TestLane>, lanes: readonly TestLane[]): void {
+  for (const one of lanes) queue.release(queue.takeNow(one, 0)!, 0, 0);
+}
+
 function offerAll(queue: FairQueue<TestLane>, lanes: readonly TestLane[]): void {
   for (const one of lanes) {
     for (const kind of ["fresh", "retry"] as const) if (one.work[kind] > 0) queue.offer(one, kind);
   }
 }
 
-function serve(queue: FairQueue<TestLane>, retryAllowed = true): { lane: TestLane; kind: WorkKind } | undefined {
-  const turn = queue.take(retryAllowed);
+function serve(queue: FairQueue<TestLane>, retryAllowed = true): { lane: TestLane; kind: WorkKind; hold: SlotHold<TestLane> } | undefined {
+  const turn = queue.take(0, retryAllowed);
   if (turn === undefined) return undefined;
   turn.lane.work[turn.kind] -= 1;
   turn.lane.served += 1;
@@ -43,17 +50,17 @@ test("saturated equals share alike: Jain's index >= 0.95 over namespaces and ove
         Array.from({ length: count }, (_, i) => lane(`${n}/${i}`, `ns${n}`, { cap: 64, fresh: 1e6 })),
       );
       offerAll(queue, groups.flat());
-      const open: TestLane[] = [];
+      const open: SlotHold<TestLane>[] = [];
       let state = seed;
       for (let step = 0; step < 6_000; step++) {
         const turn = serve(queue);
         if (turn !== undefined) {
-          open.push(turn.lane);
+          open.push(turn.hold);
           continue;
         }
         state = (state * 1_103_515_245 + 12_345) % 2_147_483_648;
         const [ended] = open.splice(state % open.length, 1);
-        if (ended !== undefined) queue.release(ended);
+        if (ended !== undefined) queue.release(ended, 0, 0);
       }
       expect(jain(groups.map((group) => group.reduce((sum, one) => sum + one.served, 0)))).toBeGreaterThanOrEqual(0.95);
       for (const group of groups) expect(jain(group.map((one) => one.served + 1))).toBeGreaterThanOrEqual(0.95);
@@ -65,7 +72,7 @@ test("saturated equals share alike: Jain's index >= 0.95 over namespaces and ove
 interface Model {
   readonly queue: FairQueue<TestLane>;
   readonly lanes: TestLane[];
-  readonly open: TestLane[];
+  readonly open: SlotHold<TestLane>[];
   readonly slots: number;
 }
 
@@ -78,10 +85,10 @@ function apply(model: Model, action: { do: string; n: number }): void {
     const turn = serve(queue, action.n % 3 > 0);
     if (turn === undefined) return;
     if (action.n % 3 === 0) expect(turn.kind).toBe("fresh");
-    open.push(turn.lane);
+    open.push(turn.hold);
   } else if (action.do === "end") {
     const [ended] = open.splice(action.n % Math.max(1, open.length), 1);
-    if (ended !== undefined) queue.release(ended);
+    if (ended !== undefined) queue.release(ended, 0, 0);
   } else if (action.do === "offer") {
     const kind = action.n % 2 === 0 ? "fresh" : "retry";
     one.work[kind] += 1;
@@ -89,7 +96,10 @@ function apply(model: Model, action: { do: string; n: number }): void {
   } else if (action.do === "fail") queue.setFailing(one, true);
   else if (action.do === "well") queue.setFailing(one, false);
   else if (action.do === "cap") one.capNow = 1 + (action.n % 6);
-  else if (queue.takeNow(one)) open.push(one);
+  else {
+    const hold = queue.takeNow(one, 0);
+    if (hold !== undefined) open.push(hold);
+  }
 }
 
 test("caps are never exceeded by a take, counts stay true, and nobody who may send is forgotten", () => {
@@ -116,9 +126,9 @@ test("caps are never exceeded by a take, counts stay true, and nobody who may se
       for (const one of lanes) one.capNow = Math.max(1, one.capNow);
       for (let guard = 0; guard < 3_000; guard++) {
         const ended = model.open.pop();
-        if (ended !== undefined) model.queue.release(ended);
+        if (ended !== undefined) model.queue.release(ended, 0, 0);
         const turn = serve(model.queue);
-        if (turn !== undefined) model.open.push(turn.lane);
+        if (turn !== undefined) model.open.push(turn.hold);
         else if (model.open.length === 0) break;
       }
       expect(lanes.filter((one) => one.work.fresh + one.work.retry > 0).map((one) => one.name)).toEqual([]);
@@ -130,11 +140,13 @@ test("caps are never exceeded by a take, counts stay true, and nobody who may se
 test("fresh work gets 80 % while both wait, all of it while alone", () => {
   const queue = new FairQueue<TestLane>(1_000_000);
   const lanes = Array.from({ length: 10 }, (_, i) => lane(`l${i}`, `ns${i}`, { cap: 1e6, fresh: 1e6, retry: 1e6 }));
+  known(queue, lanes);
   offerAll(queue, lanes);
   const kinds = Array.from({ length: 1_000 }, () => serve(queue)?.kind);
   expect(kinds.filter((kind) => kind === "fresh").length).toBe(800);
   const retriesOnly = new FairQueue<TestLane>(100);
   const one = lane("r", "ns", { cap: 50, retry: 50 });
+  known(retriesOnly, [one]);
   offerAll(retriesOnly, [one]);
   expect(Array.from({ length: 50 }, () => serve(retriesOnly)?.kind).every((kind) => kind === "retry")).toBe(true);
 });
@@ -142,14 +154,17 @@ test("fresh work gets 80 % while both wait, all of it while alone", () => {
 test("10,000 subscriptions of which 9,999 may not send cost nothing", () => {
   const queue = new FairQueue<TestLane>(100_000);
   const lanes = Array.from({ length: 10_000 }, (_, i) => lane(`l${i}`, `ns${i % 100}`, { cap: 1, fresh: 1e6 }));
+  known(queue, lanes);
   offerAll(queue, lanes);
-  while (serve(queue) !== undefined);
-  expect(queue.inFlight).toBe(10_000);
   const one = lanes[4_711]!;
+  let hold: SlotHold<TestLane> | undefined;
+  for (let turn = serve(queue); turn !== undefined; turn = serve(queue)) if (turn.lane === one) hold = turn.hold;
+  expect(queue.inFlight).toBe(10_000);
   const started = process.hrtime.bigint();
   for (let i = 0; i < 10_000; i++) {
-    queue.release(one);
-    expect(queue.take(true)?.lane === one || i < 0).toBe(true);
+    queue.release(hold!, i, i % 7);
+    hold = queue.take(i, true)?.hold;
+    expect(hold?.lane).toBe(one);
   }
   // Searching through 10,000 lanes each time would take minutes.
   expect(Number(process.hrtime.bigint() - started) / 1e6).toBeLessThan(2_000);

@@ -1,6 +1,6 @@
 import { describe, expect, it } from "vitest";
 import { BUILT_IN_EGRESS, BUILT_IN_LIMITS, BUILT_IN_POLICY } from "../../../src/core/policy.ts";
-import type { ClusterPolicy, LabelSelector, NamespacePolicy, PolicyLimits } from "../../../src/core/policy.ts";
+import type { ClusterPolicy, LabelSelector, NamespacePolicy, Policy, PolicyLimits } from "../../../src/core/policy.ts";
 import { clamp, matchesSelector, resolvePolicy } from "../../../src/core/policy-resolution.ts";
 import type { ClusterCandidate, NamespaceCandidate, PolicyQuestion } from "../../../src/core/policy-resolution.ts";
 
@@ -120,6 +120,21 @@ describe("clamping", () => {
     ["no rate limit takes the ceiling", { rateLimit: rate(1, 1_000, 1) }, ["rateLimit"]],
   ])("%s", (_, limits, expected) => {
     expect(clamp(BUILT_IN_POLICY, { ...BUILT_IN_LIMITS, ...limits }).clamped).toEqual(expected);
+  });
+
+  it.each<[string, Partial<Policy>, Partial<PolicyLimits>, number, string[]]>([
+    ["128 of the default 15 s stay", { maxInFlight: 128 }, {}, 128, []],
+    ["129 do not", { maxInFlight: 129 }, {}, 128, ["maxInFlight"]],
+    ["64 of 30 s stay", { maxInFlight: 64, timeoutMs: 30_000 }, {}, 64, []],
+    ["of 5 min 6 stay", { maxInFlight: 1_024, timeoutMs: 300_000 }, {}, 6, ["maxInFlight"]],
+    ["one always stays", { maxInFlight: 1, timeoutMs: 3_000_000 }, {}, 1, []],
+    ["quick ones may have all", { maxInFlight: 1_024, timeoutMs: 1_000 }, {}, 1_024, []],
+    ["limits.maxInFlight replaces it", { maxInFlight: 1_024, timeoutMs: 300_000 }, { maxInFlight: 1_000 }, 1_000, ["maxInFlight"]],
+    ["limits.maxInFlight above what is asked for", { maxInFlight: 900, timeoutMs: 300_000 }, { maxInFlight: 1_000 }, 900, []],
+    ["limits.timeout is lowered first", { maxInFlight: 1_024, timeoutMs: 300_000 }, { timeoutMs: 10_000 }, 192, ["timeout", "maxInFlight"]],
+  ])("timeout x maxInFlight: %s", (_, own, limits, maxInFlight, expected) => {
+    const { policy: lowered, clamped } = clamp({ ...BUILT_IN_POLICY, ...own }, { ...BUILT_IN_LIMITS, ...limits });
+    expect([lowered.maxInFlight, clamped]).toEqual([maxInFlight, expected]);
   });
 
   it.each([

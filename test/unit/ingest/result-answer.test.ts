@@ -16,13 +16,16 @@ const RESULT: StoredResult = {
   deliveries: [delivery],
 };
 
-function orderOf(overrides: { redirects?: boolean; duplicate?: boolean; form?: ResultOrder["form"] } = {}): ResultOrder {
-  const { redirects = false, duplicate = false, form = "poll" } = overrides;
+function orderOf(
+  overrides: { redirects?: boolean; duplicate?: boolean; seesAnswers?: boolean; form?: ResultOrder["form"] } = {},
+): ResultOrder {
+  const { redirects = false, duplicate = false, seesAnswers = true, form = "poll" } = overrides;
   const receipts = [{ id: ID, matched: 1, duplicate }];
-  return { namespace: "shop", form, receipts, wish: { ...NO_WISH, redirects }, queryToken: undefined, mayRedirect: true };
+  return { namespace: "shop", form, receipts, wish: { ...NO_WISH, redirects }, queryToken: undefined, mayRedirect: true, seesAnswers };
 }
 
-const answered = (order: ResultOrder, result = RESULT, name = "a") => endedAnswer(order, [result], { nameOf: () => name, nowMs: 0 });
+const answered = (order: ResultOrder, result = RESULT, name = "a", shows = false) =>
+  endedAnswer(order, [result], { known: { nameOf: () => name, showsAnswers: () => shows }, nowMs: 0 });
 const jsonOf = ({ text }: { text: string | Uint8Array }): unknown => JSON.parse(Buffer.from(text).toString());
 
 describe("the answer with a result", () => {
@@ -38,5 +41,44 @@ describe("the answer with a result", () => {
     expect(jsonOf(answered(orderOf({ form: "event", duplicate: true })))).toMatchObject({ pollingRedirectEnabled: false, duplicate: true });
     expect(jsonOf(answered(orderOf(), { ...RESULT }, "b"))).toMatchObject({ value: [{ subscription: "b" }] });
     expect(jsonOf(answered(orderOf({ form: "batch" })))).toMatchObject({ value: null, items: [{ id: ID, status: "ok" }] });
+  });
+});
+
+describe("what a receiver said", () => {
+  it.each([
+    ["sees attempts", true, false, true],
+    ["may publish only", false, false, false],
+    ["may publish only, and the subscription opts in", false, true, true],
+  ])("is told to whoever %s", (_what, seesAnswers, shows, isTold) => {
+    for (const form of ["poll", "event", "hook"] as const) {
+      const [value] = (jsonOf(answered(orderOf({ seesAnswers, form }), { ...RESULT }, "a", shows)) as { value: unknown[] }).value;
+      const told = { answer: { headers: [], body: { text: "é" } } };
+      expect(value).toEqual({
+        subscription: "a",
+        outcome: "delivered",
+        reason: null,
+        statusCode: 200,
+        attempts: 1,
+        ...(isTold ? told : { answer: null, answerHidden: true }),
+      });
+    }
+    const batch = JSON.stringify(jsonOf(answered(orderOf({ seesAnswers, form: "batch" }), { ...RESULT }, "a", shows)));
+    expect(batch.includes("é")).toBe(isTold);
+  });
+
+  it("is hidden in headers as in bodies, and nothing is said to be hidden where nothing was captured", () => {
+    const withHeaders = { ...delivery, lastAttempt: { ...lastAttempt, responseHeaders: [["server", "x1"]], responseBody: undefined } };
+    const order = orderOf({ seesAnswers: false });
+    const of = (one: unknown): string => JSON.stringify(jsonOf(answered(order, { ...RESULT, deliveries: [one as ResultDelivery] })));
+    expect(of(withHeaders)).not.toContain("x1");
+    expect(of(withHeaders)).toContain("answerHidden");
+    expect(of({ ...delivery, lastAttempt: { ...lastAttempt, responseBody: undefined } })).not.toContain("answerHidden");
+    expect(of({ ...delivery, answerLeftOut: true })).not.toContain("answerLeftOut");
+  });
+
+  it("goes to one of two who wait for the same result, and not to the other", () => {
+    const result = { ...RESULT };
+    expect(JSON.stringify(jsonOf(answered(orderOf({ seesAnswers: true }), result)))).toContain("é");
+    expect(JSON.stringify(jsonOf(answered(orderOf({ seesAnswers: false }), result)))).not.toContain("é");
   });
 });

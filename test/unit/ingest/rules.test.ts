@@ -69,8 +69,10 @@ describe("static tokens", () => {
   it("trim trailing newlines, ignore short ones, know only their namespace", () => {
     expect(storedTokenDigest(bytes("0123456789abcde\n\n"))).toBeUndefined();
     const digest = storedTokenDigest(bytes("0123456789abcdef\r\n"))!;
-    const tokens = new TokenAuthenticator({ tokens: { tokens: (namespace) => (namespace === "shop" ? [digest] : []) } });
-    expect(tokens.authenticate("shop", "0123456789abcdef")).toBe("allowed");
+    const tokens = new TokenAuthenticator({
+      tokens: { tokens: (namespace) => (namespace === "shop" ? [digest] : []), producerAt: () => "secret:a" },
+    });
+    expect(tokens.authenticate("shop", "0123456789abcdef")).toEqual({ producer: "secret:a" });
     expect(tokens.authenticate("shop", "0123456789abcdeF")).toBe("unauthenticated");
     expect(tokens.authenticate("shop", "0123456789abcdef\n")).toBe("unauthenticated");
     expect(tokens.authenticate("other", "0123456789abcdef")).toBe("unauthenticated");

@@ -1,5 +1,7 @@
 import { describe, expect, it } from "vitest";
-import { ANSWER_FOR_MS, ANSWERS_MAX, QUESTIONS_MAX, REFUSAL_FOR_MS, Reviews, type ReviewVerdict } from "../../../src/kube/reviews.ts";
+import { QUESTIONS_MAX } from "../../../src/kube/question-pots.ts";
+import { ANSWER_FOR_MS, ANSWERS_MAX, REFUSAL_FOR_MS, Reviews, type ReviewVerdict } from "../../../src/kube/reviews.ts";
+import type { LocalVerdict } from "../../../src/kube/token-keys.ts";
 import type { ApiAnswer, ApiRequest } from "../../../src/kube/transport.ts";
 import { ManualClock, settle } from "../../support/time/manual-clock.ts";
 
@@ -29,11 +31,12 @@ class FakeApi {
   }
 }
 
-function setup() {
+function setup(judge?: (token: string) => LocalVerdict | Promise<LocalVerdict>) {
   const clock = new ManualClock();
   const api = new FakeApi();
   const troubles: (string | undefined)[] = [];
-  const reviews = new Reviews({ transport: api, clock, audience: AUDIENCE, onTrouble: (message) => troubles.push(message) });
+  const keys = judge === undefined ? undefined : { judge, nowMs: () => clock.trueMs() };
+  const reviews = new Reviews({ transport: api, clock, audience: AUDIENCE, keys, onTrouble: (message) => troubles.push(message) });
   const review = async (token = jwt(), access: object = {}): Promise<ReviewVerdict> => reviews.review(token, { ...PUBLISH, ...access });
   return { clock, api, troubles, reviews, review };
 }
@@ -293,7 +296,7 @@ describe("bounds", () => {
   });
 
   it("one token for many namespaces is identified once", async () => {
-    const { api, review } = setup();
+    const { api, review } = setup(() => "good");
     await Promise.all(Array.from({ length: 100 }, (_, index) => review(jwt(), { namespace: `n${index}` })));
     expect([api.count("tokenreviews"), api.count("subjectaccessreviews")]).toEqual([1, 100]);
   });
@@ -314,7 +317,8 @@ describe("bounds", () => {
   });
 
   it("wrong tokens drive out only wrong tokens", async () => {
-    const { api, reviews, review } = setup();
+    // Signed and revoked: of tokens that nobody signed not so many would be asked about.
+    const { api, reviews, review } = setup(() => "good");
     const known = jwt({ sub: "known" });
     await review(known);
     api.token = () => created({ authenticated: false });
@@ -325,5 +329,121 @@ describe("bounds", () => {
     expect(api.asked).toHaveLength(asked);
     expect(await review(jwt({ sub: 0 }))).toBe("unauthenticated");
     expect(api.asked).toHaveLength(asked + 1);
+  });
+});
+
+describe("signatures", () => {
+  const isGood = (token: string): LocalVerdict => (token.endsWith(".good") ? "good" : "bad");
+  const good = (claims: object): string => jwt(claims, "good");
+
+  it("a token that nobody signed is refused at once and never asked about", async () => {
+    const { api, reviews, review } = setup(isGood);
+    expect(reviews.review(jwt(), PUBLISH)).toBe("unauthenticated");
+    expect(await review(good({}))).toBe("allowed");
+    expect(api.count("tokenreviews")).toBe(1);
+  });
+
+  it("is looked at once for a refusal that is remembered, not at all for a token in use", async () => {
+    const seen: string[] = [];
+    const { clock, review } = setup((token) => {
+      seen.push(token);
+      return isGood(token);
+    });
+    for (let n = 0; n < 5; n++) await review(jwt());
+    for (let n = 0; n < 5; n++) await review(good({}));
+    await clock.advance(ANSWER_FOR_MS / 2);
+    await review(good({}));
+    await settle();
+    expect(seen).toEqual([jwt(), good({})]);
+    await clock.advance(REFUSAL_FOR_MS);
+    await review(jwt());
+    expect(seen).toHaveLength(3);
+  });
+
+  it("the TokenReview still says who is revoked, signed or not", async () => {
+    const { clock, api, review } = setup(isGood);
+    await review(good({}));
+    api.token = () => created({ authenticated: false });
+    await clock.advance(ANSWER_FOR_MS);
+    expect(await review(good({}))).toBe("unauthenticated");
+  });
+
+  it("requests that wait for the keys are one question when these have come", async () => {
+    let tell: (verdict: LocalVerdict) => void = () => undefined;
+    const keys = new Promise<LocalVerdict>((resolve) => (tell = resolve));
+    const { api, review } = setup(() => keys);
+    const waiting = Array.from({ length: 100 }, () => review(good({})));
+    await settle();
+    expect(api.asked).toEqual([]);
+    tell("good");
+    expect(new Set(await Promise.all(waiting))).toEqual(new Set(["allowed"]));
+    expect(api.asked).toHaveLength(2);
+  });
+
+  it("ten thousand forgeries, each another one, cost no question, and ten new good tokens beside them are answered", async () => {
+    const { api, reviews, review } = setup(isGood);
+    for (let n = 0; n < 10_000; n++) {
+      expect(reviews.review(jwt({ n }), PUBLISH)).toBe("unauthenticated");
+      if (n % 1_000 === 0) expect(await review(good({ n }))).toBe("allowed");
+    }
+    expect([api.count("tokenreviews"), api.count("subjectaccessreviews")]).toEqual([10, 10]);
+  });
+
+  it("without keys a flood of unknown tokens leaves the tokens of a namespace that has had a good one their questions", async () => {
+    const { api, review } = setup(() => "unverifiable");
+    expect(await review()).toBe("allowed");
+    api.token = () => new Promise<ApiAnswer>(() => undefined);
+    for (let n = 0; n < 2_000; n++) void review(jwt({ n }), { namespace: `invented-${n}` });
+    await settle();
+    api.token = () => GOOD;
+    for (let n = 0; n < 10; n++) expect(await review(jwt({ till: n }))).toBe("allowed");
+  });
+
+  it("without keys tokens that come to nothing are asked about 50 times in 5 s of a namespace, and no more", async () => {
+    const { clock, api, review } = setup(() => "unverifiable");
+    expect(await review()).toBe("allowed");
+    api.token = () => created({ authenticated: false });
+    const verdicts: ReviewVerdict[] = [];
+    for (let n = 0; n < 60; n++) verdicts.push(await review(jwt({ n })));
+    expect(verdicts.filter((verdict) => verdict === "unauthenticated")).toHaveLength(50);
+    expect(verdicts.slice(50)).toEqual(Array.from({ length: 10 }, () => "unavailable"));
+    expect(api.count("tokenreviews")).toBe(51);
+    await clock.advance(5_000);
+    expect(await review(jwt({ n: 60 }))).toBe("unauthenticated");
+  });
+});
+
+describe("the API server's own audience", () => {
+  it("is asked for where none is named, and only of signed tokens", async () => {
+    const clock = new ManualClock();
+    const api = new FakeApi();
+    const keys = { judge: (token: string): LocalVerdict => (token.endsWith(".sig") ? "good" : "bad"), nowMs: () => clock.trueMs() };
+    const reviews = new Reviews({ transport: api, clock, audience: undefined, keys, onTrouble: () => undefined });
+    api.token = () => created({ authenticated: true, user: { username: "u" } });
+    const own = jwt({ aud: ["https://kubernetes.default.svc"] });
+    expect(await reviews.review(own, PUBLISH)).toBe("allowed");
+    expect(api.asked[0]?.body).toMatchObject({ kind: "TokenReview", spec: { token: own } });
+    expect(JSON.stringify(api.asked[0]?.body)).not.toContain("audiences");
+    expect(reviews.review("no-token-at-all", PUBLISH)).toBe("unauthenticated");
+    api.token = () => created({ authenticated: false, user: { username: "u" } });
+    expect(await reviews.review(jwt({ aud: [AUDIENCE] }), PUBLISH)).toBe("unauthenticated");
+  });
+});
+
+describe("who it was", () => {
+  it("is told with the yes, from memory too", async () => {
+    const { reviews } = setup();
+    const till = { user: "system:serviceaccount:shop:till" };
+    expect(await reviews.who(jwt(), PUBLISH)).toMatchObject(till);
+    expect(reviews.who(jwt(), PUBLISH)).toMatchObject(till);
+  });
+
+  it("a path of HTTP is asked for as what it is", async () => {
+    const { api, reviews } = setup();
+    expect(await reviews.review(jwt(), { path: "/metrics", verb: "get" })).toBe("allowed");
+    expect(api.asked[1]?.body).toMatchObject({
+      spec: { nonResourceAttributes: { path: "/metrics", verb: "get" }, user: "system:serviceaccount:shop:till" },
+    });
+    expect(JSON.stringify(api.asked[1]?.body)).not.toContain('resourceAttributes":');
   });
 });

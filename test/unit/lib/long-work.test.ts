@@ -98,3 +98,16 @@ it("rejects with what the work throws, and goes on with others", async () => {
   await failed;
   expect(await other).toBe("other");
 });
+
+it("begins no more at once in a turn than its slice, however many ask: the rest waits, and is done", async () => {
+  const clock = new WorkClock();
+  const told: string[] = [];
+  const work = new LongWork(clock);
+  const jobs = Array.from({ length: 100 }, (_, i) => work.run(`who ${i}`, counting(clock, 1, told, `${i}`)));
+  expect(clock.nowMs).toBe(TURN_MS);
+  let longest = 0;
+  while (clock.turns.length > 0) longest = Math.max(longest, await clock.turn());
+  expect(longest).toBeLessThanOrEqual(TURN_MS);
+  expect(told).toHaveLength(100);
+  expect(await Promise.all(jobs.map(async (job) => job))).toHaveLength(100);
+});

@@ -53,6 +53,7 @@ function loopOf(failures: ReadonlyMap<number, number>): {
     mark: () => undefined,
     undo: () => undefined,
     settle: () => undefined,
+    tellUsage: () => undefined,
   } as unknown as Writer;
   const replies: Packet[] = [];
   const fatal: string[] = [];

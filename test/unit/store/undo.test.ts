@@ -3,6 +3,7 @@ import { tmpdir } from "node:os";
 import { join } from "node:path";
 import type { DatabaseSync } from "node:sqlite";
 import { afterEach, expect, it } from "vitest";
+import { KEY_ROW_BYTES } from "../../../src/core/stored-bytes.ts";
 import { CommitLoop } from "../../../src/store/sqlite/commit-loop.ts";
 import { openDatabase } from "../../../src/store/sqlite/database.ts";
 import { DiskRoom } from "../../../src/store/sqlite/disk-room.ts";
@@ -10,6 +11,9 @@ import { ReserveFile } from "../../../src/store/sqlite/disk.ts";
 import { writeAccept, writeCall, writeClaims, writeCompletions } from "../../../src/store/sqlite/message.ts";
 import { PacketWriter, type Packet } from "../../../src/store/sqlite/packet.ts";
 import { ReadGate } from "../../../src/store/sqlite/read-gate.ts";
+import { dayTableName, dayTables } from "../../../src/store/sqlite/schema.ts";
+import { countedAnew } from "../../../src/store/sqlite/usage-sql.ts";
+import { UsageTable } from "../../../src/store/sqlite/usage-table.ts";
 import { Writer } from "../../../src/store/sqlite/writer.ts";
 import { seededRandom } from "../../support/sim/seeded-random.ts";
 import { attempt, delivery, event, HOUR_MS, item, START_MS } from "../../conformance/store/fixture.ts";
@@ -31,6 +35,7 @@ afterEach(() => {
 interface Side {
   readonly db: DatabaseSync;
   readonly loop: CommitLoop;
+  readonly writer: Writer;
   readonly clock: ManualClock;
   readonly replies: Packet[];
 }
@@ -52,7 +57,7 @@ function sideOf(db: DatabaseSync): Side {
   const fatal = (message: string): void => expect.fail(message);
   const reply = (packet: Packet): void => void replies.push(packet);
   const writer = new Writer(db, HOUR_MS, GENERATION);
-  return { db, clock, replies, loop: new CommitLoop({ db, writer, room, clock, gate: new ReadGate(), help, reply, fatal }) };
+  return { db, writer, clock, replies, loop: new CommitLoop({ db, writer, room, clock, gate: new ReadGate(), help, reply, fatal }) };
 }
 
 /** Anything that may be asked, at random, about ids up to `ids`. */
@@ -188,6 +193,26 @@ function breaches(db: DatabaseSync): unknown[] {
   return [...wrong, ...db.prepare("SELECT delivery FROM parked WHERE delivery NOT IN (SELECT id FROM delivery)").all()];
 }
 
+/** What namespaces hold beside idempotency keys, looked for in all rows. */
+function countedIn(db: DatabaseSync): ReturnType<UsageTable["all"]> {
+  db.exec("SAVEPOINT counted; DROP TABLE namespace_bytes");
+  db.exec(countedAnew((kind) => dayTables(db, kind).map((day) => ({ day, name: dayTableName(kind, day) }))));
+  const counted = new UsageTable(db).all();
+  db.exec("ROLLBACK TO counted; RELEASE counted");
+  return counted;
+}
+
+/** Usage says what the rows come to: more only by keys, which name no namespace in the file. */
+function usageBreaches({ db, writer }: Side): unknown[] {
+  const [kept, held, counted] = [new UsageTable(db).all(), writer.usage(), countedIn(db)].map((all) => new Map(all));
+  return [...new Set([...(kept?.keys() ?? []), ...(held?.keys() ?? []), ...(counted?.keys() ?? [])])].flatMap((namespace) => {
+    const [inFile, inMemory, inRows] = [kept, held, counted].map((book) => book?.get(namespace) ?? { bytes: 0, owed: 0 });
+    const keyBytes = (inMemory?.bytes ?? 0) - (inRows?.bytes ?? 0);
+    const isSame = inFile?.bytes === inMemory?.bytes && inFile?.owed === inMemory?.owed && inMemory?.owed === inRows?.owed;
+    return isSame && keyBytes >= 0 && keyBytes % KEY_ROW_BYTES === 0 ? [] : [{ namespace, inFile, inMemory, inRows }];
+  });
+}
+
 async function failAtRandom(failing: FailingDatabase, side: Side, asking: Asking): Promise<void> {
   for (let batch = 0; batch < 10; batch++) {
     const [packet] = asking.packets(1, true);
@@ -228,6 +253,7 @@ it("after writes that failed at any statement, memory says what a fresh start re
       await sameAnswers([one, fresh], asking);
       expect(contents(one.db), `seed ${seed}`).toEqual(contents(fresh.db));
       expect(breaches(one.db), `seed ${seed}`).toEqual([]);
+      expect(usageBreaches({ ...one, db: real }), `seed ${seed}`).toEqual([]);
     }
     failures += failing.failed;
     for (const db of opened.splice(0)) db.close();

@@ -1,0 +1,204 @@
+import { celList, celMap } from "@bufbuild/cel";
+import type { CelList, CelMap, CelValue } from "@bufbuild/cel";
+import { charge, evaluationNumber } from "./expression-meter.ts";
+import { ASCII_TEXT, END, ESCAPED_TEXT, type JsonIndex, NEXT, SIZE, START, UTF8_TEXT, VALUE_FIELDS } from "./json-index.ts";
+
+const INT64_MAX = 2n ** 63n - 1n;
+const INT64_MIN = -(2n ** 63n);
+
+/** A number with so few characters is exact as a double. */
+const SAFE_CHARS = 15;
+
+/** What an event's map and list share with those of an expression: the marks by which CEL knows them. */
+const MAP_MARK = markOf(celMap(new Map()));
+const LIST_MARK = markOf(celList([]));
+
+/** What is absent becomes an error. */
+const ABSENT = 12;
+/** Keys of an object read in one step. */
+const KEYS_PER_STEP = 2;
+
+/** The value that begins at a place of the index, as CEL sees it; maps and lists are read when they are looked into. */
+export function valueAt(index: JsonIndex, place: number): CelValue {
+  const { bytes, values } = index;
+  const start = values[place + START]!;
+  switch (bytes[start]) {
+    case 0x7b:
+      return new EventMap(index, place) as unknown as CelMap;
+    case 0x5b:
+      return new EventList(index, place) as unknown as CelList;
+    case 0x22:
+      return textAt(index, place);
+    case 0x74:
+      return true;
+    case 0x66:
+      return false;
+    case 0x6e:
+      return null;
+    default:
+      return numberOf(bytes.toString("latin1", start, values[place + END]));
+  }
+}
+
+function textAt({ bytes, values }: JsonIndex, place: number): string {
+  const start = values[place + START]! + 1;
+  const end = values[place + END]! - 1;
+  const kind = values[place + SIZE];
+  if (kind === ASCII_TEXT) return bytes.toString("latin1", start, end);
+  if (kind === UTF8_TEXT) return bytes.toString("utf8", start, end);
+  return kind === ESCAPED_TEXT ? (JSON.parse(bytes.toString("utf8", start - 1, end + 1)) as string) : "";
+}
+
+/** Written without point or exponent and within 64 bits: an int, exact; else a double. */
+function numberOf(text: string): CelValue {
+  if (!/^-?\d{1,19}$/.test(text)) return Number(text);
+  if (text.length <= SAFE_CHARS) return BigInt(Number(text));
+  const integer = BigInt(text);
+  return integer >= INT64_MIN && integer <= INT64_MAX ? integer : Number(text);
+}
+
+/** A part of an event's data, with the bytes it was received as. */
+abstract class EventPart {
+  protected readonly index: JsonIndex;
+  protected readonly place: number;
+  readonly size: number;
+
+  constructor(index: JsonIndex, place: number) {
+    this.index = index;
+    this.place = place;
+    this.size = index.values[place + SIZE]!;
+  }
+
+  get raw(): Uint8Array {
+    return rawAt(this.index, this.place);
+  }
+}
+
+/** An object of the data. Its keys are texts, so no other key is ever looked for. */
+export class EventMap extends EventPart {
+  #places: Map<string, number> | undefined;
+  #read: Map<string, CelValue> | undefined;
+  /** The evaluation that has paid for its keys. */
+  #paidIn = 0;
+
+  /** Where a member's value lies. */
+  placeOf(key: string): number | undefined {
+    this.#pay();
+    return this.#members().get(key);
+  }
+
+  get(key: unknown): CelValue | undefined {
+    if (typeof key !== "string") return undefined;
+    this.#pay();
+    const known = this.#read?.get(key);
+    if (known !== undefined) return known;
+    const place = this.#members().get(key);
+    if (place === undefined) {
+      charge(ABSENT);
+      return undefined;
+    }
+    const value = valueAt(this.index, place);
+    this.#read ??= new Map();
+    this.#read.set(key, value);
+    return value;
+  }
+
+  /** As CEL's own maps see it: a member that is null is not there. */
+  has(key: unknown): boolean {
+    return (this.get(key) ?? undefined) !== undefined;
+  }
+
+  keys(): IterableIterator<string> {
+    this.#pay();
+    return this.#members().keys();
+  }
+
+  *values(): IterableIterator<CelValue> {
+    for (const key of this.keys()) yield this.get(key)!;
+  }
+
+  *entries(): IterableIterator<[string, CelValue]> {
+    for (const key of this.keys()) yield [key, this.get(key)!];
+  }
+
+  [Symbol.iterator](): IterableIterator<[string, CelValue]> {
+    return this.entries();
+  }
+
+  forEach(callback: (value: CelValue, key: string, map: unknown) => void, thisArg?: unknown): void {
+    for (const [key, value] of this.entries()) callback.call(thisArg, value, key, this);
+  }
+
+  /** Each evaluation pays for the keys, whether they were read before or not: what it costs depends on the event alone. */
+  #pay(): void {
+    const number = evaluationNumber();
+    if (this.#paidIn === number) return;
+    this.#paidIn = number;
+    charge(this.size / KEYS_PER_STEP);
+  }
+
+  #members(): Map<string, number> {
+    if (this.#places !== undefined) return this.#places;
+    const places = new Map<string, number>();
+    const { values } = this.index;
+    let at = this.place + VALUE_FIELDS;
+    for (let i = 0; i < this.size; i++) {
+      const value = values[at + NEXT]!;
+      places.set(textAt(this.index, at), value);
+      at = values[value + NEXT]!;
+    }
+    this.#places = places;
+    return places;
+  }
+}
+
+/** An array of the data. */
+export class EventList extends EventPart {
+  #items: (CelValue | undefined)[] | undefined;
+  #places: Int32Array | undefined;
+
+  get(at: number): CelValue | undefined {
+    if (!(at >= 0 && at < this.size)) return undefined;
+    this.#items ??= Array.from({ length: this.size }, () => undefined);
+    const known = this.#items[at];
+    if (known !== undefined) return known;
+    const place = this.#placed()[at];
+    if (place === undefined) return undefined;
+    const value = valueAt(this.index, place);
+    this.#items[at] = value;
+    return value;
+  }
+
+  *values(): IterableIterator<CelValue> {
+    for (let at = 0; at < this.size; at++) yield this.get(at)!;
+  }
+
+  [Symbol.iterator](): IterableIterator<CelValue> {
+    return this.values();
+  }
+
+  #placed(): Int32Array {
+    if (this.#places !== undefined) return this.#places;
+    const places = new Int32Array(this.size);
+    let at = this.place + VALUE_FIELDS;
+    for (let i = 0; i < this.size; i++) {
+      places[i] = at;
+      at = this.index.values[at + NEXT]!;
+    }
+    this.#places = places;
+    return places;
+  }
+}
+
+Object.defineProperty(EventMap.prototype, MAP_MARK, { value: {} });
+Object.defineProperty(EventList.prototype, LIST_MARK, { value: {} });
+
+export function rawAt({ bytes, values }: JsonIndex, place: number): Uint8Array {
+  return bytes.subarray(values[place + START], values[place + END]);
+}
+
+function markOf(value: object): symbol {
+  const [mark] = Object.getOwnPropertySymbols(value);
+  if (mark === undefined) throw new Error("CEL's maps and lists carry no mark any more: event-values.ts must learn the new way");
+  return mark;
+}

@@ -1,0 +1,217 @@
+import type { IncomingMessage, Server, ServerResponse } from "node:http";
+import type { Socket } from "node:net";
+import type { Clock } from "../clock.ts";
+import { type FramingFault, framingFault } from "./framing.ts";
+import { Guest, laneOf } from "./guest.ts";
+import { GuestBook } from "./guest-book.ts";
+import { Reading } from "./reading.ts";
+
+/** Why the door has closed a connection. */
+export const CLOSED_FOR = ["room", "idle", "unread", "pipeline"] as const;
+export type ClosedFor = (typeof CLOSED_FOR)[number];
+
+export interface DoorLimits {
+  /** Connections at once. One more is let in, and another one closed for it. */
+  readonly connections: number;
+  /** Bytes of answers that readers have not taken yet, of all connections together. */
+  readonly unreadBytes: number;
+  /** A connection of somebody who has not proven himself is closed when nothing has come on it for so long, ms. */
+  readonly strangerIdleMs: number;
+}
+
+export const STRANGER_IDLE_MS = 5_000;
+/** Requests on one connection whose answers have not gone yet, of strangers and of others: what was read of each is in memory. */
+export const PIPELINED_MAX = { stranger: 16, known: 128 } as const;
+const SWEEP_MS = 500;
+
+/** Hears what the door does; must not throw. */
+export interface DoorWatch {
+  /** So many connections are open now. */
+  open(connections: number): void;
+  closed(reason: ClosedFor): void;
+}
+
+export interface DoorParts {
+  readonly limits: DoorLimits;
+  readonly clock: Pick<Clock, "monotonicMs" | "after">;
+  readonly watch: DoorWatch;
+}
+
+class Visitor extends Guest {
+  readonly socket: Socket;
+  /** Requests whose answers have not gone yet. */
+  underWay = 0;
+  /** Bytes that had come when it began to rest. */
+  bytesBefore = 0;
+  /** How its answers are taken, while some wait. */
+  reading: Reading | undefined;
+  gone = false;
+  /** Where its last request ends is not certain: what follows on it is none. */
+  isEnding = false;
+
+  constructor(socket: Socket, nowMs: number) {
+    super(addressOf(socket), nowMs);
+    this.socket = socket;
+  }
+
+  get hasBegun(): boolean {
+    return this.socket.bytesRead !== this.bytesBefore;
+  }
+}
+
+/**
+ * Holds the connections of one server within bounds, so that nobody who is there keeps out who comes: at the limit another connection is closed, never the
+ * new one (Node's own `maxConnections` closes the newest). Strangers rest for a few seconds at most; whoever does not read his answers is given up.
+ * The server hands every request to `receive` before it looks at it.
+ */
+export class Door {
+  readonly #parts: DoorParts;
+  readonly #book = new GuestBook<Visitor>();
+  readonly #visitors = new WeakMap<object, Visitor>();
+  #isSweeping = false;
+
+  constructor(server: Server, parts: DoorParts) {
+    this.#parts = parts;
+    server.on("connection", (socket: Socket) => this.#arrive(socket));
+  }
+
+  /**
+   * A request has come: undefined when it may be served, `gone` when it must not be looked at (nobody is there for an answer). A fault must be answered;
+   * its connection ends with that.
+   */
+  receive(request: IncomingMessage, response: ServerResponse): FramingFault | "gone" | undefined {
+    const visitor = this.#visitors.get(request.socket);
+    if (visitor === undefined || visitor.gone || visitor.isEnding) return "gone";
+    visitor.underWay++;
+    if (visitor.underWay > (visitor.known ? PIPELINED_MAX.known : PIPELINED_MAX.stranger)) {
+      this.#close(visitor, "pipeline");
+      return "gone";
+    }
+    if (visitor.underWay === 1) this.#book.turn(visitor, "busy", this.#nowMs());
+    response.once("close", () => this.#end(visitor));
+    const fault = framingFault(request);
+    if (fault === undefined) return undefined;
+    visitor.isEnding = true;
+    response.shouldKeepAlive = false;
+    return fault;
+  }
+
+  /** Whoever sent this has proven himself: his connection may rest, and others are closed before it. */
+  know({ socket }: Pick<IncomingMessage, "socket">): void {
+    const visitor = this.#visitors.get(socket);
+    if (visitor !== undefined && !visitor.gone) this.#book.know(visitor);
+  }
+
+  /** Closes the connection of a request that has let others wait: for `unread` its answer, for `room` the rest of it. */
+  giveUp({ socket }: Pick<IncomingMessage, "socket">, reason: "unread" | "room"): void {
+    const visitor = this.#visitors.get(socket);
+    if (visitor !== undefined && !visitor.gone) this.#close(visitor, reason);
+  }
+
+  #arrive(socket: Socket): void {
+    const visitor = new Visitor(socket, this.#nowMs());
+    this.#visitors.set(socket, visitor);
+    this.#book.add(visitor);
+    socket.once("close", () => this.#forget(visitor));
+    if (this.#book.size > this.#parts.limits.connections) this.#makeRoom(visitor);
+    this.#parts.watch.open(this.#book.size);
+    this.#sweepLater();
+  }
+
+  #makeRoom(newcomer: Visitor): void {
+    for (;;) {
+      const victim = this.#book.victim(this.#nowMs(), newcomer);
+      if (victim === undefined) return;
+      // What has come meanwhile nobody has told of: a request whose head is not whole.
+      if (victim.doing === "rest" && victim.hasBegun) this.#book.turn(victim, "head", this.#nowMs());
+      else return this.#close(victim, "room");
+    }
+  }
+
+  #end(visitor: Visitor): void {
+    visitor.underWay--;
+    if (visitor.gone || visitor.underWay > 0) return;
+    visitor.reading = undefined;
+    visitor.bytesBefore = visitor.socket.bytesRead;
+    this.#book.turn(visitor, "rest", this.#nowMs());
+  }
+
+  #close(visitor: Visitor, reason: ClosedFor): void {
+    this.#forget(visitor);
+    visitor.socket.destroy();
+    this.#parts.watch.closed(reason);
+  }
+
+  #forget(visitor: Visitor): void {
+    if (visitor.gone) return;
+    visitor.gone = true;
+    this.#book.remove(visitor);
+    this.#parts.watch.open(this.#book.size);
+  }
+
+  #sweepLater(): void {
+    if (this.#isSweeping) return;
+    this.#isSweeping = true;
+    this.#parts.clock.after(SWEEP_MS, () => {
+      this.#isSweeping = false;
+      this.#closeIdleStrangers();
+      this.#lookAtReaders();
+      if (this.#book.size > 0) this.#sweepLater();
+    });
+  }
+
+  #closeIdleStrangers(): void {
+    const nowMs = this.#nowMs();
+    for (const visitor of this.#book.inSince(laneOf(false, "rest"), nowMs - this.#parts.limits.strangerIdleMs)) {
+      if (visitor.hasBegun) this.#book.turn(visitor, "head", nowMs);
+      else this.#close(visitor, "idle");
+    }
+  }
+
+  /** Closes whoever takes nothing, or too little; and while too much waits in all, whoever has let it wait for longest. */
+  #lookAtReaders(): void {
+    const nowMs = this.#nowMs();
+    const waiting: { readonly visitor: Visitor; readonly reading: Reading }[] = [];
+    let bytes = 0;
+    for (const visitor of this.#atWork()) {
+      const reading = this.#readingOf(visitor, nowMs);
+      if (reading === undefined) continue;
+      waiting.push({ visitor, reading });
+      bytes += reading.unreadBytes;
+    }
+    for (const { visitor, reading } of waiting.toSorted((a, b) => a.reading.takenAtMs - b.reading.takenAtMs)) {
+      if (bytes <= this.#parts.limits.unreadBytes && !reading.isHopeless(nowMs)) continue;
+      bytes -= reading.unreadBytes;
+      this.#close(visitor, "unread");
+    }
+  }
+
+  *#atWork(): Generator<Visitor> {
+    for (const known of [false, true]) for (const doing of ["busy", "unread"] as const) yield* this.#book.in(laneOf(known, doing));
+  }
+
+  #readingOf(visitor: Visitor, nowMs: number): Reading | undefined {
+    const { socket } = visitor;
+    const { writableLength: unreadBytes } = socket;
+    if (unreadBytes === 0) {
+      visitor.reading = undefined;
+      if (visitor.doing === "unread") this.#book.turn(visitor, "busy", nowMs);
+      return undefined;
+    }
+    const takenBytes = socket.bytesWritten - unreadBytes;
+    if (visitor.reading === undefined) visitor.reading = new Reading(takenBytes, unreadBytes, nowMs);
+    else visitor.reading.look(takenBytes, unreadBytes, nowMs);
+    if (visitor.reading.isSlow(nowMs) && visitor.doing === "busy") this.#book.turn(visitor, "unread", nowMs);
+    return visitor.reading;
+  }
+
+  #nowMs(): number {
+    return this.#parts.clock.monotonicMs();
+  }
+}
+
+/** IPv4 over an IPv6 socket is the same machine. */
+function addressOf(socket: Socket): string {
+  const address = socket.remoteAddress ?? "";
+  return address.startsWith("::ffff:") ? address.slice("::ffff:".length) : address;
+}

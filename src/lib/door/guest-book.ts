@@ -1,0 +1,133 @@
+import { type Doing, type Guest, type Lane, LANES, laneOf, Line } from "./guest.ts";
+
+/** Whoever has just come, or just begun, is given so long before the place is wanted back, ms. */
+export const GRACE_MS = 1_000;
+
+/**
+ * Who goes first when a place is needed. Strangers go before those who have proven themselves, and among each those who do nothing before those
+ * who do something; whoever is in the first second of it is spared as long as anybody else is there. Last of all go requests under way.
+ */
+const ORDER: readonly { readonly lane: Lane; readonly graceMs: number }[] = [
+  { lane: laneOf(false, "rest"), graceMs: GRACE_MS },
+  { lane: laneOf(false, "head"), graceMs: GRACE_MS },
+  { lane: laneOf(false, "unread"), graceMs: 0 },
+  { lane: laneOf(false, "busy"), graceMs: GRACE_MS },
+  { lane: laneOf(true, "rest"), graceMs: 0 },
+  { lane: laneOf(true, "head"), graceMs: GRACE_MS },
+  { lane: laneOf(true, "unread"), graceMs: 0 },
+  { lane: laneOf(false, "rest"), graceMs: 0 },
+  { lane: laneOf(false, "head"), graceMs: 0 },
+  { lane: laneOf(false, "busy"), graceMs: 0 },
+  { lane: laneOf(true, "head"), graceMs: 0 },
+  { lane: laneOf(true, "busy"), graceMs: 0 },
+];
+
+/** The connections of one remote address. */
+class Household<G extends Guest> {
+  count = 0;
+  readonly #lines = Array.from({ length: LANES }, () => new Line<G>());
+
+  line(lane: Lane): Line<G> {
+    return this.#lines[lane]!;
+  }
+
+  /** The one that has been in this lane for longest, for so long at least. */
+  oldest(lane: Lane, beforeMs: number, spared: G | undefined): G | undefined {
+    const { first } = this.line(lane);
+    const found = first !== undefined && first === spared ? (first.next as G | undefined) : first;
+    return found === undefined || found.sinceMs > beforeMs ? undefined : found;
+  }
+}
+
+/**
+ * Everybody who has a connection, and whose place is given up first. Knows no socket and no clock. Coming, going and changing cost the same
+ * however many there are; finding whose place is given up looks at every address once.
+ */
+export class GuestBook<G extends Guest> {
+  readonly #households = new Map<string, Household<G>>();
+  #size = 0;
+
+  get size(): number {
+    return this.#size;
+  }
+
+  /** How many connections an address has. */
+  of(address: string): number {
+    return this.#households.get(address)?.count ?? 0;
+  }
+
+  add(guest: G): void {
+    const known = this.#households.get(guest.address);
+    const household = known ?? new Household<G>();
+    if (known === undefined) this.#households.set(guest.address, household);
+    household.count++;
+    household.line(guest.lane).push(guest);
+    this.#size++;
+  }
+
+  remove(guest: G): void {
+    const household = this.#households.get(guest.address);
+    if (household === undefined) return;
+    household.line(guest.lane).remove(guest);
+    household.count--;
+    this.#size--;
+    if (household.count === 0) this.#households.delete(guest.address);
+  }
+
+  /** It does something else from now on. */
+  turn(guest: G, doing: Doing, nowMs: number): void {
+    this.#change(guest, () => {
+      guest.doing = doing;
+      guest.sinceMs = nowMs;
+    });
+  }
+
+  /** It has proven itself. */
+  know(guest: G): void {
+    if (!guest.known) this.#change(guest, () => (guest.known = true));
+  }
+
+  /**
+   * Whose place is given up for another: by lane first (see ORDER), in that from the address with most connections, of those who have been in the lane
+   * for longest. So nobody's address pushes out others, and no address has a limit while there is room. `spared` is never chosen.
+   */
+  victim(nowMs: number, spared?: G): G | undefined {
+    for (const { lane, graceMs } of ORDER) {
+      let found: G | undefined;
+      let most = 0;
+      for (const household of this.#households.values()) {
+        if (household.count <= most) continue;
+        const oldest = household.oldest(lane, nowMs - graceMs, spared);
+        if (oldest === undefined) continue;
+        found = oldest;
+        most = household.count;
+      }
+      if (found !== undefined) return found;
+    }
+    return undefined;
+  }
+
+  /** Those in a lane; the one just given may go or change meanwhile. */
+  *in(lane: Lane): Generator<G> {
+    for (const household of this.#households.values()) yield* household.line(lane);
+  }
+
+  /** Those who have been in a lane since then or before; the one just given must go or change before the next is asked for. */
+  *inSince(lane: Lane, beforeMs: number): Generator<G> {
+    for (const household of this.#households.values()) {
+      for (let first = household.line(lane).first; first !== undefined && first.sinceMs <= beforeMs;) {
+        yield first;
+        const { first: next } = household.line(lane);
+        if (next === first) break;
+        first = next;
+      }
+    }
+  }
+
+  #change(guest: G, change: () => void): void {
+    const household = this.#households.get(guest.address);
+    household?.line(guest.lane).remove(guest);
+    change();
+    household?.line(guest.lane).push(guest);
+  }
+}

@@ -1,0 +1,39 @@
+import { readFileSync } from "node:fs";
+import { resolve } from "node:path";
+import { expect, it } from "vitest";
+
+const ROOT = resolve(import.meta.dirname, "../..");
+const PINNED = /^[a-z0-9./-]+:[A-Za-z0-9._-]+@sha256:[0-9a-f]{64}$/;
+
+/** Images that a Dockerfile begins from, build arguments replaced by their defaults. */
+function basesOf(text: string): string[] {
+  const defaults = new Map(Array.from(text.matchAll(/^ARG (\w+)=(\S+)$/gm), ([, name, value]) => [name, value]));
+  const stages = new Set(Array.from(text.matchAll(/^FROM .* AS (\S+)$/gim), ([, name]) => name));
+  return Array.from(text.matchAll(/^FROM (?:--\S+ )*(\S+)/gim), ([, image = ""]) =>
+    image.replace(/\$\{(\w+)\}/, (_, name: string) => defaults.get(name) ?? ""),
+  ).filter((image) => !stages.has(image));
+}
+
+it("the image is built from images that nobody can exchange: name, tag and digest", () => {
+  const bases = basesOf(readFileSync(resolve(ROOT, "Dockerfile"), "utf8"));
+  expect(bases).toHaveLength(2);
+  for (const base of bases) expect(base).toMatch(PINNED);
+});
+
+it.each([
+  "FROM node:24-slim",
+  "ARG A=node:24-slim\nFROM ${A}",
+  "FROM ${B}",
+  `FROM node@sha256:${"0".repeat(64)}`,
+  `FROM node:24@sha256:${"0".repeat(63)}`,
+])("would see %j", (text) => {
+  const [base = ""] = basesOf(text);
+  expect(base).not.toMatch(PINNED);
+});
+
+it("the page on installing names the same images", () => {
+  const page = readFileSync(resolve(ROOT, "docs/install.md"), "utf8");
+  for (const base of basesOf(readFileSync(resolve(ROOT, "Dockerfile"), "utf8"))) {
+    expect(page).toContain(`\`${base.replace("docker.io/library/", "").replace(/@.*$/, "")}\``);
+  }
+});
