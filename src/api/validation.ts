@@ -12,7 +12,7 @@ import { typeHint } from "./type-hints.ts";
  * `kubectl apply` says, and go on with what to write: field paths like `spec.endpoint.headers[0].name`, one problem a breach.
  */
 export function schemaProblems(schema: Schema, value: Json, field: string, kind?: Kind): Problem[] {
-  const found: Found = { problems: [], kind };
+  const found: Found = { problems: [], kind, hintsLeft: HINTS_MAX };
   visit(schema, value, field, found);
   return found.problems;
 }
@@ -21,7 +21,12 @@ interface Found {
   readonly problems: Problem[];
   /** Where a field may belong that is not known here. */
   readonly kind: Kind | undefined;
+  /** So many more unknown fields are told what was meant. */
+  hintsLeft: number;
 }
+
+/** Looking for what was meant costs a comparison with every field of ours: a manifest of a thousand unknown fields is told of the first ones. */
+const HINTS_MAX = 20;
 
 /** Reasons of a Problem found here. */
 type SchemaReason = "Required" | "TypeInvalid" | "NotSupported" | "TooLong" | "TooMany" | "Duplicate" | "UnknownField" | "Invalid";
@@ -162,15 +167,16 @@ function objectProblems(schema: Schema, value: JsonObject, field: string, found:
     const childSchema = Object.hasOwn(known, name) ? known[name] : schema.additionalProperties;
     const place = join(field, cut(name));
     if (childSchema === undefined) {
-      const hint = fieldHint(found.kind, cut(name), Object.keys(known));
-      problems.push({ field: place, reason: "UnknownField", message: `unknown field ${shown(place)}: ${hint}` });
+      const hint = found.hintsLeft-- > 0 ? `: ${fieldHint(found.kind, cut(name), Object.keys(known))}` : "";
+      problems.push({ field: place, reason: "UnknownField", message: `unknown field ${shown(place)}${hint}` });
     } else if (child !== undefined) visit(childSchema, child, place, found);
   }
 }
 
 /** A misspelt name beside the gap is what was meant to fill it. */
 function required(name: string, written: readonly string[], known: Readonly<Record<string, Schema>>): string {
-  const misspelt = written.filter((one) => !Object.hasOwn(known, one)).find((one) => nearestName(one, Object.keys(known)) === name);
+  const unknown = written.filter((one) => !Object.hasOwn(known, one)).slice(0, HINTS_MAX);
+  const misspelt = unknown.find((one) => nearestName(one, Object.keys(known)) === name);
   return misspelt === undefined ? "Required value" : `Required value: there is ${shown(misspelt)}, did you mean ${name}?`;
 }
 

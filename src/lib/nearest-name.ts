@@ -8,7 +8,8 @@ export function nearestName(written: string, names: Iterable<string>): string | 
   let bestDistance = Number.POSITIVE_INFINITY;
   for (const name of names) {
     const other = plain(name);
-    const isPart = word.length >= 3 && (other.startsWith(word) || word.startsWith(other)) && other.length >= 3;
+    const isLonger = word.startsWith(other) && word.length <= 2 * other.length;
+    const isPart = word.length >= 3 && other.length >= 3 && (other.startsWith(word) || isLonger);
     const distance = isPart ? 0.5 : editDistance(word, other);
     const most = Math.max(1, Math.floor(Math.max(word.length, other.length) / 3));
     if ((isPart || distance <= most) && distance < bestDistance) [best, bestDistance] = [name, distance];

@@ -57,6 +57,13 @@ describe("what is said of a slip", () => {
     expect(said("DeliveryPolicy", { timeout: "1d" })).toHaveLength(1);
   });
 
+  it("a manifest of very many unknown fields is told of the first ones, and costs no more", () => {
+    const unknown = Object.fromEntries(Array.from({ length: 5_000 }, (_, at) => [`${"endpoint".repeat(7)}${at}`, 1]));
+    const messages = said("WebhookSubscription", { events: { types: ["a"] }, ...unknown });
+    expect(messages.filter((message) => message.includes("unknown field"))).toHaveLength(5_000);
+    expect(messages.filter((message) => message.includes("known here"))).toHaveLength(20);
+  });
+
   it("never holds a value that may be a secret", () => {
     const headers = [{ name: "X-Token", value: "s3cret\r\n" }];
     expect(said("WebhookSubscription", { ...SUBSCRIPTION, endpoint: { url: "https://a.b/", headers } }).join()).not.toContain("s3cret");

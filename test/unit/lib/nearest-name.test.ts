@@ -11,6 +11,7 @@ it.each([
   ["policy_ref", "policyRef"],
   ["POLICYREF", "policyRef"],
   ["order", "ordering"],
+  ["endpointendpointendpoint", undefined],
   ["xyzzy", undefined],
   ["", undefined],
   ["e", undefined],
