@@ -141,7 +141,11 @@ function signing(): Schema {
     },
     {
       rules: [
-        rule(`${scheme("HMAC")} == has(self.hmac)`, "scheme HMAC and the field hmac need each other: set both or neither", ".hmac"),
+        rule(
+          `${scheme("HMAC")} == has(self.hmac)`,
+          "scheme HMAC and the field hmac need each other: set both (hmac with a header at least) or neither",
+          ".hmac",
+        ),
         rule(`!has(self.token) || ${scheme("TimestampToken")}`, "token needs scheme: TimestampToken", ".token"),
         rule(
           `!has(self.secretRefs) || !${scheme("None")}`,

@@ -10,7 +10,7 @@ import { readHttpFile } from "./http-file.ts";
 import type { HttpRequest } from "./http-file.ts";
 import { writeLocalManifests } from "./local-manifests.ts";
 import { startOperatorChild } from "./operator-child.ts";
-import { shortened, textTable } from "./text-table.ts";
+import { LINE_CHARS_MAX, shortened, textTable } from "./text-table.ts";
 
 const FOLDER = resolve(import.meta.dirname, "../../examples");
 /** An example is over within seconds; after this something is wrong. */
@@ -76,7 +76,7 @@ async function send(ingest: string, { name, event, correlationId }: Sample): Pro
   if (!answer.ok) throw new Error(`${event}: ${answer.status} ${await answer.text()}`);
   const { id, matched, status, value } = (await answer.json()) as { id: string; matched: number; status: string; value: unknown };
   const hops = answer.redirected ? ", redirected" : "";
-  const became = value === null ? "" : `\n      value: ${shortened(JSON.stringify(value), 150)}`;
+  const became = value === null ? "" : `\n      value: ${shortened(JSON.stringify(value), LINE_CHARS_MAX - 13)}`;
   const text = `${answer.status} ${status}${hops}, ${matched} ${matched === 1 ? "webhook" : "webhooks"}${became}`;
   return { id, matched, isNew: method === "POST", text };
 }
@@ -97,7 +97,7 @@ async function holds(condition: () => Promise<boolean>): Promise<boolean> {
 
 function arrivalLine({ path, body, attempt, statusCode }: Arrival, shown: readonly string[]): string {
   const again = attempt > 1 ? ` (attempt ${attempt})` : "";
-  return `  ← ${[`${path}${again}`, ...shown.map((one) => shortened(one, 50))].join("  ")}  answered ${statusCode}\n      ${shortened(body, 150)}`;
+  return `  ← ${[`${path}${again}`, ...shown.map((one) => shortened(one, 30))].join("  ")}  answered ${statusCode}\n      ${shortened(body, LINE_CHARS_MAX - 6)}`;
 }
 
 /** A row for each webhook of each event, as its last attempt left it. */

@@ -3,8 +3,9 @@ import { isJsonObject, withDefaults } from "./defaulting.ts";
 import type { Json, JsonObject } from "./defaulting.ts";
 import type { ClusterDeliveryPolicy, DeliveryPolicy, DeliveryReplay, WebhookSubscription } from "./generated/custom-resources.ts";
 import { ruleProblems } from "./rules.ts";
-import { API_VERSION, isKind, isNamespaced, schemaOf } from "./schema.ts";
+import { API_VERSION, isKind, isNamespaced, KIND_NAMES, schemaOf } from "./schema.ts";
 import type { Kind } from "./schema.ts";
+import { nearestName } from "../lib/nearest-name.ts";
 import { isBlocking, schemaProblems } from "./validation.ts";
 
 /** Any of our resources, as the API server would return it: defaults filled in, schema and rules hold. */
@@ -24,19 +25,28 @@ const LABEL_VALUE_CHARS_MAX = 63;
 export function readCustomResource(manifest: unknown, old?: CustomResource): Decoded<CustomResource> {
   if (!isJsonObject(manifest)) return refused([{ field: "", reason: "TypeInvalid", message: "a manifest must be an object" }]);
   const { kind, apiVersion } = manifest;
-  if (!isKind(kind))
-    return refused([
-      { field: "kind", reason: "NotSupported", message: `${typeof kind === "string" ? kind : "it"} is not a kind of ${API_VERSION}` },
-    ]);
+  if (!isKind(kind)) return refused([unknownKind(kind)]);
   if (apiVersion !== API_VERSION) {
     return refused([{ field: "apiVersion", reason: "NotSupported", message: `must be ${API_VERSION} for a ${kind}` }]);
   }
   const schema = schemaOf(kind);
   const value = withDefaults(schema, manifest);
   const { metadata, ...rest } = value as JsonObject;
-  const problems = [...metadataProblems(kind, metadata), ...schemaProblems(schema, rest, "")];
-  if (!problems.some(isBlocking)) problems.push(...ruleProblems(schema, rest, "", old as unknown as Json));
+  const problems = [...metadataProblems(kind, metadata), ...schemaProblems(schema, rest, "", kind)];
+  if (!problems.some(isBlocking)) {
+    // One problem a breach: what is no duration is not out of its bounds too.
+    const told = new Set(problems.map(({ field }) => field));
+    problems.push(...ruleProblems(schema, rest, "", old as unknown as Json).filter(({ field }) => !told.has(field)));
+  }
   return problems.length > 0 ? refused(problems) : { ok: true, value: value as unknown as CustomResource };
+}
+
+/** A kind that is none of ours: lists those that are, and guesses which one was meant. */
+export function unknownKind(kind: unknown): Problem {
+  const name = typeof kind === "string" ? kind.slice(0, NAME_CHARS_MAX) : "it";
+  const near = nearestName(name, KIND_NAMES);
+  const hint = near === undefined ? `it has ${KIND_NAMES.join(", ")}` : `did you mean ${near}?`;
+  return { field: "kind", reason: "NotSupported", message: `${name} is not a kind of ${API_VERSION}: ${hint}` };
 }
 
 function refused(problems: readonly Problem[]): { readonly ok: false; readonly problems: readonly Problem[] } {

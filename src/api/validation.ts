@@ -1,17 +1,32 @@
 import type { Problem } from "../core/problem.ts";
 import { isJsonObject } from "./defaulting.ts";
 import type { Json, JsonObject } from "./defaulting.ts";
-import type { Schema } from "./schema.ts";
+import { nearestName } from "../lib/nearest-name.ts";
+import { fieldHint } from "./field-hints.ts";
+import { patternProblem } from "./pattern-words.ts";
+import type { Kind, Schema } from "./schema.ts";
+import { typeHint } from "./type-hints.ts";
 
 /**
  * Checks a value against a structural schema. The words follow the API server's, so that what `validate` says offline is what
- * `kubectl apply` says: field paths like `spec.endpoint.headers[0].name`, one problem a breach.
+ * `kubectl apply` says, and go on with what to write: field paths like `spec.endpoint.headers[0].name`, one problem a breach.
  */
-export function schemaProblems(schema: Schema, value: Json, field: string): Problem[] {
-  const problems: Problem[] = [];
-  visit(schema, value, field, problems);
-  return problems;
+export function schemaProblems(schema: Schema, value: Json, field: string, kind?: Kind): Problem[] {
+  const found: Found = { problems: [], kind, hintsLeft: HINTS_MAX };
+  visit(schema, value, field, found);
+  return found.problems;
 }
+
+interface Found {
+  readonly problems: Problem[];
+  /** Where a field may belong that is not known here. */
+  readonly kind: Kind | undefined;
+  /** So many more unknown fields are told what was meant. */
+  hintsLeft: number;
+}
+
+/** Looking for what was meant costs a comparison with every field of ours: a manifest of a thousand unknown fields is told of the first ones. */
+const HINTS_MAX = 20;
 
 /** Reasons of a Problem found here. */
 type SchemaReason = "Required" | "TypeInvalid" | "NotSupported" | "TooLong" | "TooMany" | "Duplicate" | "UnknownField" | "Invalid";
@@ -24,19 +39,20 @@ export function isBlocking(problem: Problem): boolean {
   return BLOCKING.has(problem.reason);
 }
 
-function visit(schema: Schema, value: Json, field: string, problems: Problem[]): void {
+function visit(schema: Schema, value: Json, field: string, found: Found): void {
+  const { problems } = found;
   const add = (reason: SchemaReason, message: string): void => {
     problems.push({ field, reason, message });
   };
   const actual = typeName(value);
   if (schema.type !== undefined && actual !== schema.type && !(schema.type === "integer" && value === Math.trunc(Number(value)))) {
-    add("TypeInvalid", `must be of type ${schema.type}, but is ${article(actual)}`);
+    add("TypeInvalid", `must be of type ${schema.type}, but is ${article(actual)}${typeHint(schema, value)}`);
     return;
   }
   if (typeof value === "string") stringProblems(schema, value, add);
   else if (typeof value === "number") numberProblems(schema, value, add);
-  else if (Array.isArray(value)) listProblems(schema, value, field, problems);
-  else if (isJsonObject(value)) objectProblems(schema, value, field, problems);
+  else if (Array.isArray(value)) listProblems(schema, value, field, found);
+  else if (isJsonObject(value)) objectProblems(schema, value, field, found);
 }
 
 /** The JSON type, as the API server names it. */
@@ -71,7 +87,9 @@ function patternOf(source: string): RegExp {
 
 function stringProblems(schema: Schema, value: string, add: Add): void {
   if (schema.enum !== undefined && !schema.enum.includes(value)) {
-    add("NotSupported", `Unsupported value: ${shown(value)}: supported values: ${schema.enum.map((one) => `"${one}"`).join(", ")}`);
+    const near = nearestName(value, schema.enum);
+    const hint = near === undefined ? "" : `; did you mean ${near}?`;
+    add("NotSupported", `Unsupported value: ${shown(value)}: supported values: ${schema.enum.map((one) => `"${one}"`).join(", ")}${hint}`);
     return;
   }
   const characters = codePoints(value);
@@ -80,7 +98,7 @@ function stringProblems(schema: Schema, value: string, add: Add): void {
     return;
   }
   if (schema.minLength !== undefined && characters < schema.minLength) add("Invalid", `should be at least ${schema.minLength} chars long`);
-  if (schema.pattern !== undefined && !patternOf(schema.pattern).test(value)) add("Invalid", `should match '${schema.pattern}'`);
+  if (schema.pattern !== undefined && !patternOf(schema.pattern).test(value)) add("Invalid", patternProblem(schema.pattern, shown(value)));
   if (schema.format === "date-time" && !isDateTime(value)) {
     add("Invalid", "must be of type date-time: a time in RFC 3339 such as 2026-01-10T08:00:00Z");
   }
@@ -105,7 +123,8 @@ function numberProblems(schema: Schema, value: number, add: Add): void {
   if (schema.maximum !== undefined && value > schema.maximum) add("Invalid", `should be less than or equal to ${schema.maximum}`);
 }
 
-function listProblems(schema: Schema, value: readonly Json[], field: string, problems: Problem[]): void {
+function listProblems(schema: Schema, value: readonly Json[], field: string, found: Found): void {
+  const { problems } = found;
   const { items, minItems, maxItems } = schema;
   if (maxItems !== undefined && value.length > maxItems) {
     problems.push({ field, reason: "TooMany", message: `Too many: ${value.length}: must have at most ${maxItems} items` });
@@ -119,7 +138,7 @@ function listProblems(schema: Schema, value: readonly Json[], field: string, pro
     const key = identity(schema, item);
     if (key !== undefined && seen.has(key)) problems.push({ field: place, reason: "Duplicate", message: `Duplicate value: ${key}` });
     if (key !== undefined) seen.add(key);
-    if (items !== undefined) visit(items, item, place, problems);
+    if (items !== undefined) visit(items, item, place, found);
   });
 }
 
@@ -132,7 +151,8 @@ function identity(schema: Schema, item: Json): string | undefined {
   return JSON.stringify(Object.fromEntries(keys.map((key) => [key, item[key]])));
 }
 
-function objectProblems(schema: Schema, value: JsonObject, field: string, problems: Problem[]): void {
+function objectProblems(schema: Schema, value: JsonObject, field: string, found: Found): void {
+  const { problems } = found;
   const known = schema.properties ?? {};
   const names = Object.keys(value);
   if (schema.maxProperties !== undefined && names.length > schema.maxProperties) {
@@ -140,26 +160,28 @@ function objectProblems(schema: Schema, value: JsonObject, field: string, proble
     return;
   }
   for (const name of schema.required ?? []) {
-    if (!Object.hasOwn(value, name)) problems.push({ field: join(field, name), reason: "Required", message: "Required value" });
+    if (!Object.hasOwn(value, name)) problems.push({ field: join(field, name), reason: "Required", message: required(name, names, known) });
   }
   for (const name of names) {
     const child = value[name];
     const childSchema = Object.hasOwn(known, name) ? known[name] : schema.additionalProperties;
     const place = join(field, cut(name));
-    if (childSchema === undefined)
-      problems.push({ field: place, reason: "UnknownField", message: unknownField(place, name, Object.keys(known)) });
-    else if (child !== undefined) visit(childSchema, child, place, problems);
+    if (childSchema === undefined) {
+      const hint = found.hintsLeft-- > 0 ? `: ${fieldHint(found.kind, cut(name), Object.keys(known))}` : "";
+      problems.push({ field: place, reason: "UnknownField", message: `unknown field ${shown(place)}${hint}` });
+    } else if (child !== undefined) visit(childSchema, child, place, found);
   }
+}
+
+/** A misspelt name beside the gap is what was meant to fill it. */
+function required(name: string, written: readonly string[], known: Readonly<Record<string, Schema>>): string {
+  const unknown = written.filter((one) => !Object.hasOwn(known, one)).slice(0, HINTS_MAX);
+  const misspelt = unknown.find((one) => nearestName(one, Object.keys(known)) === name);
+  return misspelt === undefined ? "Required value" : `Required value: there is ${shown(misspelt)}, did you mean ${name}?`;
 }
 
 function join(field: string, name: string): string {
   return field === "" ? name : `${field}.${name}`;
-}
-
-function unknownField(place: string, name: string, known: readonly string[]): string {
-  const close = known.find((one) => one.toLowerCase() === name.toLowerCase());
-  const hint = close === undefined ? `known here: ${known.join(", ")}` : `did you mean ${close}?`;
-  return `unknown field ${shown(place)}: ${hint}`;
 }
 
 /** Longest key that a label selector may have, so that no good name is ever cut. */

@@ -23,10 +23,12 @@ import { NameBook } from "../ingest/name-book.ts";
 import type { IngestServer } from "../ingest/ingest-server.ts";
 import { clockText } from "../core/clock-frame.ts";
 import type { Clock, ClockFrame, SystemClock } from "../lib/clock.ts";
+import type { ListenAddress } from "../lib/listen.ts";
 import { type Random, uuidv7 } from "../lib/random.ts";
 import type { Service } from "../lib/service.ts";
 import { BusinessEvents } from "../observe/events.ts";
 import { HealthServer } from "../observe/health-server.ts";
+import type { HealthCheck } from "../observe/health-server.ts";
 import type { Log } from "../observe/log.ts";
 import { Metrics } from "../observe/metrics.ts";
 import { FileProvider } from "../provider/file.ts";
@@ -132,7 +134,8 @@ async function sourceOf(config: Config, parts: ComposeParts, metrics: Metrics): 
     if (!(await stat(directory).catch(() => undefined))?.isDirectory())
       throw new ConfigError([`--manifests ${directory}: there is no such folder`]);
     const kept = config.store.kind === "sqlite" ? config.store.directory : directory;
-    const provider = new FileProvider({ directory, secretsDirectory: join(kept, ".keys"), clock, log });
+    const onRefused = (count: number): void => metrics.manifestsRefused.set(count);
+    const provider = new FileProvider({ directory, secretsDirectory: join(kept, ".keys"), clock, log, onRefused });
     return { provider, serviceAccounts: undefined, retainNamed: undefined };
   }
   // Loaded here only: the Kubernetes client alone holds more memory than everything else.
@@ -193,7 +196,7 @@ async function build(config: Config, parts: ComposeParts, ground: Ground): Promi
   const storage = quotaOf({ store, metrics, storeWatch, controller });
   const ready = (namespace: string): boolean => controller.isReady(namespace) && engine.ready;
   const ingest = buildIngest({
-    listen: config["ingest-listen"],
+    listen: flagged(config, "ingest-listen"),
     authenticator: authenticators.ingest,
     rateLimitPerSecond: config["ingest-rate-limit"],
     tokenInQuery: config["ingest-token-in-query"],
@@ -211,10 +214,16 @@ async function build(config: Config, parts: ComposeParts, ground: Ground): Promi
     deliveriesMax: config["ingest-deliveries-max"],
     drainMs: INGEST_CLOSES_MS,
   });
-  const checks = checksOf({ controller, engine, storeWatch });
-  const health = new HealthServer({ listen: config["metrics-listen"], metrics, clock, authorize: authenticators.metrics, ...checks });
+  const checks = checksOf({ controller, engine, storeWatch, provider });
+  const health = new HealthServer({
+    listen: flagged(config, "metrics-listen"),
+    metrics,
+    clock,
+    authorize: authenticators.metrics,
+    ...checks,
+  });
   const api = buildApi({
-    listen: config["api-listen"],
+    listen: flagged(config, "api-listen"),
     authenticator: authenticators.api,
     clock,
     log,
@@ -283,6 +292,11 @@ function quotaOf({ store, metrics, storeWatch, controller }: Pick<Rooms, "store"
   return quota;
 }
 
+/** Where to listen, with the flag that a message names when the address cannot be had. */
+function flagged(config: Config, name: "ingest-listen" | "api-listen" | "metrics-listen"): ListenAddress {
+  return { ...config[name], flag: `--${name}` };
+}
+
 /** Objects that were read because somebody named them. */
 function namedObjects(retainNamed: Source["retainNamed"], controller: Controller): Tidied {
   return { tidy: async () => retainNamed?.((ref) => controller.isNamed(ref)) };
@@ -297,8 +311,8 @@ function seriesOf(metrics: Metrics, table: () => RouteTable): Tidied {
  * Ready: requests can be answered. A full disk is no reason: not ready, a Pod alone is behind no Service, and producers would find nobody instead of
  * 507, nor anybody the API. Nor is a stop: a Pod that goes and is ready is used as long as there is no other.
  */
-function checksOf({ controller, engine, storeWatch }: Pick<Rooms, "controller" | "engine" | "storeWatch">) {
-  const ready = [
+function checksOf({ controller, engine, storeWatch, provider }: Pick<Rooms, "controller" | "engine" | "storeWatch" | "provider">) {
+  const ready: HealthCheck[] = [
     {
       name: "routes",
       reason: () =>
@@ -307,6 +321,8 @@ function checksOf({ controller, engine, storeWatch }: Pick<Rooms, "controller" |
     },
     { name: "engine", reason: () => (engine.ready ? undefined : "the store's deliveries have not been read yet") },
   ];
+  // No reason to fail: what was good before goes on.
+  if (provider instanceof FileProvider) ready.push({ name: "manifests", reason: () => undefined, note: () => provider.refusedNote() });
   return { ready, started: ready, alive: [{ name: "store", reason: () => storeWatch.hanging() }] };
 }
 

@@ -1,6 +1,7 @@
 import { startOperator } from "./compose.ts";
 import { VERSION } from "./version.ts";
 import { demoCommand } from "../cli/demo/demo.ts";
+import { keyCommand } from "../cli/key.ts";
 import { listenCommand } from "../cli/listen.ts";
 import type { StartOperator } from "../cli/operator.ts";
 import { ProcessSignals } from "../cli/process-signals.ts";
@@ -70,8 +71,9 @@ export async function runProcess(argv: readonly string[], { exit, kill }: Ends):
     demoCommand({ start, signals, clock, random: systemRandom }),
     publishCommand(),
     listenCommand(clock, signals),
-    validateCommand({ filter: compileFilter, body: compileBody }),
+    validateCommand({ filter: compileFilter, body: compileBody }, clock, VERSION),
     verifyCommand(clock),
+    keyCommand(systemRandom),
     uninstallCommand(clock, connect),
   ]);
   return runProgram(program, argv);

@@ -3,22 +3,19 @@ import { decodeSubscription } from "../api/decode-subscription.ts";
 import { readManifestFile } from "../api/manifest.ts";
 import type { Manifest } from "../api/manifest.ts";
 import { notImplementedProblems } from "../api/not-implemented.ts";
-import { API_VERSION } from "../api/schema.ts";
+import { unknownKind } from "../api/custom-resource.ts";
+import { isKind } from "../api/schema.ts";
 import type { ExpressionCache } from "../controller/expression-cache.ts";
 import { refKey, USE_LABEL } from "../controller/objects.ts";
 import type { ObjectRef, Resources, WatchedObject } from "../controller/objects.ts";
 import { PolicyView } from "../controller/policy-view.ts";
-import { lookupProblem, secretNames } from "../controller/secret-refs.ts";
+import type { PreviewedSubscription } from "./event-preview.ts";
+import { referenceFaults } from "./manifest-references.ts";
 import { ACCEPTANCE_CHECKS } from "../controller/subscription-checks.ts";
 import type { Problem } from "../core/problem.ts";
-import { manifestRef, objectOf } from "../provider/manifest-object.ts";
+import { DEFAULT_NAMESPACE, manifestRef, objectOf } from "../provider/manifest-object.ts";
 import { ObjectCache } from "../provider/object-cache.ts";
-
-/** A manifest file to check; `file` is only a name for the findings. */
-export interface ManifestText {
-  readonly file: string;
-  readonly text: string;
-}
+import type { ManifestText } from "./manifest-files.ts";
 
 /** Something to say about one manifest. Notes are about what other files or the cluster may still bring; they refuse nothing. */
 export interface Finding extends Problem {
@@ -34,6 +31,8 @@ export interface ManifestCheck {
   readonly findings: readonly Finding[];
   /** How many objects of ours were looked at. */
   readonly objects: number;
+  /** Those that nothing was found against. */
+  readonly subscriptions: readonly PreviewedSubscription[];
 }
 
 interface Entry {
@@ -58,21 +57,35 @@ export function checkManifests(files: readonly ManifestText[], expressions: Expr
       const { entry, problems: wrong } = entryOf(file, manifest, entries);
       if (manifest.apiVersion.startsWith("postrider.dev/")) objects += 1;
       if (entry !== undefined) entries.set(refKey(entry.ref), entry);
+      if (isWithoutNamespace(manifest)) findings.push(finding("note", file, manifest, NO_NAMESPACE));
       findings.push(...wrong.map((problem) => finding("error", file, manifest, problem)));
     }
   }
   const resources = resourcesOf(entries.values());
   const policies = new PolicyView(resources);
-  for (const entry of entries.values()) findings.push(...objectFindings(entry, resources, policies, expressions));
-  return { findings, objects };
+  const subscriptions: PreviewedSubscription[] = [];
+  for (const entry of entries.values()) {
+    const found = objectFindings(entry, resources, policies, expressions);
+    findings.push(...found);
+    const checked = found.some(({ severity }) => severity === "error") ? undefined : checkedSpec(entry, resources, policies);
+    if (checked !== undefined) subscriptions.push(checked);
+  }
+  return { findings, objects, subscriptions };
+}
+
+function checkedSpec({ ref, object }: Entry, resources: Resources, policies: PolicyView): PreviewedSubscription | undefined {
+  const decoded = object.kind === "WebhookSubscription" ? decodeSubscription(object) : undefined;
+  if (decoded?.ok !== true) return undefined;
+  const { namespace, name } = ref;
+  const { effective } = policies.resolve(namespace, decoded.value.policyName);
+  return { namespace, name, spec: decoded.value, effective, resources };
 }
 
 function entryOf(file: string, manifest: Manifest, known: ReadonlyMap<string, Entry>): { entry?: Entry; problems: readonly Problem[] } {
   const ref = manifestRef(manifest);
   if (ref === undefined) {
     const isOurs = manifest.apiVersion.startsWith("postrider.dev/");
-    const problem: Problem = { field: "kind", reason: "NotSupported", message: `${manifest.kind} is not a kind of ${API_VERSION}` };
-    return { problems: isOurs ? [problem] : [] };
+    return { problems: isOurs ? [unknownKind(manifest.kind)] : [] };
   }
   const twin = known.get(refKey(ref));
   if (twin !== undefined) {
@@ -81,6 +94,18 @@ function entryOf(file: string, manifest: Manifest, known: ReadonlyMap<string, En
   }
   const read = objectOf(manifest, ref, undefined);
   return read.ok ? { entry: { file, manifest, ref, object: read.value }, problems: [] } : { problems: read.problems };
+}
+
+const NO_NAMESPACE: Problem = {
+  field: "metadata",
+  reason: "NoNamespace",
+  message: `no namespace is named: with files it is '${DEFAULT_NAMESPACE}', with kubectl the context's; write metadata.namespace`,
+};
+
+/** Foreign kinds beside ours are none of our business. */
+function isWithoutNamespace(manifest: Manifest): boolean {
+  const ref = manifestRef(manifest);
+  return ref !== undefined && isKind(ref.kind) && ref.namespace !== "" && manifest.namespace === undefined;
 }
 
 function finding(severity: Finding["severity"], file: string, manifest: Manifest, problem: Problem): Finding {
@@ -133,19 +158,11 @@ function objectFindings(entry: Entry, resources: Resources, policies: PolicyView
       const { namespace } = entry.ref;
       const { effective, problem } = policies.resolve(namespace, spec.policyName);
       const refused = ACCEPTANCE_CHECKS.flatMap(({ check }) => check({ spec, effective, expressions }) ?? []);
-      const secrets = secretProblems(resources, namespace, secretNames(spec));
+      const secrets = referenceFaults({ spec, namespace, effective, resources });
       const notes = problem === undefined ? [] : [finding("note", file, manifest, problem)];
       return [...errors([...refused, ...secrets]), ...notes];
     }
     default:
       return [];
   }
-}
-
-/** Secrets are seldom in the same files; those that are must carry the label. */
-function secretProblems(resources: Resources, namespace: string, names: ReadonlySet<string>): Problem[] {
-  return [...names].flatMap((name) => {
-    const found = resources.findSecret(namespace, name);
-    return !(found instanceof Promise) && found.state === "unlabelled" ? [lookupProblem(found, namespace, name, "")] : [];
-  });
 }

@@ -1,5 +1,6 @@
 import { Command, CommanderError } from "commander";
 import { ConfigError } from "../config/config.ts";
+import { ListenError } from "../lib/listen.ts";
 import { complain, complainWhole, shown, tellWhole } from "./terminal.ts";
 
 export const EXIT_DONE = 0;
@@ -20,11 +21,37 @@ export function createProgram(version: string, commands: readonly Command[]): Co
   const program = new Command("postrider")
     .description("Outbound webhooks, native to a Kubernetes cluster: durable before we answer, signed, retried, isolated.")
     .version(version)
-    .showHelpAfterError("(postrider <command> --help shows examples)")
-    .exitOverride()
-    .configureOutput(OUTPUT);
-  for (const command of commands) program.addCommand(command.exitOverride().showHelpAfterError(true).configureOutput(OUTPUT));
+    .exitOverride();
+  pointToHelp(program, "postrider");
+  for (const command of commands) program.addCommand(taught(command, `postrider ${command.name()}`));
   return program;
+}
+
+function taught(command: Command, name: string): Command {
+  for (const child of command.commands) taught(child, `${name} ${child.name()}`);
+  return pointToHelp(command.exitOverride(), name);
+}
+
+/** One line: the error, what was probably meant, and where the help is. */
+function pointToHelp(command: Command, name: string): Command {
+  return command.configureOutput({
+    ...OUTPUT,
+    outputError: (text, write) => write(`${text.trimEnd().replaceAll("\n", " ").replace(/\.$/, "")}; see ${name} --help\n`),
+  });
+}
+
+/**
+ * Demands flags (`--type`), all of those that lack at once. Commander's own `requiredOption` would name them before it names a flag that was
+ * misspelt.
+ */
+export function requireFlags(command: Command, ...flags: readonly string[]): Command {
+  return command.hook("preAction", () => {
+    const values = command.opts<Record<string, unknown>>();
+    const lacking = command.options.filter((option) => flags.includes(option.long ?? "") && values[option.attributeName()] === undefined);
+    if (lacking.length === 0) return;
+    const names = lacking.map((option) => `'${option.flags}'`).join(" and ");
+    command.error(`error: ${names} ${lacking.length === 1 ? "is" : "are"} required`, { exitCode: EXIT_USAGE });
+  });
 }
 
 /** Parses and runs; answers the exit code: 0 done, 1 refused or failed, 2 wrong usage. Never throws. */
@@ -46,6 +73,7 @@ export async function runProgram(program: Command, argv: readonly string[]): Pro
 
 function describe(error: unknown): string {
   if (!(error instanceof Error)) return String(error);
-  const code = "code" in error && typeof error.code === "string" ? ` (${error.code})` : "";
-  return `${error.message}${code}`;
+  if (error instanceof ListenError) return error.message;
+  const code = "code" in error && typeof error.code === "string" ? error.code : "";
+  return code === "" || error.message.includes(code) ? error.message : `${error.message} (${code})`;
 }

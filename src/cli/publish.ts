@@ -1,27 +1,39 @@
 import { readFileSync } from "node:fs";
 import { Command, InvalidArgumentError } from "commander";
-import { CommandFailure } from "./program.ts";
-import { shown, shownJsonText, tell } from "./terminal.ts";
+import { readEnv } from "../config/env.ts";
+import { dataFault } from "./json-fault.ts";
+import { duration, outputFormat, wholeNumber } from "./option-values.ts";
+import { CommandFailure, requireFlags } from "./program.ts";
+import { answerLines, jsonObject } from "./publish-answer.ts";
+import { shownJsonText, tell } from "./terminal.ts";
 
 const EXAMPLES = `
 Examples:
   # one event into namespace shop of an operator on this machine
-  postrider publish -n shop --type order.paid --data '{"order":"o-1","total":"12.50"}'
+  postrider publish -n shop --type order.paid --data '{"id":"o-1","total":12}'
 
   # the data from a file or from stdin, byte for byte
   postrider publish -n shop --type order.paid --data @order.json
   jq .order big.json | postrider publish -n shop --type order.paid --data -
 
   # safe to run twice: the same key is stored once
-  postrider publish -n shop --type order.paid --data @order.json --idempotency-key order-o-1-paid
+  postrider publish -n shop --type order.paid --data @order.json \\
+    --idempotency-key order-o-1-paid
 
   # a CloudEvent with an identity of its own
-  postrider publish -n shop --type order.paid --source /checkout --id 4711 --data @order.json
+  postrider publish -n shop --type order.paid --source /checkout --id 4711 \\
+    --data @order.json
+
+  # what each receiver said, as soon as it has, 10 s at most
+  postrider publish -n shop --type order.paid --data @order.json --wait 10s
 
   # a hundred events, to see something move
   postrider publish -n shop --type order.paid --data '{"n":1}' --count 100
 
-Exit code: 0 accepted, 1 refused or unreachable, 2 wrong usage.`;
+A token is read from POSTRIDER_TOKEN too, where nobody sees it in a list of
+processes.
+Exit code: 0 accepted, 1 refused or unreachable (with --wait also: a delivery
+failed), 2 wrong usage.`;
 
 interface PublishOptions {
   readonly namespace: string;
@@ -34,29 +46,33 @@ interface PublishOptions {
   readonly server: string;
   readonly token?: string;
   readonly idempotencyKey?: string;
+  readonly wait?: string;
   readonly count: number;
   readonly timeout: number;
   readonly output: "text" | "json";
 }
 
 const COUNT_MAX = 1_000_000;
+/** The ingest waits no longer. */
+const WAIT_MAX_MS = 55_000;
 
 /** `postrider publish`: sends events to an ingest. */
 export function publishCommand(): Command {
-  return new Command("publish")
-    .description("send an event to the ingest, and say what became of it")
-    .requiredOption("-n, --namespace <name>", "namespace the event belongs to")
-    .requiredOption("--type <type>", "event type, for example order.paid")
+  const command = new Command("publish").description("send an event to the ingest, and say what became of it");
+  return requireFlags(command, "--namespace", "--type")
+    .option("-n, --namespace <name>", "(required) namespace the event belongs to")
+    .option("--type <type>", "(required) event type, for example order.paid")
     .option("--data <json>", "the event's data: JSON, @file, or - for stdin (left out: an event without data)")
     .option("--subject <text>", "what the event is about")
     .option("--id <id>", "CloudEvents id; with --source it makes the event safe to send twice")
     .option("--source <uri>", "CloudEvents source")
     .option("--time <rfc3339>", "when it happened")
-    .option("--server <url>", "address of the ingest", "http://127.0.0.1:8080")
-    .option("--token <token>", "token for the namespace, or @file")
+    .option("--server <url>", "address of the ingest", serverUrl, "http://127.0.0.1:8080")
+    .option("--token <token>", "token for the namespace, or @file (POSTRIDER_TOKEN)")
     .option("--idempotency-key <key>", "stored once, however often it is sent")
-    .option("--count <n>", "send it so many times (with --id or --idempotency-key, -1, -2 … is added)", wholeNumber, 1)
-    .option("--timeout <seconds>", "give up on one request after this", wholeNumber, 30)
+    .option("--wait <duration>", "wait for the receivers' answers, at most 55s", waitTime)
+    .option("--count <n>", "send it so many times (with --id or --idempotency-key, -1, -2 … is added)", wholeNumber(1, COUNT_MAX), 1)
+    .option("--timeout <seconds>", "give up on one request after this", wholeNumber(1, COUNT_MAX), 30)
     .option("-o, --output <format>", "text or json", outputFormat, "text")
     .addHelpText("after", EXAMPLES)
     .action(async (options: PublishOptions) => {
@@ -66,11 +82,16 @@ export function publishCommand(): Command {
 
 async function publish(options: PublishOptions): Promise<void> {
   const data = options.data === undefined ? undefined : readValue(options.data);
-  const token = options.token?.startsWith("@") === true ? readValue(options.token).toString("utf8").trim() : options.token;
+  const fault = data === undefined ? undefined : dataFault(data, options.data ?? "");
+  if (fault !== undefined) throw new CommandFailure(fault);
+  const given = options.token ?? readEnv()["POSTRIDER_TOKEN"];
+  const token = given?.startsWith("@") === true ? readValue(given).toString("utf8").trim() : given?.trim();
   for (let i = 1; i <= options.count; i++) {
     const request = requestOf(options, data, options.count === 1 ? "" : `-${i}`);
     const answer = await post(options, request, token);
-    tell(options.output === "json" ? shownJsonText(answer) : shown`${describe(answer)}`);
+    const said = answerLines(answer, options.wait !== undefined);
+    tell(options.output === "json" ? shownJsonText(answer) : said.text);
+    if (said.failed) process.exitCode = 1;
   }
 }
 
@@ -111,12 +132,13 @@ function requestOf(options: PublishOptions, data: Buffer | undefined, suffix: st
 }
 
 async function post(options: PublishOptions, request: PublishRequest, token: string | undefined): Promise<string> {
-  const url = `${options.server.replace(/\/+$/, "")}/v1/namespaces/${encodeURIComponent(options.namespace)}/events`;
+  const query = options.wait === undefined ? "" : `?wait=${options.wait}`;
+  const url = `${options.server.replace(/\/+$/, "")}/v1/namespaces/${encodeURIComponent(options.namespace)}/events${query}`;
   const headers = token === undefined ? request.headers : { ...request.headers, authorization: `Bearer ${token}` };
   let response: Response;
   let text: string;
   try {
-    const signal = AbortSignal.timeout(options.timeout * 1_000);
+    const signal = AbortSignal.timeout(options.timeout * 1_000 + (options.wait === undefined ? 0 : WAIT_MAX_MS));
     response = await fetch(url, { method: "POST", headers, body: new Uint8Array(request.body), redirect: "manual", signal });
     text = await response.text();
   } catch (error) {
@@ -132,38 +154,24 @@ function reasonOf(error: unknown): string {
 }
 
 function refusalText(response: Response, text: string): string {
-  const problem = parsed(text);
+  const problem = jsonObject(text);
   if (typeof problem?.["code"] !== "string") return `refused with ${response.status} ${response.statusText}: ${text.slice(0, 200)}`;
   const retryAfter = response.headers.get("retry-after");
   const wait = retryAfter === null ? "" : ` Try again after ${retryAfter} s.`;
-  return `refused with ${response.status} ${problem["code"]}: ${String(problem["title"])}. ${String(problem["detail"])}${wait}`;
+  const token = response.status === 401 ? " Here: --token @FILE, or POSTRIDER_TOKEN." : "";
+  return `refused with ${response.status} ${problem["code"]}: ${String(problem["title"])}. ${String(problem["detail"])}${wait}${token}`;
 }
 
-function describe(text: string): string {
-  const answer = parsed(text);
-  if (typeof answer?.["id"] !== "string") throw new CommandFailure(`this is no ingest: it answered ${text.slice(0, 200)}`);
-  const matched = Number(answer["matched"]);
-  const who = matched === 0 ? "no subscription wants it" : matched === 1 ? "1 subscription gets it" : `${matched} subscriptions get it`;
-  return `${answer["id"]} ${answer["duplicate"] === true ? "already stored (duplicate)" : "stored"}: ${who}`;
+function serverUrl(text: string): string {
+  if (/^https?:\/\/./i.test(text) && URL.canParse(text)) return text;
+  const isBare = !text.includes("://") && URL.canParse(`http://${text}`);
+  throw new InvalidArgumentError(
+    isBare ? `write http://${text}` : "an http:// or https:// URL is wanted, for example http://127.0.0.1:8080.",
+  );
 }
 
-function parsed(text: string): Readonly<Record<string, unknown>> | undefined {
-  try {
-    const value: unknown = JSON.parse(text);
-    return typeof value === "object" && value !== null ? (value as Record<string, unknown>) : undefined;
-  } catch {
-    return undefined;
-  }
-}
-
-function wholeNumber(text: string): number {
-  const value = Number(text);
-  if (!/^\d+$/.test(text) || value < 1 || value > COUNT_MAX)
-    throw new InvalidArgumentError(`a whole number from 1 to ${COUNT_MAX} is wanted.`);
-  return value;
-}
-
-function outputFormat(text: string): "text" | "json" {
-  if (text !== "text" && text !== "json") throw new InvalidArgumentError("text or json is wanted.");
-  return text;
+/** As the ingest takes it. */
+function waitTime(text: string): string {
+  const ms = duration(WAIT_MAX_MS, "55s")(/^\d+$/.test(text) ? `${text}s` : text);
+  return `${Math.ceil(ms / 1_000)}s`;
 }

@@ -9,14 +9,18 @@ import type { ProcessSignals } from "./process-signals.ts";
 const EXAMPLES = `
 Examples:
   # without a cluster: manifests from a folder, events kept in ./data
-  postrider run --provider file --manifests ./manifests --store sqlite:./data --ingest-auth none
+  postrider run --provider file --manifests ./manifests --store sqlite:./data \\
+    --ingest-auth none
 
   # in a cluster (the chart does this)
   postrider run --store sqlite:/data
 
-Every flag is also an environment variable (--ingest-listen is POSTRIDER_INGEST_LISTEN) and a line in --config FILE.
-When everything listens, one JSON line on stdout says so: {"msg":"ready","ingest":"http://…","api":"…","metrics":"…"}.
-SIGTERM finishes what is under way and exits 0; a second signal, at least 1 s later, ends at once.`;
+Every flag is also an environment variable (--ingest-listen is
+POSTRIDER_INGEST_LISTEN) and a line in --config FILE.
+When everything listens, one JSON line on stdout says so:
+{"msg":"ready","ingest":"http://…","api":"http://…","metrics":"http://…"}.
+SIGTERM finishes what is under way and exits 0; a second signal, at least 1 s
+later, ends at once.`;
 
 /** `postrider run`: the operator. */
 export function runCommand(start: StartOperator, signals: ProcessSignals): Command {

@@ -20,6 +20,11 @@ export function shown(strings: TemplateStringsArray, ...values: readonly (string
   return new Shown(String.raw({ raw: strings }, ...parts));
 }
 
+/** Lines one below the other. */
+export function linesOf(lines: readonly Shown[]): Shown {
+  return new Shown(lines.map(({ text }) => text).join("\n"));
+}
+
 /** In a colour, where there are some. */
 export function painted(colour: Colour, what: Shown, colours: boolean): Shown {
   return colours ? new Shown(`\u001b[${COLOURS[colour]}m${what.text}\u001b[0m`) : what;

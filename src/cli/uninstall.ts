@@ -8,14 +8,17 @@ import { shown, tell } from "./terminal.ts";
 
 const EXAMPLES = `
 Examples:
-  # what the chart does before it is uninstalled: stop the operator, then let every subscription go
+  # what the chart does before it is uninstalled: stop the operator, then let
+  # every subscription go
   postrider uninstall --statefulset postrider-system/postrider
 
   # the operator is gone already and subscriptions hang in deletion
   postrider uninstall
 
-It removes the finalizer ${DRAIN_FINALIZER}, which holds a deleted subscription until its deliveries have ended, and nothing else.
-Exit code: 0 when none is left, 1 when some are or the API server refuses, 2 for a wrong flag.`;
+It removes the finalizer ${DRAIN_FINALIZER}, which holds a deleted
+subscription until its deliveries have ended, and nothing else.
+Exit code: 0 when none is left, 1 when some are or the API server refuses,
+2 for a wrong flag.`;
 
 const TIMEOUT_DEFAULT_S = 90;
 const TIMEOUT_MAX_S = 3_600;

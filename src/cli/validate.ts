@@ -1,12 +1,16 @@
-import { readdirSync, readFileSync, statSync } from "node:fs";
-import { join } from "node:path";
 import { Command } from "commander";
-import { MANIFEST_FILE_BYTES_MAX } from "../api/manifest.ts";
 import { ExpressionCache } from "../controller/expression-cache.ts";
 import type { ExpressionCompiler } from "../controller/expression-cache.ts";
 import { checkManifests } from "./manifest-check.ts";
-import type { Finding, ManifestText } from "./manifest-check.ts";
-import { CommandFailure } from "./program.ts";
+import type { Event } from "../core/event.ts";
+import type { Clock } from "../lib/clock.ts";
+import { readEvents } from "./event-file.ts";
+import { previewEvent, previewText } from "./event-preview.ts";
+import type { Preview, PreviewedSubscription, PreviewSetting } from "./event-preview.ts";
+import type { Finding } from "./manifest-check.ts";
+import { manifestFiles } from "./manifest-files.ts";
+import { outputFormat } from "./option-values.ts";
+import { CommandFailure, requireFlags } from "./program.ts";
 import { shown, shownJson, tell } from "./terminal.ts";
 
 const EXAMPLES = `
@@ -14,41 +18,90 @@ Examples:
   # everything in a folder, before it is committed
   postrider validate -f manifests/
 
-  # a subscription together with the cluster policy that will judge where it may deliver to
+  # a subscription together with the cluster policy that will judge where it may
+  # deliver to
   postrider validate -f subscription.yaml -f cluster-policy.yaml
+
+  # what a sample event would do: who gets it, and exactly which request
+  postrider validate -f manifests/ --event order.json -n shop
 
   # for a program
   postrider validate -f manifests/ -o json
 
-The files are judged together, by the code that the API server's rules and the controller consist of: without a
-ClusterDeliveryPolicy among them, deliveries may go to public https addresses only.
-Exit code: 0 all good, 1 something is refused (file, line and field are printed), 2 wrong usage.`;
+The files are judged together, by the code that the API server's rules and the
+controller consist of: without a ClusterDeliveryPolicy among them, deliveries
+may go to public https addresses only.
+The event is in the short form, a CloudEvent, or an array of CloudEvents. What
+Secrets hold is not shown, but for signatures, which are made as of now.
+Exit code: 0 all good, 1 something is refused or fails for the event (file, line
+and field are printed), 2 wrong usage.`;
 
 interface ValidateOptions {
+  readonly event?: string;
+  readonly namespace?: string;
   readonly filename: readonly string[];
   readonly output: "text" | "json";
 }
 
 /** `postrider validate`: checks manifests offline, with the code the controller uses. */
-export function validateCommand(compiler: ExpressionCompiler): Command {
-  return new Command("validate")
-    .description("check manifests without a cluster; say file, line and field of what would be refused")
-    .requiredOption(
+export function validateCommand(compiler: ExpressionCompiler, clock: Clock, version: string): Command {
+  const command = new Command("validate").description(
+    "check manifests without a cluster; say file, line and field of what would be refused",
+  );
+  return requireFlags(command, "--filename")
+    .option(
       "-f, --filename <path>",
-      "a file, a folder (with its subfolders), or - for stdin; repeatable",
+      "(required) a file, a folder (with its subfolders), or - for stdin; repeatable",
       (path: string, before: readonly string[] | undefined) => [...(before ?? []), path],
     )
-    .option("-o, --output <format>", "text or json", "text")
+    .option("--event <file>", "show what would become of the event in this file, or - for stdin")
+    .option("-n, --namespace <name>", "namespace of the event; left out: each one that has a subscription")
+    .option("-o, --output <format>", "text or json", outputFormat, "text")
     .addHelpText("after", EXAMPLES)
-    .action((options: ValidateOptions) => {
+    .action((options: ValidateOptions, self: Command) => {
+      if (options.namespace !== undefined && options.event === undefined)
+        self.error("error: --namespace needs --event FILE", { exitCode: 2 });
       const files = options.filename.flatMap(manifestFiles);
       if (files.length === 0) throw new CommandFailure("there is no .yaml, .yml or .json file to check");
-      const { findings, objects } = checkManifests(files, new ExpressionCache(compiler));
+      const expressions = new ExpressionCache(compiler);
+      const { findings, objects, subscriptions } = checkManifests(files, expressions);
       const refused = findings.filter(({ severity }) => severity === "error").length;
-      if (options.output === "json") tell(shownJson({ objects, files: files.length, refused, findings }));
-      else for (const line of [...findings.map(findingLine), summary(files.length, objects, refused)]) tell(shown`${line}`);
-      if (refused > 0) process.exitCode = 1;
+      const setting = { expressions, nowSec: Math.floor(clock.trueMs() / 1_000), version };
+      const events =
+        options.event === undefined ? [] : previews(readEvents(options.event, clock), subscriptions, options.namespace, setting);
+      if (options.output === "json") tell(shownJson(asJson({ objects, files: files.length, refused, findings }, events)));
+      else {
+        for (const line of [...findings.map(findingLine), summary(files.length, objects, refused)]) tell(shown`${line}`);
+        for (const { event, previews: found } of events) tell(previewText(event, found));
+      }
+      if (refused > 0 || events.some(({ previews: found }) => found.some(({ result }) => result === "error"))) process.exitCode = 1;
     });
+}
+
+interface EventPreview {
+  readonly event: Event;
+  readonly previews: readonly Preview[];
+}
+
+function previews(
+  read: (namespace: string) => readonly Event[],
+  subscriptions: readonly PreviewedSubscription[],
+  namespace: string | undefined,
+  setting: PreviewSetting,
+): EventPreview[] {
+  const namespaces = namespace === undefined ? new Set(subscriptions.map((one) => one.namespace)) : [namespace];
+  return [...namespaces].flatMap((one) => {
+    const own = subscriptions.filter((subscription) => subscription.namespace === one);
+    return read(one).map((event) => ({ event, previews: own.map((subscription) => previewEvent(subscription, event, setting)) }));
+  });
+}
+
+function asJson(checked: object, events: readonly EventPreview[]): object {
+  if (events.length === 0) return checked;
+  return {
+    ...checked,
+    events: events.map(({ event, previews: found }) => ({ namespace: event.namespace, type: event.type, previews: found })),
+  };
 }
 
 function findingLine({ file, line, field, severity, object, reason, message }: Finding): string {
@@ -58,27 +111,4 @@ function findingLine({ file, line, field, severity, object, reason, message }: F
 
 function summary(files: number, objects: number, refused: number): string {
   return `${files} ${files === 1 ? "file" : "files"}, ${objects} Postrider ${objects === 1 ? "object" : "objects"}: ${refused === 0 ? "all good" : `${refused} refused`}`;
-}
-
-/** The same files that `run --manifests` reads: YAML and JSON, no dot files, no editor backups. */
-function manifestFiles(path: string): ManifestText[] {
-  if (path === "-") return [{ file: "stdin", text: readFileSync(0, "utf8") }];
-  try {
-    if (!statSync(path).isDirectory()) return [readManifestText(path)];
-    return readdirSync(path, { recursive: true, encoding: "utf8" })
-      .filter((name) => /\.(ya?ml|json)$/i.test(name) && !name.split("/").some((part) => part.startsWith(".")))
-      .toSorted()
-      .map((name) => join(path, name))
-      .filter((file) => statSync(file).isFile())
-      .map(readManifestText);
-  } catch (error) {
-    throw error instanceof Error && "code" in error ? new CommandFailure(`cannot read ${path}: ${error.message}`) : error;
-  }
-}
-
-function readManifestText(file: string): ManifestText {
-  const { size } = statSync(file);
-  if (size > MANIFEST_FILE_BYTES_MAX)
-    throw new CommandFailure(`${file} has ${size} bytes; at most ${MANIFEST_FILE_BYTES_MAX} are read: split it`);
-  return { file, text: readFileSync(file, "utf8") };
 }

@@ -1,29 +1,44 @@
 import { readFileSync } from "node:fs";
 import { Command, InvalidArgumentError } from "commander";
-import { TOLERANCE_SEC, verifyRequest } from "../core/verification.ts";
+import { isUndecided, TOLERANCE_SEC } from "../core/verdict.ts";
+import type { Genuine, Verification } from "../core/verdict.ts";
+import { verifyRequest } from "../core/verification.ts";
 import type { Clock } from "../lib/clock.ts";
-import { CommandFailure } from "./program.ts";
-import { shown, shownJson, tell } from "./terminal.ts";
+import { outputFormat } from "./option-values.ts";
+import { CommandFailure, requireFlags } from "./program.ts";
+import { linesOf, shown, type Shown, shownJson, tell } from "./terminal.ts";
+import { addVerifierOptions, readVerifier } from "./verifier-options.ts";
+import type { VerifierOptions } from "./verifier-options.ts";
 
 const EXAMPLES = `
 Examples:
-  # headers one by one, the body exactly as it came (a file, so that no shell changes a byte)
-  postrider verify --secret whsec_… -H 'webhook-id: 0198…' -H 'webhook-timestamp: 1767225600' \\
-    -H 'webhook-signature: v1,K5oZ…' --body @body.json
+  # headers one by one, the body exactly as it came (a file, so that no shell
+  # changes a byte)
+  postrider verify --secret whsec_… --body @body.json -H 'webhook-id: 0198…' \\
+    -H 'webhook-timestamp: 1767225600' -H 'webhook-signature: v1,K5oZ…'
 
-  # headers from a file ("name: value" lines, as curl -D writes them), an old request
-  postrider verify --secret-file secret.txt --headers-file headers.txt --body @body.json --tolerance 0
+  # headers from a file ("name: value" lines, as curl -D writes them), signed
+  # as GitHub does it; a request from yesterday's log
+  postrider verify --scheme github --secret-file key.txt \\
+    --headers-file headers.txt --body @body.json --tolerance 0
+
+  # the subscription's own scheme and style, and its key from a Secret beside it
+  postrider verify -f manifests/ --subscription shop/orders \\
+    --headers-file headers.txt --body @body.json
 
   # HTTP Message Signatures (RFC 9421): they cover the URL too
-  postrider verify --secret-file secret.txt --headers-file headers.txt --body @body.json --url https://example.com/hooks
+  postrider verify --secret-file key.txt --headers-file headers.txt \\
+    --body @body.json --url https://example.com/hooks
 
-Which scheme it is, Standard Webhooks or HTTP Message Signatures, is told by the headers.
---tolerance 0 leaves the time out of the judgement: right for a request from yesterday's log, wrong in a receiver.
-Exit code: 0 genuine, 1 not genuine (the first line says why), 2 wrong usage.`;
+Without --scheme and -f the scheme is told from the request.
+--tolerance 0 leaves the time out of the judgement: right for a log's request,
+wrong in a receiver.
+Exit code: 0 genuine, 1 not genuine (the first line says why), 2 wrong usage,
+3 cannot be told (signed in a style that --scheme or -f must name, or unsigned).`;
 
-interface VerifyOptions {
-  readonly secret?: string;
-  readonly secretFile?: string;
+const EXIT_UNDECIDED = 3;
+
+interface VerifyOptions extends VerifierOptions {
   readonly header: readonly string[];
   readonly headersFile?: string;
   readonly body: string;
@@ -35,40 +50,45 @@ interface VerifyOptions {
 
 /** `postrider verify`: is one received request genuine, and if not, why. */
 export function verifyCommand(clock: Clock): Command {
-  return new Command("verify")
-    .description("check the signature of one received request, and say exactly why it fails")
-    .option("--secret <secret>", "whsec_… (or whpk_… for Ed25519; or the Secret's text)")
-    .option("--secret-file <file>", "the secret in a file")
+  const command = new Command("verify").description("check the signature of one received request, and say exactly why it fails");
+  return requireFlags(addVerifierOptions(command), "--body")
     .option("-H, --header <line>", "'name: value'; repeatable", (line: string, before: readonly string[]) => [...before, line], [])
     .option("--headers-file <file>", "'name: value' lines")
     .option("--url <url>", "the absolute URL it was sent to (HTTP Message Signatures cover it)")
     .option("--method <method>", "the request's method", "POST")
-    .requiredOption("--body <text>", "the body as it came: @file, - for stdin, or the text itself")
+    .option("--body <text>", "(required) the body as it came: @file, - for stdin, or the text itself")
     .option("--tolerance <seconds>", "how old the signature may be; 0 = any age", seconds, TOLERANCE_SEC)
     .option("-o, --output <format>", "text or json", outputFormat, "text")
     .addHelpText("after", EXAMPLES)
     .action((options: VerifyOptions, command: Command) => {
-      const secret = readSecret(options, command);
+      const verifier =
+        readVerifier(options, command) ??
+        command.error("error: give the key: --secret, --secret-file, or -f with the Secret's manifest", { exitCode: 2 });
       const headers = readHeaderLines(options, command);
       const request = { headers, body: readBody(options.body), url: options.url, method: options.method };
       const toleranceSec = options.tolerance === 0 ? Number.MAX_SAFE_INTEGER : options.tolerance;
-      const verdict = verifyRequest(secret, request, clock.trueMs(), toleranceSec);
-      if (options.output === "json") tell(shownJson(verdict));
-      else if (verdict.ok) tell(shown`genuine: ${verdict.scheme} signature of ${verdict.id}, signed ${signedAt(verdict.timestampSec)}`);
-      else tell(shown`not genuine (${verdict.reason}): ${verdict.message}`);
-      if (!verdict.ok) process.exitCode = 1;
+      const verdict = verifyRequest({ ...verifier, toleranceSec }, request, clock.trueMs());
+      tell(options.output === "json" ? shownJson(verdict) : verdictLines(verdict));
+      if (!verdict.ok) process.exitCode = isUndecided(verdict) ? EXIT_UNDECIDED : 1;
     });
+}
+
+function verdictLines(verdict: Verification): Shown {
+  if (verdict.ok) return genuineLine(verdict);
+  const { reason, message, hint } = verdict;
+  const first = shown`${isUndecided(verdict) ? "cannot tell" : "not genuine"} (${reason}): ${message}`;
+  return hint === undefined ? first : linesOf([first, shown`hint: ${hint}`]);
+}
+
+function genuineLine({ scheme, id, timestampSec }: Genuine): Shown {
+  const what = `${scheme === "token" ? "token" : `${scheme} signature`}${id === "" ? "" : ` of ${id}`}`;
+  if (timestampSec === undefined) return shown`genuine: ${what}; it covers no time, so an old request can be sent again`;
+  return shown`genuine: ${what}, signed ${signedAt(timestampSec)}${scheme === "token" ? "; it proves the sender, not the body" : ""}`;
 }
 
 function signedAt(timestampSec: number): string {
   const date = new Date(timestampSec * 1_000);
   return Number.isNaN(date.getTime()) ? `at ${timestampSec}` : date.toISOString();
-}
-
-function readSecret(options: VerifyOptions, command: Command): string {
-  if ((options.secret === undefined) === (options.secretFile === undefined))
-    command.error("error: give either --secret or --secret-file", { exitCode: 2 });
-  return (options.secret ?? read(options.secretFile ?? "").toString("utf8")).trim();
 }
 
 /** Names are told apart without case; a repeated one is joined, as HTTP allows, so that nothing is hidden. */
@@ -103,9 +123,4 @@ function read(file: string | number): Buffer {
 function seconds(text: string): number {
   if (!/^\d{1,9}$/.test(text)) throw new InvalidArgumentError("a whole number of seconds is wanted.");
   return Number(text);
-}
-
-function outputFormat(text: string): "text" | "json" {
-  if (text !== "text" && text !== "json") throw new InvalidArgumentError("text or json is wanted.");
-  return text;
 }

@@ -2,6 +2,7 @@ import { readFileSync } from "node:fs";
 import { parse as parseYaml } from "yaml";
 import { z } from "zod";
 import { isLoopback } from "../lib/listen.ts";
+import { didYouMean } from "../lib/nearest-name.ts";
 import { envName } from "./env.ts";
 import { LIST_SETTINGS, SETTINGS, type Listen, type SettingName, type Settings } from "./settings.ts";
 
@@ -70,7 +71,10 @@ function readConfigFile(file: string): RawSettings {
   const checked = z.record(z.string(), z.union([scalar, z.array(scalar)])).safeParse(parsed ?? {});
   if (!checked.success) throw new ConfigError([`--config ${file}: write one 'flag-name: value' a line, lists as YAML lists`]);
   const unknown = Object.keys(checked.data).filter((key) => !(key in SETTINGS));
-  if (unknown.length > 0) throw new ConfigError(unknown.map((key) => `--config ${file}: there is no setting '${key}'`));
+  if (unknown.length > 0) {
+    const names = Object.keys(SETTINGS);
+    throw new ConfigError(unknown.map((key) => `--config ${file}: there is no setting '${key}'${didYouMean(key, names)}`));
+  }
   return checked.data;
 }
 

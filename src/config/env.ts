@@ -14,6 +14,11 @@ export function envName(flag: string): string {
   return `POSTRIDER_${flag.toUpperCase().replaceAll("-", "_")}`;
 }
 
+/** NO_COLOR that is not empty (https://no-color.org), or a terminal that knows no colours. */
+export function refusesColour(source: Readonly<Record<string, string | undefined>> = process.env): boolean {
+  return (source["NO_COLOR"] ?? "") !== "" || source["TERM"] === "dumb";
+}
+
 /**
  * Keeps stripped and compiled sources between starts (NODE_COMPILE_CACHE, else Node's own folder below the temporary one), for worker
  * threads too, which read the environment. A folder that cannot be written is no error: the start is slower.

@@ -1,4 +1,5 @@
 import { z } from "zod";
+import { didYouMean } from "../lib/nearest-name.ts";
 
 /** `host:port`; port 0 takes a free one. */
 export interface Listen {
@@ -53,13 +54,34 @@ const storeAddress = z.string().transform((text, context) => {
   return z.NEVER;
 });
 
-const authMode = z.enum(["kubernetes", "static", "none"]);
+function listed(words: readonly string[]): string {
+  return `${words.slice(0, -1).join(", ")} or ${words.at(-1)}`;
+}
+
+/** One of some words; a misspelt one is told which was probably meant. */
+function oneOf<const T extends readonly [string, ...string[]]>(words: T) {
+  return z.enum(words, {
+    error: ({ input }) =>
+      `'${String(input).slice(0, 64)}' is not known; write ${listed(words)}${didYouMean(String(input), words).replace(",", ";")}`,
+  });
+}
+
+/** A whole number within bounds. */
+function whole(min: number, max: number) {
+  return z.coerce.number({ error: "a whole number is wanted" }).refine((value) => Number.isInteger(value) && value >= min && value <= max, {
+    error: `a whole number from ${min} to ${max} is wanted`,
+  });
+}
+
+const shortName = z.string().refine((text) => text.length >= 1 && text.length <= 63, { error: "a name of 1 to 63 characters is wanted" });
+
+const authMode = oneOf(["kubernetes", "static", "none"]);
 const AUTH_MODES =
   "kubernetes (tokens of ServiceAccounts; default with the cluster), static (labelled Secrets; default with files), none (loopback only); repeatable";
 
 /** Every setting of `run`, by flag. The description is the help text; the same schema reads flags, environment and file. */
 export const SETTINGS = {
-  provider: z.enum(["cluster", "file"]).default("cluster").describe("where manifests come from: the cluster's API server, or a directory"),
+  provider: oneOf(["cluster", "file"]).default("cluster").describe("where manifests come from: the cluster's API server, or a directory"),
   manifests: z.string().optional().describe("directory of manifests (with --provider file); watched"),
   store: storeAddress.optional().describe("sqlite:DIR (durable) or memory: (lost at exit)"),
   "store-reserve": bytes.prefault("64Mi").describe("space kept aside so that completions still land when the disk is full"),
@@ -72,34 +94,26 @@ export const SETTINGS = {
   "metrics-listen": listen.optional().describe("host:port of /metrics, /livez, /readyz, /startupz (9090)"),
   "ingest-auth": z.array(authMode).optional().describe(`who may publish: ${AUTH_MODES}`),
   "api-auth": z.array(authMode).optional().describe(`who may use the API: ${AUTH_MODES}`),
-  "metrics-auth": z
-    .enum(["none", "kubernetes"])
+  "metrics-auth": oneOf(["none", "kubernetes"])
     .default("none")
     .describe("who may read /metrics: everybody, or ServiceAccounts that RBAC lets get the path /metrics; probes need no token"),
   "token-issuer": z
     .array(z.string().min(1))
     .default([])
     .describe("a further issuer of ServiceAccounts' tokens that the API server accepts, which publishes only its first; repeatable"),
-  "ingest-token-in-query": z.stringbool().prefault("false").describe("also accept ?token=…; it is cut before anything is logged"),
-  "ingest-rate-limit": z.coerce
-    .number()
-    .int()
-    .min(0)
-    .max(1_000_000)
+  "ingest-token-in-query": z
+    .stringbool({ error: ({ input }) => `'${String(input)}' is neither true nor false` })
+    .prefault("false")
+    .describe("also accept ?token=…; it is cut before anything is logged"),
+  "ingest-rate-limit": whole(0, 1_000_000)
     .default(0)
     .describe("deliveries per second and namespace, an event that nobody wants counts as one; 0 = no limit"),
-  "ingest-deliveries-max": z.coerce
-    .number()
-    .int()
-    .min(1)
-    .max(100_000)
-    .default(10_000)
-    .describe("deliveries that one request may make; beyond it 413"),
+  "ingest-deliveries-max": whole(1, 100_000).default(10_000).describe("deliveries that one request may make; beyond it 413"),
   "idempotency-ttl": duration.prefault("24h").describe("how long idempotency keys are remembered"),
-  "max-in-flight": z.coerce.number().int().min(1).max(65_536).default(2_048).describe("HTTP attempts at once; one namespace may hold half"),
-  class: z.string().min(1).max(63).default("postrider").describe("only subscriptions with this spec.className are served"),
-  "system-namespace": z.string().min(1).max(63).default("postrider-system").describe("namespace of Secrets named by cluster policies"),
-  namespace: z.array(z.string().min(1).max(63)).default([]).describe("serve only this namespace; repeatable"),
+  "max-in-flight": whole(1, 65_536).default(2_048).describe("HTTP attempts at once; one namespace may hold half"),
+  class: shortName.default("postrider").describe("only subscriptions with this spec.className are served"),
+  "system-namespace": shortName.default("postrider-system").describe("namespace of Secrets named by cluster policies"),
+  namespace: z.array(shortName).default([]).describe("serve only this namespace; repeatable"),
   kubeconfig: z.string().optional().describe("kubeconfig file (default: in-cluster credentials, then the usual places)"),
   "secrets-binding-hint": z
     .string()
@@ -122,8 +136,8 @@ export const SETTINGS = {
     .default("postrider")
     .describe("the name under which receivers are asked for permission to send (WebHook-Request-Origin)"),
   "dns-server": z.array(z.string()).default([]).describe("ask this resolver (ip or ip:port) for receivers' names; repeatable"),
-  "per-subscription-metrics": z.enum(["full", "counters", "off"]).default("full").describe("how much is shown per subscription"),
-  "log-level": z.enum(["trace", "debug", "info", "warn", "error", "fatal", "silent"]).default("info").describe("least level logged"),
+  "per-subscription-metrics": oneOf(["full", "counters", "off"]).default("full").describe("how much is shown per subscription"),
+  "log-level": oneOf(["trace", "debug", "info", "warn", "error", "fatal", "silent"]).default("info").describe("least level logged"),
 } as const;
 
 export type SettingName = keyof typeof SETTINGS;

@@ -6,6 +6,8 @@ import type {
   WebhookSubscription,
 } from "../api/generated/custom-resources.ts";
 
+import type { Problem } from "../core/problem.ts";
+
 /** A namespace; with files it may exist without an object, then it has no labels. */
 export interface NamespaceObject {
   readonly kind: "Namespace";
@@ -112,6 +114,11 @@ export interface Resources {
   knowsNamespace(namespace: string): boolean;
   /** Whether it is known that there is no such object: `get` gives none, and nothing is left unread in which it might be. */
   isGone(kind: ObjectKind, namespace: string, name: string): boolean;
+  /**
+   * Why the newest form of an object is not the one that `get` gives: a manifest file has become broken, and its last good state goes on.
+   * Absent where the newest form is always known.
+   */
+  refusalOf?(ref: ObjectRef): Problem | undefined;
   /** Whether there is nothing left to wait for at the start: all is listed, but for namespaces of which it is known why they are not. */
   readonly synced: boolean;
   /** What has not been listed since the start. */

@@ -40,7 +40,12 @@ export class PolicyReports {
     const current = written?.uid === object.metadata.uid ? written?.status : object.status;
     const generation = object.metadata.generation ?? 1;
     const before: { readonly conditions?: readonly Condition[] } = current ?? {};
-    const conditions = mergeConditions(before.conditions ?? [], [this.#accepted(object)], generation, this.#clock.trueMs());
+    const conditions = mergeConditions(
+      before.conditions ?? [],
+      [this.#newest(object) ?? this.#accepted(object)],
+      generation,
+      this.#clock.trueMs(),
+    );
     const status = { observedGeneration: generation, conditions };
     return { object, current, status };
   }
@@ -48,6 +53,15 @@ export class PolicyReports {
   written(kind: SimpleKind, namespace: string, name: string, status: object): void {
     const object = this.#resources.get(kind, namespace, name);
     if (object !== undefined) this.#written.set(refKey({ kind, namespace, name }), { uid: object.metadata.uid, status });
+  }
+
+  #newest({ kind, metadata }: Exclude<ReportedObject, { kind: "WebhookSubscription" }>): ConditionDraft | undefined {
+    const { name, namespace = "", generation = 1 } = metadata;
+    const problem = this.#resources.refusalOf?.({ kind, namespace, name });
+    if (problem === undefined) return undefined;
+    const { field, reason, message } = problem;
+    const what = field === "" || message.includes(field) ? message : `${field}: ${message}`;
+    return refused(reason, `${what}; generation ${generation}, which was accepted, goes on until this is mended`);
   }
 
   #accepted(object: Exclude<ReportedObject, { kind: "WebhookSubscription" }>): ConditionDraft {

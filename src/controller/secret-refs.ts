@@ -94,7 +94,7 @@ export function lookupProblem(lookup: Exclude<SecretLookup, { state: "usable" }>
       return {
         field,
         reason: REF_NOT_PERMITTED,
-        message: `the Secret ${name} may not be used by subscriptions: allow it with \`kubectl label secret ${name} ${USE_LABEL}=true -n ${namespace}\``,
+        message: `the Secret ${name} may not be used by subscriptions: allow it with \`kubectl label secret ${name} ${USE_LABEL}=true -n ${namespace}\` (in its manifest: metadata.labels, ${USE_LABEL}: "true")`,
       };
     case "forbidden":
       return { field, reason: SECRET_ACCESS_DENIED, message: lookup.message };

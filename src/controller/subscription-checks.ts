@@ -1,3 +1,4 @@
+import { celHint } from "../core/cel-hints.ts";
 import { judgeService, judgeUrl } from "../core/egress.ts";
 import { judgeHeaders } from "../core/header-rules.ts";
 import type { CompiledBody, CompiledFilter } from "../core/expression.ts";
@@ -68,7 +69,9 @@ function compileProblem(
 ): Problem | undefined {
   if (source === undefined) return undefined;
   const compiled = compile(source);
-  return compiled.ok ? undefined : { field, reason, message: compiled.problem.message };
+  if (compiled.ok) return undefined;
+  const { message } = compiled.problem;
+  return { field, reason, message: message + celHint(source, message) };
 }
 
 /** The endpoints that a spec names, each with its place in the resource. */
@@ -123,7 +126,7 @@ export function hostOf(url: string): string | undefined {
 
 /** What is to be done with a subscription. */
 export interface Verdict {
-  /** Why the spec as it is now is not accepted. */
+  /** Why the spec as it is now is not accepted; also where it was refused before it came here, and an older one stands for it. */
   readonly refusal: Problem | undefined;
   /** What is obeyed: the spec as it is now, or the last accepted one; undefined when none ever was. */
   readonly active: ActiveSpec | undefined;
@@ -174,7 +177,7 @@ export function judgeSubscription(facts: SubscriptionFacts, expressions: Express
     blocked: resolved.ok ? undefined : resolved.problem,
     target: resolved.ok ? resolved.value : undefined,
   };
-  return { refusal, active, needsKey: keys.missing, ownKey: keys.own };
+  return { refusal: refusal ?? facts.newerRefused, active, needsKey: keys.missing, ownKey: keys.own };
 }
 
 function referencesOf({ object, secrets, named, systemSecrets, systemNamespace }: SubscriptionFacts): References {

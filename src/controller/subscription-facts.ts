@@ -1,6 +1,6 @@
 import { decodeSubscription } from "../api/decode-subscription.ts";
 import type { WebhookSubscription } from "../api/generated/custom-resources.ts";
-import type { Decoded } from "../core/problem.ts";
+import type { Decoded, Problem } from "../core/problem.ts";
 import type { PolicyResolution } from "../core/policy-resolution.ts";
 import type { SubscriptionSpec } from "../core/subscription.ts";
 import type { AcceptedSpec } from "./accepted-specs.ts";
@@ -32,6 +32,8 @@ export interface SubscriptionFacts {
   readonly systemNamespace: string;
   /** The Secret that is generated when none is named. */
   readonly signingName: string;
+  /** Why the object's newest form is not this one (a manifest file that has become broken); this one goes on. */
+  readonly newerRefused: Problem | undefined;
   /** The namespace is being deleted. */
   readonly terminating: boolean;
 }
@@ -71,6 +73,7 @@ export async function gatherFacts(
     systemSecrets: await findSecrets(resources, systemNamespace, new Set(proxies.filter((proxy) => proxy !== undefined))),
     systemNamespace,
     signingName,
+    newerRefused: resources.refusalOf?.({ kind: "WebhookSubscription", namespace, name }),
     terminating: resources.get("Namespace", "", namespace)?.terminating ?? false,
   };
 }

@@ -1,7 +1,9 @@
 import { headerNameFault } from "../core/header-rules.ts";
 import type { EffectivePolicy } from "../core/policy-resolution.ts";
+import type { Problem } from "../core/problem.ts";
 import { parseKey } from "../core/signature.ts";
 import type { EndpointSpec, SecretKeyRef, SigningKey, SubscriptionSpec, Target } from "../core/subscription.ts";
+import { assert } from "../lib/assert.ts";
 import { resolveProxy } from "./egress-proxy.ts";
 import { resolveAddress } from "./endpoint-address.ts";
 import { headerText, resolveAuth, tokenUrlProblem } from "./endpoint-auth.ts";
@@ -31,6 +33,27 @@ export function resolveTarget(
   if (spec.deadLetter === undefined) return { ok: true, value: target };
   const deadLetter = resolveEndpoint(spec.deadLetter, "spec.deadLetter.endpoint", refs, effective);
   return deadLetter.ok ? { ok: true, value: { ...target, deadLetter: { ...deadLetter.value, keys: keys.value } } } : deadLetter;
+}
+
+/** Every problem of what a spec names, part by part: for people who want to mend all at once. `resolveTarget` tells the first. */
+export function referenceProblems(
+  spec: SubscriptionSpec,
+  keyRefs: readonly SecretKeyRef[],
+  refs: References,
+  effective: Pick<EffectivePolicy, "egress" | "limits">,
+): readonly Problem[] {
+  const parts: Resolved<unknown>[] = [];
+  for (const [endpoint, at] of [
+    [spec.endpoint, "spec.endpoint"],
+    [spec.deadLetter, "spec.deadLetter.endpoint"],
+  ] as const) {
+    if (endpoint === undefined) continue;
+    if (endpoint.address.kind !== "url") parts.push(resolveAddress(endpoint, at, refs, effective));
+    endpoint.headers.forEach(({ value }, index) => parts.push(headerText(value, `${at}.headers[${index}].valueFrom`, refs.secrets)));
+    parts.push(resolveAuth(endpoint.auth, `${at}.auth`, refs), resolveTls(endpoint.tls, `${at}.tls`, refs));
+  }
+  keyRefs.forEach((_, index) => parts.push(resolveKey(spec, keyRefs, index, refs.secrets)));
+  return parts.flatMap((part) => (part.ok ? [] : [part.problem]));
 }
 
 /** One endpoint, without what signs. `at` is where it stands in the resource. */
@@ -81,15 +104,21 @@ function resolveHeaders(endpoint: EndpointSpec, at: string, secrets: SecretReade
 function resolveKeys(spec: SubscriptionSpec, keyRefs: readonly SecretKeyRef[], secrets: SecretReader): Resolved<readonly SigningKey[]> {
   if (spec.signing.scheme === "None") return { ok: true, value: [] };
   const keys: SigningKey[] = [];
-  for (const [index, ref] of keyRefs.entries()) {
-    const field = `spec.signing.secretRefs[${index}]`;
-    const bytes = secrets.bytes(ref, field);
-    if (!(bytes instanceof Uint8Array)) return { ok: false, problem: bytes };
-    const parsed = parseKey(spec.signing.scheme, bytes);
-    if (!parsed.ok) {
-      return { ok: false, problem: { ...parsed.problem, field, message: `Secret ${ref.name}, key ${ref.key}: ${parsed.problem.message}` } };
-    }
-    keys.push(parsed.key);
+  for (const index of keyRefs.keys()) {
+    const key = resolveKey(spec, keyRefs, index, secrets);
+    if (!key.ok) return key;
+    keys.push(key.value);
   }
   return { ok: true, value: keys };
+}
+
+function resolveKey(spec: SubscriptionSpec, keyRefs: readonly SecretKeyRef[], index: number, secrets: SecretReader): Resolved<SigningKey> {
+  const ref = keyRefs[index];
+  assert(ref !== undefined, "an index of the list");
+  const field = `spec.signing.secretRefs[${index}]`;
+  const bytes = secrets.bytes(ref, field);
+  if (!(bytes instanceof Uint8Array)) return { ok: false, problem: bytes };
+  const parsed = parseKey(spec.signing.scheme, bytes);
+  if (parsed.ok) return { ok: true, value: parsed.key };
+  return { ok: false, problem: { ...parsed.problem, field, message: `Secret ${ref.name}, key ${ref.key}: ${parsed.problem.message}` } };
 }

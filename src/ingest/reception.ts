@@ -320,6 +320,13 @@ function mayCarryToken(plan: Checked<Plan>, head: RequestHead): boolean {
 
 const TAKEN = "application/json, application/cloudevents+json, application/cloudevents-batch+json, or any type with ce-* headers";
 
+/** What `curl -d` sends by itself is the usual first try. */
+function sentType(essence: string | undefined): string {
+  if (essence === undefined) return "no Content-Type (-H 'Content-Type: application/json' for one event as JSON)";
+  const isForm = essence === "application/x-www-form-urlencoded";
+  return `${essence.slice(0, 100)}${isForm ? ", as curl does unless told otherwise: -H 'Content-Type: application/json'" : ""}`;
+}
+
 /** CloudEvents HTTP binding 3: the Content-Type tells the mode; without it, `ce-specversion` does. */
 function planOf(head: RequestHead): Checked<Plan> {
   const media = head.contentType === undefined ? undefined : parseMediaType(head.contentType);
@@ -328,7 +335,7 @@ function planOf(head: RequestHead): Checked<Plan> {
   }
   if (head.hookType !== undefined) return { ok: true, value: PLANS.hook };
   const mode = modeOf(media?.essence, head);
-  if (mode === undefined) return refused("media_type_unsupported", `Taken are ${TAKEN}.`);
+  if (mode === undefined) return refused("media_type_unsupported", `You sent ${sentType(media?.essence)}. Taken are ${TAKEN}.`);
   if (mode !== "binary" && !isUtf8Charset(media?.charset)) {
     return refused("charset_unsupported", "JSON is UTF-8 (RFC 8259 8.1): send it so and leave charset out.");
   }

@@ -5,14 +5,38 @@ import type { AddressInfo } from "node:net";
 export interface ListenAddress {
   readonly host: string;
   readonly port: number;
+  /** What sets it on the command line, for the message when it cannot be had. */
+  readonly flag?: string;
 }
 
-/** Binds; answers the URL with the real port and without a trailing slash. Rejects when the address cannot be had. */
-export async function listenOn(server: Server, { host, port }: ListenAddress): Promise<string> {
+/** An address cannot be had: says which, why, and which flag takes another one. The system's error is the cause. */
+export class ListenError extends Error {
+  override readonly name = "ListenError";
+  readonly code = "LISTEN";
+
+  constructor(address: ListenAddress, cause: NodeJS.ErrnoException) {
+    super(listenFault(address, cause), { cause });
+  }
+}
+
+function listenFault({ host, port, flag }: ListenAddress, { code, message }: NodeJS.ErrnoException): string {
+  const where = `${host === "" ? "any address" : host}, port ${port}`;
+  const other = flag === undefined ? "" : `: ${flag} takes another one`;
+  if (code === "EADDRINUSE") return `port ${port} is in use on ${host === "" ? "some address" : host}${other} (0 takes a free one)`;
+  if (code === "EACCES") return `port ${port} needs rights that this process does not have (ports below 1024 do)${other}`;
+  if (code === "EADDRNOTAVAIL") return `${host} is no address of this machine${other}`;
+  if (code === "ENOTFOUND" || code === "EAI_AGAIN") return `${host} is no name of this machine${other}`;
+  return `cannot listen on ${where}: ${message}${other}`;
+}
+
+/** Binds; answers the URL with the real port and without a trailing slash. @throws ListenError when the address cannot be had. */
+export async function listenOn(server: Server, address: ListenAddress): Promise<string> {
+  const { host, port } = address;
   await new Promise<void>((resolve, reject) => {
-    server.once("error", reject);
+    const refused = (error: Error): void => reject(new ListenError(address, error));
+    server.once("error", refused);
     server.listen({ host: host === "" ? undefined : host, port }, () => {
-      server.off("error", reject);
+      server.off("error", refused);
       resolve();
     });
   });

@@ -5,6 +5,7 @@ import type { Clock } from "../lib/clock.ts";
 import { Door, STRANGER_IDLE_MS } from "../lib/door/door.ts";
 import { localTarget } from "../lib/door/framing.ts";
 import { listenOn } from "../lib/listen.ts";
+import type { ListenAddress } from "../lib/listen.ts";
 import type { Service } from "../lib/service.ts";
 import { STOOD_MIN_MS } from "../lib/timer-wheel.ts";
 import { Pot } from "../lib/door/pot.ts";
@@ -22,7 +23,7 @@ export interface HealthCheck {
 }
 
 export interface HealthServerOptions {
-  readonly listen: { readonly host: string; readonly port: number };
+  readonly listen: ListenAddress;
   readonly metrics: Metrics;
   readonly clock: Clock;
   /** `/livez`, beside the event loop: what only a new process can mend. */

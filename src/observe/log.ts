@@ -1,6 +1,8 @@
 import { pino, symbols, type DestinationStream, type Logger } from "pino";
 import { SystemClock } from "../lib/clock.ts";
+import { isatty } from "node:tty";
 import { LineSink } from "./line-sink.ts";
+import { plainLine } from "./plain-line.ts";
 
 export type Log = Logger;
 
@@ -9,7 +11,7 @@ export type LogLevel = "trace" | "debug" | "info" | "warn" | "error" | "fatal" |
 const WARN = 40;
 
 /**
- * One JSON line an entry on stderr (stdout belongs to the ready line and to commands' output). Time is RFC 3339 in `time`, the level a word.
+ * One JSON line an entry on stderr, plain text where that is a terminal (stdout belongs to the ready line and to commands' output). Time is RFC 3339 in `time`, the level a word.
  * A line is out within LINE_WAITS_MS, warnings and errors at the end of the turn: what comes before a kill is what somebody will look for.
  */
 export function createLog(level: LogLevel, fd = 2): Log {
@@ -34,13 +36,15 @@ class LogStream implements DestinationStream {
   readonly [symbols.needsMetadataGsym] = true;
   lastLevel = 0;
   readonly #sink: LineSink;
+  readonly #form: (line: string) => string;
 
   constructor(fd: number) {
-    this.#sink = new LineSink({ fd, clock: new SystemClock(), lost });
+    this.#form = isatty(fd) ? plainLine : (line) => line;
+    this.#sink = new LineSink({ fd, clock: new SystemClock(), lost: (lines) => this.#form(lost(lines)) });
   }
 
   write(line: string): void {
-    this.#sink.write(line, this.lastLevel >= WARN);
+    this.#sink.write(this.#form(line), this.lastLevel >= WARN);
   }
 
   flush(): void {

@@ -100,6 +100,11 @@ export class Metrics {
     [],
   );
   readonly loopStalls = this.#counter("loop_stalls_total", "Times the event loop stood still for a quarter of a second or longer.", []);
+  readonly manifestsRefused = this.#gauge(
+    "manifests_refused",
+    "Manifests in files that are refused now, and files that cannot be read; their last good state goes on.",
+    [],
+  );
   readonly loopStallMax = this.#gauge(
     "loop_stall_max_seconds",
     "Longest time the event loop stood still in the last 5 to 10 minutes, in seconds (0: never a quarter of a second).",

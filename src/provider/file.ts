@@ -2,6 +2,7 @@ import { join } from "node:path";
 import { aborted } from "../lib/abort.ts";
 import type { Clock } from "../lib/clock.ts";
 import type { Service } from "../lib/service.ts";
+import type { Problem } from "../core/problem.ts";
 import type { Log } from "../observe/log.ts";
 import { refKey, USE_LABEL } from "../controller/objects.ts";
 import type {
@@ -44,6 +45,8 @@ export interface FileProviderOptions {
   readonly secretsDirectory: string;
   readonly clock: Clock;
   readonly log: Log;
+  /** Told how many manifests are refused, or files not readable, after each look. */
+  readonly onRefused?: (count: number) => void;
 }
 
 /** Manifests from a directory, watched: the same YAML as for kubectl, read by the same rules. Status goes to the log and to memory. */
@@ -58,6 +61,7 @@ export class FileProvider implements Resources, ResultSink, Service {
   /** What the last look found, by key; generated Secrets are not among them. */
   #found: ReadonlyMap<string, ReadObject> = new Map();
   #problems: readonly FileProblem[] = [];
+  #refusals: DirectoryScan["refusals"] = new Map();
   #unread: DirectoryScan["unread"] = new Map();
   #synced = false;
   /** Why the directory could not be read so far. */
@@ -92,9 +96,9 @@ export class FileProvider implements Resources, ResultSink, Service {
 
   /** Looks at the directory now; what has changed is told before it resolves. */
   async rescan(): Promise<void> {
-    const { objects, problems, unread } = await this.#directory.scan();
+    const { objects, problems, refusals, unread } = await this.#directory.scan();
     this.#tellProblems(problems);
-    const changed = this.#apply(objects);
+    const changed = [...this.#apply(objects), ...this.#refuse(refusals)];
     const knowsMore = !this.#synced || unread.size < this.#unread.size || (this.#isBlind() && !isBlind(unread));
     this.#unread = unread;
     this.#synced = true;
@@ -120,6 +124,15 @@ export class FileProvider implements Resources, ResultSink, Service {
     }
     this.#found = objects;
     return changed;
+  }
+
+  /** Answers whose status must tell something else from now on. */
+  #refuse(refusals: DirectoryScan["refusals"]): ObjectRef[] {
+    const before = this.#refusals;
+    this.#refusals = refusals;
+    const keys = [...new Set([...before.keys(), ...refusals.keys()])];
+    const moved = keys.filter((key) => before.get(key)?.message !== refusals.get(key)?.message);
+    return moved.map((key) => this.#found.get(key)?.ref).filter((ref) => ref !== undefined);
   }
 
   #follow(): () => void {
@@ -184,6 +197,21 @@ export class FileProvider implements Resources, ResultSink, Service {
     if (problems.length === 0 && this.#problems.length > 0)
       this.#options.log.info({ event: "manifest.mended" }, "all manifests are whole again");
     this.#problems = problems;
+    this.#options.onRefused?.(refusedCount(problems));
+  }
+
+  /** What is refused now, for people; undefined when all is well. */
+  refusedNote(): string | undefined {
+    const [first] = this.#problems;
+    if (first === undefined) return undefined;
+    const count = refusedCount(this.#problems);
+    const field = first.field === "" || first.message.includes(first.field) ? "" : `${first.field}: `;
+    const what = `${join(this.#options.directory, first.file)}:${first.line}: ${field}${first.message}`;
+    return `${count} ${count === 1 ? "manifest is" : "manifests are"} refused, and the last good state goes on: ${what}${count === 1 ? "" : "; …"}`;
+  }
+
+  refusalOf(ref: ObjectRef): Problem | undefined {
+    return this.#refusals.get(refKey(ref));
   }
 
   /** What is wrong with the files now; empty when all is well. */
@@ -282,6 +310,11 @@ export class FileProvider implements Resources, ResultSink, Service {
     }
     return result;
   }
+}
+
+/** A manifest with three faults is one. */
+function refusedCount(problems: readonly FileProblem[]): number {
+  return new Set(problems.map(({ file, object = "" }) => `${file} ${object}`)).size;
 }
 
 function isBlind(unread: DirectoryScan["unread"]): boolean {

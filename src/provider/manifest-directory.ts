@@ -1,10 +1,12 @@
 import { readdir, readFile, stat } from "node:fs/promises";
 import { dirname, join } from "node:path";
+import { isDeepStrictEqual } from "node:util";
 import { MANIFEST_FILE_BYTES_MAX, readManifestFile } from "../api/manifest.ts";
 import type { Manifest } from "../api/manifest.ts";
-import { KIND_NAMES } from "../api/schema.ts";
+import { unknownKind } from "../api/custom-resource.ts";
 import { refKey } from "../controller/objects.ts";
 import type { ObjectRef, WatchedObject } from "../controller/objects.ts";
+import type { Problem } from "../core/problem.ts";
 import { manifestRef, objectOf } from "./manifest-object.ts";
 
 /** Something wrong in a manifest file, with its place. */
@@ -16,6 +18,8 @@ export interface FileProblem {
   readonly field: string;
   readonly reason: string;
   readonly message: string;
+  /** `WebhookSubscription shop/orders`; absent where the file could not be read that far. */
+  readonly object?: string;
 }
 
 /** What one file gave when it was last whole. */
@@ -24,6 +28,8 @@ interface FileState {
   readonly mark: string;
   readonly objects: ReadonlyMap<string, ReadObject>;
   readonly problems: readonly FileProblem[];
+  /** Of the objects that go on in an older form, by key: why the newer one is refused. */
+  readonly refusals: ReadonlyMap<string, Problem>;
   readonly unread: Unread | undefined;
 }
 
@@ -42,6 +48,8 @@ export interface ReadObject {
 export interface DirectoryScan {
   readonly objects: ReadonlyMap<string, ReadObject>;
   readonly problems: readonly FileProblem[];
+  /** Of the objects that go on in an older form, by key: why the newer one is refused. */
+  readonly refusals: ReadonlyMap<string, Problem>;
   /** Files that have not been whole since the start, by path. */
   readonly unread: ReadonlyMap<string, { readonly what: Unread; readonly message: string }>;
 }
@@ -100,11 +108,13 @@ export class ManifestDirectory {
   #whole(): DirectoryScan {
     const objects = new Map<string, ReadObject>();
     const problems: FileProblem[] = [];
+    const refusals = new Map<string, Problem>();
     const homes = new Map<string, string>();
     const unread = new Map<string, { readonly what: Unread; readonly message: string }>();
     for (const [file, state] of this.#files) {
       if (state.unread !== undefined) unread.set(file, { what: state.unread, message: state.problems[0]?.message ?? "" });
       problems.push(...state.problems);
+      for (const [key, refusal] of state.refusals) if (!homes.has(key)) refusals.set(key, refusal);
       for (const [key, read] of state.objects) {
         const home = homes.get(key);
         if (home === undefined) {
@@ -117,7 +127,7 @@ export class ManifestDirectory {
         }
       }
     }
-    return { objects, problems, unread };
+    return { objects, problems, refusals, unread };
   }
 
   async #walk(folder: string, depth: number, listing: Listing): Promise<void> {
@@ -187,13 +197,15 @@ function messageOf(error: unknown): string {
 
 function broken(before: FileState | undefined, mark: string, file: string, message: string): FileState {
   const problems = [{ file, line: 1, field: "", reason: "Unreadable", message }];
-  return { mark, objects: before?.objects ?? new Map(), problems, unread: before === undefined ? "rules" : before.unread };
+  const objects = before?.objects ?? new Map<string, ReadObject>();
+  return { mark, objects, problems, refusals: ofAll(objects, problems), unread: before === undefined ? "rules" : before.unread };
 }
 
 function parsed(text: string, file: string, mark: string, before: FileState | undefined): FileState {
   const { manifests, problems: syntax } = readManifestFile(text);
   const problems: FileProblem[] = syntax.map(({ line, field, reason, message }) => ({ file, line, field, reason, message }));
   const objects = new Map<string, ReadObject>();
+  const refusals = new Map<string, Problem>();
   let hidesRules = syntax.length > 0 && RULES.test(text);
   for (const manifest of manifests) {
     const ref = manifestRef(manifest);
@@ -205,19 +217,73 @@ function parsed(text: string, file: string, mark: string, before: FileState | un
     const read = objectOf(manifest, ref, before?.objects.get(key)?.object);
     const at = { file, line: manifest.locate("metadata.name") };
     if (objects.has(key)) {
-      problems.push({ ...at, field: "metadata.name", reason: "Duplicate", message: `${ref.kind} ${ref.name} stands in this file twice` });
+      problems.push({
+        ...at,
+        field: "metadata.name",
+        reason: "Duplicate",
+        object: objectName(ref),
+        message: `${ref.kind} ${ref.name} stands in this file twice`,
+      });
     } else if (read.ok) objects.set(key, { ref, object: read.value });
     else {
-      problems.push(...read.problems.map(({ field, reason, message }) => ({ file, line: manifest.locate(field), field, reason, message })));
+      const object = objectName(ref);
+      problems.push(
+        ...read.problems.map(({ field, reason, message }) => ({ file, line: manifest.locate(field), field, reason, message, object })),
+      );
+      refusals.set(key, placed(file, problems.at(-read.problems.length)));
       // A whole manifest that is refused is as one that the API server refused: it does not exist. But a fence with a slip in it was meant to stand.
       hidesRules ||= ref.kind === "ClusterDeliveryPolicy";
     }
   }
   const keep = problems.length > 0 && before !== undefined && before.objects.size > 0;
-  if (problems.length === 0) return { mark, objects, problems, unread: undefined };
-  if (before !== undefined && before.unread === undefined)
-    return { mark, objects: keep ? before.objects : objects, problems, unread: undefined };
-  return { mark, objects: keep ? before.objects : objects, problems, unread: hidesRules ? "rules" : "objects" };
+  if (problems.length === 0) return { mark, objects, problems, refusals, unread: undefined };
+  const state = {
+    mark,
+    objects: keep ? before.objects : objects,
+    problems,
+    refusals: keep ? kept(before.objects, objects, { refusals, problems }) : refusals,
+  };
+  if (before !== undefined && before.unread === undefined) return { ...state, unread: undefined };
+  return { ...state, unread: hidesRules ? "rules" : "objects" };
+}
+
+/** A file counts as a whole: objects of it that are fine themselves but have changed wait with the one that is not. */
+function kept(
+  before: ReadonlyMap<string, ReadObject>,
+  read: ReadonlyMap<string, ReadObject>,
+  { refusals, problems }: { readonly refusals: ReadonlyMap<string, Problem>; readonly problems: readonly FileProblem[] },
+): ReadonlyMap<string, Problem> {
+  const all = new Map<string, Problem>();
+  for (const [key, refusal] of ofAll(before, problems)) {
+    const own = refusals.get(key);
+    const now = read.get(key)?.object;
+    if (own !== undefined) all.set(key, own);
+    else if (now === undefined || !isDeepStrictEqual(contentOf(now), contentOf(before.get(key)?.object))) all.set(key, refusal);
+  }
+  return all;
+}
+
+/** The problem of a file for each of its objects that go on as they were. */
+function ofAll(objects: ReadonlyMap<string, ReadObject>, problems: readonly FileProblem[]): ReadonlyMap<string, Problem> {
+  const [first] = problems;
+  if (first === undefined) return new Map();
+  const whole = placed(first.file, first);
+  const problem = { ...whole, field: "", message: `its file is not read: ${whole.message}` };
+  return new Map([...objects.keys()].map((key) => [key, problem]));
+}
+
+function placed(file: string, problem: FileProblem | undefined): Problem {
+  const { line = 1, field = "", reason = "Invalid", message = "" } = problem ?? {};
+  return { field: "", reason, message: `${file}:${line}: ${field === "" || message.includes(field) ? "" : `${field}: `}${message}` };
+}
+
+function objectName({ kind, namespace, name }: ObjectRef): string {
+  return `${kind} ${namespace === "" ? name : `${namespace}/${name}`}`;
+}
+
+/** What a manifest says, without what is counted. */
+function contentOf(object: WatchedObject | undefined): unknown {
+  return object === undefined ? undefined : { ...object, metadata: { ...object.metadata, generation: 0 } };
 }
 
 /** In a file that cannot be read as YAML the words still stand. */
@@ -229,6 +295,5 @@ function isMistyped({ apiVersion }: Manifest): boolean {
 }
 
 function mistyped(manifest: Manifest, file: string): FileProblem {
-  const message = `${manifest.kind} is not a kind of postrider.dev: write ${KIND_NAMES.join(", ")}`;
-  return { file, line: manifest.locate("kind"), field: "kind", reason: "NotSupported", message };
+  return { file, line: manifest.locate("kind"), ...unknownKind(manifest.kind), object: `${manifest.kind} ${manifest.name}` };
 }

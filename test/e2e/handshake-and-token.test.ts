@@ -6,7 +6,8 @@ import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { setTimeout as delay } from "node:timers/promises";
 import { afterEach, expect, it } from "vitest";
-import { verifyHttpMessage } from "../../src/core/verification.ts";
+import { namedSigning } from "../../src/core/signing-styles.ts";
+import { verifyRequest } from "../../src/core/verification.ts";
 import { TokenServer } from "../support/delivery/token-server.ts";
 import { OperatorProcess } from "../support/operator/operator-process.ts";
 
@@ -63,7 +64,8 @@ it("asks for permission, fetches a token and signs the message: the binary with 
   expect(asked?.request.headers.authorization).toBeUndefined();
   expect(sent?.request.headers.authorization).toBe("Bearer t1");
   const received = { url, headers: sent?.request.headers ?? {}, body: sent?.body ?? Buffer.alloc(0) };
-  expect(verifyHttpMessage(WHSEC, received, Date.now())).toMatchObject({ ok: true, scheme: "hmac-sha256" });
+  const verifier = { signing: namedSigning("http-message"), secrets: [Buffer.from(WHSEC)] };
+  expect(verifyRequest(verifier, received, Date.now())).toMatchObject({ ok: true, scheme: "hmac-sha256" });
   expect(tokens.calls).toHaveLength(1);
   expect(tokens.calls[0]?.form.get("scope")).toBe("hooks");
   expect(operator.stderr() + operator.stdoutLines.join("\n")).not.toContain(CLIENT_SECRET);

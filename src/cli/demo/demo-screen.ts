@@ -12,30 +12,35 @@ export class DemoScreen {
     this.#colours = colours;
   }
 
-  opened(urls: { readonly ingest: string; readonly metrics: string }, directory: string): void {
+  opened(urls: { readonly ingest: string; readonly api: string; readonly metrics: string }, directory: string): void {
     this.#write(this.#paint("bold", shown`Postrider demo`));
     this.#write(shown`  events in   ${urls.ingest}/v1/namespaces/demo/events`);
+    this.#write(shown`  deliveries  ${urls.api}/v1/namespaces/demo/deliveries`);
     this.#write(shown`  metrics     ${urls.metrics}/metrics`);
-    this.#write(shown`  manifests   ${directory}/demo.yaml   (edit it: changes apply at once)`);
-    this.#write(shown`  receivers   healthy answers 200 · flaky fails two of three first tries · dead never answers`);
+    this.#write(shown`  manifests   ${directory}/demo.yaml`);
+    this.#write(shown`  receivers   healthy answers 200, flaky fails two of three first tries,`);
+    this.#write(shown`              dead never answers`);
+    this.#write(shown`  Each event is stored before it is answered 202, each request is signed (v1).`);
+    this.#write(shown`  Meanwhile, in another terminal: edit the manifests (changes apply at once), or`);
+    this.#write(shown`    postrider publish -n demo --type order.paid --server ${urls.ingest}`);
     this.#write(shown``);
   }
 
   published(type: string, id: string, matched: number): void {
     this.#write(
-      shown`${this.#paint("cyan", shown`→ published `)} ${type.padEnd(13)} ${short(id)}  matched ${matched} subscription${matched === 1 ? "" : "s"}, stored before the 202`,
+      shown`${this.#paint("cyan", shown`→ published`)}      ${type.padEnd(13)} ${short(id)}  for ${matched} subscription${matched === 1 ? "" : "s"}`,
     );
   }
 
   received(receipt: DemoReceipt): void {
-    const signature = receipt.verified ? "signature verified (v1)" : this.#paint("red", shown`SIGNATURE WRONG`);
+    const signature = receipt.verified ? "verified" : this.#paint("red", shown`SIGNATURE WRONG`);
     const attempt = receipt.seen === 1 ? "1st try" : `try ${receipt.seen}`;
     const verdict =
       receipt.status === 0
         ? this.#paint("red", shown`✗ no answer`)
         : receipt.status < 300
           ? this.#paint("green", shown`✓ ${receipt.status}`)
-          : this.#paint("yellow", shown`✗ ${receipt.status}, to be retried`);
+          : this.#paint("yellow", shown`✗ ${receipt.status}`);
     this.#write(
       shown`  ${receipt.receiver.padEnd(8)} got  ${receipt.eventType.padEnd(13)} ${short(receipt.eventId)}  ${attempt}, ${signature}: ${verdict}`,
     );
@@ -63,11 +68,13 @@ export class DemoScreen {
   ): void {
     this.table(rows);
     const sum = (pick: (row: SubscriptionCounters) => number): number => rows.reduce((total, row) => total + pick(row), 0);
+    this.#write(shown`${published} events published, ${sum((row) => row.accepted)} deliveries owed:`);
     this.#write(
-      shown`${published} events published, ${sum((row) => row.accepted)} deliveries owed: ${sum((row) => row.delivered)} delivered, ${sum((row) => row.retried)} retries, ${sum((row) => row.failed)} given up, ${sum((row) => row.pending)} still waiting (the dead receiver's).`,
+      shown`  ${sum((row) => row.delivered)} delivered, ${sum((row) => row.retried)} retries, ${sum((row) => row.failed)} given up, ${sum((row) => row.pending)} still waiting.`,
     );
     this.#write(shown`${receipts.verified} signatures verified by the receivers, ${receipts.refused} refused.`);
-    this.#write(this.#paint("dim", shown`Everything pending would go on after a restart; the demo's folder is removed.`));
+    this.#write(this.#paint("dim", shown`With a store of its own (run --store sqlite:DIR) what waits would go on after a`));
+    this.#write(this.#paint("dim", shown`restart; the demo's folder is removed.`));
   }
 
   #paint(colour: Colour, text: Shown): Shown {
@@ -75,7 +82,7 @@ export class DemoScreen {
   }
 }
 
-/** The last digits tell ids of one second apart. */
+/** The last digits tell ids apart; lines fit 80 columns. */
 function short(id: string): string {
-  return `…${id.slice(-12)}`;
+  return `…${id.slice(-6)}`;
 }

@@ -5,7 +5,9 @@ import { Command } from "commander";
 import { loadConfig } from "../../config/config.ts";
 import type { Clock } from "../../lib/clock.ts";
 import type { Random } from "../../lib/random.ts";
+import { usesColour } from "../colour.ts";
 import type { Operator, StartOperator } from "../operator.ts";
+import { duration } from "../option-values.ts";
 import type { ProcessSignals } from "../process-signals.ts";
 import { DEMO_NAMESPACE, demoManifests } from "./demo-manifests.ts";
 import { DemoReceiver } from "./demo-receiver.ts";
@@ -14,6 +16,7 @@ import { tell } from "../terminal.ts";
 
 const PUBLISH_EVERY_MS = 700;
 const TABLE_EVERY_MS = 7_000;
+const FOR_MAX_MS = 86_400_000;
 
 export interface DemoParts {
   readonly start: StartOperator;
@@ -27,30 +30,24 @@ Examples:
   postrider demo              # until Ctrl-C
   postrider demo --for 30s    # ends by itself, sums up, exits 0
 
-The demo keeps everything in a temporary folder: manifests, the SQLite store, the receivers' signing key. While it runs, try from another terminal
-  postrider publish -n ${DEMO_NAMESPACE} --type order.paid --data '{"total":12}' --server <the ingest address it prints>`;
+The demo keeps everything in a temporary folder: manifests, the SQLite store,
+the receivers' signing key. The head of its output says what to try from
+another terminal while it runs.`;
 
 /** `postrider demo`: the main job in one terminal, without a cluster. */
 export function demoCommand(parts: DemoParts): Command {
   return new Command("demo")
     .description("see it work: receivers healthy, flaky and dead, events, signed requests, retries, counters")
-    .option("--for <duration>", "end by itself after this long, e.g. 30s")
+    .option("--for <duration>", "end by itself after this long, e.g. 30s", duration(FOR_MAX_MS, "24h"))
     .addHelpText("after", EXAMPLES)
-    .action(async (options: { for?: string }) => {
-      const forMs = options.for === undefined ? undefined : parseFor(options.for);
-      process.exitCode = await new Demo(parts).run(forMs);
+    .action(async (options: { readonly for?: number }) => {
+      process.exitCode = await new Demo(parts).run(options.for);
     });
-}
-
-function parseFor(text: string): number {
-  const match = /^(\d{1,5})(s|m|h)$/.exec(text);
-  if (match === null) throw new Error(`--for: '${text}' is not a duration; write for example 30s or 5m`);
-  return Number(match[1]) * { s: 1_000, m: 60_000, h: 3_600_000 }[match[2] as "s" | "m" | "h"];
 }
 
 class Demo {
   readonly #parts: DemoParts;
-  readonly #screen = new DemoScreen(tell, process.stdout.isTTY);
+  readonly #screen = new DemoScreen(tell, usesColour(process.stdout));
   readonly #directory = mkdtempSync(join(tmpdir(), "postrider-demo-"));
   #published = 0;
   #order = 1_000;

@@ -60,7 +60,7 @@ const endpoints: BadManifest[] = [
     field: "spec.endpoint.urlSecretRef.namespace",
     message: 'unknown field "spec.endpoint.urlSecretRef.namespace"',
   }),
-  bad("secret name with a slash", at({ urlSecretRef: { name: "other/secret", key: "k" } }), { field: "spec.endpoint.urlSecretRef.name", message: "should match" }),
+  bad("secret name with a slash", at({ urlSecretRef: { name: "other/secret", key: "k" } }), { field: "spec.endpoint.urlSecretRef.name", message: " is not a", server: "should match" }),
   bad("secret key missing", at({ urlSecretRef: { name: "credentials" } }), { field: "spec.endpoint.urlSecretRef.key", message: "Required value" }),
   bad("two kinds of auth", at({ ...ENDPOINT, auth: { bearer: { secretRef: REF }, basic: { username: "u", passwordSecretRef: REF } } }), {
     field: "spec.endpoint.auth",
@@ -77,7 +77,7 @@ const endpoints: BadManifest[] = [
   }),
   bad("basic auth with a colon in the user name", at({ ...ENDPOINT, auth: { basic: { username: "a:b", passwordSecretRef: REF } } }), {
     field: "spec.endpoint.auth.basic.username",
-    message: "should match",
+    message: " is not a", server: "should match",
   }),
   bad("our own audience", at({ ...ENDPOINT, auth: { serviceAccountToken: { serviceAccountName: "s", audience: "postrider-ingest" } } }), {
     field: "spec.endpoint.auth.serviceAccountToken.audience",
@@ -109,10 +109,10 @@ const headerCases: BadManifest[] = [
   }),
   bad("same header twice", headers({ name: "X-Team", value: "a" }, { name: "X-Team", value: "b" }), { field: "spec.endpoint.headers[1]", message: "Duplicate value" }),
   bad("same header in other case", headers({ name: "X-Team", value: "a" }, { name: "x-team", value: "b" }), { field: "spec.endpoint.headers", message: ONCE }),
-  bad("header name with a space", headers({ name: "X Team", value: "a" }), { field: "spec.endpoint.headers[0].name", message: "should match" }),
-  bad("header name with a colon", headers({ name: "X-Team:", value: "a" }), { field: "spec.endpoint.headers[0].name", message: "should match" }),
-  bad("header value with a line break", headers({ name: "X-Team", value: "a\r\nX-Evil: b" }), { field: "spec.endpoint.headers[0].value", message: "should match" }),
-  bad("header value not ascii", headers({ name: "X-Team", value: "é" }), { field: "spec.endpoint.headers[0].value", message: "should match" }),
+  bad("header name with a space", headers({ name: "X Team", value: "a" }), { field: "spec.endpoint.headers[0].name", message: " is not a", server: "should match" }),
+  bad("header name with a colon", headers({ name: "X-Team:", value: "a" }), { field: "spec.endpoint.headers[0].name", message: " is not a", server: "should match" }),
+  bad("header value with a line break", headers({ name: "X-Team", value: "a\r\nX-Evil: b" }), { field: "spec.endpoint.headers[0].value", message: " is not a", server: "should match" }),
+  bad("header value not ascii", headers({ name: "X-Team", value: "é" }), { field: "spec.endpoint.headers[0].value", message: " is not a", server: "should match" }),
   bad("header value too long", headers({ name: "X-Team", value: "a".repeat(4_097) }), { field: "spec.endpoint.headers[0].value", message: "Too long" }),
   bad("header without value", headers({ name: "X-Team" }), { field: "spec.endpoint.headers[0]", message: "set exactly one of value and valueFrom" }),
   bad("header with two values", headers({ name: "X-Team", value: "a", valueFrom: { secretKeyRef: REF } }), {
@@ -179,17 +179,17 @@ const others: BadManifest[] = [
   bad("unknown field beside spec", base(), { field: "data", message: 'unknown field "data"', rest: { data: 1 } }),
   bad("field in wrong case", base({ endpoint: { URL: "https://example.com/" } }), { field: "spec.endpoint.URL", message: 'unknown field "spec.endpoint.URL"' }),
   bad("suspend a string", base({ suspend: "true" }), { field: "spec.suspend", message: "must be of type boolean" }),
-  bad("class name in capitals", base({ className: "Postrider" }), { field: "spec.className", message: "should match" }),
+  bad("class name in capitals", base({ className: "Postrider" }), { field: "spec.className", message: " is not a", server: "should match" }),
   bad("class name changed", base(), { field: "spec.className", message: "className cannot be changed", update: base({ className: "other" }) }),
   bad("form parameter without form", base({ payload: { formParameter: "payload" } }), { field: "spec.payload.formParameter", message: "formParameter needs format: Form" }),
-  bad("form parameter with a space", base({ payload: { format: "Form", formParameter: "a b" } }), { field: "spec.payload.formParameter", message: "should match" }),
+  bad("form parameter with a space", base({ payload: { format: "Form", formParameter: "a b" } }), { field: "spec.payload.formParameter", message: " is not a", server: "should match" }),
   bad("body with cloud events", base({ payload: { format: "CloudEventsBinary", body: "event.data" } }), {
     field: "spec.payload.body",
     message: "body replaces the JSON body of StandardWebhooks, Raw and Form",
   }),
   bad("unknown format", base({ payload: { format: "XML" } }), { field: "spec.payload.format", message: "supported values" }),
   bad("key without order", base({ ordering: { key: "subject" } }), { field: "spec.ordering.key", message: "key needs mode: PerKey" }),
-  bad("ordering key not a path", base({ ordering: { mode: "PerKey", key: "data[0]" } }), { field: "spec.ordering.key", message: "should match" }),
+  bad("ordering key not a path", base({ ordering: { mode: "PerKey", key: "data[0]" } }), { field: "spec.ordering.key", message: " is not a", server: "should match" }),
   bad("policy without name", base({ policyRef: {} }), { field: "spec.policyRef.name", message: "Required value" }),
   bad("policy in another namespace", base({ policyRef: { name: "a", namespace: "b" } }), {
     field: "spec.policyRef.namespace",

@@ -1,6 +1,7 @@
 import { Webhook } from "standardwebhooks";
 import { afterEach, beforeEach, describe, expect, it, vi } from "vitest";
-import { DevelopmentReceiver, listenCommand } from "../../../src/cli/listen.ts";
+import { DevelopmentReceiver } from "../../../src/cli/development-receiver.ts";
+import { listenCommand } from "../../../src/cli/listen.ts";
 import { ProcessSignals } from "../../../src/cli/process-signals.ts";
 import { createProgram, runProgram } from "../../../src/cli/program.ts";
 import { publishCommand } from "../../../src/cli/publish.ts";
@@ -84,9 +85,28 @@ describe("postrider publish", () => {
     const to = ["-n", "shop", "--server", ingest.url, "--type", "x"];
     expect(await run(...to)).toBe(1);
     expect(out).toContain("refused with 401 unauthenticated");
-    expect(await run(...to, "--token", "0123456789abcdef", "--data", "{")).toBe(1);
-    expect(out).toContain("refused with 400 json_invalid");
+    expect(await run(...to, "--token", "0123456789abcdef", "--time", "yesterday")).toBe(1);
+    expect(out).toContain("refused with 400");
     expect(await run(...to, "--token", "0123456789abcdef")).toBe(0);
+  });
+
+  it("refuses data that is no JSON before it is sent, and says where the token goes", async () => {
+    ingest = await runningIngest({ tokens: ["0123456789abcdef"] });
+    const to = ["-n", "shop", "--server", ingest.url, "--type", "x"];
+    expect(await run(...to, "--token", "0123456789abcdef", "--data", "{broken")).toBe(1);
+    expect(out).toContain("--data is not JSON: at byte 1 (column 2)");
+    expect(ingest.intake.committedEvents).toEqual([]);
+    expect(await run(...to)).toBe(1);
+    expect(out).toContain("--token @FILE, or POSTRIDER_TOKEN");
+    vi.stubEnv("POSTRIDER_TOKEN", "0123456789abcdef\n");
+    expect(await run(...to)).toBe(0);
+    vi.unstubAllEnvs();
+  });
+
+  it("waits for the receivers' answers", async () => {
+    ingest = await runningIngest();
+    expect(await run("-n", "shop", "--server", ingest.url, "--type", "order.paid", "--wait", "1s")).toBe(0);
+    expect(out).toContain("still under way");
   });
 
   it("says when nobody answers, and what is wrong usage", async () => {
@@ -100,7 +120,8 @@ describe("postrider publish", () => {
 
 describe("postrider listen", () => {
   const SECRET = `whsec_${Buffer.from("k".repeat(32)).toString("base64")}`;
-  const options = { host: "127.0.0.1", port: 0, status: 200, delay: 0, output: "json" as const, secret: SECRET };
+  const shows = { output: "json", colour: false, headers: false } as const;
+  const options = { host: "127.0.0.1", port: 0, status: 200, delay: 0, shows, verifier: { secrets: [Buffer.from(SECRET)] } };
 
   it("verifies, prints and answers; fails when told to", async () => {
     const lines: string[] = [];
@@ -150,7 +171,7 @@ describe("postrider listen", () => {
 
   it("prints for people without letting strangers draw on the terminal", async () => {
     const lines: string[] = [];
-    const plain = { ...options, secret: undefined, output: "text" as const, status: 204 };
+    const plain = { ...options, verifier: undefined, shows: { ...shows, output: "text" as const }, status: 204 };
     const receiver = new DevelopmentReceiver(plain, new SystemClock(), (line) => lines.push(line.text));
     const url = await receiver.start();
     expect((await fetch(url, { method: "POST", body: "\u001b[2Jboo" })).status).toBe(204);
@@ -162,7 +183,9 @@ describe("postrider listen", () => {
 
   it.each(["text", "json"] as const)("shows nothing that turns writing round, moves the cursor or hides, in %s", async (output) => {
     const lines: string[] = [];
-    const receiver = new DevelopmentReceiver({ ...options, secret: undefined, output }, new SystemClock(), (line) => lines.push(line.text));
+    const receiver = new DevelopmentReceiver({ ...options, verifier: undefined, shows: { ...shows, output } }, new SystemClock(), (line) =>
+      lines.push(line.text),
+    );
     const url = await receiver.start();
     const hostile = `a${HIDING.join("b")}c\nlistening on http://evil`;
     await fetch(`${url}/${encodeURI("\u202e")}`, {

@@ -102,6 +102,18 @@ describe("what is in the body", () => {
     });
   }
 
+  it("names what came and is not taken, with what curl needs", async () => {
+    const running = await start();
+    const form = await expectProblem(
+      await running.post("{}", { "content-type": "application/x-www-form-urlencoded" }),
+      415,
+      "media_type_unsupported",
+    );
+    expect(form["detail"]).toMatch(/^You sent application\/x-www-form-urlencoded.*-H 'Content-Type: application\/json'\. Taken are /);
+    const xml = await expectProblem(await running.post("<a/>", { "content-type": "application/xml" }), 415, "media_type_unsupported");
+    expect(xml["detail"]).toMatch(/^You sent application\/xml\. Taken are /);
+  });
+
   it("takes what is exactly as large as allowed", async () => {
     const running = await start();
     const head = '{"type":"order.paid","data":"';

@@ -81,6 +81,62 @@ describe.concurrent("subscriptions from files", () => {
     expect(operator.provider.problems()).toEqual([]);
   });
 
+  it.for<[string, (text: string) => string, RegExp]>([
+    ["a misspelt field", (text) => text.replace("endpoint:", "endpont:"), /^a\.yaml:\d+: .*did you mean endpoint\?/],
+    ["broken YAML", (text) => text.replace("spec:", "spec: ]"), /^its file is not read: a\.yaml:\d+: /],
+    ["a misspelt kind", (text) => text.replace("WebhookSubscription", "WebhookSubscripton"), /did you mean WebhookSubscription\?/],
+  ])("shows %s in the status, names the last good state, and heals", async ([, breaks, message], { expect, onTestFinished }) => {
+    const good = subscriptionYaml("orders", SPEC);
+    const operator = await start(onTestFinished, { "a.yaml": good, "b.yaml": subscriptionYaml("other", SPEC) });
+    await operator.until(() => operator.condition("orders", "Ready")?.status === "True");
+    await operator.write("a.yaml", breaks(good));
+    await operator.until(() => operator.condition("orders", "Accepted")?.status === "False");
+    const accepted = operator.condition("orders", "Accepted");
+    expect(accepted?.message).toMatch(message);
+    expect(accepted?.message).toContain("generation 1, which was accepted, goes on until this is mended");
+    for (const [type, status] of [
+      ["Ready", "False"],
+      ["Stalled", "True"],
+      ["Programmed", "True"],
+    ] as const)
+      expect(operator.condition("orders", type)?.status).toBe(status);
+    expect(operator.route("orders")?.subscription.target).toBeDefined();
+    expect(operator.condition("other", "Accepted")?.status).toBe("True");
+    expect(operator.provider.refusedNote()).toMatch(/^1 manifest is refused, and the last good state goes on: .*a\.yaml:\d+: /);
+    await operator.write("a.yaml", good);
+    await operator.until(() => operator.condition("orders", "Ready")?.status === "True");
+    expect(operator.provider.refusedNote()).toBeUndefined();
+  });
+
+  it("shows in a whole object's status that it waits for another one of its file; one that has not changed does not wait", async ({
+    expect,
+    onTestFinished,
+  }) => {
+    const file = (orders: string, mail: string, rest = SPEC): string =>
+      [subscriptionYaml("orders", orders), subscriptionYaml("mail", mail), subscriptionYaml("rest", rest)].join("---\n");
+    const operator = await start(onTestFinished, { "a.yaml": file(SPEC, SPEC) });
+    await operator.write("a.yaml", file(`${SPEC}\n  colour: red`, SPEC.replace("order.paid", "order.sent")));
+    const accepted = (name: string): string | undefined => operator.condition(name, "Accepted")?.status;
+    await operator.until(() => accepted("mail") === "False" && accepted("orders") === "False" && accepted("rest") === "True");
+    expect(operator.condition("mail", "Accepted")?.message).toMatch(/^its file is not read: a\.yaml:\d+: .*colour/);
+    expect(operator.condition("orders", "Accepted")?.message).toMatch(/^a\.yaml:\d+: .*colour/);
+    expect(operator.route("mail")?.subscription.spec.types).toEqual(["order.paid"]);
+  });
+
+  it("shows a broken policy in its status", async ({ expect, onTestFinished }) => {
+    const policy = (spec: string): string =>
+      `apiVersion: postrider.dev/v1alpha1\nkind: DeliveryPolicy\nmetadata: {name: calm, namespace: shop}\nspec: ${spec}\n`;
+    const operator = await start(onTestFinished, { "p.yaml": policy("{timeout: 5s}") });
+    await operator.until(() => operator.condition("calm", "Accepted", "DeliveryPolicy")?.status === "True");
+    await operator.write("p.yaml", policy("{timeout: 5 sec}"));
+    await operator.until(() => operator.condition("calm", "Accepted", "DeliveryPolicy")?.status === "False");
+    expect(operator.condition("calm", "Accepted", "DeliveryPolicy")?.message).toMatch(
+      /"5 sec" is not a duration.*goes on until this is mended/,
+    );
+    await operator.write("p.yaml", policy("{timeout: 6s}"));
+    await operator.until(() => operator.condition("calm", "Accepted", "DeliveryPolicy")?.status === "True");
+  });
+
   it("never loses an event by a typo: the last accepted spec goes on, over a restart too, and heals", async ({
     expect,
     onTestFinished,

@@ -132,7 +132,7 @@ describe("files together", () => {
 
   it("a Secret without the label is refused, an absent one is not", () => {
     const text = subscription(`${EVENTS}  endpoint:\n    urlSecretRef: {name: hook, key: url}\n`);
-    const secret = "apiVersion: v1\nkind: Secret\nmetadata:\n  name: hook\n  namespace: shop\nstringData: {url: x}\n";
+    const secret = "apiVersion: v1\nkind: Secret\nmetadata:\n  name: hook\n  namespace: shop\nstringData: {url: https://example.com/x}\n";
     expect(check(text)).toEqual([]);
     expect(check(text, secret)).toMatchObject([{ severity: "error", reason: "RefNotPermitted", file: "0.yaml" }]);
     expect(check(text, secret.replace("  namespace", '  labels: {postrider.dev/use: "true"}\n  namespace'))).toEqual([]);

@@ -84,7 +84,11 @@ describe("every command", () => {
   });
 
   const program = () =>
-    createProgram("0", [publishCommand(), verifyCommand(new SystemClock()), validateCommand({ filter: compileFilter, body: compileBody })]);
+    createProgram("0", [
+      publishCommand(),
+      verifyCommand(new SystemClock()),
+      validateCommand({ filter: compileFilter, body: compileBody }, new SystemClock(), "0"),
+    ]);
   // A file's name holds neither NUL nor halves of pairs.
   const NAME_HIDING = HIDING.replaceAll(/\p{Cs}/gu, "")
     .replaceAll("\0", "")
@@ -158,7 +162,7 @@ describe("every command", () => {
       .catch((error: unknown) => error);
     expect(failed).toBeInstanceOf(CommandFailure);
     const failing = createProgram("0", [
-      validateCommand({ filter: compileFilter, body: compileBody })
+      validateCommand({ filter: compileFilter, body: compileBody }, new SystemClock(), "0")
         .name("fails")
         .action(() => {
           throw failed;

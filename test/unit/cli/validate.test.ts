@@ -3,9 +3,10 @@ import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { afterEach, beforeEach, expect, it, vi } from "vitest";
 import { createProgram, EXIT_FAILED, EXIT_USAGE, runProgram } from "../../../src/cli/program.ts";
+import { ManualClock } from "../../support/time/manual-clock.ts";
 import { validateCommand } from "../../../src/cli/validate.ts";
 
-const GOOD = "apiVersion: postrider.dev/v1alpha1\nkind: DeliveryPolicy\nmetadata: {name: a}\nspec: {timeout: 5s}\n";
+const GOOD = "apiVersion: postrider.dev/v1alpha1\nkind: DeliveryPolicy\nmetadata: {name: a, namespace: shop}\nspec: {timeout: 5s}\n";
 const BAD = "apiVersion: postrider.dev/v1alpha1\nkind: DeliveryPolicy\nmetadata:\n  name: b\nspec:\n  timeout: 5d\n";
 
 let folder: string;
@@ -31,7 +32,10 @@ async function validate(...argv: string[]): Promise<number> {
   const unused = (): never => {
     throw new Error("there is no expression in these manifests");
   };
-  return await runProgram(createProgram("0.0.0", [validateCommand({ filter: unused, body: unused })]), ["validate", ...argv]);
+  return await runProgram(createProgram("0.0.0", [validateCommand({ filter: unused, body: unused }, new ManualClock(), "0.0.0")]), [
+    "validate",
+    ...argv,
+  ]);
 }
 
 it("says all good and exits 0", async () => {
@@ -47,7 +51,7 @@ it("names file, line and field, and exits 1", async () => {
   writeFileSync(join(folder, ".hidden.yaml"), BAD);
   writeFileSync(join(folder, "notes.txt"), BAD);
   expect(await validate("-f", folder)).toBe(EXIT_FAILED);
-  expect(printed).toContain(`${join(folder, "deep/b.yml")}:6: DeliveryPolicy default/b spec.timeout: should match`);
+  expect(printed).toContain(`${join(folder, "deep/b.yml")}:6: DeliveryPolicy default/b spec.timeout: "5d" is not a duration: write`);
   expect(printed).toMatch(/2 files, 2 Postrider objects: \d refused\n$/);
 });
 
@@ -57,7 +61,10 @@ it("speaks JSON", async () => {
   expect(JSON.parse(printed)).toMatchObject({
     objects: 1,
     files: 1,
-    findings: [{ line: 6, field: "spec.timeout", severity: "error" }, {}],
+    findings: [
+      { line: 3, field: "metadata", reason: "NoNamespace", severity: "note" },
+      { line: 6, field: "spec.timeout", severity: "error" },
+    ],
   });
 });
 

@@ -4,8 +4,9 @@ import { describe, expect, it } from "vitest";
 import { contentDigest, keyId, signatureBase, signatureParams, signBase } from "../../../src/core/http-message-signature.ts";
 import { parseKey, signatureHeaders } from "../../../src/core/signature.ts";
 import type { SigningKey, SigningSpec } from "../../../src/core/subscription.ts";
-import { verifyHttpMessage, verifyRequest } from "../../../src/core/verification.ts";
-import type { ReceivedRequest } from "../../../src/core/verification.ts";
+import type { ReceivedRequest } from "../../../src/core/received-request.ts";
+import { namedSigning } from "../../../src/core/signing-styles.ts";
+import { verifyRequest } from "../../../src/core/verification.ts";
 
 describe("the vectors of RFC 9421, appendix B", () => {
   const date = ["date", "Tue, 20 Apr 2021 02:07:55 GMT"] as const;
@@ -155,14 +156,18 @@ describe("what is sent", () => {
   });
 });
 
+const verifyHttpMessage = (secret: string, request: ReceivedRequest, nowMs: number) =>
+  verifyRequest({ signing: namedSigning("http-message"), secrets: [Buffer.from(secret)] }, request, nowMs);
+
 describe("postrider's own verifier", () => {
   const nowMs = NOW_SEC * 1_000;
 
   it("takes what was sent, with each kind of key", () => {
     const request = sent({ secrets: [WHSK, WHSEC, TEXT] });
-    expect(verifyRequest(WHSEC, request, nowMs)).toEqual({ ok: true, id: "evt-1", timestampSec: NOW_SEC, scheme: "hmac-sha256" });
-    expect(verifyRequest(TEXT, request, nowMs)).toMatchObject({ ok: true, scheme: "hmac-sha256" });
-    expect(verifyRequest(publicOf(key(WHSK)), request, nowMs)).toMatchObject({ ok: true, scheme: "ed25519" });
+    const unnamed = (secret: string) => verifyRequest({ secrets: [Buffer.from(secret)] }, request, nowMs);
+    expect(unnamed(WHSEC)).toEqual({ ok: true, id: "evt-1", timestampSec: NOW_SEC, scheme: "hmac-sha256" });
+    expect(unnamed(TEXT)).toMatchObject({ ok: true, scheme: "hmac-sha256" });
+    expect(unnamed(publicOf(key(WHSK)))).toMatchObject({ ok: true, scheme: "ed25519" });
   });
 
   it("takes what an independent library signed, @target-uri included", async () => {

@@ -1,0 +1,37 @@
+import { InvalidArgumentError } from "commander";
+import { didYouMean } from "../lib/nearest-name.ts";
+
+/** A whole number within bounds. */
+export function wholeNumber(min: number, max: number): (text: string) => number {
+  return (text) => {
+    const value = Number(text);
+    if (!/^\d{1,15}$/.test(text) || value < min || value > max)
+      throw new InvalidArgumentError(`a whole number from ${min} to ${max} is wanted.`);
+    return value;
+  };
+}
+
+const UNIT_MS: Readonly<Record<string, number>> = { ms: 1, s: 1_000, m: 60_000, h: 3_600_000 };
+
+/** A duration such as 500ms, 2s or 1m30s, at most `maxMs`; gives milliseconds. */
+export function duration(maxMs: number, maxText: string): (text: string) => number {
+  return (text) => {
+    const isDuration = /^(\d{1,9}(ms|s|m|h)){1,4}$/.test(text);
+    let ms = isDuration ? 0 : Number.NaN;
+    for (const [, count, unit = ""] of text.matchAll(/(\d+)(ms|h|m|s)/g)) ms += Number(count) * (UNIT_MS[unit] ?? Number.NaN);
+    if (!(ms <= maxMs)) throw new InvalidArgumentError(`a duration up to ${maxText} is wanted, for example 500ms or 2s.`);
+    return ms;
+  };
+}
+
+/** One of some words. */
+export function oneOf<T extends string>(...words: readonly T[]): (text: string) => T {
+  return (text) => {
+    const found = words.find((word) => word === text);
+    if (found !== undefined) return found;
+    throw new InvalidArgumentError(`${words.slice(0, -1).join(", ")} or ${words.at(-1)} is wanted${didYouMean(text, words) || "."}`);
+  };
+}
+
+/** `-o`. */
+export const outputFormat = oneOf("text", "json");

@@ -1,0 +1,40 @@
+import { CommandFailure } from "./program.ts";
+import { linesOf, shown, type Shown } from "./terminal.ts";
+
+/** What became of an event, for people. */
+export interface AnswerLines {
+  readonly text: Shown;
+  /** A delivery has failed for good. */
+  readonly failed: boolean;
+}
+
+/** The ingest's answer in words: stored for whom and, where it was waited for, what each receiver said. @throws CommandFailure */
+export function answerLines(text: string, waited: boolean): AnswerLines {
+  const answer = jsonObject(text);
+  if (typeof answer?.["id"] !== "string") throw new CommandFailure(`this is no ingest: it answered ${text.slice(0, 200)}`);
+  const matched = Number(answer["matched"]);
+  const who = matched === 0 ? "no subscription wants it" : matched === 1 ? "1 subscription gets it" : `${matched} subscriptions get it`;
+  const head = shown`${answer["id"]} ${answer["duplicate"] === true ? "already stored (duplicate)" : "stored"}: ${who}`;
+  if (!waited) return { text: head, failed: false };
+  const { value, status } = answer;
+  const entries = Array.isArray(value) ? (value as Readonly<Record<string, unknown>>[]) : [];
+  const open = status === "processing" ? [shown`  still under way: the log and the API tell how it goes on`] : [];
+  return { text: linesOf([head, ...entries.map(entryLine), ...open]), failed: status === "failed" };
+}
+
+function entryLine({ subscription, outcome, reason, message, statusCode, attempts }: Readonly<Record<string, unknown>>): Shown {
+  const status = typeof statusCode === "number" ? `, HTTP ${statusCode}` : "";
+  const times = attempts === 1 ? "1 attempt" : `${String(attempts)} attempts`;
+  const why = [reason, message].filter((word) => typeof word === "string" && word !== "").join(": ");
+  return shown`  ${String(subscription)}: ${String(outcome)}${status} after ${times}${why === "" ? "" : ` (${why})`}`;
+}
+
+/** A JSON object; undefined for anything else. */
+export function jsonObject(text: string): Readonly<Record<string, unknown>> | undefined {
+  try {
+    const value: unknown = JSON.parse(text);
+    return typeof value === "object" && value !== null ? (value as Record<string, unknown>) : undefined;
+  } catch {
+    return undefined;
+  }
+}

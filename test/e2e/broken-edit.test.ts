@@ -1,0 +1,47 @@
+import { mkdirSync, mkdtempSync, rmSync, writeFileSync } from "node:fs";
+import { tmpdir } from "node:os";
+import { join } from "node:path";
+import { expect, it } from "vitest";
+import { OperatorProcess } from "../support/operator/operator-process.ts";
+
+const GOOD = `apiVersion: postrider.dev/v1alpha1
+kind: WebhookSubscription
+metadata: {name: orders, namespace: shop}
+spec:
+  events: {types: [order.paid]}
+  endpoint: {url: https://example.com/hooks}
+  suspend: true
+`;
+
+it("a broken edit of a running folder is told by API, metric, readyz and log, and mended by the next", async () => {
+  const home = mkdtempSync(join(tmpdir(), "postrider-edit-"));
+  const manifests = join(home, "manifests");
+  mkdirSync(manifests);
+  const write = (text: string): void => writeFileSync(join(manifests, "a.yaml"), text);
+  write(GOOD);
+  const operator = await OperatorProcess.start({ manifests, store: `sqlite:${join(home, "store")}` });
+  try {
+    const { api, metrics } = operator.ready;
+    const page = async (url: string): Promise<string> => (await fetch(url)).text();
+    const subscription = (): Promise<string> => page(`${api}/v1/namespaces/shop/subscriptions/orders`);
+    await expect.poll(() => page(`${metrics}/metrics`), { timeout: 20_000 }).toContain("postrider_manifests_refused 0");
+
+    write(GOOD.replace("endpoint:", "endpont:"));
+    await expect.poll(subscription, { timeout: 20_000 }).toContain("did you mean endpoint?");
+    expect(await subscription()).toContain("goes on until this is mended");
+    expect(await page(`${metrics}/metrics`)).toContain("postrider_manifests_refused 1");
+    const ready = await fetch(`${metrics}/readyz?verbose`);
+    expect([ready.status, await ready.text()]).toEqual([
+      200,
+      expect.stringMatching(/\[\+\] manifests ok: 1 manifest is refused.*a\.yaml:4: /),
+    ]);
+    await expect.poll(() => operator.stderr(), { timeout: 20_000 }).toContain('"event":"manifest.refused"');
+
+    write(GOOD);
+    await expect.poll(() => page(`${metrics}/metrics`), { timeout: 20_000 }).toContain("postrider_manifests_refused 0");
+    await expect.poll(subscription, { timeout: 20_000 }).not.toContain("did you mean");
+  } finally {
+    await operator.kill();
+    rmSync(home, { recursive: true });
+  }
+});

@@ -1,0 +1,40 @@
+import { expect, it } from "vitest";
+import { answerLines } from "../../../src/cli/publish-answer.ts";
+
+const ID = "019b76da-a800-7000-8a3f-0c9d5e1b2f44";
+const answer = (more: object): string =>
+  JSON.stringify({ id: ID, matched: 2, duplicate: false, value: null, status: "processing", ...more });
+const entry = { subscription: "billing", outcome: "delivered", reason: null, statusCode: 200, attempts: 1, answer: null };
+
+it.each<[string, object, boolean, string, boolean]>([
+  ["not waited for", {}, false, `${ID} stored: 2 subscriptions get it\n`, false],
+  [
+    "still under way",
+    {},
+    true,
+    `${ID} stored: 2 subscriptions get it\n  still under way: the log and the API tell how it goes on\n`,
+    false,
+  ],
+  ["delivered", { status: "ok", value: [entry] }, true, `  billing: delivered, HTTP 200 after 1 attempt\n`, false],
+  [
+    "failed",
+    {
+      status: "failed",
+      value: [{ ...entry, outcome: "failed", statusCode: 500, attempts: 3, reason: "AttemptsExhausted", message: "HTTP 500" }],
+    },
+    true,
+    "  billing: failed, HTTP 500 after 3 attempts (AttemptsExhausted: HTTP 500)\n",
+    true,
+  ],
+  [
+    "not connected",
+    { status: "failed", value: [{ ...entry, outcome: "failed", statusCode: null, reason: "X" }] },
+    true,
+    "billing: failed after 1 attempt (X)",
+    true,
+  ],
+])("an event that is %s", (_what, more, waited, text, failed) => {
+  const lines = answerLines(answer(more), waited);
+  expect(`${lines.text.text}\n`).toContain(text);
+  expect(lines.failed).toBe(failed);
+});
