@@ -10,6 +10,8 @@ const BEGIN = /-----BEGIN ((?:X509 |TRUSTED )?)CERTIFICATE-----/g;
 const LOOKS_LIKE_BEGIN = /-{2,}\s*BEGIN [^-\n]{0,40}CERTIFICATE\s*-{2,}/gi;
 const END = /-----END (?:X509 |TRUSTED )?CERTIFICATE-----/;
 const LOOKS_LIKE_END = /-{2,}\s*END [^-\n]{0,40}CERTIFICATE\s*-{2,}/gi;
+/** Other things that hold certificates, which OpenSSL passes over where it looks for authorities. */
+const CONTAINER = /-----BEGIN (?:PKCS ?#?7[A-Z ]*|CMS)-----/;
 const BASE64 = /^[A-Za-z0-9+/]+={0,2}$/;
 /** Lines as RFC 7468 writes them, and the longest that are left as they are. */
 const LINE_CHARS = 64;
@@ -25,6 +27,9 @@ export function readCertificates(text: string): PemCertificates {
   const parts = begins.map(({ index }, i) => text.slice(index, begins[i + 1]?.index));
   if (countOf(text, LOOKS_LIKE_BEGIN) !== begins.length || parts.some((part) => countOf(part, LOOKS_LIKE_END) > 1)) {
     return { ok: false, fault: "a line like -----BEGIN CERTIFICATE----- or -----END CERTIFICATE----- is damaged" };
+  }
+  if (CONTAINER.test(text)) {
+    return { ok: false, fault: "it holds certificates as PKCS #7: write them out with `openssl pkcs7 -print_certs`" };
   }
   const certificates: string[] = [];
   for (const [i, part] of parts.entries()) {
