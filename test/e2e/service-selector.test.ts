@@ -31,6 +31,11 @@ kind: Service
 metadata: {name: beside, namespace: shop}
 spec: {clusterIP: 127.0.0.1, ports: [{port: ${port}}], selector: {app: beside}}
 `;
+const POLICY = `apiVersion: postrider.dev/v1alpha1
+kind: ClusterDeliveryPolicy
+metadata: {name: here}
+spec: {egress: {services: SameNamespaceAny}}
+`;
 const SERVICE = (port: number, selector: string): string => `apiVersion: v1
 kind: Service
 metadata: {name: receiver, namespace: shop}
@@ -101,5 +106,13 @@ it("a Service that loses its selector gets nothing more, without a restart; what
   write("service.yaml", SERVICE(port, ", selector: {app: receiver}"));
   await until(() => got.length === published);
   expect(got.toSorted()).toEqual(beside.toSorted());
+
+  // Who needs such a Service has the cluster policy say so.
+  write("service.yaml", SERVICE(port, ", selector: {}"));
+  await until(async () => (await condition()).includes("spec.selector"));
+  write("policy.yaml", POLICY);
+  await until(async () => !(await condition()).includes("spec.selector"));
+  await sent();
+  await until(() => got.length === published);
   expect(await operator.signal("SIGTERM")).toBe(0);
 }, 60_000);

@@ -192,7 +192,6 @@ const SERVICE = {
   metadata: { name: "svc", namespace: "shop" },
   spec: { type: "ClusterIP", clusterIP: "10.43.0.10", selector: { app: "svc" }, ports: [{ port: 80, protocol: "TCP" }] },
 };
-const UNSELECTED = { ...SERVICE, spec: { ...SERVICE.spec, selector: {} } };
 const proxySecret = (name: string, stringData: object): object => ({
   apiVersion: "v1",
   kind: "Secret",
@@ -215,15 +214,6 @@ const INSIDE: readonly ClusterCase[] = [
     extra: [SERVICE],
     observe: (rig) => rig.route?.subscription.target?.dial?.address,
     shows: undefined,
-  },
-  {
-    field: "spec.egress.services",
-    value: "SameNamespaceAny",
-    instead: "SameNamespace",
-    around: { WebhookSubscription: TO_SERVICE },
-    extra: [UNSELECTED],
-    observe: (rig) => rig.route?.subscription.target?.dial?.address,
-    shows: "10.43.0.10",
   },
   {
     field: "spec.egress.proxySecretRef.name",
