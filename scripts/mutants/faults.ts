@@ -51,7 +51,7 @@ const SHARE_FAULTS: readonly Planted[] = [
   {
     name: "no slots are left for those who hold none",
     file: "src/core/slot-pool.ts",
-    find: `return this.size - used > this.#keptFrom(tier, idle);`,
+    find: `return this.size - used > this.#keptFrom(tier, empty);`,
     replace: `return this.size > used;`,
     suite: FAIR,
   },
@@ -188,8 +188,8 @@ const ENGINE_FAULTS: readonly Planted[] = [
   {
     name: "a slot is not given back",
     file: "src/delivery/scheduler.ts",
-    find: `    if (!flight.sent) lane.breaker.abandoned(flight.probe);\n    this.#queue.release(lane);`,
-    replace: `    if (!flight.sent) lane.breaker.abandoned(flight.probe);`,
+    find: `    this.#queue.release(hold, this.#clock.nowMs(), ended.tookMs);\n`,
+    replace: ``,
     suite: UNKIND,
   },
   {
