@@ -63,7 +63,7 @@ it("no call is answered as of an earlier time than now, though nothing has been 
 
 it("a resend of a namespace that is full is answered 429 and nothing is done", async () => {
   const call = caller({ storageFull: (namespace) => `Namespace ${namespace} is full` });
-  const answer = await call("/deliveries/17/resend");
+  const answer = await call(`/deliveries/${NAME}/resend`);
   expect(answer).toMatchObject({
     status: 429,
     headers: { "retry-after": "60" },
