@@ -60,6 +60,7 @@ export interface IngestServerOptions {
 /** Tests make these small. */
 export interface IngestLimits {
   readonly connections: number;
+  readonly strangerConnections?: number;
   readonly unreadBytes: number;
   readonly strangerIdleMs: number;
   /** Requests whose token has yet to come in the body. */

@@ -47,7 +47,9 @@ const LAG_BEATS = 50;
 /** The longest stall is shown of this many beats (5 min) and the as many before. */
 const STALL_BEATS = 1_500;
 /** Connections at once; for one more another is closed. */
-const CONNECTIONS_MAX = 512;
+const CONNECTIONS_MAX = 1_024;
+/** Nobody who reads metrics or asks how we are sends more before the first is answered. */
+const PIPELINED_MAX = 4;
 /** Texts of scrapes that wait for slow readers; one more gets in, and the oldest of the address with most is given up. */
 const SLOW_SCRAPES_MAX = 4;
 /** Bytes of answers that readers have not taken yet, in all. */
@@ -83,7 +85,12 @@ export class HealthServer implements Service {
     const limits = { headersTimeout: 5_000, requestTimeout: 10_000, keepAliveTimeout: 30_000, requireHostHeader: false };
     this.#server = createServer(limits, (request, response) => this.#receive(request, response));
     this.#door = new Door(this.#server, {
-      limits: { connections: CONNECTIONS_MAX, unreadBytes: UNREAD_BYTES_MAX, strangerIdleMs: STRANGER_IDLE_MS },
+      limits: {
+        connections: CONNECTIONS_MAX,
+        unreadBytes: UNREAD_BYTES_MAX,
+        strangerIdleMs: STRANGER_IDLE_MS,
+        pipelined: { stranger: PIPELINED_MAX, known: PIPELINED_MAX },
+      },
       clock: options.clock,
       watch: options.metrics.doorOf("metrics"),
     });

@@ -13,6 +13,10 @@ export type ClosedFor = (typeof CLOSED_FOR)[number];
 export interface DoorLimits {
   /** Connections at once. One more is let in, and another one closed for it. */
   readonly connections: number;
+  /** Of these, of those who have not proven themselves; one more makes another of them go. Half, unless said otherwise. */
+  readonly strangerConnections?: number;
+  /** Requests on one connection whose answers have not gone yet. PIPELINED_MAX, unless said otherwise. */
+  readonly pipelined?: { readonly stranger: number; readonly known: number };
   /** Bytes of answers that readers have not taken yet, of all connections together. */
   readonly unreadBytes: number;
   /** A connection of somebody who has not proven himself is closed when nothing has come on it for so long, ms. */
@@ -25,6 +29,8 @@ export const PIPELINED_MAX = { stranger: 16, known: 128 } as const;
 const SWEEP_MS = 500;
 /** So much of the house is for those who have just come, however many of those come who have proven themselves. */
 const STRANGERS_SHARE = 1 / 8;
+/** And strangers take no more than so much of it. */
+const STRANGERS_MAX_SHARE = 1 / 2;
 /** So many are looked at for one place: thousands of heads that have begun must not be looked at all at once. */
 const LOOKS_MAX = 4;
 
@@ -88,7 +94,8 @@ export class Door {
     const visitor = this.#visitors.get(request.socket);
     if (visitor === undefined || visitor.gone || visitor.isEnding) return "gone";
     visitor.underWay++;
-    if (visitor.underWay > (visitor.known ? PIPELINED_MAX.known : PIPELINED_MAX.stranger)) {
+    const { pipelined = PIPELINED_MAX } = this.#parts.limits;
+    if (visitor.underWay > (visitor.known ? pipelined.known : pipelined.stranger)) {
       this.#close(visitor, "pipeline");
       return "gone";
     }
@@ -118,7 +125,8 @@ export class Door {
     this.#visitors.set(socket, visitor);
     this.#book.add(visitor);
     socket.once("close", () => this.#forget(visitor));
-    if (this.#book.size > this.#parts.limits.connections) this.#makeRoom(visitor);
+    const { connections, strangerConnections = Math.ceil(connections * STRANGERS_MAX_SHARE) } = this.#parts.limits;
+    if (this.#book.size > connections || this.#book.strangers > strangerConnections) this.#makeRoom(visitor);
     this.#parts.watch.open(this.#book.size);
     this.#sweepLater();
   }

@@ -63,6 +63,11 @@ export class GuestBook<G extends Guest> {
     return this.#size;
   }
 
+  /** How many have not proven themselves. */
+  get strangers(): number {
+    return this.#counts.slice(0, LANES / 2).reduce((sum, count) => sum + count, 0);
+  }
+
   /** How many connections an address has. */
   of(address: string): number {
     return this.#households.get(address)?.count ?? 0;
@@ -104,7 +109,7 @@ export class GuestBook<G extends Guest> {
    * for longest. So nobody's address pushes out others, and no address has a limit while there is room. `spared` is never chosen.
    */
   victim(nowMs: number, spared?: G): G | undefined {
-    const isCrowd = this.#counts.slice(0, LANES / 2).reduce((sum, count) => sum + count, 0) > this.#strangersMax;
+    const isCrowd = this.strangers > this.#strangersMax;
     for (const { lane, graceMs, inCrowd } of ORDER) {
       if (this.#counts[lane] === 0 || (inCrowd === true && !isCrowd)) continue;
       let found: G | undefined;

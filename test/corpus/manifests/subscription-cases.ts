@@ -86,7 +86,7 @@ const endpoints: BadManifest[] = [
   bad("an address as server name", at({ ...ENDPOINT, tls: { serverName: "10.0.0.1" } }), { field: "spec.endpoint.tls.serverName", message: "must be a host name" }),
   bad("an address as server name, the short way", at({ ...ENDPOINT, tls: { serverName: "127.1" } }), { field: "spec.endpoint.tls.serverName", message: "must be a host name" }),
   bad("a number as server name", at({ ...ENDPOINT, tls: { serverName: "2130706433" } }), { field: "spec.endpoint.tls.serverName", message: "must be a host name" }),
-  bad("an IPv6 address as server name", at({ ...ENDPOINT, tls: { serverName: "::1" } }), { field: "spec.endpoint.tls.serverName", message: "should match" }),
+  bad("an IPv6 address as server name", at({ ...ENDPOINT, tls: { serverName: "::1" } }), { field: "spec.endpoint.tls.serverName", message: "is not a host name", server: "should match" }),
   bad("a server name with an empty label", at({ ...ENDPOINT, tls: { serverName: "a..example.com" } }), { field: "spec.endpoint.tls.serverName", message: "must be a host name" }),
   bad("short-lived token", at({ ...ENDPOINT, auth: { serviceAccountToken: { serviceAccountName: "s", audience: "a", expirationSeconds: 60 } } }), {
     field: "spec.endpoint.auth.serviceAccountToken.expirationSeconds",

@@ -26,7 +26,7 @@ const LIST = `GET /v1/namespaces/shop/subscriptions HTTP/1.1\r\nHost: x\r\nAutho
 const LIVEZ = "GET /livez HTTP/1.1\r\nHost: x\r\n";
 const OPTIONS = "OPTIONS /v1/namespaces/shop/events HTTP/1.1\r\nHost: x\r\nWebHook-Request-Origin: x\r\n\r\n";
 
-async function ingest(limits: { connections?: number; strangerIdleMs?: number } = {}) {
+async function ingest(limits: { connections?: number; strangerConnections?: number; strangerIdleMs?: number } = {}) {
   const running = await runningIngest({ tokens: [TOKEN], limits });
   cleanups.push(() => running.stop());
   return running;
@@ -50,19 +50,19 @@ const IDLERS: [string, string][] = [
 ];
 
 describe("a full house never keeps out who comes", () => {
-  it.each(IDLERS)("512 and more connections %s do not hinder /livez", async (_, text) => {
+  it.each(IDLERS)("1,024 and more connections %s do not hinder /livez", async (_, text) => {
     const { port } = await health();
     const crowd = crowdAt(port);
-    await crowd.come(600, text);
+    await crowd.come(1_200, text);
     for (let i = 0; i < 10; i++) expect(statusOf(await alone(port, `${LIVEZ}Connection: close\r\n\r\n`))).toBe(200);
     // No more than needed were closed.
     expect(crowd.open).toBeGreaterThanOrEqual(510);
   });
 
-  it("512 connections that asked and rest do not hinder /livez", async () => {
+  it("1,024 connections that asked and rest do not hinder /livez", async () => {
     const { port } = await health();
     const crowd = crowdAt(port);
-    await crowd.come(600, `${LIVEZ}\r\n`);
+    await crowd.come(1_200, `${LIVEZ}\r\n`);
     expect(statusOf(await alone(port, `${LIVEZ}Connection: close\r\n\r\n`))).toBe(200);
   });
 
@@ -79,7 +79,7 @@ describe("a full house never keeps out who comes", () => {
       const files = Number(spawnSync("sh", ["-c", "ulimit -n"], { encoding: "utf8" }).stdout);
       const connections = files >= 18_000 ? 8_192 : 400;
       // Opening them all takes longer than strangers may rest: without that they would be gone when the house is full.
-      const running = await ingest({ connections, strangerIdleMs: 120_000 });
+      const running = await ingest({ connections, strangerConnections: connections, strangerIdleMs: 120_000 });
       const own = new RawClient(running.port);
       cleanups.push(() => own.socket.destroy());
       await own.send(good("")).until(/correlationId/);
@@ -100,6 +100,13 @@ describe("a full house never keeps out who comes", () => {
     await expect.poll(() => crowd.open, PATIENT).toBeLessThanOrEqual(20);
     const said = await running.metrics.expose();
     expect(Number(/connections_closed_total\{server="ingest",reason="room"\} (\d+)/.exec(said)?.[1])).toBeGreaterThanOrEqual(80);
+  });
+
+  it("strangers take half of the room at most, also where nobody else is there", async () => {
+    const running = await ingest({ connections: 40 });
+    const crowd = crowdAt(running.port);
+    await crowd.come(40, OPTIONS);
+    await expect.poll(() => crowd.open, PATIENT).toBe(20);
   });
 
   it("a storm of strangers pushes out no producer's connection that rests", async () => {
