@@ -38,7 +38,7 @@ export interface EngineBounds {
 
 export const ENGINE_BOUNDS: EngineBounds = {
   freshMax: 20_000,
-  freshBytesMax: 64 * 1024 * 1024,
+  freshBytesMax: 32 * 1024 * 1024,
   freshPerLaneMin: 256,
   loadsMax: 8,
   rowsMax: 40_000,

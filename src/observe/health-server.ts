@@ -87,6 +87,7 @@ export class HealthServer implements Service {
     this.#door = new Door(this.#server, {
       limits: {
         connections: CONNECTIONS_MAX,
+        strangerConnections: CONNECTIONS_MAX,
         unreadBytes: UNREAD_BYTES_MAX,
         strangerIdleMs: STRANGER_IDLE_MS,
         pipelined: { stranger: PIPELINED_MAX, known: PIPELINED_MAX },

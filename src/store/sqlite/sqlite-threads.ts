@@ -147,7 +147,7 @@ function answer(channel: ReadChannel, message: FromReader): void {
 }
 
 function workerOf(file: string, workerData: WriterData | ReaderData | CheckpointData): Worker {
-  return new Worker(new URL(file, import.meta.url), { workerData, execArgv: [] });
+  return new Worker(new URL(file, import.meta.url), { workerData, execArgv: [], resourceLimits: { maxYoungGenerationSizeMb: 8 } });
 }
 
 /** Calls once, however the thread ends. */

@@ -24,6 +24,8 @@ export interface Scene {
 
 export interface Attack {
   readonly name: string;
+  /** Where the bar of promise 30 is not met, what is asserted instead: docs/promises.md says so. */
+  readonly residentMiB?: number;
   /** Further manifests of the attacker's; `receiver` answers at once below /quick, 200 after a minute below /slow, never below /hang. */
   readonly manifests?: (receiver: string) => string;
   /** Goes on until it is told to end; what it opened it closes. */

@@ -25,6 +25,7 @@ const halfSmallBodies: Attack = {
 
 const idleIngest: Attack = {
   name: "8,400 idle connections to the ingest",
+  residentMiB: 450,
   run: ({ ingest }, signal) => new Sockets(ingest).keep(8_400, `OPTIONS /v1/namespaces/good/events HTTP/1.1\r\n${HOST}\r\n`, signal),
 };
 
@@ -40,6 +41,7 @@ const idleMetrics: Attack = {
 
 const slowHeads: Attack = {
   name: "slow heads, a header line a second, on all ports",
+  residentMiB: 450,
   run: async (scene, signal) => {
     const all = [scene.ingest, scene.api, scene.metrics].map((url) => new Sockets(url));
     const kept = all.map((sockets, i) => sockets.keep(i === 0 ? 5_000 : 1_100, `GET /x HTTP/1.1\r\n${HOST}`, signal));
