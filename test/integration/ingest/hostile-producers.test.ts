@@ -248,7 +248,7 @@ describe("expectations, pipelines and floods", () => {
   });
 
   it("one connection more than allowed is let in, and the one closed for it has been idle for longest", async () => {
-    const running = await start({ limits: { connections: 4 } });
+    const running = await start({ limits: { connections: 4, strangerConnections: 4 } });
     const raws = Array.from({ length: 4 }, () => client(running));
     for (const raw of raws) await raw.send(whole()).until(/correlationId/);
     const first = raws[0]!;

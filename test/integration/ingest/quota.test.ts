@@ -56,7 +56,8 @@ describe("a namespace that holds all that it may", PATIENT, () => {
     expect(problem.detail).toContain("limits.storage");
     expect(problem.detail).toContain("retention.bodies");
     expect(held).toBeLessThanOrEqual(32 * MI);
-    expect(held).toBeGreaterThan(31 * MI);
+    // What is on its way is counted with the most that it may take: the last few may be refused although they would have fitted.
+    expect(held).toBeGreaterThan(30 * MI);
     expect((await running.post(large(), {}, "depot")).status).toBe(202);
     expect((await running.post('{"type":"order.paid"}')).status).toBe(202);
   });
