@@ -3,7 +3,7 @@ import { STRANGERS } from "../support/fence/attacks/strangers.ts";
 import { TENANTS } from "../support/fence/attacks/tenants.ts";
 import { type Attack, Attacked } from "../support/fence/scene.ts";
 import type { WitnessReport } from "../support/fence/witness-report.ts";
-import { countOf } from "../support/full-run.ts";
+import { countOf, fullRun } from "../support/full-run.ts";
 
 /** Promise 30: what one tenant, or anybody with a socket, can cost another. */
 const ACCEPT_P99_MS = 250;
@@ -13,6 +13,8 @@ const RESIDENT_MIB = 400;
 const ALONE_P99_MS = 15;
 const ALONE_MS = 2_000;
 const ATTACK_MS = countOf(6_000, 60_000);
+/** `npm test` also runs on machines that do something else beside it; the whole run holds the bars as they are. */
+const SLACK = fullRun ? 1 : 2;
 
 const started: Attacked[] = [];
 afterEach(async () => {
@@ -62,8 +64,8 @@ describe.each([
     const { seen, factor } = await underAttack(attack);
     expect(seen).toMatchObject({ refused: 0, refusals: [], probesFailed: 0, undelivered: 0 });
     expect(seen.accepted).toBeGreaterThan(50);
-    expect(seen.acceptP99Ms).toBeLessThanOrEqual(ACCEPT_P99_MS * factor);
-    expect(seen.probeMaxMs).toBeLessThanOrEqual(PROBE_MS * factor);
+    expect(seen.acceptP99Ms).toBeLessThanOrEqual(ACCEPT_P99_MS * factor * SLACK);
+    expect(seen.probeMaxMs).toBeLessThanOrEqual(PROBE_MS * factor * SLACK);
     expect(seen.residentMaxMiB).toBeLessThanOrEqual(attack.residentMiB ?? RESIDENT_MIB);
   });
 });
