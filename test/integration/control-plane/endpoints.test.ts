@@ -130,11 +130,11 @@ describeOnControlPlane(
       await client(0);
       await operator.until(() => subscription("mutual")?.target !== undefined, 10_000);
       expect(subscription("mutual")?.target?.tls).toMatchObject({ clientCert: { cert: clients[0].cert.trimEnd() }, minVersion: "TLSv1.3" });
-      expect(subscription("mutual")?.target?.tls?.ca).toBe(ca);
+      expect(subscription("mutual")?.target?.tls?.ca).toBe(ca.trimEnd());
       await client(1);
       await inTime(() => subscription("mutual")?.target?.tls?.clientCert?.cert === clients[1].cert.trimEnd());
       await apply("ConfigMap", "authorities", { data: { "ca.crt": selfSigned.cert } });
-      await inTime(() => subscription("mutual")?.target?.tls?.ca === selfSigned.cert);
+      await inTime(() => subscription("mutual")?.target?.tls?.ca === selfSigned.cert.trimEnd());
     });
 
     it("holds everything back until the proxy that the cluster policy names is known", async () => {
