@@ -8,6 +8,7 @@ import { Pot } from "../lib/door/pot.ts";
 import { pour } from "../lib/door/pour.ts";
 import { listenOn, type ListenAddress } from "../lib/listen.ts";
 import type { Service } from "../lib/service.ts";
+import { wholeBody } from "../lib/whole-body.ts";
 import type { Log } from "../observe/log.ts";
 import { StoreError } from "../store/store.ts";
 import { answerText } from "./answer-text.ts";
@@ -203,7 +204,7 @@ export class ApiServer implements Service {
   async #readBody(request: IncomingMessage, namespace: string): Promise<Uint8Array | undefined> {
     for (const given of this.#bodies.enter(request, namespace)) this.#door.giveUp(given, "room");
     try {
-      return await readBody(request);
+      return await wholeBody(request, BODY_BYTES_MAX);
     } finally {
       this.#bodies.leave(request);
     }
@@ -242,18 +243,6 @@ function authorizations(request: IncomingMessage): string[] {
 function callerOf(request: IncomingMessage): string {
   const { authorization } = request.headers;
   return authorization === undefined ? (request.socket.remoteAddress ?? "") : Buffer.from(tokenDigest(authorization)).toString("base64");
-}
-
-/** The request's body; undefined when it is too long. */
-async function readBody(request: IncomingMessage): Promise<Uint8Array | undefined> {
-  const chunks: Buffer[] = [];
-  let bytes = 0;
-  for await (const chunk of request as AsyncIterable<Buffer>) {
-    bytes += chunk.length;
-    if (bytes > BODY_BYTES_MAX) return undefined;
-    chunks.push(chunk);
-  }
-  return Buffer.concat(chunks);
 }
 
 function splitOnce(text: string, separator: string): [string, string] {

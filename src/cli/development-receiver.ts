@@ -4,6 +4,7 @@ import { verifyRequest } from "../core/verification.ts";
 import type { Verifier } from "../core/verification.ts";
 import type { Clock } from "../lib/clock.ts";
 import { listenOn } from "../lib/listen.ts";
+import { wholeBody } from "../lib/whole-body.ts";
 import { answerHeaders, forward } from "./forwarding.ts";
 import { receiptJson, receiptText } from "./receipt.ts";
 import type { Receipt } from "./receipt.ts";
@@ -61,7 +62,7 @@ export class DevelopmentReceiver {
   }
 
   async #receive(request: IncomingMessage, response: ServerResponse): Promise<void> {
-    const body = await readAll(request);
+    const body = await wholeBody(request, BODY_BYTES_MAX);
     const number = ++this.#count;
     if (body === undefined) {
       response.writeHead(413, { Connection: "close" }).end(`at most ${BODY_BYTES_MAX} bytes\n`);
@@ -96,16 +97,4 @@ export class DevelopmentReceiver {
 /** The URL as the sender knows it. Its scheme is not covered by signatures. */
 function urlOf(request: IncomingMessage): string {
   return `http://${request.headers.host ?? "localhost"}${request.url ?? "/"}`;
-}
-
-/** Undefined when it is too long. */
-async function readAll(request: IncomingMessage): Promise<Buffer | undefined> {
-  const chunks: Buffer[] = [];
-  let bytes = 0;
-  for await (const chunk of request as AsyncIterable<Buffer>) {
-    bytes += chunk.length;
-    if (bytes > BODY_BYTES_MAX) return undefined;
-    chunks.push(chunk);
-  }
-  return Buffer.concat(chunks);
 }

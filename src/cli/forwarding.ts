@@ -2,6 +2,7 @@ import { request as httpRequest } from "node:http";
 import type { IncomingHttpHeaders, IncomingMessage } from "node:http";
 import { InvalidArgumentError } from "commander";
 import { isLoopback } from "../lib/listen.ts";
+import { wholeBody } from "../lib/whole-body.ts";
 
 /** Longest answer of the app that is passed on, bytes. */
 const ANSWER_BYTES_MAX = 4 * 1024 * 1024;
@@ -67,14 +68,9 @@ export async function forward(target: URL, request: IncomingMessage, body: Buffe
       outgoing.once("error", reject);
       outgoing.end(body);
     });
-    const chunks: Buffer[] = [];
-    let bytes = 0;
-    for await (const chunk of answer as AsyncIterable<Buffer>) {
-      bytes += chunk.length;
-      if (bytes > ANSWER_BYTES_MAX) throw new Error(`its answer has over ${ANSWER_BYTES_MAX} bytes`);
-      chunks.push(chunk);
-    }
-    return { status: answer.statusCode ?? 502, headers: answer.headers, body: Buffer.concat(chunks), tookMs: nowMs() - startedMs };
+    const received = await wholeBody(answer, ANSWER_BYTES_MAX);
+    if (received === undefined) throw new Error(`its answer has over ${ANSWER_BYTES_MAX} bytes`);
+    return { status: answer.statusCode ?? 502, headers: answer.headers, body: received, tookMs: nowMs() - startedMs };
   } catch (error) {
     const isLate = error instanceof Error && (error.name === "TimeoutError" || error.name === "AbortError");
     const failure = isLate ? `no answer from ${target.host} within ${ANSWER_WITHIN_MS / 1_000} s` : unreachable(target, error);

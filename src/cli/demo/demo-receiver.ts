@@ -2,6 +2,7 @@ import { createServer, type IncomingMessage, type Server } from "node:http";
 import type { AddressInfo } from "node:net";
 import { verifyStandardWebhook } from "../../core/verification.ts";
 import type { Clock } from "../../lib/clock.ts";
+import { wholeBody } from "../../lib/whole-body.ts";
 
 /** One request as a demo receiver saw it. */
 export interface DemoReceipt {
@@ -64,14 +65,9 @@ export class DemoReceiver {
   }
 
   async #read(request: IncomingMessage): Promise<Buffer> {
-    const chunks: Buffer[] = [];
-    let size = 0;
-    for await (const chunk of request as AsyncIterable<Buffer>) {
-      size += chunk.length;
-      if (size > BODY_BYTES_MAX) throw new Error(`body over ${BODY_BYTES_MAX} bytes`);
-      chunks.push(chunk);
-    }
-    return Buffer.concat(chunks);
+    const body = await wholeBody(request, BODY_BYTES_MAX);
+    if (body === undefined) throw new Error(`body over ${BODY_BYTES_MAX} bytes`);
+    return body;
   }
 
   #receive(request: IncomingMessage, body: Buffer): number | undefined {
