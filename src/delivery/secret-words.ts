@@ -1,4 +1,5 @@
 import type { SigningKey } from "../core/subscription.ts";
+import { writtenForms } from "../core/written-forms.ts";
 import { REDACTED } from "../observe/redact.ts";
 import { SECRET_CHARS_MIN } from "./sent-secrets.ts";
 
@@ -50,9 +51,7 @@ function withoutBeginnings(text: string, spellings: readonly string[]): string {
 function spellingsOf(secrets: readonly string[]): readonly string[] {
   const all = new Set<string>();
   for (const secret of secrets) {
-    const json = JSON.stringify(secret).slice(1, -1);
-    const whole = secret.toWellFormed();
-    for (const text of [secret, json, json.replaceAll("/", "\\/"), encodeURIComponent(whole), encodeURI(whole)]) {
+    for (const text of [...writtenForms(secret), encodeURI(secret.toWellFormed())]) {
       all.add(Buffer.from(text, "utf8").toString("latin1"));
     }
     for (const text of inBase64(Buffer.from(secret, "utf8"))) if (text.length >= SECRET_CHARS_MIN) all.add(text);

@@ -1,3 +1,4 @@
+import { writtenForms } from "../core/written-forms.ts";
 import type { EventDraft } from "./event-draft.ts";
 import { type Refusal, refuse } from "./refusal.ts";
 
@@ -80,9 +81,7 @@ function isInData({ data, dataKind }: EventDraft, wanted: Wanted): boolean {
 
 function spellingsOf(token: string): readonly string[] {
   if (PLAIN.test(token)) return [token];
-  const json = JSON.stringify(token).slice(1, -1);
-  const percent = encodeURIComponent(token.toWellFormed());
   const form = new URLSearchParams([["", token]]).toString().slice(1);
   const lower = (text: string): string => text.replaceAll(/%[0-9A-F]{2}/g, (hex) => hex.toLowerCase());
-  return [token, json, json.replaceAll("/", "\\/"), percent, lower(percent), form, lower(form)];
+  return [...writtenForms(token), lower(encodeURIComponent(token.toWellFormed())), form, lower(form)];
 }
