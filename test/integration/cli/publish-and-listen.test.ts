@@ -1,5 +1,5 @@
 import { Webhook } from "standardwebhooks";
-import { afterEach, beforeEach, describe, expect, it, vi } from "vitest";
+import { afterEach, describe, expect, it, vi } from "vitest";
 import { DevelopmentReceiver } from "../../../src/cli/development-receiver.ts";
 import { listenCommand } from "../../../src/cli/listen.ts";
 import { ProcessSignals } from "../../../src/cli/process-signals.ts";
@@ -9,6 +9,7 @@ import { parseKey, signatureHeaders } from "../../../src/core/signature.ts";
 import { SystemClock } from "../../../src/lib/clock.ts";
 import { ManualClock } from "../../support/time/manual-clock.ts";
 import { runningIngest, type RunningIngest } from "../../support/ingest/running-ingest.ts";
+import { printed } from "../../support/cli/printed.ts";
 
 /** One of each kind of what a terminal obeys or does not show. */
 const HIDING = [
@@ -37,20 +38,9 @@ const HIDING = [
   "\u{e0041}",
 ];
 
-let out = "";
+const output = printed();
 let ingest: RunningIngest | undefined;
-beforeEach(() => {
-  out = "";
-  for (const stream of [process.stdout, process.stderr]) {
-    vi.spyOn(stream, "write").mockImplementation((text) => {
-      out += String(text);
-      return true;
-    });
-  }
-});
 afterEach(async () => {
-  vi.restoreAllMocks();
-  process.exitCode = undefined;
   await ingest?.stop();
   ingest = undefined;
 });
@@ -62,7 +52,7 @@ describe("postrider publish", () => {
     ingest = await runningIngest();
     const to = ["-n", "shop", "--server", `${ingest.url}/`];
     expect(await run(...to, "--type", "order.paid", "--data", '{"b": 1.0,"a":2}', "--subject", 'o"1')).toBe(0);
-    expect(out).toMatch(/^[0-9a-f-]{36} stored: 1 subscription gets it\n$/);
+    expect(output.text).toMatch(/^[0-9a-f-]{36} stored: 1 subscription gets it\n$/);
     const event = ingest.intake.committedEvents[0];
     expect(Buffer.from(event?.data ?? []).toString()).toBe('{"b": 1.0,"a":2}');
     expect(event?.subject).toBe('o"1');
@@ -74,19 +64,19 @@ describe("postrider publish", () => {
     expect(await run(...to, "--count", "3", "--idempotency-key", "k")).toBe(0);
     expect(await run(...to, "--id", "7", "--source", "/s")).toBe(0);
     expect(await run(...to, "--id", "7", "--source", "/s")).toBe(0);
-    expect(out.match(/stored: no subscription wants it/g)).toHaveLength(4);
-    expect(out).toContain("already stored (duplicate)");
+    expect(output.text.match(/stored: no subscription wants it/g)).toHaveLength(4);
+    expect(output.text).toContain("already stored (duplicate)");
     expect(await run(...to, "-o", "json")).toBe(0);
-    expect(out).toContain('"statusCode":202');
+    expect(output.text).toContain('"statusCode":202');
   });
 
   it("passes a refusal on in words: exit code 1", async () => {
     ingest = await runningIngest({ tokens: ["0123456789abcdef"] });
     const to = ["-n", "shop", "--server", ingest.url, "--type", "x"];
     expect(await run(...to)).toBe(1);
-    expect(out).toContain("refused with 401 unauthenticated");
+    expect(output.text).toContain("refused with 401 unauthenticated");
     expect(await run(...to, "--token", "0123456789abcdef", "--time", "yesterday")).toBe(1);
-    expect(out).toContain("refused with 400");
+    expect(output.text).toContain("refused with 400");
     expect(await run(...to, "--token", "0123456789abcdef")).toBe(0);
   });
 
@@ -94,10 +84,10 @@ describe("postrider publish", () => {
     ingest = await runningIngest({ tokens: ["0123456789abcdef"] });
     const to = ["-n", "shop", "--server", ingest.url, "--type", "x"];
     expect(await run(...to, "--token", "0123456789abcdef", "--data", "{broken")).toBe(1);
-    expect(out).toContain("--data is not JSON: at byte 1 (column 2)");
+    expect(output.text).toContain("--data is not JSON: at byte 1 (column 2)");
     expect(ingest.intake.committedEvents).toEqual([]);
     expect(await run(...to)).toBe(1);
-    expect(out).toContain("--token @FILE, or POSTRIDER_TOKEN");
+    expect(output.text).toContain("--token @FILE, or POSTRIDER_TOKEN");
     vi.stubEnv("POSTRIDER_TOKEN", "0123456789abcdef\n");
     expect(await run(...to)).toBe(0);
     vi.unstubAllEnvs();
@@ -106,12 +96,12 @@ describe("postrider publish", () => {
   it("waits for the receivers' answers", async () => {
     ingest = await runningIngest();
     expect(await run("-n", "shop", "--server", ingest.url, "--type", "order.paid", "--wait", "1s")).toBe(0);
-    expect(out).toContain("still under way");
+    expect(output.text).toContain("still under way");
   });
 
   it("says when nobody answers, and what is wrong usage", async () => {
     expect(await run("-n", "shop", "--type", "x", "--server", "http://127.0.0.1:1")).toBe(1);
-    expect(out).toContain("Is the operator running?");
+    expect(output.text).toContain("Is the operator running?");
     expect(await run("-n", "shop")).toBe(2);
     expect(await run("-n", "shop", "--type", "x", "--count", "0")).toBe(2);
     expect(await run("-n", "shop", "--type", "x", "--data", "@/nowhere")).toBe(1);
@@ -205,7 +195,7 @@ describe("postrider listen", () => {
     const signals = new ProcessSignals(new ManualClock(), () => undefined);
     const program = (): ReturnType<typeof createProgram> => createProgram("0", [listenCommand(new SystemClock(), signals)]);
     const done = runProgram(program(), ["listen", "--port", "0", "-o", "json"]);
-    await expect.poll(() => out).toContain('"listening"');
+    await expect.poll(() => output.text).toContain('"listening"');
     signals.received();
     expect(await done).toBe(0);
     expect(await runProgram(program(), ["listen", "--port", "99999"])).toBe(2);

@@ -1,30 +1,23 @@
 import { mkdtempSync, rmSync, writeFileSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
-import { afterEach, beforeEach, describe, expect, it, vi } from "vitest";
+import { afterEach, beforeEach, describe, expect, it } from "vitest";
 import { createProgram, runProgram } from "../../../src/cli/program.ts";
 import { validateCommand } from "../../../src/cli/validate.ts";
 import { compileBody, compileFilter } from "../../../src/core/expression.ts";
 import { namedSigning } from "../../../src/core/signing-styles.ts";
 import { verifyRequest } from "../../../src/core/verification.ts";
 import { ManualClock } from "../../support/time/manual-clock.ts";
+import { printed } from "../../support/cli/printed.ts";
 
 const KEY = "it's a secret to everybody";
 const clock = new ManualClock();
-let out = "";
+const output = printed();
 let folder = "";
 beforeEach(() => {
-  out = "";
   folder = mkdtempSync(join(tmpdir(), "postrider-preview-"));
-  for (const stream of [process.stdout, process.stderr])
-    vi.spyOn(stream, "write").mockImplementation((text) => {
-      out += String(text);
-      return true;
-    });
 });
 afterEach(() => {
-  vi.restoreAllMocks();
-  process.exitCode = undefined;
   rmSync(folder, { recursive: true });
 });
 
@@ -46,11 +39,11 @@ async function preview(manifests: string, event: string, ...more: string[]): Pro
   writeFileSync(file, manifests);
   writeFileSync(eventFile, event);
   process.exitCode = undefined;
-  out = "";
+  output.text = "";
   const command = validateCommand({ filter: compileFilter, body: compileBody }, clock, "9.9.9");
   const code = await runProgram(createProgram("0", [command]), ["validate", "-f", file, "--event", eventFile, "-o", "json", ...more]);
-  if (!out.startsWith("{")) return { code, shown: [] };
-  const { events } = JSON.parse(out) as { events?: { previews: Shown[] }[] };
+  if (!output.text.startsWith("{")) return { code, shown: [] };
+  const { events } = JSON.parse(output.text) as { events?: { previews: Shown[] }[] };
   return { code, shown: (events ?? []).flatMap(({ previews }) => previews) };
 }
 
@@ -129,7 +122,7 @@ describe("validate --event", () => {
     ]);
     expect(shown[1]?.request?.url).toBe("https://hooks.example.com/[redacted]");
     expect(shown[0]?.request?.missing).toContain("generated");
-    expect(out).not.toMatch(/s3cret-token|B0\/xyz/);
+    expect(output.text).not.toMatch(/s3cret-token|B0\/xyz/);
     const without = await preview(manifests, EVENT);
     expect(without.shown[0]?.request?.missing).toContain("the Secret crm does not exist");
   });
@@ -147,9 +140,9 @@ describe("validate --event", () => {
     expect((await preview(binary, `[${cloudEvent},${cloudEvent}]`)).shown).toHaveLength(2);
     expect((await preview(binary, EVENT, "-n", "other")).shown).toEqual([]);
     expect((await preview(binary, '{"data":1}')).code).toBe(1);
-    expect(out).toContain("the ingest would refuse it");
+    expect(output.text).toContain("the ingest would refuse it");
     expect((await preview(binary, '{"type":')).code).toBe(1);
-    expect(out).toMatch(/event\.json is not JSON: at byte 8/);
+    expect(output.text).toMatch(/event\.json is not JSON: at byte 8/);
   });
 
   it("prints for people", async () => {
@@ -158,9 +151,9 @@ describe("validate --event", () => {
     writeFileSync(eventFile, EVENT);
     const command = validateCommand({ filter: compileFilter, body: compileBody }, clock, "9.9.9");
     expect(await runProgram(createProgram("0", [command]), ["validate", "-f", file, "--event", eventFile, "-n", "shop"])).toBe(0);
-    expect(out).toMatch(
+    expect(output.text).toMatch(
       /all good\nevent order\.paid in namespace shop:\n {2}shop\/orders: would be sent\n {4}POST https:\/\/a\.example\.com\/in\?x=1\n {4}user-agent: Postrider\/9\.9\.9\n/,
     );
-    expect(out).toContain("  shop/mail: no, its types are mail.*\n");
+    expect(output.text).toContain("  shop/mail: no, its types are mail.*\n");
   });
 });

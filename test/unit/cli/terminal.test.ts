@@ -4,7 +4,7 @@ import type { AddressInfo } from "node:net";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import fc from "fast-check";
-import { afterEach, beforeEach, describe, expect, it, vi } from "vitest";
+import { afterEach, describe, expect, it } from "vitest";
 import { DemoScreen } from "../../../src/cli/demo/demo-screen.ts";
 import { CommandFailure, createProgram, runProgram } from "../../../src/cli/program.ts";
 import { publishCommand } from "../../../src/cli/publish.ts";
@@ -16,6 +16,7 @@ import { compileBody, compileFilter } from "../../../src/core/expression.ts";
 import { SystemClock } from "../../../src/lib/clock.ts";
 import { redactText } from "../../../src/observe/redact.ts";
 import { ManualClock } from "../../support/time/manual-clock.ts";
+import { printed } from "../../support/cli/printed.ts";
 
 /** First and last of each range, and what stands beside it and is shown. */
 const UNSEEN = [
@@ -66,20 +67,9 @@ describe("what a terminal is given", () => {
 });
 
 describe("every command", () => {
-  let out = "";
+  const output = printed();
   const cleanups: (() => unknown)[] = [];
-  beforeEach(() => {
-    out = "";
-    for (const stream of [process.stdout, process.stderr]) {
-      vi.spyOn(stream, "write").mockImplementation((text) => {
-        out += String(text);
-        return true;
-      });
-    }
-  });
   afterEach(async () => {
-    vi.restoreAllMocks();
-    process.exitCode = undefined;
     for (const cleanup of cleanups.splice(0)) await cleanup();
   });
 
@@ -99,8 +89,8 @@ describe("every command", () => {
     return made;
   };
   const expectHarmless = (): void => {
-    expect(out).not.toBe("");
-    expect(out.replaceAll("\n", "")).not.toMatch(hidden);
+    expect(output.text).not.toBe("");
+    expect(output.text.replaceAll("\n", "")).not.toMatch(hidden);
   };
   /** As a YAML text in double quotes. */
   const quoted = JSON.stringify(HIDING.replaceAll(/\p{Cs}/gu, ""));
@@ -117,7 +107,7 @@ describe("every command", () => {
   it("validate: a file that is not there", async () => {
     expect(await runProgram(program(), ["validate", "-f", `/nowhere/${NAME_HIDING}\npostrider: all good`])).toBe(1);
     expectHarmless();
-    expect(out.split("\n").filter((line) => line.startsWith("postrider: all good"))).toEqual([]);
+    expect(output.text.split("\n").filter((line) => line.startsWith("postrider: all good"))).toEqual([]);
   });
 
   it("verify: headers, and a file of them", async () => {
@@ -179,7 +169,7 @@ describe("every command", () => {
     screen.published(HIDING, HIDING, 1);
     screen.note(HIDING);
     screen.table([{ subscription: HIDING, accepted: 0, delivered: 0, retried: 0, failed: 0, pending: 0 }]);
-    out = lines.join("\n");
+    output.text = lines.join("\n");
     expectHarmless();
   });
 });

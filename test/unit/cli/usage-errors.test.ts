@@ -1,4 +1,4 @@
-import { afterEach, beforeEach, describe, expect, it, vi } from "vitest";
+import { describe, expect, it } from "vitest";
 import { usesColour } from "../../../src/cli/colour.ts";
 import { demoCommand } from "../../../src/cli/demo/demo.ts";
 import { DemoScreen } from "../../../src/cli/demo/demo-screen.ts";
@@ -15,20 +15,9 @@ import { verifyCommand } from "../../../src/cli/verify.ts";
 import { refusesColour } from "../../../src/config/env.ts";
 import { systemRandom } from "../../../src/lib/random.ts";
 import { ManualClock } from "../../support/time/manual-clock.ts";
+import { printed } from "../../support/cli/printed.ts";
 
-let out = "";
-beforeEach(() => {
-  out = "";
-  for (const stream of [process.stdout, process.stderr])
-    vi.spyOn(stream, "write").mockImplementation((text) => {
-      out += String(text);
-      return true;
-    });
-});
-afterEach(() => {
-  vi.restoreAllMocks();
-  process.exitCode = undefined;
-});
+const output = printed();
 
 function program(): ReturnType<typeof createProgram> {
   const clock = new ManualClock();
@@ -85,16 +74,16 @@ describe("wrong usage", () => {
         line.split(" ").map((word) => (word === "''" ? "" : word)),
       ),
     ).toBe(2);
-    expect(out).toContain(expected);
-    expect(out.trimEnd().split("\n")).toHaveLength(1);
-    expect(out).toMatch(/^(error|postrider): /);
+    expect(output.text).toContain(expected);
+    expect(output.text.trimEnd().split("\n")).toHaveLength(1);
+    expect(output.text).toMatch(/^(error|postrider): /);
   });
 });
 
 describe("help", () => {
   it.each([...COMMANDS, "key public", "key new"])("%s fits 80 columns", async (name) => {
     expect(await runProgram(program(), [...name.split(" "), "--help"])).toBe(0);
-    expect(out.split("\n").filter((line) => Array.from(line).length > 80)).toEqual([]);
+    expect(output.text.split("\n").filter((line) => Array.from(line).length > 80)).toEqual([]);
   });
 });
 

@@ -1,7 +1,7 @@
 import { mkdtempSync, rmSync, writeFileSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
-import { afterEach, beforeEach, describe, expect, it, vi } from "vitest";
+import { afterEach, beforeEach, describe, expect, it } from "vitest";
 import { keyCommand } from "../../../src/cli/key.ts";
 import { createProgram, runProgram } from "../../../src/cli/program.ts";
 import { verifyCommand } from "../../../src/cli/verify.ts";
@@ -10,6 +10,7 @@ import { hmacSigning, namedSigning } from "../../../src/core/signing-styles.ts";
 import type { SigningSpec } from "../../../src/core/subscription.ts";
 import { systemRandom } from "../../../src/lib/random.ts";
 import { ManualClock } from "../../support/time/manual-clock.ts";
+import { printed } from "../../support/cli/printed.ts";
 
 const RAW = "it's a secret to everybody";
 const WHSK = `whsk_${Buffer.alloc(32, 9).toString("base64")}`;
@@ -17,26 +18,18 @@ const BODY = '{"type":"order.paid"}';
 const clock = new ManualClock();
 const SECONDS = Math.floor(clock.nowMs() / 1_000);
 
-let out = "";
+const output = printed();
 let folder = "";
 beforeEach(() => {
-  out = "";
   folder = mkdtempSync(join(tmpdir(), "postrider-verify-"));
-  for (const stream of [process.stdout, process.stderr])
-    vi.spyOn(stream, "write").mockImplementation((text) => {
-      out += String(text);
-      return true;
-    });
 });
 afterEach(() => {
-  vi.restoreAllMocks();
-  process.exitCode = undefined;
   rmSync(folder, { recursive: true });
 });
 
 const run = (...argv: string[]): Promise<number> => {
   process.exitCode = undefined;
-  out = "";
+  output.text = "";
   return runProgram(createProgram("0", [verifyCommand(clock), keyCommand(systemRandom)]), argv);
 };
 
@@ -65,30 +58,30 @@ const custom = hmacSigning({ header: "X-Acme", encoding: "Base64", signedContent
 describe("verify --scheme", () => {
   it.each(["github", "shopify", "stripe", "slack"])("%s", async (name) => {
     const given = ["verify", "--secret", RAW, ...headersFor(namedSigning(name)!, RAW), "--body", BODY];
-    expect([await run(...given, "--scheme", name), out]).toEqual([0, expect.stringMatching(/^genuine: hmac signature of evt-1/)]);
+    expect([await run(...given, "--scheme", name), output.text]).toEqual([0, expect.stringMatching(/^genuine: hmac signature of evt-1/)]);
     expect(await run(...given)).toBe(0);
     expect(await run(...given, "--scheme", name, "--secret", `${RAW}!`)).toBe(1);
-    expect(out).toContain("not genuine (SignatureMismatch)");
+    expect(output.text).toContain("not genuine (SignatureMismatch)");
   });
 
   it("tells what was meant by a name that is none, and what HMAC lacks", async () => {
     const given = ["verify", "--secret", RAW, "--body", BODY, "--scheme"];
-    expect([await run(...given, "githb"), out]).toEqual([2, expect.stringContaining("did you mean github?")]);
-    expect([await run(...given, "HMAC"), out]).toEqual([2, expect.stringContaining("write github, shopify, stripe or slack")]);
+    expect([await run(...given, "githb"), output.text]).toEqual([2, expect.stringContaining("did you mean github?")]);
+    expect([await run(...given, "HMAC"), output.text]).toEqual([2, expect.stringContaining("write github, shopify, stripe or slack")]);
   });
 
   it("does not call false what it cannot tell: exit code 3", async () => {
     const given = ["verify", "--secret", RAW, ...headersFor(custom, RAW), "--body", BODY];
-    expect([await run(...given), out]).toEqual([3, expect.stringMatching(/^cannot tell \(SchemeUnknown\).*\nhint: .*--scheme/)]);
-    expect([await run(...given, "--scheme", "none"), out]).toEqual([3, expect.stringContaining("NotSigned")]);
+    expect([await run(...given), output.text]).toEqual([3, expect.stringMatching(/^cannot tell \(SchemeUnknown\).*\nhint: .*--scheme/)]);
+    expect([await run(...given, "--scheme", "none"), output.text]).toEqual([3, expect.stringContaining("NotSigned")]);
   });
 
   it("prints the hint on a line of its own, and in JSON", async () => {
     const given = ["verify", "--secret", RAW, ...headersFor(namedSigning("github")!, RAW), "--body", `${BODY}\n`];
     expect(await run(...given)).toBe(1);
-    expect(out).toMatch(/^not genuine \(SignatureMismatch\).*\nhint: the signature matches the body without the line end/);
+    expect(output.text).toMatch(/^not genuine \(SignatureMismatch\).*\nhint: the signature matches the body without the line end/);
     await run(...given, "-o", "json");
-    expect(JSON.parse(out)).toMatchObject({ ok: false, hint: expect.stringContaining("line end") });
+    expect(JSON.parse(output.text)).toMatchObject({ ok: false, hint: expect.stringContaining("line end") });
   });
 });
 
@@ -97,18 +90,21 @@ describe("verify -f", () => {
     const file = write("s.yaml", subscription("orders", CUSTOM));
     const key = write("k.yaml", SECRET("k", `${RAW}\n`));
     const given = ["verify", ...headersFor(custom, RAW), "--body", BODY];
-    expect([await run(...given, "-f", file, "-f", key), out]).toEqual([0, expect.stringContaining("genuine: hmac signature of evt-1")]);
+    expect([await run(...given, "-f", file, "-f", key), output.text]).toEqual([
+      0,
+      expect.stringContaining("genuine: hmac signature of evt-1"),
+    ]);
     expect(await run(...given, "-f", folder, "--subscription", "shop/orders")).toBe(0);
     expect(await run(...given, "-f", file, "--secret", RAW)).toBe(0);
-    expect([await run(...given, "-f", file), out]).toEqual([1, expect.stringContaining("kubectl -n shop get secret k")]);
+    expect([await run(...given, "-f", file), output.text]).toEqual([1, expect.stringContaining("kubectl -n shop get secret k")]);
   });
 
   it("asks which one where there are several, and guesses what was misspelt", async () => {
     write("a.yaml", subscription("orders", CUSTOM));
     write("b.yaml", subscription("mail", CUSTOM));
     const given = ["verify", "--secret", RAW, ...headersFor(custom, RAW), "--body", BODY, "-f", folder];
-    expect([await run(...given), out]).toEqual([2, expect.stringContaining("--subscription shop/orders or shop/mail")]);
-    expect([await run(...given, "--subscription", "oders"), out]).toEqual([1, expect.stringContaining("did you mean orders?")]);
+    expect([await run(...given), output.text]).toEqual([2, expect.stringContaining("--subscription shop/orders or shop/mail")]);
+    expect([await run(...given, "--subscription", "oders"), output.text]).toEqual([1, expect.stringContaining("did you mean orders?")]);
     expect(await run(...given, "--subscription", "mail")).toBe(0);
     expect(await run(...given, "--scheme", "github")).toBe(2);
   });
@@ -116,7 +112,7 @@ describe("verify -f", () => {
   it("says where a manifest is wrong", async () => {
     const file = write("s.yaml", subscription("orders", CUSTOM).replace("types: [a]", "typs: [a]"));
     expect(await run("verify", "--secret", RAW, "--body", BODY, "-f", file)).toBe(1);
-    expect(out).toMatch(/s\.yaml:\d+: spec\.events/);
+    expect(output.text).toMatch(/s\.yaml:\d+: spec\.events/);
   });
 });
 
@@ -133,26 +129,32 @@ describe("key", () => {
       ["-f", join(folder, "s.yaml"), "-f", join(folder, "k.yaml")],
     ];
     for (const source of sources) {
-      expect([await run("key", "public", ...source), out]).toEqual([0, expect.stringMatching(/^whpk_[A-Za-z0-9+/]{43}=\n$/)]);
-      const whpk = out.trim();
-      expect([await run("verify", "--secret", whpk, ...headers, "--body", BODY), out]).toEqual([0, expect.stringMatching(/^genuine: v1a/)]);
+      expect([await run("key", "public", ...source), output.text]).toEqual([0, expect.stringMatching(/^whpk_[A-Za-z0-9+/]{43}=\n$/)]);
+      const whpk = output.text.trim();
+      expect([await run("verify", "--secret", whpk, ...headers, "--body", BODY), output.text]).toEqual([
+        0,
+        expect.stringMatching(/^genuine: v1a/),
+      ]);
       await run("key", "public", ...source, "-o", "pem");
-      const pem = write("public.pem", out);
+      const pem = write("public.pem", output.text);
       expect(await run("verify", "--secret-file", pem, ...headers, "--body", BODY)).toBe(0);
       await run("key", "public", ...source, "-o", "json");
-      expect(JSON.parse(out)).toMatchObject({ whpk, jwk: { crv: "Ed25519" } });
+      expect(JSON.parse(output.text)).toMatchObject({ whpk, jwk: { crv: "Ed25519" } });
     }
   });
 
   it("says that a shared key has no public half, and what is lacking", async () => {
-    expect([await run("key", "public", "--secret", `whsec_${"A".repeat(43)}=`), out]).toEqual([1, expect.stringContaining("shared")]);
-    expect([await run("key", "public"), out]).toEqual([2, expect.stringContaining("--secret-file FILE")]);
+    expect([await run("key", "public", "--secret", `whsec_${"A".repeat(43)}=`), output.text]).toEqual([
+      1,
+      expect.stringContaining("shared"),
+    ]);
+    expect([await run("key", "public"), output.text]).toEqual([2, expect.stringContaining("--secret-file FILE")]);
   });
 
   it("makes keys that the sender takes", async () => {
     await run("key", "new");
-    expect(parseKey("StandardWebhooks", Buffer.from(out)).ok).toBe(true);
+    expect(parseKey("StandardWebhooks", Buffer.from(output.text)).ok).toBe(true);
     await run("key", "new", "--scheme", "ed25519");
-    expect(parseKey("StandardWebhooksEd25519", Buffer.from(out)).ok).toBe(true);
+    expect(parseKey("StandardWebhooksEd25519", Buffer.from(output.text)).ok).toBe(true);
   });
 });

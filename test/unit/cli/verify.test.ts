@@ -2,11 +2,12 @@ import { mkdtempSync, rmSync, writeFileSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { Webhook } from "standardwebhooks";
-import { afterEach, beforeEach, describe, expect, it, vi } from "vitest";
+import { afterEach, beforeEach, describe, expect, it } from "vitest";
 import { createProgram, runProgram } from "../../../src/cli/program.ts";
 import { verifyCommand } from "../../../src/cli/verify.ts";
 import { parseKey, signatureHeaders } from "../../../src/core/signature.ts";
 import { ManualClock } from "../../support/time/manual-clock.ts";
+import { printed } from "../../support/cli/printed.ts";
 
 const SECRET = `whsec_${Buffer.from("k".repeat(32)).toString("base64")}`;
 const BODY = '{"type":"order.paid","data":{"a": 1}}';
@@ -16,23 +17,12 @@ const SECONDS = Math.floor(clock.nowMs() / 1_000);
 const SIGNATURE = new Webhook(SECRET).sign("evt-1", new Date(SECONDS * 1_000), BODY);
 const HEADERS = ["-H", "webhook-id: evt-1", "-H", `Webhook-Timestamp: ${SECONDS}`, "-H", `webhook-signature: ${SIGNATURE}`];
 
-let out = "";
+const output = printed();
 let folder = "";
 beforeEach(() => {
-  out = "";
   folder = mkdtempSync(join(tmpdir(), "postrider-verify-"));
-  vi.spyOn(process.stdout, "write").mockImplementation((text) => {
-    out += String(text);
-    return true;
-  });
-  vi.spyOn(process.stderr, "write").mockImplementation((text) => {
-    out += String(text);
-    return true;
-  });
 });
 afterEach(() => {
-  vi.restoreAllMocks();
-  process.exitCode = undefined;
   rmSync(folder, { recursive: true });
 });
 
@@ -41,7 +31,7 @@ const run = (...argv: string[]): Promise<number> => runProgram(createProgram("0"
 describe("postrider verify", () => {
   it("says that a request is genuine, headers and body from files too", async () => {
     expect(await run("--secret", SECRET, ...HEADERS, "--body", BODY)).toBe(0);
-    expect(out).toMatch(/^genuine: v1 signature of evt-1, signed 2026-01-01T00:00:00/);
+    expect(output.text).toMatch(/^genuine: v1 signature of evt-1, signed 2026-01-01T00:00:00/);
     const headers = `POST /x HTTP/1.1\r\nwebhook-id: evt-1\r\nwebhook-timestamp: ${SECONDS}\r\nwebhook-signature: ${SIGNATURE}\r\n\r\n`;
     writeFileSync(join(folder, "h"), headers);
     writeFileSync(join(folder, "b"), BODY);
@@ -62,18 +52,18 @@ describe("postrider verify", () => {
     ],
   ])("says why %s fails", async (_what, argv, reason) => {
     expect(await run(...argv)).toBe(1);
-    expect(out).toContain(`not genuine (${reason})`);
-    expect(out).not.toContain(SECRET);
+    expect(output.text).toContain(`not genuine (${reason})`);
+    expect(output.text).not.toContain(SECRET);
   });
 
   it("tells old ones, unless the tolerance is 0", async () => {
     await clock.advance(301_000);
     expect(await run("--secret", SECRET, ...HEADERS, "--body", BODY)).toBe(1);
-    expect(out).toContain("not genuine (TimestampTooOld)");
+    expect(output.text).toContain("not genuine (TimestampTooOld)");
     process.exitCode = undefined;
     expect(await run("--secret", SECRET, ...HEADERS, "--body", BODY, "--tolerance", "0")).toBe(0);
     expect(await run("--secret", SECRET, ...HEADERS, "--body", BODY, "-o", "json")).toBe(1);
-    expect(out).toContain('"reason":"TimestampTooOld"');
+    expect(output.text).toContain('"reason":"TimestampTooOld"');
   });
 
   it("wrong usage is exit code 2, an unreadable file 1", async () => {
@@ -92,10 +82,13 @@ describe("postrider verify", () => {
     const input = { id: "evt-1", timestampSec: SECONDS, body: Buffer.from(BODY), url, contentType: undefined };
     const headers = signatureHeaders(spec, [parsed.key], input).flatMap(([name, value]) => ["-H", `${name}: ${value}`]);
     const given = ["--secret", SECRET, "-H", "webhook-id: evt-1", ...headers, "--body", BODY, "--tolerance", "0"];
-    expect([await run(...given, "--url", url), out]).toEqual([0, expect.stringMatching(/^genuine: hmac-sha256 signature of evt-1/)]);
+    expect([await run(...given, "--url", url), output.text]).toEqual([
+      0,
+      expect.stringMatching(/^genuine: hmac-sha256 signature of evt-1/),
+    ]);
     expect(await run(...given)).toBe(1);
-    expect(out).toContain("not genuine (UrlMissing)");
+    expect(output.text).toContain("not genuine (UrlMissing)");
     expect(await run(...given, "--url", "https://r.test/other")).toBe(1);
-    expect(out).toContain("not genuine (SignatureMismatch)");
+    expect(output.text).toContain("not genuine (SignatureMismatch)");
   });
 });
