@@ -18,7 +18,10 @@ const ABSENT = 12;
 /** Keys of an object read in one step. */
 const KEYS_PER_STEP = 2;
 
-/** The value that begins at a place of the index, as CEL sees it; maps and lists are read when they are looked into. */
+/**
+ * The value that begins at a place of the index, as CEL sees it; maps and lists are read when they are looked into. CEL knows its own by a mark that its types
+ * do not export, hence the casts.
+ */
 export function valueAt(index: JsonIndex, place: number): CelValue {
   const { bytes, values } = index;
   const start = values[place + START]!;

@@ -117,7 +117,7 @@ const PRICES: Readonly<Record<string, Price>> = {
   ),
 };
 
-/** The functions of CEL without `matches`, each paying before it works. */
+/** The functions of CEL without `matches`, each paying before it works. Its types do not tell that an environment lists them, hence the cast. */
 export function meteredEnv(): CelEnv {
   const standard = celEnv() as unknown as { readonly funcs: Iterable<CelFunc | Iterable<CelFunc>> };
   const paid: CelFunc[] = [];
@@ -149,7 +149,7 @@ const NO_MATCHES = celMethod("matches", STRING, [STRING], BOOL, () => {
   throw new Error("matches is not there");
 });
 
-/** How CEL keeps what a function does. */
+/** How CEL keeps what a function does; its types do not tell. */
 interface Implemented {
   readonly _impl: (this: unknown, ...args: CelValue[]) => CelInput;
 }

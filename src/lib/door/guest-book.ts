@@ -53,6 +53,7 @@ export class GuestBook<G extends Guest> {
   readonly #counts: number[] = Array.from({ length: LANES }, () => 0);
   readonly #strangersMax: number;
   #size = 0;
+  #strangers = 0;
 
   /** More strangers than `strangersMax` are a crowd. */
   constructor(strangersMax: number) {
@@ -65,7 +66,7 @@ export class GuestBook<G extends Guest> {
 
   /** How many have not proven themselves. */
   get strangers(): number {
-    return this.#counts.slice(0, LANES / 2).reduce((sum, count) => sum + count, 0);
+    return this.#strangers;
   }
 
   /** How many connections an address has. */
@@ -109,7 +110,7 @@ export class GuestBook<G extends Guest> {
    * for longest. So nobody's address pushes out others, and no address has a limit while there is room. `spared` is never chosen.
    */
   victim(nowMs: number, spared?: G): G | undefined {
-    const isCrowd = this.strangers > this.#strangersMax;
+    const isCrowd = this.#strangers > this.#strangersMax;
     for (const { lane, graceMs, inCrowd } of ORDER) {
       if (this.#counts[lane] === 0 || (inCrowd === true && !isCrowd)) continue;
       let found: G | undefined;
@@ -154,10 +155,12 @@ export class GuestBook<G extends Guest> {
   #push(household: Household<G>, guest: G): void {
     household.line(guest.lane).push(guest);
     this.#counts[guest.lane]!++;
+    if (!guest.known) this.#strangers++;
   }
 
   #pull(household: Household<G>, guest: G): void {
     household.line(guest.lane).remove(guest);
     this.#counts[guest.lane]!--;
+    if (!guest.known) this.#strangers--;
   }
 }

@@ -16,6 +16,9 @@ import type {
 } from "./worker-message.ts";
 import { WriteChannel } from "./write-channel.ts";
 
+/** What is new in a thread: by itself V8 lets it grow to several times that before it cleans up, in each of them, MiB. */
+const YOUNG_MAX_MIB = 8;
+
 export interface ThreadParts {
   readonly writer: Omit<WriterData, "gate">;
   readonly clock: Pick<Clock, "monotonicMs" | "after">;
@@ -147,7 +150,11 @@ function answer(channel: ReadChannel, message: FromReader): void {
 }
 
 function workerOf(file: string, workerData: WriterData | ReaderData | CheckpointData): Worker {
-  return new Worker(new URL(file, import.meta.url), { workerData, execArgv: [], resourceLimits: { maxYoungGenerationSizeMb: 8 } });
+  return new Worker(new URL(file, import.meta.url), {
+    workerData,
+    execArgv: [],
+    resourceLimits: { maxYoungGenerationSizeMb: YOUNG_MAX_MIB },
+  });
 }
 
 /** Calls once, however the thread ends. */
