@@ -37,6 +37,8 @@ describe("the gates themselves can fail", () => {
     ["src/core/a.ts", `import { x } from "../store/store.ts";`],
     ["src/delivery/a.ts", `import type { X } from "../ingest/intake.ts";`],
     ["src/delivery/a.ts", `import { X } from "../store/sqlite/sqlite-store.ts";`],
+    ["src/delivery/a.ts", `import { Dispatcher } from "../attempt/http/dispatcher.ts";`],
+    ["src/attempt/a.ts", `import { Engine } from "../delivery/engine.ts";`],
     ["src/lib/a.ts", `import { x } from "../core/event.ts";`],
     ["src/cli/a.ts", `import { x } from "../app/compose.ts";`],
     ["src/delivery/engine.ts", `import { Agent } from "undici";`],

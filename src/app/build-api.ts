@@ -6,7 +6,7 @@ import type { DeliveryNames } from "../core/delivery-name.ts";
 import type { RouteTable } from "../core/route-table.ts";
 import type { Attempter } from "../delivery/attempter.ts";
 import type { Engine } from "../delivery/engine.ts";
-import type { PayloadBook } from "../delivery/payload-book.ts";
+import type { PayloadBook } from "../delivery/flight/payload-book.ts";
 import { TestSender } from "../delivery/test-sender.ts";
 import type { NameBook } from "../ingest/name-book.ts";
 import type { StorageQuota } from "../ingest/storage-quota.ts";

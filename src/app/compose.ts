@@ -11,11 +11,11 @@ import type { ObjectRef, Resources, ResultSink } from "../controller/objects.ts"
 import type { DeliveryNames } from "../core/delivery-name.ts";
 import type { RecordKept } from "../core/storage-share.ts";
 import { RouteTable } from "../core/route-table.ts";
-import { HttpAttempter } from "../delivery/attempt.ts";
-import type { ServiceAccountTokens } from "../delivery/credentials.ts";
+import { HttpAttempter } from "../attempt/http-attempter.ts";
+import type { ServiceAccountTokens } from "../attempt/token/token-issuer.ts";
 import { Engine } from "../delivery/engine.ts";
-import { PayloadBook } from "../delivery/payload-book.ts";
-import { DnsResolver } from "../delivery/resolver.ts";
+import { PayloadBook } from "../delivery/flight/payload-book.ts";
+import { DnsResolver } from "../attempt/connect/resolver.ts";
 import { StoreWatch } from "../ingest/store-watch.ts";
 import { buildIngest } from "../ingest/ingest.ts";
 import { StorageQuota } from "../ingest/storage-quota.ts";

@@ -11,7 +11,7 @@ import { runCommand } from "../cli/run.ts";
 import { uninstallCommand } from "../cli/uninstall.ts";
 import { validateCommand } from "../cli/validate.ts";
 import { verifyCommand } from "../cli/verify.ts";
-import { compileBody, compileFilter } from "../core/expression.ts";
+import { compileBody, compileFilter } from "../core/expression/compile.ts";
 import { SystemClock } from "../lib/clock.ts";
 import { systemRandom } from "../lib/random.ts";
 import { createLog, flushLog } from "../observe/log.ts";

@@ -1,7 +1,7 @@
 import { createServer, type IncomingMessage, type Server, type ServerResponse } from "node:http";
-import { isUndecided } from "../core/verdict.ts";
-import { verifyRequest } from "../core/verification.ts";
-import type { Verifier } from "../core/verification.ts";
+import { isUndecided } from "../core/signing/verdict.ts";
+import { verifyRequest } from "../core/signing/verify.ts";
+import type { Verifier } from "../core/signing/verify.ts";
 import type { Clock } from "../lib/clock.ts";
 import { listenOn } from "../lib/listen.ts";
 import { wholeBody } from "../lib/whole-body.ts";

@@ -1,11 +1,11 @@
 import type { ExpressionCache } from "../controller/expression-cache.ts";
-import { resolveTarget } from "../controller/target.ts";
+import { resolveTarget } from "../controller/endpoint/target.ts";
 import type { Event } from "../core/event.ts";
 import { renderPayload, withBodyToken } from "../core/payload.ts";
 import type { Payload } from "../core/payload.ts";
-import { signatureHeaders, timestampToken } from "../core/signature.ts";
+import { signatureHeaders, timestampToken } from "../core/signing/sign.ts";
 import type { SubscriptionSpec, Target } from "../core/subscription.ts";
-import { RequestHeaders } from "../delivery/request-headers.ts";
+import { RequestHeaders } from "../attempt/request-headers.ts";
 import { REDACTED, redactSecretUrl } from "../observe/redact.ts";
 import { referencesIn } from "./manifest-references.ts";
 import type { CheckedSpec } from "./manifest-references.ts";

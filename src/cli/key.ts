@@ -1,5 +1,5 @@
 import { Command } from "commander";
-import { publicKeyForms } from "../core/receiver-key.ts";
+import { publicKeyForms } from "../core/signing/receiver-key.ts";
 import type { Random } from "../lib/random.ts";
 import { newSigningSecret } from "../controller/signing-secret.ts";
 import { oneOf } from "./option-values.ts";

@@ -1,6 +1,6 @@
 import { Command } from "commander";
-import type { Verifier } from "../core/verification.ts";
-import { secretFault } from "../core/verification.ts";
+import type { Verifier } from "../core/signing/verify.ts";
+import { secretFault } from "../core/signing/verify.ts";
 import type { Clock } from "../lib/clock.ts";
 import { usesColour } from "./colour.ts";
 import { DevelopmentReceiver } from "./development-receiver.ts";

@@ -1,9 +1,9 @@
-import { NamedReader, namedRefs } from "../controller/named-refs.ts";
+import { NamedReader, namedRefs } from "../controller/endpoint/named-refs.ts";
 import type { NamedLookup, Resources, SecretLookup } from "../controller/objects.ts";
 import { CONFIG_MAP_NOT_FOUND, SECRET_NOT_FOUND, SERVICE_NOT_FOUND } from "../controller/reasons.ts";
-import type { References } from "../controller/references.ts";
-import { SecretReader, secretNames } from "../controller/secret-refs.ts";
-import { referenceProblems } from "../controller/target.ts";
+import type { References } from "../controller/endpoint/references.ts";
+import { SecretReader, secretNames } from "../controller/endpoint/secret-refs.ts";
+import { referenceProblems } from "../controller/endpoint/target.ts";
 import type { EffectivePolicy } from "../core/policy-resolution.ts";
 import type { Problem } from "../core/problem.ts";
 import type { SubscriptionSpec } from "../core/subscription.ts";

@@ -1,6 +1,6 @@
 import type { IncomingMessage } from "node:http";
-import { isUndecided } from "../core/verdict.ts";
-import type { Verification } from "../core/verdict.ts";
+import { isUndecided } from "../core/signing/verdict.ts";
+import type { Verification } from "../core/signing/verdict.ts";
 import type { ForwardAnswer } from "./forwarding.ts";
 import { type Colour, linesOf, painted, shown, type Shown, shownJson } from "./terminal.ts";
 

@@ -1,8 +1,8 @@
 import { readFileSync } from "node:fs";
 import { Command, InvalidArgumentError } from "commander";
-import { isUndecided, TOLERANCE_SEC } from "../core/verdict.ts";
-import type { Genuine, Verification } from "../core/verdict.ts";
-import { verifyRequest } from "../core/verification.ts";
+import { isUndecided, TOLERANCE_SEC } from "../core/signing/verdict.ts";
+import type { Genuine, Verification } from "../core/signing/verdict.ts";
+import { verifyRequest } from "../core/signing/verify.ts";
 import type { Clock } from "../lib/clock.ts";
 import { outputFormat } from "./option-values.ts";
 import { CommandFailure, requireFlags } from "./program.ts";

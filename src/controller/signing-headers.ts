@@ -1,6 +1,6 @@
 import { judgeHeaders } from "../core/header-rules.ts";
 import type { Problem } from "../core/problem.ts";
-import { signingHeaderNames } from "../core/signature.ts";
+import { signingHeaderNames } from "../core/signing/sign.ts";
 import type { SubscriptionSpec } from "../core/subscription.ts";
 
 /** Denied to extra headers because signing sets them. */

@@ -1,6 +1,6 @@
 import { celList, celMap } from "@bufbuild/cel";
 import type { CelList, CelMap, CelValue } from "@bufbuild/cel";
-import { charge, evaluationNumber } from "./expression-meter.ts";
+import { charge, evaluationNumber } from "./expression/meter.ts";
 import { ASCII_TEXT, END, ESCAPED_TEXT, type JsonIndex, NEXT, SIZE, START, UTF8_TEXT, VALUE_FIELDS } from "./json-index.ts";
 
 const INT64_MAX = 2n ** 63n - 1n;

@@ -2,7 +2,7 @@ import { unreachable } from "../lib/assert.ts";
 import { uuidv7Ms } from "../lib/random.ts";
 import type { Event } from "./event.ts";
 import { asBuffer, dataAsJson, dataAsText } from "./event-data.ts";
-import type { CompiledBody } from "./expression.ts";
+import type { CompiledBody } from "./expression/compile.ts";
 import { jsonString, scanJson } from "./json-scan.ts";
 import type { PayloadSpec } from "./subscription.ts";
 

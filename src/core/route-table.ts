@@ -1,8 +1,8 @@
-import type { CompiledBody, CompiledFilter } from "./expression.ts";
+import type { CompiledBody, CompiledFilter } from "./expression/compile.ts";
 import type { Event } from "./event.ts";
-import { EVALUATION_STEPS_MAX } from "./expression-meter.ts";
-import { readEvent } from "./expression-input.ts";
-import { EVENT_STEPS_MAX, type StepAllowance } from "./step-budgets.ts";
+import { EVALUATION_STEPS_MAX } from "./expression/meter.ts";
+import { readEvent } from "./expression/input.ts";
+import { EVENT_STEPS_MAX, type StepAllowance } from "./expression/step-budgets.ts";
 import type { Subscription } from "./subscription.ts";
 
 /** A subscription with its filter compiled once (never per event). */

@@ -1,6 +1,7 @@
 import type { Event } from "../core/event.ts";
 import type { Outcome } from "../core/outcome.ts";
 import type { Route } from "../core/route-table.ts";
+import type { Subscription } from "../core/subscription.ts";
 
 /** What the engine asks of the attempt layer. */
 export interface Attempter {
@@ -36,4 +37,12 @@ export interface AttemptDone {
   readonly requestHeaders: readonly (readonly [string, string])[];
   /** Only where the bytes cannot be rendered again (a token in the body). */
   readonly requestBody: Uint8Array | undefined;
+}
+
+/** Asks a receiver for permission to send (the CloudEvents webhook handshake). */
+export interface PermissionAsker {
+  /** The name under which we ask. */
+  readonly origin: string;
+  /** Sends the validation request; `subscription.target` is set. Never rejects. */
+  askPermission(subscription: Subscription): Promise<Outcome>;
 }

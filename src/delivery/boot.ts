@@ -1,12 +1,12 @@
 import type { Clock } from "../lib/clock.ts";
 import type { Store } from "../store/store.ts";
-import type { HealthBook } from "./health-book.ts";
-import type { IntakeDesk } from "./intake-desk.ts";
-import { waitingOf } from "./lane.ts";
+import type { HealthBook } from "./lane-state/health-book.ts";
+import type { IntakeDesk } from "./queue/intake-desk.ts";
+import { waitingOf } from "./queue/lane.ts";
 import { WINDOW_ROWS_MAX } from "../store/store.ts";
-import type { Parking } from "./parking.ts";
-import type { PauseKeeper } from "./pause-keeper.ts";
-import type { Scheduler } from "./scheduler.ts";
+import type { Parking } from "./lane-state/parking.ts";
+import type { PauseKeeper } from "./lane-state/pause-keeper.ts";
+import type { Scheduler } from "./queue/scheduler.ts";
 
 export interface BootParts {
   readonly store: Store;

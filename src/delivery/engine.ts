@@ -12,25 +12,25 @@ import type { BusinessEvents } from "../observe/events.ts";
 import type { Log } from "../observe/log.ts";
 import type { Metrics } from "../observe/metrics.ts";
 import type { Completion, DeliveryId, NewDelivery, Store } from "../store/store.ts";
-import { Aftermath } from "./aftermath.ts";
-import type { Attempter } from "./attempter.ts";
+import { Aftermath } from "./flight/aftermath.ts";
+import type { Attempter, PermissionAsker } from "./attempter.ts";
 import { bootEngine } from "./boot.ts";
-import { ENGINE_BOUNDS, type EngineBounds } from "./bounds.ts";
-import { ClaimLoop } from "./claim-loop.ts";
-import { DeadLetters } from "./dead-letters.ts";
-import { FlightDesk } from "./flight-desk.ts";
-import { Handshakes, type HandshakeAsker } from "./handshake.ts";
-import { HealthBook, type HealthCallback } from "./health-book.ts";
-import { IntakeDesk } from "./intake-desk.ts";
-import type { EndHow, Lane } from "./lane.ts";
-import { Parking } from "./parking.ts";
+import { ENGINE_BOUNDS, type EngineBounds } from "./queue/bounds.ts";
+import { ClaimLoop } from "./flight/claim-loop.ts";
+import { DeadLetters } from "./lane-state/dead-letters.ts";
+import { FlightDesk } from "./flight/flight-desk.ts";
+import { Permissions } from "./lane-state/permissions.ts";
+import { HealthBook, type HealthCallback } from "./lane-state/health-book.ts";
+import { IntakeDesk } from "./queue/intake-desk.ts";
+import type { EndHow, Lane } from "./queue/lane.ts";
+import { Parking } from "./lane-state/parking.ts";
 import { dropLeftovers } from "./leftovers.ts";
-import { PauseKeeper } from "./pause-keeper.ts";
+import { PauseKeeper } from "./lane-state/pause-keeper.ts";
 import { QueueActs, type ResendResult } from "./queue-acts.ts";
 import { RouteWatch } from "./route-watch.ts";
-import { Scheduler, type Turn } from "./scheduler.ts";
-import { Shelf } from "./shelf.ts";
-import { Tally } from "./tally.ts";
+import { Scheduler, type Turn } from "./queue/scheduler.ts";
+import { Shelf } from "./queue/shelf.ts";
+import { Tally } from "./lane-state/tally.ts";
 import { upkeepOf, type Upkeep } from "./upkeep.ts";
 
 const GRACE_DEFAULT_MS = 25_000;
@@ -41,7 +41,7 @@ export interface EngineParts {
   readonly store: Store;
   readonly attempter: Attempter;
   /** Asks receivers that must give permission first. */
-  readonly asker: HandshakeAsker;
+  readonly asker: PermissionAsker;
   readonly clock: Clock;
   readonly random: Random;
   readonly events: BusinessEvents;
@@ -74,7 +74,7 @@ export class Engine implements Service {
   readonly #desk: IntakeDesk;
   readonly #pauses: PauseKeeper;
   readonly #health: HealthBook;
-  readonly #handshakes: Handshakes;
+  readonly #permissions: Permissions;
   readonly #deadLetters: DeadLetters;
   readonly #parking: Parking;
   readonly #routes: RouteWatch;
@@ -109,8 +109,8 @@ export class Engine implements Service {
     const changed = (lane: Lane): void => this.#laneChanged(lane);
     const pauses = new PauseKeeper({ store, clock, log, changed });
     this.#pauses = pauses;
-    const handshakes = new Handshakes({ asker: parts.asker, store, clock, random, log, changed });
-    this.#handshakes = handshakes;
+    const permissions = new Permissions({ asker: parts.asker, store, clock, random, log, changed });
+    this.#permissions = permissions;
     const forgetMetrics = (route: Route): void => metrics.forgetSubscription(route.subscription.namespace, route.subscription.name);
     const deadLetters = new DeadLetters({
       store,
@@ -125,7 +125,7 @@ export class Engine implements Service {
     const parking = new Parking({ store, clock, log, scheduler });
     this.#parking = parking;
     const isRestored = (): boolean => this.#state !== "down";
-    this.#routes = new RouteWatch({ clock, scheduler, pauses, handshakes, deadLetters, parking, attempter, forgetMetrics, isRestored });
+    this.#routes = new RouteWatch({ clock, scheduler, pauses, permissions, deadLetters, parking, attempter, forgetMetrics, isRestored });
     this.#flights = new FlightDesk({
       store,
       attempter,
@@ -159,7 +159,7 @@ export class Engine implements Service {
     const doubtful = (): void => this.#upkeep.forgotten.doubt();
     this.#claims = new ClaimLoop({ store, clock, log, scheduler, desk, flights: this.#flights, bounds, livedSinceMs, doubtful, isUp });
     const acting = { ...parts, scheduler, desk, routes: this.#routes, health, tally };
-    this.#acts = new QueueActs({ ...acting, deadLetters, parking, handshakes, pauses });
+    this.#acts = new QueueActs({ ...acting, deadLetters, parking, permissions, pauses });
     const adopt = (lane: Lane): void => this.#routes.adopt(lane, this.#routes.routeOf(lane.uid));
     const kept = { scheduler, desk, flights: this.#flights, health, tally, deadLetters };
     this.#upkeep = upkeepOf({ ...parts, ...kept, bounds, livedSinceMs, adopt, deliveryEnded: () => this.#deliveryEnded(undefined) });
@@ -170,7 +170,7 @@ export class Engine implements Service {
     if (this.#state === "down") {
       const { store, clock } = this.#parts;
       const scheduler = this.#scheduler;
-      await this.#handshakes.restore();
+      await this.#permissions.restore();
       const [desk, pauses, parking, health] = [this.#desk, this.#pauses, this.#parking, this.#health];
       this.#livedSinceMs = clock.nowMs();
       await bootEngine({ store, clock, scheduler, desk, pauses, parking, health, awayMs: this.#parts.awayMs ?? 0 });
@@ -194,7 +194,7 @@ export class Engine implements Service {
     const done = new Promise<void>((resolve) => (this.#idle = resolve));
     this.#draining = { untilMs: this.#parts.clock.monotonicMs() + withinMs, done };
     if (this.#state === "up") this.#state = "draining";
-    this.#handshakes.stop();
+    this.#permissions.stop();
     this.#flights.flush();
     this.#checkIdle();
     return done;
@@ -293,7 +293,7 @@ export class Engine implements Service {
   async tidy(): Promise<void> {
     if (this.#state !== "up") return;
     const isKnown = (uid: string): boolean => this.#scheduler.lanes.has(uid) || this.#routes.table.byUid(uid) !== undefined;
-    this.#handshakes.retain(isKnown);
+    this.#permissions.retain(isKnown);
     await dropLeftovers(this.#parts.store, isKnown);
   }
 

@@ -2,7 +2,7 @@ import type { Clock } from "../lib/clock.ts";
 import type { Log } from "../observe/log.ts";
 import type { Completion, Store } from "../store/store.ts";
 import { expiresAtMs } from "../core/delivery-state.ts";
-import type { Lane, Waiting } from "./lane.ts";
+import type { Lane, Waiting } from "./queue/lane.ts";
 
 /** Rows of a paused queue are looked at again at the latest after this. */
 const CHECK_AGAIN_MS = 60_000;

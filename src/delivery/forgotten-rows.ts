@@ -1,10 +1,10 @@
 import type { Clock } from "../lib/clock.ts";
 import type { Log } from "../observe/log.ts";
 import { WINDOW_ROWS_MAX, type DeliveryId, type ReadyDelivery, type Store } from "../store/store.ts";
-import type { FlightDesk } from "./flight-desk.ts";
-import type { IntakeDesk } from "./intake-desk.ts";
-import { waitingOf, type Lane } from "./lane.ts";
-import type { Scheduler } from "./scheduler.ts";
+import type { FlightDesk } from "./flight/flight-desk.ts";
+import type { IntakeDesk } from "./queue/intake-desk.ts";
+import { waitingOf, type Lane } from "./queue/lane.ts";
+import type { Scheduler } from "./queue/scheduler.ts";
 
 /** What is overdue by less than this may be on its way into memory. */
 const OVERDUE_MS = 5_000;

@@ -5,9 +5,9 @@ import type { Metrics } from "../observe/metrics.ts";
 import type { Store } from "../store/store.ts";
 import type { ExpirySweep } from "./expiry-sweep.ts";
 import type { ForgottenRows } from "./forgotten-rows.ts";
-import type { HealthBook } from "./health-book.ts";
-import type { Lane } from "./lane.ts";
-import type { Scheduler } from "./scheduler.ts";
+import type { HealthBook } from "./lane-state/health-book.ts";
+import type { Lane } from "./queue/lane.ts";
+import type { Scheduler } from "./queue/scheduler.ts";
 
 const ROUND_MS = 1_000;
 const HEALTH_EVERY_MS = 5_000;

@@ -4,16 +4,16 @@ import type { Clock } from "../lib/clock.ts";
 import type { Log } from "../observe/log.ts";
 import type { DeliveryId, Store } from "../store/store.ts";
 import type { Attempter } from "./attempter.ts";
-import type { DeadLetters } from "./dead-letters.ts";
-import type { Handshakes } from "./handshake.ts";
-import type { HealthBook } from "./health-book.ts";
-import type { IntakeDesk } from "./intake-desk.ts";
-import type { EndHow, Lane } from "./lane.ts";
-import type { Parking } from "./parking.ts";
-import type { PauseKeeper } from "./pause-keeper.ts";
+import type { DeadLetters } from "./lane-state/dead-letters.ts";
+import type { Permissions } from "./lane-state/permissions.ts";
+import type { HealthBook } from "./lane-state/health-book.ts";
+import type { IntakeDesk } from "./queue/intake-desk.ts";
+import type { EndHow, Lane } from "./queue/lane.ts";
+import type { Parking } from "./lane-state/parking.ts";
+import type { PauseKeeper } from "./lane-state/pause-keeper.ts";
 import type { RouteWatch } from "./route-watch.ts";
-import type { Scheduler } from "./scheduler.ts";
-import type { Tally } from "./tally.ts";
+import type { Scheduler } from "./queue/scheduler.ts";
+import type { Tally } from "./lane-state/tally.ts";
 
 /** Rows ended by one call when a subscription is deleted. */
 const END_STEP = 256;
@@ -30,7 +30,7 @@ export interface QueueActsParts {
   readonly tally: Tally;
   readonly deadLetters: DeadLetters;
   readonly parking: Parking;
-  readonly handshakes: Pick<Handshakes, "forget">;
+  readonly permissions: Pick<Permissions, "forget">;
   readonly pauses: Pick<PauseKeeper, "forget">;
 }
 
@@ -117,8 +117,8 @@ export class QueueActs {
   async forgetIfOver(lane: Lane): Promise<void> {
     const isOver = (): boolean => lane.ending !== undefined && lane.pending === 0 && lane.fair.inFlight === 0;
     if (!isOver()) return;
-    const { store, health, scheduler, attempter, parking, handshakes, pauses, routes } = this.#parts;
-    if (lane.route?.subscription.spec.verification !== undefined) handshakes.forget(lane);
+    const { store, health, scheduler, attempter, parking, permissions, pauses, routes } = this.#parts;
+    if (lane.route?.subscription.spec.verification !== undefined) permissions.forget(lane);
     pauses.forget(lane);
     await store.forgetQueue(lane.uid);
     await health.forget(lane);

@@ -2,12 +2,12 @@ import { deadLetterOwner, deadLetterRoute } from "../core/dead-letter.ts";
 import { RouteTable, type Route } from "../core/route-table.ts";
 import type { Clock } from "../lib/clock.ts";
 import type { Attempter } from "./attempter.ts";
-import type { DeadLetters } from "./dead-letters.ts";
-import type { Handshakes } from "./handshake.ts";
-import type { Lane } from "./lane.ts";
-import type { Parking } from "./parking.ts";
-import type { PauseKeeper } from "./pause-keeper.ts";
-import type { Scheduler } from "./scheduler.ts";
+import type { DeadLetters } from "./lane-state/dead-letters.ts";
+import type { Permissions } from "./lane-state/permissions.ts";
+import type { Lane } from "./queue/lane.ts";
+import type { Parking } from "./lane-state/parking.ts";
+import type { PauseKeeper } from "./lane-state/pause-keeper.ts";
+import type { Scheduler } from "./queue/scheduler.ts";
 
 /** Tables that follow each other this closely are compared once: a change of one of 10,000 routes must not cost 10,000 look-ups each time. */
 const SETTLE_MS = 20;
@@ -16,7 +16,7 @@ export interface RouteWatchParts {
   readonly clock: Clock;
   readonly scheduler: Scheduler;
   readonly pauses: PauseKeeper;
-  readonly handshakes: Handshakes;
+  readonly permissions: Permissions;
   readonly deadLetters: DeadLetters;
   readonly parking: Parking;
   readonly attempter: Pick<Attempter, "forget">;
@@ -105,7 +105,7 @@ export class RouteWatch {
       if (route === undefined && deadLetterOwner(lane.uid) !== undefined) this.#parts.forgetMetrics(before);
     }
     this.#parts.pauses.routeChanged(lane);
-    this.#parts.handshakes.routeChanged(lane);
+    this.#parts.permissions.routeChanged(lane);
     this.#parts.deadLetters.routeChanged(lane);
     this.#parts.parking.routeChanged(lane);
     this.#parts.scheduler.refresh(lane);

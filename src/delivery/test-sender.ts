@@ -6,7 +6,7 @@ import type { Clock } from "../lib/clock.ts";
 import { uuidv7 } from "../lib/random.ts";
 import type { BusinessEvents } from "../observe/events.ts";
 import type { Attempter } from "./attempter.ts";
-import type { Lane } from "./lane.ts";
+import type { Lane } from "./queue/lane.ts";
 
 const TEST_SOURCE = "/postrider/test";
 const TEST_DATA = Buffer.from('{"test":true}');

@@ -2,17 +2,17 @@ import type { Clock } from "../lib/clock.ts";
 import type { Log } from "../observe/log.ts";
 import type { Metrics } from "../observe/metrics.ts";
 import type { Store } from "../store/store.ts";
-import type { EngineBounds } from "./bounds.ts";
-import type { DeadLetters } from "./dead-letters.ts";
+import type { EngineBounds } from "./queue/bounds.ts";
+import type { DeadLetters } from "./lane-state/dead-letters.ts";
 import { ExpirySweep } from "./expiry-sweep.ts";
-import type { FlightDesk } from "./flight-desk.ts";
+import type { FlightDesk } from "./flight/flight-desk.ts";
 import { ForgottenRows } from "./forgotten-rows.ts";
-import type { HealthBook } from "./health-book.ts";
+import type { HealthBook } from "./lane-state/health-book.ts";
 import { Housekeeping } from "./housekeeping.ts";
-import type { IntakeDesk } from "./intake-desk.ts";
-import type { Lane } from "./lane.ts";
-import type { Scheduler } from "./scheduler.ts";
-import type { Tally } from "./tally.ts";
+import type { IntakeDesk } from "./queue/intake-desk.ts";
+import type { Lane } from "./queue/lane.ts";
+import type { Scheduler } from "./queue/scheduler.ts";
+import type { Tally } from "./lane-state/tally.ts";
 
 export interface UpkeepParts {
   readonly store: Store;

@@ -1,7 +1,7 @@
 import type { Event } from "../core/event.ts";
 import { BUILT_IN_LIMITS, BUILT_IN_POLICY } from "../core/policy.ts";
 import type { Route, RouteTable } from "../core/route-table.ts";
-import type { StepBudgets } from "../core/step-budgets.ts";
+import type { StepBudgets } from "../core/expression/step-budgets.ts";
 import type { Clock } from "../lib/clock.ts";
 import type { LongWork, Pieces } from "../lib/long-work.ts";
 import type { Shares } from "../lib/shares.ts";

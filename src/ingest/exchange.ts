@@ -1,6 +1,6 @@
 import type { IncomingMessage, ServerResponse } from "node:http";
 import { PIECE_BYTES } from "../lib/door/pour.ts";
-import type { Answer } from "./result-answer.ts";
+import type { Answer } from "./results/result-answer.ts";
 import { type Checked, type Refusal, problemBody, problemHeaders, refuse } from "./refusal.ts";
 
 /** How long the rest of a refused body is read and thrown away, so that the sender sees the answer and not a reset, in ms. */

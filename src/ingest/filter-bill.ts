@@ -1,5 +1,11 @@
 import type { Match } from "../core/route-table.ts";
-import { EVENT_STEPS_MAX, REQUEST_STEPS_MAX, STEPS_IN_DEBT_MAX, type StepAllowance, type StepBudgets } from "../core/step-budgets.ts";
+import {
+  EVENT_STEPS_MAX,
+  REQUEST_STEPS_MAX,
+  STEPS_IN_DEBT_MAX,
+  type StepAllowance,
+  type StepBudgets,
+} from "../core/expression/step-budgets.ts";
 import type { Clock } from "../lib/clock.ts";
 import { refuse, type Refusal } from "./refusal.ts";
 

@@ -17,10 +17,10 @@ import { BODY_DEADLINE_MS, Exchange, type ExchangeHooks } from "./exchange.ts";
 import type { LetIn, Reception, Shown } from "./reception.ts";
 import { RETRY_AFTER_SECONDS } from "./acceptance.ts";
 import { type Refusal, problemBody, problemHeaders, refuse } from "./refusal.ts";
-import type { ResultOrder } from "./result-answer.ts";
+import type { ResultOrder } from "./results/result-answer.ts";
 import { TOKEN_WITHIN_BYTES } from "./early-token.ts";
 import { Strangers, STRANGERS_MAX } from "./strangers.ts";
-import type { ResultDesk } from "./result-desk.ts";
+import type { ResultDesk } from "./results/result-desk.ts";
 
 /** Connections at once; for one more another is closed. */
 const CONNECTIONS_MAX = 8_192;

@@ -1,5 +1,5 @@
 import type { Store } from "../store/store.ts";
-import { StepBudgets } from "../core/step-budgets.ts";
+import { StepBudgets } from "../core/expression/step-budgets.ts";
 import { LongWork } from "../lib/long-work.ts";
 import { Shares } from "../lib/shares.ts";
 import { Acceptance, type AcceptanceParts } from "./acceptance.ts";
@@ -8,8 +8,8 @@ import { IngestServer, type IngestServerOptions } from "./ingest-server.ts";
 import { RateGate } from "./rate-gate.ts";
 import { Reception } from "./reception.ts";
 import type { StorageQuota } from "./storage-quota.ts";
-import { ResultDesk } from "./result-desk.ts";
-import { type DeliveryEnds, type HubLimits, ResultHub } from "./result-hub.ts";
+import { ResultDesk } from "./results/result-desk.ts";
+import { type DeliveryEnds, type HubLimits, ResultHub } from "./results/result-hub.ts";
 
 export interface IngestParts extends AcceptanceParts, Omit<IngestServerOptions, "reception" | "results"> {
   readonly store: Pick<Store, "accept" | "result">;

@@ -12,7 +12,7 @@ import { liveTokenRefusal } from "./live-token.ts";
 import { isUtf8Charset, parseMediaType } from "./media-type.ts";
 import { type RequestHead, readHead } from "./request-head.ts";
 import { type Checked, type Refusal, refuse, refused } from "./refusal.ts";
-import { type AnswerForm, isRedirecting, processingAnswer, type Answer, type ResultOrder } from "./result-answer.ts";
+import { type AnswerForm, isRedirecting, processingAnswer, type Answer, type ResultOrder } from "./results/result-answer.ts";
 
 export interface ReceptionParts {
   readonly authenticator: Authenticator;

@@ -4,7 +4,7 @@ import { TOKEN_FIELD } from "./body-token.ts";
 import { attributeMistake } from "./event-draft.ts";
 import { localTarget } from "../lib/door/framing.ts";
 import { type Checked, type Refusal, refuse, refused } from "./refusal.ts";
-import { readWish, type ResultWish } from "./result-wish.ts";
+import { readWish, type ResultWish } from "./results/result-wish.ts";
 
 /** What the ingest reads from a request before its body. */
 export interface RequestHead {

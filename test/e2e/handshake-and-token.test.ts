@@ -6,8 +6,8 @@ import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { setTimeout as delay } from "node:timers/promises";
 import { afterEach, expect, it } from "vitest";
-import { namedSigning } from "../../src/core/signing-styles.ts";
-import { verifyRequest } from "../../src/core/verification.ts";
+import { namedSigning } from "../../src/core/signing/signing-styles.ts";
+import { verifyRequest } from "../../src/core/signing/verify.ts";
 import { TokenServer } from "../support/delivery/token-server.ts";
 import { OperatorProcess } from "../support/operator/operator-process.ts";
 

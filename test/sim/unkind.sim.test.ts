@@ -2,7 +2,7 @@ import { describe, expect, test } from "vitest";
 import { WallClockWatch } from "../../src/app/wall-clock-watch.ts";
 import { clockText } from "../../src/core/clock-frame.ts";
 import type { Route } from "../../src/core/route-table.ts";
-import type { EngineBounds } from "../../src/delivery/bounds.ts";
+import type { EngineBounds } from "../../src/delivery/queue/bounds.ts";
 import { MemoryStore } from "../../src/store/memory/memory-store.ts";
 import { CLOCK_KEY, StoreError } from "../../src/store/store.ts";
 import { latencyOf } from "../support/sim/latent-store.ts";

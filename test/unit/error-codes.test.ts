@@ -50,7 +50,7 @@ it("docs/errors.md explains every code in capitals that the sources give", () =>
 
 it.each([
   ["src/store/store.ts", /export type StoreErrorCode =([^;]+);/, 5],
-  ["src/core/verdict.ts", /export type VerificationFailure =([^;]+);/, 12],
+  ["src/core/signing/verdict.ts", /export type VerificationFailure =([^;]+);/, 12],
 ])("docs/errors.md explains every word of %s", (file, union, least) => {
   const words = [...(union.exec(read(file))?.[1] ?? "").matchAll(/"(\w+)"/g)].map(([, word]) => word ?? "");
   expect(words.length).toBeGreaterThanOrEqual(least);

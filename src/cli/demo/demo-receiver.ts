@@ -1,6 +1,6 @@
 import { createServer, type IncomingMessage, type Server } from "node:http";
 import type { AddressInfo } from "node:net";
-import { verifyStandardWebhook } from "../../core/verification.ts";
+import { verifyStandardWebhook } from "../../core/signing/verify.ts";
 import type { Clock } from "../../lib/clock.ts";
 import { wholeBody } from "../../lib/whole-body.ts";
 

@@ -124,7 +124,7 @@ const CONDUCT: readonly SubscriptionCase[] = [
     value: "CloudEventsHandshake",
     instead: "None",
     observe: async (rig) => {
-      const asker = { origin: "postrider", askLeave: () => Promise.resolve(outcome("client_error", { statusCode: 403 })) };
+      const asker = { origin: "postrider", askPermission: () => Promise.resolve(outcome("client_error", { statusCode: 403 })) };
       const world = await rig.world(() => ({ afterMs: 1, outcome: OK }), asker);
       await world.post("shop");
       await world.clock.advance(SECOND);

@@ -9,7 +9,7 @@ import { afterEach, beforeEach, expect, test, vi } from "vitest";
 import { ApiServer } from "../../../src/admin/api-server.ts";
 import { openToAll } from "../../../src/admin/authenticator.ts";
 import { RouteTable, type Route } from "../../../src/core/route-table.ts";
-import { HttpAttempter } from "../../../src/delivery/attempt.ts";
+import { HttpAttempter } from "../../../src/attempt/http-attempter.ts";
 import { TestSender } from "../../../src/delivery/test-sender.ts";
 import { SystemClock } from "../../../src/lib/clock.ts";
 import { aRoute } from "../../support/delivery/attempt-input.ts";

@@ -4,7 +4,7 @@ import type { AddressInfo, Socket } from "node:net";
 import { setImmediate as turn } from "node:timers/promises";
 import { afterEach, beforeEach, describe, expect, test } from "vitest";
 import corpus from "../../corpus/wire/answers.json" with { type: "json" };
-import { HttpAttempter } from "../../../src/delivery/attempt.ts";
+import { HttpAttempter } from "../../../src/attempt/http-attempter.ts";
 import { SystemClock } from "../../../src/lib/clock.ts";
 import { anEvent, aRoute } from "../../support/delivery/attempt-input.ts";
 

@@ -1,7 +1,7 @@
 import { createServer, type Server } from "node:http";
 import type { AddressInfo } from "node:net";
 import { afterEach, beforeEach, describe, expect, it } from "vitest";
-import { HttpAttempter } from "../../../src/delivery/attempt.ts";
+import { HttpAttempter } from "../../../src/attempt/http-attempter.ts";
 import { BUILT_IN_POLICY } from "../../../src/core/policy.ts";
 import type { Target } from "../../../src/core/subscription.ts";
 import { SystemClock } from "../../../src/lib/clock.ts";

@@ -3,9 +3,9 @@ import { createServer } from "node:http";
 import type { IncomingMessage, Server, ServerResponse } from "node:http";
 import type { AddressInfo } from "node:net";
 import { afterEach, beforeEach, expect, test } from "vitest";
-import { judgeHandshake } from "../../../src/core/handshake.ts";
+import { judgeHandshake } from "../../../src/core/permission.ts";
 import { BUILT_IN_EGRESS } from "../../../src/core/policy.ts";
-import { HttpAttempter } from "../../../src/delivery/attempt.ts";
+import { HttpAttempter } from "../../../src/attempt/http-attempter.ts";
 import { SystemClock } from "../../../src/lib/clock.ts";
 import { aRoute } from "../../support/delivery/attempt-input.ts";
 import type { RouteChange } from "../../support/delivery/attempt-input.ts";
@@ -33,7 +33,7 @@ afterEach(async () => {
   server.closeAllConnections();
 });
 
-const ask = (change: Partial<RouteChange> = {}) => attempter.askLeave(aRoute({ url, ...change }).subscription);
+const ask = (change: Partial<RouteChange> = {}) => attempter.askPermission(aRoute({ url, ...change }).subscription);
 
 test("is an OPTIONS request with our name and rate, and without any credential", async () => {
   answer = (res) => void res.writeHead(200, { "WebHook-Allowed-Origin": "hooks.example.com", "WebHook-Allowed-Rate": "120" }).end();

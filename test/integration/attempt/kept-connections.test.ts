@@ -7,9 +7,9 @@ import type { AddressInfo, Server, Socket } from "node:net";
 import { afterEach, describe, expect, test } from "vitest";
 import { attemptView } from "../../../src/admin/views.ts";
 import type { Outcome } from "../../../src/core/outcome.ts";
-import { attemptRecord } from "../../../src/delivery/attempt-record.ts";
-import { HttpAttempter } from "../../../src/delivery/attempt.ts";
-import { DnsResolver } from "../../../src/delivery/resolver.ts";
+import { attemptRecord } from "../../../src/delivery/flight/attempt-record.ts";
+import { HttpAttempter } from "../../../src/attempt/http-attempter.ts";
+import { DnsResolver } from "../../../src/attempt/connect/resolver.ts";
 import { anEvent, aRoute } from "../../support/delivery/attempt-input.ts";
 import type { RouteChange } from "../../support/delivery/attempt-input.ts";
 import { makeCertificates } from "../../support/delivery/certificates.ts";
@@ -294,9 +294,9 @@ describe("a kept connection that dies before the first byte of an answer", () =>
     const { connections } = closing(server, (socket) => socket.destroy());
     const { subscription } = aRoute({ url: `http://127.0.0.1:${await listening(server)}/` });
     const attempter = attempterWith();
-    await attempter.askLeave(subscription);
+    await attempter.askPermission(subscription);
     await new Promise((resolve) => setImmediate(resolve));
-    expect(await attempter.askLeave(subscription)).toMatchObject({ class: "success", reconnected: true });
+    expect(await attempter.askPermission(subscription)).toMatchObject({ class: "success", reconnected: true });
     expect(connections()).toBe(2);
   });
 

@@ -5,7 +5,7 @@ import { afterEach, beforeEach, describe, expect, test } from "vitest";
 import { next } from "../../../src/core/delivery-state.ts";
 import { BUILT_IN_EGRESS, BUILT_IN_POLICY } from "../../../src/core/policy.ts";
 import type { Credential } from "../../../src/core/subscription.ts";
-import { HttpAttempter } from "../../../src/delivery/attempt.ts";
+import { HttpAttempter } from "../../../src/attempt/http-attempter.ts";
 import type { AttemptDone } from "../../../src/delivery/attempter.ts";
 import { SystemClock } from "../../../src/lib/clock.ts";
 import { anEvent, aRoute } from "../../support/delivery/attempt-input.ts";

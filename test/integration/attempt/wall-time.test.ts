@@ -3,8 +3,8 @@ import { createServer, type IncomingHttpHeaders } from "node:http";
 import type { AddressInfo } from "node:net";
 import { afterEach, expect, it } from "vitest";
 import type { SigningSpec } from "../../../src/core/subscription.ts";
-import { HttpAttempter } from "../../../src/delivery/attempt.ts";
-import { parseKey } from "../../../src/core/signature.ts";
+import { HttpAttempter } from "../../../src/attempt/http-attempter.ts";
+import { parseKey } from "../../../src/core/signing/sign.ts";
 import { SystemClock } from "../../../src/lib/clock.ts";
 import { anEvent, aRoute } from "../../support/delivery/attempt-input.ts";
 

@@ -5,8 +5,8 @@ import { afterEach, describe, expect, it } from "vitest";
 import { DevelopmentReceiver } from "../../../src/cli/development-receiver.ts";
 import type { ReceiverOptions } from "../../../src/cli/development-receiver.ts";
 import { forwardTarget } from "../../../src/cli/forwarding.ts";
-import { parseKey, signatureHeaders } from "../../../src/core/signature.ts";
-import { namedSigning } from "../../../src/core/signing-styles.ts";
+import { parseKey, signatureHeaders } from "../../../src/core/signing/sign.ts";
+import { namedSigning } from "../../../src/core/signing/signing-styles.ts";
 import { SystemClock } from "../../../src/lib/clock.ts";
 import { freePort } from "../../support/free-port.ts";
 

@@ -5,7 +5,7 @@ import { listenCommand } from "../../../src/cli/listen.ts";
 import { ProcessSignals } from "../../../src/cli/process-signals.ts";
 import { createProgram, runProgram } from "../../../src/cli/program.ts";
 import { publishCommand } from "../../../src/cli/publish.ts";
-import { parseKey, signatureHeaders } from "../../../src/core/signature.ts";
+import { parseKey, signatureHeaders } from "../../../src/core/signing/sign.ts";
 import { SystemClock } from "../../../src/lib/clock.ts";
 import { ManualClock } from "../../support/time/manual-clock.ts";
 import { runningIngest, type RunningIngest } from "../../support/ingest/running-ingest.ts";

@@ -7,7 +7,7 @@ import { parse } from "yaml";
 import { readCustomResource } from "../../../src/api/custom-resource.ts";
 import { BUILT_IN_EGRESS, BUILT_IN_POLICY } from "../../../src/core/policy.ts";
 import type { EgressPolicy } from "../../../src/core/policy.ts";
-import { HttpAttempter } from "../../../src/delivery/attempt.ts";
+import { HttpAttempter } from "../../../src/attempt/http-attempter.ts";
 import { SystemClock } from "../../../src/lib/clock.ts";
 import corpus from "../../corpus/destinations.json" with { type: "json" };
 import { FileOperator, SPEC, subscriptionYaml } from "../../support/controller/file-operator.ts";

@@ -1,7 +1,7 @@
 import { afterEach, expect, it } from "vitest";
 import { readCustomResource } from "../../../src/api/custom-resource.ts";
 import type { Subscription, Target } from "../../../src/core/subscription.ts";
-import { HttpAttempter } from "../../../src/delivery/attempt.ts";
+import { HttpAttempter } from "../../../src/attempt/http-attempter.ts";
 import { SystemClock } from "../../../src/lib/clock.ts";
 import { FileOperator } from "../../support/controller/file-operator.ts";
 import { anEvent } from "../../support/delivery/attempt-input.ts";

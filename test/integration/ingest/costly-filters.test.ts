@@ -1,5 +1,5 @@
 import { afterEach, describe, expect, it } from "vitest";
-import { compileFilter } from "../../../src/core/expression.ts";
+import { compileFilter } from "../../../src/core/expression/compile.ts";
 import type { Route } from "../../../src/core/route-table.ts";
 import { SystemClock } from "../../../src/lib/clock.ts";
 import { cpuMs, slowness } from "../../support/expressions/pace.ts";

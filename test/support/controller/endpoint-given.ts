@@ -1,8 +1,8 @@
-import { NamedReader } from "../../../src/controller/named-refs.ts";
+import { NamedReader } from "../../../src/controller/endpoint/named-refs.ts";
 import type { NamedLookup, SecretLookup, ServiceObject } from "../../../src/controller/objects.ts";
-import type { References } from "../../../src/controller/references.ts";
-import { SecretReader } from "../../../src/controller/secret-refs.ts";
-import { resolveTarget } from "../../../src/controller/target.ts";
+import type { References } from "../../../src/controller/endpoint/references.ts";
+import { SecretReader } from "../../../src/controller/endpoint/secret-refs.ts";
+import { resolveTarget } from "../../../src/controller/endpoint/target.ts";
 import { BUILT_IN_EGRESS, BUILT_IN_LIMITS } from "../../../src/core/policy.ts";
 import type { EgressPolicy } from "../../../src/core/policy.ts";
 import type { EndpointSpec, SubscriptionSpec } from "../../../src/core/subscription.ts";

@@ -2,10 +2,10 @@ import { stringify } from "yaml";
 import type { WebhookSubscriptionStatus } from "../../../src/api/generated/custom-resources.ts";
 import type { Outcome } from "../../../src/core/outcome.ts";
 import type { Target } from "../../../src/core/subscription.ts";
-import type { HandshakeAsker } from "../../../src/delivery/handshake.ts";
+import type { PermissionAsker } from "../../../src/delivery/attempter.ts";
 import type { Route } from "../../../src/core/route-table.ts";
-import { HttpAttempter } from "../../../src/delivery/attempt.ts";
-import type { NameResolver } from "../../../src/delivery/resolver.ts";
+import { HttpAttempter } from "../../../src/attempt/http-attempter.ts";
+import type { NameResolver } from "../../../src/attempt/connect/resolver.ts";
 import type { Event } from "../../../src/core/event.ts";
 import { SystemClock } from "../../../src/lib/clock.ts";
 import { FileOperator } from "../controller/file-operator.ts";
@@ -153,7 +153,7 @@ export class FieldRig {
   }
 
   /** The engine with this route in virtual time, in front of a scripted network; started. */
-  async world(receiver: Receiver, asker?: HandshakeAsker): Promise<World> {
+  async world(receiver: Receiver, asker?: PermissionAsker): Promise<World> {
     const { route } = this;
     if (route === undefined) throw new Error(`no route: ${JSON.stringify((await this.status()).conditions)}`);
     const world = new World({ receiver, ...(asker === undefined ? {} : { asker }) });

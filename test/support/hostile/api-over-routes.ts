@@ -4,7 +4,7 @@ import { openToAll } from "../../../src/admin/authenticator.ts";
 import type { KnownSubscription } from "../../../src/admin/directory.ts";
 import { RouteTable } from "../../../src/core/route-table.ts";
 import type { Route } from "../../../src/core/route-table.ts";
-import type { HttpAttempter } from "../../../src/delivery/attempt.ts";
+import type { HttpAttempter } from "../../../src/attempt/http-attempter.ts";
 import { Engine } from "../../../src/delivery/engine.ts";
 import { TestSender } from "../../../src/delivery/test-sender.ts";
 import { SystemClock } from "../../../src/lib/clock.ts";

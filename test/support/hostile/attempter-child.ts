@@ -1,6 +1,6 @@
 import { setTimeout as wait } from "node:timers/promises";
 import type { Outcome } from "../../../src/core/outcome.ts";
-import { HttpAttempter } from "../../../src/delivery/attempt.ts";
+import { HttpAttempter } from "../../../src/attempt/http-attempter.ts";
 import { SystemClock } from "../../../src/lib/clock.ts";
 import { anEvent, aRoute } from "../delivery/attempt-input.ts";
 import type { AttemptsAsked, AttemptsMade, AttemptSeen } from "./attempts.ts";

@@ -1,5 +1,5 @@
 import { connect, type Socket } from "node:net";
-import { type CompiledFilter } from "../../../src/core/expression.ts";
+import { type CompiledFilter } from "../../../src/core/expression/compile.ts";
 import { BUILT_IN_EGRESS, BUILT_IN_POLICY } from "../../../src/core/policy.ts";
 import { RouteTable, type Route } from "../../../src/core/route-table.ts";
 import type { Event } from "../../../src/core/event.ts";
@@ -8,7 +8,7 @@ import { storedTokenDigest } from "../../../src/core/access-token.ts";
 import { type PublishReviewer, TokenAuthenticator, openToAll } from "../../../src/ingest/authenticator.ts";
 import { buildIngest } from "../../../src/ingest/ingest.ts";
 import type { IngestLimits } from "../../../src/ingest/ingest-server.ts";
-import type { HubLimits } from "../../../src/ingest/result-hub.ts";
+import type { HubLimits } from "../../../src/ingest/results/result-hub.ts";
 import { StorageQuota } from "../../../src/ingest/storage-quota.ts";
 import type { StorageLimit } from "../../../src/core/storage-share.ts";
 import { BusinessEvents } from "../../../src/observe/events.ts";

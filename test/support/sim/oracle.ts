@@ -1,6 +1,6 @@
-import { WELL } from "../../../src/core/fair-share.ts";
+import { WELL } from "../../../src/core/fairness/fair-share.ts";
 import type { Line } from "../../../src/core/line.ts";
-import type { Lane } from "../../../src/delivery/lane.ts";
+import type { Lane } from "../../../src/delivery/queue/lane.ts";
 import type { ReadyDelivery, Store } from "../../../src/store/store.ts";
 import type { World } from "./world.ts";
 

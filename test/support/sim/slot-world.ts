@@ -1,5 +1,5 @@
-import { FairQueue } from "../../../src/core/fair-queue.ts";
-import { fairMarks, type FairLane, type FairMarks } from "../../../src/core/fair-share.ts";
+import { FairQueue } from "../../../src/core/fairness/fair-queue.ts";
+import { fairMarks, type FairLane, type FairMarks } from "../../../src/core/fairness/fair-share.ts";
 
 export interface Sender {
   readonly namespace: string;

@@ -5,8 +5,8 @@ import { BUILT_IN_EGRESS, BUILT_IN_POLICY, type Policy } from "../../../src/core
 import { RouteTable, type Route } from "../../../src/core/route-table.ts";
 import type { EndpointSpec, Subscription, Target } from "../../../src/core/subscription.ts";
 import type { AttemptDone, AttemptInput, Attempter } from "../../../src/delivery/attempter.ts";
-import type { HandshakeAsker } from "../../../src/delivery/handshake.ts";
-import type { EngineBounds } from "../../../src/delivery/bounds.ts";
+import type { PermissionAsker } from "../../../src/delivery/attempter.ts";
+import type { EngineBounds } from "../../../src/delivery/queue/bounds.ts";
 import { Engine } from "../../../src/delivery/engine.ts";
 import { TimerWheel } from "../../../src/lib/timer-wheel.ts";
 import { latentStore, type Latency } from "./latent-store.ts";
@@ -202,7 +202,7 @@ export interface WorldOptions {
   readonly clock?: ManualClock;
   readonly fault?: MemoryStoreOptions["fault"];
   /** Who answers handshakes; default: nobody ever. */
-  readonly asker?: HandshakeAsker;
+  readonly asker?: PermissionAsker;
   readonly bounds?: Partial<EngineBounds>;
   /** What namespaces may hold, bytes; default: nobody says. */
   readonly storageBytes?: number;
@@ -212,7 +212,7 @@ export interface WorldOptions {
   readonly latency?: Latency;
 }
 
-const NOBODY_ANSWERS: HandshakeAsker = { origin: "postrider", askLeave: () => new Promise(() => undefined) };
+const NOBODY_ANSWERS: PermissionAsker = { origin: "postrider", askPermission: () => new Promise(() => undefined) };
 
 /** Engine + memory store + virtual clock + scripted network. Also checks at compile time that the engine fits its seams. */
 export class World {

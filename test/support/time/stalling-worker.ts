@@ -1,6 +1,6 @@
 import { parentPort, workerData } from "node:worker_threads";
-import { HttpAttempter } from "../../../src/delivery/attempt.ts";
-import { DnsResolver } from "../../../src/delivery/resolver.ts";
+import { HttpAttempter } from "../../../src/attempt/http-attempter.ts";
+import { DnsResolver } from "../../../src/attempt/connect/resolver.ts";
 import { SystemClock } from "../../../src/lib/clock.ts";
 import { anEvent, aRoute, LOOPBACK_EGRESS } from "../delivery/attempt-input.ts";
 import type { AttemptOrder, StallingOptions, StallOrder } from "./stalling-attempter.ts";

@@ -4,9 +4,9 @@ import { join } from "node:path";
 import { afterEach, beforeEach, describe, expect, it } from "vitest";
 import { createProgram, runProgram } from "../../../src/cli/program.ts";
 import { validateCommand } from "../../../src/cli/validate.ts";
-import { compileBody, compileFilter } from "../../../src/core/expression.ts";
-import { namedSigning } from "../../../src/core/signing-styles.ts";
-import { verifyRequest } from "../../../src/core/verification.ts";
+import { compileBody, compileFilter } from "../../../src/core/expression/compile.ts";
+import { namedSigning } from "../../../src/core/signing/signing-styles.ts";
+import { verifyRequest } from "../../../src/core/signing/verify.ts";
 import { ManualClock } from "../../support/time/manual-clock.ts";
 import { printed } from "../../support/cli/printed.ts";
 

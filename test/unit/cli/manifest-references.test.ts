@@ -1,7 +1,7 @@
 import { describe, expect, it } from "vitest";
 import { checkManifests } from "../../../src/cli/manifest-check.ts";
 import { ExpressionCache } from "../../../src/controller/expression-cache.ts";
-import { compileBody, compileFilter } from "../../../src/core/expression.ts";
+import { compileBody, compileFilter } from "../../../src/core/expression/compile.ts";
 
 const expressions = new ExpressionCache({ filter: compileFilter, body: compileBody });
 const WHSEC = `whsec_${Buffer.alloc(32, 5).toString("base64")}`;

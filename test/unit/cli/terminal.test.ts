@@ -12,7 +12,7 @@ import { painted, shown, shownJson, shownJsonText } from "../../../src/cli/termi
 import { Uninstallation } from "../../../src/cli/uninstall.ts";
 import { validateCommand } from "../../../src/cli/validate.ts";
 import { verifyCommand } from "../../../src/cli/verify.ts";
-import { compileBody, compileFilter } from "../../../src/core/expression.ts";
+import { compileBody, compileFilter } from "../../../src/core/expression/compile.ts";
 import { SystemClock } from "../../../src/lib/clock.ts";
 import { redactText } from "../../../src/observe/redact.ts";
 import { ManualClock } from "../../support/time/manual-clock.ts";

@@ -5,7 +5,7 @@ import { Webhook } from "standardwebhooks";
 import { afterEach, beforeEach, describe, expect, it } from "vitest";
 import { createProgram, runProgram } from "../../../src/cli/program.ts";
 import { verifyCommand } from "../../../src/cli/verify.ts";
-import { parseKey, signatureHeaders } from "../../../src/core/signature.ts";
+import { parseKey, signatureHeaders } from "../../../src/core/signing/sign.ts";
 import { ManualClock } from "../../support/time/manual-clock.ts";
 import { printed } from "../../support/cli/printed.ts";
 

@@ -1,7 +1,7 @@
 import { describe, expect, it } from "vitest";
-import { namedRefs } from "../../../src/controller/named-refs.ts";
+import { namedRefs } from "../../../src/controller/endpoint/named-refs.ts";
 import type { NamedLookup, SecretLookup } from "../../../src/controller/objects.ts";
-import { secretNames } from "../../../src/controller/secret-refs.ts";
+import { secretNames } from "../../../src/controller/endpoint/secret-refs.ts";
 import type { EgressPolicy } from "../../../src/core/policy.ts";
 import type { EndpointSpec } from "../../../src/core/subscription.ts";
 import { resolve, secret, SERVICE, service, specOf } from "../../support/controller/endpoint-given.ts";

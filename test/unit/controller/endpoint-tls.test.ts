@@ -1,5 +1,5 @@
 import { describe, expect, it } from "vitest";
-import { CA_BYTES_MAX } from "../../../src/controller/endpoint-tls.ts";
+import { CA_BYTES_MAX } from "../../../src/controller/endpoint/tls.ts";
 import type { TlsSpec } from "../../../src/core/subscription.ts";
 import { certificates, configMap, type Given, resolve, secret, specOf } from "../../support/controller/endpoint-given.ts";
 

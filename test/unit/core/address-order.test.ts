@@ -1,6 +1,6 @@
 import { describe, expect, test } from "vitest";
-import { interleaved, tryOrder } from "../../../src/core/address-order.ts";
-import { ReachBook } from "../../../src/delivery/reach-book.ts";
+import { interleaved, tryOrder } from "../../../src/core/egress/address-order.ts";
+import { ReachBook } from "../../../src/attempt/connect/reach-book.ts";
 import { ManualClock } from "../../support/time/manual-clock.ts";
 
 describe("the families by turns", () => {

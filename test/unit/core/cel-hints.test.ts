@@ -1,6 +1,6 @@
 import { expect, it } from "vitest";
-import { celHint } from "../../../src/core/cel-hints.ts";
-import { compileBody, compileFilter } from "../../../src/core/expression.ts";
+import { celHint } from "../../../src/core/expression/cel-hints.ts";
+import { compileBody, compileFilter } from "../../../src/core/expression/compile.ts";
 
 /** What people of other languages write, each of which must neither compile nor be left without a word. */
 it.each([

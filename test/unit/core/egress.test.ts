@@ -1,8 +1,8 @@
 import { describe, expect, test } from "vitest";
 import corpus from "../../corpus/destinations.json" with { type: "json" };
-import { EGRESS_RULES, judgeUrl } from "../../../src/core/egress.ts";
-import type { EgressRules } from "../../../src/core/egress.ts";
-import { judgeAddress } from "../../../src/core/egress-address.ts";
+import { EGRESS_RULES, judgeUrl } from "../../../src/core/egress/url-rules.ts";
+import type { EgressRules } from "../../../src/core/egress/url-rules.ts";
+import { judgeAddress } from "../../../src/core/egress/address-rules.ts";
 import { BUILT_IN_EGRESS, BUILT_IN_LIMITS } from "../../../src/core/policy.ts";
 import type { EgressPolicy } from "../../../src/core/policy.ts";
 

@@ -1,7 +1,7 @@
 import { setFlagsFromString } from "node:v8";
 import { runInNewContext } from "node:vm";
 import { expect, test } from "vitest";
-import { compiledBytes, compileFilter, type CompiledFilter } from "../../../src/core/expression.ts";
+import { compiledBytes, compileFilter, type CompiledFilter } from "../../../src/core/expression/compile.ts";
 import { anEvent } from "../../support/delivery/attempt-input.ts";
 
 const MEBIBYTE = 1024 * 1024;

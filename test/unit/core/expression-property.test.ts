@@ -1,8 +1,8 @@
 import { getHeapStatistics, setFlagsFromString } from "node:v8";
 import { runInNewContext } from "node:vm";
 import { expect, test } from "vitest";
-import { compileBody, compileFilter, type CompiledBody, type CompiledFilter } from "../../../src/core/expression.ts";
-import { readEvent } from "../../../src/core/expression-input.ts";
+import { compileBody, compileFilter, type CompiledBody, type CompiledFilter } from "../../../src/core/expression/compile.ts";
+import { readEvent } from "../../../src/core/expression/input.ts";
 import type { Event } from "../../../src/core/event.ts";
 import { anEvent } from "../../support/delivery/attempt-input.ts";
 import { cpuMs, slowness } from "../../support/expressions/pace.ts";

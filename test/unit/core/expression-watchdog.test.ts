@@ -1,5 +1,5 @@
 import { expect, test } from "vitest";
-import { withinMs } from "../../../src/core/expression-watchdog.ts";
+import { withinMs } from "../../../src/core/expression/watchdog.ts";
 
 test("work that has had its processor time is cut off, in the middle of a loop", () => {
   const cut = { ok: false, late: true, message: "the expression ran longer than 40 ms" };

@@ -1,6 +1,6 @@
 import { describe, expect, test } from "vitest";
 import type { Event } from "../../../src/core/event.ts";
-import { compileBody, compileFilter } from "../../../src/core/expression.ts";
+import { compileBody, compileFilter } from "../../../src/core/expression/compile.ts";
 import { anEvent } from "../../support/delivery/attempt-input.ts";
 
 function matches(source: string, event: Event = anEvent()): boolean | string {

@@ -1,8 +1,8 @@
 import fc from "fast-check";
 import { expect, test } from "vitest";
-import { FairQueue } from "../../../src/core/fair-queue.ts";
-import { fairMarks, type FairLane, type WorkKind } from "../../../src/core/fair-share.ts";
-import type { SlotHold } from "../../../src/core/slot-hold.ts";
+import { FairQueue } from "../../../src/core/fairness/fair-queue.ts";
+import { fairMarks, type FairLane, type WorkKind } from "../../../src/core/fairness/fair-share.ts";
+import type { SlotHold } from "../../../src/core/fairness/slot-hold.ts";
 
 const KINDS = ["fresh", "retry"] as const;
 

@@ -1,5 +1,5 @@
 import { describe, expect, it } from "vitest";
-import { allowedLimit, judgeHandshake, requestedRate } from "../../../src/core/handshake.ts";
+import { allowedLimit, judgeHandshake, requestedRate } from "../../../src/core/permission.ts";
 import { outcome } from "../../support/sim/world.ts";
 
 const answer = (headers: Record<string, string>, fields = {}) =>

@@ -1,12 +1,12 @@
 import { createHash, createHmac, createPrivateKey, createPublicKey, createSecretKey, verify } from "node:crypto";
 import { httpbis } from "http-message-signatures";
 import { describe, expect, it } from "vitest";
-import { contentDigest, keyId, signatureBase, signatureParams, signBase } from "../../../src/core/http-message-signature.ts";
-import { parseKey, signatureHeaders } from "../../../src/core/signature.ts";
+import { contentDigest, keyId, signatureBase, signatureParams, signBase } from "../../../src/core/signing/http-message-signature.ts";
+import { parseKey, signatureHeaders } from "../../../src/core/signing/sign.ts";
 import type { SigningKey, SigningSpec } from "../../../src/core/subscription.ts";
-import type { ReceivedRequest } from "../../../src/core/received-request.ts";
-import { namedSigning } from "../../../src/core/signing-styles.ts";
-import { verifyRequest } from "../../../src/core/verification.ts";
+import type { ReceivedRequest } from "../../../src/core/signing/received-request.ts";
+import { namedSigning } from "../../../src/core/signing/signing-styles.ts";
+import { verifyRequest } from "../../../src/core/signing/verify.ts";
 
 describe("the vectors of RFC 9421, appendix B", () => {
   const date = ["date", "Tue, 20 Apr 2021 02:07:55 GMT"] as const;

@@ -1,8 +1,8 @@
 import { RE2JS } from "@bufbuild/re2";
 import { describe, expect, test } from "vitest";
-import { compileBody, compileFilter } from "../../../src/core/expression.ts";
-import { Pattern, PATTERN_INSTRUCTIONS_MAX } from "../../../src/core/pattern.ts";
-import { copiesIn } from "../../../src/core/pattern-size.ts";
+import { compileBody, compileFilter } from "../../../src/core/expression/compile.ts";
+import { Pattern, PATTERN_INSTRUCTIONS_MAX } from "../../../src/core/expression/pattern.ts";
+import { copiesIn } from "../../../src/core/expression/pattern-size.ts";
 import { anEvent } from "../../support/delivery/attempt-input.ts";
 import { Chance, worstPattern } from "../../support/expressions/worst.ts";
 import { countOf } from "../../support/full-run.ts";

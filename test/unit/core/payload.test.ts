@@ -1,7 +1,7 @@
 import { describe, expect, test } from "vitest";
 import { HTTP } from "cloudevents";
 import type { CloudEvent } from "cloudevents";
-import { compileBody } from "../../../src/core/expression.ts";
+import { compileBody } from "../../../src/core/expression/compile.ts";
 import { percentEncode, renderPayload, scalarAt, withBodyToken } from "../../../src/core/payload.ts";
 import type { Payload } from "../../../src/core/payload.ts";
 import type { Event } from "../../../src/core/event.ts";

@@ -2,12 +2,12 @@ import { createPublicKey } from "node:crypto";
 import fc from "fast-check";
 import { describe, expect, it } from "vitest";
 import { withBodyToken } from "../../../src/core/payload.ts";
-import { publicKeyForms } from "../../../src/core/receiver-key.ts";
-import type { ReceivedRequest } from "../../../src/core/received-request.ts";
-import { parseKey, signatureHeaders, timestampToken } from "../../../src/core/signature.ts";
-import { hmacSigning, namedSigning, NAMED_SIGNINGS, TOKEN_STYLE } from "../../../src/core/signing-styles.ts";
+import { publicKeyForms } from "../../../src/core/signing/receiver-key.ts";
+import type { ReceivedRequest } from "../../../src/core/signing/received-request.ts";
+import { parseKey, signatureHeaders, timestampToken } from "../../../src/core/signing/sign.ts";
+import { hmacSigning, namedSigning, NAMED_SIGNINGS, TOKEN_STYLE } from "../../../src/core/signing/signing-styles.ts";
 import type { SigningSpec, TokenStyle } from "../../../src/core/subscription.ts";
-import { secretFault, verifyRequest } from "../../../src/core/verification.ts";
+import { secretFault, verifyRequest } from "../../../src/core/signing/verify.ts";
 import { RECIPES } from "../../support/signing/recipes.ts";
 
 const NOW_SEC = 1_767_225_600;

@@ -2,7 +2,7 @@ import { createHmac, createPublicKey, verify } from "node:crypto";
 import fc from "fast-check";
 import { Webhook } from "standardwebhooks";
 import { describe, expect, test } from "vitest";
-import { parseKey, signatureHeaders as signedWith, timestampToken } from "../../../src/core/signature.ts";
+import { parseKey, signatureHeaders as signedWith, timestampToken } from "../../../src/core/signing/sign.ts";
 import type { HmacStyle, SigningKey, SigningScheme, SigningSpec } from "../../../src/core/subscription.ts";
 import { WHSEC } from "../../support/delivery/attempt-input.ts";
 

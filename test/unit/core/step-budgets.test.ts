@@ -1,5 +1,5 @@
 import { expect, test } from "vitest";
-import { StepBudgets } from "../../../src/core/step-budgets.ts";
+import { StepBudgets } from "../../../src/core/expression/step-budgets.ts";
 
 test("one second's worth may be taken at once, a debt is paid back with time, and others owe nothing for it", () => {
   const budgets = new StepBudgets(1_000);

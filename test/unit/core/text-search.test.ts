@@ -1,5 +1,5 @@
 import { expect, test } from "vitest";
-import { containsText } from "../../../src/core/text-search.ts";
+import { containsText } from "../../../src/core/expression/text-search.ts";
 import { Chance } from "../../support/expressions/worst.ts";
 import { countOf } from "../../support/full-run.ts";
 

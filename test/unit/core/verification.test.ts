@@ -2,8 +2,8 @@ import { generateKeyPairSync, sign } from "node:crypto";
 import fc from "fast-check";
 import { Webhook } from "standardwebhooks";
 import { describe, expect, it } from "vitest";
-import type { ReceivedRequest } from "../../../src/core/received-request.ts";
-import { verifyStandardWebhook } from "../../../src/core/verification.ts";
+import type { ReceivedRequest } from "../../../src/core/signing/received-request.ts";
+import { verifyStandardWebhook } from "../../../src/core/signing/verify.ts";
 
 const SECRET = "whsec_MfKQ9r8GKYqrTwjUPD8ILPZIo2LaLaSw";
 const NOW_MS = 1_767_225_600_000;

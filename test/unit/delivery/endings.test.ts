@@ -66,7 +66,7 @@ test("what is owed to nobody any more is told after a restart, its dead letters 
 test("nothing is left of a deleted subscription: no series, no suspension, no permission, whether an attempt was under way or not", async () => {
   const asker = {
     origin: "postrider",
-    askLeave: () => Promise.resolve(outcome("success", { responseHeaders: [["webhook-allowed-origin", "*"]] })),
+    askPermission: () => Promise.resolve(outcome("success", { responseHeaders: [["webhook-allowed-origin", "*"]] })),
   };
   const gone: Receiver = () => ({ afterMs: 2_000, outcome: outcome("client_error", { statusCode: 410 }) });
   const world = new World({ receiver: gone, asker });

@@ -1,7 +1,7 @@
 import { expect, it } from "vitest";
-import { compileBody } from "../../../src/core/expression.ts";
+import { compileBody } from "../../../src/core/expression/compile.ts";
 import { RouteTable, type Route } from "../../../src/core/route-table.ts";
-import { PayloadBook, payloadKeyOf } from "../../../src/delivery/payload-book.ts";
+import { PayloadBook, payloadKeyOf } from "../../../src/delivery/flight/payload-book.ts";
 import { createLog } from "../../../src/observe/log.ts";
 import { MemoryStore } from "../../../src/store/memory/memory-store.ts";
 import { event } from "../../conformance/store/fixture.ts";

@@ -2,7 +2,7 @@ import { expect, it } from "vitest";
 import { RouteTable } from "../../../src/core/route-table.ts";
 import type { AttemptInput } from "../../../src/delivery/attempter.ts";
 import type { Subscription } from "../../../src/core/subscription.ts";
-import { Lane } from "../../../src/delivery/lane.ts";
+import { Lane } from "../../../src/delivery/queue/lane.ts";
 import { TestSender } from "../../../src/delivery/test-sender.ts";
 import { ManualClock } from "../../support/time/manual-clock.ts";
 import { aRoute } from "../../support/delivery/attempt-input.ts";

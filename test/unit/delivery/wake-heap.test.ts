@@ -1,6 +1,6 @@
 import fc from "fast-check";
 import { expect, test } from "vitest";
-import { WakeHeap, type Wakeable } from "../../../src/delivery/wake-heap.ts";
+import { WakeHeap, type Wakeable } from "../../../src/delivery/queue/wake-heap.ts";
 
 interface Sleeper extends Wakeable {
   readonly name: number;

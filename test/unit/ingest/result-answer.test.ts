@@ -1,6 +1,6 @@
 import { describe, expect, it } from "vitest";
-import { endedAnswer, type ResultOrder } from "../../../src/ingest/result-answer.ts";
-import { NO_WISH } from "../../../src/ingest/result-wish.ts";
+import { endedAnswer, type ResultOrder } from "../../../src/ingest/results/result-answer.ts";
+import { NO_WISH } from "../../../src/ingest/results/result-wish.ts";
 import type { ResultDelivery, StoredResult } from "../../../src/store/store.ts";
 
 const ID = "01900000-0000-7000-8000-000000000000";

@@ -1,5 +1,5 @@
 import { describe, expect, it } from "vitest";
-import { type Known, type PollEnd, ResultHub, type Waiter } from "../../../src/ingest/result-hub.ts";
+import { type Known, type PollEnd, ResultHub, type Waiter } from "../../../src/ingest/results/result-hub.ts";
 import { createLog } from "../../../src/observe/log.ts";
 import { RESULT_BYTES_MAX, type ResultDelivery, type StoredResult } from "../../../src/store/store.ts";
 import { ManualClock } from "../../support/time/manual-clock.ts";

@@ -1,5 +1,5 @@
 import { describe, expect, it } from "vitest";
-import { NO_WISH, readWish, WAIT_MAX_MS } from "../../../src/ingest/result-wish.ts";
+import { NO_WISH, readWish, WAIT_MAX_MS } from "../../../src/ingest/results/result-wish.ts";
 
 describe("what a caller wants to hear of the result", () => {
   it.each([

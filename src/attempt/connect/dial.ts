@@ -1,0 +1,221 @@
+import { connect as connectTcp, isIP } from "node:net";
+import type { Socket } from "node:net";
+import { connect as connectTls } from "node:tls";
+import type { SecureContext, TLSSocket } from "node:tls";
+import { literalAddress } from "../../core/egress/url-rules.ts";
+import { unreachable } from "../../lib/assert.ts";
+import type { Clock } from "../../lib/clock.ts";
+import type { WheelEntry } from "../../lib/timer-wheel.ts";
+import { AddressRace } from "./address-race.ts";
+import type { Runner } from "./address-race.ts";
+import { ConnectFailure, isTlsCode, socketFailure } from "./connect-failure.ts";
+import type { ConnectTarget, ProxyAddresses } from "./connect-target.ts";
+import { askForTunnel, proxyFailure } from "./proxy-tunnel.ts";
+import type { ReachBook } from "./reach-book.ts";
+
+/** Of a name's addresses at most this many are tried for one connection. Those that failed come last the next time, so that others have their turn. */
+const ADDRESSES_TRIED_MAX = 16;
+
+/** What one end of a handshake needs. */
+interface Handshake {
+  /** Absent for an address: then the certificate must hold `host`. */
+  readonly serverName: string | undefined;
+  readonly host: string;
+  readonly secureContext: SecureContext;
+}
+
+export interface DialParts {
+  readonly clock: Pick<Clock, "after" | "monotonicMs">;
+  readonly reach: ReachBook;
+}
+
+/** One connection under way, to the first of some vetted addresses that can be had. */
+export class Dial implements WheelEntry {
+  readonly #target: ConnectTarget;
+  readonly #parts: DialParts;
+  readonly #startedMs: number;
+  /** Rejects at the limit. */
+  readonly overdue: Promise<never>;
+  #expire: (failure: ConnectFailure) => void = () => undefined;
+  /** Among the receiver's addresses; undefined until they are known. */
+  #race: AddressRace | undefined;
+
+  constructor(target: ConnectTarget, parts: DialParts) {
+    this.#target = target;
+    this.#parts = parts;
+    this.#startedMs = parts.clock.monotonicMs();
+    this.overdue = new Promise((_resolve, reject) => {
+      this.#expire = reject;
+    });
+    this.overdue.catch(() => undefined);
+  }
+
+  /** Every step of it needs us to go on: while the process stands still its time stands too. */
+  givenBackMs(): number {
+    return Number.POSITIVE_INFINITY;
+  }
+
+  expire(): void {
+    const failure = this.#overdueFailure();
+    this.#expire(failure);
+    this.#race?.expire(failure);
+  }
+
+  #overdueFailure(): ConnectFailure {
+    const seconds = `${this.#target.limitMs / 1_000} s`;
+    if (this.#race === undefined) {
+      return new ConnectFailure("dns_error", "ETIMEOUT", `no answer from the name servers within ${seconds}`);
+    }
+    const { phase, tried } = this.#race;
+    switch (phase) {
+      case "tcp":
+        return new ConnectFailure("connect_error", "ETIMEDOUT", `no connection within ${seconds}${triedText(tried)}`);
+      case "tls":
+        return new ConnectFailure("connect_error", "ETIMEDOUT", `the TLS handshake did not end within ${seconds}${triedText(tried)}`);
+      case "proxy":
+        return new ConnectFailure(
+          "connect_error",
+          "PROXY_TIMEOUT",
+          `the egress proxy made no connection within ${seconds}${triedText(tried)}`,
+        );
+      default:
+        return unreachable(phase);
+    }
+  }
+
+  /** A socket to one of `addresses`, or the most telling failure. */
+  anyOf(addresses: readonly string[]): Promise<Socket> {
+    return this.#firstOf(addresses, "direct", (address, runner) => this.#direct(address, runner));
+  }
+
+  /** The same through a proxy, which is told the address and never the name: it cannot be made to resolve the name to another one. */
+  anyThrough(proxy: ProxyAddresses, addresses: readonly string[]): Promise<Socket> {
+    return this.#firstOf(addresses, proxy.hostname, (address, runner) => this.#tunnelled(proxy, address, runner));
+  }
+
+  async #firstOf(
+    addresses: readonly string[],
+    way: string,
+    connect: (address: string, runner: Runner) => Promise<Socket>,
+  ): Promise<Socket> {
+    const { hostname, port } = this.#target;
+    if (addresses.length === 0) throw new ConnectFailure("dns_error", "ENODATA", "the host name has no address");
+    const race = this.#raceTo(`${way} ${hostname}:${port}`, addresses, connect);
+    this.#race = race;
+    try {
+      return await race.run();
+    } catch (error) {
+      if (!(error instanceof ConnectFailure) || race.tried < 2 || error.message.endsWith(triedText(race.tried))) throw error;
+      throw error.saying(`${error.message}${triedText(race.tried)}`);
+    }
+  }
+
+  #raceTo(place: string, addresses: readonly string[], connect: (address: string, runner: Runner) => Promise<Socket>): AddressRace {
+    const { clock, reach } = this.#parts;
+    return new AddressRace(reach.order(place, addresses).slice(0, ADDRESSES_TRIED_MAX), {
+      clock,
+      leftMs: this.#target.limitMs - (clock.monotonicMs() - this.#startedMs),
+      connect,
+      failed: (address) => reach.failed(place, address),
+      worked: (address) => reach.worked(place, address),
+    });
+  }
+
+  async #direct(address: string, runner: Runner): Promise<Socket> {
+    const { tls, dial, port } = this.#target;
+    const place = { host: address, port: dial?.port ?? port };
+    const socket = tls ? endingOnAlert(connectTls({ ...place, ...handshakeOptions(this.#receiver(address)) })) : connectTcp(place);
+    if (tls) socket.once("connect", () => runner.answered("tls"));
+    return kept(socket, runner, () => ready(socket, tls, (error) => socketFailure(error, runner.phase === "tls")));
+  }
+
+  async #tunnelled(proxy: ProxyAddresses, address: string, runner: Runner): Promise<Socket> {
+    runner.phase = "proxy";
+    const leg = await this.#toProxy(proxy, runner);
+    runner.answered("proxy");
+    const authority = `${isIP(address) === 6 ? `[${address}]` : address}:${this.#target.port}`;
+    await kept(leg, runner, () => askForTunnel(leg, authority, proxy.authorization));
+    if (!this.#target.tls) return leg;
+    const socket = endingOnAlert(connectTls({ socket: leg, ...handshakeOptions(this.#receiver(address)) }));
+    socket.once("close", () => leg.destroy());
+    runner.answered("tls");
+    return kept(socket, runner, () => ready(socket, true, (error) => socketFailure(error, true)));
+  }
+
+  /** A socket to the first of the proxy's addresses that can be had. */
+  async #toProxy({ hostname, addresses, port, tls, secureContext }: ProxyAddresses, outer: Runner): Promise<Socket> {
+    const serverName = literalAddress(hostname) === undefined ? hostname : undefined;
+    const race = this.#raceTo(`proxy ${hostname}:${port}`, addresses, (address, runner) => {
+      const place = { host: address, port };
+      const leg = tls ? connectTls({ ...place, ...handshakeOptions({ serverName, host: address, secureContext }) }) : connectTcp(place);
+      if (tls) leg.once("connect", () => runner.answered("tls"));
+      return kept(leg, runner, () => ready(leg, tls, (error) => socketFailure(error, runner.phase === "tls")));
+    });
+    outer.onStop(() => race.expire(new ConnectFailure("connect_error", "PROXY_TIMEOUT", "given up")));
+    try {
+      return await race.run();
+    } catch (error) {
+      throw proxyFailure(error);
+    }
+  }
+
+  #receiver(address: string): Handshake {
+    const { hostname, serverName, secureContext } = this.#target;
+    const name = serverName ?? (literalAddress(hostname) === undefined ? hostname : undefined);
+    return { serverName: name, host: address, secureContext };
+  }
+}
+
+function triedText(addresses: number): string {
+  return addresses < 2 ? "" : ` (${addresses} addresses tried)`;
+}
+
+/** The socket once `made` has settled; otherwise, and when its runner is stopped, it is destroyed. */
+async function kept(socket: Socket, runner: Runner, made: () => Promise<unknown>): Promise<Socket> {
+  socket.setNoDelay(true);
+  socket.setKeepAlive(true, 60_000);
+  runner.onStop(() => socket.destroy());
+  try {
+    await made();
+    return socket;
+  } catch (error) {
+    socket.on("error", () => undefined);
+    socket.destroy();
+    throw error;
+  }
+}
+
+function handshakeOptions({ serverName, host, secureContext }: Handshake): object {
+  return { host, secureContext, ALPNProtocols: ["http/1.1"], ...(serverName === undefined ? {} : { servername: serverName }) };
+}
+
+/**
+ * With TLS 1.3 a receiver refuses our certificate after the handshake has ended for us. Its alert must be the last word: undici would
+ * take the end of the stream that follows for the reason.
+ */
+function endingOnAlert(socket: TLSSocket): TLSSocket {
+  return socket.on("error", (error: NodeJS.ErrnoException) => {
+    if (isTlsCode(error.code ?? "")) socket.destroy(error);
+  });
+}
+
+/** Settles when the socket may be used. */
+function ready(socket: Socket, tls: boolean, failure: (error: unknown) => ConnectFailure): Promise<void> {
+  return new Promise((resolve, reject) => {
+    let isReady = false;
+    const reset = (): void => reject(failure(Object.assign(new Error("ended"), { code: "ECONNRESET" })));
+    socket.once(tls ? "secureConnect" : "connect", () => {
+      // Every connection ends one day: that must not cost errors with their stacks which nobody reads.
+      isReady = true;
+      socket.off("end", reset);
+      socket.off("close", reset);
+      resolve();
+    });
+    socket.once("error", (error) => {
+      if (!isReady) reject(failure(error));
+    });
+    // A receiver may end its side within the handshake and keep ours open: no close would come of that.
+    socket.once("end", reset);
+    socket.once("close", reset);
+  });
+}

@@ -1,0 +1,59 @@
+import type { Event } from "../core/event.ts";
+import type { Payload } from "../core/payload.ts";
+import type { SignedHeader } from "../core/signing/sign.ts";
+import type { Target } from "../core/subscription.ts";
+import { REDACTED } from "../observe/redact.ts";
+
+/** W3C Trace Context: version-traceid-parentid-flags. Anything else a producer sent is not passed on. */
+const TRACEPARENT = /^[0-9a-f]{2}-[0-9a-f]{32}-[0-9a-f]{16}-[0-9a-f]{2}$/;
+
+/** Of what proves the sender, this tells how it was made and nothing that could be sent again. */
+const SHOWN_PROOF: ReadonlySet<string> = new Set(["webhook-timestamp", "content-digest", "signature-input"]);
+
+type HeaderList = readonly (readonly [string, string])[];
+
+export interface AttemptHeaders {
+  /** Flat, as the dispatcher takes them. */
+  readonly sent: string[];
+  /** Redacted, for history. */
+  readonly shown: (readonly [string, string])[];
+}
+
+/** The headers of one subscription's requests: what is always the same is put together, and redacted, once. */
+export class RequestHeaders {
+  readonly #sent: readonly string[];
+  readonly #shown: HeaderList;
+
+  constructor(userAgent: string, target: Target) {
+    const own = target.authorization === undefined ? target.headers : [...target.headers, ["authorization", target.authorization] as const];
+    this.#sent = ["user-agent", userAgent, ...own.flat()];
+    // Whatever they are called: their values may come from Secrets.
+    this.#shown = [["user-agent", userAgent], ...own.map(([name]) => [name, REDACTED] as const)];
+  }
+
+  /** `webhook-id` is the event's id under every scheme; `signature` comes from core/signature. */
+  forAttempt(event: Event, payload: Payload, signature: readonly SignedHeader[]): AttemptHeaders {
+    const sent = this.#sent.slice();
+    const shown = this.#shown.slice();
+    if (payload.contentType !== undefined) push(sent, shown, ["content-type", payload.contentType]);
+    for (const header of payload.headers) push(sent, shown, header);
+    push(sent, shown, ["webhook-id", event.id]);
+    for (const [name, value] of signature) {
+      sent.push(name, value);
+      shown.push([name, SHOWN_PROOF.has(name) ? value : REDACTED]);
+    }
+    const traceparent = event.extensions["traceparent"];
+    if (traceparent !== undefined && TRACEPARENT.test(traceparent)) push(sent, shown, ["traceparent", traceparent]);
+    return { sent, shown };
+  }
+
+  /** Of a request that cannot be made. */
+  bare(event: Event): AttemptHeaders {
+    return { sent: [], shown: [...this.#shown, ["webhook-id", event.id]] };
+  }
+}
+
+function push(sent: string[], shown: (readonly [string, string])[], header: readonly [string, string]): void {
+  sent.push(header[0], header[1]);
+  shown.push(header);
+}

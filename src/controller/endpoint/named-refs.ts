@@ -1,0 +1,79 @@
+import type { Problem } from "../../core/problem.ts";
+import type { EndpointSpec, SubscriptionSpec } from "../../core/subscription.ts";
+import { unreachable } from "../../lib/assert.ts";
+import type { NamedKind, NamedLookup, ObjectsByKind } from "../objects.ts";
+import { CONFIG_MAP_KEY_NOT_FOUND, CONFIG_MAP_NOT_FOUND, REF_ACCESS_DENIED, REF_UNKNOWN, SERVICE_NOT_FOUND } from "../reasons.ts";
+
+export interface NamedRef {
+  readonly kind: NamedKind;
+  readonly name: string;
+}
+
+/** Objects as gathered for one subscription, by `Kind/name`. */
+export type NamedByKey = ReadonlyMap<string, NamedLookup>;
+
+/** The objects other than Secrets that a spec names. */
+export function namedRefs({ endpoint, deadLetter }: SubscriptionSpec): readonly NamedRef[] {
+  return deadLetter === undefined ? endpointRefs(endpoint) : [...endpointRefs(endpoint), ...endpointRefs(deadLetter)];
+}
+
+function endpointRefs({ address, tls, auth }: EndpointSpec): NamedRef[] {
+  const refs: NamedRef[] = [];
+  if (address.kind === "serviceRef") refs.push({ kind: "Service", name: address.name });
+  if (tls?.caRef?.kind === "ConfigMap") refs.push({ kind: "ConfigMap", name: tls.caRef.name });
+  if (auth?.kind === "serviceAccount") refs.push({ kind: "ServiceAccount", name: auth.serviceAccountName });
+  return refs;
+}
+
+const NOT_FOUND: Readonly<Record<NamedKind, string>> = {
+  Service: SERVICE_NOT_FOUND,
+  ConfigMap: CONFIG_MAP_NOT_FOUND,
+  ServiceAccount: "ServiceAccountNotFound",
+};
+
+/** Reads the objects that a subscription of `namespace` names. */
+export class NamedReader {
+  readonly #namespace: string;
+  readonly #named: NamedByKey;
+
+  constructor(namespace: string, named: NamedByKey) {
+    this.#namespace = namespace;
+    this.#named = named;
+  }
+
+  /** The object, or why it cannot be had. `field` is where the reference stands. */
+  object<K extends NamedKind>(kind: K, name: string, field: string): ObjectsByKind[K] | Problem {
+    const found = (this.#named.get(`${kind}/${name}`) ?? { state: "absent" }) as NamedLookup<K>;
+    switch (found.state) {
+      case "found":
+        return found.object;
+      case "absent":
+        return {
+          field,
+          reason: NOT_FOUND[kind],
+          message: `the ${kind} ${name} does not exist in namespace ${this.#namespace}: create it, or correct ${field}; until then deliveries wait`,
+        };
+      case "forbidden":
+        return { field, reason: REF_ACCESS_DENIED, message: found.message };
+      case "unknown":
+        return { field, reason: REF_UNKNOWN, message: found.message };
+      default:
+        return unreachable(found);
+    }
+  }
+
+  /** A key of a ConfigMap. */
+  text({ name, key }: { readonly name: string; readonly key: string }, field: string): string | Problem {
+    const found = this.object("ConfigMap", name, field);
+    if (isProblem(found)) return found;
+    const text = Object.hasOwn(found.data, key) ? found.data[key] : undefined;
+    if (text !== undefined) return text;
+    const message = `the ConfigMap ${name} has no key ${key}: add it, or correct ${field}`;
+    return { field, reason: CONFIG_MAP_KEY_NOT_FOUND, message };
+  }
+}
+
+/** Tells an object from the reason why there is none. */
+export function isProblem(value: object): value is Problem {
+  return "reason" in value && "field" in value;
+}

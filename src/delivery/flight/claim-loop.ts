@@ -1,0 +1,129 @@
+import { spent } from "../../core/delivery-state.ts";
+import type { Clock } from "../../lib/clock.ts";
+import type { Log } from "../../observe/log.ts";
+import { StoreError, type Claimed, type Store } from "../../store/store.ts";
+import type { FlightDesk } from "./flight-desk.ts";
+import type { EngineBounds } from "../queue/bounds.ts";
+import type { IntakeDesk } from "../queue/intake-desk.ts";
+import { isLone, type Scheduler, type Turn } from "../queue/scheduler.ts";
+
+const CLAIM_RETRY_MS = 500;
+/** Attempts begun in one turn of the event loop by one such call: beginning one costs 0.1 ms and more, and others wait meanwhile. */
+const SENDS_A_TURN = 32;
+
+export interface ClaimLoopParts {
+  readonly store: Pick<Store, "claim">;
+  readonly clock: Clock;
+  readonly log: Log;
+  readonly scheduler: Scheduler;
+  readonly desk: IntakeDesk;
+  readonly flights: FlightDesk;
+  readonly bounds: Pick<EngineBounds, "claimsMax" | "backlogMax">;
+  /** Expiries by age before this were not lived through (nobody ran, or the clock stepped): engine time, ms. */
+  readonly livedSinceMs: () => number;
+  /** A commit did not say whether it happened. */
+  readonly doubtful: () => void;
+  /** False while booting or draining: results are written, nothing new is claimed. */
+  readonly isUp: () => boolean;
+}
+
+/** Gives turns to deliveries and makes their claims durable: no claim, no socket. */
+export class ClaimLoop {
+  readonly #parts: ClaimLoopParts;
+  #ticking = false;
+  #claimsHeld = false;
+  /** Turns wait because the store does not keep up. */
+  #starved = false;
+
+  constructor(parts: ClaimLoopParts) {
+    this.#parts = parts;
+  }
+
+  /** Everything of one turn of the event loop goes to the store together. */
+  tickSoon(): void {
+    if (this.#ticking) return;
+    this.#ticking = true;
+    setImmediate(() => {
+      this.#ticking = false;
+      this.#tick();
+    });
+  }
+
+  /** The store took results: turns that waited for it may go on. */
+  relieved(): void {
+    if (this.#starved) this.tickSoon();
+  }
+
+  #tick(): void {
+    const { flights, scheduler } = this.#parts;
+    flights.flush();
+    this.#starved = this.#claimsHeld || flights.isStuck || flights.backlog >= this.#parts.bounds.backlogMax;
+    if (!this.#parts.isUp() || this.#starved) return;
+    const { claimsMax } = this.#parts.bounds;
+    const batch: Turn[] = [];
+    for (let picked = 0; picked < claimsMax; picked++) {
+      const turn = scheduler.pick();
+      if (turn === undefined) break;
+      if (!this.#endIfSpent(turn)) batch.push(turn);
+      if (picked + 1 === claimsMax) this.tickSoon();
+    }
+    if (batch.length > 0) void this.#claim(batch);
+  }
+
+  /** Attempts and age are judged by the policy at claim. */
+  #endIfSpent(turn: Turn): boolean {
+    const { lane, waiting } = turn;
+    const policy = lane.route?.subscription.policy;
+    if (policy === undefined) return false;
+    const reason = spent(waiting, policy, { nowMs: this.#parts.clock.nowMs(), livedSinceMs: this.#parts.livedSinceMs() });
+    if (reason === undefined) return false;
+    if (waiting.isFresh) this.#parts.desk.taken(lane, waiting);
+    this.#parts.flights.endUntried(turn, reason);
+    return true;
+  }
+
+  async #claim(turns: readonly Turn[]): Promise<void> {
+    const { store, desk, scheduler, flights } = this.#parts;
+    let claimed: readonly (Claimed | undefined)[];
+    try {
+      claimed = await store.claim(
+        turns.map((turn) => ({
+          id: turn.waiting.id,
+          epoch: turn.lane.epoch,
+          lone: isLone(turn),
+          withEvent: turn.waiting.event === undefined,
+        })),
+      );
+    } catch (error) {
+      this.#claimFailed(turns, error);
+      return;
+    }
+    for (const [i, turn] of turns.entries()) {
+      const { lane, waiting } = turn;
+      if (i > 0 && i % SENDS_A_TURN === 0) await new Promise<void>((resolve) => this.#parts.clock.afterPoll(resolve));
+      const row = claimed[i];
+      if (waiting.isFresh) desk.taken(lane, waiting);
+      if (row === undefined) {
+        // Ended or claimed by somebody else meanwhile.
+        scheduler.release(turn, { sent: false });
+        scheduler.letGo(lane, waiting.id);
+      } else flights.send(turn, row.attempt, waiting.event ?? row.event);
+    }
+  }
+
+  #claimFailed(turns: readonly Turn[], error: unknown): void {
+    const { log, scheduler, clock } = this.#parts;
+    this.#claimsHeld = true;
+    // Claims that were written all the same are found again as claimed by nobody.
+    if (error instanceof StoreError && error.code === "unknown") this.#parts.doubtful();
+    log.error({ err: error, claims: turns.length }, "claims could not be stored, nothing was sent: trying again");
+    for (const turn of turns.toReversed()) {
+      turn.lane.putBack(turn.waiting);
+      scheduler.release(turn, { sent: false });
+    }
+    clock.after(CLAIM_RETRY_MS, () => {
+      this.#claimsHeld = false;
+      this.tickSoon();
+    });
+  }
+}

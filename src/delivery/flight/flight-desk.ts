@@ -1,0 +1,190 @@
+import type { RecordKept } from "../../core/storage-share.ts";
+import { deadLetterEvent } from "../../core/dead-letter.ts";
+import type { DeliveryNames } from "../../core/delivery-name.ts";
+import { next, type Transition } from "../../core/delivery-state.ts";
+import type { EndReason } from "../../core/delivery.ts";
+import type { Event } from "../../core/event.ts";
+import type { Outcome } from "../../core/outcome.ts";
+import { BUILT_IN_POLICY } from "../../core/policy.ts";
+import type { Route } from "../../core/route-table.ts";
+import type { Clock } from "../../lib/clock.ts";
+import type { Random } from "../../lib/random.ts";
+import type { Log } from "../../observe/log.ts";
+import type { Completion, DeliveryId, Store } from "../../store/store.ts";
+import type { Aftermath, Flight } from "./aftermath.ts";
+import { attemptRecord, bareRecord, recordIdOf } from "./attempt-record.ts";
+import type { AttemptDone, Attempter } from "../attempter.ts";
+import { CompletionWriter } from "./completion-writer.ts";
+import { specMark } from "../lane-state/parking.ts";
+import type { Scheduler, Turn } from "../queue/scheduler.ts";
+import type { Tally } from "../lane-state/tally.ts";
+
+export interface FlightDeskParts {
+  readonly store: Pick<Store, "complete">;
+  readonly attempter: Pick<Attempter, "attempt">;
+  readonly clock: Clock;
+  readonly random: Random;
+  readonly log: Log;
+  readonly deliveryNames: Pick<DeliveryNames, "nameOf">;
+  readonly scheduler: Scheduler;
+  readonly aftermath: Aftermath;
+  readonly tally: Tally;
+  /** False once the engine has stopped: nobody may send any more. */
+  readonly maySend: () => boolean;
+  /** True once the grace period is over: what is aborted then does not count as an attempt. */
+  readonly isCut: () => boolean;
+  /** What may be kept of an attempt: its namespace may hold more than it should. */
+  readonly recordKept: (namespace: string) => RecordKept;
+  /** Completions wait: flush them at the end of this turn of the event loop. */
+  readonly tickSoon: () => void;
+  /** An attempt ended or its result became durable. */
+  readonly moved: () => void;
+  /** The store has the completion; `changed` false = it came late and changed nothing. */
+  readonly written: (turn: Turn, completion: Completion, changed: boolean) => void;
+}
+
+/** From a durable claim to a durable completion: the attempt itself, what it means, and its result on the way to the store. */
+export class FlightDesk {
+  readonly #parts: FlightDeskParts;
+  readonly #writer: CompletionWriter<Turn>;
+  /** Deliveries from their claim to the durable end of their attempt. */
+  readonly #underWay = new Set<DeliveryId>();
+
+  constructor(parts: FlightDeskParts) {
+    this.#parts = parts;
+    const { store, clock, log } = parts;
+    this.#writer = new CompletionWriter({
+      store,
+      clock,
+      log,
+      written: (turn, completion, changed) => {
+        this.#underWay.delete(completion.id);
+        turn.lane.unwritten -= 1;
+        parts.written(turn, completion, changed);
+      },
+    });
+  }
+
+  /** Whether the delivery is being sent, or its result is on its way to the store. */
+  holds(id: DeliveryId): boolean {
+    return this.#underWay.has(id);
+  }
+
+  /** Results not yet durable. */
+  get backlog(): number {
+    return this.#writer.backlog;
+  }
+
+  /** The last write of results failed: nothing new should be started. */
+  get isStuck(): boolean {
+    return this.#writer.isStuck;
+  }
+
+  /** Hands results that have gathered to the store. */
+  flush(): void {
+    this.#writer.flush();
+  }
+
+  /** Makes attempt number `attempt` of a delivery whose claim is durable. */
+  send(turn: Turn, attempt: number, event: Event | undefined): void {
+    const { lane } = turn;
+    const { route } = lane;
+    const { scheduler, attempter, tally } = this.#parts;
+    this.#underWay.add(turn.waiting.id);
+    if (route?.subscription.target === undefined || event === undefined || !this.#parts.maySend()) {
+      // The route changed while the claim was written, or nobody may send any more: as if it had never been claimed.
+      const nowMs = this.#parts.clock.nowMs();
+      this.#complete(turn, undefined, event === undefined ? BODY_GONE : { state: "ready", dueAtMs: nowMs, uncounted: true });
+      if (event === undefined) tally.ended(lane, "failed");
+      scheduler.release(turn, { sent: false });
+      return;
+    }
+    const recordId = recordIdOf(event, route.subscription.spec.history.recordIdField);
+    const flight: Flight = { ...turn, id: turn.waiting.id, route, event, attempt, recordId };
+    const { deadLetter } = turn.waiting;
+    const told = deadLetter === undefined ? event : deadLetterEvent(event, deadLetter, route.subscription, this.#parts.deliveryNames);
+    attempter.attempt({ route, event: told, attempt }).then(
+      (done) => this.#ended(flight, done),
+      (error: unknown) => this.#ended(flight, this.#broken(error)),
+    );
+  }
+
+  /** Ends a delivery whose turn it is without an attempt. */
+  endUntried(turn: Turn, reason: EndReason): void {
+    this.#parts.tally.ended(turn.lane, "failed");
+    this.#complete(turn, undefined, { state: "failed", reason });
+    this.#parts.scheduler.release(turn, { sent: false });
+  }
+
+  /** The attempter never rejects; should it, the delivery must not hang. */
+  #broken(error: unknown): AttemptDone {
+    this.#parts.log.error({ err: error }, "an attempt threw: counted as a connection error");
+    return { outcome: BROKEN, startedAtMs: this.#parts.clock.trueMs(), url: "", requestHeaders: [], requestBody: undefined };
+  }
+
+  #ended(flight: Flight, done: AttemptDone): void {
+    const { lane, route } = flight;
+    const { outcome } = done;
+    const { policy } = route.subscription;
+    const { clock, random, scheduler, aftermath, tally } = this.#parts;
+    const nowMs = clock.nowMs();
+    const kept = this.#parts.recordKept(route.subscription.namespace);
+    const whole = attemptRecord(flight, route.subscription, done);
+    const record = kept === "whole" ? whole : bareRecord(whole);
+    if (this.#parts.isCut() && outcome.class === "connect_error") {
+      this.#complete(flight, record, { state: "ready", dueAtMs: nowMs, uncounted: true });
+      scheduler.release(flight, { sent: true });
+      this.#parts.moved();
+      return;
+    }
+    const { acceptedAtMs, resent, orderKey, deadLetter } = flight.waiting;
+    // Others of its key, and whoever waits for the end of the subscription, must not wait for an edit.
+    const mayPark = orderKey === undefined && deadLetter === undefined && !(lane.route?.draining ?? true);
+    // Limits count what came to an end; the number goes on.
+    const counted = { attempt: flight.waiting.made + 1, acceptedAtMs, resent, mayPark };
+    const transition = next(counted, outcome, policy, { nowMs, random: random.next() });
+    this.#complete(flight, kept === "last" && transition.next.state === "ready" ? undefined : record, stored(transition.next, route));
+    if (transition.next.state === "ready") lane.counters.retried += 1;
+    else tally.ended(lane, transition.next.state);
+    aftermath.react(flight, outcome, transition);
+    aftermath.tell(flight, done, transition);
+    scheduler.release(flight, { sent: true, tookMs: saysNothing(outcome) ? undefined : outcome.durationMs });
+    this.#parts.moved();
+  }
+
+  #complete(turn: Turn, attempt: Completion["attempt"], nextState: Completion["next"]): void {
+    const { lane, waiting } = turn;
+    const nowMs = this.#parts.clock.nowMs();
+    const { historyMs, bodiesMs } = (lane.route?.subscription.policy ?? BUILT_IN_POLICY).retention;
+    const kept = { nowMs, historyRetentionMs: historyMs, bodiesRetentionMs: bodiesMs };
+    lane.unwritten += 1;
+    this.#writer.push(turn, { id: waiting.id, epoch: lane.epoch, attempt, next: nextState, ...kept });
+    this.#parts.tickSoon();
+  }
+}
+
+/** Nothing was asked of the receiver, or nobody here saw its answer come. */
+function saysNothing(outcome: Outcome): boolean {
+  return outcome.permanent === true || outcome.stalled === true;
+}
+
+function stored(decided: Transition["next"], route: Route): Completion["next"] {
+  if (decided.state !== "ready") return decided;
+  const { state, dueAtMs } = decided;
+  // Under the mark of the spec that could not make it, even if another is in force by now: then it is woken at once.
+  return decided.parked === true ? { state, dueAtMs, parked: specMark(route) } : { state, dueAtMs };
+}
+
+const BODY_GONE = { state: "failed", reason: "PayloadInvalid" } as const;
+
+const BROKEN: Outcome = {
+  class: "connect_error",
+  statusCode: undefined,
+  message: "the attempt broke off inside Postrider; see the log",
+  connectionStatus: "INTERNAL",
+  tlsStatus: "none",
+  retryAfterMs: undefined,
+  durationMs: 0,
+  responseHeaders: [],
+  responseBody: new Uint8Array(0),
+};

@@ -1,0 +1,67 @@
+import type { Clock } from "../../lib/clock.ts";
+import type { Log } from "../../observe/log.ts";
+import { StoreError, type Store } from "../../store/store.ts";
+import type { IntakeDesk } from "./intake-desk.ts";
+import type { Lane, Waiting } from "./lane.ts";
+import type { Scheduler } from "./scheduler.ts";
+
+/** Rows moved by one call to the store. */
+const STEP = 1_000;
+const RETRY_MS = 1_000;
+
+export interface ShelfParts {
+  readonly store: Pick<Store, "index">;
+  readonly clock: Clock;
+  readonly log: Log;
+  readonly desk: Pick<IntakeDesk, "taken">;
+  readonly scheduler: Pick<Scheduler, "refresh">;
+}
+
+/**
+ * Gives the memory of subscriptions that are paused for long to those that may send: their fresh deliveries go into the due index. Receivers that
+ * are dead would hold all of it otherwise. A crash loses nothing: fresh rows are found at the next start, indexed ones by their due time.
+ */
+export class Shelf {
+  readonly #parts: ShelfParts;
+  readonly #busy = new Set<Lane>();
+
+  constructor(parts: ShelfParts) {
+    this.#parts = parts;
+  }
+
+  shelve(lane: Lane): void {
+    if (this.#busy.has(lane)) return;
+    this.#busy.add(lane);
+    void this.#move(lane).finally(() => this.#busy.delete(lane));
+  }
+
+  async #move(lane: Lane): Promise<void> {
+    const { store, clock, log, desk, scheduler } = this.#parts;
+    while (lane.fresh.length > 0 && !mayGo(lane, clock.nowMs())) {
+      const step: Waiting[] = [];
+      for (let one = lane.fresh.peek(); one !== undefined && step.length < STEP; one = lane.fresh.peek()) {
+        lane.fresh.shift();
+        step.push(one);
+      }
+      try {
+        await store.index(step.map(({ id }) => id));
+      } catch (error) {
+        if (error instanceof StoreError && error.code === "closed") return;
+        log.warn({ err: error, subscription: lane.uid }, "deliveries that wait could not be moved to the due index: trying again");
+        for (const one of step.toReversed()) lane.fresh.unshift(one);
+        await new Promise<void>((resolve) => void clock.after(RETRY_MS, resolve));
+        continue;
+      }
+      for (const one of step) {
+        desk.taken(lane, one);
+        lane.noteDue(one.dueAtMs);
+      }
+      scheduler.refresh(lane);
+    }
+    scheduler.refresh(lane);
+  }
+}
+
+function mayGo(lane: Lane, nowMs: number): boolean {
+  return lane.openAtMs(nowMs) <= nowMs;
+}
