@@ -11,7 +11,14 @@ const LIST = listType(DYN);
 
 /** Steps for each item or member of an event's data that a loop reads, and for each of what the expression made. */
 const READ_ITEM = 2;
+const READ_MEMBER = 4;
 const OWN_ITEM = 1;
+/** Joining copies each item twice; searching compares each, by way of what it could be compared as. */
+const JOINED_ITEM = 4;
+const SEARCHED_ITEM = 6;
+const SEARCHED_MAP = 4;
+const CONVERSION = 4;
+const COMPARED_RAW = 4;
 const KEYS_PER_STEP = 8;
 /** CEL counts a text's code points one by one, and V8's digits of a number grow faster than their count. */
 const CODE_POINTS_PER_STEP = 16;
@@ -36,14 +43,16 @@ const appendable = new WeakMap<CelList, CelValue[]>();
 
 const OWN_FUNCTIONS: readonly CelFunc[] = [
   celFunc(RANGE, [DYN], DYN, (range) => {
-    if (isCelList(range) || isCelMap(range)) charge(1 + range.size * (rawJsonOf(range) === undefined ? OWN_ITEM : READ_ITEM));
+    if (isCelList(range) || isCelMap(range)) charge(1 + range.size * itemSteps(range));
     return range;
   }),
-  celFunc(APPEND, [LIST, LIST], LIST, (list, more) => {
+  celFunc(APPEND, [LIST, DYN], LIST, (list, item) => {
     const known = appendable.get(list);
-    const items = known ?? [...list];
-    for (const item of more) items.push(item);
-    if (known !== undefined) return list;
+    if (known !== undefined) {
+      known.push(item);
+      return list;
+    }
+    const items = [...list, item];
     const grown = celList(items);
     appendable.set(grown, items);
     return grown;
@@ -67,12 +76,13 @@ const OWN_FUNCTIONS: readonly CelFunc[] = [
     return Buffer.concat([left, right]);
   }),
   celFunc("_+_", [LIST, LIST], LIST, (left, right) => {
-    charge(OVERLOADS + (left.size + right.size) * READ_ITEM);
+    charge(OVERLOADS + (left.size + right.size) * JOINED_ITEM);
     buildsList(left.size + right.size);
     return celList([...left, ...right]);
   }),
   celFunc("bytes", [STRING], BYTES, (text) => {
     const length = Buffer.byteLength(text);
+    charge(CONVERSION);
     chargeChars(text.length + length);
     buildsBytes(length);
     return Buffer.from(text);
@@ -96,7 +106,10 @@ const PRICES: Readonly<Record<string, Price>> = {
   "@in": ([value, within]) => chargeSearch(value, within),
   int: chargeDigits,
   uint: chargeDigits,
-  double: chargeTexts,
+  double: (args) => {
+    charge(CONVERSION);
+    chargeTexts(args);
+  },
   string: ([value]) => {
     if (value instanceof Uint8Array) buildsText(value.length);
     charge(isMessage(value) ? MESSAGE : typeof value === "number" ? 8 : 2);
@@ -174,6 +187,11 @@ function paying(func: CelFunc): CelFunc {
   return made as CelFunc;
 }
 
+function itemSteps(range: CelList | CelMap): number {
+  if (rawJsonOf(range) === undefined) return OWN_ITEM;
+  return isCelMap(range) ? READ_MEMBER : READ_ITEM;
+}
+
 function chargeTexts(args: readonly (CelValue | undefined)[]): void {
   for (const arg of args) {
     if (typeof arg === "string" || arg instanceof Uint8Array) chargeChars(arg.length);
@@ -211,16 +229,18 @@ function chargeComparison(left: CelValue | undefined, right: CelValue | undefine
 function chargedRaw(left: CelList | CelMap, right: CelList | CelMap): boolean {
   const lengths = [rawJsonOf(left)?.length, rawJsonOf(right)?.length].filter((length) => length !== undefined);
   if (lengths.length === 0) return false;
-  charge(1 + Math.min(...lengths));
+  charge(COMPARED_RAW + Math.min(...lengths));
   return true;
 }
 
 function chargeSearch(value: CelValue | undefined, within: CelValue | undefined): void {
   if (isCelList(within)) {
-    charge(1 + within.size * READ_ITEM);
+    charge(1 + within.size * SEARCHED_ITEM);
     for (const item of within) chargeComparison(value, item);
-  } else if (typeof value === "string") chargeChars(value.length);
-  else if (isCelMap(within)) charge(1 + within.size / KEYS_PER_STEP);
+  } else if (typeof value === "string") {
+    charge(SEARCHED_MAP);
+    chargeChars(value.length);
+  } else if (isCelMap(within)) charge(1 + within.size / KEYS_PER_STEP);
 }
 
 function isMessage(value: CelValue | undefined): boolean {

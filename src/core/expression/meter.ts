@@ -4,7 +4,7 @@ import type { Pattern } from "./pattern.ts";
  * The cost of evaluating, counted in steps of about 0.1 µs: what each part, function and loop costs stands in docs/adr/0017. Counting is exact and the
  * same on every machine, so what is cut off here would be cut off anywhere: no clock decides about a match.
  */
-export const EVALUATION_STEPS_MAX = 200_000;
+export const EVALUATION_STEPS_MAX = 150_000;
 /** Characters or bytes looked at in one step. */
 const CHARS_PER_STEP = 32;
 /** Instructions of a regular expression looked at in one step. */

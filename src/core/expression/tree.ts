@@ -10,14 +10,24 @@ export const KEYED = "@keyed";
 const TURN = 1;
 const SELECT = 4;
 /** CEL looks for `event.data.a` under its whole name first, and under `event.data`: the longer the path, the dearer. */
-const SELECT_DEEP = 7;
+const SELECT_DEEP = 9;
 const CALL = 4;
 const LIST = 5;
-/** A list that is only appended is gone at once. */
-const APPENDED_LESS = 3;
+const LIST_ITEM = 2;
+/** A list that is only appended is never made. */
+const APPENDED_LESS = 6;
 const MAP = 8;
 const MAP_ENTRY = 4;
-const CHEAP_CALLS: Readonly<Record<string, number>> = { "_&&_": 1, "_||_": 1, "_?_:_": 2, "@not_strictly_false": 1, "!_": 1, "_[_]": 5 };
+/** Calls that cost less, or more, than others. */
+const CALLS: Readonly<Record<string, number>> = {
+  "_&&_": 1,
+  "_||_": 1,
+  "_?_:_": 2,
+  "@not_strictly_false": 1,
+  "!_": 1,
+  "_[_]": 8,
+  "_+_": 6,
+};
 /** Maps with so many keys that are no texts are searched from end to end for one that is not there. */
 const KEYS_SEARCHED_FREE = 16;
 const KEYS_PER_STEP = 8;
@@ -77,10 +87,10 @@ class Metering {
         if (name === "_[_]" && this.#keyed > KEYS_SEARCHED_FREE && args[1] !== undefined) {
           args[1] = call(expr, KEYED, [args[1], integer(expr, Math.ceil(this.#keyed / KEYS_PER_STEP))]);
         }
-        return (CHEAP_CALLS[name] ?? CALL) + inside;
+        return (CALLS[name] ?? CALL) + inside;
       }
       case "listExpr":
-        return LIST + kind.value.elements.length + this.#all(kind.value.elements);
+        return LIST + LIST_ITEM * kind.value.elements.length + this.#all(kind.value.elements);
       case "structExpr":
         return MAP + MAP_ENTRY * kind.value.entries.length + this.#all(kind.value.entries.flatMap(entryParts));
       case "comprehensionExpr":
@@ -129,8 +139,10 @@ function appendInPlace(step: Expr, accuVar: string): boolean {
   if (step.exprKind.case !== "callExpr") return false;
   const { function: called, args } = step.exprKind.value;
   const first = args[0]?.exprKind;
-  if (called === "_+_" && first?.case === "identExpr" && first.value.name === accuVar && args[1]?.exprKind.case === "listExpr") {
+  const added = args[1]?.exprKind;
+  if (called === "_+_" && first?.case === "identExpr" && first.value.name === accuVar && added?.case === "listExpr") {
     step.exprKind.value.function = APPEND;
+    args.splice(1, 1, ...added.value.elements);
     return true;
   }
   return called === "_?_:_" && args[1] !== undefined && appendInPlace(args[1], accuVar);
