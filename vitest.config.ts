@@ -24,7 +24,9 @@ export default defineConfig({
         test: {
           name: "integration",
           execArgv: EXEC_ARGV,
-          include: ["test/integration/**/*.test.ts", "test/fields/**/*.test.ts"],
+          // test/pace measures processor time: of this project, one file runs at a time.
+          include: ["test/integration/**/*.test.ts", "test/fields/**/*.test.ts", "test/pace/**/*.test.ts"],
+          fileParallelism: false,
           exclude: [SUITES_ON_THE_CONTROL_PLANE],
           testTimeout: 30_000,
         },

@@ -1,13 +1,13 @@
 import { describe, expect, test } from "vitest";
-import type { Event } from "../../../src/core/event.ts";
-import { compileBody, compileFilter } from "../../../src/core/expression/compile.ts";
-import type { CompiledFilter } from "../../../src/core/expression/compile.ts";
-import { EVALUATION_STEPS_MAX } from "../../../src/core/expression/meter.ts";
-import { CUTS_IN_A_ROW_MAX, RESTING_EVENTS } from "../../../src/core/expression/patience.ts";
-import { RouteTable } from "../../../src/core/route-table.ts";
-import { EVENT_STEPS_MAX, REQUEST_STEPS_MAX } from "../../../src/core/expression/step-budgets.ts";
-import { anEvent, aRoute } from "../../support/delivery/attempt-input.ts";
-import { cpuMs, slowness } from "../../support/expressions/pace.ts";
+import type { Event } from "../../src/core/event.ts";
+import { compileBody, compileFilter } from "../../src/core/expression/compile.ts";
+import type { CompiledFilter } from "../../src/core/expression/compile.ts";
+import { EVALUATION_STEPS_MAX } from "../../src/core/expression/meter.ts";
+import { CUTS_IN_A_ROW_MAX, RESTING_EVENTS } from "../../src/core/expression/patience.ts";
+import { RouteTable } from "../../src/core/route-table.ts";
+import { EVENT_STEPS_MAX, REQUEST_STEPS_MAX } from "../../src/core/expression/step-budgets.ts";
+import { anEvent, aRoute } from "../support/delivery/attempt-input.ts";
+import { cpuMs, slowness } from "../support/expressions/pace.ts";
 
 const MEBIBYTE = 1024 * 1024;
 const json = (value: unknown): Event => anEvent({ data: Buffer.from(JSON.stringify(value)) });

@@ -1,13 +1,13 @@
 import { getHeapStatistics, setFlagsFromString } from "node:v8";
 import { runInNewContext } from "node:vm";
 import { expect, test } from "vitest";
-import { compileBody, compileFilter, type CompiledBody, type CompiledFilter } from "../../../src/core/expression/compile.ts";
-import { readEvent } from "../../../src/core/expression/input.ts";
-import type { Event } from "../../../src/core/event.ts";
-import { anEvent } from "../../support/delivery/attempt-input.ts";
-import { cpuMs, slowness } from "../../support/expressions/pace.ts";
-import { Chance, worstData, WorstExpression } from "../../support/expressions/worst.ts";
-import { countOf } from "../../support/full-run.ts";
+import { compileBody, compileFilter, type CompiledBody, type CompiledFilter } from "../../src/core/expression/compile.ts";
+import { readEvent } from "../../src/core/expression/input.ts";
+import type { Event } from "../../src/core/event.ts";
+import { anEvent } from "../support/delivery/attempt-input.ts";
+import { cpuMs, slowness } from "../support/expressions/pace.ts";
+import { Chance, worstData, WorstExpression } from "../support/expressions/worst.ts";
+import { countOf } from "../support/full-run.ts";
 
 const MEBIBYTE = 1024 * 1024;
 const EVALUATION_MS_MAX = 25;
