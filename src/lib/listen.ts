@@ -29,9 +29,14 @@ function listenFault({ host, port, flag }: ListenAddress, { code, message }: Nod
   return `cannot listen on ${where}: ${message}${other}`;
 }
 
-/** Binds; answers the URL with the real port and without a trailing slash. @throws ListenError when the address cannot be had. */
+/** Node's own switch, which its types leave out. */
+type HalfOpenServer = Server & { httpAllowHalfOpen: boolean };
+
+/**
+ * Binds; a client that has closed its half of the connection is still answered (RFC 9112 9.6). Answers the URL with the real port and without a trailing slash. @throws ListenError when the address cannot be had. */
 export async function listenOn(server: Server, address: ListenAddress): Promise<string> {
   const { host, port } = address;
+  (server as HalfOpenServer).httpAllowHalfOpen = true;
   await new Promise<void>((resolve, reject) => {
     const refused = (error: Error): void => reject(new ListenError(address, error));
     server.once("error", refused);

@@ -27,6 +27,12 @@ export const STRANGER_IDLE_MS = 5_000;
 /** Requests on one connection whose answers have not gone yet, of strangers and of others: what was read of each is in memory. */
 export const PIPELINED_MAX = { stranger: 16, known: 128 } as const;
 const SWEEP_MS = 500;
+/**
+ * Who has closed his half may still wait for the answer. After so long two lines are sent that say that it is under way, and again later: a connection that is
+ * closed altogether is reset by the first, which the second finds out.
+ */
+const ASK_MS = 1_000;
+const ASK_AGAIN_MS = 5_000;
 /** So much of the house is for those who have just come, however many of those come who have proven themselves. */
 const STRANGERS_SHARE = 1 / 8;
 /** And strangers take no more than so much of it. */
@@ -58,6 +64,11 @@ class Visitor extends Guest {
   gone = false;
   /** Where its last request ends is not certain: what follows on it is none. */
   isEnding = false;
+  /** The last answer that it waits for. */
+  answer: ServerResponse | undefined;
+  /** When to ask whether anybody is still there, ms, and how often that was done; while both halves are open, never. */
+  askAtMs = Infinity;
+  asked = 0;
 
   constructor(socket: Socket, nowMs: number) {
     super(addressOf(socket), nowMs);
@@ -78,6 +89,7 @@ export class Door {
   readonly #parts: DoorParts;
   readonly #book: GuestBook<Visitor>;
   readonly #visitors = new WeakMap<object, Visitor>();
+  readonly #halfClosed = new Set<Visitor>();
   #isSweeping = false;
 
   constructor(server: Server, parts: DoorParts) {
@@ -100,6 +112,7 @@ export class Door {
       return "gone";
     }
     if (visitor.underWay === 1) this.#book.turn(visitor, "busy", this.#nowMs());
+    visitor.answer = response;
     response.once("close", () => this.#end(visitor));
     const fault = framingFault(request);
     if (fault === undefined) return undefined;
@@ -125,6 +138,10 @@ export class Door {
     this.#visitors.set(socket, visitor);
     this.#book.add(visitor);
     socket.once("close", () => this.#forget(visitor));
+    socket.once("end", () => {
+      visitor.askAtMs = this.#nowMs() + ASK_MS;
+      this.#halfClosed.add(visitor);
+    });
     const { connections, strangerConnections = Math.ceil(connections * STRANGERS_MAX_SHARE) } = this.#parts.limits;
     if (this.#book.size > connections || this.#book.strangers > strangerConnections) this.#makeRoom(visitor);
     this.#parts.watch.open(this.#book.size);
@@ -145,6 +162,7 @@ export class Door {
     visitor.underWay--;
     if (visitor.gone || visitor.underWay > 0) return;
     visitor.reading = undefined;
+    visitor.answer = undefined;
     visitor.bytesBefore = visitor.socket.bytesRead;
     this.#book.turn(visitor, "rest", this.#nowMs());
   }
@@ -158,6 +176,7 @@ export class Door {
   #forget(visitor: Visitor): void {
     if (visitor.gone) return;
     visitor.gone = true;
+    this.#halfClosed.delete(visitor);
     this.#book.remove(visitor);
     this.#parts.watch.open(this.#book.size);
   }
@@ -169,6 +188,7 @@ export class Door {
       this.#isSweeping = false;
       this.#closeIdleStrangers();
       this.#lookAtReaders();
+      this.#askHalfClosed();
       if (this.#book.size > 0) this.#sweepLater();
     });
   }
@@ -196,6 +216,18 @@ export class Door {
       if (bytes <= this.#parts.limits.unreadBytes && !reading.isHopeless(nowMs)) continue;
       bytes -= reading.unreadBytes;
       this.#close(visitor, "unread");
+    }
+  }
+
+  /** `102 Processing` (RFC 2518 10.1) is read past by a client that waits; where there is none any more, its system answers with a reset. */
+  #askHalfClosed(): void {
+    const nowMs = this.#nowMs();
+    for (const visitor of this.#halfClosed) {
+      const { answer } = visitor;
+      if (answer === undefined || answer.headersSent || visitor.askAtMs > nowMs) continue;
+      visitor.asked++;
+      visitor.askAtMs = nowMs + (visitor.asked % 2 === 0 ? ASK_AGAIN_MS : 0);
+      if (answer.req.httpVersion === "1.1") answer.writeProcessing();
     }
   }
 
