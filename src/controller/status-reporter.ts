@@ -1,8 +1,8 @@
 import { isDeepStrictEqual } from "node:util";
+import { TokenBucket } from "../core/rate-limit.ts";
 import type { Clock } from "../lib/clock.ts";
 import type { Log } from "../observe/log.ts";
 import type { ReportedObject, ResultSink, WriteResult } from "./objects.ts";
-import { TokenBucket } from "./token-bucket.ts";
 
 /** A condition that moves back and forth within this time is written once. */
 export const TRANSITION_DEBOUNCE_MS = 1_000;
@@ -68,9 +68,10 @@ export class StatusReporter {
     this.#log = log;
     this.#sink = sink;
     this.#source = source;
+    const nowMs = clock.monotonicMs();
     this.#buckets = {
-      transition: new TokenBucket(clock, TRANSITIONS_PER_SECOND, TRANSITIONS_BURST),
-      counters: new TokenBucket(clock, COUNTERS_PER_SECOND, COUNTERS_BURST),
+      transition: new TokenBucket({ requests: TRANSITIONS_PER_SECOND, perMs: 1_000, burst: TRANSITIONS_BURST }, nowMs),
+      counters: new TokenBucket({ requests: COUNTERS_PER_SECOND, perMs: 1_000, burst: COUNTERS_BURST }, nowMs),
     };
   }
 
@@ -140,11 +141,12 @@ export class StatusReporter {
           this.#waiting[lane].delete(key);
           continue;
         }
-        const waitMs = this.#buckets[lane].take();
-        if (waitMs > 0) {
-          nextMs = nowMs + waitMs;
+        const readyAtMs = this.#buckets[lane].readyAtMs(nowMs);
+        if (readyAtMs > nowMs) {
+          nextMs = readyAtMs;
           break;
         }
+        this.#buckets[lane].take(nowMs);
         this.#waiting[lane].delete(key);
         this.#begin(key, due);
       }
