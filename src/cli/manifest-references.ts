@@ -1,6 +1,6 @@
 import { NamedReader, namedRefs } from "../controller/endpoint/named-refs.ts";
 import type { NamedLookup, Resources, SecretLookup } from "../controller/objects.ts";
-import { CONFIG_MAP_NOT_FOUND, SECRET_NOT_FOUND, SERVICE_NOT_FOUND } from "../controller/reasons.ts";
+import { CONFIG_MAP_NOT_FOUND, SECRET_NOT_FOUND, SERVICE_NOT_FOUND } from "../core/reasons.ts";
 import type { References } from "../controller/endpoint/references.ts";
 import { SecretReader, secretNames } from "../controller/endpoint/secret-refs.ts";
 import { referenceProblems } from "../controller/endpoint/target.ts";

@@ -5,7 +5,7 @@ import type { EndpointSpec, ServiceRef, Target } from "../../core/subscription.t
 import type { Resolved } from "./auth.ts";
 import { isProblem } from "./named-refs.ts";
 import type { ServiceObject } from "../objects.ts";
-import { SERVICE_NOT_DIALLABLE, SERVICE_PORT_NOT_FOUND } from "../reasons.ts";
+import { SERVICE_NOT_DIALLABLE, SERVICE_PORT_NOT_FOUND } from "../../core/reasons.ts";
 import type { References } from "./references.ts";
 
 /** Where an endpoint's requests go. */

@@ -6,7 +6,7 @@ import type { AuthSpec, SecretKeyRef, Target } from "../../core/subscription.ts"
 import { unreachable } from "../../lib/assert.ts";
 import { isProblem } from "./named-refs.ts";
 import { USE_LABEL } from "../objects.ts";
-import { REF_NOT_PERMITTED, SECRET_INVALID } from "../reasons.ts";
+import { REF_NOT_PERMITTED, SECRET_INVALID } from "../../core/reasons.ts";
 import type { References } from "./references.ts";
 import type { SecretReader } from "./secret-refs.ts";
 

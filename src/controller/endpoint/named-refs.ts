@@ -2,7 +2,7 @@ import type { Problem } from "../../core/problem.ts";
 import type { EndpointSpec, SubscriptionSpec } from "../../core/subscription.ts";
 import { unreachable } from "../../lib/assert.ts";
 import type { NamedKind, NamedLookup, ObjectsByKind } from "../objects.ts";
-import { CONFIG_MAP_KEY_NOT_FOUND, CONFIG_MAP_NOT_FOUND, REF_ACCESS_DENIED, REF_UNKNOWN, SERVICE_NOT_FOUND } from "../reasons.ts";
+import { CONFIG_MAP_KEY_NOT_FOUND, CONFIG_MAP_NOT_FOUND, REF_ACCESS_DENIED, REF_UNKNOWN, SERVICE_NOT_FOUND } from "../../core/reasons.ts";
 
 export interface NamedRef {
   readonly kind: NamedKind;

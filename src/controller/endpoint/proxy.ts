@@ -3,7 +3,7 @@ import type { Problem } from "../../core/problem.ts";
 import type { Target } from "../../core/subscription.ts";
 import { controlFault } from "./auth.ts";
 import type { Resolved } from "./auth.ts";
-import { SECRET_INVALID } from "../reasons.ts";
+import { SECRET_INVALID } from "../../core/reasons.ts";
 import type { References } from "./references.ts";
 
 const FIELD = "spec.egress.proxySecretRef";

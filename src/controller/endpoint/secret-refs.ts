@@ -11,7 +11,7 @@ import {
   SECRET_KEY_NOT_FOUND,
   SECRET_NOT_FOUND,
   SECRET_UNKNOWN,
-} from "../reasons.ts";
+} from "../../core/reasons.ts";
 
 /** Secrets as gathered for one subscription, by name. */
 export type SecretsByName = ReadonlyMap<string, SecretLookup>;

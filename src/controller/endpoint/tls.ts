@@ -7,7 +7,7 @@ import type { Resolved } from "./auth.ts";
 import { isProblem } from "./named-refs.ts";
 import type { ConfigMapObject, SecretObject } from "../objects.ts";
 import { readCertificates } from "./pem-certificates.ts";
-import { CONFIG_MAP_INVALID, SECRET_INVALID } from "../reasons.ts";
+import { CONFIG_MAP_INVALID, SECRET_INVALID } from "../../core/reasons.ts";
 import type { References } from "./references.ts";
 
 /** Bytes of a bundle of authorities: all public ones together take 220 KiB. */

@@ -1,7 +1,7 @@
 import { readdirSync, readFileSync } from "node:fs";
 import { join } from "node:path";
 import { expect, it } from "vitest";
-import * as reasons from "../../../src/controller/reasons.ts";
+import * as reasons from "../../../src/core/reasons.ts";
 
 const SPEC = join(import.meta.dirname, "../../../docs/spec");
 

@@ -1,7 +1,7 @@
-import type { Clock } from "../lib/clock.ts";
-import type { Log } from "../observe/log.ts";
-import type { Deliveries } from "./deliveries.ts";
-import { WorkQueue } from "./work-queue.ts";
+import type { Clock } from "../../lib/clock.ts";
+import type { Log } from "../../observe/log.ts";
+import type { Deliveries } from "../deliveries.ts";
+import { WorkQueue } from "../work-queue.ts";
 
 /** A deleted subscription's deliveries may go on for this long; the rest goes to the dead-letter store. */
 export const DRAIN_MAX_MS = 5 * 60_000;

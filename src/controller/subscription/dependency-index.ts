@@ -1,5 +1,5 @@
-import { refKey } from "./objects.ts";
-import type { ObjectRef } from "./objects.ts";
+import { refKey } from "../objects.ts";
+import type { ObjectRef } from "../objects.ts";
 
 /** Which subscriptions must be looked at again when something that they name changes. Keys are `namespace/name`. */
 export class DependencyIndex {

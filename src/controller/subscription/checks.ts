@@ -1,21 +1,21 @@
-import { celHint } from "../core/expression/cel-hints.ts";
-import { judgeService, judgeUrl } from "../core/egress/url-rules.ts";
-import { judgeHeaders } from "../core/header-rules.ts";
-import type { CompiledBody, CompiledFilter } from "../core/expression/compile.ts";
-import type { EffectivePolicy } from "../core/policy-resolution.ts";
-import type { Problem } from "../core/problem.ts";
-import type { EndpointSpec, SecretKeyRef, SubscriptionSpec, Target } from "../core/subscription.ts";
-import { audienceProblem, tokenUrlProblem } from "./endpoint/auth.ts";
+import { celHint } from "../../core/expression/cel-hints.ts";
+import { judgeService, judgeUrl } from "../../core/egress/url-rules.ts";
+import { judgeHeaders } from "../../core/header-rules.ts";
+import type { CompiledBody, CompiledFilter } from "../../core/expression/compile.ts";
+import type { EffectivePolicy } from "../../core/policy-resolution.ts";
+import type { Problem } from "../../core/problem.ts";
+import type { EndpointSpec, SecretKeyRef, SubscriptionSpec, Target } from "../../core/subscription.ts";
+import { audienceProblem, tokenUrlProblem } from "../endpoint/auth.ts";
 import type { ExpressionCache } from "./expression-cache.ts";
-import type { SubscriptionFacts } from "./subscription-facts.ts";
-import { generatesKey } from "./subscription-facts.ts";
-import { NamedReader } from "./endpoint/named-refs.ts";
-import type { References } from "./endpoint/references.ts";
-import { INVALID_BODY, INVALID_FILTER, SECRET_CONFLICT, SECRET_NOT_FOUND, SECRET_PENDING } from "./reasons.ts";
-import { lookupProblem, SecretReader } from "./endpoint/secret-refs.ts";
+import type { SubscriptionFacts } from "./facts.ts";
+import { generatesKey } from "./facts.ts";
+import { NamedReader } from "../endpoint/named-refs.ts";
+import type { References } from "../endpoint/references.ts";
+import { INVALID_BODY, INVALID_FILTER, SECRET_CONFLICT, SECRET_NOT_FOUND, SECRET_PENDING } from "../../core/reasons.ts";
+import { lookupProblem, SecretReader } from "../endpoint/secret-refs.ts";
 import { signingHeaderProblem } from "./signing-headers.ts";
 import { SIGNING_SECRET_KEY } from "./signing-secret.ts";
-import { resolveTarget } from "./endpoint/target.ts";
+import { resolveTarget } from "../endpoint/target.ts";
 
 /** What the checks look at to accept a spec. */
 export interface AcceptanceInput {

@@ -1,16 +1,16 @@
-import { decodeSubscription } from "../api/decode-subscription.ts";
-import type { WebhookSubscription } from "../api/generated/custom-resources.ts";
-import type { Decoded, Problem } from "../core/problem.ts";
-import type { PolicyResolution } from "../core/policy-resolution.ts";
-import type { SubscriptionSpec } from "../core/subscription.ts";
+import { decodeSubscription } from "../../api/decode-subscription.ts";
+import type { WebhookSubscription } from "../../api/generated/custom-resources.ts";
+import type { Decoded, Problem } from "../../core/problem.ts";
+import type { PolicyResolution } from "../../core/policy-resolution.ts";
+import type { SubscriptionSpec } from "../../core/subscription.ts";
 import type { AcceptedSpec } from "./accepted-specs.ts";
-import { namedRefs } from "./endpoint/named-refs.ts";
-import type { NamedByKey, NamedRef } from "./endpoint/named-refs.ts";
-import type { NamedKind, NamedLookup, ObjectRef, Resources, SecretLookup } from "./objects.ts";
-import type { PolicyView } from "./policy-view.ts";
-import { INVALID_OBJECT } from "./reasons.ts";
-import { secretNames } from "./endpoint/secret-refs.ts";
-import type { SecretsByName } from "./endpoint/secret-refs.ts";
+import { namedRefs } from "../endpoint/named-refs.ts";
+import type { NamedByKey, NamedRef } from "../endpoint/named-refs.ts";
+import type { NamedKind, NamedLookup, ObjectRef, Resources, SecretLookup } from "../objects.ts";
+import type { PolicyView } from "../policy/policy-view.ts";
+import { INVALID_OBJECT } from "../../core/reasons.ts";
+import { secretNames } from "../endpoint/secret-refs.ts";
+import type { SecretsByName } from "../endpoint/secret-refs.ts";
 import { signingSecretName } from "./signing-secret.ts";
 
 /** All that is read for one subscription; the checks look at nothing else. */

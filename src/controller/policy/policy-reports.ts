@@ -1,12 +1,12 @@
-import { mergeConditions } from "../core/conditions.ts";
-import type { Condition, ConditionDraft } from "../core/conditions.ts";
-import { defaultPolicyOf } from "../core/policy-resolution.ts";
-import type { Clock } from "../lib/clock.ts";
-import { refKey } from "./objects.ts";
-import type { ObjectKind, ReportedObject, Resources } from "./objects.ts";
+import { mergeConditions } from "../../core/conditions.ts";
+import type { Condition, ConditionDraft } from "../../core/conditions.ts";
+import { defaultPolicyOf } from "../../core/policy-resolution.ts";
+import type { Clock } from "../../lib/clock.ts";
+import { refKey } from "../objects.ts";
+import type { ObjectKind, ReportedObject, Resources } from "../objects.ts";
 import type { PolicyView } from "./policy-view.ts";
-import { ACCEPTED, CONFLICTED } from "./reasons.ts";
-import type { DueStatus } from "./status-reporter.ts";
+import { ACCEPTED, CONFLICTED } from "../../core/reasons.ts";
+import type { DueStatus } from "../status-reporter.ts";
 
 /** Kinds that have nothing but an `Accepted` condition. */
 export type SimpleKind = Exclude<ReportedObject["kind"], "WebhookSubscription">;

@@ -1,6 +1,6 @@
-import type { SubscriptionName } from "../core/subscription.ts";
-import type { Clock } from "../lib/clock.ts";
-import type { ResultSink, Resources } from "./objects.ts";
+import type { SubscriptionName } from "../../core/subscription.ts";
+import type { Clock } from "../../lib/clock.ts";
+import type { ResultSink, Resources } from "../objects.ts";
 
 /** A filter that fails may fail for every event: one Kubernetes Event a minute and subscription tells of it, the counter counts them all. */
 const QUIET_MS = 60_000;

@@ -1,4 +1,4 @@
-import { namespaceOf } from "./work-queue.ts";
+import { namespaceOf } from "../work-queue.ts";
 
 /** Which subscriptions of the first listing have not been looked at yet, by namespace. Keys are `namespace/name`. */
 export class FirstLooks {

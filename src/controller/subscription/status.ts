@@ -1,12 +1,12 @@
-import type { WebhookSubscriptionStatus } from "../api/generated/custom-resources.ts";
-import { mergeConditions, wholeSeconds } from "../core/conditions.ts";
-import type { ConditionDraft } from "../core/conditions.ts";
-import { FAILURE_MESSAGE_CHARS_MAX, RECENT_FAILURES_MAX } from "../core/health.ts";
-import type { SubscriptionHealth } from "../core/health.ts";
-import type { Problem } from "../core/problem.ts";
-import type { ActiveSpec, Verdict } from "./subscription-checks.ts";
-import { generatesKey } from "./subscription-facts.ts";
-import { hostOf } from "./subscription-checks.ts";
+import type { WebhookSubscriptionStatus } from "../../api/generated/custom-resources.ts";
+import { mergeConditions, wholeSeconds } from "../../core/conditions.ts";
+import type { ConditionDraft } from "../../core/conditions.ts";
+import { FAILURE_MESSAGE_CHARS_MAX, RECENT_FAILURES_MAX } from "../../core/health.ts";
+import type { SubscriptionHealth } from "../../core/health.ts";
+import type { Problem } from "../../core/problem.ts";
+import type { ActiveSpec, Verdict } from "./checks.ts";
+import { generatesKey } from "./facts.ts";
+import { hostOf } from "./checks.ts";
 import {
   ACCEPTED,
   DRAINING,
@@ -21,7 +21,7 @@ import {
   RESOLVED_REFS,
   STALLED,
   SUSPENDED,
-} from "./reasons.ts";
+} from "../../core/reasons.ts";
 
 /** All that a subscription's status is made of. */
 export interface StatusInput {

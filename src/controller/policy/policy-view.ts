@@ -1,8 +1,8 @@
-import { decodeClusterPolicy, decodePolicy, DEFAULT_POLICY_LABEL } from "../api/decode-policy.ts";
-import type { ClusterDeliveryPolicy, DeliveryPolicy } from "../api/generated/custom-resources.ts";
-import { clusterPolicyFor, resolvePolicy } from "../core/policy-resolution.ts";
-import type { ClusterCandidate, NamespaceCandidate, PolicyResolution } from "../core/policy-resolution.ts";
-import type { Resources } from "./objects.ts";
+import { decodeClusterPolicy, decodePolicy, DEFAULT_POLICY_LABEL } from "../../api/decode-policy.ts";
+import type { ClusterDeliveryPolicy, DeliveryPolicy } from "../../api/generated/custom-resources.ts";
+import { clusterPolicyFor, resolvePolicy } from "../../core/policy-resolution.ts";
+import type { ClusterCandidate, NamespaceCandidate, PolicyResolution } from "../../core/policy-resolution.ts";
+import type { Resources } from "../objects.ts";
 
 /** Policies as the resolution wants them; each object is decoded once in its life. */
 export class PolicyView {
