@@ -4,7 +4,7 @@ import { isDeepStrictEqual } from "node:util";
 import { MANIFEST_FILE_BYTES_MAX, readManifestFile } from "../api/manifest.ts";
 import type { Manifest } from "../api/manifest.ts";
 import { unknownKind } from "../api/custom-resource.ts";
-import { refKey } from "../controller/objects.ts";
+import { objectKey } from "../controller/objects.ts";
 import type { ObjectRef, WatchedObject } from "../controller/objects.ts";
 import type { Problem } from "../core/problem.ts";
 import { manifestRef, objectOf } from "./manifest-object.ts";
@@ -213,7 +213,7 @@ function parsed(text: string, file: string, mark: string, before: FileState | un
       if (isMistyped(manifest)) problems.push(mistyped(manifest, file));
       continue;
     }
-    const key = refKey(ref);
+    const key = objectKey(ref);
     const read = objectOf(manifest, ref, before?.objects.get(key)?.object);
     const at = { file, line: manifest.locate("metadata.name") };
     if (objects.has(key)) {

@@ -6,7 +6,7 @@ import type { SubscriptionSpec } from "../../core/subscription.ts";
 import type { AcceptedSpec } from "./accepted-specs.ts";
 import { namedRefs } from "../endpoint/named-refs.ts";
 import type { NamedByKey, NamedRef } from "../endpoint/named-refs.ts";
-import type { NamedKind, NamedLookup, ObjectRef, Resources, SecretLookup } from "../objects.ts";
+import type { NamedLookup, ObjectRef, Resources, SecretLookup } from "../objects.ts";
 import type { PolicyView } from "../policy/policy-view.ts";
 import { INVALID_OBJECT } from "../../core/reasons.ts";
 import { secretNames } from "../endpoint/secret-refs.ts";
@@ -25,7 +25,8 @@ export interface SubscriptionFacts {
   /** For the last accepted spec. */
   readonly lastResolution: PolicyResolution;
   readonly secrets: SecretsByName;
-  /** Objects of other kinds that the specs name. */
+  /** Objects of other kinds that the specs name, and what was found. */
+  readonly namedRefs: readonly NamedRef[];
   readonly named: NamedByKey;
   /** Secrets of the operator's own namespace that the cluster policy names. */
   readonly systemSecrets: SecretsByName;
@@ -60,6 +61,7 @@ export async function gatherFacts(
   const lastResolution = policies.resolve(namespace, lastAccepted?.spec.policyName);
   const resolution = decoded.ok ? policies.resolve(namespace, decoded.value.policyName) : lastResolution;
   const proxies = [resolution, lastResolution].map(({ effective }) => effective.egress.proxySecretRef?.name);
+  const refs = specs.flatMap(namedRefs);
   return {
     object,
     uid,
@@ -69,7 +71,8 @@ export async function gatherFacts(
     resolution,
     lastResolution,
     secrets: await findSecrets(resources, namespace, names),
-    named: await findNamed(resources, namespace, specs.flatMap(namedRefs)),
+    namedRefs: refs,
+    named: await findNamed(resources, namespace, refs),
     systemSecrets: await findSecrets(resources, systemNamespace, new Set(proxies.filter((proxy) => proxy !== undefined))),
     systemNamespace,
     signingName,
@@ -98,15 +101,19 @@ async function findNamed(resources: Resources, namespace: string, refs: readonly
 }
 
 /** The objects whose change makes another verdict possible. */
-export function dependenciesOf({ object, secrets, signingName, named, systemSecrets, systemNamespace }: SubscriptionFacts): ObjectRef[] {
+export function dependenciesOf({
+  object,
+  secrets,
+  signingName,
+  namedRefs,
+  systemSecrets,
+  systemNamespace,
+}: SubscriptionFacts): ObjectRef[] {
   const { namespace } = object.metadata;
   const refs: ObjectRef[] = [{ kind: "Secret", namespace, name: signingName }];
   for (const name of secrets.keys()) refs.push({ kind: "Secret", namespace, name });
   for (const name of systemSecrets.keys()) refs.push({ kind: "Secret", namespace: systemNamespace, name });
-  for (const key of named.keys()) {
-    const [kind = "", name = ""] = key.split("/");
-    refs.push({ kind: kind as NamedKind, namespace, name });
-  }
+  for (const { kind, name } of namedRefs) refs.push({ kind, namespace, name });
   return refs;
 }
 
