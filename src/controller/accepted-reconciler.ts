@@ -1,7 +1,7 @@
 import { mergeConditions } from "../core/conditions.ts";
 import type { Condition, ConditionDraft } from "../core/conditions.ts";
 import type { Problem } from "../core/problem.ts";
-import { ACCEPTED } from "../core/reasons.ts";
+import type { Reason } from "../core/reasons.ts";
 import type { Clock } from "../lib/clock.ts";
 import { objectKey, refOfKey } from "./objects.ts";
 import type { ObjectKey, ObjectRef, ObjectsByKind, ReportedKind, Resources } from "./objects.ts";
@@ -84,6 +84,6 @@ function newerRefused({ field, reason, message }: Problem, generation: number): 
   return notAccepted(reason, `${what}; generation ${generation}, which was accepted, goes on until this is mended`);
 }
 
-export function notAccepted(reason: string, message: string): ConditionDraft {
-  return { type: ACCEPTED, status: "False", reason, message };
+export function notAccepted(reason: Reason, message: string): ConditionDraft {
+  return { type: "Accepted", status: "False", reason, message };
 }

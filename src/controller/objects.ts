@@ -7,6 +7,7 @@ import type {
 } from "../api/generated/custom-resources.ts";
 
 import type { Problem } from "../core/problem.ts";
+import type { Reason } from "../core/reasons.ts";
 
 /** A namespace; with files it may exist without an object, then it has no labels. */
 export interface NamespaceObject {
@@ -176,8 +177,7 @@ export type CreateSecretResult = WriteResult | { readonly kind: "exists" };
 /** A Kubernetes Event about an object. */
 export interface EventNote {
   readonly type: "Normal" | "Warning";
-  /** CamelCase. */
-  readonly reason: string;
+  readonly reason: Reason;
   readonly message: string;
 }
 

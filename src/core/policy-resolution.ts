@@ -11,11 +11,16 @@ import type {
   RateLimit,
 } from "./policy.ts";
 import type { Problem } from "./problem.ts";
+import type { ReasonOf } from "./reasons.ts";
 
 /** A policy object that may or may not be obeyed: one that is not accepted still wins its place, so that nobody falls under another. */
 export type Candidate<T> =
   | { readonly accepted: true; readonly policy: T }
-  | { readonly accepted: false; readonly policy: Pick<T & { name: string }, "name"> & Partial<T>; readonly message: string };
+  | {
+      readonly accepted: false;
+      readonly policy: Pick<T & { name: string }, "name"> & Partial<T>;
+      readonly message: string;
+    };
 
 export type NamespaceCandidate = Candidate<NamespacePolicy>;
 export type ClusterCandidate = Candidate<ClusterPolicy>;
@@ -78,7 +83,7 @@ export function resolvePolicy(question: PolicyQuestion): PolicyResolution {
   return { effective: effectivePolicy(winner?.policy, clusterPolicy), problem: undefined };
 }
 
-function refused(cluster: ClusterPolicy | undefined, reason: string, message: string, field = ""): PolicyResolution {
+function refused(cluster: ClusterPolicy | undefined, reason: ReasonOf<"ResolvedRefs">, message: string, field = ""): PolicyResolution {
   return { effective: effectivePolicy(undefined, cluster), problem: { field, reason, message } };
 }
 

@@ -1,43 +1,94 @@
-/** Condition types (2-api.md, "Conditions"). */
-export const READY = "Ready";
-export const ACCEPTED = "Accepted";
-export const RESOLVED_REFS = "ResolvedRefs";
-export const PROGRAMMED = "Programmed";
-export const ENDPOINT_HEALTHY = "EndpointHealthy";
-export const SUSPENDED = "Suspended";
-export const RECONCILING = "Reconciling";
-export const STALLED = "Stalled";
+/** Reasons by the condition in which they stand, the good ones first. Stable: people and programs look for them. docs/reasons.md explains each. */
+export const CONDITION_REASONS = {
+  /** Its other reasons are those of the first condition that is not as it should be. */
+  Ready: [
+    "Ready",
+    /** Blocks a route that the store gave back until its manifest has been read. */
+    "Starting",
+  ],
+  Accepted: [
+    "Accepted",
+    "InvalidFilter",
+    "InvalidBody",
+    "InvalidEndpoint",
+    "EgressDenied",
+    "NotImplemented",
+    /** It cannot be read at all: stored under another version of the schema. */
+    "InvalidObject",
+    /** Another DeliveryPolicy is the default of the namespace. */
+    "Conflicted",
+  ],
+  ResolvedRefs: [
+    "ResolvedRefs",
+    /** Unknown: no spec was ever accepted. */
+    "NotAccepted",
+    /** The signing Secret is being generated: over within a second, so nobody is told of it by an Event. */
+    "SecretPending",
+    "SecretNotCreated",
+    "SecretNotFound",
+    "SecretKeyNotFound",
+    "SecretInvalid",
+    "SecretConflict",
+    "SecretAccessDenied",
+    "SecretUnknown",
+    "RefNotPermitted",
+    "RefAccessDenied",
+    "RefUnknown",
+    "ServiceNotFound",
+    "ServicePortNotFound",
+    /** An ExternalName or headless Service: there is no ClusterIP to dial. */
+    "ServiceNotDiallable",
+    "ServiceAccountNotFound",
+    "ConfigMapNotFound",
+    "ConfigMapKeyNotFound",
+    "ConfigMapInvalid",
+    "PolicyNotFound",
+    "PolicyNotAccepted",
+  ],
+  Programmed: ["Programmed", "NotProgrammed", "Draining"],
+  EndpointHealthy: [
+    "Delivering",
+    "Idle",
+    "CircuitOpen",
+    "HighFailureRate",
+    "DNSFailure",
+    "TLSFailure",
+    "Timeout",
+    "AuthRejected",
+    "Blocked",
+    "HandshakePending",
+  ],
+  Suspended: ["NotSuspended", "BySpec", "AutoSuspended", "EndpointGone"],
+  /** kstatus; while there is something to do, the reason is that of the condition behind it. */
+  Reconciling: ["Reconciled"],
+  Stalled: ["Reconciled"],
+} as const;
 
-/** Reasons of `Accepted=False`. */
-export const INVALID_FILTER = "InvalidFilter";
-export const INVALID_BODY = "InvalidBody";
-export const INVALID_OBJECT = "InvalidObject";
-export const CONFLICTED = "Conflicted";
+/** Reasons of Kubernetes Events that tell of no condition. */
+export const EVENT_REASONS = ["FilterFailed", "TokenIgnored", "Discarded", "DeadLettered"] as const;
 
-/** Reasons of `ResolvedRefs=False`. */
-/** The signing Secret is being generated: over within a second, so nobody is told of it by an Event. */
-export const SECRET_PENDING = "SecretPending";
-export const SECRET_NOT_FOUND = "SecretNotFound";
-export const SECRET_KEY_NOT_FOUND = "SecretKeyNotFound";
-export const SECRET_INVALID = "SecretInvalid";
-export const SECRET_CONFLICT = "SecretConflict";
-export const SECRET_ACCESS_DENIED = "SecretAccessDenied";
-export const SECRET_UNKNOWN = "SecretUnknown";
-export const REF_NOT_PERMITTED = "RefNotPermitted";
-export const REF_ACCESS_DENIED = "RefAccessDenied";
-export const REF_UNKNOWN = "RefUnknown";
-export const SERVICE_NOT_FOUND = "ServiceNotFound";
-export const SERVICE_PORT_NOT_FOUND = "ServicePortNotFound";
-/** An ExternalName or headless Service: there is no ClusterIP to dial. */
-export const SERVICE_NOT_DIALLABLE = "ServiceNotDiallable";
-export const CONFIG_MAP_NOT_FOUND = "ConfigMapNotFound";
-export const CONFIG_MAP_KEY_NOT_FOUND = "ConfigMapKeyNotFound";
-export const CONFIG_MAP_INVALID = "ConfigMapInvalid";
+/**
+ * What is wrong with a manifest before the controller looks at it: `validate` shows it behind each message, the API server says most of them too. A
+ * manifest file that has become broken shows it in `Accepted`.
+ */
+export const MANIFEST_REASONS = [
+  "InvalidYAML",
+  "Ambiguous",
+  "TooDeep",
+  "Unreadable",
+  "Required",
+  "TypeInvalid",
+  "NotSupported",
+  "TooLong",
+  "TooMany",
+  "Duplicate",
+  "UnknownField",
+  "Invalid",
+  "NoNamespace",
+] as const;
 
-/** Reasons of things that are as they should be, and of waiting. */
-export const RECONCILED = "Reconciled";
-export const NOT_SUSPENDED = "NotSuspended";
-export const NOT_PROGRAMMED = "NotProgrammed";
-export const DRAINING = "Draining";
-export const IDLE = "Idle";
-export const STARTING = "Starting";
+export type ConditionType = keyof typeof CONDITION_REASONS;
+export type ReasonOf<T extends ConditionType> = (typeof CONDITION_REASONS)[T][number];
+export type ManifestReason = (typeof MANIFEST_REASONS)[number];
+/** Every reason that a problem, a condition or an Event may have. */
+export type Reason = ReasonOf<ConditionType> | ManifestReason | (typeof EVENT_REASONS)[number];

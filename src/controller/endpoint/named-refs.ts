@@ -1,8 +1,8 @@
 import type { Problem } from "../../core/problem.ts";
+import type { ReasonOf } from "../../core/reasons.ts";
 import type { EndpointSpec, SubscriptionSpec } from "../../core/subscription.ts";
 import { unreachable } from "../../lib/assert.ts";
 import type { NamedKind, NamedLookup, ObjectsByKind } from "../objects.ts";
-import { CONFIG_MAP_KEY_NOT_FOUND, CONFIG_MAP_NOT_FOUND, REF_ACCESS_DENIED, REF_UNKNOWN, SERVICE_NOT_FOUND } from "../../core/reasons.ts";
 
 export interface NamedRef {
   readonly kind: NamedKind;
@@ -25,9 +25,9 @@ function endpointRefs({ address, tls, auth }: EndpointSpec): NamedRef[] {
   return refs;
 }
 
-const NOT_FOUND: Readonly<Record<NamedKind, string>> = {
-  Service: SERVICE_NOT_FOUND,
-  ConfigMap: CONFIG_MAP_NOT_FOUND,
+const NOT_FOUND: Readonly<Record<NamedKind, ReasonOf<"ResolvedRefs">>> = {
+  Service: "ServiceNotFound",
+  ConfigMap: "ConfigMapNotFound",
   ServiceAccount: "ServiceAccountNotFound",
 };
 
@@ -54,9 +54,9 @@ export class NamedReader {
           message: `the ${kind} ${name} does not exist in namespace ${this.#namespace}: create it, or correct ${field}; until then deliveries wait`,
         };
       case "forbidden":
-        return { field, reason: REF_ACCESS_DENIED, message: found.message };
+        return { field, reason: "RefAccessDenied", message: found.message };
       case "unknown":
-        return { field, reason: REF_UNKNOWN, message: found.message };
+        return { field, reason: "RefUnknown", message: found.message };
       default:
         return unreachable(found);
     }
@@ -69,7 +69,7 @@ export class NamedReader {
     const text = Object.hasOwn(found.data, key) ? found.data[key] : undefined;
     if (text !== undefined) return text;
     const message = `the ConfigMap ${name} has no key ${key}: add it, or correct ${field}`;
-    return { field, reason: CONFIG_MAP_KEY_NOT_FOUND, message };
+    return { field, reason: "ConfigMapKeyNotFound", message };
   }
 }
 

@@ -1,12 +1,11 @@
 import type { ClusterDeliveryPolicy, DeliveryPolicy } from "../../api/generated/custom-resources.ts";
 import type { ConditionDraft } from "../../core/conditions.ts";
 import { defaultPolicyOf } from "../../core/policy-resolution.ts";
-import { ACCEPTED, CONFLICTED } from "../../core/reasons.ts";
 import { AcceptedReconciler, notAccepted } from "../accepted-reconciler.ts";
 import type { Reconciler, ReconcilerParts } from "../reconciler.ts";
 import type { PolicyView } from "./policy-view.ts";
 
-const VALID: ConditionDraft = { type: ACCEPTED, status: "True", reason: ACCEPTED, message: "the policy is valid" };
+const VALID: ConditionDraft = { type: "Accepted", status: "True", reason: "Accepted", message: "the policy is valid" };
 
 /** DeliveryPolicies. One that comes, goes or changes its label may make another the default: all of its namespace are shown anew. */
 export function policyReconciler(parts: ReconcilerParts): Reconciler<"DeliveryPolicy"> {
@@ -29,7 +28,7 @@ function judgePolicy(object: DeliveryPolicy, policies: PolicyView): ConditionDra
   const winner = defaultPolicyOf(policies.namespacePolicies(namespace));
   if (!candidate.policy.isDefault || winner === undefined || winner.policy.name === name) return VALID;
   return notAccepted(
-    CONFLICTED,
+    "Conflicted",
     `${winner.policy.name} is the default of namespace ${namespace} already (the oldest, then the first by name, is): remove the label from one of them`,
   );
 }

@@ -8,7 +8,6 @@ import { namedRefs } from "../endpoint/named-refs.ts";
 import type { NamedByKey, NamedRef } from "../endpoint/named-refs.ts";
 import type { NamedLookup, ObjectRef, Resources, SecretLookup } from "../objects.ts";
 import type { PolicyView } from "../policy/policy-view.ts";
-import { INVALID_OBJECT } from "../../core/reasons.ts";
 import { secretNames } from "../endpoint/secret-refs.ts";
 import type { SecretsByName } from "../endpoint/secret-refs.ts";
 import { signingSecretName } from "./signing-secret.ts";
@@ -128,6 +127,6 @@ function safelyDecoded(object: WebhookSubscription): Decoded<SubscriptionSpec> {
     return decodeSubscription(object);
   } catch (error) {
     const message = `the object cannot be read: ${error instanceof Error ? error.message : String(error)}; apply it again`;
-    return { ok: false, problems: [{ field: "", reason: INVALID_OBJECT, message }] };
+    return { ok: false, problems: [{ field: "", reason: "InvalidObject", message }] };
   }
 }

@@ -1,4 +1,5 @@
 import type { WebhookSubscription, WebhookSubscriptionStatus } from "../../api/generated/custom-resources.ts";
+import type { Reason } from "../../core/reasons.ts";
 import type { SubscriptionKey } from "../objects.ts";
 import type { Verdict } from "./checks.ts";
 import type { SubscriptionFacts } from "./facts.ts";
@@ -14,7 +15,7 @@ export interface Known {
   resume: string | undefined;
   status: WebhookSubscriptionStatus | undefined;
   /** When the present reason for waiting was first seen. */
-  blocked: { readonly reason: string; readonly sinceMs: number } | undefined;
+  blocked: { readonly reason: Reason; readonly sinceMs: number } | undefined;
   /** Its endpoint moved and the engine has not been told yet. */
   endpointMoved: boolean;
   /** This process has seen it without a time of deletion. */

@@ -1,5 +1,4 @@
 import type { WebhookSubscription } from "../../api/generated/custom-resources.ts";
-import { STARTING } from "../../core/reasons.ts";
 import type { Subscription } from "../../core/subscription.ts";
 import type { AcceptedSpec } from "./accepted-specs.ts";
 import { judgeSubscription } from "./checks.ts";
@@ -80,7 +79,7 @@ export class Leavers {
     const { namespace = "", name = "" } = facts?.object.metadata ?? leaver ?? {};
     const how = this.#howOf(leaver, facts);
     // The store's routes do not know where they lead before the manifests are read; this one has no manifest any more.
-    const isUnaimed = route?.subscription.blocked?.reason === STARTING && last !== undefined;
+    const isUnaimed = route?.subscription.blocked?.reason === "Starting" && last !== undefined;
     this.#departures.begin({
       uid,
       namespace,
@@ -120,10 +119,11 @@ export class Leavers {
   }
 
   #tell(lastSeen: WebhookSubscription, how: Departure["how"], { ended, underWay }: { ended: number; underWay: number }): void {
-    const [reason, fate] = how === "discard" ? ["Discarded", "were thrown away"] : ["DeadLettered", "went to the dead-letter store"];
+    const isDiscard = how === "discard";
+    const fate = isDiscard ? "were thrown away" : "went to the dead-letter store";
     const more = underWay === 0 ? "" : ` ${underWay} attempts were under way: what they do not deliver goes the same way.`;
     const message = `Deleted: ${ended} deliveries that had not ended ${fate}.${more}`;
-    this.#parts.sink.recordEvent(lastSeen, { type: "Warning", reason, message });
+    this.#parts.sink.recordEvent(lastSeen, { type: "Warning", reason: isDiscard ? "Discarded" : "DeadLettered", message });
   }
 
   /** Lets the object, the route and what was accepted go. Rejects to be called again. */

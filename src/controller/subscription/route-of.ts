@@ -1,7 +1,6 @@
 import type { PolicyLimits } from "../../core/policy.ts";
-import { STARTING } from "../../core/reasons.ts";
 import type { Route } from "../../core/route-table.ts";
-import type { Subscription, SubscriptionName } from "../../core/subscription.ts";
+import type { Blocked, Subscription, SubscriptionName } from "../../core/subscription.ts";
 import type { AcceptedSpec } from "./accepted-specs.ts";
 import { bodyOf, filterOf } from "./checks.ts";
 import type { ActiveSpec } from "./checks.ts";
@@ -27,7 +26,7 @@ export function routeOf(
 /** The route of a spec that the store gave back: events match as they did, and wait until the manifests have been read. */
 export function restoredRoute(accepted: AcceptedSpec, expressions: ExpressionCache): Route {
   const { uid, namespace, name, generation, spec, policy, egress, fanOutMax, leavingSinceMs } = accepted;
-  const blocked = { reason: STARTING, message: "the manifests are being read" };
+  const blocked: Blocked = { reason: "Starting", message: "the manifests are being read" };
   const limits = fanOutMax === undefined ? {} : { fanOutMax };
   return {
     subscription: { uid, namespace, name, generation, spec, policy, egress, ...limits, blocked, target: undefined },

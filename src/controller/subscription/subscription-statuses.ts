@@ -1,14 +1,14 @@
 import type { WebhookSubscriptionStatus } from "../../api/generated/custom-resources.ts";
 import { movedConditions } from "../../core/conditions.ts";
-import type { Condition } from "../../core/conditions.ts";
-import { ACCEPTED, ENDPOINT_HEALTHY, RESOLVED_REFS, SECRET_PENDING, SUSPENDED } from "../../core/reasons.ts";
+import type { Condition, ConditionDraft } from "../../core/conditions.ts";
+import type { ConditionType } from "../../core/reasons.ts";
 import type { SubscriptionKey } from "../objects.ts";
 import type { DueStatus } from "../status-reporter.ts";
 import { composeStatus } from "./status.ts";
 import type { SubscriptionParts } from "./subscription-parts.ts";
 
 /** Conditions whose moves become Kubernetes Events; the others follow from them. */
-const TOLD: ReadonlySet<string> = new Set([ACCEPTED, RESOLVED_REFS, ENDPOINT_HEALTHY, SUSPENDED]);
+const TOLD: ReadonlySet<ConditionType> = new Set<ConditionType>(["Accepted", "ResolvedRefs", "EndpointHealthy", "Suspended"]);
 
 /** Statuses of subscriptions, from what is remembered of the last look and what the engine knows now. */
 export class SubscriptionStatuses {
@@ -48,10 +48,10 @@ export class SubscriptionStatuses {
     const known = this.#parts.known.get(key);
     if (known === undefined) return;
     const before = (known.status?.conditions ?? []) as readonly Condition[];
-    const after = (status.conditions ?? []) as readonly Condition[];
+    const after = (status.conditions ?? []) as readonly (Condition & ConditionDraft)[];
     for (const { type, status: now, reason, message } of movedConditions(before, after)) {
-      if (!TOLD.has(type) || reason === SECRET_PENDING) continue;
-      const isBad = type === SUSPENDED ? now === "True" : now === "False";
+      if (!TOLD.has(type) || reason === "SecretPending") continue;
+      const isBad = type === "Suspended" ? now === "True" : now === "False";
       const isNew = !before.some((condition) => condition.type === type);
       if (isBad || (!isNew && now !== "Unknown"))
         this.#parts.sink.recordEvent(known.object, { type: isBad ? "Warning" : "Normal", reason, message });

@@ -1,5 +1,7 @@
 import { isDeepStrictEqual } from "node:util";
 import { newSigningSecret, SIGNING_SECRET_KEY, signingSecretName } from "./signing-secret.ts";
+import type { Problem } from "../../core/problem.ts";
+import type { Reason } from "../../core/reasons.ts";
 import { RESUME_ANNOTATION, refOfKey } from "../objects.ts";
 import type { SubscriptionKey } from "../objects.ts";
 import { judgeSubscription } from "./checks.ts";
@@ -81,7 +83,7 @@ export class Subscriptions {
   }
 
   /** The longer the same thing has been waited for, the more seldom it is looked for. */
-  #recheckMs(known: Known, reason: string | undefined): number | undefined {
+  #recheckMs(known: Known, reason: Reason | undefined): number | undefined {
     if (reason === undefined) {
       known.blocked = undefined;
       return undefined;
@@ -136,7 +138,7 @@ export class Subscriptions {
       return true;
     }
     if (result.kind === "failed") {
-      const blocked = { field: "spec.signing.secretRefs", reason: "SecretNotCreated", message: result.message };
+      const blocked: Problem = { field: "spec.signing.secretRefs", reason: "SecretNotCreated", message: result.message };
       known.verdict = { ...verdict, active: { ...active, blocked } };
     }
     return false;
