@@ -147,7 +147,7 @@ function egressPolicy(egress: ClusterDeliveryPolicySpec["egress"]): EgressPolicy
   };
 }
 
-function labelSelector(selector: ClusterDeliveryPolicySpec["namespaceSelector"]): LabelSelector | undefined {
+export function labelSelector(selector: ClusterDeliveryPolicySpec["namespaceSelector"]): LabelSelector | undefined {
   if (selector === undefined) return undefined;
   return {
     matchLabels: selector.matchLabels ?? {},

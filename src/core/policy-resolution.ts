@@ -11,7 +11,7 @@ import type {
   RateLimit,
 } from "./policy.ts";
 import type { Problem } from "./problem.ts";
-import type { ReasonOf } from "./reasons.ts";
+import type { Reason, ReasonOf } from "./reasons.ts";
 
 /** A policy object that may or may not be obeyed: one that is not accepted still wins its place, so that nobody falls under another. */
 export type Candidate<T> =
@@ -19,6 +19,7 @@ export type Candidate<T> =
   | {
       readonly accepted: false;
       readonly policy: Pick<T & { name: string }, "name"> & Partial<T>;
+      readonly reason: Reason;
       readonly message: string;
     };
 

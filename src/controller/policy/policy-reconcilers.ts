@@ -16,14 +16,14 @@ export function policyReconciler(parts: ReconcilerParts): Reconciler<"DeliveryPo
 export function clusterPolicyReconciler(parts: ReconcilerParts): Reconciler<"ClusterDeliveryPolicy"> {
   const judge = (object: ClusterDeliveryPolicy): ConditionDraft => {
     const candidate = parts.policies.clusterPolicy(object);
-    return candidate.accepted ? VALID : notAccepted("NotImplemented", candidate.message);
+    return candidate.accepted ? VALID : notAccepted(candidate.reason, candidate.message);
   };
   return new AcceptedReconciler("ClusterDeliveryPolicy", parts, { affects: "itself", judge });
 }
 
 function judgePolicy(object: DeliveryPolicy, policies: PolicyView): ConditionDraft {
   const candidate = policies.namespacePolicy(object);
-  if (!candidate.accepted) return notAccepted("NotImplemented", candidate.message);
+  if (!candidate.accepted) return notAccepted(candidate.reason, candidate.message);
   const { namespace, name } = object.metadata;
   const winner = defaultPolicyOf(policies.namespacePolicies(namespace));
   if (!candidate.policy.isDefault || winner === undefined || winner.policy.name === name) return VALID;

@@ -38,7 +38,12 @@ describe("which policy wins", () => {
   const byDefault = policy("usual", {}, { isDefault: true, createdAtMs: 5 });
   const older = policy("zebra", {}, { isDefault: true, createdAtMs: 1 });
   const sameAge = policy("alpha", {}, { isDefault: true, createdAtMs: 1 });
-  const bad: NamespaceCandidate = { accepted: false, policy: { name: "bad", isDefault: true }, message: "not obeyed" };
+  const bad: NamespaceCandidate = {
+    accepted: false,
+    policy: { name: "bad", isDefault: true },
+    reason: "NotImplemented",
+    message: "not obeyed",
+  };
 
   it.each<[string, Partial<PolicyQuestion>, string]>([
     ["nothing says anything", {}, "BuiltIn/"],
@@ -76,7 +81,7 @@ describe("which policy wins", () => {
     [
       "a cluster policy that is not accepted opens nothing",
       {
-        clusterPolicies: [{ accepted: false, policy: { name: "x" }, message: "not obeyed" }],
+        clusterPolicies: [{ accepted: false, policy: { name: "x" }, reason: "NotImplemented", message: "not obeyed" }],
         policyName: "careful",
         namespacePolicies: [careful],
       },
