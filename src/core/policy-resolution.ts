@@ -157,34 +157,20 @@ function effectivePolicy(winner: NamespacePolicy | undefined, cluster: ClusterPo
 }
 
 /** The winner wins whole: what it leaves out is built in, never another policy's. */
-export function withBuiltIns(fields: PolicyFields): Policy {
-  const base = BUILT_IN_POLICY;
-  const { retry = {}, circuitBreaker = {}, retention = {} } = fields;
+export function withBuiltIns({ retry, circuitBreaker, retention, ...rest }: PolicyFields): Policy {
   return {
-    timeoutMs: fields.timeoutMs ?? base.timeoutMs,
-    connectTimeoutMs: fields.connectTimeoutMs ?? base.connectTimeoutMs,
-    retry: {
-      maxAttempts: retry.maxAttempts ?? base.retry.maxAttempts,
-      maxAgeMs: retry.maxAgeMs ?? base.retry.maxAgeMs,
-      delays: retry.delays ?? base.retry.delays,
-      jitterPercent: retry.jitterPercent ?? base.retry.jitterPercent,
-      retryableCodes: retry.retryableCodes ?? base.retry.retryableCodes,
-      retryAfterMaxMs: retry.retryAfterMaxMs ?? base.retry.retryAfterMaxMs,
-    },
-    successCodes: fields.successCodes ?? base.successCodes,
-    rateLimit: fields.rateLimit ?? base.rateLimit,
-    maxInFlight: fields.maxInFlight ?? base.maxInFlight,
-    circuitBreaker: {
-      consecutiveFailures: circuitBreaker.consecutiveFailures ?? base.circuitBreaker.consecutiveFailures,
-      openForMs: circuitBreaker.openForMs ?? base.circuitBreaker.openForMs,
-      halfOpenProbes: circuitBreaker.halfOpenProbes ?? base.circuitBreaker.halfOpenProbes,
-    },
-    autoSuspendAfterMs: fields.autoSuspendAfterMs ?? base.autoSuspendAfterMs,
-    retention: {
-      historyMs: retention.historyMs ?? base.retention.historyMs,
-      bodiesMs: retention.bodiesMs ?? base.retention.bodiesMs,
-      responseBytes: retention.responseBytes ?? base.retention.responseBytes,
-    },
+    ...BUILT_IN_POLICY,
+    ...said(rest),
+    retry: { ...BUILT_IN_POLICY.retry, ...said(retry) },
+    circuitBreaker: { ...BUILT_IN_POLICY.circuitBreaker, ...said(circuitBreaker) },
+    retention: { ...BUILT_IN_POLICY.retention, ...said(retention) },
+  };
+}
+
+/** Only the fields that say something. */
+function said<T extends object>(fields: T | undefined): { readonly [K in keyof T]?: Exclude<T[K], undefined> } {
+  return Object.fromEntries(Object.entries(fields ?? {}).filter(([, value]) => value !== undefined)) as {
+    [K in keyof T]?: Exclude<T[K], undefined>;
   };
 }
 
