@@ -1,4 +1,4 @@
-import { NamedReader, namedRefs } from "../controller/endpoint/named-refs.ts";
+import { namedKey, NamedReader, namedRefs } from "../controller/endpoint/named-refs.ts";
 import type { NamedLookup, Resources, SecretLookup } from "../controller/objects.ts";
 import type { References } from "../controller/endpoint/references.ts";
 import { SecretReader, secretNames } from "../controller/endpoint/secret-refs.ts";
@@ -49,9 +49,9 @@ export function referencesIn({ spec, namespace, resources }: CheckedSpec): Refer
     if (!(found instanceof Promise)) secrets.set(name, found);
   }
   const named = new Map<string, NamedLookup>();
-  for (const { kind, name } of namedRefs(spec)) {
-    const found = resources.findNamed(kind, namespace, name);
-    if (!(found instanceof Promise)) named.set(`${kind}/${name}`, found);
+  for (const ref of namedRefs(spec)) {
+    const found = resources.findNamed(ref.kind, namespace, ref.name);
+    if (!(found instanceof Promise)) named.set(namedKey(ref), found);
   }
   return {
     namespace,

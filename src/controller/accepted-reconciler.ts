@@ -1,7 +1,6 @@
 import { mergeConditions } from "../core/conditions.ts";
 import type { Condition, ConditionDraft } from "../core/conditions.ts";
 import type { Problem } from "../core/problem.ts";
-import type { Reason } from "../core/reasons.ts";
 import type { Clock } from "../lib/clock.ts";
 import { objectKey, refOfKey } from "./objects.ts";
 import type { ObjectKey, ObjectRef, ObjectsByKind, ReportedKind, Resources } from "./objects.ts";
@@ -81,9 +80,9 @@ export class AcceptedReconciler<K extends AcceptedOnlyKind> implements Reconcile
 /** The newest form could not be read, and the one before stands. */
 function newerRefused({ field, reason, message }: Problem, generation: number): ConditionDraft {
   const what = field === "" || message.includes(field) ? message : `${field}: ${message}`;
-  return notAccepted(reason, `${what}; generation ${generation}, which was accepted, goes on until this is mended`);
+  return notAccepted({ reason, message: `${what}; generation ${generation}, which was accepted, goes on until this is mended` });
 }
 
-export function notAccepted(reason: Reason, message: string): ConditionDraft {
+export function notAccepted({ reason, message }: Pick<Problem, "reason" | "message">): ConditionDraft {
   return { type: "Accepted", status: "False", reason, message };
 }

@@ -5,7 +5,7 @@ import type {
   ObjectMeta,
   WebhookSubscription,
 } from "../api/generated/custom-resources.ts";
-
+import type { Kind } from "../api/schema.ts";
 import type { Problem } from "../core/problem.ts";
 import type { Reason } from "../core/reasons.ts";
 
@@ -68,7 +68,7 @@ export interface ObjectsByKind {
 export type ObjectKind = keyof ObjectsByKind;
 export type WatchedObject = ObjectsByKind[ObjectKind];
 /** Kinds that have a status of ours. */
-export type ReportedKind = "WebhookSubscription" | "DeliveryPolicy" | "ClusterDeliveryPolicy" | "DeliveryReplay";
+export type ReportedKind = Kind;
 export type ReportedObject = ObjectsByKind[ReportedKind];
 
 /** Names one object; `namespace` is empty for cluster-scoped kinds. */

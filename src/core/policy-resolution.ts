@@ -11,7 +11,7 @@ import type {
   RateLimit,
 } from "./policy.ts";
 import type { Problem } from "./problem.ts";
-import type { Reason, ReasonOf } from "./reasons.ts";
+import type { ReasonOf } from "./reasons.ts";
 
 /** A policy object that may or may not be obeyed: one that is not accepted still wins its place, so that nobody falls under another. */
 export type Candidate<T> =
@@ -19,8 +19,7 @@ export type Candidate<T> =
   | {
       readonly accepted: false;
       readonly policy: Pick<T & { name: string }, "name"> & Partial<T>;
-      readonly reason: Reason;
-      readonly message: string;
+      readonly refusal: Problem;
     };
 
 export type NamespaceCandidate = Candidate<NamespacePolicy>;
@@ -63,7 +62,11 @@ export interface PolicyResolution {
 export function resolvePolicy(question: PolicyQuestion): PolicyResolution {
   const cluster = clusterPolicyFor(question.clusterPolicies, question.namespaceLabels);
   if (cluster !== undefined && !cluster.accepted) {
-    return refused(undefined, "PolicyNotAccepted", `the ClusterDeliveryPolicy ${cluster.policy.name} is not accepted: ${cluster.message}`);
+    return refused(
+      undefined,
+      "PolicyNotAccepted",
+      `the ClusterDeliveryPolicy ${cluster.policy.name} is not accepted: ${cluster.refusal.message}`,
+    );
   }
   const clusterPolicy = cluster?.policy;
   const winner = winnerOf(question);
@@ -78,7 +81,7 @@ export function resolvePolicy(question: PolicyQuestion): PolicyResolution {
     return refused(
       clusterPolicy,
       "PolicyNotAccepted",
-      `the DeliveryPolicy ${winner.policy.name} is not accepted: ${winner.message}; until it is, deliveries wait`,
+      `the DeliveryPolicy ${winner.policy.name} is not accepted: ${winner.refusal.message}; until it is, deliveries wait`,
     );
   }
   return { effective: effectivePolicy(winner?.policy, clusterPolicy), problem: undefined };

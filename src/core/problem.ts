@@ -10,5 +10,12 @@ export interface Problem {
   readonly message: string;
 }
 
+/** Several problems of one object as one, under the first one's reason. */
+export function mergedProblem(problems: readonly Problem[]): Problem {
+  const [first] = problems;
+  if (first === undefined) return { field: "", reason: "Invalid", message: "the object is not valid" };
+  return { ...first, message: problems.map(({ message }) => message).join("; ") };
+}
+
 /** A value or the problems that stand in its way. */
 export type Decoded<T> = { readonly ok: true; readonly value: T } | { readonly ok: false; readonly problems: readonly Problem[] };

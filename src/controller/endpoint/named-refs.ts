@@ -9,8 +9,12 @@ export interface NamedRef {
   readonly name: string;
 }
 
-/** Objects as gathered for one subscription, by `Kind/name`. */
+/** Objects as gathered for one subscription, by `namedKey`: all of them are in its namespace. */
 export type NamedByKey = ReadonlyMap<string, NamedLookup>;
+
+export function namedKey({ kind, name }: NamedRef): string {
+  return `${kind}/${name}`;
+}
 
 /** The objects other than Secrets that a spec names. */
 export function namedRefs({ endpoint, deadLetter }: SubscriptionSpec): readonly NamedRef[] {
@@ -43,7 +47,7 @@ export class NamedReader {
 
   /** The object, or why it cannot be had. `field` is where the reference stands. */
   object<K extends NamedKind>(kind: K, name: string, field: string): ObjectsByKind[K] | Problem {
-    const found = (this.#named.get(`${kind}/${name}`) ?? { state: "absent" }) as NamedLookup<K>;
+    const found = (this.#named.get(namedKey({ kind, name })) ?? { state: "absent" }) as NamedLookup<K>;
     switch (found.state) {
       case "found":
         return found.object;

@@ -16,19 +16,19 @@ export function policyReconciler(parts: ReconcilerParts): Reconciler<"DeliveryPo
 export function clusterPolicyReconciler(parts: ReconcilerParts): Reconciler<"ClusterDeliveryPolicy"> {
   const judge = (object: ClusterDeliveryPolicy): ConditionDraft => {
     const candidate = parts.policies.clusterPolicy(object);
-    return candidate.accepted ? VALID : notAccepted(candidate.reason, candidate.message);
+    return candidate.accepted ? VALID : notAccepted(candidate.refusal);
   };
   return new AcceptedReconciler("ClusterDeliveryPolicy", parts, { affects: "itself", judge });
 }
 
 function judgePolicy(object: DeliveryPolicy, policies: PolicyView): ConditionDraft {
   const candidate = policies.namespacePolicy(object);
-  if (!candidate.accepted) return notAccepted(candidate.reason, candidate.message);
+  if (!candidate.accepted) return notAccepted(candidate.refusal);
   const { namespace, name } = object.metadata;
   const winner = defaultPolicyOf(policies.namespacePolicies(namespace));
   if (!candidate.policy.isDefault || winner === undefined || winner.policy.name === name) return VALID;
-  return notAccepted(
-    "Conflicted",
-    `${winner.policy.name} is the default of namespace ${namespace} already (the oldest, then the first by name, is): remove the label from one of them`,
-  );
+  return notAccepted({
+    reason: "Conflicted",
+    message: `${winner.policy.name} is the default of namespace ${namespace} already (the oldest, then the first by name, is): remove the label from one of them`,
+  });
 }

@@ -2,7 +2,8 @@ import { decodeClusterPolicy, decodePolicy, DEFAULT_POLICY_LABEL, labelSelector 
 import type { ClusterDeliveryPolicy, DeliveryPolicy } from "../../api/generated/custom-resources.ts";
 import { clusterPolicyFor, resolvePolicy } from "../../core/policy-resolution.ts";
 import type { ClusterCandidate, NamespaceCandidate, PolicyResolution } from "../../core/policy-resolution.ts";
-import type { Decoded, Problem } from "../../core/problem.ts";
+import { mergedProblem } from "../../core/problem.ts";
+import type { Decoded } from "../../core/problem.ts";
 import type { Resources } from "../objects.ts";
 
 /** Policies as the resolution wants them; each object is decoded once in its life. */
@@ -57,14 +58,14 @@ function namespaceCandidate(object: DeliveryPolicy): NamespaceCandidate {
   if (decoded.ok) return { accepted: true, policy: decoded.value };
   const isDefault = metadata.labels?.[DEFAULT_POLICY_LABEL] === "true";
   const createdAtMs = metadata.creationTimestamp === undefined ? 0 : Date.parse(metadata.creationTimestamp);
-  return { accepted: false, policy: { name: metadata.name, isDefault, createdAtMs }, ...refusalOf(decoded.problems) };
+  return { accepted: false, policy: { name: metadata.name, isDefault, createdAtMs }, refusal: mergedProblem(decoded.problems) };
 }
 
 function clusterCandidate(object: ClusterDeliveryPolicy): ClusterCandidate {
   const decoded = safelyDecoded(() => decodeClusterPolicy(object));
   if (decoded.ok) return { accepted: true, policy: decoded.value };
   const namespaceSelector = labelSelector(object.spec?.namespaceSelector);
-  return { accepted: false, policy: { name: object.metadata.name, namespaceSelector }, ...refusalOf(decoded.problems) };
+  return { accepted: false, policy: { name: object.metadata.name, namespaceSelector }, refusal: mergedProblem(decoded.problems) };
 }
 
 function safelyDecoded<T>(decode: () => Decoded<T>): Decoded<T> {
@@ -74,9 +75,4 @@ function safelyDecoded<T>(decode: () => Decoded<T>): Decoded<T> {
     const message = `it cannot be read: ${error instanceof Error ? error.message : String(error)}`;
     return { ok: false, problems: [{ field: "", reason: "InvalidObject", message }] };
   }
-}
-
-/** Several problems of one object are told at once, under the first one's reason. */
-function refusalOf(problems: readonly Problem[]): Pick<Problem, "reason" | "message"> {
-  return { reason: problems[0]?.reason ?? "InvalidObject", message: problems.map(({ message }) => message).join("; ") };
 }

@@ -1,7 +1,10 @@
 import { AcceptedReconciler, notAccepted } from "../accepted-reconciler.ts";
 import type { Reconciler, ReconcilerParts } from "../reconciler.ts";
 
-const NOT_OBEYED = notAccepted("NotImplemented", "DeliveryReplay is part of the API but not obeyed by this version: nothing is done");
+const NOT_OBEYED = notAccepted({
+  reason: "NotImplemented",
+  message: "DeliveryReplay is part of the API but not obeyed by this version: nothing is done",
+});
 
 /** DeliveryReplays: not obeyed yet, which each of them says. */
 export function replayReconciler(parts: ReconcilerParts): Reconciler<"DeliveryReplay"> {

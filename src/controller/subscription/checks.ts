@@ -3,6 +3,7 @@ import { judgeService, judgeUrl } from "../../core/egress/url-rules.ts";
 import { judgeHeaders } from "../../core/header-rules.ts";
 import type { CompiledBody, CompiledFilter } from "../../core/expression/compile.ts";
 import type { EffectivePolicy } from "../../core/policy-resolution.ts";
+import { mergedProblem } from "../../core/problem.ts";
 import type { Problem } from "../../core/problem.ts";
 import type { Reason } from "../../core/reasons.ts";
 import type { EndpointSpec, SecretKeyRef, SubscriptionSpec, Target } from "../../core/subscription.ts";
@@ -188,13 +189,6 @@ function referencesOf({ object, secrets, named, systemSecrets, systemNamespace }
     named: new NamedReader(namespace, named),
     system: new SecretReader(systemNamespace, systemSecrets),
   };
-}
-
-/** Several problems of one object are told at once, under the first one's reason. */
-function mergedProblem(problems: readonly Problem[]): Problem {
-  const [first] = problems;
-  if (first === undefined) return { field: "", reason: "Invalid", message: "the object is not valid" };
-  return { ...first, message: problems.map(({ message }) => message).join("; ") };
 }
 
 interface KeyRefs {

@@ -4,7 +4,7 @@ import type { Decoded, Problem } from "../../core/problem.ts";
 import type { PolicyResolution } from "../../core/policy-resolution.ts";
 import type { SubscriptionSpec } from "../../core/subscription.ts";
 import type { AcceptedSpec } from "./accepted-specs.ts";
-import { namedRefs } from "../endpoint/named-refs.ts";
+import { namedKey, namedRefs } from "../endpoint/named-refs.ts";
 import type { NamedByKey, NamedRef } from "../endpoint/named-refs.ts";
 import type { NamedLookup, ObjectRef, Resources, SecretLookup } from "../objects.ts";
 import type { PolicyView } from "../policy/policy-view.ts";
@@ -92,9 +92,9 @@ async function findSecrets(resources: Resources, namespace: string, names: Reado
 
 async function findNamed(resources: Resources, namespace: string, refs: readonly NamedRef[]): Promise<NamedByKey> {
   const named = new Map<string, NamedLookup>();
-  for (const { kind, name } of refs) {
-    const found = resources.findNamed(kind, namespace, name);
-    named.set(`${kind}/${name}`, found instanceof Promise ? await found : found);
+  for (const ref of refs) {
+    const found = resources.findNamed(ref.kind, namespace, ref.name);
+    named.set(namedKey(ref), found instanceof Promise ? await found : found);
   }
   return named;
 }

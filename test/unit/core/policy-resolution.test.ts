@@ -20,6 +20,8 @@ function selector(matchLabels: Record<string, string>): LabelSelector {
   return { matchLabels, matchExpressions: [] };
 }
 
+const NOT_OBEYED = { field: "", reason: "NotImplemented", message: "not obeyed" } as const;
+
 const question: PolicyQuestion = {
   policyName: undefined,
   namespace: "shop",
@@ -41,8 +43,7 @@ describe("which policy wins", () => {
   const bad: NamespaceCandidate = {
     accepted: false,
     policy: { name: "bad", isDefault: true },
-    reason: "NotImplemented",
-    message: "not obeyed",
+    refusal: NOT_OBEYED,
   };
 
   it.each<[string, Partial<PolicyQuestion>, string]>([
@@ -81,7 +82,7 @@ describe("which policy wins", () => {
     [
       "a cluster policy that is not accepted opens nothing",
       {
-        clusterPolicies: [{ accepted: false, policy: { name: "x" }, reason: "NotImplemented", message: "not obeyed" }],
+        clusterPolicies: [{ accepted: false, policy: { name: "x" }, refusal: NOT_OBEYED }],
         policyName: "careful",
         namespacePolicies: [careful],
       },
