@@ -201,7 +201,7 @@ const ENGINE_FAULTS: readonly Planted[] = [
   },
   {
     name: "a subscription is judged before everything it depends on has been listed",
-    file: "src/controller/controller.ts",
+    file: "src/controller/subscription/subscription-reconciler.ts",
     find: `    if (!resources.isListed(namespace)) return false;\n`,
     replace: ``,
     suite: CONTROLLED,

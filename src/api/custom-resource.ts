@@ -88,7 +88,7 @@ function namespaceProblems(kind: Kind, namespace: Json): Problem[] {
 function stringMapProblems(map: Json | undefined, field: string, areLabels: boolean): Problem[] {
   if (map === undefined || map === null) return [];
   if (!isJsonObject(map)) return [{ field, reason: "TypeInvalid", message: "must be of type object" }];
-  return Object.entries(map).flatMap(([key, value]) => {
+  return Object.entries(map).flatMap(([key, value]): Problem[] => {
     const place = `${field}.${key}`;
     if (typeof value !== "string") {
       return [{ field: place, reason: "TypeInvalid", message: `must be of type string: put it in quotes ("${JSON.stringify(value)}")` }];

@@ -2,7 +2,9 @@ import type {
   ClusterPolicy,
   EgressPolicy,
   LabelSelector,
+  MaybeSaid,
   NamespacePolicy,
+  Policy,
   PolicyFields,
   PolicyLimits,
   RateLimit,
@@ -64,30 +66,23 @@ function identity(metadata: ObjectMeta): { name: string; uid: string; generation
   };
 }
 
-function policyFields(spec: DeliveryPolicySpec): PolicyFields {
+/** Each field must be named here: one that is forgotten does not compile. */
+function policyFields(spec: DeliveryPolicySpec): Required<PolicyFields> {
   const { retry, circuitBreaker, retention } = spec;
   return {
     timeoutMs: optionalDurationMs(spec.timeout),
     connectTimeoutMs: optionalDurationMs(spec.connectTimeout),
-    ...(retry === undefined ? {} : { retry: retryFields(retry) }),
+    retry: retry && retryFields(retry),
     successCodes: spec.success?.statusCodes?.map(statusRange),
     rateLimit: rateLimit(spec.rateLimit),
     maxInFlight: spec.maxInFlight,
-    ...(circuitBreaker === undefined
-      ? {}
-      : {
-          circuitBreaker: {
-            consecutiveFailures: circuitBreaker.consecutiveFailures,
-            openForMs: optionalDurationMs(circuitBreaker.openFor),
-            halfOpenProbes: circuitBreaker.halfOpenProbes,
-          },
-        }),
+    circuitBreaker: circuitBreaker && breakerFields(circuitBreaker),
     autoSuspendAfterMs: optionalDurationMs(spec.autoSuspendAfter),
-    ...(retention === undefined ? {} : { retention: retentionFields(retention) }),
+    retention: retention && retentionFields(retention),
   };
 }
 
-function retryFields(retry: NonNullable<DeliveryPolicySpec["retry"]>): NonNullable<PolicyFields["retry"]> {
+function retryFields(retry: NonNullable<DeliveryPolicySpec["retry"]>): MaybeSaid<Policy["retry"]> {
   return {
     maxAttempts: retry.maxAttempts,
     maxAgeMs: optionalDurationMs(retry.maxAge),
@@ -106,11 +101,19 @@ function retryDelays(retry: NonNullable<DeliveryPolicySpec["retry"]>): RetryDela
   return { kind: "backoff", growth: policy, initialMs: durationMs(initialDelay), maxMs: durationMs(maxDelay) };
 }
 
+function breakerFields(breaker: NonNullable<DeliveryPolicySpec["circuitBreaker"]>): MaybeSaid<Policy["circuitBreaker"]> {
+  return {
+    consecutiveFailures: breaker.consecutiveFailures,
+    openForMs: optionalDurationMs(breaker.openFor),
+    halfOpenProbes: breaker.halfOpenProbes,
+  };
+}
+
 function rateLimit(limit: DeliveryPolicySpec["rateLimit"]): RateLimit | undefined {
   return limit === undefined ? undefined : { requests: limit.requests, perMs: durationMs(limit.per), burst: limit.burst ?? limit.requests };
 }
 
-function retentionFields(retention: NonNullable<DeliveryPolicySpec["retention"]>): NonNullable<PolicyFields["retention"]> {
+function retentionFields(retention: NonNullable<DeliveryPolicySpec["retention"]>): MaybeSaid<Policy["retention"]> {
   return {
     historyMs: optionalDurationMs(retention.history),
     bodiesMs: optionalDurationMs(retention.bodies),
@@ -130,7 +133,7 @@ function policyLimits(limits: ClusterDeliveryPolicySpec["limits"]): PolicyLimits
     rateLimit: rateLimit(limits.rateLimit),
     maxAttempts: limits.maxAttempts,
     maxAgeMs: optionalDurationMs(limits.maxAge),
-    ...(retention === undefined ? {} : { retention: retentionFields(retention) }),
+    retention: retention && retentionFields(retention),
   };
 }
 
@@ -147,7 +150,7 @@ function egressPolicy(egress: ClusterDeliveryPolicySpec["egress"]): EgressPolicy
   };
 }
 
-function labelSelector(selector: ClusterDeliveryPolicySpec["namespaceSelector"]): LabelSelector | undefined {
+export function labelSelector(selector: ClusterDeliveryPolicySpec["namespaceSelector"]): LabelSelector | undefined {
   if (selector === undefined) return undefined;
   return {
     matchLabels: selector.matchLabels ?? {},

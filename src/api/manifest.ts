@@ -1,6 +1,7 @@
 import { Composer, LineCounter, Parser } from "yaml";
 import type { Document } from "yaml";
 import type { Problem } from "../core/problem.ts";
+import type { ManifestReason } from "../core/reasons.ts";
 import { isJsonObject } from "./defaulting.ts";
 import type { JsonObject } from "./defaulting.ts";
 import { ambiguousScalars, deepNode } from "./yaml-node.ts";
@@ -80,7 +81,7 @@ function failed(problems: readonly ManifestProblem[]): ManifestFile {
   return { manifests: [], problems };
 }
 
-function problem(line: number, reason: string, message: string, field = ""): ManifestProblem {
+function problem(line: number, reason: ManifestReason, message: string, field = ""): ManifestProblem {
   return { field, reason, message, line };
 }
 

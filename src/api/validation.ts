@@ -1,4 +1,5 @@
 import type { Problem } from "../core/problem.ts";
+import type { ManifestReason, Reason } from "../core/reasons.ts";
 import { isJsonObject } from "./defaulting.ts";
 import type { Json, JsonObject } from "./defaulting.ts";
 import { nearestName } from "../lib/nearest-name.ts";
@@ -28,11 +29,8 @@ interface Found {
 /** Looking for what was meant costs a comparison with every field of ours: a manifest of a thousand unknown fields is told of the first ones. */
 const HINTS_MAX = 20;
 
-/** Reasons of a Problem found here. */
-type SchemaReason = "Required" | "TypeInvalid" | "NotSupported" | "TooLong" | "TooMany" | "Duplicate" | "UnknownField" | "Invalid";
-
 /** After these the API server does not run CEL rules, since their types would not hold. */
-const BLOCKING: ReadonlySet<string> = new Set(["Required", "TypeInvalid", "NotSupported", "TooLong", "TooMany"]);
+const BLOCKING: ReadonlySet<Reason> = new Set<ManifestReason>(["Required", "TypeInvalid", "NotSupported", "TooLong", "TooMany"]);
 
 /** Whether CEL rules make no sense any more. */
 export function isBlocking(problem: Problem): boolean {
@@ -41,7 +39,7 @@ export function isBlocking(problem: Problem): boolean {
 
 function visit(schema: Schema, value: Json, field: string, found: Found): void {
   const { problems } = found;
-  const add = (reason: SchemaReason, message: string): void => {
+  const add = (reason: ManifestReason, message: string): void => {
     problems.push({ field, reason, message });
   };
   const actual = typeName(value);
@@ -67,7 +65,7 @@ function article(type: string): string {
   return /^[aeio]/.test(type) ? `an ${type}` : type === "null" ? type : `a ${type}`;
 }
 
-type Add = (reason: SchemaReason, message: string) => void;
+type Add = (reason: ManifestReason, message: string) => void;
 
 /** RFC 3339, which is stricter than what Date.parse reads. */
 const DATE_TIME =

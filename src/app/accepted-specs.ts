@@ -1,4 +1,4 @@
-import type { AcceptedSpec, AcceptedSpecs } from "../controller/accepted-specs.ts";
+import type { AcceptedSpec, AcceptedSpecs } from "../controller/subscription/accepted-specs.ts";
 import type { Log } from "../observe/log.ts";
 import type { Store } from "../store/store.ts";
 

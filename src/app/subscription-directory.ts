@@ -1,6 +1,7 @@
 import type { KnownSubscription, SubscriptionDirectory } from "../admin/directory.ts";
 import type { WebhookSubscription } from "../api/generated/custom-resources.ts";
 import type { Controller } from "../controller/controller.ts";
+import { objectKey } from "../controller/objects.ts";
 import type { Resources } from "../controller/objects.ts";
 import type { NameBook } from "../ingest/name-book.ts";
 
@@ -12,7 +13,7 @@ export function subscriptionDirectory(
 ): SubscriptionDirectory {
   const known = ({ metadata, spec, status }: WebhookSubscription): KnownSubscription => {
     const { namespace, name, uid = "", generation = 1 } = metadata;
-    const due = controller.compose(`WebhookSubscription/${namespace}/${name}`);
+    const due = controller.compose(objectKey({ kind: "WebhookSubscription", namespace, name }));
     return { uid, namespace, name, generation, spec, status: due?.status ?? status ?? null };
   };
   return {

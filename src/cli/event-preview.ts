@@ -1,4 +1,4 @@
-import type { ExpressionCache } from "../controller/expression-cache.ts";
+import type { ExpressionCache } from "../controller/subscription/expression-cache.ts";
 import { resolveTarget } from "../controller/endpoint/target.ts";
 import type { Event } from "../core/event.ts";
 import { renderPayload, withBodyToken } from "../core/payload.ts";

@@ -1,7 +1,7 @@
 import { Command } from "commander";
 import { publicKeyForms } from "../core/signing/receiver-key.ts";
 import type { Random } from "../lib/random.ts";
-import { newSigningSecret } from "../controller/signing-secret.ts";
+import { newSigningSecret } from "../controller/subscription/signing-secret.ts";
 import { oneOf } from "./option-values.ts";
 import { CommandFailure } from "./program.ts";
 import { tellWhole } from "./terminal.ts";

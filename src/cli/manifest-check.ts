@@ -5,13 +5,13 @@ import type { Manifest } from "../api/manifest.ts";
 import { notImplementedProblems } from "../api/not-implemented.ts";
 import { unknownKind } from "../api/custom-resource.ts";
 import { isKind } from "../api/schema.ts";
-import type { ExpressionCache } from "../controller/expression-cache.ts";
-import { refKey, USE_LABEL } from "../controller/objects.ts";
+import type { ExpressionCache } from "../controller/subscription/expression-cache.ts";
+import { objectKey, USE_LABEL } from "../controller/objects.ts";
 import type { ObjectRef, Resources, WatchedObject } from "../controller/objects.ts";
-import { PolicyView } from "../controller/policy-view.ts";
+import { PolicyView } from "../controller/policy/policy-view.ts";
 import type { PreviewedSubscription } from "./event-preview.ts";
 import { referenceFaults } from "./manifest-references.ts";
-import { ACCEPTANCE_CHECKS } from "../controller/subscription-checks.ts";
+import { ACCEPTANCE_CHECKS } from "../controller/subscription/checks.ts";
 import type { Problem } from "../core/problem.ts";
 import { DEFAULT_NAMESPACE, manifestRef, objectOf } from "../provider/manifest-object.ts";
 import { ObjectCache } from "../provider/object-cache.ts";
@@ -56,7 +56,7 @@ export function checkManifests(files: readonly ManifestText[], expressions: Expr
     for (const manifest of manifests) {
       const { entry, problems: wrong } = entryOf(file, manifest, entries);
       if (manifest.apiVersion.startsWith("postrider.dev/")) objects += 1;
-      if (entry !== undefined) entries.set(refKey(entry.ref), entry);
+      if (entry !== undefined) entries.set(objectKey(entry.ref), entry);
       if (isWithoutNamespace(manifest)) findings.push(finding("note", file, manifest, NO_NAMESPACE));
       findings.push(...wrong.map((problem) => finding("error", file, manifest, problem)));
     }
@@ -87,7 +87,7 @@ function entryOf(file: string, manifest: Manifest, known: ReadonlyMap<string, En
     const isOurs = manifest.apiVersion.startsWith("postrider.dev/");
     return { problems: isOurs ? [unknownKind(manifest.kind)] : [] };
   }
-  const twin = known.get(refKey(ref));
+  const twin = known.get(objectKey(ref));
   if (twin !== undefined) {
     const message = `${ref.kind} ${ref.name} is in ${twin.file} too, on line ${twin.manifest.locate("metadata.name")}: remove one of them`;
     return { problems: [{ field: "metadata.name", reason: "Duplicate", message }] };

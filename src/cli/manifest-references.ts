@@ -1,18 +1,18 @@
-import { NamedReader, namedRefs } from "../controller/endpoint/named-refs.ts";
+import { namedKey, NamedReader, namedRefs } from "../controller/endpoint/named-refs.ts";
 import type { NamedLookup, Resources, SecretLookup } from "../controller/objects.ts";
-import { CONFIG_MAP_NOT_FOUND, SECRET_NOT_FOUND, SERVICE_NOT_FOUND } from "../controller/reasons.ts";
 import type { References } from "../controller/endpoint/references.ts";
 import { SecretReader, secretNames } from "../controller/endpoint/secret-refs.ts";
 import { referenceProblems } from "../controller/endpoint/target.ts";
 import type { EffectivePolicy } from "../core/policy-resolution.ts";
 import type { Problem } from "../core/problem.ts";
+import type { Reason } from "../core/reasons.ts";
 import type { SubscriptionSpec } from "../core/subscription.ts";
 
 /** What is not in the files may be in the cluster. */
-const MAY_BE_ELSEWHERE: ReadonlySet<string> = new Set([
-  SECRET_NOT_FOUND,
-  CONFIG_MAP_NOT_FOUND,
-  SERVICE_NOT_FOUND,
+const MAY_BE_ELSEWHERE: ReadonlySet<Reason> = new Set<Reason>([
+  "SecretNotFound",
+  "ConfigMapNotFound",
+  "ServiceNotFound",
   "ServiceAccountNotFound",
 ]);
 
@@ -49,9 +49,9 @@ export function referencesIn({ spec, namespace, resources }: CheckedSpec): Refer
     if (!(found instanceof Promise)) secrets.set(name, found);
   }
   const named = new Map<string, NamedLookup>();
-  for (const { kind, name } of namedRefs(spec)) {
-    const found = resources.findNamed(kind, namespace, name);
-    if (!(found instanceof Promise)) named.set(`${kind}/${name}`, found);
+  for (const ref of namedRefs(spec)) {
+    const found = resources.findNamed(ref.kind, namespace, ref.name);
+    if (!(found instanceof Promise)) named.set(namedKey(ref), found);
   }
   return {
     namespace,

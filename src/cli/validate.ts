@@ -1,6 +1,6 @@
 import { Command } from "commander";
-import { ExpressionCache } from "../controller/expression-cache.ts";
-import type { ExpressionCompiler } from "../controller/expression-cache.ts";
+import { ExpressionCache } from "../controller/subscription/expression-cache.ts";
+import type { ExpressionCompiler } from "../controller/subscription/expression-cache.ts";
 import { checkManifests } from "./manifest-check.ts";
 import type { Event } from "../core/event.ts";
 import type { Clock } from "../lib/clock.ts";

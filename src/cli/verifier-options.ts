@@ -4,7 +4,7 @@ import type { WebhookSubscription } from "../api/generated/custom-resources.ts";
 import { decodeSubscription } from "../api/decode-subscription.ts";
 import { readManifestFile } from "../api/manifest.ts";
 import type { SecretObject } from "../controller/objects.ts";
-import { SIGNING_SECRET_KEY, signingSecretName } from "../controller/signing-secret.ts";
+import { SIGNING_SECRET_KEY, signingSecretName } from "../controller/subscription/signing-secret.ts";
 import { NAMED_SIGNINGS, namedSigning } from "../core/signing/signing-styles.ts";
 import type { SigningSpec } from "../core/subscription.ts";
 import type { Verifier } from "../core/signing/verify.ts";

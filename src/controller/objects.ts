@@ -5,8 +5,9 @@ import type {
   ObjectMeta,
   WebhookSubscription,
 } from "../api/generated/custom-resources.ts";
-
+import type { Kind } from "../api/schema.ts";
 import type { Problem } from "../core/problem.ts";
+import type { Reason } from "../core/reasons.ts";
 
 /** A namespace; with files it may exist without an object, then it has no labels. */
 export interface NamespaceObject {
@@ -67,13 +68,32 @@ export interface ObjectsByKind {
 export type ObjectKind = keyof ObjectsByKind;
 export type WatchedObject = ObjectsByKind[ObjectKind];
 /** Kinds that have a status of ours. */
-export type ReportedObject = ObjectsByKind["WebhookSubscription" | "DeliveryPolicy" | "ClusterDeliveryPolicy" | "DeliveryReplay"];
+export type ReportedKind = Kind;
+export type ReportedObject = ObjectsByKind[ReportedKind];
 
 /** Names one object; `namespace` is empty for cluster-scoped kinds. */
-export interface ObjectRef {
-  readonly kind: ObjectKind;
+export interface ObjectRef<K extends ObjectKind = ObjectKind> {
+  readonly kind: K;
   readonly namespace: string;
   readonly name: string;
+}
+
+declare const KEY_OF: unique symbol;
+
+/**
+ * An object's name as one text, `Kind/namespace/name`, because Map and Set tell texts apart by what they say and objects by which they are. Made
+ * by `objectKey` and read by `refOfKey` only.
+ */
+export type ObjectKey<K extends ObjectKind = ObjectKind> = string & { readonly [KEY_OF]: K };
+export type SubscriptionKey = ObjectKey<"WebhookSubscription">;
+
+export function objectKey<K extends ObjectKind>({ kind, namespace, name }: ObjectRef<K>): ObjectKey<K> {
+  return `${kind}/${namespace}/${name}` as ObjectKey<K>;
+}
+
+export function refOfKey<K extends ObjectKind>(key: ObjectKey<K>): ObjectRef<K> {
+  const [kind, namespace = "", name = ""] = key.split("/");
+  return { kind: kind as K, namespace, name };
 }
 
 /** What is known of a Secret that a subscription names. `unlabelled` and `forbidden` exist so that the message can say what to do. */
@@ -157,8 +177,7 @@ export type CreateSecretResult = WriteResult | { readonly kind: "exists" };
 /** A Kubernetes Event about an object. */
 export interface EventNote {
   readonly type: "Normal" | "Warning";
-  /** CamelCase. */
-  readonly reason: string;
+  readonly reason: Reason;
   readonly message: string;
 }
 
@@ -182,8 +201,3 @@ export const INGEST_TOKEN_LABEL = "postrider.dev/ingest-token";
 export const API_TOKEN_LABEL = "postrider.dev/api-token";
 /** A new value lifts an automatic suspension; echoed in `status.lastHandledResume`. */
 export const RESUME_ANNOTATION = "postrider.dev/resume";
-
-/** Which objects may be asked for by key. */
-export function refKey(ref: ObjectRef): string {
-  return `${ref.kind}/${ref.namespace}/${ref.name}`;
-}

@@ -1,8 +1,8 @@
 import { isDeepStrictEqual } from "node:util";
+import { TokenBucket } from "../core/rate-limit.ts";
 import type { Clock } from "../lib/clock.ts";
 import type { Log } from "../observe/log.ts";
 import type { ReportedObject, ResultSink, WriteResult } from "./objects.ts";
-import { TokenBucket } from "./token-bucket.ts";
 
 /** A condition that moves back and forth within this time is written once. */
 export const TRANSITION_DEBOUNCE_MS = 1_000;
@@ -26,18 +26,18 @@ export interface DueStatus {
   readonly status: object;
 }
 
-export interface StatusSource {
+export interface StatusSource<K extends string> {
   /** Composed when it is written, not when it was asked for; undefined when the object is gone. */
-  compose(key: string): DueStatus | undefined;
+  compose(key: K): DueStatus | undefined;
   /** Called once a status is there. */
-  written(key: string, status: object): void;
+  written(key: K, status: object): void;
 }
 
-export interface StatusReporterOptions {
+export interface StatusReporterOptions<K extends string> {
   readonly clock: Clock;
   readonly log: Log;
   readonly sink: ResultSink;
-  readonly source: StatusSource;
+  readonly source: StatusSource<K>;
 }
 
 interface Waiting {
@@ -49,28 +49,29 @@ interface Waiting {
  * Writes statuses without flooding the API server: transitions after a debounce and first, counters seldom, each lane from its own
  * bucket, nothing that is right already. Nothing is kept over a restart: everything is composed anew then.
  */
-export class StatusReporter {
+export class StatusReporter<K extends string> {
   readonly #clock: Clock;
   readonly #log: Log;
   readonly #sink: ResultSink;
-  readonly #source: StatusSource;
+  readonly #source: StatusSource<K>;
   readonly #buckets: Readonly<Record<StatusLane, TokenBucket>>;
-  readonly #waiting: Readonly<Record<StatusLane, Map<string, Waiting>>> = { transition: new Map(), counters: new Map() };
-  readonly #writing = new Map<string, Promise<void>>();
-  readonly #failures = new Map<string, number>();
-  readonly #countersAtMs = new Map<string, number>();
+  readonly #waiting: Readonly<Record<StatusLane, Map<K, Waiting>>> = { transition: new Map(), counters: new Map() };
+  readonly #writing = new Map<K, Promise<void>>();
+  readonly #failures = new Map<K, number>();
+  readonly #countersAtMs = new Map<K, number>();
   #cancel: (() => void) | undefined;
   #wakeAtMs = Number.POSITIVE_INFINITY;
   #stopped = true;
 
-  constructor({ clock, log, sink, source }: StatusReporterOptions) {
+  constructor({ clock, log, sink, source }: StatusReporterOptions<K>) {
     this.#clock = clock;
     this.#log = log;
     this.#sink = sink;
     this.#source = source;
+    const nowMs = clock.monotonicMs();
     this.#buckets = {
-      transition: new TokenBucket(clock, TRANSITIONS_PER_SECOND, TRANSITIONS_BURST),
-      counters: new TokenBucket(clock, COUNTERS_PER_SECOND, COUNTERS_BURST),
+      transition: new TokenBucket({ requests: TRANSITIONS_PER_SECOND, perMs: 1_000, burst: TRANSITIONS_BURST }, nowMs),
+      counters: new TokenBucket({ requests: COUNTERS_PER_SECOND, perMs: 1_000, burst: COUNTERS_BURST }, nowMs),
     };
   }
 
@@ -87,7 +88,7 @@ export class StatusReporter {
   }
 
   /** Asks for the status of an object to be written. */
-  report(key: string, lane: StatusLane): void {
+  report(key: K, lane: StatusLane): void {
     const nowMs = this.#clock.monotonicMs();
     if (lane === "counters") {
       if (this.#waiting.transition.has(key) || this.#waiting.counters.has(key)) return;
@@ -99,14 +100,14 @@ export class StatusReporter {
     }
   }
 
-  forget(key: string): void {
+  forget(key: K): void {
     this.#waiting.transition.delete(key);
     this.#waiting.counters.delete(key);
     this.#failures.delete(key);
     this.#countersAtMs.delete(key);
   }
 
-  #enqueue(key: string, waiting: Waiting): void {
+  #enqueue(key: K, waiting: Waiting): void {
     this.#waiting[waiting.lane].set(key, waiting);
     this.#wake(waiting.dueMs - this.#clock.monotonicMs());
   }
@@ -140,11 +141,12 @@ export class StatusReporter {
           this.#waiting[lane].delete(key);
           continue;
         }
-        const waitMs = this.#buckets[lane].take();
-        if (waitMs > 0) {
-          nextMs = nowMs + waitMs;
+        const readyAtMs = this.#buckets[lane].readyAtMs(nowMs);
+        if (readyAtMs > nowMs) {
+          nextMs = readyAtMs;
           break;
         }
+        this.#buckets[lane].take(nowMs);
         this.#waiting[lane].delete(key);
         this.#begin(key, due);
       }
@@ -152,7 +154,7 @@ export class StatusReporter {
     }
   }
 
-  #begin(key: string, due: DueStatus): void {
+  #begin(key: K, due: DueStatus): void {
     this.#countersAtMs.set(key, this.#clock.monotonicMs());
     const write = this.#sink
       .writeStatus(due.object, due.status)
@@ -161,7 +163,7 @@ export class StatusReporter {
     this.#writing.set(key, write);
   }
 
-  #ended(key: string, due: DueStatus, result: WriteResult): void {
+  #ended(key: K, due: DueStatus, result: WriteResult): void {
     this.#writing.delete(key);
     if (result.kind === "done") {
       this.#failures.delete(key);
@@ -171,7 +173,7 @@ export class StatusReporter {
   }
 
   /** A conflict waits for the newer object to be seen; a failure waits longer each time. */
-  #again(key: string, due: DueStatus, result: WriteResult): void {
+  #again(key: K, due: DueStatus, result: WriteResult): void {
     const failures = (this.#failures.get(key) ?? 0) + 1;
     this.#failures.set(key, failures);
     let delayMs = Math.min(RETRY_MS * 2 ** (failures - 1), RETRY_MAX_MS);

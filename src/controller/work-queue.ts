@@ -10,27 +10,38 @@ export const WORKERS_PER_NAMESPACE = 8;
 /** After this much work in one go the event loop gets its turn: deliveries must not wait for ten thousand subscriptions. */
 const SLICE_MS = 8;
 
+export interface WorkQueueOptions<K extends string> {
+  readonly clock: Clock;
+  /** A key's namespace: namespaces take turns, and none may have all workers. */
+  readonly namespaceOf: (key: K) => string;
+  readonly work: (key: K) => Promise<void>;
+  /** Called when `work` rejects; the key is tried again. */
+  readonly onFailure: (key: K, error: unknown) => void;
+}
+
 /**
- * Keys (`namespace/name`, or a uid) to look at, namespaces in turn, each at most once: a key that is added while it waits is there already, one that is added while it is worked on is
+ * Keys to look at, namespaces in turn, each at most once: a key that is added while it waits is there already, one that is added while it is worked on is
  * looked at again afterwards. Owns its timers; nothing is kept over a restart, because everything is looked at then.
  */
-export class WorkQueue {
+export class WorkQueue<K extends string> {
   readonly #clock: Clock;
-  readonly #work: (key: string) => Promise<void>;
-  readonly #onFailure: (key: string, error: unknown) => void;
+  readonly #namespaceOf: (key: K) => string;
+  readonly #work: (key: K) => Promise<void>;
+  readonly #onFailure: (key: K, error: unknown) => void;
   /** By namespace, the next one first. */
-  readonly #waiting = new Map<string, Set<string>>();
-  readonly #working = new Set<string>();
+  readonly #waiting = new Map<string, Set<K>>();
+  readonly #working = new Set<K>();
   readonly #workers = new Map<string, number>();
-  readonly #again = new Set<string>();
-  readonly #failures = new Map<string, number>();
-  readonly #timers = new Map<string, { readonly dueMs: number; readonly cancel: () => void }>();
+  readonly #again = new Set<K>();
+  readonly #failures = new Map<K, number>();
+  readonly #timers = new Map<K, { readonly dueMs: number; readonly cancel: () => void }>();
   readonly #idle: (() => void)[] = [];
   #stopped = true;
   #pumping = false;
 
-  constructor(clock: Clock, work: (key: string) => Promise<void>, onFailure: (key: string, error: unknown) => void) {
+  constructor({ clock, namespaceOf, work, onFailure }: WorkQueueOptions<K>) {
     this.#clock = clock;
+    this.#namespaceOf = namespaceOf;
     this.#work = work;
     this.#onFailure = onFailure;
   }
@@ -48,7 +59,7 @@ export class WorkQueue {
     if (this.#working.size > 0) await new Promise<void>((resolve) => this.#idle.push(resolve));
   }
 
-  add(key: string): void {
+  add(key: K): void {
     this.#dropTimer(key);
     if (this.#working.has(key)) this.#again.add(key);
     else this.#wait(key);
@@ -56,8 +67,8 @@ export class WorkQueue {
   }
 
   /** Adds the key after a delay, unless it is to come sooner anyway. */
-  addAfter(key: string, delayMs: number): void {
-    if (this.#waiting.get(namespaceOf(key))?.has(key) === true || this.#stopped) return;
+  addAfter(key: K, delayMs: number): void {
+    if (this.#waiting.get(this.#namespaceOf(key))?.has(key) === true || this.#stopped) return;
     const dueMs = this.#clock.monotonicMs() + delayMs;
     const before = this.#timers.get(key);
     if (before !== undefined && before.dueMs <= dueMs) return;
@@ -66,18 +77,18 @@ export class WorkQueue {
   }
 
   /** Adds the key after a delay that grows with each failure since the last `forget`. */
-  retry(key: string): void {
+  retry(key: K): void {
     const failures = this.#failures.get(key) ?? 0;
     this.#failures.set(key, failures + 1);
     this.addAfter(key, Math.min(RETRY_DELAY_MIN_MS * 2 ** failures, RETRY_DELAY_MAX_MS));
   }
 
   /** The key is well again. */
-  forget(key: string): void {
+  forget(key: K): void {
     this.#failures.delete(key);
   }
 
-  #dropTimer(key: string): void {
+  #dropTimer(key: K): void {
     this.#timers.get(key)?.cancel();
     this.#timers.delete(key);
   }
@@ -102,15 +113,15 @@ export class WorkQueue {
     }
   }
 
-  #wait(key: string): void {
-    const namespace = namespaceOf(key);
+  #wait(key: K): void {
+    const namespace = this.#namespaceOf(key);
     const keys = this.#waiting.get(namespace);
     if (keys === undefined) this.#waiting.set(namespace, new Set([key]));
     else keys.add(key);
   }
 
   /** Takes a key of the namespace whose turn it is, which then goes behind all others. */
-  #next(): string | undefined {
+  #next(): K | undefined {
     for (const [namespace, keys] of this.#waiting) {
       const workers = this.#workers.get(namespace) ?? 0;
       if (workers >= WORKERS_PER_NAMESPACE) continue;
@@ -125,14 +136,14 @@ export class WorkQueue {
     return undefined;
   }
 
-  #rest(key: string): void {
-    const namespace = namespaceOf(key);
+  #rest(key: K): void {
+    const namespace = this.#namespaceOf(key);
     const workers = (this.#workers.get(namespace) ?? 1) - 1;
     if (workers === 0) this.#workers.delete(namespace);
     else this.#workers.set(namespace, workers);
   }
 
-  async #run(key: string): Promise<void> {
+  async #run(key: K): Promise<void> {
     try {
       await this.#work(key);
     } catch (error) {
@@ -145,10 +156,4 @@ export class WorkQueue {
     if (this.#working.size === 0 && this.#stopped) for (const resolve of this.#idle.splice(0)) resolve();
     if (this.#waiting.size > 0) this.#pump();
   }
-}
-
-/** The namespace in a key; a key without one is a namespace of its own. */
-export function namespaceOf(key: string): string {
-  const end = key.indexOf("/");
-  return end < 0 ? key : key.slice(0, end);
 }

@@ -1,3 +1,5 @@
+import type { ConditionType, Reason } from "./reasons.ts";
+
 /** A Kubernetes condition: one aspect of an object's state (API conventions, "Typical status properties"). */
 export interface Condition {
   readonly type: string;
@@ -12,7 +14,10 @@ export interface Condition {
 }
 
 /** What a controller says now; when it began to hold is worked out by `mergeConditions`. */
-export type ConditionDraft = Pick<Condition, "type" | "status" | "reason" | "message">;
+export interface ConditionDraft extends Pick<Condition, "status" | "message"> {
+  readonly type: ConditionType;
+  readonly reason: Reason;
+}
 
 /** A message longer than this is cut, so that a status stays far under 16 KiB whatever a tenant writes. */
 export const CONDITION_MESSAGE_CHARS_MAX = 1_024;

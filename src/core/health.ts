@@ -1,23 +1,14 @@
 import type { OutcomeClass } from "./outcome.ts";
+import type { ReasonOf } from "./reasons.ts";
 
 /** Why deliveries of a subscription are not going out although it is accepted. */
 export interface Suspension {
-  readonly reason: "BySpec" | "AutoSuspended" | "EndpointGone";
+  readonly reason: Exclude<ReasonOf<"Suspended">, "NotSuspended">;
   readonly message: string;
   readonly sinceMs: number;
 }
 
-export type EndpointHealthReason =
-  | "Delivering"
-  | "CircuitOpen"
-  | "HighFailureRate"
-  | "DNSFailure"
-  | "TLSFailure"
-  | "Timeout"
-  | "AuthRejected"
-  | "Blocked"
-  | "HandshakePending"
-  | "Idle";
+export type EndpointHealthReason = ReasonOf<"EndpointHealthy">;
 
 /** How one subscription is doing: what status.delivery, the EndpointHealthy and Suspended conditions are made of. Its times are the wall's. */
 export interface SubscriptionHealth {

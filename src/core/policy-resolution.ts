@@ -11,11 +11,16 @@ import type {
   RateLimit,
 } from "./policy.ts";
 import type { Problem } from "./problem.ts";
+import type { ReasonOf } from "./reasons.ts";
 
 /** A policy object that may or may not be obeyed: one that is not accepted still wins its place, so that nobody falls under another. */
 export type Candidate<T> =
   | { readonly accepted: true; readonly policy: T }
-  | { readonly accepted: false; readonly policy: Pick<T & { name: string }, "name"> & Partial<T>; readonly message: string };
+  | {
+      readonly accepted: false;
+      readonly policy: Pick<T & { name: string }, "name"> & Partial<T>;
+      readonly refusal: Problem;
+    };
 
 export type NamespaceCandidate = Candidate<NamespacePolicy>;
 export type ClusterCandidate = Candidate<ClusterPolicy>;
@@ -57,7 +62,11 @@ export interface PolicyResolution {
 export function resolvePolicy(question: PolicyQuestion): PolicyResolution {
   const cluster = clusterPolicyFor(question.clusterPolicies, question.namespaceLabels);
   if (cluster !== undefined && !cluster.accepted) {
-    return refused(undefined, "PolicyNotAccepted", `the ClusterDeliveryPolicy ${cluster.policy.name} is not accepted: ${cluster.message}`);
+    return refused(
+      undefined,
+      "PolicyNotAccepted",
+      `the ClusterDeliveryPolicy ${cluster.policy.name} is not accepted: ${cluster.refusal.message}`,
+    );
   }
   const clusterPolicy = cluster?.policy;
   const winner = winnerOf(question);
@@ -72,13 +81,13 @@ export function resolvePolicy(question: PolicyQuestion): PolicyResolution {
     return refused(
       clusterPolicy,
       "PolicyNotAccepted",
-      `the DeliveryPolicy ${winner.policy.name} is not accepted: ${winner.message}; until it is, deliveries wait`,
+      `the DeliveryPolicy ${winner.policy.name} is not accepted: ${winner.refusal.message}; until it is, deliveries wait`,
     );
   }
   return { effective: effectivePolicy(winner?.policy, clusterPolicy), problem: undefined };
 }
 
-function refused(cluster: ClusterPolicy | undefined, reason: string, message: string, field = ""): PolicyResolution {
+function refused(cluster: ClusterPolicy | undefined, reason: ReasonOf<"ResolvedRefs">, message: string, field = ""): PolicyResolution {
   return { effective: effectivePolicy(undefined, cluster), problem: { field, reason, message } };
 }
 
@@ -151,34 +160,20 @@ function effectivePolicy(winner: NamespacePolicy | undefined, cluster: ClusterPo
 }
 
 /** The winner wins whole: what it leaves out is built in, never another policy's. */
-export function withBuiltIns(fields: PolicyFields): Policy {
-  const base = BUILT_IN_POLICY;
-  const { retry = {}, circuitBreaker = {}, retention = {} } = fields;
+export function withBuiltIns({ retry, circuitBreaker, retention, ...rest }: PolicyFields): Policy {
   return {
-    timeoutMs: fields.timeoutMs ?? base.timeoutMs,
-    connectTimeoutMs: fields.connectTimeoutMs ?? base.connectTimeoutMs,
-    retry: {
-      maxAttempts: retry.maxAttempts ?? base.retry.maxAttempts,
-      maxAgeMs: retry.maxAgeMs ?? base.retry.maxAgeMs,
-      delays: retry.delays ?? base.retry.delays,
-      jitterPercent: retry.jitterPercent ?? base.retry.jitterPercent,
-      retryableCodes: retry.retryableCodes ?? base.retry.retryableCodes,
-      retryAfterMaxMs: retry.retryAfterMaxMs ?? base.retry.retryAfterMaxMs,
-    },
-    successCodes: fields.successCodes ?? base.successCodes,
-    rateLimit: fields.rateLimit ?? base.rateLimit,
-    maxInFlight: fields.maxInFlight ?? base.maxInFlight,
-    circuitBreaker: {
-      consecutiveFailures: circuitBreaker.consecutiveFailures ?? base.circuitBreaker.consecutiveFailures,
-      openForMs: circuitBreaker.openForMs ?? base.circuitBreaker.openForMs,
-      halfOpenProbes: circuitBreaker.halfOpenProbes ?? base.circuitBreaker.halfOpenProbes,
-    },
-    autoSuspendAfterMs: fields.autoSuspendAfterMs ?? base.autoSuspendAfterMs,
-    retention: {
-      historyMs: retention.historyMs ?? base.retention.historyMs,
-      bodiesMs: retention.bodiesMs ?? base.retention.bodiesMs,
-      responseBytes: retention.responseBytes ?? base.retention.responseBytes,
-    },
+    ...BUILT_IN_POLICY,
+    ...said(rest),
+    retry: { ...BUILT_IN_POLICY.retry, ...said(retry) },
+    circuitBreaker: { ...BUILT_IN_POLICY.circuitBreaker, ...said(circuitBreaker) },
+    retention: { ...BUILT_IN_POLICY.retention, ...said(retention) },
+  };
+}
+
+/** Only the fields that say something. */
+function said<T extends object>(fields: T | undefined): { readonly [K in keyof T]?: Exclude<T[K], undefined> } {
+  return Object.fromEntries(Object.entries(fields ?? {}).filter(([, value]) => value !== undefined)) as {
+    [K in keyof T]?: Exclude<T[K], undefined>;
   };
 }
 

@@ -49,33 +49,14 @@ export interface RateLimit {
   readonly burst: number;
 }
 
-/** What one DeliveryPolicy or ClusterDeliveryPolicy says: every field may be absent. */
-export interface PolicyFields {
-  readonly timeoutMs?: number | undefined;
-  readonly connectTimeoutMs?: number | undefined;
-  readonly retry?: {
-    readonly maxAttempts?: number | undefined;
-    readonly maxAgeMs?: number | undefined;
-    readonly delays?: RetryDelays | undefined;
-    readonly jitterPercent?: number | undefined;
-    readonly retryableCodes?: readonly StatusRange[] | undefined;
-    readonly retryAfterMaxMs?: number | undefined;
-  };
-  readonly successCodes?: readonly StatusRange[] | undefined;
-  readonly rateLimit?: RateLimit | undefined;
-  readonly maxInFlight?: number | undefined;
-  readonly circuitBreaker?: {
-    readonly consecutiveFailures?: number | undefined;
-    readonly openForMs?: number | undefined;
-    readonly halfOpenProbes?: number | undefined;
-  };
-  readonly autoSuspendAfterMs?: number | undefined;
-  readonly retention?: {
-    readonly historyMs?: number | undefined;
-    readonly bodiesMs?: number | undefined;
-    readonly responseBytes?: number | undefined;
-  };
-}
+/** Parts of a policy whose fields may be absent one by one; everything else (a list, a rate, the delays) is taken whole. */
+type Group = "retry" | "circuitBreaker" | "retention";
+
+/** Each field, as it is or not said. */
+export type MaybeSaid<T> = { readonly [K in keyof T]: T[K] | undefined };
+
+/** What one DeliveryPolicy or ClusterDeliveryPolicy says: every field of `Policy` may be absent. */
+export type PolicyFields = Partial<MaybeSaid<Omit<Policy, Group>> & { readonly [G in Group]: Partial<MaybeSaid<Policy[G]>> | undefined }>;
 
 /** A DeliveryPolicy as the controller sees it. */
 export interface NamespacePolicy {
@@ -113,21 +94,14 @@ export interface LabelSelector {
 }
 
 /** Ceilings of the cluster policy; undefined = no ceiling beyond the CRD's bound. An unset value takes the ceiling. */
-export interface PolicyLimits {
+export interface PolicyLimits
+  extends
+    Pick<PolicyFields, "timeoutMs" | "maxInFlight" | "rateLimit" | "retention">,
+    Pick<Partial<MaybeSaid<RetryPolicy>>, "maxAttempts" | "maxAgeMs"> {
   readonly urlLength: number;
   readonly fanOut: number;
   /** What each namespace may hold in the store, bytes; see core/storage-share.ts. */
   readonly storageBytes?: number | undefined;
-  readonly timeoutMs?: number | undefined;
-  readonly maxInFlight?: number | undefined;
-  readonly rateLimit?: RateLimit | undefined;
-  readonly maxAttempts?: number | undefined;
-  readonly maxAgeMs?: number | undefined;
-  readonly retention?: {
-    readonly historyMs?: number | undefined;
-    readonly bodiesMs?: number | undefined;
-    readonly responseBytes?: number | undefined;
-  };
 }
 
 /** Where deliveries may go (design 2-api.md, `egress`; the guard in delivery/ obeys it at connect, the controller before). */

@@ -1,5 +1,6 @@
 import type { KeyObject } from "node:crypto";
 import type { EgressPolicy, Policy, PolicyLimits } from "./policy.ts";
+import type { Reason } from "./reasons.ts";
 
 /**
  * What a WebhookSubscription's spec says, decoded from the custom resource, references unresolved. Held by the controller and kept
@@ -148,7 +149,7 @@ export interface Subscription extends SubscriptionName {
 }
 
 export interface Blocked {
-  readonly reason: string;
+  readonly reason: Reason;
   readonly message: string;
 }
 

@@ -29,14 +29,14 @@ export class Timings {
   readonly aggregator = "sum";
   readonly name: string;
   readonly help: string;
-  readonly #labelNames: readonly string[];
+  readonly labelNames: readonly string[];
   readonly #buckets: readonly number[];
   readonly #series = new Map<string, Map<string, Series>>();
 
   constructor({ name, help, labelNames, buckets }: TimingsOptions) {
     this.name = name;
     this.help = help;
-    this.#labelNames = labelNames;
+    this.labelNames = labelNames;
     this.#buckets = buckets;
     if (labelNames.length === 0) this.#seriesOf("", "");
   }
@@ -87,7 +87,7 @@ export class Timings {
 
   #labelsOf(first: string, second: string): Record<string, string> {
     const values = [first, second];
-    return Object.fromEntries(this.#labelNames.map((label, i) => [label, values[i] ?? ""]));
+    return Object.fromEntries(this.labelNames.map((label, i) => [label, values[i] ?? ""]));
   }
 
   #show({ counts, sumSeconds }: Series, labels: Readonly<Record<string, string>>, into: Sample[]): void {

@@ -33,6 +33,8 @@ export interface ClusterNamedOptions {
 
 /** One kind of one namespace, watched. */
 interface Scope {
+  readonly kind: NamedKind;
+  readonly namespace: string;
   readonly abort: AbortController;
   readonly done: Promise<unknown>;
   /** Names that were asked for, and when last. */
@@ -96,10 +98,9 @@ export class ClusterNamed {
   /** Lets go of what nobody names any more, and of watches in which nothing is left to be seen. */
   retain(isNamed: (ref: ObjectRef) => boolean): void {
     const beforeMs = this.#options.clock.monotonicMs() - ASKED_FOR_MS;
-    for (const [key, { wanted, objects, abort }] of this.#scopes) {
-      const [kind = "", namespace = ""] = key.split("/");
+    for (const [key, { kind, namespace, wanted, objects, abort }] of this.#scopes) {
       for (const [name, askedAtMs] of wanted) {
-        if (askedAtMs > beforeMs || isNamed({ kind: kind as NamedKind, namespace, name })) continue;
+        if (askedAtMs > beforeMs || isNamed({ kind, namespace, name })) continue;
         wanted.delete(name);
         objects.delete(name);
         this.#answers.delete(`${key}/${name}`);
@@ -172,6 +173,8 @@ export class ClusterNamed {
     const stop = (): void => abort.abort();
     signal.addEventListener("abort", stop, { once: true });
     const scope: { -readonly [K in keyof Scope]: Scope[K] } = {
+      kind,
+      namespace,
       abort,
       wanted: new Map(),
       objects: new Map(),

@@ -4,7 +4,7 @@ import type { Clock } from "../lib/clock.ts";
 import type { Service } from "../lib/service.ts";
 import type { Problem } from "../core/problem.ts";
 import type { Log } from "../observe/log.ts";
-import { refKey, USE_LABEL } from "../controller/objects.ts";
+import { objectKey, USE_LABEL } from "../controller/objects.ts";
 import type {
   CreateSecretResult,
   EventNote,
@@ -211,7 +211,7 @@ export class FileProvider implements Resources, ResultSink, Service {
   }
 
   refusalOf(ref: ObjectRef): Problem | undefined {
-    return this.#refusals.get(refKey(ref));
+    return this.#refusals.get(objectKey(ref));
   }
 
   /** What is wrong with the files now; empty when all is well. */
@@ -278,13 +278,13 @@ export class FileProvider implements Resources, ResultSink, Service {
 
   /** The status last written for an object of ours. */
   statusOf(ref: ObjectRef): object | undefined {
-    return this.#statuses.get(refKey(ref));
+    return this.#statuses.get(objectKey(ref));
   }
 
   writeStatus(object: ReportedObject, status: object): Promise<WriteResult> {
     const { kind } = object;
     const { namespace, name } = refOf(kind, object);
-    this.#statuses.set(refKey({ kind, namespace, name }), status);
+    this.#statuses.set(objectKey({ kind, namespace, name }), status);
     this.#options.log.debug({ event: "status", kind, namespace, name, status }, "status");
     return Promise.resolve({ kind: "done" });
   }

@@ -4,9 +4,10 @@ import { isDeepStrictEqual } from "node:util";
 import { MANIFEST_FILE_BYTES_MAX, readManifestFile } from "../api/manifest.ts";
 import type { Manifest } from "../api/manifest.ts";
 import { unknownKind } from "../api/custom-resource.ts";
-import { refKey } from "../controller/objects.ts";
+import { objectKey } from "../controller/objects.ts";
 import type { ObjectRef, WatchedObject } from "../controller/objects.ts";
 import type { Problem } from "../core/problem.ts";
+import type { Reason } from "../core/reasons.ts";
 import { manifestRef, objectOf } from "./manifest-object.ts";
 
 /** Something wrong in a manifest file, with its place. */
@@ -16,7 +17,7 @@ export interface FileProblem {
   /** From 1. */
   readonly line: number;
   readonly field: string;
-  readonly reason: string;
+  readonly reason: Reason;
   readonly message: string;
   /** `WebhookSubscription shop/orders`; absent where the file could not be read that far. */
   readonly object?: string;
@@ -196,7 +197,7 @@ function messageOf(error: unknown): string {
 }
 
 function broken(before: FileState | undefined, mark: string, file: string, message: string): FileState {
-  const problems = [{ file, line: 1, field: "", reason: "Unreadable", message }];
+  const problems: FileProblem[] = [{ file, line: 1, field: "", reason: "Unreadable", message }];
   const objects = before?.objects ?? new Map<string, ReadObject>();
   return { mark, objects, problems, refusals: ofAll(objects, problems), unread: before === undefined ? "rules" : before.unread };
 }
@@ -213,7 +214,7 @@ function parsed(text: string, file: string, mark: string, before: FileState | un
       if (isMistyped(manifest)) problems.push(mistyped(manifest, file));
       continue;
     }
-    const key = refKey(ref);
+    const key = objectKey(ref);
     const read = objectOf(manifest, ref, before?.objects.get(key)?.object);
     const at = { file, line: manifest.locate("metadata.name") };
     if (objects.has(key)) {

@@ -5,7 +5,6 @@ import type { EndpointSpec, ServiceRef, Target } from "../../core/subscription.t
 import type { Resolved } from "./auth.ts";
 import { isProblem } from "./named-refs.ts";
 import type { ServiceObject } from "../objects.ts";
-import { SERVICE_NOT_DIALLABLE, SERVICE_PORT_NOT_FOUND } from "../reasons.ts";
 import type { References } from "./references.ts";
 
 /** Where an endpoint's requests go. */
@@ -45,17 +44,17 @@ function serviceProblem({ type, clusterIp, ports }: ServiceObject, ref: ServiceR
   const name = `the Service ${ref.name}`;
   if (type === "ExternalName") {
     const message = `${name} is of type ExternalName, which could name any host: use endpoint.url, or a Service with a ClusterIP`;
-    return { field: `${field}.name`, reason: SERVICE_NOT_DIALLABLE, message };
+    return { field: `${field}.name`, reason: "ServiceNotDiallable", message };
   }
   if (clusterIp === "" || clusterIp === "None") {
     const message = `${name} is headless (no ClusterIP), so there is no one address to dial: name a Service with a ClusterIP`;
-    return { field: `${field}.name`, reason: SERVICE_NOT_DIALLABLE, message };
+    return { field: `${field}.name`, reason: "ServiceNotDiallable", message };
   }
   const tcp = ports.filter(({ protocol }) => protocol === "TCP").map(({ port }) => port);
   if (tcp.includes(ref.port)) return undefined;
   const has = tcp.length === 0 ? "it has none" : `it has ${tcp.join(", ")}`;
   const message = `${name} has no TCP port ${ref.port} (${has}): correct ${field}.port`;
-  return { field: `${field}.port`, reason: SERVICE_PORT_NOT_FOUND, message };
+  return { field: `${field}.port`, reason: "ServicePortNotFound", message };
 }
 
 /** Host header and TLS server name are the Service's DNS name, whatever address is dialled. */

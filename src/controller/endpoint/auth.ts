@@ -6,7 +6,6 @@ import type { AuthSpec, SecretKeyRef, Target } from "../../core/subscription.ts"
 import { unreachable } from "../../lib/assert.ts";
 import { isProblem } from "./named-refs.ts";
 import { USE_LABEL } from "../objects.ts";
-import { REF_NOT_PERMITTED, SECRET_INVALID } from "../reasons.ts";
 import type { References } from "./references.ts";
 import type { SecretReader } from "./secret-refs.ts";
 
@@ -45,7 +44,7 @@ export function headerText(value: string | SecretKeyRef, field: string, secrets:
   if (typeof text !== "string") return { ok: false, problem: text };
   const fault = headerValueFault(text);
   if (fault === undefined) return { ok: true, value: text };
-  return { ok: false, problem: { field, reason: SECRET_INVALID, message: `the value cannot be sent as a header: it ${fault}` } };
+  return { ok: false, problem: { field, reason: "SecretInvalid", message: `the value cannot be sent as a header: it ${fault}` } };
 }
 
 function empty(field: string): { readonly ok: false; readonly problem: Problem } {
@@ -66,7 +65,7 @@ export function controlFault(what: string, value: string): string | undefined {
 }
 
 function invalidSecret(field: string, message: string): { readonly ok: false; readonly problem: Problem } {
-  return { ok: false, problem: { field, reason: SECRET_INVALID, message } };
+  return { ok: false, problem: { field, reason: "SecretInvalid", message } };
 }
 
 function resolveBasic(
@@ -150,7 +149,7 @@ function resolveServiceAccount(
   if (isProblem(account)) return { ok: false, problem: account };
   if (account.metadata.labels?.[USE_LABEL] !== "true") {
     const message = `the ServiceAccount ${serviceAccountName} may not be used by subscriptions: allow it with \`kubectl label serviceaccount ${serviceAccountName} ${USE_LABEL}=true -n ${namespace}\``;
-    return { ok: false, problem: { field, reason: REF_NOT_PERMITTED, message } };
+    return { ok: false, problem: { field, reason: "RefNotPermitted", message } };
   }
   const credential = { kind: "serviceAccount", namespace, serviceAccountName, audience, expirationSeconds } as const;
   return { ok: true, value: { authorization: undefined, credential } };

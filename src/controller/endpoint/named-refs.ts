@@ -1,16 +1,20 @@
 import type { Problem } from "../../core/problem.ts";
+import type { ReasonOf } from "../../core/reasons.ts";
 import type { EndpointSpec, SubscriptionSpec } from "../../core/subscription.ts";
 import { unreachable } from "../../lib/assert.ts";
 import type { NamedKind, NamedLookup, ObjectsByKind } from "../objects.ts";
-import { CONFIG_MAP_KEY_NOT_FOUND, CONFIG_MAP_NOT_FOUND, REF_ACCESS_DENIED, REF_UNKNOWN, SERVICE_NOT_FOUND } from "../reasons.ts";
 
 export interface NamedRef {
   readonly kind: NamedKind;
   readonly name: string;
 }
 
-/** Objects as gathered for one subscription, by `Kind/name`. */
+/** Objects as gathered for one subscription, by `namedKey`: all of them are in its namespace. */
 export type NamedByKey = ReadonlyMap<string, NamedLookup>;
+
+export function namedKey({ kind, name }: NamedRef): string {
+  return `${kind}/${name}`;
+}
 
 /** The objects other than Secrets that a spec names. */
 export function namedRefs({ endpoint, deadLetter }: SubscriptionSpec): readonly NamedRef[] {
@@ -25,9 +29,9 @@ function endpointRefs({ address, tls, auth }: EndpointSpec): NamedRef[] {
   return refs;
 }
 
-const NOT_FOUND: Readonly<Record<NamedKind, string>> = {
-  Service: SERVICE_NOT_FOUND,
-  ConfigMap: CONFIG_MAP_NOT_FOUND,
+const NOT_FOUND: Readonly<Record<NamedKind, ReasonOf<"ResolvedRefs">>> = {
+  Service: "ServiceNotFound",
+  ConfigMap: "ConfigMapNotFound",
   ServiceAccount: "ServiceAccountNotFound",
 };
 
@@ -43,7 +47,7 @@ export class NamedReader {
 
   /** The object, or why it cannot be had. `field` is where the reference stands. */
   object<K extends NamedKind>(kind: K, name: string, field: string): ObjectsByKind[K] | Problem {
-    const found = (this.#named.get(`${kind}/${name}`) ?? { state: "absent" }) as NamedLookup<K>;
+    const found = (this.#named.get(namedKey({ kind, name })) ?? { state: "absent" }) as NamedLookup<K>;
     switch (found.state) {
       case "found":
         return found.object;
@@ -54,9 +58,9 @@ export class NamedReader {
           message: `the ${kind} ${name} does not exist in namespace ${this.#namespace}: create it, or correct ${field}; until then deliveries wait`,
         };
       case "forbidden":
-        return { field, reason: REF_ACCESS_DENIED, message: found.message };
+        return { field, reason: "RefAccessDenied", message: found.message };
       case "unknown":
-        return { field, reason: REF_UNKNOWN, message: found.message };
+        return { field, reason: "RefUnknown", message: found.message };
       default:
         return unreachable(found);
     }
@@ -69,7 +73,7 @@ export class NamedReader {
     const text = Object.hasOwn(found.data, key) ? found.data[key] : undefined;
     if (text !== undefined) return text;
     const message = `the ConfigMap ${name} has no key ${key}: add it, or correct ${field}`;
-    return { field, reason: CONFIG_MAP_KEY_NOT_FOUND, message };
+    return { field, reason: "ConfigMapKeyNotFound", message };
   }
 }
 

@@ -3,7 +3,6 @@ import type { Problem } from "../../core/problem.ts";
 import type { Target } from "../../core/subscription.ts";
 import { controlFault } from "./auth.ts";
 import type { Resolved } from "./auth.ts";
-import { SECRET_INVALID } from "../reasons.ts";
 import type { References } from "./references.ts";
 
 const FIELD = "spec.egress.proxySecretRef";
@@ -19,7 +18,7 @@ export function resolveProxy({ proxySecretRef }: EgressPolicy, refs: References)
   const read = proxyOf(text.trim());
   if (typeof read !== "string") return { ok: true, value: read };
   const { name, key } = proxySecretRef;
-  return { ok: false, problem: ofPolicy({ field: FIELD, reason: SECRET_INVALID, message: `the Secret ${name}, key ${key}: ${read}` }) };
+  return { ok: false, problem: ofPolicy({ field: FIELD, reason: "SecretInvalid", message: `the Secret ${name}, key ${key}: ${read}` }) };
 }
 
 function ofPolicy(problem: Problem): Problem {

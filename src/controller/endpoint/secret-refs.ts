@@ -4,14 +4,6 @@ import type { EndpointSpec, SecretKeyRef, SubscriptionSpec } from "../../core/su
 import { unreachable } from "../../lib/assert.ts";
 import type { SecretLookup, SecretObject } from "../objects.ts";
 import { USE_LABEL } from "../objects.ts";
-import {
-  REF_NOT_PERMITTED,
-  SECRET_ACCESS_DENIED,
-  SECRET_INVALID,
-  SECRET_KEY_NOT_FOUND,
-  SECRET_NOT_FOUND,
-  SECRET_UNKNOWN,
-} from "../reasons.ts";
 
 /** Secrets as gathered for one subscription, by name. */
 export type SecretsByName = ReadonlyMap<string, SecretLookup>;
@@ -63,7 +55,7 @@ export class SecretReader {
     const has = keys.length === 0 ? "it has none" : `it has ${keys.join(", ")}`;
     return {
       field,
-      reason: SECRET_KEY_NOT_FOUND,
+      reason: "SecretKeyNotFound",
       message: `the Secret ${ref.name} has no key ${ref.key} (${has}): add it, or correct ${field}`,
     };
   }
@@ -77,7 +69,7 @@ export class SecretReader {
         .toString("utf8")
         .replace(/\r?\n$/, "");
     const message = `the Secret ${ref.name}, key ${ref.key}, is not UTF-8 text: write it anew in UTF-8`;
-    return { field, reason: SECRET_INVALID, message };
+    return { field, reason: "SecretInvalid", message };
   }
 }
 
@@ -87,19 +79,19 @@ export function lookupProblem(lookup: Exclude<SecretLookup, { state: "usable" }>
     case "absent":
       return {
         field,
-        reason: SECRET_NOT_FOUND,
+        reason: "SecretNotFound",
         message: `the Secret ${name} does not exist in namespace ${namespace}: create it with the label ${USE_LABEL}=true, or correct ${field}; until then deliveries wait`,
       };
     case "unlabelled":
       return {
         field,
-        reason: REF_NOT_PERMITTED,
+        reason: "RefNotPermitted",
         message: `the Secret ${name} may not be used by subscriptions: allow it with \`kubectl label secret ${name} ${USE_LABEL}=true -n ${namespace}\` (in its manifest: metadata.labels, ${USE_LABEL}: "true")`,
       };
     case "forbidden":
-      return { field, reason: SECRET_ACCESS_DENIED, message: lookup.message };
+      return { field, reason: "SecretAccessDenied", message: lookup.message };
     case "unknown":
-      return { field, reason: SECRET_UNKNOWN, message: lookup.message };
+      return { field, reason: "SecretUnknown", message: lookup.message };
     default:
       return unreachable(lookup);
   }

@@ -11,7 +11,7 @@ import type { Resolved } from "./auth.ts";
 import { resolveTls } from "./tls.ts";
 import type { References } from "./references.ts";
 import type { SecretReader } from "./secret-refs.ts";
-import { signingHeaderProblem } from "../signing-headers.ts";
+import { signingHeaderProblem } from "../subscription/signing-headers.ts";
 
 /**
  * Everything an attempt needs, from the references of an accepted spec; or the first problem in their way. `keyRefs` are the spec's own

@@ -7,7 +7,6 @@ import type { Resolved } from "./auth.ts";
 import { isProblem } from "./named-refs.ts";
 import type { ConfigMapObject, SecretObject } from "../objects.ts";
 import { readCertificates } from "./pem-certificates.ts";
-import { CONFIG_MAP_INVALID, SECRET_INVALID } from "../reasons.ts";
 import type { References } from "./references.ts";
 
 /** Bytes of a bundle of authorities: all public ones together take 220 KiB. */
@@ -48,7 +47,7 @@ function authorities(ref: NonNullable<TlsSpec["caRef"]>, field: string, refs: Re
 function readBundle(ref: NonNullable<TlsSpec["caRef"]>, field: string, refs: References): Resolved<string> {
   const text = ref.kind === "ConfigMap" ? refs.named.text(ref, field) : refs.secrets.text(ref, field);
   if (typeof text !== "string") return { ok: false, problem: text };
-  const reason = ref.kind === "ConfigMap" ? CONFIG_MAP_INVALID : SECRET_INVALID;
+  const reason = ref.kind === "ConfigMap" ? "ConfigMapInvalid" : "SecretInvalid";
   const bundle = bundleOf(text);
   return bundle.ok
     ? { ok: true, value: bundle.pem }
@@ -72,7 +71,7 @@ function clientCertificate(name: string, field: string, refs: References): Resol
   if (isProblem(secret)) return { ok: false, problem: secret };
   const invalid = (message: string): { ok: false; problem: Problem } => ({
     ok: false,
-    problem: { field, reason: SECRET_INVALID, message: `the Secret ${name} ${message}` },
+    problem: { field, reason: "SecretInvalid", message: `the Secret ${name} ${message}` },
   });
   if (secret.type !== TLS_SECRET_TYPE) {
     return invalid(`is of type ${secret.type}, not ${TLS_SECRET_TYPE}: make it with \`kubectl create secret tls\``);

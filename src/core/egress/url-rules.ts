@@ -2,6 +2,7 @@ import { ADDRESS_RULES, judgeAddress, judgeServiceAddress } from "./address-rule
 import type { AddressRules } from "./address-rules.ts";
 import type { EgressPolicy, PolicyLimits, PortRange } from "../policy.ts";
 import type { Problem } from "../problem.ts";
+import type { ReasonOf } from "../reasons.ts";
 
 /** What the rules look at: the URL as written, taken apart without repairing anything, and what the platform's parser makes of it. */
 export interface UrlParts {
@@ -206,7 +207,7 @@ export function literalAddress(hostname: string): string | undefined {
   return /^\d{1,3}(\.\d{1,3}){3}$/.test(hostname) ? hostname : undefined;
 }
 
-function problem(reason: "InvalidEndpoint" | "EgressDenied", message: string): Problem {
+function problem(reason: ReasonOf<"Accepted">, message: string): Problem {
   return { field: "spec.endpoint.url", reason, message };
 }
 

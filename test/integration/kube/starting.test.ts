@@ -1,5 +1,5 @@
 import { afterEach, beforeEach, describe, expect, it } from "vitest";
-import type { AcceptedSpec } from "../../../src/controller/accepted-specs.ts";
+import type { AcceptedSpec } from "../../../src/controller/subscription/accepted-specs.ts";
 import { COLLECTIONS, FaultyCluster, putManifest } from "../../support/controller/faulty-cluster.ts";
 import type { CollectionKind } from "../../support/controller/faulty-cluster.ts";
 import { FaultyApiServer } from "../../support/kube/faulty-api-server.ts";

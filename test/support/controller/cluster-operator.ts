@@ -1,4 +1,4 @@
-import type { AcceptedSpec } from "../../../src/controller/accepted-specs.ts";
+import type { AcceptedSpec } from "../../../src/controller/subscription/accepted-specs.ts";
 import { Controller } from "../../../src/controller/controller.ts";
 import { RouteTable } from "../../../src/core/route-table.ts";
 import type { Route } from "../../../src/core/route-table.ts";

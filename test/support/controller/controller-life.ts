@@ -1,6 +1,6 @@
 import { expect } from "vitest";
 import { acceptedSpecsIn } from "../../../src/app/accepted-specs.ts";
-import type { AcceptedSpec } from "../../../src/controller/accepted-specs.ts";
+import type { AcceptedSpec } from "../../../src/controller/subscription/accepted-specs.ts";
 import type { Controller } from "../../../src/controller/controller.ts";
 import type { WatchedObject } from "../../../src/controller/objects.ts";
 import { RouteTable } from "../../../src/core/route-table.ts";

@@ -1,7 +1,7 @@
 import { mkdir, mkdtemp, rm, writeFile } from "node:fs/promises";
 import { tmpdir } from "node:os";
 import { dirname, join } from "node:path";
-import type { AcceptedSpec } from "../../../src/controller/accepted-specs.ts";
+import type { AcceptedSpec } from "../../../src/controller/subscription/accepted-specs.ts";
 import { Controller } from "../../../src/controller/controller.ts";
 import type { ObjectRef } from "../../../src/controller/objects.ts";
 import type { WebhookSubscriptionStatus } from "../../../src/api/generated/custom-resources.ts";

@@ -1,5 +1,5 @@
 import type { WebhookSubscription } from "../../../src/api/generated/custom-resources.ts";
-import type { AcceptedSpec } from "../../../src/controller/accepted-specs.ts";
+import type { AcceptedSpec } from "../../../src/controller/subscription/accepted-specs.ts";
 import { Controller } from "../../../src/controller/controller.ts";
 import type { Condition } from "../../../src/core/conditions.ts";
 import { RouteTable } from "../../../src/core/route-table.ts";

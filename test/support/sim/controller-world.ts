@@ -15,7 +15,7 @@ import type {
   WatchedObject,
   WriteResult,
 } from "../../../src/controller/objects.ts";
-import { DRAIN_FINALIZER, USE_LABEL, refKey } from "../../../src/controller/objects.ts";
+import { DRAIN_FINALIZER, USE_LABEL, objectKey } from "../../../src/controller/objects.ts";
 import { createLog } from "../../../src/observe/log.ts";
 import { ObjectCache, refOf } from "../../../src/provider/object-cache.ts";
 
@@ -195,5 +195,5 @@ export function controllerOn({ manifests, ...parts }: SeamsOfController & { mani
 }
 
 function nameOf(object: WatchedObject): string {
-  return refKey(refOf(object.kind, object));
+  return objectKey(refOf(object.kind, object));
 }

@@ -1,6 +1,6 @@
 import { expect, it } from "vitest";
 import { checkManifests } from "../../../src/cli/manifest-check.ts";
-import { ExpressionCache } from "../../../src/controller/expression-cache.ts";
+import { ExpressionCache } from "../../../src/controller/subscription/expression-cache.ts";
 
 function subscription(header: string, more = ""): string {
   return `apiVersion: postrider.dev/v1alpha1

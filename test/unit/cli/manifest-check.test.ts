@@ -3,7 +3,7 @@ import { join } from "node:path";
 import { describe, expect, it } from "vitest";
 import { checkManifests } from "../../../src/cli/manifest-check.ts";
 import type { Finding } from "../../../src/cli/manifest-check.ts";
-import { ExpressionCache } from "../../../src/controller/expression-cache.ts";
+import { ExpressionCache } from "../../../src/controller/subscription/expression-cache.ts";
 
 const CORPUS = join(import.meta.dirname, "../../corpus/destinations.json");
 

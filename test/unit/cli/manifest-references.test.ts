@@ -1,6 +1,6 @@
 import { describe, expect, it } from "vitest";
 import { checkManifests } from "../../../src/cli/manifest-check.ts";
-import { ExpressionCache } from "../../../src/controller/expression-cache.ts";
+import { ExpressionCache } from "../../../src/controller/subscription/expression-cache.ts";
 import { compileBody, compileFilter } from "../../../src/core/expression/compile.ts";
 
 const expressions = new ExpressionCache({ filter: compileFilter, body: compileBody });

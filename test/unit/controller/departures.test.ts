@@ -1,6 +1,6 @@
 import { describe, expect, it } from "vitest";
-import { DRAIN_MAX_MS, Departures } from "../../../src/controller/departures.ts";
-import type { Departure } from "../../../src/controller/departures.ts";
+import { DRAIN_MAX_MS, Departures } from "../../../src/controller/subscription/departures.ts";
+import type { Departure } from "../../../src/controller/subscription/departures.ts";
 import { createLog } from "../../../src/observe/log.ts";
 import { FakeDeliveries, QUIET } from "../../support/controller/fake-deliveries.ts";
 import { ManualClock } from "../../support/time/manual-clock.ts";

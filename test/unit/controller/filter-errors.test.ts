@@ -1,5 +1,5 @@
 import { expect, test } from "vitest";
-import { FilterErrors } from "../../../src/controller/filter-errors.ts";
+import { FilterErrors } from "../../../src/controller/subscription/filter-errors.ts";
 import type { EventNote, Resources } from "../../../src/controller/objects.ts";
 import { ManualClock } from "../../support/time/manual-clock.ts";
 

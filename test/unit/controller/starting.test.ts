@@ -1,4 +1,5 @@
 import { describe, expect, it } from "vitest";
+import { objectKey } from "../../../src/controller/objects.ts";
 import { Disk, Life, subscription, fence, lived, converged, INSIDE, OUTSIDE } from "../../support/controller/controller-life.ts";
 import { ControlledManifests, LISTED_KINDS, manifest, namespace } from "../../support/sim/controller-world.ts";
 
@@ -32,7 +33,7 @@ describe("while the manifests are being read", () => {
     expect(life.controller.ready).toBe(true);
     expect(life.controller.isReady("shop")).toBe(true);
     expect(life.controller.missing()).toBe(`${late}: HTTP 403: forbidden; helm upgrade`);
-    expect(life.controller.compose("ClusterDeliveryPolicy//fence")).toBeUndefined();
+    expect(life.controller.compose(objectKey({ kind: "ClusterDeliveryPolicy", namespace: "", name: "fence" }))).toBeUndefined();
     life.manifests.arrive(late);
     await life.pass();
     await converged(life, disk);

@@ -11,7 +11,7 @@ class Bench {
   readonly wanted = new Map<string, number>();
   readonly there = new Map<string, object>();
   readonly writes: { readonly key: string; readonly atMs: number; readonly value: number }[] = [];
-  readonly reporter: StatusReporter;
+  readonly reporter: StatusReporter<string>;
   answer: WriteResult = { kind: "done" };
   readonly #startMs = this.clock.nowMs();
 

@@ -5,14 +5,15 @@ import { ManualClock, settle } from "../../support/time/manual-clock.ts";
 function setup() {
   const begun: string[] = [];
   const ends = new Map<string, () => void>();
-  const queue = new WorkQueue(
-    new ManualClock(),
-    (key) => {
+  const queue = new WorkQueue({
+    clock: new ManualClock(),
+    namespaceOf: (key: string) => key.slice(0, key.indexOf("/")),
+    work: (key) => {
       begun.push(key);
       return new Promise<void>((resolve) => ends.set(key, resolve));
     },
-    () => undefined,
-  );
+    onFailure: () => undefined,
+  });
   queue.start();
   return { begun, ends, queue };
 }

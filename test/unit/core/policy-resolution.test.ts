@@ -20,6 +20,8 @@ function selector(matchLabels: Record<string, string>): LabelSelector {
   return { matchLabels, matchExpressions: [] };
 }
 
+const NOT_OBEYED = { field: "", reason: "NotImplemented", message: "not obeyed" } as const;
+
 const question: PolicyQuestion = {
   policyName: undefined,
   namespace: "shop",
@@ -38,7 +40,11 @@ describe("which policy wins", () => {
   const byDefault = policy("usual", {}, { isDefault: true, createdAtMs: 5 });
   const older = policy("zebra", {}, { isDefault: true, createdAtMs: 1 });
   const sameAge = policy("alpha", {}, { isDefault: true, createdAtMs: 1 });
-  const bad: NamespaceCandidate = { accepted: false, policy: { name: "bad", isDefault: true }, message: "not obeyed" };
+  const bad: NamespaceCandidate = {
+    accepted: false,
+    policy: { name: "bad", isDefault: true },
+    refusal: NOT_OBEYED,
+  };
 
   it.each<[string, Partial<PolicyQuestion>, string]>([
     ["nothing says anything", {}, "BuiltIn/"],
@@ -76,7 +82,7 @@ describe("which policy wins", () => {
     [
       "a cluster policy that is not accepted opens nothing",
       {
-        clusterPolicies: [{ accepted: false, policy: { name: "x" }, message: "not obeyed" }],
+        clusterPolicies: [{ accepted: false, policy: { name: "x" }, refusal: NOT_OBEYED }],
         policyName: "careful",
         namespacePolicies: [careful],
       },

@@ -20,7 +20,7 @@ it("a test without a subscription or without its references sends nothing and sa
   const subscription = {
     ...route.subscription,
     target: undefined,
-    blocked: { reason: "SecretNotFound", message: "Secret s is not there" },
+    blocked: { reason: "SecretNotFound" as const, message: "Secret s is not there" },
   };
   const sender = (table: RouteTable): TestSender =>
     new TestSender({ ...NOBODY, clock: new ManualClock(), attempter: { attempt: unused }, table: () => table, resume: unused });

@@ -5,10 +5,33 @@ import { Metrics } from "../../../src/observe/metrics.ts";
 
 const page = readFileSync(join(import.meta.dirname, "../../../docs/metrics.md"), "utf8");
 
+/** `name kind label, label` of each row of the page. */
+function listed(text: string): string[] {
+  const rows = text.matchAll(/^\| `(postrider_\w+)`\s*\|\s*(\w+)\s*\|\s*([\w, ]*?)\s*\|/gm);
+  return [...rows].map(([, name, kind, labels]) => `${name} ${kind} ${labels}`.trim()).toSorted();
+}
+
+async function registered(): Promise<string[]> {
+  const { registry } = new Metrics({ version: "test", defaults: false });
+  const kinds = new Map((await registry.getMetricsAsJSON()).map(({ name, type }) => [name, String(type)]));
+  // The library does not type the names of labels, though every metric has them.
+  const metrics = registry.getMetricsAsArray() as unknown as { readonly name: string; readonly labelNames: readonly string[] }[];
+  return metrics.map(({ name, labelNames }) => `${name} ${kinds.get(name)} ${labelNames.join(", ")}`.trim()).toSorted();
+}
+
 it("docs/metrics.md lists exactly the metrics there are, with their kinds and labels", async () => {
-  const registered = (await new Metrics({ version: "test", defaults: false }).registry.getMetricsAsJSON()).map(
-    ({ name, type }) => `${name} ${String(type)}`,
-  );
-  const listed = [...page.matchAll(/^\| `(postrider_\w+)`\s*\|\s*(\w+)\s*\|/gm)].map(([, name, kind]) => `${name} ${kind}`);
-  expect(listed.toSorted()).toEqual(registered.toSorted());
+  expect(listed(page)).toEqual(await registered());
+});
+
+it.each([
+  ["a metric that is not listed", page.replace("| `postrider_circuit_open`", "| postrider_circuit_open")],
+  [
+    "a listed metric that is not there",
+    page.replace("| `postrider_circuit_open`", "| `postrider_gone` | gauge | | x |\n| `postrider_circuit_open`"),
+  ],
+  ["another kind", page.replace(/(`postrider_circuit_open` +\| )gauge/, "$1counter")],
+  ["a label that is not named", page.replace(/(`postrider_circuit_open` +\| gauge +\| )namespace, /, "$1")],
+])("and the test sees %s", async (_, changed) => {
+  expect(changed).not.toBe(page);
+  expect(listed(changed)).not.toEqual(await registered());
 });

@@ -1,7 +1,7 @@
-import { judgeHeaders } from "../core/header-rules.ts";
-import type { Problem } from "../core/problem.ts";
-import { signingHeaderNames } from "../core/signing/sign.ts";
-import type { SubscriptionSpec } from "../core/subscription.ts";
+import { judgeHeaders } from "../../core/header-rules.ts";
+import type { Problem } from "../../core/problem.ts";
+import { signingHeaderNames } from "../../core/signing/sign.ts";
+import type { SubscriptionSpec } from "../../core/subscription.ts";
 
 /** Denied to extra headers because signing sets them. */
 const OWN_HEADERS: ReadonlySet<string> = new Set(["webhook-timestamp", "webhook-signature"]);

@@ -1,16 +1,15 @@
-import { decodeSubscription } from "../api/decode-subscription.ts";
-import type { WebhookSubscription } from "../api/generated/custom-resources.ts";
-import type { Decoded, Problem } from "../core/problem.ts";
-import type { PolicyResolution } from "../core/policy-resolution.ts";
-import type { SubscriptionSpec } from "../core/subscription.ts";
+import { decodeSubscription } from "../../api/decode-subscription.ts";
+import type { WebhookSubscription } from "../../api/generated/custom-resources.ts";
+import type { Decoded, Problem } from "../../core/problem.ts";
+import type { PolicyResolution } from "../../core/policy-resolution.ts";
+import type { SubscriptionSpec } from "../../core/subscription.ts";
 import type { AcceptedSpec } from "./accepted-specs.ts";
-import { namedRefs } from "./endpoint/named-refs.ts";
-import type { NamedByKey, NamedRef } from "./endpoint/named-refs.ts";
-import type { NamedKind, NamedLookup, ObjectRef, Resources, SecretLookup } from "./objects.ts";
-import type { PolicyView } from "./policy-view.ts";
-import { INVALID_OBJECT } from "./reasons.ts";
-import { secretNames } from "./endpoint/secret-refs.ts";
-import type { SecretsByName } from "./endpoint/secret-refs.ts";
+import { namedKey, namedRefs } from "../endpoint/named-refs.ts";
+import type { NamedByKey, NamedRef } from "../endpoint/named-refs.ts";
+import type { NamedLookup, ObjectRef, Resources, SecretLookup } from "../objects.ts";
+import type { PolicyView } from "../policy/policy-view.ts";
+import { secretNames } from "../endpoint/secret-refs.ts";
+import type { SecretsByName } from "../endpoint/secret-refs.ts";
 import { signingSecretName } from "./signing-secret.ts";
 
 /** All that is read for one subscription; the checks look at nothing else. */
@@ -25,7 +24,8 @@ export interface SubscriptionFacts {
   /** For the last accepted spec. */
   readonly lastResolution: PolicyResolution;
   readonly secrets: SecretsByName;
-  /** Objects of other kinds that the specs name. */
+  /** Objects of other kinds that the specs name, and what was found. */
+  readonly namedRefs: readonly NamedRef[];
   readonly named: NamedByKey;
   /** Secrets of the operator's own namespace that the cluster policy names. */
   readonly systemSecrets: SecretsByName;
@@ -60,6 +60,7 @@ export async function gatherFacts(
   const lastResolution = policies.resolve(namespace, lastAccepted?.spec.policyName);
   const resolution = decoded.ok ? policies.resolve(namespace, decoded.value.policyName) : lastResolution;
   const proxies = [resolution, lastResolution].map(({ effective }) => effective.egress.proxySecretRef?.name);
+  const refs = specs.flatMap(namedRefs);
   return {
     object,
     uid,
@@ -69,7 +70,8 @@ export async function gatherFacts(
     resolution,
     lastResolution,
     secrets: await findSecrets(resources, namespace, names),
-    named: await findNamed(resources, namespace, specs.flatMap(namedRefs)),
+    namedRefs: refs,
+    named: await findNamed(resources, namespace, refs),
     systemSecrets: await findSecrets(resources, systemNamespace, new Set(proxies.filter((proxy) => proxy !== undefined))),
     systemNamespace,
     signingName,
@@ -90,23 +92,27 @@ async function findSecrets(resources: Resources, namespace: string, names: Reado
 
 async function findNamed(resources: Resources, namespace: string, refs: readonly NamedRef[]): Promise<NamedByKey> {
   const named = new Map<string, NamedLookup>();
-  for (const { kind, name } of refs) {
-    const found = resources.findNamed(kind, namespace, name);
-    named.set(`${kind}/${name}`, found instanceof Promise ? await found : found);
+  for (const ref of refs) {
+    const found = resources.findNamed(ref.kind, namespace, ref.name);
+    named.set(namedKey(ref), found instanceof Promise ? await found : found);
   }
   return named;
 }
 
 /** The objects whose change makes another verdict possible. */
-export function dependenciesOf({ object, secrets, signingName, named, systemSecrets, systemNamespace }: SubscriptionFacts): ObjectRef[] {
+export function dependenciesOf({
+  object,
+  secrets,
+  signingName,
+  namedRefs,
+  systemSecrets,
+  systemNamespace,
+}: SubscriptionFacts): ObjectRef[] {
   const { namespace } = object.metadata;
   const refs: ObjectRef[] = [{ kind: "Secret", namespace, name: signingName }];
   for (const name of secrets.keys()) refs.push({ kind: "Secret", namespace, name });
   for (const name of systemSecrets.keys()) refs.push({ kind: "Secret", namespace: systemNamespace, name });
-  for (const key of named.keys()) {
-    const [kind = "", name = ""] = key.split("/");
-    refs.push({ kind: kind as NamedKind, namespace, name });
-  }
+  for (const { kind, name } of namedRefs) refs.push({ kind, namespace, name });
   return refs;
 }
 
@@ -121,6 +127,6 @@ function safelyDecoded(object: WebhookSubscription): Decoded<SubscriptionSpec> {
     return decodeSubscription(object);
   } catch (error) {
     const message = `the object cannot be read: ${error instanceof Error ? error.message : String(error)}; apply it again`;
-    return { ok: false, problems: [{ field: "", reason: INVALID_OBJECT, message }] };
+    return { ok: false, problems: [{ field: "", reason: "InvalidObject", message }] };
   }
 }

@@ -1,16 +1,17 @@
-import { namespaceOf } from "./work-queue.ts";
+import { refOfKey } from "../objects.ts";
+import type { SubscriptionKey } from "../objects.ts";
 
-/** Which subscriptions of the first listing have not been looked at yet, by namespace. Keys are `namespace/name`. */
+/** Which subscriptions of the first listing have not been looked at yet, by namespace. */
 export class FirstLooks {
-  readonly #left = new Map<string, Set<string>>();
+  readonly #left = new Map<string, Set<SubscriptionKey>>();
   /** Namespaces whose first listing is past: what comes later to them is a change. */
   readonly #begun = new Set<string>();
 
   /** Notes what a listing gave. Namespaces of which one was noted before are left out. */
-  expect(keys: Iterable<string>): void {
+  expect(keys: Iterable<SubscriptionKey>): void {
     const fresh = new Set<string>();
     for (const key of keys) {
-      const namespace = namespaceOf(key);
+      const { namespace } = refOfKey(key);
       if (this.#begun.has(namespace) && !fresh.has(namespace)) continue;
       fresh.add(namespace);
       this.#begun.add(namespace);
@@ -20,8 +21,8 @@ export class FirstLooks {
     }
   }
 
-  looked(key: string): void {
-    const namespace = namespaceOf(key);
+  looked(key: SubscriptionKey): void {
+    const { namespace } = refOfKey(key);
     const left = this.#left.get(namespace);
     left?.delete(key);
     if (left?.size === 0) this.#left.delete(namespace);

@@ -1,5 +1,5 @@
-import type { StorageLimit } from "../core/storage-share.ts";
-import type { ObjectRef, Resources } from "./objects.ts";
+import type { StorageLimit } from "../../core/storage-share.ts";
+import type { ObjectRef, Resources } from "../objects.ts";
 import type { PolicyView } from "./policy-view.ts";
 
 /** Namespaces remembered at once. */

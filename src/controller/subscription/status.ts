@@ -1,27 +1,13 @@
-import type { WebhookSubscriptionStatus } from "../api/generated/custom-resources.ts";
-import { mergeConditions, wholeSeconds } from "../core/conditions.ts";
-import type { ConditionDraft } from "../core/conditions.ts";
-import { FAILURE_MESSAGE_CHARS_MAX, RECENT_FAILURES_MAX } from "../core/health.ts";
-import type { SubscriptionHealth } from "../core/health.ts";
-import type { Problem } from "../core/problem.ts";
-import type { ActiveSpec, Verdict } from "./subscription-checks.ts";
-import { generatesKey } from "./subscription-facts.ts";
-import { hostOf } from "./subscription-checks.ts";
-import {
-  ACCEPTED,
-  DRAINING,
-  ENDPOINT_HEALTHY,
-  IDLE,
-  NOT_PROGRAMMED,
-  NOT_SUSPENDED,
-  PROGRAMMED,
-  READY,
-  RECONCILED,
-  RECONCILING,
-  RESOLVED_REFS,
-  STALLED,
-  SUSPENDED,
-} from "./reasons.ts";
+import type { WebhookSubscriptionStatus } from "../../api/generated/custom-resources.ts";
+import { mergeConditions, wholeSeconds } from "../../core/conditions.ts";
+import type { ConditionDraft } from "../../core/conditions.ts";
+import { FAILURE_MESSAGE_CHARS_MAX, RECENT_FAILURES_MAX } from "../../core/health.ts";
+import type { SubscriptionHealth } from "../../core/health.ts";
+import type { Problem } from "../../core/problem.ts";
+import type { ConditionType, Reason } from "../../core/reasons.ts";
+import type { ActiveSpec, Verdict } from "./checks.ts";
+import { generatesKey } from "./facts.ts";
+import { hostOf } from "./checks.ts";
 
 /** All that a subscription's status is made of. */
 export interface StatusInput {
@@ -75,14 +61,14 @@ export function conditionDrafts(input: StatusInput): ConditionDraft[] {
   ];
 }
 
-function draft(type: string, status: "True" | "False" | "Unknown", reason: string, message: string): ConditionDraft {
+function draft(type: ConditionType, status: "True" | "False" | "Unknown", reason: Reason, message: string): ConditionDraft {
   return { type, status, reason, message };
 }
 
 function acceptedDraft({ refusal, active }: Verdict): ConditionDraft {
-  if (refusal === undefined) return draft(ACCEPTED, "True", ACCEPTED, "the spec is valid");
+  if (refusal === undefined) return draft("Accepted", "True", "Accepted", "the spec is valid");
   const goesOn = active === undefined ? "" : `; generation ${active.generation}, which was accepted, goes on until this is mended`;
-  return draft(ACCEPTED, "False", refusal.reason, sentence(refusal) + goesOn);
+  return draft("Accepted", "False", refusal.reason, sentence(refusal) + goesOn);
 }
 
 function sentence({ field, message }: Problem): string {
@@ -90,37 +76,37 @@ function sentence({ field, message }: Problem): string {
 }
 
 function refsDraft({ active }: Verdict): ConditionDraft {
-  if (active === undefined) return draft(RESOLVED_REFS, "Unknown", "NotAccepted", "references are looked at once the spec is accepted");
-  if (active.blocked !== undefined) return draft(RESOLVED_REFS, "False", active.blocked.reason, sentence(active.blocked));
-  return draft(RESOLVED_REFS, "True", RESOLVED_REFS, "everything that the spec names was found");
+  if (active === undefined) return draft("ResolvedRefs", "Unknown", "NotAccepted", "references are looked at once the spec is accepted");
+  if (active.blocked !== undefined) return draft("ResolvedRefs", "False", active.blocked.reason, sentence(active.blocked));
+  return draft("ResolvedRefs", "True", "ResolvedRefs", "everything that the spec names was found");
 }
 
 function programmedDraft({ programmed, draining }: StatusInput): ConditionDraft {
-  if (draining) return draft(PROGRAMMED, "False", DRAINING, "being deleted: no new events, what was accepted is still delivered");
-  if (!programmed) return draft(PROGRAMMED, "False", NOT_PROGRAMMED, "not in the routing table: no event is matched");
-  return draft(PROGRAMMED, "True", PROGRAMMED, "in the routing table: events are matched");
+  if (draining) return draft("Programmed", "False", "Draining", "being deleted: no new events, what was accepted is still delivered");
+  if (!programmed) return draft("Programmed", "False", "NotProgrammed", "not in the routing table: no event is matched");
+  return draft("Programmed", "True", "Programmed", "in the routing table: events are matched");
 }
 
 function readyDraft(parts: readonly ConditionDraft[]): ConditionDraft {
   const bad = parts.find(({ status }) => status === "False") ?? parts.find(({ status }) => status !== "True");
   return bad === undefined
-    ? draft(READY, "True", READY, "accepted, resolved and in the routing table")
-    : { ...bad, type: READY, status: "False" };
+    ? draft("Ready", "True", "Ready", "accepted, resolved and in the routing table")
+    : { ...bad, type: "Ready", status: "False" };
 }
 
 function healthDraft(health: SubscriptionHealth | undefined): ConditionDraft {
-  if (health === undefined) return draft(ENDPOINT_HEALTHY, "Unknown", IDLE, "nothing was sent yet");
+  if (health === undefined) return draft("EndpointHealthy", "Unknown", "Idle", "nothing was sent yet");
   const { healthy, reason, message } = health.endpoint;
-  return draft(ENDPOINT_HEALTHY, healthy === undefined ? "Unknown" : healthy ? "True" : "False", reason, message);
+  return draft("EndpointHealthy", healthy === undefined ? "Unknown" : healthy ? "True" : "False", reason, message);
 }
 
 function suspendedDraft(active: ActiveSpec | undefined, health: SubscriptionHealth | undefined): ConditionDraft {
   if (active?.spec.suspend === true) {
-    return draft(SUSPENDED, "True", "BySpec", "spec.suspend is true: deliveries wait until their maxAge; set it to false to go on");
+    return draft("Suspended", "True", "BySpec", "spec.suspend is true: deliveries wait until their maxAge; set it to false to go on");
   }
   const suspension = health?.suspension;
-  if (suspension !== undefined && suspension.reason !== "BySpec") return draft(SUSPENDED, "True", suspension.reason, suspension.message);
-  return draft(SUSPENDED, "False", NOT_SUSPENDED, "deliveries go out");
+  if (suspension !== undefined && suspension.reason !== "BySpec") return draft("Suspended", "True", suspension.reason, suspension.message);
+  return draft("Suspended", "False", "NotSuspended", "deliveries go out");
 }
 
 /** kstatus (Flux, Argo CD, `helm --wait`): stalled needs a person, reconciling goes on by itself once what is missing is there. */
@@ -128,11 +114,11 @@ function kstatusDrafts({ refusal, active }: Verdict): ConditionDraft[] {
   const waits = refusal === undefined && active?.blocked !== undefined ? active.blocked : undefined;
   return [
     waits === undefined
-      ? draft(RECONCILING, "False", RECONCILED, "nothing is left to do")
-      : draft(RECONCILING, "True", waits.reason, "waiting for what the spec names"),
+      ? draft("Reconciling", "False", "Reconciled", "nothing is left to do")
+      : draft("Reconciling", "True", waits.reason, "waiting for what the spec names"),
     refusal === undefined
-      ? draft(STALLED, "False", RECONCILED, "nothing stands in the way")
-      : draft(STALLED, "True", refusal.reason, "the spec must be changed, or what refuses it"),
+      ? draft("Stalled", "False", "Reconciled", "nothing stands in the way")
+      : draft("Stalled", "True", refusal.reason, "the spec must be changed, or what refuses it"),
   ];
 }
 

@@ -1,21 +1,22 @@
-import { celHint } from "../core/expression/cel-hints.ts";
-import { judgeService, judgeUrl } from "../core/egress/url-rules.ts";
-import { judgeHeaders } from "../core/header-rules.ts";
-import type { CompiledBody, CompiledFilter } from "../core/expression/compile.ts";
-import type { EffectivePolicy } from "../core/policy-resolution.ts";
-import type { Problem } from "../core/problem.ts";
-import type { EndpointSpec, SecretKeyRef, SubscriptionSpec, Target } from "../core/subscription.ts";
-import { audienceProblem, tokenUrlProblem } from "./endpoint/auth.ts";
+import { celHint } from "../../core/expression/cel-hints.ts";
+import { judgeService, judgeUrl } from "../../core/egress/url-rules.ts";
+import { judgeHeaders } from "../../core/header-rules.ts";
+import type { CompiledBody, CompiledFilter } from "../../core/expression/compile.ts";
+import type { EffectivePolicy } from "../../core/policy-resolution.ts";
+import { mergedProblem } from "../../core/problem.ts";
+import type { Problem } from "../../core/problem.ts";
+import type { Reason } from "../../core/reasons.ts";
+import type { EndpointSpec, SecretKeyRef, SubscriptionSpec, Target } from "../../core/subscription.ts";
+import { audienceProblem, tokenUrlProblem } from "../endpoint/auth.ts";
 import type { ExpressionCache } from "./expression-cache.ts";
-import type { SubscriptionFacts } from "./subscription-facts.ts";
-import { generatesKey } from "./subscription-facts.ts";
-import { NamedReader } from "./endpoint/named-refs.ts";
-import type { References } from "./endpoint/references.ts";
-import { INVALID_BODY, INVALID_FILTER, SECRET_CONFLICT, SECRET_NOT_FOUND, SECRET_PENDING } from "./reasons.ts";
-import { lookupProblem, SecretReader } from "./endpoint/secret-refs.ts";
+import type { SubscriptionFacts } from "./facts.ts";
+import { generatesKey } from "./facts.ts";
+import { NamedReader } from "../endpoint/named-refs.ts";
+import type { References } from "../endpoint/references.ts";
+import { lookupProblem, SecretReader } from "../endpoint/secret-refs.ts";
 import { signingHeaderProblem } from "./signing-headers.ts";
 import { SIGNING_SECRET_KEY } from "./signing-secret.ts";
-import { resolveTarget } from "./endpoint/target.ts";
+import { resolveTarget } from "../endpoint/target.ts";
 
 /** What the checks look at to accept a spec. */
 export interface AcceptanceInput {
@@ -33,11 +34,11 @@ export interface AcceptanceCheck {
 export const ACCEPTANCE_CHECKS: readonly AcceptanceCheck[] = [
   {
     name: "filter compiles",
-    check: ({ spec, expressions }) => compileProblem(spec.filter, "spec.events.filter", INVALID_FILTER, (s) => expressions.filter(s)),
+    check: ({ spec, expressions }) => compileProblem(spec.filter, "spec.events.filter", "InvalidFilter", (s) => expressions.filter(s)),
   },
   {
     name: "body compiles",
-    check: ({ spec, expressions }) => compileProblem(spec.payload.body, "spec.payload.body", INVALID_BODY, (s) => expressions.body(s)),
+    check: ({ spec, expressions }) => compileProblem(spec.payload.body, "spec.payload.body", "InvalidBody", (s) => expressions.body(s)),
   },
   { name: "headers may be sent", check: ({ spec }) => firstOf(spec, headerProblem) },
   { name: "signature has headers of its own", check: ({ spec }) => signingHeaderProblem(spec) },
@@ -64,7 +65,7 @@ export function acceptanceProblem(input: AcceptanceInput): Problem | undefined {
 function compileProblem(
   source: string | undefined,
   field: string,
-  reason: string,
+  reason: Reason,
   compile: (source: string) => { readonly ok: true } | { readonly ok: false; readonly problem: Problem },
 ): Problem | undefined {
   if (source === undefined) return undefined;
@@ -99,7 +100,7 @@ function endpointProblem({ address }: EndpointSpec, at: string, effective: Effec
   if (address.kind === "urlSecretRef") return undefined;
   if (address.kind === "serviceRef") {
     const message = judgeService(address.port, effective.egress);
-    const problem = message === undefined ? undefined : { field: `${at}.serviceRef`, reason: "EgressDenied", message };
+    const problem: Problem | undefined = message === undefined ? undefined : { field: `${at}.serviceRef`, reason: "EgressDenied", message };
     return namingPolicy(problem, `the Service ${address.name}`, effective);
   }
   const problem = judgeUrl(address.url, effective.egress, effective.limits);
@@ -190,13 +191,6 @@ function referencesOf({ object, secrets, named, systemSecrets, systemNamespace }
   };
 }
 
-/** Several problems of one object are told at once, under the first one's reason. */
-function mergedProblem(problems: readonly Problem[]): Problem {
-  const [first] = problems;
-  if (first === undefined) return { field: "", reason: "Invalid", message: "the object is not valid" };
-  return { ...first, message: problems.map(({ message }) => message).join("; ") };
-}
-
 interface KeyRefs {
   readonly refs: readonly SecretKeyRef[];
   readonly problem: Problem | undefined;
@@ -214,7 +208,7 @@ function signingKeys({ object, uid, secrets, signingName, lastAccepted }: Subscr
   if (found.state === "usable" && found.secret.controllerUid === uid) return { refs, problem: undefined, missing: false, own: signingName };
   if (found.state === "usable" || found.state === "unlabelled") {
     const message = `the Secret ${signingName} exists and is not the one generated for this subscription: delete or rename it, or name your own in ${field}`;
-    return { refs, problem: { field, reason: SECRET_CONFLICT, message }, missing: false };
+    return { refs, problem: { field, reason: "SecretConflict", message }, missing: false };
   }
   if (found.state !== "absent") {
     return { refs, problem: lookupProblem(found, object.metadata.namespace, signingName, field), missing: false };
@@ -223,7 +217,7 @@ function signingKeys({ object, uid, secrets, signingName, lastAccepted }: Subscr
   const message = wasGenerated
     ? `the generated Secret ${signingName} is gone and is never generated again, because receivers know its key: restore it, or name your own in ${field}`
     : `the signing Secret ${signingName} is being generated`;
-  return { refs, problem: { field, reason: wasGenerated ? SECRET_NOT_FOUND : SECRET_PENDING, message }, missing: !wasGenerated };
+  return { refs, problem: { field, reason: wasGenerated ? "SecretNotFound" : "SecretPending", message }, missing: !wasGenerated };
 }
 
 /** A filter that was accepted once and does not compile any more (another version) matches nothing and is counted, never guessed. */

@@ -1,5 +1,5 @@
-import { compileBody, compileFilter } from "../core/expression/compile.ts";
-import type { Compiled, CompiledBody, CompiledFilter } from "../core/expression/compile.ts";
+import { compileBody, compileFilter } from "../../core/expression/compile.ts";
+import type { Compiled, CompiledBody, CompiledFilter } from "../../core/expression/compile.ts";
 
 /** Compiles CEL; core's unless something else is asked for. */
 export interface ExpressionCompiler {

@@ -1,7 +1,7 @@
-import type { Clock } from "../lib/clock.ts";
-import type { Log } from "../observe/log.ts";
-import type { Deliveries } from "./deliveries.ts";
-import { WorkQueue } from "./work-queue.ts";
+import type { Clock } from "../../lib/clock.ts";
+import type { Log } from "../../observe/log.ts";
+import type { Deliveries } from "../deliveries.ts";
+import { WorkQueue } from "../work-queue.ts";
 
 /** A deleted subscription's deliveries may go on for this long; the rest goes to the dead-letter store. */
 export const DRAIN_MAX_MS = 5 * 60_000;
@@ -37,17 +37,19 @@ export class Departures {
   readonly #departing = new Map<string, Departure>();
   /** Deliveries ended so far of those whose object could not be let go yet. */
   readonly #ended = new Map<string, number>();
-  readonly #queue: WorkQueue;
+  readonly #queue: WorkQueue<string>;
 
   constructor(clock: Clock, log: Log, deliveries: Deliveries) {
     this.#clock = clock;
     this.#log = log;
     this.#deliveries = deliveries;
-    this.#queue = new WorkQueue(
+    this.#queue = new WorkQueue({
       clock,
-      (uid) => this.#step(uid),
-      (uid, error) => log.warn({ err: error, uid }, "a deleted subscription cannot be ended yet: trying again"),
-    );
+      // Each takes its turn by itself: a namespace that goes away whole must not end a few of its subscriptions at a time.
+      namespaceOf: (uid) => uid,
+      work: (uid) => this.#step(uid),
+      onFailure: (uid, error) => log.warn({ err: error, uid }, "a deleted subscription cannot be ended yet: trying again"),
+    });
   }
 
   start(): void {

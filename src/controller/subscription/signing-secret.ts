@@ -1,6 +1,6 @@
 import { createHash, createPrivateKey, createPublicKey } from "node:crypto";
-import type { SigningScheme } from "../core/subscription.ts";
-import type { Random } from "../lib/random.ts";
+import type { SigningScheme } from "../../core/subscription.ts";
+import type { Random } from "../../lib/random.ts";
 
 /** Key of a generated Secret that holds the signing key. */
 export const SIGNING_SECRET_KEY = "secret";

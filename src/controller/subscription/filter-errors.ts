@@ -1,6 +1,7 @@
-import type { SubscriptionName } from "../core/subscription.ts";
-import type { Clock } from "../lib/clock.ts";
-import type { ResultSink, Resources } from "./objects.ts";
+import type { SubscriptionName } from "../../core/subscription.ts";
+import type { Clock } from "../../lib/clock.ts";
+import { objectKey } from "../objects.ts";
+import type { ResultSink, Resources, SubscriptionKey } from "../objects.ts";
 
 /** A filter that fails may fail for every event: one Kubernetes Event a minute and subscription tells of it, the counter counts them all. */
 const QUIET_MS = 60_000;
@@ -12,7 +13,7 @@ export class FilterErrors {
   readonly #resources: Pick<Resources, "get">;
   readonly #sink: Pick<ResultSink, "recordEvent">;
   readonly #clock: Clock;
-  readonly #toldAtMs = new Map<string, number>();
+  readonly #toldAtMs = new Map<SubscriptionKey, number>();
 
   constructor(resources: Pick<Resources, "get">, sink: Pick<ResultSink, "recordEvent">, clock: Clock) {
     this.#resources = resources;
@@ -22,7 +23,7 @@ export class FilterErrors {
 
   failed({ namespace, name }: SubscriptionName, message: string): void {
     const nowMs = this.#clock.monotonicMs();
-    const key = `${namespace}/${name}`;
+    const key = objectKey({ kind: "WebhookSubscription", namespace, name });
     if (nowMs - (this.#toldAtMs.get(key) ?? Number.NEGATIVE_INFINITY) < QUIET_MS) return;
     for (const [other, atMs] of this.#toldAtMs) {
       if (nowMs - atMs < QUIET_MS) break;

@@ -1,8 +1,10 @@
-import { decodeClusterPolicy, decodePolicy, DEFAULT_POLICY_LABEL } from "../api/decode-policy.ts";
-import type { ClusterDeliveryPolicy, DeliveryPolicy } from "../api/generated/custom-resources.ts";
-import { clusterPolicyFor, resolvePolicy } from "../core/policy-resolution.ts";
-import type { ClusterCandidate, NamespaceCandidate, PolicyResolution } from "../core/policy-resolution.ts";
-import type { Resources } from "./objects.ts";
+import { decodeClusterPolicy, decodePolicy, DEFAULT_POLICY_LABEL, labelSelector } from "../../api/decode-policy.ts";
+import type { ClusterDeliveryPolicy, DeliveryPolicy } from "../../api/generated/custom-resources.ts";
+import { clusterPolicyFor, resolvePolicy } from "../../core/policy-resolution.ts";
+import type { ClusterCandidate, NamespaceCandidate, PolicyResolution } from "../../core/policy-resolution.ts";
+import { mergedProblem } from "../../core/problem.ts";
+import type { Decoded } from "../../core/problem.ts";
+import type { Resources } from "../objects.ts";
 
 /** Policies as the resolution wants them; each object is decoded once in its life. */
 export class PolicyView {
@@ -52,35 +54,25 @@ export class PolicyView {
 /** The API server has checked these by the schema of its day: what cannot be decoded is not accepted, never an exception. */
 function namespaceCandidate(object: DeliveryPolicy): NamespaceCandidate {
   const { metadata } = object;
-  const decoded = decodedOr(() => decodePolicy(object));
+  const decoded = safelyDecoded(() => decodePolicy(object));
   if (decoded.ok) return { accepted: true, policy: decoded.value };
   const isDefault = metadata.labels?.[DEFAULT_POLICY_LABEL] === "true";
   const createdAtMs = metadata.creationTimestamp === undefined ? 0 : Date.parse(metadata.creationTimestamp);
-  return { accepted: false, policy: { name: metadata.name, isDefault, createdAtMs }, message: decoded.message };
+  return { accepted: false, policy: { name: metadata.name, isDefault, createdAtMs }, refusal: mergedProblem(decoded.problems) };
 }
 
 function clusterCandidate(object: ClusterDeliveryPolicy): ClusterCandidate {
-  const decoded = decodedOr(() => decodeClusterPolicy(object));
+  const decoded = safelyDecoded(() => decodeClusterPolicy(object));
   if (decoded.ok) return { accepted: true, policy: decoded.value };
-  const { namespaceSelector } = object.spec ?? {};
-  const selector = namespaceSelector && {
-    matchLabels: namespaceSelector.matchLabels ?? {},
-    matchExpressions: (namespaceSelector.matchExpressions ?? []).map(({ key, operator, values }) => ({
-      key,
-      operator,
-      values: values ?? [],
-    })),
-  };
-  return { accepted: false, policy: { name: object.metadata.name, namespaceSelector: selector }, message: decoded.message };
+  const namespaceSelector = labelSelector(object.spec?.namespaceSelector);
+  return { accepted: false, policy: { name: object.metadata.name, namespaceSelector }, refusal: mergedProblem(decoded.problems) };
 }
 
-function decodedOr<T>(
-  decode: () => { ok: true; value: T } | { ok: false; problems: readonly { message: string }[] },
-): { ok: true; value: T } | { ok: false; message: string } {
+function safelyDecoded<T>(decode: () => Decoded<T>): Decoded<T> {
   try {
-    const decoded = decode();
-    return decoded.ok ? decoded : { ok: false, message: decoded.problems.map(({ message }) => message).join("; ") };
+    return decode();
   } catch (error) {
-    return { ok: false, message: `it cannot be read: ${error instanceof Error ? error.message : String(error)}` };
+    const message = `it cannot be read: ${error instanceof Error ? error.message : String(error)}`;
+    return { ok: false, problems: [{ field: "", reason: "InvalidObject", message }] };
   }
 }

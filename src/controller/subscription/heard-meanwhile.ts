@@ -1,4 +1,4 @@
-import type { ObjectRef } from "./objects.ts";
+import type { ObjectRef } from "../objects.ts";
 
 /**
  * Changes told while subscriptions are looked at. What one names for the first time is known only after its look: of a change in between nobody

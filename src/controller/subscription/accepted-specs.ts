@@ -1,7 +1,7 @@
-import type { EgressPolicy, Policy } from "../core/policy.ts";
-import type { SubscriptionSpec } from "../core/subscription.ts";
-import type { Clock } from "../lib/clock.ts";
-import type { Log } from "../observe/log.ts";
+import type { EgressPolicy, Policy } from "../../core/policy.ts";
+import type { SubscriptionSpec } from "../../core/subscription.ts";
+import type { Clock } from "../../lib/clock.ts";
+import type { Log } from "../../observe/log.ts";
 
 /**
  * What a subscription was when it was last accepted, and what it obeyed last: goes on while an edit is refused, and over restarts. Holds no

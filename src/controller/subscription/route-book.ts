@@ -1,6 +1,6 @@
-import { RouteTable } from "../core/route-table.ts";
-import type { Route } from "../core/route-table.ts";
-import type { Clock } from "../lib/clock.ts";
+import { RouteTable } from "../../core/route-table.ts";
+import type { Route } from "../../core/route-table.ts";
+import type { Clock } from "../../lib/clock.ts";
 
 /** Changes are gathered this long before a new table is built. */
 export const BUILD_DELAY_MS = 20;

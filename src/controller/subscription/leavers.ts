@@ -1,0 +1,157 @@
+import type { WebhookSubscription } from "../../api/generated/custom-resources.ts";
+import type { Subscription } from "../../core/subscription.ts";
+import type { AcceptedSpec } from "./accepted-specs.ts";
+import { judgeSubscription } from "./checks.ts";
+import { Departures } from "./departures.ts";
+import type { Departure } from "./departures.ts";
+import { hasFinalizer } from "./drain-finalizers.ts";
+import { gatherFacts } from "./facts.ts";
+import type { SubscriptionFacts } from "./facts.ts";
+import { aimedRoute } from "./route-of.ts";
+import type { SubscriptionParts } from "./subscription-parts.ts";
+
+/** Finds the subscriptions that are on their way out, and what becomes of what is still owed to them. */
+export class Leavers {
+  readonly #parts: SubscriptionParts;
+  readonly #departures: Departures;
+
+  constructor(parts: SubscriptionParts) {
+    this.#parts = parts;
+    this.#departures = new Departures(parts.clock, parts.log, parts.deliveries);
+  }
+
+  start(): void {
+    this.#departures.start();
+  }
+
+  stop(): Promise<void> {
+    return this.#departures.stop();
+  }
+
+  /** The subscription is there, and nobody has deleted it. */
+  cancel(uid: string): void {
+    this.#departures.cancel(uid);
+  }
+
+  /** Something about its deliveries has changed. */
+  poke(uid: string): void {
+    this.#departures.poke(uid);
+  }
+
+  /** What was accepted once and is known not to be there any more. */
+  departMissing(): void {
+    const { accepted, resources, className } = this.#parts;
+    for (const spec of accepted.all()) {
+      const { uid, namespace, name } = spec;
+      const object = resources.get("WebhookSubscription", namespace, name);
+      if (object === undefined ? !resources.isGone("WebhookSubscription", namespace, name) : !resources.isListed(namespace)) continue;
+      if (object?.metadata.uid === uid && object.spec.className === className) continue;
+      this.depart(uid);
+    }
+  }
+
+  /** Listed, and gone before its first look: only the store knows it. */
+  departUnseen(namespace: string, name: string): void {
+    for (const spec of this.#parts.accepted.all()) {
+      if (spec.namespace === namespace && spec.name === name) this.depart(spec.uid);
+    }
+  }
+
+  /**
+   * What is owed to a subscription that neither a manifest nor the store knows: an attempt was under way when it was let go, and the process
+   * ended before the attempt did. Nobody would ever send or end it.
+   */
+  departStrangers(): void {
+    const { accepted, resources, routes, deliveries } = this.#parts;
+    const there = new Set([...resources.list("WebhookSubscription")].map(({ metadata }) => metadata.uid));
+    for (const uid of deliveries.owing()) {
+      if (!there.has(uid) && accepted.get(uid) === undefined && routes.get(uid) === undefined) this.depart(uid);
+    }
+  }
+
+  /** Ends a deleted subscription; `facts` while its object is still there, `lastSeen` is told of what was not delivered. */
+  depart(uid: string, facts?: SubscriptionFacts, lastSeen: WebhookSubscription | undefined = facts?.object): void {
+    const { routes, accepted } = this.#parts;
+    const route = routes.get(uid);
+    const last = accepted.get(uid);
+    const leaver = route?.subscription ?? last;
+    if (route !== undefined && !route.draining) routes.set({ ...route, draining: true });
+    const { namespace = "", name = "" } = facts?.object.metadata ?? leaver ?? {};
+    const how = this.#howOf(leaver, facts);
+    // The store's routes do not know where they lead before the manifests are read; this one has no manifest any more.
+    const isUnaimed = route?.subscription.blocked?.reason === "Starting" && last !== undefined;
+    this.#departures.begin({
+      uid,
+      namespace,
+      name,
+      how,
+      sinceMs: this.#noteSince(last, facts?.object),
+      hopeless: route === undefined || route.subscription.blocked !== undefined || leaver?.spec.suspend === true,
+      aim: isUnaimed ? () => this.#aim(last) : undefined,
+      tell: lastSeen && ((ended, underWay) => this.#tell(lastSeen, how, { ended, underWay })),
+      finish: () => this.#letGo(uid, facts?.object),
+    });
+  }
+
+  #howOf(leaver: Pick<Subscription, "namespace" | "spec"> | undefined, facts: SubscriptionFacts | undefined): Departure["how"] {
+    const namespace = this.#parts.resources.get("Namespace", "", leaver?.namespace ?? "");
+    const isTerminating = facts?.terminating ?? namespace?.terminating ?? false;
+    const policy = facts?.object.spec.deletionPolicy ?? leaver?.spec.deletionPolicy ?? "Drain";
+    return policy === "Discard" || isTerminating ? "discard" : "drain";
+  }
+
+  /** Since when it leaves, engine time; stored, so that its five minutes go on over restarts. */
+  #noteSince(last: AcceptedSpec | undefined, object: WebhookSubscription | undefined): number {
+    const { accepted, clock } = this.#parts;
+    const sinceMs = last?.leavingSinceMs ?? (object === undefined ? clock.nowMs() : this.leavingSinceMs(object));
+    if (last !== undefined && last.leavingSinceMs === undefined) accepted.put({ ...last, leavingSinceMs: sinceMs });
+    return sinceMs;
+  }
+
+  /** The API server's clock tells when it was deleted: how long ago that is our wall clock knows, engine time goes on from there. */
+  leavingSinceMs({ metadata }: WebhookSubscription): number {
+    const { clock, accepted, known } = this.#parts;
+    const { uid = "" } = metadata;
+    const agoMs = Math.max(0, clock.trueMs() - Date.parse(metadata.deletionTimestamp ?? ""));
+    // Seen alive by this process, it was deleted just now, whatever the API server's clock says of ours.
+    const isJustNow = known.byUid(uid)?.seenAlive === true || !Number.isFinite(agoMs);
+    return accepted.get(uid)?.leavingSinceMs ?? clock.nowMs() - (isJustNow ? 0 : agoMs);
+  }
+
+  #tell(lastSeen: WebhookSubscription, how: Departure["how"], { ended, underWay }: { ended: number; underWay: number }): void {
+    const isDiscard = how === "discard";
+    const fate = isDiscard ? "were thrown away" : "went to the dead-letter store";
+    const more = underWay === 0 ? "" : ` ${underWay} attempts were under way: what they do not deliver goes the same way.`;
+    const message = `Deleted: ${ended} deliveries that had not ended ${fate}.${more}`;
+    this.#parts.sink.recordEvent(lastSeen, { type: "Warning", reason: isDiscard ? "Discarded" : "DeadLettered", message });
+  }
+
+  /** Lets the object, the route and what was accepted go. Rejects to be called again. */
+  async #letGo(uid: string, object: WebhookSubscription | undefined): Promise<void> {
+    const { resources, sink, routes, accepted } = this.#parts;
+    if (object !== undefined && hasFinalizer(object)) {
+      const current = resources.get("WebhookSubscription", object.metadata.namespace, object.metadata.name) ?? object;
+      const result = current.metadata.uid === uid ? await sink.setFinalizer(current, false) : ({ kind: "gone" } as const);
+      if (result.kind === "failed" || result.kind === "conflict") throw new Error(`the finalizer cannot be removed yet (${result.kind})`);
+    }
+    routes.delete(uid);
+    accepted.forget(uid);
+  }
+
+  /** Gives the route of a subscription that was deleted while nobody was running what it needs to drain. Answers whether that is hopeless. */
+  async #aim(last: AcceptedSpec): Promise<boolean> {
+    const { resources, routes, expressions } = this.#parts;
+    const { uid, namespace, name, generation, spec } = last;
+    const namespaces = [...resources.list("Namespace")];
+    // Not served any more: its own policies are not read, and nothing is sent under another.
+    if (!resources.knowsNamespace(namespace)) return true;
+    if (namespaces.length > 0 && !namespaces.some(({ metadata }) => metadata.name === namespace)) return true;
+    // No spec can be read of an object that is gone, so what is judged is the last accepted one.
+    const gone = { metadata: { uid, namespace, name, generation }, spec: {} } as WebhookSubscription;
+    const { active } = judgeSubscription(await gatherFacts(this.#parts, gone, last), expressions);
+    const route = routes.get(uid);
+    if (active?.target === undefined || route === undefined) return true;
+    routes.set(aimedRoute(route, active));
+    return spec.suspend;
+  }
+}

@@ -1,0 +1,61 @@
+import type { WebhookSubscriptionStatus } from "../../api/generated/custom-resources.ts";
+import { movedConditions } from "../../core/conditions.ts";
+import type { Condition, ConditionDraft } from "../../core/conditions.ts";
+import type { ConditionType } from "../../core/reasons.ts";
+import type { SubscriptionKey } from "../objects.ts";
+import type { DueStatus } from "../status-reporter.ts";
+import { composeStatus } from "./status.ts";
+import type { SubscriptionParts } from "./subscription-parts.ts";
+
+/** Conditions whose moves become Kubernetes Events; the others follow from them. */
+const TOLD: ReadonlySet<ConditionType> = new Set<ConditionType>(["Accepted", "ResolvedRefs", "EndpointHealthy", "Suspended"]);
+
+/** Statuses of subscriptions, from what is remembered of the last look and what the engine knows now. */
+export class SubscriptionStatuses {
+  readonly #parts: SubscriptionParts;
+
+  constructor(parts: SubscriptionParts) {
+    this.#parts = parts;
+  }
+
+  compose(key: SubscriptionKey): DueStatus | undefined {
+    const { resources, routes, deliveries, clock } = this.#parts;
+    const known = this.#parts.known.get(key);
+    if (known === undefined) return undefined;
+    const { verdict, uid } = known;
+    // Our own status writes move the resourceVersion without a look at the object.
+    const newest = resources.get("WebhookSubscription", known.namespace, known.name);
+    const object = newest?.metadata.uid === uid ? newest : known.object;
+    const route = routes.get(uid);
+    const status = composeStatus(
+      {
+        generation: known.object.metadata.generation ?? 1,
+        verdict,
+        programmed: route !== undefined,
+        draining: route?.draining ?? false,
+        health: deliveries.health(uid),
+        signingName: known.signingName,
+        lastHandledResume: known.resume,
+      },
+      known.status,
+      clock.trueMs(),
+    );
+    return { object, current: known.status, status };
+  }
+
+  /** Notes a status that is there now, and tells of conditions that moved. */
+  written(key: SubscriptionKey, status: WebhookSubscriptionStatus): void {
+    const known = this.#parts.known.get(key);
+    if (known === undefined) return;
+    const before = (known.status?.conditions ?? []) as readonly Condition[];
+    const after = (status.conditions ?? []) as readonly (Condition & ConditionDraft)[];
+    for (const { type, status: now, reason, message } of movedConditions(before, after)) {
+      if (!TOLD.has(type) || reason === "SecretPending") continue;
+      const isBad = type === "Suspended" ? now === "True" : now === "False";
+      const isNew = !before.some((condition) => condition.type === type);
+      if (isBad || (!isNew && now !== "Unknown"))
+        this.#parts.sink.recordEvent(known.object, { type: isBad ? "Warning" : "Normal", reason, message });
+    }
+    known.status = status;
+  }
+}

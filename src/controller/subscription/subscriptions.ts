@@ -1,0 +1,184 @@
+import { isDeepStrictEqual } from "node:util";
+import { newSigningSecret, SIGNING_SECRET_KEY, signingSecretName } from "./signing-secret.ts";
+import type { Problem } from "../../core/problem.ts";
+import type { Reason } from "../../core/reasons.ts";
+import { RESUME_ANNOTATION, refOfKey } from "../objects.ts";
+import type { SubscriptionKey } from "../objects.ts";
+import { judgeSubscription } from "./checks.ts";
+import type { Verdict } from "./checks.ts";
+import { hasFinalizer } from "./drain-finalizers.ts";
+import { dependenciesOf, gatherFacts } from "./facts.ts";
+import type { SubscriptionFacts } from "./facts.ts";
+import type { Known } from "./known-book.ts";
+import type { Leavers } from "./leavers.ts";
+import { routeOf } from "./route-of.ts";
+import type { SubscriptionParts } from "./subscription-parts.ts";
+
+/** What may come later is looked for although nothing was heard (a Secret that is not ours to watch): soon at first, then seldom. */
+export const RECHECK_MIN_MS = 5_000;
+export const RECHECK_MAX_MS = 60_000;
+/** The engine is asked again when it may have read what it owes. */
+const RESUME_AGAIN_MS = 1_000;
+/** A longer resume annotation is cut, like the status field that echoes it. */
+const RESUME_CHARS_MAX = 256;
+
+/** After a look: what else is to be done. */
+export interface Looked {
+  readonly recheckMs: number | undefined;
+  readonly finalizerDue: boolean;
+  /** Accepted and able to send; undefined when the subscription is not there (any more). */
+  readonly ready: boolean | undefined;
+}
+
+const NOTHING: Looked = { recheckMs: undefined, finalizerDue: false, ready: undefined };
+
+/** Gathers, checks and applies one subscription at a time. */
+export class Subscriptions {
+  readonly #parts: SubscriptionParts;
+  readonly #leavers: Leavers;
+
+  constructor(parts: SubscriptionParts, leavers: Leavers) {
+    this.#parts = parts;
+    this.#leavers = leavers;
+  }
+
+  /** Brings one subscription to what its manifest says now. Rejects when the store or the engine could not do its part. */
+  async reconcile(key: SubscriptionKey): Promise<Looked> {
+    const { resources, className, accepted, expressions } = this.#parts;
+    const { namespace, name } = refOfKey(key);
+    const object = resources.get("WebhookSubscription", namespace, name);
+    const known = this.#parts.known.get(key);
+    const isOurs = object !== undefined && object.spec.className === className;
+    if (known !== undefined && (!isOurs || known.uid !== object.metadata.uid)) this.#forget(key, known);
+    if (object === undefined && known === undefined && resources.isGone("WebhookSubscription", namespace, name))
+      this.#leavers.departUnseen(namespace, name);
+    if (!isOurs) return NOTHING;
+    const uid = object.metadata.uid ?? "";
+    if (object.metadata.deletionTimestamp === undefined) this.#leavers.cancel(uid);
+    const facts = await gatherFacts(this.#parts, object, accepted.get(uid));
+    return this.#apply(key, facts, judgeSubscription(facts, expressions));
+  }
+
+  async #apply(key: SubscriptionKey, facts: SubscriptionFacts, verdict: Verdict): Promise<Looked> {
+    const { object, uid } = facts;
+    const known = this.#parts.known.remember(key, facts, verdict);
+    this.#parts.dependencies.set(key, dependenciesOf(facts));
+    const isLeaving = object.metadata.deletionTimestamp !== undefined;
+    this.#program(known, verdict, isLeaving);
+    this.#accept(known, verdict, isLeaving ? this.#leavers.leavingSinceMs(object) : undefined);
+    if (isLeaving) {
+      this.#leavers.depart(uid, facts);
+      return { ...NOTHING, ready: false };
+    }
+    if (verdict.needsKey && (await this.#generateKey(known, verdict))) return { ...NOTHING, recheckMs: 0, ready: false };
+    known.endpointMoved ||= hasMoved(facts, verdict);
+    const isResumed = await this.#resume(known);
+    const { active } = verdict;
+    const wantsFinalizer = active?.spec.deletionPolicy === "Drain";
+    return {
+      recheckMs: isResumed ? this.#recheckMs(known, active?.blocked?.reason) : RESUME_AGAIN_MS,
+      finalizerDue: wantsFinalizer !== hasFinalizer(object) && (active !== undefined || hasFinalizer(object)),
+      ready: verdict.refusal === undefined && active?.blocked === undefined,
+    };
+  }
+
+  /** The longer the same thing has been waited for, the more seldom it is looked for. */
+  #recheckMs(known: Known, reason: Reason | undefined): number | undefined {
+    if (reason === undefined) {
+      known.blocked = undefined;
+      return undefined;
+    }
+    const nowMs = this.#parts.clock.monotonicMs();
+    if (known.blocked?.reason !== reason) known.blocked = { reason, sinceMs: nowMs };
+    return Math.min(Math.max(nowMs - known.blocked.sinceMs, RECHECK_MIN_MS), RECHECK_MAX_MS);
+  }
+
+  /** The routing table learns of a change first; everything else may wait. A route that has not changed stays the same object. */
+  #program(known: Known, { active }: Verdict, draining: boolean): void {
+    const { routes } = this.#parts;
+    if (active === undefined) return routes.delete(known.uid);
+    const route = routeOf(known, active, draining);
+    const before = routes.get(known.uid);
+    if (before !== undefined && before.filter === route.filter && before.body === route.body && isDeepStrictEqual(before, route)) return;
+    routes.set(route);
+  }
+
+  /** While an edit is refused the spec stays the one before, but the policies that it obeys are those of now. */
+  #accept(known: Known, { active }: Verdict, leavingSinceMs?: number): void {
+    if (active === undefined) return;
+    const { uid, namespace, name, signingName, resume } = known;
+    const { spec, generation, effective } = active;
+    const { policy, egress, limits } = effective;
+    this.#parts.accepted.put({
+      uid,
+      namespace,
+      name,
+      generation,
+      spec,
+      policy,
+      egress,
+      fanOutMax: limits.fanOut,
+      signingSecretName: signingName,
+      lastHandledResume: resume,
+      leavingSinceMs,
+    });
+  }
+
+  /** Answers whether a key was made; otherwise the verdict says why not. */
+  async #generateKey(known: Known, verdict: Verdict): Promise<boolean> {
+    const { sink, random } = this.#parts;
+    const { active } = verdict;
+    if (active === undefined) return false;
+    const name = signingSecretName(known.name);
+    const value = newSigningSecret(active.spec.signing.scheme, random);
+    const result = await sink.createSigningSecret({ owner: known.object, name, key: SIGNING_SECRET_KEY, value });
+    if (result.kind === "done") {
+      known.signingName = name;
+      this.#accept(known, verdict);
+      return true;
+    }
+    if (result.kind === "failed") {
+      const blocked: Problem = { field: "spec.signing.secretRefs", reason: "SecretNotCreated", message: result.message };
+      known.verdict = { ...verdict, active: { ...active, blocked } };
+    }
+    return false;
+  }
+
+  /** A new value of the annotation, or a new endpoint, lifts an automatic suspension. False: not yet, the engine is still reading. */
+  async #resume(known: Known): Promise<boolean> {
+    const { deliveries, routes, accepted } = this.#parts;
+    const asked = known.object.metadata.annotations?.[RESUME_ANNOTATION]?.slice(0, RESUME_CHARS_MAX);
+    const isAsked = asked !== undefined && asked !== known.resume;
+    if (!isAsked && !known.endpointMoved) return true;
+    if (!deliveries.ready) return false;
+    // The engine must not try the old endpoint once more.
+    routes.build();
+    await deliveries.resume(known.uid);
+    known.endpointMoved = false;
+    if (!isAsked) return true;
+    known.resume = asked;
+    const last = accepted.get(known.uid);
+    if (last !== undefined) accepted.put({ ...last, lastHandledResume: asked });
+    return true;
+  }
+
+  #forget(key: SubscriptionKey, known: Known): void {
+    this.#parts.known.forget(key, known);
+    this.#parts.dependencies.delete(key);
+    if (this.#parts.routes.get(known.uid) !== undefined) this.#leavers.depart(known.uid, undefined, known.object);
+  }
+}
+
+/** Whether the spec that is obeyed from now on sends somewhere else than the one before. */
+function hasMoved({ lastAccepted }: SubscriptionFacts, { refusal, active }: Verdict): boolean {
+  return (
+    lastAccepted !== undefined &&
+    refusal === undefined &&
+    !isDeepStrictEqual(plain(lastAccepted.spec.endpoint), plain(active?.spec.endpoint))
+  );
+}
+
+/** As it is after the store: JSON knows no undefined. */
+function plain(value: unknown): unknown {
+  return value === undefined ? undefined : JSON.parse(JSON.stringify(value));
+}
