@@ -1,14 +1,6 @@
 import type { Decoded } from "../core/problem.ts";
-import type {
-  AuthSpec,
-  EndpointSpec,
-  HmacStyle,
-  PayloadSpec,
-  SigningSpec,
-  SubscriptionSpec,
-  TlsSpec,
-  TokenStyle,
-} from "../core/subscription.ts";
+import type { HmacStyle, TokenStyle } from "../core/signing/style.ts";
+import type { AuthSpec, EndpointSpec, PayloadSpec, SigningSpec, SubscriptionSpec, TlsSpec } from "../core/subscription.ts";
 import { assert } from "../lib/assert.ts";
 import type { WebhookSubscription, WebhookSubscriptionSpec } from "./generated/custom-resources.ts";
 import { notImplementedProblems } from "./not-implemented.ts";
