@@ -9,6 +9,7 @@ import { SCHEMES } from "../core/signing/scheme-registry.ts";
 import type { Subscription, Target } from "../core/subscription.ts";
 import { assert } from "../lib/assert.ts";
 import type { Clock } from "../lib/clock.ts";
+import { errorCode, UNKNOWN_CODE } from "../lib/error-code.ts";
 import { systemRandom } from "../lib/random.ts";
 import type { Random } from "../lib/random.ts";
 import { Slots } from "../lib/slots.ts";
@@ -216,7 +217,7 @@ export class HttpAttempter implements Attempter, PermissionAsker {
       const { pool, path } = prepared;
       this.#dispatcher.send(input.route.subscription.uid, pool, { method: "POST", path, headers, body }, exchange);
     } catch (error) {
-      const code = error instanceof Error && "code" in error && typeof error.code === "string" ? error.code : "EUNKNOWN";
+      const code = errorCode(error) ?? UNKNOWN_CODE;
       exchange.refuse("client_error", code, `the request could not be built (${code}): check the endpoint's headers`);
     }
   }

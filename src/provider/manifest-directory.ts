@@ -7,6 +7,7 @@ import { unknownKind } from "../api/custom-resource.ts";
 import { refKey } from "../controller/objects.ts";
 import type { ObjectRef, WatchedObject } from "../controller/objects.ts";
 import type { Problem } from "../core/problem.ts";
+import { errorCode } from "../lib/error-code.ts";
 import { manifestRef, objectOf } from "./manifest-object.ts";
 
 /** Something wrong in a manifest file, with its place. */
@@ -188,7 +189,7 @@ function isBelow(path: string, folders: ReadonlyMap<string, string>): boolean {
 
 /** Nothing else means that somebody has deleted it. */
 function isGone(error: unknown): boolean {
-  return error instanceof Error && "code" in error && error.code === "ENOENT";
+  return errorCode(error) === "ENOENT";
 }
 
 function messageOf(error: unknown): string {

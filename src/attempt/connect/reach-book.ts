@@ -1,6 +1,7 @@
 import { tryOrder } from "../../core/egress/address-order.ts";
 import type { ReachHistory } from "../../core/egress/address-order.ts";
 import type { Clock } from "../../lib/clock.ts";
+import { RecentMap } from "../../lib/recent-map.ts";
 
 /** Places remembered; the one that was asked for the longest ago is forgotten first. */
 const PLACES_MAX = 4_096;
@@ -11,7 +12,7 @@ const FAILED_FOR_MS = 10 * 60_000;
 
 interface Entry {
   worked: string | undefined;
-  readonly failedAtMs: Map<string, number>;
+  readonly failedAtMs: RecentMap<string, number>;
 }
 
 const NOTHING_KNOWN: ReachHistory = { worked: undefined, failedAtMs: new Map() };
@@ -22,7 +23,7 @@ const NOTHING_KNOWN: ReachHistory = { worked: undefined, failedAtMs: new Map() }
  */
 export class ReachBook {
   readonly #clock: Pick<Clock, "monotonicMs">;
-  readonly #places = new Map<string, Entry>();
+  readonly #places = new RecentMap<string, Entry>(PLACES_MAX);
 
   constructor(clock: Pick<Clock, "monotonicMs">) {
     this.#clock = clock;
@@ -44,14 +45,10 @@ export class ReachBook {
   }
 
   failed(place: string, address: string): void {
-    const entry = this.#places.get(place) ?? { worked: undefined, failedAtMs: new Map<string, number>() };
-    this.#places.delete(place);
+    const entry = this.#places.get(place) ?? { worked: undefined, failedAtMs: new RecentMap<string, number>(FAILED_MAX) };
     this.#places.set(place, entry);
-    if (this.#places.size > PLACES_MAX) this.#places.delete(this.#places.keys().next().value ?? "");
     if (entry.worked === address) entry.worked = undefined;
-    entry.failedAtMs.delete(address);
     entry.failedAtMs.set(address, this.#clock.monotonicMs());
-    if (entry.failedAtMs.size > FAILED_MAX) entry.failedAtMs.delete(entry.failedAtMs.keys().next().value ?? "");
   }
 
   #forgetOld(place: string, { failedAtMs }: Entry): void {

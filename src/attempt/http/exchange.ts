@@ -5,6 +5,7 @@ import { inRanges } from "../../core/policy.ts";
 import type { Policy } from "../../core/policy.ts";
 import { parseRetryAfter } from "../../core/retry-after.ts";
 import type { Clock } from "../../lib/clock.ts";
+import { errorCode, UNKNOWN_CODE } from "../../lib/error-code.ts";
 import type { WheelEntry, WheelSlot } from "../../lib/timer-wheel.ts";
 import { redactHeader, redactText, redactUrl, redactValues } from "../../observe/redact.ts";
 import { ANSWER_BYTES_MAX } from "./answer-limit.ts";
@@ -290,8 +291,7 @@ export class Exchange implements DispatchHandler, WheelEntry {
     if (error instanceof ConnectFailure) {
       return { ...this.#blank(error.outcome, redactText(error.message)), connectionStatus: error.code, tlsStatus: error.tlsStatus };
     }
-    const code =
-      "code" in error && typeof error.code === "string" ? error.code : error.name === "HTTPParserError" ? "HPE_INVALID" : "EUNKNOWN";
+    const code = errorCode(error) ?? (error.name === "HTTPParserError" ? "HPE_INVALID" : UNKNOWN_CODE);
     if (isTlsCode(code)) return this.#outcomeOf(tlsFailure(code));
     const [connectionStatus, message] = explain(code, error.message);
     return { ...this.#blank("connect_error", message), connectionStatus, tlsStatus: this.#options.tls ? "ok" : "none" };

@@ -3,6 +3,7 @@ import { BUILT_IN_POLICY } from "../../core/policy.ts";
 import type { EgressPolicy } from "../../core/policy.ts";
 import type { Target } from "../../core/subscription.ts";
 import type { Clock } from "../../lib/clock.ts";
+import { errorCode, UNKNOWN_CODE } from "../../lib/error-code.ts";
 import type { TimerWheel } from "../../lib/timer-wheel.ts";
 import type { Dispatcher } from "./dispatcher.ts";
 import { EGRESS_DENIED, refusalOf } from "../connect/egress-guard.ts";
@@ -86,7 +87,7 @@ export class SideRequests {
     try {
       this.#parts.dispatcher.send(pool, target, { method, path: `${pathname}${search}`, headers, body }, exchange);
     } catch (error) {
-      const code = error instanceof Error && "code" in error && typeof error.code === "string" ? error.code : "EUNKNOWN";
+      const code = errorCode(error) ?? UNKNOWN_CODE;
       exchange.refuse("client_error", code, `the request could not be built (${code})`);
     }
   }
