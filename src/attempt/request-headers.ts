@@ -1,11 +1,9 @@
 import type { Event } from "../core/event.ts";
 import type { Payload } from "../core/payload.ts";
 import type { SignedHeader } from "../core/signing/scheme.ts";
+import { passedOn } from "../core/trace-context.ts";
 import type { Target } from "../core/subscription.ts";
 import { REDACTED } from "../observe/redact.ts";
-
-/** W3C Trace Context: version-traceid-parentid-flags. Anything else a producer sent is not passed on. */
-const TRACEPARENT = /^[0-9a-f]{2}-[0-9a-f]{32}-[0-9a-f]{16}-[0-9a-f]{2}$/;
 
 type HeaderList = readonly (readonly [string, string])[];
 
@@ -42,8 +40,9 @@ export class RequestHeaders {
       sent.push(name, value);
       shown.push([name, this.#shownProof.has(name) ? value : REDACTED]);
     }
-    const traceparent = event.extensions["traceparent"];
-    if (traceparent !== undefined && TRACEPARENT.test(traceparent)) push(sent, shown, ["traceparent", traceparent]);
+    const received = event.extensions["traceparent"];
+    const traceparent = received === undefined ? undefined : passedOn(received);
+    if (traceparent !== undefined) push(sent, shown, ["traceparent", traceparent]);
     return { sent, shown };
   }
 
