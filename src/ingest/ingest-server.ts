@@ -6,7 +6,8 @@ import type { Clock } from "../lib/clock.ts";
 import { Door, STRANGER_IDLE_MS } from "../lib/door/door.ts";
 import { Pot } from "../lib/door/pot.ts";
 import { pour } from "../lib/door/pour.ts";
-import { isLoopback, listenOn } from "../lib/listen.ts";
+import { openPortFault } from "../core/access-token.ts";
+import { listenOn } from "../lib/listen.ts";
 import type { Service } from "../lib/service.ts";
 import { Shares } from "../lib/shares.ts";
 import { Slots } from "../lib/slots.ts";
@@ -112,11 +113,8 @@ export class IngestServer implements Service {
 
   /** @throws IngestConfigError */
   constructor(options: IngestServerOptions) {
-    if (options.authenticator.mode === "none" && !isLoopback(options.listen.host)) {
-      throw new IngestConfigError(
-        `--ingest-auth none is refused on ${options.listen.host || "all addresses"}: anyone who reaches the port could publish. Listen on 127.0.0.1, or use static tokens.`,
-      );
-    }
+    const fault = options.authenticator.mode === "none" ? openPortFault("--ingest-auth", options.listen.host) : undefined;
+    if (fault !== undefined) throw new IngestConfigError(fault);
     this.#options = options;
     this.#limits = { ...LIMITS, ...options.limits };
     const { requests, bodyBytesHeld } = this.#limits;

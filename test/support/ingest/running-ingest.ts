@@ -5,7 +5,7 @@ import { RouteTable, type Route } from "../../../src/core/route-table.ts";
 import type { Event } from "../../../src/core/event.ts";
 import { type Clock, SystemClock } from "../../../src/lib/clock.ts";
 import { storedTokenDigest } from "../../../src/core/access-token.ts";
-import { type PublishReviewer, TokenAuthenticator, openToAll } from "../../../src/ingest/authenticator.ts";
+import { type PublishReviewer, IngestTokenAuthenticator, ingestOpenToAll } from "../../../src/ingest/authenticator.ts";
 import { buildIngest } from "../../../src/ingest/ingest.ts";
 import type { IngestLimits } from "../../../src/ingest/ingest-server.ts";
 import type { HubLimits } from "../../../src/ingest/results/result-hub.ts";
@@ -123,8 +123,8 @@ export async function runningIngest(setup: IngestSetup = {}) {
     listen: { host: "127.0.0.1", port: 0 },
     authenticator:
       setup.tokens === undefined && setup.reviewer === undefined
-        ? openToAll
-        : new TokenAuthenticator({
+        ? ingestOpenToAll
+        : new IngestTokenAuthenticator({
             ...(setup.tokens === undefined
               ? {}
               : {
