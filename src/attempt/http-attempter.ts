@@ -23,7 +23,7 @@ import type { ServiceAccountTokens } from "./token/token-issuer.ts";
 import { Dispatcher } from "./http/dispatcher.ts";
 import type { PoolTarget } from "./http/dispatcher.ts";
 import { EGRESS_DENIED, refusalOf } from "./connect/egress-guard.ts";
-import { Exchange } from "./http/exchange.ts";
+import { ReceiverExchange } from "./http/receiver-exchange.ts";
 import { RequestHeaders } from "./request-headers.ts";
 import { DnsResolver } from "./connect/resolver.ts";
 import type { NameResolver } from "./connect/resolver.ts";
@@ -85,7 +85,7 @@ export class HttpAttempter implements Attempter, PermissionAsker {
   readonly #requests: SideRequests;
   readonly #authorizer: Authorizer;
   readonly #prepared = new WeakMap<Subscription, Prepared>();
-  readonly #underWay = new Slots<Exchange>();
+  readonly #underWay = new Slots<ReceiverExchange>();
   readonly #bodies: BodyDesk;
 
   constructor(options: HttpAttempterOptions) {
@@ -161,29 +161,29 @@ export class HttpAttempter implements Attempter, PermissionAsker {
     const headers = typeof sendable === "string" ? prepared.headers.bare(input.event) : signed(prepared, sendable, input, timestampSec);
     const { exchangeable } = prepared;
     const policy = timeLimited(subscription.policy, input.timeoutMaxMs);
-    const leave = (): void => exchange.cancel("cut off: whoever asked for it has gone");
+    const abandon = (): void => exchange.cancel("cut off: whoever asked for it has gone");
     let token: string | undefined;
-    const exchange: Exchange = new Exchange({
+    const exchange: ReceiverExchange = new ReceiverExchange({
       clock: this.#clock,
       policy,
       tls: prepared.tls,
       captureBytes: prepared.captureBytes,
       secrets: () => (token === undefined ? prepared.secrets : [...prepared.secrets, token]),
-      stoodMs: () => this.#wheel.stoodSince(slot),
+      stoodMs: () => this.#wheel.stoodSince(deadline),
       done: (ended: Outcome) => {
-        this.#wheel.cancel(slot);
-        this.#underWay.remove(place, exchange);
-        input.signal?.removeEventListener("abort", leave);
+        this.#wheel.cancel(deadline);
+        this.#underWay.remove(index, exchange);
+        input.signal?.removeEventListener("abort", abandon);
         const requestBody = typeof sendable === "string" ? undefined : sendable.shownBody;
         const outcome = exchangeable === undefined || token === undefined ? ended : this.#authorizer.judged(exchangeable, token, ended);
         const shown = withBodyToShow(outcome, input, { prepared, token, timestampSec });
         resolve({ outcome: shown, startedAtMs, url: prepared.shownUrl, requestHeaders: headers.shown, requestBody });
       },
     });
-    const slot = this.#wheel.add(policy.timeoutMs, exchange);
-    const place = this.#underWay.add(exchange);
-    input.signal?.addEventListener("abort", leave, { once: true });
-    if (input.signal?.aborted === true) return leave();
+    const deadline = this.#wheel.add(policy.timeoutMs, exchange);
+    const index = this.#underWay.add(exchange);
+    input.signal?.addEventListener("abort", abandon, { once: true });
+    if (input.signal?.aborted === true) return abandon();
     if (sendable === STOPPING) return exchange.cancel(STOPPING);
     if (typeof sendable === "string") return exchange.refuse("client_error", "PAYLOAD_INVALID", sendable);
     if (prepared.refused !== undefined) return exchange.refuseUrl(EGRESS_DENIED, `not sent: ${prepared.refused}`);
@@ -198,7 +198,7 @@ export class HttpAttempter implements Attempter, PermissionAsker {
   }
 
   /** Goes on with a token, at once where one is held; without one the attempt has failed. What the fetch takes counts against the deadline. */
-  #withToken(exchange: Exchange, exchangeable: Exchangeable, goOn: (token: string) => void): void {
+  #withToken(exchange: ReceiverExchange, exchangeable: Exchangeable, goOn: (token: string) => void): void {
     const took = (held: HeldToken): void => {
       exchange.waitFor(undefined);
       if (exchange.ended) return;
@@ -211,7 +211,7 @@ export class HttpAttempter implements Attempter, PermissionAsker {
     void held.then(took);
   }
 
-  #send(exchange: Exchange, input: AttemptInput, request: { prepared: Prepared; headers: string[]; body: Uint8Array }): void {
+  #send(exchange: ReceiverExchange, input: AttemptInput, request: { prepared: Prepared; headers: string[]; body: Uint8Array }): void {
     const { prepared, headers, body } = request;
     try {
       const { pool, path } = prepared;

@@ -172,7 +172,7 @@ export async function runningIngest(setup: IngestSetup = {}) {
     state,
     abort,
     done,
-    leave: (): void => server.leave(),
+    drain: (): void => server.drain(),
     /** Acts as the engine: deliveries of this event have ended, durably. */
     tellEnded: (eventId: string | undefined): void => tell(eventId),
     async stop(): Promise<void> {

@@ -41,7 +41,7 @@ const SIGNED_AGE_MAX_MS = 120_000;
 /** What undici is told when we let a socket go; never shown. */
 const LET_GO = new Error("answer complete for us");
 
-export interface ExchangeOptions {
+export interface ReceiverExchangeOptions {
   readonly clock: Clock;
   readonly policy: Policy;
   readonly tls: boolean;
@@ -60,8 +60,8 @@ type ResponseHeaders = Readonly<Record<string, string | string[] | undefined>>;
  * One request's life, as undici and the timer wheel tell it. Whatever they do, `done` is called exactly once. The status line decides; the
  * rest of the answer is read up to its cap and then the socket is let go.
  */
-export class Exchange implements DispatchHandler, WheelEntry {
-  readonly #options: ExchangeOptions;
+export class ReceiverExchange implements DispatchHandler, WheelEntry {
+  readonly #options: ReceiverExchangeOptions;
   readonly #startedMs: number;
   readonly #startedAtMs: number;
   #controller: DispatchController | undefined;
@@ -82,7 +82,7 @@ export class Exchange implements DispatchHandler, WheelEntry {
   /** The connection that was kept was dead, and another one is made. */
   #reconnected = false;
 
-  constructor(options: ExchangeOptions) {
+  constructor(options: ReceiverExchangeOptions) {
     this.#options = options;
     this.#startedMs = options.clock.monotonicMs();
     this.#startedAtMs = options.clock.trueMs();
