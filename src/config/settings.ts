@@ -1,16 +1,12 @@
 import { z } from "zod";
 import { parseDuration } from "../lib/duration.ts";
+import type { ListenAddress } from "../lib/listen.ts";
 import { didYouMean } from "../lib/nearest-name.ts";
-
-/** `host:port`; port 0 takes a free one. */
-export interface Listen {
-  readonly host: string;
-  readonly port: number;
-}
 
 const LISTEN = /^(?:\[([0-9a-fA-F:.]+)\]|([^:\s[\]]*)):(\d{1,5})$/;
 
-const listen = z.string().transform((text, context): Listen => {
+/** `host:port`. */
+const listen = z.string().transform((text, context): ListenAddress => {
   const match = LISTEN.exec(text);
   const port = Number(match?.[3]);
   if (match === null || port > 65_535) {

@@ -1,6 +1,8 @@
 import { assert } from "./assert.ts";
 
-const DURATION = /^([0-9]{1,5}(h|m|s|ms)){1,4}$/;
+/** GEP-2257, as the schemas of the custom resources have it. */
+export const DURATION_PATTERN = "^([0-9]{1,5}(h|m|s|ms)){1,4}$";
+const DURATION = new RegExp(DURATION_PATTERN);
 const UNIT_MS: Readonly<Record<string, number>> = { h: 3_600_000, m: 60_000, s: 1_000, ms: 1 };
 
 /** Milliseconds of a duration such as `1h30m` or `500ms` (GEP-2257: at most four numbers, each of at most five digits); undefined for other text. */
