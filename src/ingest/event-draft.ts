@@ -33,15 +33,15 @@ const CONTROL = /[\u0000-\u001f\u007f-\u009f]/;
 /** RFC 3339 bounds no fraction; nanoseconds are the finest that most receivers read. */
 const TOO_FINE = /\.\d{10}/;
 
-/** The attributes of one event, gathered from a JSON envelope or from headers; `at` words the place of an attribute. */
+/** The attributes of one event, gathered from a JSON envelope or from headers; `at` says where an attribute is. */
 export class AttributeReader {
   readonly #values: ReadonlyMap<string, string>;
-  readonly #place: (name: string) => Pick<Refusal, "pointer">;
+  readonly #at: (name: string) => Pick<Refusal, "pointer">;
   readonly #called: (name: string) => string;
 
-  constructor(values: ReadonlyMap<string, string>, place: (name: string) => Pick<Refusal, "pointer">, called: (name: string) => string) {
+  constructor(values: ReadonlyMap<string, string>, at: (name: string) => Pick<Refusal, "pointer">, called: (name: string) => string) {
     this.#values = values;
-    this.#place = place;
+    this.#at = at;
     this.#called = called;
   }
 
@@ -53,7 +53,7 @@ export class AttributeReader {
       return refused(
         "specversion_unsupported",
         `${this.#called("specversion")} is not "1.0", the version taken here.`,
-        this.#place("specversion"),
+        this.#at("specversion"),
       );
     }
     for (const name of ["id", "source", "type"]) {
@@ -82,16 +82,16 @@ export class AttributeReader {
   }
 
   #missing(name: string, advice: string): Checked<never> {
-    return refused("attribute_missing", `${this.#called(name)} is missing: ${advice}.`, this.#place(name));
+    return refused("attribute_missing", `${this.#called(name)} is missing: ${advice}.`, this.#at(name));
   }
 
   #check(name: string, value: string): Refusal | undefined {
     const message = attributeMistake(name, value);
-    return message === undefined ? undefined : refuse("attribute_invalid", `${this.#called(name)} ${message}.`, this.#place(name));
+    return message === undefined ? undefined : refuse("attribute_invalid", `${this.#called(name)} ${message}.`, this.#at(name));
   }
 }
 
-/** Attributes with a place of their own; `dataschema` travels with the extensions. */
+/** Attributes with a field of their own; `dataschema` travels with the extensions. */
 const CORE: ReadonlySet<string> = new Set(["specversion", "id", "source", "type", "subject", "time", "datacontenttype"]);
 const NEVER_EMPTY: ReadonlySet<string> = new Set(["id", "source", "type", "subject", "dataschema"]);
 

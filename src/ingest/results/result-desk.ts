@@ -91,16 +91,16 @@ export class ResultDesk {
   }
 
   #readOnce(order: ResultOrder, client: Client): void {
-    const tell = (answer: Checked<Answer>): void => {
+    const settle = (answer: Checked<Answer>): void => {
       if (client.isOpen) client.settle(answer);
     };
     const reading = this.#parts.hub.read(order.namespace, order.receipts[0]?.id ?? "");
     if (reading === "busy") {
-      tell(refused("overloaded", "Too many ask for results now: try again shortly.", { retryAfterSeconds: RETRY_AFTER_SECONDS }));
+      settle(refused("overloaded", "Too many ask for results now: try again shortly.", { retryAfterSeconds: RETRY_AFTER_SECONDS }));
     } else {
       reading.then(
-        (known) => tell(this.#known(order, [known])),
-        () => tell(unreadable()),
+        (known) => settle(this.#known(order, [known])),
+        () => settle(unreadable()),
       );
     }
   }
@@ -130,9 +130,10 @@ export class ResultDesk {
       if (results[0] === undefined) return unknownResult(order);
       if (states[0] === "gone") return goneResult();
     }
-    const told = withMatched(order, order.form === "poll" ? results[0]?.matched : undefined);
-    if (results.length < known.length || states.includes("processing") || states.includes("gone")) return { ok: true, value: late(told) };
-    return { ok: true, value: endedAnswer(told, results, { known: this.#parts.known, nowMs }) };
+    const counted = withMatched(order, order.form === "poll" ? results[0]?.matched : undefined);
+    if (results.length < known.length || states.includes("processing") || states.includes("gone"))
+      return { ok: true, value: late(counted) };
+    return { ok: true, value: endedAnswer(counted, results, { known: this.#parts.known, nowMs }) };
   }
 }
 
