@@ -4,6 +4,7 @@
  */
 
 import type { Rule, Schema } from "../../src/api/schema.ts";
+import { DURATION_PATTERN } from "../../src/lib/duration.ts";
 
 /** A rule; `fieldPath` (relative, e.g. `.hmac`) names the child that the message is about. */
 export function rule(expression: string, message: string, fieldPath?: string): Rule {
@@ -59,7 +60,6 @@ export function instant(description: string): Schema {
 }
 
 /** GEP-2257 without days: what Go's time.ParseDuration reads, and what people write. */
-const DURATION_PATTERN = "^([0-9]{1,5}(h|m|s|ms)){1,4}$";
 
 /** A length of time within `from..to`, as a GEP-2257 string such as `1h30m` or `500ms`. */
 export function length(description: string, from: string, to: string, byDefault?: string): Schema {

@@ -33,7 +33,7 @@ const BODIES_MAX = 64;
 const RETRY_AFTER_SECONDS = 5;
 const BUSY_RETRY_AFTER_SECONDS = 2;
 
-/** What asks the store. The rest is answered from memory or waits for a write, which must not hold a place of those who read. */
+/** What asks the store. The rest is answered from memory or waits for a write, which must not hold up those who read. */
 const READS: ReadonlySet<ApiAction["kind"]> = new Set(["event", "deliveries", "attempts", "delivery", "deliveryAttempts"]);
 
 /** What may be long although it is answered from memory: by turns too, but not behind those who wait for the store. */
@@ -65,8 +65,8 @@ export interface ApiServerParts extends HandlerParts {
   readonly watch: DoorWatch;
 }
 
-/** Whose question it is, and how its place among those who ask the store is given back; twice is once. */
-interface Place {
+/** Whose question it is, and how its turn at the store is given back; twice is once. */
+interface ReadTurn {
   namespace: string;
   leave: () => void;
 }
@@ -74,7 +74,7 @@ interface Place {
 interface Call {
   readonly request: IncomingMessage;
   readonly response: ServerResponse;
-  readonly place: Place;
+  readonly turn: ReadTurn;
 }
 
 /** An answer's text, the beginning made: when it is all of it, its length can be told. */
@@ -130,13 +130,13 @@ export class ApiServer implements Service {
     if (fault === "gone") return;
     const gone = new AbortController();
     response.once("close", () => gone.abort());
-    const place: Place = { namespace: "", leave: () => undefined };
-    const answered = fault === undefined ? this.#answer(request, gone.signal, place) : Promise.resolve(faulty(fault));
+    const turn: ReadTurn = { namespace: "", leave: () => undefined };
+    const answered = fault === undefined ? this.#answer(request, gone.signal, turn) : Promise.resolve(faulty(fault));
     try {
       const answer = await answered.catch((error: unknown) => (request.errored === null ? this.#failed(error) : BROKEN_OFF));
-      await this.#write({ request, response, place }, answer);
+      await this.#write({ request, response, turn }, answer);
     } finally {
-      place.leave();
+      turn.leave();
       this.#slow.leave(request);
     }
   }
@@ -159,21 +159,21 @@ export class ApiServer implements Service {
     }
   }
 
-  async #send({ request, response, place }: Call, answer: ApiAnswer, { first, second, rest }: Begun): Promise<void> {
+  async #send({ request, response, turn }: Call, answer: ApiAnswer, { first, second, rest }: Begun): Promise<void> {
     // What was not read of the request must not be taken for the next one.
     if (!request.complete) response.setHeader("connection", "close");
     const length = second.done === true ? { "content-length": first.length } : {};
     response.writeHead(answer.status, { ...SAFE_HEADERS, ...answer.headers, ...length });
     if (request.method === "HEAD") return void response.end();
     const onSlow = (): void => {
-      for (const given of this.#slow.enter(request, place.namespace)) this.#door.giveUp(given, "unread");
-      place.leave();
+      for (const given of this.#slow.enter(request, turn.namespace)) this.#door.giveUp(given, "unread");
+      turn.leave();
     };
     await pour(response, all(first, second, rest), { clock: this.#parts.clock, onSlow });
   }
 
-  /** The place of whoever asks the store is held until the answer has been written, or its reader turns out to be slow. */
-  async #answer(request: IncomingMessage, gone: AbortSignal, place: Place): Promise<ApiAnswer> {
+  /** A turn at the store is held until the answer has been written, or its reader turns out to be slow. */
+  async #answer(request: IncomingMessage, gone: AbortSignal, turn: ReadTurn): Promise<ApiAnswer> {
     const { method = "GET" } = request;
     const url = localTarget(request.url ?? "/");
     if (url.length > URL_CHARS_MAX)
@@ -191,16 +191,16 @@ export class ApiServer implements Service {
     const body = method === "POST" ? await this.#readBody(request, route.namespace) : new Uint8Array(0);
     if (body === undefined) return problem({ code: "request_too_large", detail: `The body has more than ${BODY_BYTES_MAX} bytes.` });
     const call = { route, parameters: new URLSearchParams(query), body, signal: gone };
-    place.namespace = route.namespace;
+    turn.namespace = route.namespace;
     const desk = READS.has(route.action.kind) ? this.#desk : LISTS.has(route.action.kind) ? this.#lists : undefined;
     if (desk === undefined) return this.#handlers.answer(call);
     const leave = await desk.enter({ namespace: route.namespace, caller: callerOf(request) }, gone);
     if (leave === undefined) return BUSY;
-    place.leave = leave;
+    turn.leave = leave;
     return this.#handlers.answer(call);
   }
 
-  /** Bodies under way are few: whoever sends at once needs a place for a moment, and who does not gives his up. */
+  /** Bodies under way are few: whoever sends at once needs room for a moment, and who does not gives it up. */
   async #readBody(request: IncomingMessage, namespace: string): Promise<Uint8Array | undefined> {
     for (const given of this.#bodies.enter(request, namespace)) this.#door.giveUp(given, "room");
     try {

@@ -1,4 +1,5 @@
-import { bearerToken, isAmong, TOKEN_CHARS_MAX, tokenDigest } from "../core/access-token.ts";
+import { bearerToken, finalDenial, staticIndex, TOKEN_CHARS_MAX } from "../core/access-token.ts";
+import type { Denial, StaticTokens } from "../core/access-token.ts";
 import { unreachable } from "../lib/assert.ts";
 
 /** The API group of what was delivered and what came of it; bodies are customers' data, so `view` on subscriptions is not enough. */
@@ -35,14 +36,7 @@ export interface ApiAuthenticator {
   authorize(authorization: readonly string[], access: ApiAccess): Promise<ApiVerdict>;
 }
 
-/** Digests (SHA-256) of the tokens valid for a namespace; the Secrets labelled `postrider.dev/api-token` fill it. */
-export interface ApiTokens {
-  /** False until the namespace's Secrets have been listed once: till then a token that is not known may be a good one. */
-  isListed?(namespace: string): boolean;
-  tokens(namespace: string): readonly Uint8Array[];
-}
-
-type ReviewVerdict = "allowed" | "unauthenticated" | "forbidden" | "unavailable";
+type ReviewVerdict = "allowed" | Denial;
 
 /** Asks the cluster who a token is and whether they may; answers stand for 60 s at most. Never rejects. */
 export interface ApiReviewer {
@@ -53,14 +47,14 @@ export interface ApiReviewer {
 const RETRY_AFTER_SECONDS = 5;
 
 /** Everybody: for a loopback listener on a laptop or in a test; settings refuse it anywhere else. */
-export const openToAll: ApiAuthenticator = { authorize: async () => ({ granted: true }) };
+export const apiOpenToAll: ApiAuthenticator = { authorize: async () => ({ granted: true }) };
 
-/** Lets in whoever holds a static token of the namespace, or one that the cluster vouches for; what is left out is switched off. */
-export class TokenAuthenticator implements ApiAuthenticator {
-  readonly #tokens: ApiTokens | undefined;
+/** Lets in whoever holds a static token of the namespace (Secrets labelled `postrider.dev/api-token`), or one that the cluster vouches for; what is left out is switched off. */
+export class ApiTokenAuthenticator implements ApiAuthenticator {
+  readonly #tokens: StaticTokens | undefined;
   readonly #reviewer: ApiReviewer | undefined;
 
-  constructor(ways: { readonly tokens?: ApiTokens; readonly reviewer?: ApiReviewer }) {
+  constructor(ways: { readonly tokens?: StaticTokens; readonly reviewer?: ApiReviewer }) {
     this.#tokens = ways.tokens;
     this.#reviewer = ways.reviewer;
   }
@@ -69,12 +63,11 @@ export class TokenAuthenticator implements ApiAuthenticator {
     const [header] = authorization;
     const token = header === undefined || authorization.length !== 1 ? undefined : bearerToken(header);
     if (token === undefined || token.length > TOKEN_CHARS_MAX) return unauthenticated(this.#reviewer !== undefined);
-    if (this.#tokens !== undefined && isAmong(tokenDigest(token), this.#tokens.tokens(access.namespace))) return { granted: true };
+    if (staticIndex(this.#tokens, access.namespace, token) !== -1) return { granted: true };
     const reviewed = (await this.#reviewer?.review(token, access)) ?? "unauthenticated";
-    const answer = reviewed === "unauthenticated" && this.#tokens?.isListed?.(access.namespace) === false ? "unavailable" : reviewed;
-    switch (answer) {
-      case "allowed":
-        return { granted: true };
+    if (reviewed === "allowed") return { granted: true };
+    const denial = finalDenial(reviewed, this.#tokens, access.namespace);
+    switch (denial) {
       case "unauthenticated":
         return unauthenticated(this.#reviewer !== undefined);
       case "forbidden":
@@ -88,7 +81,7 @@ export class TokenAuthenticator implements ApiAuthenticator {
           retryAfterSeconds: RETRY_AFTER_SECONDS,
         };
       default:
-        return unreachable(answer);
+        return unreachable(denial);
     }
   }
 }

@@ -1,3 +1,4 @@
+import { isDay } from "../core/instant.ts";
 import type { HistoryFilter } from "../store/store.ts";
 import type { ApiProblem } from "./api-problem.ts";
 
@@ -71,13 +72,11 @@ function readTimes(given: ReadonlyMap<string, string>): { sinceMs?: number; unti
 
 /** NaN for what is no time. A `+` that was not percent-encoded has become a space on its way, and can have been nothing else. */
 function instantMs(text: string): number {
-  const match = /^(\d{4}-\d\d-\d\d)(T\d\d:\d\d(?::\d\d(?:\.\d{1,9})?)?)(Z|[+ -]\d\d:\d\d)$/.exec(text);
+  const match = /^(\d{4})-(\d\d)-(\d\d)(T\d\d:\d\d(?::\d\d(?:\.\d{1,9})?)?)(Z|[+ -]\d\d:\d\d)$/.exec(text);
   if (match === null) return Number.NaN;
-  const [, day = "", time = "", zone = ""] = match;
-  // Date.parse makes 2 March of 30 February.
-  const dayMs = Date.parse(day);
-  if (Number.isNaN(dayMs) || !new Date(dayMs).toISOString().startsWith(day)) return Number.NaN;
-  return Date.parse(`${day}${time}${zone.replace(" ", "+")}`);
+  const [, year = "", month = "", day = "", time = "", zone = ""] = match;
+  if (!isDay(Number(year), Number(month), Number(day))) return Number.NaN;
+  return Date.parse(`${year}-${month}-${day}${time}${zone.replace(" ", "+")}`);
 }
 
 function whole(text: string, max: number): number | undefined {

@@ -14,7 +14,7 @@ export interface Asker {
   readonly caller: string;
 }
 
-/** `leave` must be called when the question is answered; undefined = it may not be asked now. */
+/** The function must be called when the question is answered; undefined = it may not be asked now. */
 export type Turn = (() => void) | undefined;
 
 interface Waiting {
@@ -48,16 +48,16 @@ export class ReadDesk {
       const waiting: Waiting = {
         done: (turn) => {
           cancel();
-          signal.removeEventListener("abort", leave);
+          signal.removeEventListener("abort", giveUp);
           resolve(turn);
         },
       };
-      const leave = (): void => {
+      const giveUp = (): void => {
         this.#remove(asker, waiting);
         waiting.done(undefined);
       };
-      const cancel = this.#clock.after(READ_WAIT_MS_MAX, leave);
-      signal.addEventListener("abort", leave, { once: true });
+      const cancel = this.#clock.after(READ_WAIT_MS_MAX, giveUp);
+      signal.addEventListener("abort", giveUp, { once: true });
       this.#add(asker, waiting);
     });
   }

@@ -16,31 +16,31 @@ const FULL_AFTER_MS = 10_000;
 const BUCKETS_MAX = 20_000;
 const BUSY_RETRY_AFTER_SECONDS = 5;
 
-export type TestLeave = { readonly ok: true; readonly leave: () => void } | { readonly ok: false; readonly problem: ApiProblem };
+export type TestEntry = { readonly ok: true; readonly leave: () => void } | { readonly ok: false; readonly problem: ApiProblem };
 
 /** How many tests may run, and how fast: a pot for each namespace, so that one whose receivers hang stands in nobody's way. */
 export class TestPots {
   readonly #clock: Pick<Clock, "monotonicMs">;
-  readonly #places = new Shares(TESTS_MAX, TESTS_OF_NAMESPACE_MAX);
+  readonly #underWay = new Shares(TESTS_MAX, TESTS_OF_NAMESPACE_MAX);
   readonly #buckets = new ExpiringMap<TokenBucket>(BUCKETS_MAX);
 
   constructor(clock: Pick<Clock, "monotonicMs">) {
     this.#clock = clock;
   }
 
-  /** A place for one test, to be left once; or why there is none now. */
-  enter({ namespace, uid }: { readonly namespace: string; readonly uid: string }): TestLeave {
-    if (this.#places.held(namespace) >= TESTS_OF_NAMESPACE_MAX) {
+  /** Lets one test in, which leaves once; or says why there is no room now. */
+  enter({ namespace, uid }: { readonly namespace: string; readonly uid: string }): TestEntry {
+    if (this.#underWay.held(namespace) >= TESTS_OF_NAMESPACE_MAX) {
       return busy(`${TESTS_OF_NAMESPACE_MAX} tests of namespace ${namespace} are under way, which is the most at once.`);
     }
     const nowMs = this.#clock.monotonicMs();
     const buckets = [this.#bucket(uid, SUBSCRIPTION_RATE, nowMs), this.#bucket(`${namespace}/`, NAMESPACE_RATE, nowMs)];
     const atMs = Math.max(...buckets.map((bucket) => bucket.readyAtMs(nowMs)));
     if (atMs > nowMs) return { ok: false, problem: tooFast(atMs - nowMs) };
-    if (!this.#places.take(namespace, 1))
-      return busy(`${this.#places.total} tests of all namespaces are under way, which is the most at once.`);
+    if (!this.#underWay.take(namespace, 1))
+      return busy(`${this.#underWay.total} tests of all namespaces are under way, which is the most at once.`);
     for (const bucket of buckets) bucket.take(nowMs);
-    return { ok: true, leave: () => this.#places.give(namespace, 1) };
+    return { ok: true, leave: () => this.#underWay.give(namespace, 1) };
   }
 
   #bucket(key: string, limit: RateLimit, nowMs: number): TokenBucket {
@@ -50,7 +50,7 @@ export class TestPots {
   }
 }
 
-function busy(what: string): TestLeave {
+function busy(what: string): TestEntry {
   const detail = `${what} Wait for one to end: it takes 30 s at most.`;
   return { ok: false, problem: { code: "tests_busy", detail, retryAfterSeconds: BUSY_RETRY_AFTER_SECONDS } };
 }

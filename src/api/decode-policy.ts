@@ -12,7 +12,7 @@ import type {
 } from "../core/policy.ts";
 import { BUILT_IN_EGRESS, BUILT_IN_LIMITS } from "../core/policy.ts";
 import type { Decoded } from "../core/problem.ts";
-import { durationMs, optionalDurationMs } from "./duration.ts";
+import { durationMs, optionalDurationMs } from "../lib/duration.ts";
 import type {
   ClusterDeliveryPolicy,
   ClusterDeliveryPolicySpec,

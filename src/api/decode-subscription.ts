@@ -1,14 +1,7 @@
 import type { Decoded } from "../core/problem.ts";
-import type {
-  AuthSpec,
-  EndpointSpec,
-  HmacStyle,
-  PayloadSpec,
-  SigningSpec,
-  SubscriptionSpec,
-  TlsSpec,
-  TokenStyle,
-} from "../core/subscription.ts";
+import { TOKEN_STYLE } from "../core/signing/schemes/timestamp-token.ts";
+import type { HmacStyle, TokenStyle } from "../core/signing/style.ts";
+import type { AuthSpec, EndpointSpec, PayloadSpec, SigningSpec, SubscriptionSpec, TlsSpec } from "../core/subscription.ts";
 import { assert } from "../lib/assert.ts";
 import type { WebhookSubscription, WebhookSubscriptionSpec } from "./generated/custom-resources.ts";
 import { notImplementedProblems } from "./not-implemented.ts";
@@ -120,10 +113,10 @@ function hmacStyle(hmac: Signing["hmac"]): HmacStyle | undefined {
 
 function tokenStyle(token: Signing["token"]): TokenStyle {
   return {
-    field: token?.field ?? "token",
-    placement: token?.placement ?? "Body",
-    separator: token?.separator ?? "|",
-    algorithm: token?.algorithm ?? "SHA256",
-    encoding: token?.encoding ?? "Hex",
+    field: token?.field ?? TOKEN_STYLE.field,
+    placement: token?.placement ?? TOKEN_STYLE.placement,
+    separator: token?.separator ?? TOKEN_STYLE.separator,
+    algorithm: token?.algorithm ?? TOKEN_STYLE.algorithm,
+    encoding: token?.encoding ?? TOKEN_STYLE.encoding,
   };
 }

@@ -1,3 +1,5 @@
+import { DURATION_PATTERN } from "../lib/duration.ts";
+
 /** What a pattern of our schemas asks for, in words. */
 interface Words {
   /** After "is not". */
@@ -6,8 +8,6 @@ interface Words {
   /** The value may be a secret. */
   readonly hidden?: true;
 }
-
-export const DURATION_PATTERN = "^([0-9]{1,5}(h|m|s|ms)){1,4}$";
 
 const NAME: Words = { what: "a name", write: "lower case letters, digits and '-', a letter or digit at both ends" };
 const DOTTED_NAME: Words = { what: "a name", write: "lower case letters, digits, '-' and '.', a letter or digit at both ends" };

@@ -38,30 +38,32 @@ export function ruleProblems(schema: Schema, value: Json, field: string, old?: J
   return problems;
 }
 
-interface Place {
+interface Position {
   readonly value: Json;
   readonly field: string;
   readonly old: Json | undefined;
 }
 
-function visit(schema: Schema, place: Place, problems: Problem[]): void {
+function visit(schema: Schema, position: Position, problems: Problem[]): void {
   for (const rule of schema["x-kubernetes-validations"] ?? []) {
-    if (!holds(rule, schema, place)) {
-      problems.push({ field: `${place.field}${rule.fieldPath ?? ""}`, reason: "Invalid", message: rule.message });
+    if (!holds(rule, schema, position)) {
+      problems.push({ field: `${position.field}${rule.fieldPath ?? ""}`, reason: "Invalid", message: rule.message });
     }
   }
-  if (Array.isArray(place.value)) {
+  if (Array.isArray(position.value)) {
     const { items } = schema;
     if (items !== undefined)
-      place.value.forEach((item, index) => visit(items, { value: item, field: `${place.field}[${index}]`, old: undefined }, problems));
+      position.value.forEach((item, index) =>
+        visit(items, { value: item, field: `${position.field}[${index}]`, old: undefined }, problems),
+      );
     return;
   }
-  if (!isJsonObject(place.value)) return;
-  for (const [name, child] of Object.entries(place.value)) {
+  if (!isJsonObject(position.value)) return;
+  for (const [name, child] of Object.entries(position.value)) {
     const childSchema = propertyOf(schema, name);
-    const old = isJsonObject(place.old) ? place.old[name] : undefined;
+    const old = isJsonObject(position.old) ? position.old[name] : undefined;
     if (childSchema !== undefined)
-      visit(childSchema, { value: child, field: place.field === "" ? name : `${place.field}.${name}`, old }, problems);
+      visit(childSchema, { value: child, field: position.field === "" ? name : `${position.field}.${name}`, old }, problems);
   }
 }
 
@@ -70,11 +72,11 @@ function propertyOf(schema: Schema, name: string): Schema | undefined {
 }
 
 /** A rule that cannot be evaluated (a duration that is none) does not hold: the API server says so with the same message. */
-function holds(rule: Rule, schema: Schema, place: Place): boolean {
+function holds(rule: Rule, schema: Schema, position: Position): boolean {
   const isTransition = /\boldSelf\b/.test(rule.rule);
-  if (isTransition && place.old === undefined) return true;
-  const bindings: Record<string, CelInput> = { self: celValue(schema, place.value) };
-  if (isTransition && place.old !== undefined) bindings["oldSelf"] = celValue(schema, place.old);
+  if (isTransition && position.old === undefined) return true;
+  const bindings: Record<string, CelInput> = { self: celValue(schema, position.value) };
+  if (isTransition && position.old !== undefined) bindings["oldSelf"] = celValue(schema, position.old);
   return compile(rule.rule)(bindings) === true;
 }
 

@@ -1,6 +1,6 @@
 import type { Json } from "./defaulting.ts";
 import { isJsonObject } from "./defaulting.ts";
-import { DURATION_PATTERN } from "./pattern-words.ts";
+import { DURATION_PATTERN } from "../lib/duration.ts";
 import type { Schema } from "./schema.ts";
 
 /** Longest value that is written again as it should be. */

@@ -1,3 +1,4 @@
+import { isDateTime } from "../core/instant.ts";
 import type { Problem } from "../core/problem.ts";
 import type { ManifestReason, Reason } from "../core/reasons.ts";
 import { isJsonObject } from "./defaulting.ts";
@@ -67,9 +68,8 @@ function article(type: string): string {
 
 type Add = (reason: ManifestReason, message: string) => void;
 
-/** RFC 3339, which is stricter than what Date.parse reads. */
-const DATE_TIME =
-  /^\d{4}-(0[1-9]|1[0-2])-(0[1-9]|[12]\d|3[01])[Tt]([01]\d|2[0-3]):[0-5]\d:[0-5]\d(\.\d+)?([Zz]|[+-]([01]\d|2[0-3]):[0-5]\d)$/;
+/** RFC 3339 has leap seconds, the API server does not take them. */
+const LEAP_SECOND = /:60[.Zz+-]/;
 
 const patterns = new Map<string, RegExp>();
 
@@ -97,16 +97,9 @@ function stringProblems(schema: Schema, value: string, add: Add): void {
   }
   if (schema.minLength !== undefined && characters < schema.minLength) add("Invalid", `should be at least ${schema.minLength} chars long`);
   if (schema.pattern !== undefined && !patternOf(schema.pattern).test(value)) add("Invalid", patternProblem(schema.pattern, shown(value)));
-  if (schema.format === "date-time" && !isDateTime(value)) {
+  if (schema.format === "date-time" && !(isDateTime(value) && !LEAP_SECOND.test(value))) {
     add("Invalid", "must be of type date-time: a time in RFC 3339 such as 2026-01-10T08:00:00Z");
   }
-}
-
-/** Date.parse alone would take the 30th of February for the 2nd of March. */
-function isDateTime(text: string): boolean {
-  if (!DATE_TIME.test(text)) return false;
-  const [year = 0, month = 0, day = 0] = text.slice(0, 10).split("-").map(Number);
-  return day <= new Date(Date.UTC(year, month, 0)).getUTCDate();
 }
 
 /** The API server counts code points, not UTF-16 units. */

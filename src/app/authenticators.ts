@@ -1,7 +1,7 @@
-import { type ApiAuthenticator, TokenAuthenticator as ApiTokenAuthenticator, openToAll as apiOpenToAll } from "../admin/authenticator.ts";
+import { type ApiAuthenticator, apiOpenToAll, ApiTokenAuthenticator } from "../admin/authenticator.ts";
 import type { AuthMode, Config } from "../config/config.ts";
 import { API_TOKEN_LABEL, INGEST_TOKEN_LABEL, type Resources, type ResultSink } from "../controller/objects.ts";
-import { type Authenticator, openToAll, TokenAuthenticator } from "../ingest/authenticator.ts";
+import { type Authenticator, ingestOpenToAll, IngestTokenAuthenticator } from "../ingest/authenticator.ts";
 import type { Reviews } from "../kube/reviews.ts";
 import type { Clock } from "../lib/clock.ts";
 import type { Log } from "../observe/log.ts";
@@ -42,8 +42,8 @@ export async function buildAuthenticators(config: Config, parts: AuthenticatorPa
     modes.includes("static") ? { tokens: new SecretTokens(provider, label) } : {};
   return {
     ingest: ingestModes.includes("none")
-      ? openToAll
-      : new TokenAuthenticator({ ...tokens(ingestModes, INGEST_TOKEN_LABEL), ...reviewer(reviews.get("ingest")) }),
+      ? ingestOpenToAll
+      : new IngestTokenAuthenticator({ ...tokens(ingestModes, INGEST_TOKEN_LABEL), ...reviewer(reviews.get("ingest")) }),
     api: apiModes.includes("none")
       ? apiOpenToAll
       : new ApiTokenAuthenticator({ ...tokens(apiModes, API_TOKEN_LABEL), ...reviewer(reviews.get("api")) }),

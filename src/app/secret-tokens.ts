@@ -8,7 +8,7 @@ import { userProducer } from "../ingest/authenticator.ts";
  */
 const PRODUCER_ANNOTATION = "postrider.dev/producer";
 
-/** A namespace's tokens, and at the same places whose they are. */
+/** A namespace's tokens, and at the same indexes whose they are. */
 interface Held {
   readonly digests: readonly Uint8Array[];
   readonly producers: readonly string[];
@@ -48,9 +48,9 @@ export class SecretTokens {
     return this.#of(namespace).digests;
   }
 
-  /** Whose token stands at this place: of whoever the Secret names, else of the Secret itself, whatever key and value it has. */
-  producerAt(namespace: string, place: number): string {
-    return this.#of(namespace).producers[place] ?? "";
+  /** Whose token stands at this index: of whoever the Secret names, else of the Secret itself, whatever key and value it has. */
+  producerAt(namespace: string, index: number): string {
+    return this.#of(namespace).producers[index] ?? "";
   }
 
   #of(namespace: string): Held {

@@ -24,7 +24,7 @@ interface Closable {
 
 export interface Stoppable {
   readonly engine: Service & { drain(withinMs: number): Promise<void> };
-  readonly ingest: Service & { leave(): void };
+  readonly ingest: Service & { drain(): void };
   readonly api: Service;
   /** What the cluster or the folder tells, and what is told there. */
   readonly desks: readonly Service[];
@@ -56,7 +56,7 @@ export async function shutDown(rooms: Stoppable, parts: ShutDownParts): Promise<
   const leftMs = (): number => Math.max(0, untilMs - clock.monotonicMs());
   log.info({ event: "stopping", drainMs }, "stopping: no attempt is begun any more, those under way may finish");
   const idle = rooms.engine.drain(drainMs);
-  rooms.ingest.leave();
+  rooms.ingest.drain();
   const late: string[] = [];
   const apiClosed = supervisor.stop(leftMs(), [rooms.api]);
   await Promise.all([atMost(clock, Math.max(0, leftMs() - CLOSING_MS), idle), rested(clock, Math.min(LAME_DUCK_MS, drainMs))]);

@@ -11,15 +11,15 @@ const QUICK_STEPS = 2_000;
 /** What bodies that are made at once may take in one turn of the event loop, together: ten milliseconds. The next may be made of other data. */
 const STEPS_A_TURN = 100_000;
 
-/** Told the body to send, or undefined when there will be none because Postrider stops. */
-export type BodyTaker = (rendering: Rendering | undefined) => void;
+/** Called with the body to send, or undefined when there will be none because Postrider stops. */
+export type OnBody = (rendering: Rendering | undefined) => void;
 
 /** An attempt whose body is to be made. */
 interface Job {
   readonly event: Event;
   readonly route: Route;
   readonly body: CompiledBody;
-  readonly take: BodyTaker;
+  readonly onBody: OnBody;
 }
 
 interface Line {
@@ -55,12 +55,12 @@ export class BodyDesk {
     return count;
   }
 
-  /** Tells `take` once: at once, where the body takes no time worth waiting for. */
-  make(event: Event, route: Route, take: BodyTaker): void {
+  /** Calls `onBody` once: before it returns, if the body takes no time worth waiting for. */
+  make(event: Event, route: Route, onBody: OnBody): void {
     const { body } = route;
-    if (body === undefined) return take(renderPayload(event, route.subscription.spec.payload, undefined));
-    const job = { event, route, body, take };
-    if (this.#isQuick(body)) return take(this.#atOnce(job));
+    if (body === undefined) return onBody(renderPayload(event, route.subscription.spec.payload, undefined));
+    const job = { event, route, body, onBody };
+    if (this.#isQuick(body)) return onBody(this.#atOnce(job));
     const { namespace } = route.subscription;
     const line = this.#lines.get(namespace);
     if (line !== undefined) {
@@ -76,7 +76,7 @@ export class BodyDesk {
     this.#isClosed = true;
     for (const { jobs, stopWaiting } of this.#lines.values()) {
       stopWaiting?.();
-      for (const { take } of jobs) take(undefined);
+      for (const { onBody } of jobs) onBody(undefined);
     }
     this.#lines.clear();
   }
@@ -107,7 +107,7 @@ export class BodyDesk {
     const rendering = this.#render(job);
     if (line.jobs.length === 0) this.#lines.delete(namespace);
     else this.#next(namespace);
-    job.take(rendering);
+    job.onBody(rendering);
   }
 
   #render({ event, route, body }: Job): Rendering {

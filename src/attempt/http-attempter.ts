@@ -1,13 +1,15 @@
 import type { Outcome } from "../core/outcome.ts";
 import { requestedRate } from "../core/permission.ts";
-import { withBodyToken } from "../core/payload.ts";
+import { NO_BODY_FIELD, withBodyToken } from "../core/payload.ts";
 import type { Payload, Rendering } from "../core/payload.ts";
 import type { Policy } from "../core/policy.ts";
 import type { Route } from "../core/route-table.ts";
-import { signatureHeaders, timestampToken } from "../core/signing/sign.ts";
+import type { Scheme } from "../core/signing/scheme.ts";
+import { SCHEMES } from "../core/signing/scheme-registry.ts";
 import type { Subscription, Target } from "../core/subscription.ts";
 import { assert } from "../lib/assert.ts";
 import type { Clock } from "../lib/clock.ts";
+import { errorCode, UNKNOWN_CODE } from "../lib/error-code.ts";
 import { systemRandom } from "../lib/random.ts";
 import type { Random } from "../lib/random.ts";
 import { Slots } from "../lib/slots.ts";
@@ -21,7 +23,7 @@ import type { ServiceAccountTokens } from "./token/token-issuer.ts";
 import { Dispatcher } from "./http/dispatcher.ts";
 import type { PoolTarget } from "./http/dispatcher.ts";
 import { EGRESS_DENIED, refusalOf } from "./connect/egress-guard.ts";
-import { Exchange } from "./http/exchange.ts";
+import { ReceiverExchange } from "./http/receiver-exchange.ts";
 import { RequestHeaders } from "./request-headers.ts";
 import { DnsResolver } from "./connect/resolver.ts";
 import type { NameResolver } from "./connect/resolver.ts";
@@ -52,6 +54,7 @@ export interface HttpAttempterOptions {
 /** What is the same for every attempt of one state of a subscription: worked out once, kept as long as that state is. */
 interface Prepared {
   readonly target: Target;
+  readonly scheme: Scheme;
   readonly pool: PoolTarget;
   readonly path: string;
   readonly tls: boolean;
@@ -82,7 +85,7 @@ export class HttpAttempter implements Attempter, PermissionAsker {
   readonly #requests: SideRequests;
   readonly #authorizer: Authorizer;
   readonly #prepared = new WeakMap<Subscription, Prepared>();
-  readonly #underWay = new Slots<Exchange>();
+  readonly #underWay = new Slots<ReceiverExchange>();
   readonly #bodies: BodyDesk;
 
   constructor(options: HttpAttempterOptions) {
@@ -154,33 +157,33 @@ export class HttpAttempter implements Attempter, PermissionAsker {
     // Others compare it with their own clocks, and people read it.
     const startedAtMs = this.#clock.trueMs();
     const timestampSec = Math.floor(startedAtMs / 1_000);
-    const sendable = rendering === undefined ? STOPPING : readied(rendering, input.route, timestampSec);
+    const sendable = rendering === undefined ? STOPPING : readied(rendering, prepared, input.route, timestampSec);
     const headers = typeof sendable === "string" ? prepared.headers.bare(input.event) : signed(prepared, sendable, input, timestampSec);
     const { exchangeable } = prepared;
     const policy = timeLimited(subscription.policy, input.timeoutMaxMs);
-    const leave = (): void => exchange.cancel("cut off: whoever asked for it has gone");
+    const abandon = (): void => exchange.cancel("cut off: whoever asked for it has gone");
     let token: string | undefined;
-    const exchange: Exchange = new Exchange({
+    const exchange: ReceiverExchange = new ReceiverExchange({
       clock: this.#clock,
       policy,
       tls: prepared.tls,
       captureBytes: prepared.captureBytes,
       secrets: () => (token === undefined ? prepared.secrets : [...prepared.secrets, token]),
-      stoodMs: () => this.#wheel.stoodSince(slot),
+      stoodMs: () => this.#wheel.stoodSince(deadline),
       done: (ended: Outcome) => {
-        this.#wheel.cancel(slot);
-        this.#underWay.remove(place, exchange);
-        input.signal?.removeEventListener("abort", leave);
+        this.#wheel.cancel(deadline);
+        this.#underWay.remove(index, exchange);
+        input.signal?.removeEventListener("abort", abandon);
         const requestBody = typeof sendable === "string" ? undefined : sendable.shownBody;
         const outcome = exchangeable === undefined || token === undefined ? ended : this.#authorizer.judged(exchangeable, token, ended);
         const shown = withBodyToShow(outcome, input, { prepared, token, timestampSec });
         resolve({ outcome: shown, startedAtMs, url: prepared.shownUrl, requestHeaders: headers.shown, requestBody });
       },
     });
-    const slot = this.#wheel.add(policy.timeoutMs, exchange);
-    const place = this.#underWay.add(exchange);
-    input.signal?.addEventListener("abort", leave, { once: true });
-    if (input.signal?.aborted === true) return leave();
+    const deadline = this.#wheel.add(policy.timeoutMs, exchange);
+    const index = this.#underWay.add(exchange);
+    input.signal?.addEventListener("abort", abandon, { once: true });
+    if (input.signal?.aborted === true) return abandon();
     if (sendable === STOPPING) return exchange.cancel(STOPPING);
     if (typeof sendable === "string") return exchange.refuse("client_error", "PAYLOAD_INVALID", sendable);
     if (prepared.refused !== undefined) return exchange.refuseUrl(EGRESS_DENIED, `not sent: ${prepared.refused}`);
@@ -195,7 +198,7 @@ export class HttpAttempter implements Attempter, PermissionAsker {
   }
 
   /** Goes on with a token, at once where one is held; without one the attempt has failed. What the fetch takes counts against the deadline. */
-  #withToken(exchange: Exchange, exchangeable: Exchangeable, goOn: (token: string) => void): void {
+  #withToken(exchange: ReceiverExchange, exchangeable: Exchangeable, goOn: (token: string) => void): void {
     const took = (held: HeldToken): void => {
       exchange.waitFor(undefined);
       if (exchange.ended) return;
@@ -208,13 +211,13 @@ export class HttpAttempter implements Attempter, PermissionAsker {
     void held.then(took);
   }
 
-  #send(exchange: Exchange, input: AttemptInput, request: { prepared: Prepared; headers: string[]; body: Uint8Array }): void {
+  #send(exchange: ReceiverExchange, input: AttemptInput, request: { prepared: Prepared; headers: string[]; body: Uint8Array }): void {
     const { prepared, headers, body } = request;
     try {
       const { pool, path } = prepared;
       this.#dispatcher.send(input.route.subscription.uid, pool, { method: "POST", path, headers, body }, exchange);
     } catch (error) {
-      const code = error instanceof Error && "code" in error && typeof error.code === "string" ? error.code : "EUNKNOWN";
+      const code = errorCode(error) ?? UNKNOWN_CODE;
       exchange.refuse("client_error", code, `the request could not be built (${code}): check the endpoint's headers`);
     }
   }
@@ -224,12 +227,14 @@ export class HttpAttempter implements Attempter, PermissionAsker {
     if (known !== undefined) return known;
     const { target, egress, policy, spec } = subscription;
     assert(target !== undefined, "an attempt needs a subscription whose references are resolved");
+    const scheme = SCHEMES[spec.signing.scheme];
     const refused = refusalOf(target, egress);
     const isSecret = target.urlIsSecret === true;
     const url = URL.canParse(target.url) ? new URL(target.url) : new URL("https://invalid.invalid/");
     const secrets = sentSecrets(target.url, isSecret, [...target.headers.map(([, value]) => value), target.authorization ?? ""]);
     const prepared: Prepared = {
       target,
+      scheme,
       pool: {
         origin: url.origin,
         egress,
@@ -242,7 +247,7 @@ export class HttpAttempter implements Attempter, PermissionAsker {
       path: `${url.pathname}${url.search}`,
       tls: url.protocol === "https:",
       captureBytes: spec.history.captureResponse ? policy.retention.responseBytes : 0,
-      headers: new RequestHeaders(this.#userAgent, target),
+      headers: new RequestHeaders(this.#userAgent, target, scheme.shownHeaders),
       shownUrl: isSecret ? redactSecretUrl(target.url) : redactUrl(target.url),
       secrets,
       words: new SecretWords([...secrets, ...keySecrets(target.keys)]),
@@ -259,19 +264,14 @@ function timeLimited(policy: Policy, timeoutMaxMs: number | undefined): Policy {
 }
 
 /** The body to send, or why there is none. */
-function readied(rendered: Rendering, route: Route, timestampSec: number): Sendable | string {
-  const { spec, target } = route.subscription;
+function readied(rendered: Rendering, { scheme, target }: Prepared, route: Route, timestampSec: number): Sendable | string {
   if (!rendered.ok) return `payload.body failed: ${rendered.message}`;
-  const { token, scheme } = spec.signing;
-  const key = target?.keys[0];
-  if (scheme !== "TimestampToken" || token?.placement !== "Body" || key === undefined) {
-    return { payload: rendered.payload, shownBody: undefined };
-  }
-  const payload = withBodyToken(rendered.payload, token.field, timestampToken(token, key, timestampSec));
-  const shown = withBodyToken(rendered.payload, token.field, REDACTED);
-  if (payload === undefined)
-    return `signing.token.placement Body needs a body that is a JSON object or a form; this one is neither: use placement Header`;
-  return { payload, shownBody: shown?.body };
+  const { signing } = route.subscription.spec;
+  const field = scheme.bodyField(signing);
+  const proof = field === undefined ? undefined : scheme.unboundProof(signing, target.keys, timestampSec);
+  if (field === undefined || proof === undefined) return { payload: rendered.payload, shownBody: undefined };
+  const payload = withBodyToken(rendered.payload, field, proof);
+  return payload === undefined ? NO_BODY_FIELD : { payload, shownBody: withBodyToken(rendered.payload, field, REDACTED)?.body };
 }
 
 /** Without what the request carried as a secret in the answer's body, as far as it can be recognized. */
@@ -283,9 +283,7 @@ function withBodyToShow(
   const { responseBody } = outcome;
   if (responseBody.length === 0) return outcome;
   const { prepared, token, timestampSec } = made;
-  const style = route.subscription.spec.signing.token;
-  const key = prepared.target.keys[0];
-  const proof = style === undefined || key === undefined ? undefined : timestampToken(style, key, timestampSec);
+  const proof = prepared.scheme.unboundProof(route.subscription.spec.signing, prepared.target.keys, timestampSec);
   const ofThisOne = new SecretWords([token, proof].filter((each) => each !== undefined));
   const shown = prepared.words.hide(ofThisOne.hide(responseBody, prepared.captureBytes), prepared.captureBytes);
   return shown === responseBody ? outcome : { ...outcome, responseBody: shown };
@@ -298,7 +296,7 @@ function signed(
   timestampSec: number,
 ): ReturnType<RequestHeaders["forAttempt"]> {
   const { signing } = input.route.subscription.spec;
-  const signature = signatureHeaders(signing, prepared.target.keys, {
+  const signature = prepared.scheme.sign(signing, prepared.target.keys, {
     id: input.event.id,
     timestampSec,
     body: payload.body,

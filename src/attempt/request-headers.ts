@@ -1,14 +1,9 @@
 import type { Event } from "../core/event.ts";
 import type { Payload } from "../core/payload.ts";
-import type { SignedHeader } from "../core/signing/sign.ts";
+import type { SignedHeader } from "../core/signing/scheme.ts";
+import { passedOn } from "../core/trace-context.ts";
 import type { Target } from "../core/subscription.ts";
 import { REDACTED } from "../observe/redact.ts";
-
-/** W3C Trace Context: version-traceid-parentid-flags. Anything else a producer sent is not passed on. */
-const TRACEPARENT = /^[0-9a-f]{2}-[0-9a-f]{32}-[0-9a-f]{16}-[0-9a-f]{2}$/;
-
-/** Of what proves the sender, this tells how it was made and nothing that could be sent again. */
-const SHOWN_PROOF: ReadonlySet<string> = new Set(["webhook-timestamp", "content-digest", "signature-input"]);
 
 type HeaderList = readonly (readonly [string, string])[];
 
@@ -23,15 +18,18 @@ export interface AttemptHeaders {
 export class RequestHeaders {
   readonly #sent: readonly string[];
   readonly #shown: HeaderList;
+  readonly #shownProof: ReadonlySet<string>;
 
-  constructor(userAgent: string, target: Target) {
+  /** `shownProof`: which of the signature's headers history shows (`Scheme.shownHeaders`). */
+  constructor(userAgent: string, target: Target, shownProof: ReadonlySet<string>) {
+    this.#shownProof = shownProof;
     const own = target.authorization === undefined ? target.headers : [...target.headers, ["authorization", target.authorization] as const];
     this.#sent = ["user-agent", userAgent, ...own.flat()];
     // Whatever they are called: their values may come from Secrets.
     this.#shown = [["user-agent", userAgent], ...own.map(([name]) => [name, REDACTED] as const)];
   }
 
-  /** `webhook-id` is the event's id under every scheme; `signature` comes from core/signature. */
+  /** `webhook-id` is the event's id under every scheme; `signature` is what its scheme made (`Scheme.sign`). */
   forAttempt(event: Event, payload: Payload, signature: readonly SignedHeader[]): AttemptHeaders {
     const sent = this.#sent.slice();
     const shown = this.#shown.slice();
@@ -40,10 +38,11 @@ export class RequestHeaders {
     push(sent, shown, ["webhook-id", event.id]);
     for (const [name, value] of signature) {
       sent.push(name, value);
-      shown.push([name, SHOWN_PROOF.has(name) ? value : REDACTED]);
+      shown.push([name, this.#shownProof.has(name) ? value : REDACTED]);
     }
-    const traceparent = event.extensions["traceparent"];
-    if (traceparent !== undefined && TRACEPARENT.test(traceparent)) push(sent, shown, ["traceparent", traceparent]);
+    const received = event.extensions["traceparent"];
+    const traceparent = received === undefined ? undefined : passedOn(received);
+    if (traceparent !== undefined) push(sent, shown, ["traceparent", traceparent]);
     return { sent, shown };
   }
 

@@ -1,9 +1,10 @@
 import type { ExpressionCache } from "../controller/subscription/expression-cache.ts";
 import { resolveTarget } from "../controller/endpoint/target.ts";
 import type { Event } from "../core/event.ts";
-import { renderPayload, withBodyToken } from "../core/payload.ts";
+import { NO_BODY_FIELD, renderPayload, withBodyToken } from "../core/payload.ts";
 import type { Payload } from "../core/payload.ts";
-import { signatureHeaders, timestampToken } from "../core/signing/sign.ts";
+import { SCHEMES } from "../core/signing/scheme-registry.ts";
+import { signatureHeaders } from "../core/signing/sign.ts";
 import type { SubscriptionSpec, Target } from "../core/subscription.ts";
 import { RequestHeaders } from "../attempt/request-headers.ts";
 import { REDACTED, redactSecretUrl } from "../observe/redact.ts";
@@ -80,7 +81,7 @@ function matchesType(pattern: string, type: string): boolean {
 /** With all that the files hold; without them the request is shown as far as it is known. */
 function targetOf(checked: CheckedSpec): { readonly target: Target; readonly missing: string | undefined } {
   const { spec, effective } = checked;
-  const isGenerated = spec.signing.scheme !== "None" && spec.signing.secretRefs.length === 0;
+  const isGenerated = SCHEMES[spec.signing.scheme].needsKey && spec.signing.secretRefs.length === 0;
   const resolved = resolveTarget(spec, spec.signing.secretRefs, referencesIn(checked), effective);
   const generated = "the signature, whose key is generated when the subscription is made";
   if (resolved.ok) return { target: resolved.value, missing: isGenerated ? generated : undefined };
@@ -101,11 +102,11 @@ function payloadOf(spec: SubscriptionSpec, event: Event, target: Target, { expre
   if (body?.ok === false) return body.problem.message;
   const rendered = renderPayload(event, spec.payload, body?.value);
   if (!rendered.ok) return `payload.body fails for this event, nothing would be sent: ${rendered.message}`;
-  const { token, scheme } = spec.signing;
-  const [key] = target.keys;
-  if (scheme !== "TimestampToken" || token?.placement !== "Body" || key === undefined) return rendered.payload;
-  const placed = withBodyToken(rendered.payload, token.field, timestampToken(token, key, nowSec));
-  return placed ?? "signing.token.placement Body needs a body that is a JSON object or a form; this one is neither: use placement Header";
+  const { unboundProof, bodyField } = SCHEMES[spec.signing.scheme];
+  const field = bodyField(spec.signing);
+  const proof = unboundProof(spec.signing, target.keys, nowSec);
+  if (field === undefined || proof === undefined) return rendered.payload;
+  return withBodyToken(rendered.payload, field, proof) ?? NO_BODY_FIELD;
 }
 
 function requestOf(
@@ -121,7 +122,11 @@ function requestOf(
     url: target.url,
     contentType: payload.contentType,
   });
-  const { sent } = new RequestHeaders(`Postrider/${version}`, target).forAttempt(event, payload, signature);
+  const { sent } = new RequestHeaders(`Postrider/${version}`, target, SCHEMES[spec.signing.scheme].shownHeaders).forAttempt(
+    event,
+    payload,
+    signature,
+  );
   const secret = new Set([
     "authorization",
     ...spec.endpoint.headers.flatMap(({ name, value }) => (typeof value === "string" ? [] : [name.toLowerCase()])),

@@ -1,6 +1,7 @@
 import { request as httpRequest } from "node:http";
 import type { IncomingHttpHeaders, IncomingMessage } from "node:http";
 import { InvalidArgumentError } from "commander";
+import { errorCode } from "../lib/error-code.ts";
 import { isLoopback } from "../lib/listen.ts";
 import { wholeBody } from "../lib/whole-body.ts";
 
@@ -80,7 +81,7 @@ export async function forward(target: URL, request: IncomingMessage, body: Buffe
 }
 
 function unreachable(target: URL, error: unknown): string {
-  const code = error instanceof Error && "code" in error ? String(error.code) : "";
+  const code = errorCode(error) ?? "";
   if (code === "ECONNREFUSED") return `nothing listens on ${target.host}: is the app running?`;
   return `no answer from ${target.host}: ${error instanceof Error ? error.message || code : String(error)}`;
 }

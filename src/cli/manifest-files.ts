@@ -1,6 +1,7 @@
 import { readdirSync, readFileSync, statSync } from "node:fs";
 import { join } from "node:path";
 import { MANIFEST_FILE_BYTES_MAX } from "../api/manifest.ts";
+import { errorCode } from "../lib/error-code.ts";
 import { CommandFailure } from "./program.ts";
 
 /** A manifest file; `file` is only a name for messages. */
@@ -21,7 +22,7 @@ export function manifestFiles(path: string): ManifestText[] {
       .filter((file) => statSync(file).isFile())
       .map(readManifestText);
   } catch (error) {
-    throw error instanceof Error && "code" in error ? new CommandFailure(`cannot read ${path}: ${error.message}`) : error;
+    throw error instanceof Error && errorCode(error) !== undefined ? new CommandFailure(`cannot read ${path}: ${error.message}`) : error;
   }
 }
 

@@ -1,4 +1,5 @@
 import { InvalidArgumentError } from "commander";
+import { parseDuration } from "../lib/duration.ts";
 import { didYouMean } from "../lib/nearest-name.ts";
 
 /** A whole number within bounds. */
@@ -11,15 +12,11 @@ export function wholeNumber(min: number, max: number): (text: string) => number 
   };
 }
 
-const UNIT_MS: Readonly<Record<string, number>> = { ms: 1, s: 1_000, m: 60_000, h: 3_600_000 };
-
 /** A duration such as 500ms, 2s or 1m30s, at most `maxMs`; gives milliseconds. */
 export function duration(maxMs: number, maxText: string): (text: string) => number {
   return (text) => {
-    const isDuration = /^(\d{1,9}(ms|s|m|h)){1,4}$/.test(text);
-    let ms = isDuration ? 0 : Number.NaN;
-    for (const [, count, unit = ""] of text.matchAll(/(\d+)(ms|h|m|s)/g)) ms += Number(count) * (UNIT_MS[unit] ?? Number.NaN);
-    if (!(ms <= maxMs)) throw new InvalidArgumentError(`a duration up to ${maxText} is wanted, for example 500ms or 2s.`);
+    const ms = parseDuration(text);
+    if (ms === undefined || ms > maxMs) throw new InvalidArgumentError(`a duration up to ${maxText} is wanted, for example 500ms or 2s.`);
     return ms;
   };
 }

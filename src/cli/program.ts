@@ -1,5 +1,6 @@
 import { Command, CommanderError } from "commander";
 import { ConfigError } from "../config/config.ts";
+import { errorCode } from "../lib/error-code.ts";
 import { ListenError } from "../lib/listen.ts";
 import { complain, complainWhole, shown, tellWhole } from "./terminal.ts";
 
@@ -74,6 +75,6 @@ export async function runProgram(program: Command, argv: readonly string[]): Pro
 function describe(error: unknown): string {
   if (!(error instanceof Error)) return String(error);
   if (error instanceof ListenError) return error.message;
-  const code = "code" in error && typeof error.code === "string" ? error.code : "";
+  const code = errorCode(error) ?? "";
   return code === "" || error.message.includes(code) ? error.message : `${error.message} (${code})`;
 }

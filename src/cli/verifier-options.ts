@@ -5,7 +5,8 @@ import { decodeSubscription } from "../api/decode-subscription.ts";
 import { readManifestFile } from "../api/manifest.ts";
 import type { SecretObject } from "../controller/objects.ts";
 import { SIGNING_SECRET_KEY, signingSecretName } from "../controller/subscription/signing-secret.ts";
-import { NAMED_SIGNINGS, namedSigning } from "../core/signing/signing-styles.ts";
+import { SCHEMES } from "../core/signing/scheme-registry.ts";
+import { NAMED_SIGNINGS, namedSigning, SCHEME_NAMES } from "../core/signing/signing-styles.ts";
 import type { SigningSpec } from "../core/subscription.ts";
 import type { Verifier } from "../core/signing/verify.ts";
 import { didYouMean } from "../lib/nearest-name.ts";
@@ -40,7 +41,7 @@ export function addVerifierOptions(command: Command): Command {
 function scheme(name: string): SigningSpec {
   const signing = namedSigning(name);
   if (signing !== undefined) return signing;
-  const words = [...NAMED_SIGNINGS.keys(), "StandardWebhooks", "StandardWebhooksEd25519", "HTTPMessageSignatures", "TimestampToken"];
+  const words = [...NAMED_SIGNINGS.keys(), ...SCHEME_NAMES];
   throw new InvalidArgumentError(
     name.toLowerCase() === "hmac"
       ? "HMAC has many styles: write github, shopify, stripe or slack, or take the subscription's own with -f subscription.yaml."
@@ -57,7 +58,7 @@ export function readVerifier(options: VerifierOptions, command: Command): Verifi
   if (options.subscription !== undefined && filename === undefined) usage(command, "--subscription needs -f FILE, where it stands");
   const own = secretFile !== undefined ? [readSecretFile(secretFile)] : secret !== undefined ? [Buffer.from(secret)] : undefined;
   if (filename === undefined) {
-    if (own === undefined && options.scheme?.scheme !== "None") return undefined;
+    if (own === undefined && (options.scheme === undefined || SCHEMES[options.scheme.scheme].needsKey)) return undefined;
     return { signing: options.scheme, secrets: own ?? [] };
   }
   return fromManifests(filename, options.subscription, own, command);
@@ -116,7 +117,7 @@ function fromManifests(
 
 /** The keys that sign, from Secrets in the same files. */
 function keysOf({ metadata }: WebhookSubscription, signing: SigningSpec, secrets: ReadonlyMap<string, SecretObject>): Uint8Array[] {
-  if (signing.scheme === "None") return [];
+  if (!SCHEMES[signing.scheme].needsKey) return [];
   const isGenerated = signing.secretRefs.length === 0;
   const refs = isGenerated ? [{ name: signingSecretName(metadata.name), key: SIGNING_SECRET_KEY }] : signing.secretRefs;
   const found = refs.flatMap(({ name, key }) => secrets.get(`${metadata.namespace}/${name}`)?.data[key] ?? []);

@@ -2,7 +2,7 @@ import { readFileSync } from "node:fs";
 import { Command, InvalidArgumentError } from "commander";
 import { isUndecided, TOLERANCE_SEC } from "../core/signing/verdict.ts";
 import type { Genuine, Verification } from "../core/signing/verdict.ts";
-import { verifyRequest } from "../core/signing/verify.ts";
+import { provesOnlySender, verifyRequest } from "../core/signing/verify.ts";
 import type { Clock } from "../lib/clock.ts";
 import { outputFormat } from "./option-values.ts";
 import { CommandFailure, requireFlags } from "./program.ts";
@@ -81,9 +81,10 @@ function verdictLines(verdict: Verification): Shown {
 }
 
 function genuineLine({ scheme, id, timestampSec }: Genuine): Shown {
-  const what = `${scheme === "token" ? "token" : `${scheme} signature`}${id === "" ? "" : ` of ${id}`}`;
+  const isToken = provesOnlySender(scheme);
+  const what = `${isToken ? scheme : `${scheme} signature`}${id === "" ? "" : ` of ${id}`}`;
   if (timestampSec === undefined) return shown`genuine: ${what}; it covers no time, so an old request can be sent again`;
-  return shown`genuine: ${what}, signed ${signedAt(timestampSec)}${scheme === "token" ? "; it proves the sender, not the body" : ""}`;
+  return shown`genuine: ${what}, signed ${signedAt(timestampSec)}${isToken ? "; it proves the sender, not the body" : ""}`;
 }
 
 function signedAt(timestampSec: number): string {

@@ -1,19 +1,20 @@
 import { readFileSync } from "node:fs";
 import { parse as parseYaml } from "yaml";
 import { z } from "zod";
-import { isLoopback } from "../lib/listen.ts";
+import { openPortFault } from "../core/access-token.ts";
 import { didYouMean } from "../lib/nearest-name.ts";
 import { envName } from "./env.ts";
-import { LIST_SETTINGS, SETTINGS, type Listen, type SettingName, type Settings } from "./settings.ts";
+import type { ListenAddress } from "../lib/listen.ts";
+import { LIST_SETTINGS, SETTINGS, type SettingName, type Settings } from "./settings.ts";
 
 export type AuthMode = "kubernetes" | "static" | "none";
 
 /** What `run` obeys: validated and frozen, with the defaults that depend on the provider filled in. */
 export interface Config extends Omit<Settings, "store" | "ingest-listen" | "api-listen" | "metrics-listen" | "ingest-auth" | "api-auth"> {
   readonly store: NonNullable<Settings["store"]>;
-  readonly "ingest-listen": Listen;
-  readonly "api-listen": Listen;
-  readonly "metrics-listen": Listen;
+  readonly "ingest-listen": ListenAddress;
+  readonly "api-listen": ListenAddress;
+  readonly "metrics-listen": ListenAddress;
   readonly "ingest-auth": readonly AuthMode[];
   readonly "api-auth": readonly AuthMode[];
 }
@@ -108,14 +109,11 @@ function complete(settings: Settings): Config {
   });
 }
 
-function authProblems(port: "ingest" | "api", modes: readonly AuthMode[], listen: Listen): string[] {
+function authProblems(port: "ingest" | "api", modes: readonly AuthMode[], listen: ListenAddress): string[] {
   const flag = `--${port}-auth`;
   if (modes.length === 0) return [`${flag}: name at least one of kubernetes, static, none`];
-  if (modes.includes("none") && !isLoopback(listen.host)) {
-    return [
-      `${flag} none: refused on ${listen.host || "all addresses"}, anyone who reaches the port could use it; listen on 127.0.0.1, or use kubernetes or static`,
-    ];
-  }
+  const fault = modes.includes("none") ? openPortFault(flag, listen.host) : undefined;
+  if (fault !== undefined) return [fault];
   if (modes.includes("none") && modes.length > 1) return [`${flag} none: makes the other modes pointless; name either none or the others`];
   return [];
 }

@@ -1,15 +1,12 @@
 import { z } from "zod";
+import { parseDuration } from "../lib/duration.ts";
+import type { ListenAddress } from "../lib/listen.ts";
 import { didYouMean } from "../lib/nearest-name.ts";
-
-/** `host:port`; port 0 takes a free one. */
-export interface Listen {
-  readonly host: string;
-  readonly port: number;
-}
 
 const LISTEN = /^(?:\[([0-9a-fA-F:.]+)\]|([^:\s[\]]*)):(\d{1,5})$/;
 
-const listen = z.string().transform((text, context): Listen => {
+/** `host:port`. */
+const listen = z.string().transform((text, context): ListenAddress => {
   const match = LISTEN.exec(text);
   const port = Number(match?.[3]);
   if (match === null || port > 65_535) {
@@ -19,17 +16,12 @@ const listen = z.string().transform((text, context): Listen => {
   return { host: match[1] ?? match[2] ?? "", port };
 });
 
-const UNIT_MS: Readonly<Record<string, number>> = { ms: 1, s: 1_000, m: 60_000, h: 3_600_000 };
-
-/** GEP-2257 durations without days, as in the resources: `1h30m`, `500ms`. Gives milliseconds. */
+/** GEP-2257 durations, as in the resources: `1h30m`, `500ms`. Gives milliseconds. */
 const duration = z.string().transform((text, context): number => {
-  if (!/^([0-9]{1,5}(h|m|s|ms)){1,4}$/.test(text)) {
-    context.addIssue(`'${text}' is not a duration; write for example 500ms, 30s, 5m or 1h30m`);
-    return z.NEVER;
-  }
-  let total = 0;
-  for (const [, amount, unit] of text.matchAll(/([0-9]+)(ms|h|m|s)/g)) total += Number(amount) * (UNIT_MS[unit ?? ""] ?? 0);
-  return total;
+  const ms = parseDuration(text);
+  if (ms !== undefined) return ms;
+  context.addIssue(`'${text}' is not a duration; write for example 500ms, 30s, 5m or 1h30m`);
+  return z.NEVER;
 });
 
 const bytes = z.string().transform((text, context): number => {

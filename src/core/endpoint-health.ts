@@ -55,23 +55,21 @@ export function isTokenRefused({ class: outcome, connectionStatus }: Pick<Outcom
 /** Notes one attempt. `record` is changed in place: it is made once per subscription, not once per attempt. */
 export function noteAttempt(record: EndpointRecord, { attempt, failure, tokenRefused }: NotedAttempt): void {
   const failed = failure === undefined ? 0 : 1;
-  Object.assign(record, {
-    lastAttempt: attempt,
-    tokenRefused,
-    failureShare: record.failureShare + (failed - record.failureShare) * SHARE_STEP,
-  });
+  record.lastAttempt = attempt;
+  record.tokenRefused = tokenRefused;
+  record.failureShare += (failed - record.failureShare) * SHARE_STEP;
   const atMs = attempt.atMs + attempt.durationMs;
   if (failure === undefined) {
-    Object.assign(record, { consecutiveFailures: 0, failingSinceMs: undefined, lastSuccessAtMs: Math.round(atMs) });
+    record.consecutiveFailures = 0;
+    record.failingSinceMs = undefined;
+    record.lastSuccessAtMs = Math.round(atMs);
     return;
   }
-  Object.assign(record, {
-    consecutiveFailures: record.consecutiveFailures + 1,
-    failingSinceMs: record.failingSinceMs ?? Math.round(atMs),
-    lastFailureAtMs: Math.round(atMs),
-    lastMessage: failure.message,
-    recentFailures: [failure, ...record.recentFailures.slice(0, RECENT_FAILURES_MAX - 1)],
-  });
+  record.consecutiveFailures += 1;
+  record.failingSinceMs ??= Math.round(atMs);
+  record.lastFailureAtMs = Math.round(atMs);
+  record.lastMessage = failure.message;
+  record.recentFailures = [failure, ...record.recentFailures.slice(0, RECENT_FAILURES_MAX - 1)];
 }
 
 /** Notes an attempt that came to nothing because of the subscription itself: shown, but the endpoint is not judged by it. */

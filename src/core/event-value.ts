@@ -1,7 +1,7 @@
 import { hash } from "node:crypto";
 import type { Event } from "./event.ts";
 import { dataAsText } from "./event-data.ts";
-import { scalarAt } from "./payload.ts";
+import { scalarAt } from "./json-scalar.ts";
 
 /** Longest order key kept as it is, in characters; a longer one is kept as its digest. */
 const ORDER_KEY_CHARS_MAX = 256;

@@ -1,3 +1,5 @@
+import { isDay } from "./instant.ts";
+
 const DAYS = "(?:Mon|Tue|Wed|Thu|Fri|Sat|Sun)";
 const LONG_DAYS = "(?:Mon|Tues|Wednes|Thurs|Fri|Satur|Sun)day";
 const MONTHS = ["Jan", "Feb", "Mar", "Apr", "May", "Jun", "Jul", "Aug", "Sep", "Oct", "Nov", "Dec"];
@@ -30,9 +32,8 @@ function instantOf(found: Readonly<Record<string, string | undefined>>, nowMs: n
   if (month === -1 || hour > 23 || minute > 59 || second > 60) return undefined;
   const at = (year: number): number => Date.UTC(year, month, day, hour, minute, second);
   const year = found["year"]?.length === 2 ? fullYear(number("year"), at, nowMs) : number("year");
-  const midnight = new Date(Date.UTC(year, month, day));
-  // Date.UTC rolls 31 Feb over to March: only a date that prints the same is one. A leap second is the second after it.
-  return midnight.getUTCDate() === day && midnight.getUTCMonth() === month ? at(year) : undefined;
+  // A leap second is the second after it.
+  return isDay(year, month + 1, day) ? at(year) : undefined;
 }
 
 /** "More than 50 years in the future" is the latest year in the past with the same two digits. */

@@ -3,7 +3,7 @@ import { uuidv7Ms } from "../lib/random.ts";
 import type { Event } from "./event.ts";
 import { asBuffer, dataAsJson, dataAsText } from "./event-data.ts";
 import type { CompiledBody } from "./expression/compile.ts";
-import { jsonString, scanJson } from "./json-scan.ts";
+import { scanJson } from "./json-scan.ts";
 import type { PayloadSpec } from "./subscription.ts";
 
 /** What is sent: content type (undefined = no header), body, and headers that belong to the format (CloudEvents binary). */
@@ -75,6 +75,10 @@ function instantText(atMs: number): string {
   return lastInstant.text;
 }
 
+/** Why a body cannot hold a token, for people. */
+export const NO_BODY_FIELD =
+  "signing.token.placement Body needs a body that is a JSON object or a form; this one is neither: use placement Header";
+
 /**
  * Puts a token into a body that is already rendered: a member of the top-level JSON object (an existing one of that name is replaced) or
  * a parameter of the form. Undefined when the body is neither.
@@ -94,22 +98,6 @@ export function withBodyToken(payload: Payload, field: string, token: string): P
       ? [scan.root.start + 1, scan.root.start + 1, `${JSON.stringify(field)}:${value}${scan.root.members.length === 0 ? "" : ","}`]
       : [existing.value.start, existing.value.end, value];
   return { ...payload, body: Buffer.concat([bytes.subarray(0, from), Buffer.from(text), bytes.subarray(to)]) };
-}
-
-/** A string member's value in a JSON object's top level or below (`data.id`), as text; numbers and truth values as written. */
-export function scalarAt(json: Uint8Array, path: readonly string[]): string | undefined {
-  const scan = scanJson(json, path.length);
-  if (!scan.ok) return undefined;
-  let node = scan.root;
-  for (const name of path) {
-    const member = node.members.find(({ key }) => key === name);
-    if (member === undefined) return undefined;
-    node = member.value;
-  }
-  if (node.kind === "string") return jsonString(json, node);
-  return node.kind === "number" || node.kind === "true" || node.kind === "false"
-    ? asBuffer(json).subarray(node.start, node.end).toString("latin1")
-    : undefined;
 }
 
 /** RFC 3986 unreserved characters stay, every other byte becomes `%XX` in upper case (a space is `%20`). */

@@ -1,6 +1,7 @@
-import type { KeyObject } from "node:crypto";
 import type { EgressPolicy, Policy, PolicyLimits } from "./policy.ts";
 import type { Reason } from "./reasons.ts";
+import type { SigningScheme } from "./signing/scheme-registry.ts";
+import type { SigningKey, SigningStyle } from "./signing/style.ts";
 
 /**
  * What a WebhookSubscription's spec says, decoded from the custom resource, references unresolved. Held by the controller and kept
@@ -90,36 +91,10 @@ export interface PayloadSpec {
   readonly body: string | undefined;
 }
 
-export type SigningScheme = "StandardWebhooks" | "StandardWebhooksEd25519" | "HMAC" | "TimestampToken" | "HTTPMessageSignatures" | "None";
-
-export interface SigningSpec {
+export interface SigningSpec extends SigningStyle {
   readonly scheme: SigningScheme;
   /** Empty = a Secret `<subscription>-signing` is generated and owned. */
   readonly secretRefs: readonly SecretKeyRef[];
-  readonly hmac: HmacStyle | undefined;
-  readonly token: TokenStyle | undefined;
-}
-
-/** HMAC styles as parameters: GitHub, Shopify, Stripe, Slack (2-api.md, `signing.hmac`). */
-export interface HmacStyle {
-  readonly algorithm: "SHA256" | "SHA512" | "SHA1";
-  readonly encoding: "Hex" | "Base64";
-  readonly header: string;
-  readonly prefix: string;
-  readonly timestampHeader: string | undefined;
-  /** Template over {body}, {timestamp}, {id}. */
-  readonly signedContent: string;
-  /** Template over {prefix}, {signature}, {timestamp}. */
-  readonly value: string;
-}
-
-/** A token `<unix seconds><separator><hmac over the seconds>` in the body or a header (Perculus). */
-export interface TokenStyle {
-  readonly field: string;
-  readonly placement: "Body" | "Header";
-  readonly separator: string;
-  readonly algorithm: "SHA256" | "SHA512" | "SHA1";
-  readonly encoding: "Hex" | "Base64";
 }
 
 /** Names one subscription for people and for metrics. */
@@ -202,10 +177,4 @@ export interface TargetTls {
   readonly clientCert: { readonly cert: string; readonly key: string } | undefined;
   readonly serverName: string | undefined;
   readonly minVersion: "TLSv1.2" | "TLSv1.3";
-}
-
-/** A signing key, ready to use: a cached KeyObject is 5x faster than raw bytes. */
-export interface SigningKey {
-  readonly kind: "hmac" | "ed25519";
-  readonly key: KeyObject;
 }

@@ -264,11 +264,11 @@ function* pieces<T>(all: readonly T[]): Generator<readonly T[]> {
 }
 
 /** All routes of one event are of one namespace, so they share one cluster policy's limit. */
-function fanOutRefusal(routes: readonly Route[], place: { readonly index?: number }): Refusal | undefined {
+function fanOutRefusal(routes: readonly Route[], at: { readonly index?: number }): Refusal | undefined {
   const max = routes[0]?.subscription.fanOutMax ?? BUILT_IN_LIMITS.fanOut;
   if (routes.length <= max) return undefined;
   const detail = `The event matches ${routes.length} subscriptions, more than the ${max} that limits.fanOut of the cluster policy allows: nothing was stored. Narrow the subscriptions, or raise the limit.`;
-  return refuse("fan_out_exceeded", detail, place);
+  return refuse("fan_out_exceeded", detail, at);
 }
 
 /** The same subscriptions as they are in force now. */

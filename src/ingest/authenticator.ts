@@ -1,4 +1,5 @@
-import { placeAmong, TOKEN_CHARS_MAX, tokenDigest } from "../core/access-token.ts";
+import { finalDenial, staticIndex, TOKEN_CHARS_MAX } from "../core/access-token.ts";
+import type { Denial, StaticTokens } from "../core/access-token.ts";
 
 /** Somebody who was let in. */
 export interface Caller {
@@ -6,10 +7,8 @@ export interface Caller {
   readonly producer: string;
 }
 
-/** Why nobody was. `unavailable`: whoever could say is away, and that never means yes. */
-export type Denial = "unauthenticated" | "forbidden" | "unavailable";
-
-export type Verdict = Caller | Denial;
+/** Who was let in, or why nobody was. */
+export type Admission = Caller | Denial;
 
 /** Who may publish. */
 export interface Authenticator {
@@ -18,7 +17,7 @@ export interface Authenticator {
   /** How to come by a token, for whoever has none. */
   readonly hint: string;
   /** Judges the token given for a namespace, at once where the answer is known. Never rejects. */
-  authenticate(namespace: string, token: string): Verdict | Promise<Verdict>;
+  authenticate(namespace: string, token: string): Admission | Promise<Admission>;
   /** Whether a token in a body can let anybody into the namespace: only static ones count there. `unknown`: nobody can tell yet. */
   bodyTokens(namespace: string): "some" | "none" | "unknown";
   /** Judges a token that came in the body of somebody who has shown no other, which is worth nobody's question. Never throws. */
@@ -27,13 +26,10 @@ export interface Authenticator {
   maySeeAnswers(namespace: string, token: string | undefined): boolean | Promise<boolean>;
 }
 
-/** Digests (SHA-256, 32 bytes) of the tokens valid for a namespace; the Secrets labelled `postrider.dev/ingest-token` fill it. */
-export interface IngestTokens {
-  /** False until the namespace's Secrets have been listed once: till then a token that is not known may be a good one. */
-  isListed?(namespace: string): boolean;
-  tokens(namespace: string): readonly Uint8Array[];
-  /** Whose token it is that stands at this place of `tokens`. */
-  producerAt(namespace: string, place: number): string;
+/** Static tokens and whose they are; the Secrets labelled `postrider.dev/ingest-token` fill it. */
+export interface IngestTokens extends StaticTokens {
+  /** Whose token it is that has this index in `tokens`. */
+  producerAt(namespace: string, index: number): string;
 }
 
 const SUBSCRIPTIONS = { group: "postrider.dev", resource: "webhooksubscriptions" } as const;
@@ -59,7 +55,7 @@ export function userProducer(user: string): string {
 }
 
 /** Lets in whoever holds a static token of the namespace, or one that the cluster vouches for; what is left out is switched off. */
-export class TokenAuthenticator implements Authenticator {
+export class IngestTokenAuthenticator implements Authenticator {
   readonly mode = "tokens";
   readonly hint: string;
   readonly #tokens: IngestTokens | undefined;
@@ -79,41 +75,35 @@ export class TokenAuthenticator implements Authenticator {
 
   authenticateBody(namespace: string, token: string): Caller | "unauthenticated" | "unavailable" {
     if (token.length > TOKEN_CHARS_MAX) return "unauthenticated";
-    const unknown = this.#tokens?.isListed?.(namespace) === false ? "unavailable" : "unauthenticated";
-    return this.#holderOf(namespace, token) ?? unknown;
+    return this.#holderOf(namespace, token) ?? finalDenial("unauthenticated", this.#tokens, namespace);
   }
 
-  authenticate(namespace: string, token: string): Verdict | Promise<Verdict> {
+  authenticate(namespace: string, token: string): Admission | Promise<Admission> {
     if (token.length > TOKEN_CHARS_MAX) return "unauthenticated";
     const holder = this.#holderOf(namespace, token);
     if (holder !== undefined) return holder;
     const reviewed = this.#reviewer?.who(token, { namespace, verb: "publish", ...SUBSCRIPTIONS }) ?? "unauthenticated";
-    // After a restart routes come from the store, at once; Secrets come from the provider.
-    const isListed = this.#tokens?.isListed?.(namespace) !== false;
-    return reviewed instanceof Promise ? reviewed.then((settled) => callerOf(settled, isListed)) : callerOf(reviewed, isListed);
+    return reviewed instanceof Promise
+      ? reviewed.then((settled) => this.#admission(namespace, settled))
+      : this.#admission(namespace, reviewed);
   }
 
   maySeeAnswers(namespace: string, token: string | undefined): boolean | Promise<boolean> {
     // A static token lets events in from outside the cluster, and is no right to anything else.
-    if (token === undefined || this.#reviewer === undefined || this.#placeOf(namespace, token) !== -1) return false;
+    if (token === undefined || this.#reviewer === undefined || staticIndex(this.#tokens, namespace, token) !== -1) return false;
     const reviewed = this.#reviewer.who(token, { namespace, verb: "get", ...ATTEMPTS });
     return reviewed instanceof Promise ? reviewed.then(isUser) : isUser(reviewed);
   }
 
   /** Who holds this static token. */
   #holderOf(namespace: string, token: string): Caller | undefined {
-    const place = this.#placeOf(namespace, token);
-    return this.#tokens === undefined || place === -1 ? undefined : { producer: this.#tokens.producerAt(namespace, place) };
+    const index = staticIndex(this.#tokens, namespace, token);
+    return this.#tokens === undefined || index === -1 ? undefined : { producer: this.#tokens.producerAt(namespace, index) };
   }
 
-  #placeOf(namespace: string, token: string): number {
-    return this.#tokens === undefined ? -1 : placeAmong(tokenDigest(token), this.#tokens.tokens(namespace));
+  #admission(namespace: string, reviewed: { readonly user: string } | Denial): Admission {
+    return typeof reviewed === "string" ? finalDenial(reviewed, this.#tokens, namespace) : { producer: userProducer(reviewed.user) };
   }
-}
-
-function callerOf(reviewed: { readonly user: string } | Denial, isListed: boolean): Verdict {
-  if (typeof reviewed !== "string") return { producer: userProducer(reviewed.user) };
-  return reviewed === "unauthenticated" && !isListed ? "unavailable" : reviewed;
 }
 
 function isUser(reviewed: { readonly user: string } | Denial): boolean {
@@ -123,7 +113,7 @@ function isUser(reviewed: { readonly user: string } | Denial): boolean {
 const ANYBODY: Caller = { producer: "" };
 
 /** Everybody: for a loopback listener on a laptop or in a test. */
-export const openToAll: Authenticator = {
+export const ingestOpenToAll: Authenticator = {
   mode: "none",
   hint: "",
   authenticate: () => ANYBODY,

@@ -1,5 +1,6 @@
 import type { DataKind } from "../core/event.ts";
 import { EVENT_TYPE_CHARS_MAX } from "../core/event.ts";
+import { isDateTime } from "../core/instant.ts";
 import { parseMediaType } from "./media-type.ts";
 import { type Checked, type Refusal, refuse, refused } from "./refusal.ts";
 
@@ -29,18 +30,18 @@ const NAME = /^[a-z0-9]+$/;
 /** CloudEvents "String": no control characters, no lone surrogates (they could not be sent on in a header). */
 // oxlint-disable-next-line no-control-regex -- refusing control characters is the point
 const CONTROL = /[\u0000-\u001f\u007f-\u009f]/;
-const RFC3339 =
-  /^\d{4}-(0[1-9]|1[0-2])-(0[1-9]|[12]\d|3[01])[Tt]([01]\d|2[0-3]):[0-5]\d:([0-5]\d|60)(\.\d{1,9})?([Zz]|[+-]([01]\d|2[0-3]):[0-5]\d)$/;
+/** RFC 3339 bounds no fraction; nanoseconds are the finest that most receivers read. */
+const TOO_FINE = /\.\d{10}/;
 
-/** The attributes of one event, gathered from a JSON envelope or from headers; `at` words the place of an attribute. */
+/** The attributes of one event, gathered from a JSON envelope or from headers; `at` says where an attribute is. */
 export class AttributeReader {
   readonly #values: ReadonlyMap<string, string>;
-  readonly #place: (name: string) => Pick<Refusal, "pointer">;
+  readonly #at: (name: string) => Pick<Refusal, "pointer">;
   readonly #called: (name: string) => string;
 
-  constructor(values: ReadonlyMap<string, string>, place: (name: string) => Pick<Refusal, "pointer">, called: (name: string) => string) {
+  constructor(values: ReadonlyMap<string, string>, at: (name: string) => Pick<Refusal, "pointer">, called: (name: string) => string) {
     this.#values = values;
-    this.#place = place;
+    this.#at = at;
     this.#called = called;
   }
 
@@ -52,7 +53,7 @@ export class AttributeReader {
       return refused(
         "specversion_unsupported",
         `${this.#called("specversion")} is not "1.0", the version taken here.`,
-        this.#place("specversion"),
+        this.#at("specversion"),
       );
     }
     for (const name of ["id", "source", "type"]) {
@@ -81,16 +82,16 @@ export class AttributeReader {
   }
 
   #missing(name: string, advice: string): Checked<never> {
-    return refused("attribute_missing", `${this.#called(name)} is missing: ${advice}.`, this.#place(name));
+    return refused("attribute_missing", `${this.#called(name)} is missing: ${advice}.`, this.#at(name));
   }
 
   #check(name: string, value: string): Refusal | undefined {
     const message = attributeMistake(name, value);
-    return message === undefined ? undefined : refuse("attribute_invalid", `${this.#called(name)} ${message}.`, this.#place(name));
+    return message === undefined ? undefined : refuse("attribute_invalid", `${this.#called(name)} ${message}.`, this.#at(name));
   }
 }
 
-/** Attributes with a place of their own; `dataschema` travels with the extensions. */
+/** Attributes with a field of their own; `dataschema` travels with the extensions. */
 const CORE: ReadonlySet<string> = new Set(["specversion", "id", "source", "type", "subject", "time", "datacontenttype"]);
 const NEVER_EMPTY: ReadonlySet<string> = new Set(["id", "source", "type", "subject", "dataschema"]);
 
@@ -103,7 +104,7 @@ export function attributeMistake(name: string, value: string): string | undefine
   if (value === "" && NEVER_EMPTY.has(name)) return "is empty";
   if (CONTROL.test(value) || !value.isWellFormed()) return "holds a control character or a lone surrogate";
   if ((name === "source" || name === "type") && /\s/.test(value)) return "holds white space";
-  if (name === "time" && !RFC3339.test(value)) return "is not an RFC 3339 time such as 2026-01-31T12:00:00Z";
+  if (name === "time" && (!isDateTime(value) || TOO_FINE.test(value))) return "is not an RFC 3339 time such as 2026-01-31T12:00:00Z";
   if (name === "datacontenttype" && parseMediaType(value) === undefined) return "is not a media type such as application/json";
   return undefined;
 }

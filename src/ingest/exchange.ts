@@ -55,8 +55,8 @@ export class Exchange {
   readonly request: IncomingMessage;
   readonly response: ServerResponse;
   readonly startedMs: number;
-  /** Among the open ones of its server. */
-  place = -1;
+  /** Its number among the open ones of its server. */
+  slot = -1;
   /** Whose share of the ingest it uses, once it has been let in. */
   share: string | undefined;
   /** Its events are on their way into the store, whether its client is still there or not. */
@@ -64,9 +64,9 @@ export class Exchange {
   #state: "head" | "body" | "working" | "lingering" | "answered" | "closed" = "head";
   #bytes = 0;
   #lingerUntilMs = 0;
-  /** When it began to wait for something else than itself; then it is no load any more. */
-  #parkedMs: number | undefined;
-  #place: { cancel(): void } | undefined;
+  /** When it began to wait for a result; from then on it is no load. */
+  #waitingSinceMs: number | undefined;
+  #wait: { cancel(): void } | undefined;
   #failBody: ((refusal: Refusal) => void) | undefined;
   readonly #hooks: ExchangeHooks;
 
@@ -85,24 +85,24 @@ export class Exchange {
 
   /** How long it kept the ingest busy, ms; a wait that was asked for does not count. */
   busyMs(nowMs: number): number {
-    return (this.#parkedMs ?? nowMs) - this.startedMs;
+    return (this.#waitingSinceMs ?? nowMs) - this.startedMs;
   }
 
-  /** From now on it waits for something else, and needs its body no more. */
-  park(nowMs: number): void {
-    this.#parkedMs = nowMs;
+  /** From now on it waits for a result, and needs its body no longer. */
+  startWaiting(nowMs: number): void {
+    this.#waitingSinceMs = nowMs;
     this.#bytes = 0;
     this.request.rawHeaders = NO_HEADERS;
     if (this.request.listenerCount("data") > 0) this.request.removeAllListeners("data");
   }
 
-  /** The place to give up should the client leave before the answer. */
-  seat(place: { cancel(): void } | undefined): void {
-    if (this.isOpen) this.#place = place;
+  /** What is cancelled if the client goes away before the answer. */
+  hold(wait: { cancel(): void } | undefined): void {
+    if (this.isOpen) this.#wait = wait;
   }
 
   /** The end of the wait. */
-  tell(result: Checked<Answer>): void {
+  settle(result: Checked<Answer>): void {
     if (result.ok) this.answer(result.value.status, result.value.headers, result.value.text);
     else this.refuse(result.refusal, { linger: false, nowMs: 0 });
   }
@@ -217,7 +217,7 @@ export class Exchange {
   #end(status: number): boolean {
     if (!this.isOpen || this.#state === "lingering") return false;
     this.#state = "answered";
-    this.#place = undefined;
+    this.#wait = undefined;
     this.#hooks.onEnd(this, { status });
     return true;
   }
@@ -226,8 +226,8 @@ export class Exchange {
     const wasOpen = this.isOpen && this.#state !== "lingering";
     this.#state = "closed";
     this.#failBody = undefined;
-    this.#place?.cancel();
-    this.#place = undefined;
+    this.#wait?.cancel();
+    this.#wait = undefined;
     this.#hooks.onClose(this);
     if (wasOpen) this.#hooks.onEnd(this, { status: 0 });
   }

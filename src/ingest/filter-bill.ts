@@ -10,7 +10,7 @@ import type { Clock } from "../lib/clock.ts";
 import { refuse, type Refusal } from "./refusal.ts";
 
 /** Which event of how many. */
-interface Place {
+interface EventPosition {
   readonly index: number;
   readonly events: number;
 }
@@ -42,14 +42,14 @@ export class FilterBill {
   }
 
   /** Charges what they took. @returns why the request goes no further, where that was too much */
-  paid({ steps, short }: Match, place: Place): Refusal | undefined {
+  paid({ steps, short }: Match, position: EventPosition): Refusal | undefined {
     this.#spent += steps;
     this.#budgets.spend(this.#namespace, steps, this.#clock.monotonicMs());
     if (short === undefined) return undefined;
     const debtMs = this.#budgets.debtMs(this.#namespace, this.#clock.monotonicMs());
     const retryAfterSeconds = Math.max(1, Math.ceil(debtMs / 1_000));
-    const at = place.events > 1 ? { index: place.index } : {};
-    return refuse("filters_too_costly", this.#why(short, place, retryAfterSeconds), { ...at, retryAfterSeconds });
+    const at = position.events > 1 ? { index: position.index } : {};
+    return refuse("filters_too_costly", this.#why(short, position, retryAfterSeconds), { ...at, retryAfterSeconds });
   }
 
   /** A debt that is not this request's own. */
@@ -57,7 +57,7 @@ export class FilterBill {
     return this.#budgets.left(this.#namespace, this.#clock.monotonicMs()) + this.#spent < 0;
   }
 
-  #why(short: "event" | "allowance", { index, events }: Place, waitSeconds: number): string {
+  #why(short: "event" | "allowance", { index, events }: EventPosition, waitSeconds: number): string {
     const cost = `Nothing was stored. The filters (events.filter) of namespace ${this.#namespace}`;
     if (short === "event") {
       return `${cost} need more than the ${EVENT_STEPS_MAX} steps allowed for one event: those that took most rest from now on, try again in ${waitSeconds} s. Make them cheaper: fewer loops and regular expressions.`;

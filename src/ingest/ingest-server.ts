@@ -6,7 +6,8 @@ import type { Clock } from "../lib/clock.ts";
 import { Door, STRANGER_IDLE_MS } from "../lib/door/door.ts";
 import { Pot } from "../lib/door/pot.ts";
 import { pour } from "../lib/door/pour.ts";
-import { isLoopback, listenOn } from "../lib/listen.ts";
+import { openPortFault } from "../core/access-token.ts";
+import { listenOn } from "../lib/listen.ts";
 import type { Service } from "../lib/service.ts";
 import { Shares } from "../lib/shares.ts";
 import { Slots } from "../lib/slots.ts";
@@ -90,7 +91,7 @@ class IngestConfigError extends Error {
 
 /**
  * The ingest port. Everything is bounded: connections, requests, bytes held, headers, time; what goes beyond is refused with a
- * problem, never a hang. `leave` prepares for the end: it goes on as before, but every answer ends its connection. On abort it takes no new
+ * problem, never a hang. `drain` prepares for the end: it goes on as before, but every answer ends its connection. On abort it takes no new
  * connection, answers what is under way, and closes; nobody whose request has begun is left without an answer.
  */
 export class IngestServer implements Service {
@@ -112,11 +113,8 @@ export class IngestServer implements Service {
 
   /** @throws IngestConfigError */
   constructor(options: IngestServerOptions) {
-    if (options.authenticator.mode === "none" && !isLoopback(options.listen.host)) {
-      throw new IngestConfigError(
-        `--ingest-auth none is refused on ${options.listen.host || "all addresses"}: anyone who reaches the port could publish. Listen on 127.0.0.1, or use static tokens.`,
-      );
-    }
+    const fault = options.authenticator.mode === "none" ? openPortFault("--ingest-auth", options.listen.host) : undefined;
+    if (fault !== undefined) throw new IngestConfigError(fault);
     this.#options = options;
     this.#limits = { ...LIMITS, ...options.limits };
     const { requests, bodyBytesHeld } = this.#limits;
@@ -149,7 +147,7 @@ export class IngestServer implements Service {
   }
 
   /** From now on every answer ends its connection: clients come back through a new one, which the next process can take. */
-  leave(): void {
+  drain(): void {
     this.#draining = true;
     for (const exchange of this.#open) {
       if (!exchange.response.headersSent) exchange.response.shouldKeepAlive = false;
@@ -185,7 +183,7 @@ export class IngestServer implements Service {
     const fault = this.#door.receive(request, response);
     if (fault === "gone") return undefined;
     const exchange = new Exchange({ request, response }, this.#options.clock.monotonicMs(), this.#hooks);
-    exchange.place = this.#open.add(exchange);
+    exchange.slot = this.#open.add(exchange);
     this.#lastOf.set(request.socket, exchange);
     if (this.#draining) response.shouldKeepAlive = false;
     if (fault === undefined) return exchange;
@@ -196,7 +194,7 @@ export class IngestServer implements Service {
   readonly #hooks: ExchangeHooks = {
     onLongAnswer: (exchange, body) => this.#pour(exchange, body),
     onClose: (exchange) => {
-      this.#open.remove(exchange.place, exchange);
+      this.#open.remove(exchange.slot, exchange);
       this.#slow.leave(exchange);
     },
     onBytes: ({ share }, bytes) => (share === undefined || this.#bytesHeld.take(share, bytes) ? undefined : this.#tooManyBytes(share)),
@@ -274,21 +272,21 @@ export class IngestServer implements Service {
   #answerLater(exchange: Exchange, order: ResultOrder): void {
     if (!exchange.isOpen) return;
     this.#unload(exchange);
-    exchange.park(this.#options.clock.monotonicMs());
-    exchange.seat(this.#options.results.take(order, exchange));
+    exchange.startWaiting(this.#options.clock.monotonicMs());
+    exchange.hold(this.#options.results.serve(order, exchange));
   }
 
   /** Back-pressure: refused early and cheaply, before a body is read; and by shares, so that no namespace fills the door for the others. */
   #enter(exchange: Exchange, opened: LetIn): Refusal | undefined {
     if (!exchange.isOpen) return undefined;
-    if (opened.kind === "poll") return this.#take(exchange, opened.order.namespace, 0);
-    if (opened.isKnown) return this.#take(exchange, opened.head.namespace, opened.head.contentLength ?? 0);
+    if (opened.kind === "poll") return this.#charge(exchange, opened.order.namespace, 0);
+    if (opened.isKnown) return this.#charge(exchange, opened.head.namespace, opened.head.contentLength ?? 0);
     this.#strangers.enter(exchange);
     return undefined;
   }
 
-  /** `bytes` are expected, not held yet. */
-  #take(exchange: Exchange, namespace: string, bytes: number): Refusal | undefined {
+  /** Counts a request against its namespace's share, or refuses it. `bytes` are expected, not held yet. */
+  #charge(exchange: Exchange, namespace: string, bytes: number): Refusal | undefined {
     if (!this.#bytesHeld.fits(namespace, bytes)) return this.#tooManyBytes(namespace);
     if (!this.#requests.take(namespace, 1)) {
       const detail = `${this.#requests.held(namespace)} requests of namespace ${namespace} are under way already, their share of ${this.#requests.max}: try again shortly.`;
@@ -302,7 +300,7 @@ export class IngestServer implements Service {
   #moveIn(exchange: Exchange, namespace: string): Refusal | undefined {
     this.#strangers.leave(exchange);
     this.#door.know(exchange.request);
-    const full = this.#take(exchange, namespace, exchange.bytes);
+    const full = this.#charge(exchange, namespace, exchange.bytes);
     if (full === undefined) this.#bytesHeld.take(namespace, exchange.bytes);
     return full;
   }
@@ -360,7 +358,7 @@ export class IngestServer implements Service {
 
   async #close(): Promise<void> {
     const { clock, drainMs } = this.#options;
-    this.leave();
+    this.drain();
     const closed = new Promise<void>((resolve) => {
       this.#server.close(() => resolve());
     });

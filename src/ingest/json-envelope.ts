@@ -85,8 +85,8 @@ function readStructured(body: Uint8Array, members: readonly JsonMember[], base: 
       if (text.value !== undefined) values.set(key, text.value);
     }
   }
-  const place = (name: string): Pick<Refusal, "pointer"> => ({ pointer: `${base}/${escapePointer(name)}` });
-  const attributes = new AttributeReader(values, place, (name) => `Attribute '${shown(name)}'`).read();
+  const at = (name: string): Pick<Refusal, "pointer"> => ({ pointer: `${base}/${escapePointer(name)}` });
+  const attributes = new AttributeReader(values, at, (name) => `Attribute '${shown(name)}'`).read();
   if (!attributes.ok) return attributes;
   const read = readData(body, { data, base64, contentType: attributes.value.dataContentType, base });
   return read.ok ? { ok: true, value: { ...attributes.value, ...read.value } } : read;
@@ -120,7 +120,7 @@ const STRINGS_ONLY: ReadonlySet<string> = new Set([
   "dataschema",
 ]);
 
-interface DataPlace {
+interface DataMembers {
   readonly data: JsonNode | undefined;
   readonly base64: JsonNode | undefined;
   readonly contentType: string | undefined;
@@ -130,15 +130,15 @@ interface DataPlace {
 type DataPart = Pick<EventDraft, "data" | "dataKind" | "dataContentType">;
 
 /** JSON event format 3.1: JSON data lies in the envelope as it is, text as a string, bytes as base64. */
-function readData(body: Uint8Array, place: DataPlace): Checked<DataPart> {
-  const { data, base64, contentType, base } = place;
+function readData(body: Uint8Array, members: DataMembers): Checked<DataPart> {
+  const { data, base64, contentType, base } = members;
   if (data !== undefined && base64 !== undefined) {
     return refused("event_invalid", "Both data and data_base64 are there: send one of them.", {
       offset: base64.start,
       pointer: `${base}/data_base64`,
     });
   }
-  if (base64 !== undefined) return readBase64(body, base64, place);
+  if (base64 !== undefined) return readBase64(body, base64, members);
   if (data === undefined) return { ok: true, value: { data: NO_DATA, dataKind: "none", dataContentType: undefined } };
   const media = contentType === undefined ? undefined : parseMediaType(contentType);
   if (media === undefined || isJson(media.essence)) {
@@ -157,13 +157,13 @@ function readData(body: Uint8Array, place: DataPlace): Checked<DataPart> {
 
 const BASE64 = /^(?:[A-Za-z0-9+/]{4})*(?:[A-Za-z0-9+/]{2}==|[A-Za-z0-9+/]{3}=)?$/;
 
-function readBase64(body: Uint8Array, node: JsonNode, place: DataPlace): Checked<DataPart> {
-  const where = { offset: node.start, pointer: `${place.base}/data_base64` };
+function readBase64(body: Uint8Array, node: JsonNode, members: DataMembers): Checked<DataPart> {
+  const where = { offset: node.start, pointer: `${members.base}/data_base64` };
   const text = node.kind === "string" ? jsonString(body, node) : undefined;
   if (text === undefined || !BASE64.test(text))
     return refused("event_invalid", "data_base64 must be a string of padded base64 (RFC 4648 4).", where);
   const bytes = Buffer.from(text, "base64");
-  const contentType = place.contentType ?? "application/octet-stream";
+  const contentType = members.contentType ?? "application/octet-stream";
   return classify(bytes, contentType, where);
 }
 

@@ -39,9 +39,9 @@ function wantedOf(tokens: readonly string[]): Wanted {
   return { texts, bytes: texts.map((text) => Buffer.from(text)), least };
 }
 
-function refusalFor(where: string, place: { readonly index?: number }): Refusal {
+function refusalFor(where: string, at: { readonly index?: number }): Refusal {
   const detail = `The token that let this request in stands in the event too (${where}), from where it would be stored and sent on, and nothing was stored. Send it in the header Authorization, or once as the top-level field 'token' of the body, and nowhere else.`;
-  return refuse("token_in_data", detail, place);
+  return refuse("token_in_data", detail, at);
 }
 
 function attributeWith(draft: EventDraft, wanted: Wanted): string | undefined {

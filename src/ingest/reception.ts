@@ -2,7 +2,8 @@ import type { IncomingMessage } from "node:http";
 import { EVENT_BYTES_MAX, REQUEST_BYTES_MAX } from "../core/event.ts";
 import type { LongWork } from "../lib/long-work.ts";
 import { type Acceptance, diskLow } from "./acceptance.ts";
-import type { Authenticator, Caller, Denial, Verdict } from "./authenticator.ts";
+import type { Denial } from "../core/access-token.ts";
+import type { Admission, Authenticator, Caller } from "./authenticator.ts";
 import type { EventDraft } from "./event-draft.ts";
 import { readBinaryEvent } from "./header-envelope.ts";
 import { earlyToken, TOKEN_WITHIN_BYTES } from "./early-token.ts";
@@ -95,7 +96,7 @@ export class Reception {
     return this.#judge(head.value, verdict);
   }
 
-  #judge(head: RequestHead, verdict: Verdict): Opened | Promise<Opened> {
+  #judge(head: RequestHead, verdict: Admission): Opened | Promise<Opened> {
     const caller = isDenial(verdict) ? undefined : verdict;
     const isKnown = caller !== undefined;
     if (head.resultId !== undefined) {
@@ -157,7 +158,7 @@ export class Reception {
     return { ok: true, value: { kind: "order", order: { ...order, seesAnswers: await sees } } };
   }
 
-  #verdict(namespace: string, token: string | undefined): Verdict | Promise<Verdict> {
+  #verdict(namespace: string, token: string | undefined): Admission | Promise<Admission> {
     const { authenticator } = this.#parts;
     if (authenticator.mode === "none") return authenticator.authenticate(namespace, "");
     return token === undefined ? "unauthenticated" : authenticator.authenticate(namespace, token);
@@ -194,7 +195,7 @@ export class Reception {
       : { ok: true, value: { drafts: first.value.drafts, caller, tokens } };
   }
 
-  #bodyVerdict({ head, caller }: Admitted, token: string | undefined, shown: Shown | undefined): Verdict | Promise<Verdict> {
+  #bodyVerdict({ head, caller }: Admitted, token: string | undefined, shown: Shown | undefined): Admission | Promise<Admission> {
     if (caller !== undefined) return token === head.token ? caller : this.#verdict(head.namespace, token);
     // It was found before all was here: what is cut out must be the same.
     return shown === undefined || shown.token !== token ? "unauthenticated" : shown.caller;
@@ -204,7 +205,7 @@ export class Reception {
   async #sentWithToken(
     admitted: Admitted,
     body: Uint8Array,
-    first: FirstLook & { readonly kind: "token"; readonly verdict: Verdict },
+    first: FirstLook & { readonly kind: "token"; readonly verdict: Admission },
   ): Promise<Checked<Sent>> {
     const { head } = admitted;
     const { verdict } = first;
@@ -238,7 +239,7 @@ export class Reception {
   }
 }
 
-function isDenial(verdict: Verdict): verdict is Denial {
+function isDenial(verdict: Admission): verdict is Denial {
   return typeof verdict === "string";
 }
 

@@ -1,5 +1,6 @@
 import type { IncomingMessage } from "node:http";
 import { bearerToken } from "../core/access-token.ts";
+import { passedOn } from "../core/trace-context.ts";
 import { TOKEN_FIELD } from "./body-token.ts";
 import { attributeMistake } from "./event-draft.ts";
 import { localTarget } from "../lib/door/framing.ts";
@@ -25,7 +26,7 @@ export interface RequestHead {
   readonly foreignAuthorization: boolean;
   readonly attributes: readonly (readonly [name: string, value: string])[];
   readonly origin: string | undefined;
-  /** W3C Trace Context of the producer's request, when it is well-formed. */
+  /** W3C Trace Context of the producer's request, when it is valid. */
   readonly traceparent: string | undefined;
 }
 
@@ -43,9 +44,6 @@ const SINGLE: ReadonlySet<string> = new Set([
   "idempotency-key",
   "expect",
 ]);
-
-/** W3C Trace Context, version 00. */
-const TRACEPARENT = /^00-[0-9a-f]{32}-[0-9a-f]{16}-[0-9a-f]{2}$/;
 
 export interface HeadOptions {
   /** `?token=…` counts as the token. It is cut from the request's URL in any case. */
@@ -112,7 +110,7 @@ interface Headers {
   idempotencyKey?: string;
   authorization?: string;
   origin?: string;
-  traceparent?: string;
+  traceparent?: string | undefined;
   prefer?: string;
   attributes: (readonly [string, string])[];
 }
@@ -124,32 +122,32 @@ function readHeaders(raw: readonly string[]): Checked<Headers> {
   for (let i = 0; i < raw.length; i += 2) {
     const name = raw[i]!.toLowerCase();
     const isAttribute = name.startsWith("ce-");
-    if (name === "traceparent" && TRACEPARENT.test(raw[i + 1] ?? "")) found.traceparent = raw[i + 1] ?? "";
+    if (name === "traceparent") found.traceparent = passedOn(raw[i + 1] ?? "") ?? found.traceparent;
     if (name === "prefer") found.prefer = found.prefer === undefined ? (raw[i + 1] ?? "") : `${found.prefer},${raw[i + 1]}`;
     if (!isAttribute && !SINGLE.has(name) && name !== "webhook-request-origin") continue;
     if (seen.includes(name)) return refused("duplicate_header", `Header '${name.slice(0, 64)}' stands twice: send it once.`);
     seen.push(name);
     const value = raw[i + 1] ?? "";
-    const refusal = isAttribute ? undefined : take(found, name, value);
+    const refusal = isAttribute ? undefined : noteHeader(found, name, value);
     if (refusal !== undefined) return { ok: false, refusal };
     if (isAttribute) found.attributes.push([name, value]);
   }
   return { ok: true, value: found };
 }
 
-function take(found: Headers, name: string, value: string): Refusal | undefined {
+function noteHeader(found: Headers, name: string, value: string): Refusal | undefined {
   switch (name) {
     case "content-type":
-      Object.assign(found, { contentType: value });
+      found.contentType = value;
       return undefined;
     case "content-length":
-      Object.assign(found, { contentLength: value });
+      found.contentLength = value;
       return undefined;
     case "authorization":
-      Object.assign(found, { authorization: value });
+      found.authorization = value;
       return undefined;
     case "webhook-request-origin":
-      Object.assign(found, { origin: value });
+      found.origin = value;
       return undefined;
     case "content-encoding":
       return value.toLowerCase() === "identity"
@@ -162,7 +160,7 @@ function take(found: Headers, name: string, value: string): Refusal | undefined 
           `Idempotency-Key has 1 to ${IDEMPOTENCY_KEY_CHARS_MAX} visible ASCII characters without spaces.`,
         );
       }
-      Object.assign(found, { idempotencyKey: value });
+      found.idempotencyKey = value;
       return undefined;
     default:
       return undefined;

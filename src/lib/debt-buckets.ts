@@ -1,3 +1,5 @@
+import { RecentMap } from "./recent-map.ts";
+
 /** Names remembered at once; beyond that the one that was seen first is forgotten. They come from outside. */
 const NAMES_MAX = 10_000;
 
@@ -13,7 +15,7 @@ interface Bucket {
  */
 export class DebtBuckets {
   readonly perSecond: number;
-  readonly #buckets = new Map<string, Bucket>();
+  readonly #buckets = new RecentMap<string, Bucket>(NAMES_MAX);
 
   constructor(perSecond: number) {
     this.perSecond = perSecond;
@@ -35,7 +37,6 @@ export class DebtBuckets {
       found.atMs = nowMs;
       return found;
     }
-    if (this.#buckets.size >= NAMES_MAX) this.#buckets.delete(this.#buckets.keys().next().value ?? "");
     const bucket = { left: this.perSecond, atMs: nowMs };
     this.#buckets.set(name, bucket);
     return bucket;

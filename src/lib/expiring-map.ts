@@ -1,10 +1,11 @@
+import { RecentMap } from "./recent-map.ts";
+
 /** A map whose entries end at a time of their own and whose size is bounded: beyond `max` the oldest entry goes. Times are the caller's, ms. */
 export class ExpiringMap<V> {
-  readonly #max: number;
-  readonly #entries = new Map<string, { readonly value: V; readonly untilMs: number }>();
+  readonly #entries: RecentMap<string, { readonly value: V; readonly untilMs: number }>;
 
   constructor(max: number) {
-    this.#max = max;
+    this.#entries = new RecentMap(max);
   }
 
   get size(): number {
@@ -21,12 +22,6 @@ export class ExpiringMap<V> {
   }
 
   set(key: string, value: V, untilMs: number): void {
-    // Written anew is young again: what is used stays, what was forgotten goes first.
-    this.#entries.delete(key);
-    if (this.#entries.size >= this.#max) {
-      const [oldest] = this.#entries.keys();
-      if (oldest !== undefined) this.#entries.delete(oldest);
-    }
     this.#entries.set(key, { value, untilMs });
   }
 

@@ -8,6 +8,7 @@ import { objectKey } from "../controller/objects.ts";
 import type { ObjectRef, WatchedObject } from "../controller/objects.ts";
 import type { Problem } from "../core/problem.ts";
 import type { Reason } from "../core/reasons.ts";
+import { errorCode } from "../lib/error-code.ts";
 import { manifestRef, objectOf } from "./manifest-object.ts";
 
 /** Something wrong in a manifest file, with its place. */
@@ -189,7 +190,7 @@ function isBelow(path: string, folders: ReadonlyMap<string, string>): boolean {
 
 /** Nothing else means that somebody has deleted it. */
 function isGone(error: unknown): boolean {
-  return error instanceof Error && "code" in error && error.code === "ENOENT";
+  return errorCode(error) === "ENOENT";
 }
 
 function messageOf(error: unknown): string {

@@ -1,4 +1,5 @@
 import type { OutcomeClass } from "../../core/outcome.ts";
+import { errorCode, UNKNOWN_CODE } from "../../lib/error-code.ts";
 
 /** Why no connection came about; told to the attempt that asked for it through undici's error path. */
 export class ConnectFailure extends Error {
@@ -99,13 +100,13 @@ const DNS_MESSAGES: Readonly<Record<string, string>> = {
 
 /** A lookup's error as a failure. */
 export function dnsFailure(host: string, error: unknown): ConnectFailure {
-  const code = codeOf(error);
+  const code = errorCode(error) ?? UNKNOWN_CODE;
   return new ConnectFailure("dns_error", code, `${DNS_MESSAGES[code] ?? "the host name could not be resolved"} (${host})`);
 }
 
 /** A socket's error as a failure; `handshaking`: TCP stood, so it is TLS that failed. */
 export function socketFailure(error: unknown, handshaking: boolean): ConnectFailure {
-  const nodeCode = codeOf(error);
+  const nodeCode = errorCode(error) ?? UNKNOWN_CODE;
   if (!handshaking) return new ConnectFailure("connect_error", nodeCode, SOCKET_MESSAGES[nodeCode] ?? `no connection (${nodeCode})`);
   return tlsFailure(nodeCode);
 }
@@ -126,15 +127,11 @@ export function tlsFailure(nodeCode: string): ConnectFailure {
 
 /** OpenSSL does not take what spec.endpoint.tls names. */
 export function unusableCertificates(error: unknown): ConnectFailure {
-  const code = codeOf(error);
+  const code = errorCode(error) ?? UNKNOWN_CODE;
   return new ConnectFailure("tls_error", code, `the certificates of spec.endpoint.tls cannot be used: ${code}`, { isFinal: true });
 }
 
 /** Whether a code is one of OpenSSL's: with TLS 1.3 a receiver refuses our certificate only after the handshake has ended for us. */
 export function isTlsCode(code: string): boolean {
   return code.startsWith("ERR_SSL_");
-}
-
-function codeOf(error: unknown): string {
-  return error instanceof Error && "code" in error && typeof error.code === "string" ? error.code : "EUNKNOWN";
 }

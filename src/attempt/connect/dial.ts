@@ -110,21 +110,21 @@ export class Dial implements WheelEntry {
     }
   }
 
-  #raceTo(place: string, addresses: readonly string[], connect: (address: string, runner: Runner) => Promise<Socket>): AddressRace {
+  #raceTo(destination: string, addresses: readonly string[], connect: (address: string, runner: Runner) => Promise<Socket>): AddressRace {
     const { clock, reach } = this.#parts;
-    return new AddressRace(reach.order(place, addresses).slice(0, ADDRESSES_TRIED_MAX), {
+    return new AddressRace(reach.order(destination, addresses).slice(0, ADDRESSES_TRIED_MAX), {
       clock,
       leftMs: this.#target.limitMs - (clock.monotonicMs() - this.#startedMs),
       connect,
-      failed: (address) => reach.failed(place, address),
-      worked: (address) => reach.worked(place, address),
+      failed: (address) => reach.failed(destination, address),
+      worked: (address) => reach.worked(destination, address),
     });
   }
 
   async #direct(address: string, runner: Runner): Promise<Socket> {
     const { tls, dial, port } = this.#target;
-    const place = { host: address, port: dial?.port ?? port };
-    const socket = tls ? endingOnAlert(connectTls({ ...place, ...handshakeOptions(this.#receiver(address)) })) : connectTcp(place);
+    const peer = { host: address, port: dial?.port ?? port };
+    const socket = tls ? endingOnAlert(connectTls({ ...peer, ...handshakeOptions(this.#receiver(address)) })) : connectTcp(peer);
     if (tls) socket.once("connect", () => runner.answered("tls"));
     return kept(socket, runner, () => ready(socket, tls, (error) => socketFailure(error, runner.phase === "tls")));
   }
@@ -146,8 +146,8 @@ export class Dial implements WheelEntry {
   async #toProxy({ hostname, addresses, port, tls, secureContext }: ProxyAddresses, outer: Runner): Promise<Socket> {
     const serverName = literalAddress(hostname) === undefined ? hostname : undefined;
     const race = this.#raceTo(`proxy ${hostname}:${port}`, addresses, (address, runner) => {
-      const place = { host: address, port };
-      const leg = tls ? connectTls({ ...place, ...handshakeOptions({ serverName, host: address, secureContext }) }) : connectTcp(place);
+      const peer = { host: address, port };
+      const leg = tls ? connectTls({ ...peer, ...handshakeOptions({ serverName, host: address, secureContext }) }) : connectTcp(peer);
       if (tls) leg.once("connect", () => runner.answered("tls"));
       return kept(leg, runner, () => ready(leg, tls, (error) => socketFailure(error, runner.phase === "tls")));
     });

@@ -19,7 +19,7 @@ export const EGRESS_DENIED = "EGRESS_DENIED";
 const CONNECTION_LIFE_MIN_MS = 10_000;
 const CONNECTION_LIFE_MAX_MS = 60_000;
 
-/** Why nothing may be sent to this place, or undefined; looked at before each request, so that a tightened policy holds at once. */
+/** Why nothing may be sent to this target, or undefined; looked at before each request, so that a tightened policy holds at once. */
 export function refusalOf({ url, dial }: Pick<Target, "url" | "dial">, egress: EgressPolicy): string | undefined {
   return dial === undefined ? judgeUrl(url, egress, BUILT_IN_LIMITS)?.message : judgeService(dial.port, egress, dial.address);
 }

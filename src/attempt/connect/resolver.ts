@@ -1,6 +1,8 @@
 import { Resolver as CaresResolver } from "node:dns/promises";
 import type { RecordWithTtl } from "node:dns";
 import type { Clock } from "../../lib/clock.ts";
+import { errorCode, UNKNOWN_CODE } from "../../lib/error-code.ts";
+import { RecentMap } from "../../lib/recent-map.ts";
 
 /** What the dispatcher asks of name resolution. */
 export interface NameResolver {
@@ -80,7 +82,7 @@ export class DnsResolver implements NameResolver {
   readonly #servers: readonly CaresResolver[];
   /** Index of the server that answered last: the one to ask first. */
   #preferred = 0;
-  readonly #cache = new Map<string, KeptAnswer>();
+  readonly #cache = new RecentMap<string, KeptAnswer>(DNS_CACHE_NAMES_MAX);
   #askedThisTurn = 0;
   readonly #waitingTurn: (() => void)[] = [];
   readonly #underWay = new Map<string, Promise<readonly string[]>>();
@@ -120,7 +122,6 @@ export class DnsResolver implements NameResolver {
     const { addresses, ttlMs } = await this.#answered(host);
     this.#cache.delete(host);
     if (ttlMs > 0 && addresses.length <= DNS_CACHE_ADDRESSES_MAX) {
-      if (this.#cache.size >= DNS_CACHE_NAMES_MAX) this.#cache.delete(this.#cache.keys().next().value ?? "");
       const nowMs = this.#clock.monotonicMs();
       this.#cache.set(host, { addresses, untilMs: nowMs + Math.min(ttlMs, DNS_TTL_MAX_MS), holdsUntilMs: nowMs + ttlMs });
     }
@@ -134,7 +135,7 @@ export class DnsResolver implements NameResolver {
       return await this.#bounded(host);
     } catch (error) {
       const tookMs = this.#clock.monotonicMs() - askedMs;
-      if (!TIMED_OUT.has(codeOf(error)) || tookMs < this.#timeoutMs + STOOD_MIN_MS) throw error;
+      if (!TIMED_OUT.has(errorCode(error) ?? UNKNOWN_CODE) || tookMs < this.#timeoutMs + STOOD_MIN_MS) throw error;
       return this.#bounded(host);
     }
   }
@@ -180,7 +181,7 @@ export class DnsResolver implements NameResolver {
           },
           (error: unknown) => {
             failed.add(index);
-            const certain = NO_SUCH_NAME.has(codeOf(error));
+            const certain = NO_SUCH_NAME.has(errorCode(error) ?? UNKNOWN_CODE);
             if (certain) this.#preferred = index;
             if (certain || failed.size === order.length) settle(() => reject(error));
             else ask();
@@ -216,7 +217,7 @@ export class DnsResolver implements NameResolver {
     if (records.length > 0) {
       return { addresses: records.map(({ address }) => address), ttlMs: Math.min(...records.map(({ ttl }) => ttl)) * 1_000 };
     }
-    const errors = [v4, v6].map((result) => (result.status === "rejected" ? codeOf(result.reason) : "ENODATA"));
+    const errors = [v4, v6].map((result) => (result.status === "rejected" ? (errorCode(result.reason) ?? UNKNOWN_CODE) : "ENODATA"));
     // "No such record" says more than a failure only when both say so: a name server that failed may recover.
     const code = errors.find((error) => error !== "ENODATA") ?? "ENODATA";
     throw new LookupError(code, `no address found for ${host}`);
@@ -251,8 +252,4 @@ export class DnsResolver implements NameResolver {
 /** `localhost` and every name under it. */
 export function isLocalhost(host: string): boolean {
   return host === "localhost" || host.endsWith(".localhost");
-}
-
-function codeOf(error: unknown): string {
-  return error instanceof Error && "code" in error && typeof error.code === "string" ? error.code : "EUNKNOWN";
 }

@@ -2,15 +2,17 @@ import { createHash } from "node:crypto";
 import { createSecureContext } from "node:tls";
 import type { SecureContext } from "node:tls";
 import type { TargetTls } from "../../core/subscription.ts";
+import { isIdentical, sameBy } from "../../lib/comparison.ts";
+import { RecentMap } from "../../lib/recent-map.ts";
 
-/** Contexts kept at hand. A bundle of all public authorities takes OpenSSL milliseconds and megabytes to read. */
+/** Contexts kept at hand; the one unused for longest goes first. A bundle of all public authorities takes OpenSSL milliseconds and megabytes to read. */
 const CONTEXTS_MAX = 128;
 
 /** Certificates and TLS versions made ready for OpenSSL, shared by all endpoints that say the same. */
 export class TlsContexts {
   readonly #ca: readonly string[] | undefined;
   readonly usual: SecureContext;
-  readonly #contexts = new Map<string, SecureContext>();
+  readonly #contexts = new RecentMap<string, SecureContext>(CONTEXTS_MAX);
 
   /** `ca`: PEM certificates trusted instead of Node's own list. */
   constructor(ca: readonly string[] | undefined) {
@@ -26,7 +28,6 @@ export class TlsContexts {
       .update(JSON.stringify([ca, clientCert?.cert, clientCert?.key, minVersion]))
       .digest("base64");
     const known = this.#contexts.get(key);
-    if (known !== undefined) this.#contexts.delete(key);
     const trusted = ca ?? (this.#ca === undefined ? undefined : [...this.#ca]);
     const context =
       known ??
@@ -36,20 +37,14 @@ export class TlsContexts {
         ...(clientCert === undefined ? {} : { cert: clientCert.cert, key: clientCert.key }),
       });
     this.#contexts.set(key, context);
-    if (this.#contexts.size > CONTEXTS_MAX) this.#contexts.delete(this.#contexts.keys().next().value ?? "");
     return context;
   }
 }
 
 /** Whether two endpoints may share connections as far as TLS goes. */
-export function sameTls(a: TargetTls | undefined, b: TargetTls | undefined): boolean {
-  if (a === b) return true;
-  if (a === undefined || b === undefined) return false;
-  return (
-    a.ca === b.ca &&
-    a.clientCert?.cert === b.clientCert?.cert &&
-    a.clientCert?.key === b.clientCert?.key &&
-    a.serverName === b.serverName &&
-    a.minVersion === b.minVersion
-  );
-}
+export const sameTls = sameBy<TargetTls>({
+  ca: isIdentical,
+  clientCert: sameBy<NonNullable<TargetTls["clientCert"]>>({ cert: isIdentical, key: isIdentical }),
+  serverName: isIdentical,
+  minVersion: isIdentical,
+});

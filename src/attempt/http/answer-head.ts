@@ -14,8 +14,8 @@ const NAME_SPACES_MAX = 64;
 /** A whole head by the rules, of an answer that is not interim: nearly every one. Each part of it ends where the next begins, so it is read once. */
 const AS_IT_SHOULD_BE = /^HTTP\/1\.[01] [2-9]\d\d[^\r\n]*\r\n(?:[\w!#$%&'*+.^`|~-]+:[^\r\n]*\r\n)*\r\n/;
 
-/** Where in an answer's head the next byte stands. */
-type Place = "before" | "status" | "ignored line" | "line start" | "blank line" | "name" | "name spaces" | "value" | "fold" | "body";
+/** The part of an answer's head in which the next byte is. */
+type Part = "before" | "status" | "ignored line" | "line start" | "blank line" | "name" | "name spaces" | "value" | "fold" | "body";
 
 /**
  * Gives an answer's head to a strict parser in the form that RFC 9112 asks of senders, where it lets recipients be kinder: a bare LF ends a line (2.2), a
@@ -24,7 +24,7 @@ type Place = "before" | "status" | "ignored line" | "line start" | "blank line" 
  * which undici takes for an attack and RFC 9110 (15.2) bids us to read, is shown to it as 102.
  */
 export class AnswerHead {
-  #place: Place = "body";
+  #part: Part = "body";
   /** A CR that waits for what follows it. */
   #heldCr = false;
   /** A field's line has ended, unless the next one goes on with it. */
@@ -37,17 +37,17 @@ export class AnswerHead {
 
   /** A request has gone out: what comes now begins with a head. */
   begin(): void {
-    this.#place = "before";
+    this.#part = "before";
     this.#heldCr = false;
     this.#heldEnd = false;
     this.#statusBytes = 0;
   }
 
   /** What the parser is to get of these bytes, which may be nothing yet. */
-  take(chunk: Buffer): Buffer {
+  corrected(chunk: Buffer): Buffer {
     if (!this.#isOpen()) return chunk;
-    if (this.#place === "before" && AS_IT_SHOULD_BE.test(chunk.toString("latin1"))) {
-      this.#place = "body";
+    if (this.#part === "before" && AS_IT_SHOULD_BE.test(chunk.toString("latin1"))) {
+      this.#part = "body";
       return chunk;
     }
     // Every byte may become two, and a few wait from before.
@@ -60,7 +60,7 @@ export class AnswerHead {
   }
 
   #isOpen(): boolean {
-    return this.#place !== "body";
+    return this.#part !== "body";
   }
 
   #emit(byte: number): void {
@@ -77,16 +77,16 @@ export class AnswerHead {
     if (this.#heldCr) {
       this.#heldCr = false;
       // A bare CR: the parser's to refuse.
-      if (byte !== LF && this.#place !== "ignored line") this.#emit(CR);
+      if (byte !== LF && this.#part !== "ignored line") this.#emit(CR);
     }
-    switch (this.#place) {
+    switch (this.#part) {
       case "before":
-        if (byte !== CR && byte !== LF) this.#place = "status";
+        if (byte !== CR && byte !== LF) this.#part = "status";
         return byte === CR || byte === LF ? this.#emit(byte) : this.#status(byte);
       case "status":
         return this.#status(byte);
       case "ignored line":
-        if (byte === LF) this.#place = "line start";
+        if (byte === LF) this.#part = "line start";
         return;
       case "line start":
         return this.#lineStart(byte);
@@ -109,7 +109,7 @@ export class AnswerHead {
       return;
     }
     if (byte === LF) {
-      this.#place = "line start";
+      this.#part = "line start";
       return this.#emitEnd();
     }
     const digit = this.#statusBytes - STATUS_AT;
@@ -121,7 +121,7 @@ export class AnswerHead {
 
   #lineStart(byte: number): void {
     if (byte === SPACE || byte === TAB) {
-      this.#place = this.#heldEnd ? "fold" : "ignored line";
+      this.#part = this.#heldEnd ? "fold" : "ignored line";
       this.#heldEnd = false;
       return;
     }
@@ -130,39 +130,39 @@ export class AnswerHead {
     if (byte === LF) return this.#end();
     if (byte === CR) {
       this.#heldCr = true;
-      this.#place = "blank line";
+      this.#part = "blank line";
       return;
     }
-    this.#place = "name";
+    this.#part = "name";
     this.#field(byte);
   }
 
   #field(byte: number): void {
     if (byte === CR) {
       this.#emitNameSpaces();
-      this.#place = "value";
+      this.#part = "value";
       this.#heldCr = true;
       return;
     }
     if (byte === LF) {
       this.#emitNameSpaces();
-      this.#place = "line start";
+      this.#part = "line start";
       this.#heldEnd = true;
       return;
     }
     const isSpace = byte === SPACE || byte === TAB;
-    if (this.#place === "fold") {
+    if (this.#part === "fold") {
       if (isSpace) return;
       this.#emit(SPACE);
     }
-    if (isSpace && (this.#place === "name" || this.#place === "name spaces") && this.#nameSpaces < NAME_SPACES_MAX) {
+    if (isSpace && (this.#part === "name" || this.#part === "name spaces") && this.#nameSpaces < NAME_SPACES_MAX) {
       this.#nameSpaces += 1;
-      this.#place = "name spaces";
+      this.#part = "name spaces";
       return;
     }
-    if (this.#place === "name spaces" && byte === COLON) this.#nameSpaces = 0;
+    if (this.#part === "name spaces" && byte === COLON) this.#nameSpaces = 0;
     this.#emitNameSpaces();
-    if (this.#place !== "name" || byte === COLON) this.#place = "value";
+    if (this.#part !== "name" || byte === COLON) this.#part = "value";
     this.#emit(byte);
   }
 
@@ -175,6 +175,6 @@ export class AnswerHead {
     this.#emitEnd();
     const isInterim = this.#digits[0] === ONE && this.#statusBytes > STATUS_AT;
     if (isInterim) this.begin();
-    else this.#place = "body";
+    else this.#part = "body";
   }
 }

@@ -37,7 +37,7 @@ export function limitAnswers<T extends Socket>(socket: T): T {
       head.begin();
     }
     answerBytes += chunk.length;
-    if (answerBytes <= ANSWER_BYTES_MAX) return head.take(chunk);
+    if (answerBytes <= ANSWER_BYTES_MAX) return head.corrected(chunk);
     socket.destroy(new AnswerTooLong(`more than ${ANSWER_BYTES_MAX} bytes without the end of an answer`));
     return null;
   };

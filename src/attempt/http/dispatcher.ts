@@ -2,6 +2,7 @@ import type { SecureContext } from "node:tls";
 import type { EgressPolicy } from "../../core/policy.ts";
 import type { Target } from "../../core/subscription.ts";
 import type { Clock } from "../../lib/clock.ts";
+import { isIdentical, sameBy } from "../../lib/comparison.ts";
 import type { TimerWheel } from "../../lib/timer-wheel.ts";
 import { limitAnswers } from "./answer-limit.ts";
 import { unusableCertificates } from "../connect/connect-failure.ts";
@@ -27,7 +28,8 @@ export interface PoolTarget extends Pick<Target, "dial" | "tls" | "proxy"> {
 
 interface PoolEntry {
   readonly pool: ReceiverPool;
-  readonly target: PoolTarget;
+  /** The last that was found the same, so that a change is looked at once and not at every attempt. */
+  target: PoolTarget;
   usedAtMs: number;
 }
 
@@ -90,6 +92,7 @@ export class Dispatcher {
   #poolFor(uid: string, target: PoolTarget): PoolEntry {
     const known = this.#pools.get(uid);
     if (known !== undefined && (known.target === target || sameTarget(known.target, target))) {
+      known.target = target;
       known.usedAtMs = this.#clock.monotonicMs();
       return known;
     }
@@ -142,16 +145,13 @@ export class Dispatcher {
   }
 }
 
-function sameTarget(a: PoolTarget, b: PoolTarget): boolean {
-  return (
-    a.origin === b.origin &&
-    a.egress === b.egress &&
-    a.connections === b.connections &&
-    a.connectLimitMs === b.connectLimitMs &&
-    a.dial?.address === b.dial?.address &&
-    a.dial?.port === b.dial?.port &&
-    a.proxy?.url === b.proxy?.url &&
-    a.proxy?.authorization === b.proxy?.authorization &&
-    sameTls(a.tls, b.tls)
-  );
-}
+/** Whether a pool's connections will do for another state of its subscription. */
+const sameTarget = sameBy<PoolTarget>({
+  origin: isIdentical,
+  egress: isIdentical,
+  connections: isIdentical,
+  connectLimitMs: isIdentical,
+  dial: sameBy<NonNullable<PoolTarget["dial"]>>({ address: isIdentical, port: isIdentical }),
+  proxy: sameBy<NonNullable<PoolTarget["proxy"]>>({ url: isIdentical, authorization: isIdentical }),
+  tls: sameTls,
+});

@@ -2,6 +2,7 @@ import type { Socket } from "node:net";
 import { Client, errors, Pool } from "undici";
 import type { Dispatcher } from "undici";
 import type { Clock } from "../../lib/clock.ts";
+import { errorCode } from "../../lib/error-code.ts";
 
 /** Most bytes of an answer's head. */
 const RESPONSE_HEAD_BYTES_MAX = 16 * 1024;
@@ -198,7 +199,7 @@ class TwiceAtMost implements Dispatcher.DispatchHandler {
   }
 
   onResponseError(controller: Dispatcher.DispatchController, error: Error): void {
-    const isLost = "code" in error && LOST.test(String(error.code));
+    const isLost = LOST.test(errorCode(error) ?? "");
     if (this.#mayGoAgain && isLost && !this.#client.closed && this.#handler.onReconnect?.() === true) {
       this.#mayGoAgain = false;
       this.#isSecond = true;

@@ -1,4 +1,4 @@
-import type { SigningKey } from "../../core/subscription.ts";
+import type { SigningKey } from "../../core/signing/style.ts";
 import { writtenForms } from "../../core/written-forms.ts";
 import { REDACTED } from "../../observe/redact.ts";
 import { SECRET_CHARS_MIN } from "./sent-secrets.ts";

@@ -3,18 +3,19 @@ import { BUILT_IN_POLICY } from "../../core/policy.ts";
 import type { EgressPolicy } from "../../core/policy.ts";
 import type { Target } from "../../core/subscription.ts";
 import type { Clock } from "../../lib/clock.ts";
+import { errorCode, UNKNOWN_CODE } from "../../lib/error-code.ts";
 import type { TimerWheel } from "../../lib/timer-wheel.ts";
 import type { Dispatcher } from "./dispatcher.ts";
 import { EGRESS_DENIED, refusalOf } from "../connect/egress-guard.ts";
-import { Exchange } from "./exchange.ts";
+import { ReceiverExchange } from "./receiver-exchange.ts";
 import { sentSecrets } from "./sent-secrets.ts";
 
-/** Side requests are few: one connection to each place is enough. */
+/** Side requests are few: one connection to each destination is enough. */
 const CONNECTIONS = 1;
 
 /** A request that carries no event: to a token endpoint, or to ask a receiver for permission. */
 export interface SideRequest {
-  /** Names the pool of connections. Two that differ in tenant or place must not share one. */
+  /** Names the pool of connections. Two that differ in tenant or destination must not share one. */
   readonly pool: string;
   readonly method: "POST" | "OPTIONS";
   readonly url: string;
@@ -24,7 +25,7 @@ export interface SideRequest {
   readonly headers: string[];
   readonly body: Uint8Array;
   readonly egress: EgressPolicy;
-  /** How the place is reached, as of the endpoint it belongs to. */
+  /** How the destination is reached, as of the endpoint it belongs to. */
   readonly via?: Pick<Target, "dial" | "tls" | "proxy"> | undefined;
   readonly connectLimitMs: number;
   /** One deadline for everything. */
@@ -42,7 +43,7 @@ export interface SideRequestsParts {
 /** Sends what is not a delivery through the same guard, pools and bounds as deliveries. Redirects are not followed. */
 export class SideRequests {
   readonly #parts: SideRequestsParts;
-  readonly #underWay = new Set<Exchange>();
+  readonly #underWay = new Set<ReceiverExchange>();
 
   constructor(parts: SideRequestsParts) {
     this.#parts = parts;
@@ -60,7 +61,7 @@ export class SideRequests {
 
   #start(request: SideRequest, resolve: (outcome: Outcome) => void): void {
     const { clock, wheel } = this.#parts;
-    const exchange: Exchange = new Exchange({
+    const exchange: ReceiverExchange = new ReceiverExchange({
       clock,
       policy: { ...BUILT_IN_POLICY, timeoutMs: request.timeoutMs },
       tls: /^https:/i.test(request.url),
@@ -80,13 +81,13 @@ export class SideRequests {
     else exchange.refuseUrl(EGRESS_DENIED, `not sent: ${refused}`);
   }
 
-  #dispatch({ pool, method, url, headers, body, egress, via, ...limits }: SideRequest, exchange: Exchange): void {
+  #dispatch({ pool, method, url, headers, body, egress, via, ...limits }: SideRequest, exchange: ReceiverExchange): void {
     const { origin, pathname, search } = new URL(url);
     const target = { origin, egress, connections: CONNECTIONS, connectLimitMs: Math.min(limits.connectLimitMs, limits.timeoutMs), ...via };
     try {
       this.#parts.dispatcher.send(pool, target, { method, path: `${pathname}${search}`, headers, body }, exchange);
     } catch (error) {
-      const code = error instanceof Error && "code" in error && typeof error.code === "string" ? error.code : "EUNKNOWN";
+      const code = errorCode(error) ?? UNKNOWN_CODE;
       exchange.refuse("client_error", code, `the request could not be built (${code})`);
     }
   }

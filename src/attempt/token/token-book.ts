@@ -2,6 +2,7 @@ import { hash } from "node:crypto";
 import type { Credential } from "../../core/subscription.ts";
 import type { Clock } from "../../lib/clock.ts";
 import type { Random } from "../../lib/random.ts";
+import { RecentMap } from "../../lib/recent-map.ts";
 import type { TokenAnswer, TokenFailure, TokenIssuer, TokenRequest } from "./token-issuer.ts";
 
 /** Most tokens kept; the one unused for longest goes first. */
@@ -45,7 +46,7 @@ export interface TokenBookParts {
  */
 export class TokenBook {
   readonly #parts: TokenBookParts;
-  readonly #entries = new Map<string, Entry>();
+  readonly #entries = new RecentMap<string, Entry>(TOKENS_MAX);
 
   constructor(parts: TokenBookParts) {
     this.#parts = parts;
@@ -71,7 +72,8 @@ export class TokenBook {
     const entry = this.#entries.get(key);
     if (entry === undefined || entry.token !== token) return true;
     if (entry.onTrial && this.#parts.clock.monotonicMs() - entry.issuedAtMs < TRIAL_MS) return false;
-    Object.assign(entry, { token: undefined, onTrial: true });
+    entry.token = undefined;
+    entry.onTrial = true;
     return true;
   }
 
@@ -88,10 +90,8 @@ export class TokenBook {
 
   #entry(key: string): Entry {
     const known = this.#entries.get(key) ?? newEntry();
-    // Moved to the end: the map's order is the order of use.
-    this.#entries.delete(key);
+    // Set at each use, so that the one unused for longest goes first.
     this.#entries.set(key, known);
-    if (this.#entries.size > TOKENS_MAX) this.#entries.delete(this.#entries.keys().next().value ?? "");
     return known;
   }
 
@@ -115,13 +115,11 @@ export class TokenBook {
       return;
     }
     const lifeMs = Math.min(answer.lifeMs, LIFE_MAX_MS);
-    Object.assign(entry, {
-      token: answer.token,
-      issuedAtMs: nowMs,
-      refreshAtMs: nowMs + lifeMs * (REFRESH_SHARE - JITTER * this.#parts.random.next()),
-      endsAtMs: nowMs + lifeMs - Math.min(MARGIN_MS, lifeMs * MARGIN_SHARE),
-      failure: undefined,
-    });
+    entry.token = answer.token;
+    entry.issuedAtMs = nowMs;
+    entry.refreshAtMs = nowMs + lifeMs * (REFRESH_SHARE - JITTER * this.#parts.random.next());
+    entry.endsAtMs = nowMs + lifeMs - Math.min(MARGIN_MS, lifeMs * MARGIN_SHARE);
+    entry.failure = undefined;
   }
 }
 

@@ -1,8 +1,10 @@
 import { headerNameFault } from "../../core/header-rules.ts";
 import type { EffectivePolicy } from "../../core/policy-resolution.ts";
 import type { Problem } from "../../core/problem.ts";
+import { SCHEMES } from "../../core/signing/scheme-registry.ts";
 import { parseKey } from "../../core/signing/sign.ts";
-import type { EndpointSpec, SecretKeyRef, SigningKey, SubscriptionSpec, Target } from "../../core/subscription.ts";
+import type { SigningKey } from "../../core/signing/style.ts";
+import type { EndpointSpec, SecretKeyRef, SubscriptionSpec, Target } from "../../core/subscription.ts";
 import { assert } from "../../lib/assert.ts";
 import { resolveProxy } from "./proxy.ts";
 import { resolveAddress } from "./address.ts";
@@ -102,7 +104,7 @@ function resolveHeaders(endpoint: EndpointSpec, at: string, secrets: SecretReade
 }
 
 function resolveKeys(spec: SubscriptionSpec, keyRefs: readonly SecretKeyRef[], secrets: SecretReader): Resolved<readonly SigningKey[]> {
-  if (spec.signing.scheme === "None") return { ok: true, value: [] };
+  if (!SCHEMES[spec.signing.scheme].needsKey) return { ok: true, value: [] };
   const keys: SigningKey[] = [];
   for (const index of keyRefs.keys()) {
     const key = resolveKey(spec, keyRefs, index, secrets);

@@ -1,7 +1,8 @@
 import { decodeSubscription } from "../../api/decode-subscription.ts";
 import type { WebhookSubscription } from "../../api/generated/custom-resources.ts";
-import type { Decoded, Problem } from "../../core/problem.ts";
 import type { PolicyResolution } from "../../core/policy-resolution.ts";
+import type { Decoded, Problem } from "../../core/problem.ts";
+import { SCHEMES } from "../../core/signing/scheme-registry.ts";
 import type { SubscriptionSpec } from "../../core/subscription.ts";
 import type { AcceptedSpec } from "./accepted-specs.ts";
 import { namedKey, namedRefs } from "../endpoint/named-refs.ts";
@@ -118,7 +119,7 @@ export function dependenciesOf({
 
 /** Whether a signing Secret is generated for this spec. */
 export function generatesKey(spec: SubscriptionSpec): boolean {
-  return spec.signing.scheme !== "None" && spec.signing.secretRefs.length === 0;
+  return SCHEMES[spec.signing.scheme].needsKey && spec.signing.secretRefs.length === 0;
 }
 
 /** A resource stored under another version of the schema is a problem to show, never an exception. */

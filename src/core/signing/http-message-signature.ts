@@ -1,7 +1,7 @@
 import { createHash, createHmac, createPublicKey, hash, sign } from "node:crypto";
 import type { KeyObject } from "node:crypto";
 import { assert } from "../../lib/assert.ts";
-import type { SigningKey } from "../subscription.ts";
+import type { SigningKey } from "./style.ts";
 
 /** A covered component with its value: a header's lower-case name, or a derived one (`@method`). */
 export type Component = readonly [name: string, value: string];

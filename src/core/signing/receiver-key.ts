@@ -1,12 +1,8 @@
 import { createPrivateKey, createPublicKey, createSecretKey } from "node:crypto";
 import type { KeyObject } from "node:crypto";
-import { parseKey } from "./sign.ts";
+import { ED25519_BYTES, parseWhsk, RAW_KEY_BYTES_MIN, WHSEC_BYTES_MAX, WHSEC_BYTES_MIN } from "./signing-key.ts";
 
-const ED25519_BYTES = 32;
 const ED25519_SPKI_PREFIX = Buffer.from("302a300506032b6570032100", "hex");
-const RAW_KEY_BYTES_MIN = 16;
-const WHSEC_BYTES_MIN = 24;
-const WHSEC_BYTES_MAX = 64;
 
 /** An Ed25519 public key in the forms that receivers' libraries take. */
 export interface PublicKeyForms {
@@ -32,7 +28,7 @@ export function publicKeyForms(secret: Uint8Array): PublicKeyForms | undefined {
 export function ed25519Public(secret: Uint8Array): KeyObject | undefined {
   const text = asText(secret);
   if (text.startsWith("whsk_")) {
-    const parsed = parseKey("StandardWebhooksEd25519", Buffer.from(text));
+    const parsed = parseWhsk(Buffer.from(text));
     return parsed.ok ? createPublicKey(parsed.key.key) : undefined;
   }
   if (text.startsWith("-----BEGIN ")) return fromPem(text);
@@ -64,6 +60,14 @@ export function standardKey(secret: Uint8Array): Uint8Array | undefined {
 export function rawKey(secret: Uint8Array): Uint8Array | undefined {
   const end = secret.at(-1) !== 0x0a ? secret.length : secret.at(-2) === 0x0d ? secret.length - 2 : secret.length - 1;
   return end < RAW_KEY_BYTES_MIN ? undefined : secret.subarray(0, end);
+}
+
+/** For the sentence "the secret is not …". */
+export const RAW_KEY_FORM = "a key of at least 16 bytes (the Secret's bytes as they are)";
+
+/** Why a secret cannot verify HMAC styles and TimestampToken; undefined where it can. */
+export function rawKeyFault(secret: Uint8Array): string | undefined {
+  return rawKey(secret) === undefined ? `the secret has ${secret.length} bytes; a key has at least ${RAW_KEY_BYTES_MIN}` : undefined;
 }
 
 /** A key of HTTP Message Signatures: the prefix decides, as on the sender's side. */

@@ -1,9 +1,11 @@
 import { scanJson, jsonString } from "../json-scan.ts";
 import { headersByName } from "./received-request.ts";
 import type { HeadersByName, ReceivedRequest } from "./received-request.ts";
-import { HMAC_STYLES, hmacSigning, namedSigning, TOKEN_STYLE } from "./signing-styles.ts";
-import { hmacClaim } from "./style-verification.ts";
-import type { HmacStyle, SigningSpec } from "../subscription.ts";
+import type { SigningSpec } from "../subscription.ts";
+import { hmacClaim } from "./schemes/hmac.ts";
+import { TOKEN_STYLE } from "./schemes/timestamp-token.ts";
+import { hmacSigning, NAMED_SIGNINGS, namedSigning } from "./signing-styles.ts";
+import type { HmacStyle } from "./style.ts";
 
 /** How a request seems to be signed. `isSure`: by a header that only this scheme has, so that a mismatch says something. */
 export interface Detected {
@@ -30,7 +32,7 @@ export function detectSignings(request: ReceivedRequest): readonly Detected[] {
   if (headers["signature-input"] !== undefined) return sure(namedSigning("http-message"));
   // A style of one's own may be written into this header too.
   if (/(^|[\s])v1a?,/.test(headers["webhook-signature"] ?? "")) return sure(namedSigning("standard"));
-  const named = [...HMAC_STYLES.values()].filter(({ hmac }) => hmac !== undefined && headers[hmac.header.toLowerCase()] !== undefined);
+  const named = [...NAMED_SIGNINGS.values()].filter(({ hmac }) => hmac !== undefined && headers[hmac.header.toLowerCase()] !== undefined);
   const found = [
     ...named.map((signing) => ({ signing, isSure: signing.hmac !== undefined && hmacClaim(signing.hmac, request).ok })),
     ...guesses(headers),

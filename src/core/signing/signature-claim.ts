@@ -1,11 +1,12 @@
-import type { Failure, Verification, VerifiedScheme } from "./verdict.ts";
+import type { Failure, Verification } from "./verdict.ts";
 import { failed, judgeTimestamp } from "./verdict.ts";
 import { mismatchHint } from "./verification-hints.ts";
 
 /** What a request says of its signature, and how a key is held against it. */
 export interface Claim {
   readonly ok: true;
-  readonly scheme: VerifiedScheme;
+  /** One of `Scheme.verifiedAs`. */
+  readonly scheme: string;
   /** The event's id. */
   readonly id: string;
   /** As written; undefined where the style carries no time. */

@@ -12,9 +12,6 @@ export type VerificationFailure =
   | "SchemeUnknown"
   | "NotSigned";
 
-/** How a genuine request was signed; `hmac` is a style of `signing.hmac`, `token` a TimestampToken. */
-export type VerifiedScheme = "v1" | "v1a" | "hmac-sha256" | "ed25519" | "hmac" | "token";
-
 export interface Failure {
   readonly ok: false;
   readonly reason: VerificationFailure;
@@ -28,7 +25,8 @@ export interface Genuine {
   readonly id: string;
   /** Seconds since the epoch; absent where the style carries no time. */
   readonly timestampSec?: number;
-  readonly scheme: VerifiedScheme;
+  /** How it was signed: one of `Scheme.verifiedAs`. */
+  readonly scheme: string;
 }
 
 export type Verification = Genuine | Failure;
@@ -38,6 +36,11 @@ export const TOLERANCE_SEC = 300;
 
 export function failed(reason: VerificationFailure, message: string, hint?: string): Failure {
   return { ok: false, reason, message, ...(hint === undefined ? {} : { hint }) };
+}
+
+/** It is not known how the request is signed. */
+export function schemeUnknown(what: string): Failure {
+  return failed("SchemeUnknown", what, "say how it is signed: --scheme github, shopify, stripe, slack or token, or -f subscription.yaml");
 }
 
 /** Nothing was found against the request: what would have to be known to judge it is not known. */

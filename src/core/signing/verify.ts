@@ -1,16 +1,12 @@
-import { unreachable } from "../../lib/assert.ts";
-import { judgeMessage } from "./message-verification.ts";
-import { ed25519Public, messageKey, rawKey, standardKey } from "./receiver-key.ts";
+import type { SigningSpec } from "../subscription.ts";
 import type { ReceivedRequest } from "./received-request.ts";
 import { detectSignings } from "./scheme-detection.ts";
-import { judgeClaim } from "./signature-claim.ts";
+import { SCHEME_LIST, SCHEMES } from "./scheme-registry.ts";
+import type { SigningScheme } from "./scheme-registry.ts";
 import type { Judged } from "./signature-claim.ts";
-import { TOKEN_STYLE } from "./signing-styles.ts";
-import { standardClaim } from "./standard-verification.ts";
-import { hmacClaim, tokenClaim } from "./style-verification.ts";
-import type { SigningScheme, SigningSpec } from "../subscription.ts";
+import { namedSigning } from "./signing-styles.ts";
+import { failed, schemeUnknown, TOLERANCE_SEC } from "./verdict.ts";
 import type { Failure, Verification } from "./verdict.ts";
-import { failed, TOLERANCE_SEC } from "./verdict.ts";
 
 /** How requests are to be judged. Secrets are the Secrets' bytes, or public keys; one that matches is enough. */
 export interface Verifier {
@@ -33,55 +29,24 @@ export function verifyRequest(
 
 /** What a receiver has to check of Standard Webhooks. `secret` is `whsec_…`, or `whpk_…` for Ed25519. */
 export function verifyStandardWebhook(secret: string, request: ReceivedRequest, nowMs: number): Verification {
-  const secrets = [Buffer.from(secret)];
-  return judgeClaim(standardClaim(request, secrets), { secrets, body: request.body, nowMs, toleranceSec: TOLERANCE_SEC });
+  return verifyRequest({ signing: namedSigning("standard"), secrets: [Buffer.from(secret)] }, request, nowMs);
 }
 
 /** Why no request can be judged with this secret under the scheme, in words that hold none of it; undefined where it will do. */
 export function secretFault(scheme: SigningScheme | undefined, secret: Uint8Array): string | undefined {
-  const isPublic = ed25519Public(secret) !== undefined;
-  const standard = (): boolean =>
-    isPublic || (standardKey(secret) !== undefined && !/^\s*wh[ps]k_/.test(Buffer.from(secret).toString("latin1")));
-  switch (scheme) {
-    case "StandardWebhooks":
-      return standard() ? undefined : "the secret is not whsec_ + base64 of 24 to 64 bytes";
-    case "StandardWebhooksEd25519":
-      return isPublic ? undefined : "the key is not whpk_ + base64 of 32 bytes (the sender's public key)";
-    case "HMAC":
-    case "TimestampToken":
-      return rawKey(secret) === undefined ? `the secret has ${secret.length} bytes; a key has at least 16` : undefined;
-    case "HTTPMessageSignatures":
-      return messageKey(secret) === undefined
-        ? "the secret is neither whsec_ or whpk_ + base64, nor a text of at least 16 bytes"
-        : undefined;
-    case "None":
-      return undefined;
-    case undefined:
-      return standard() || rawKey(secret) !== undefined
-        ? undefined
-        : `the secret is none that Postrider signs with: whsec_ + base64 of 24 to 64 bytes, whpk_ + base64 of 32 bytes, or a text of at least 16 bytes (it has ${secret.length})`;
-    default:
-      return unreachable(scheme);
-  }
+  if (scheme !== undefined) return SCHEMES[scheme].secretFault(secret);
+  return SCHEME_LIST.some(([, { needsKey, secretFault }]) => needsKey && secretFault(secret) === undefined)
+    ? undefined
+    : `the secret is none that Postrider signs with: whsec_ + base64 of 24 to 64 bytes, whpk_ + base64 of 32 bytes, or a text of at least 16 bytes (it has ${secret.length})`;
+}
+
+/** Whether a genuine request with this `Genuine.scheme` proves no more than who sent it: the proof covers no body. */
+export function provesOnlySender(verifiedAs: string): boolean {
+  return SCHEME_LIST.some(([, scheme]) => scheme.proves === "sender" && scheme.verifiedAs.includes(verifiedAs));
 }
 
 function judge(signing: SigningSpec, request: ReceivedRequest, judged: Judged): Verification {
-  switch (signing.scheme) {
-    case "StandardWebhooks":
-    case "StandardWebhooksEd25519":
-      return judgeClaim(standardClaim(request, judged.secrets), judged);
-    case "HMAC":
-      if (signing.hmac === undefined) return unnamed("scheme HMAC says too little: which header, and how it is made");
-      return judgeClaim(hmacClaim(signing.hmac, request), judged);
-    case "TimestampToken":
-      return judgeClaim(tokenClaim(signing.token ?? TOKEN_STYLE, request), judged);
-    case "HTTPMessageSignatures":
-      return judgeMessage(request, judged);
-    case "None":
-      return failed("NotSigned", "scheme None signs nothing: anybody may have sent this request");
-    default:
-      return unreachable(signing.scheme);
-  }
+  return SCHEMES[signing.scheme].verify(signing, request, judged);
 }
 
 /** What matches is genuine, however it was found; what does not is called so only where its scheme is beyond doubt. */
@@ -103,9 +68,5 @@ function judgeUnnamed(request: ReceivedRequest, judged: Judged): Verification {
       "for a style of your own: -f subscription.yaml",
     );
   if (doubtful?.reason === "SecretMalformed") return doubtful;
-  return unnamed("this request may well be genuine: it is signed in a style that cannot be told from it, or with another key");
-}
-
-function unnamed(what: string): Verification {
-  return failed("SchemeUnknown", what, "say how it is signed: --scheme github, shopify, stripe, slack or token, or -f subscription.yaml");
+  return schemeUnknown("this request may well be genuine: it is signed in a style that cannot be told from it, or with another key");
 }

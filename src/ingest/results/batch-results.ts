@@ -38,9 +38,9 @@ export class BatchResults {
 
   learn(id: string, known: StoredResult | undefined): void {
     const all = this.#known.get(id);
-    const told = known === undefined ? undefined : { ...known, deliveries: this.#fitting(known.deliveries) };
-    if (all === undefined) this.#known.set(id, [told]);
-    else all.push(told);
+    const result = known === undefined ? undefined : { ...known, deliveries: this.#fitting(known.deliveries) };
+    if (all === undefined) this.#known.set(id, [result]);
+    else all.push(result);
   }
 
   /** In the order of the ids. Asked for once, at the end. */

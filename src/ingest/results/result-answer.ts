@@ -54,9 +54,9 @@ export function redirectAnswer(order: ResultOrder): Answer {
   const query = new URLSearchParams({ pollingRedirectEnabled: "true", hop: String(wish.hop + 1) });
   if (wish.waitMs !== undefined) query.set("wait", `${wish.waitMs}ms`);
   if (queryToken !== undefined) query.set("token", queryToken);
-  const told = answer(order, 303, processingText(order, 303, true));
-  told.headers.push("Location", `/v1/namespaces/${namespace}/results/${receipts[0]?.id}?${query.toString()}`);
-  return told;
+  const redirect = answer(order, 303, processingText(order, 303, true));
+  redirect.headers.push("Location", `/v1/namespaces/${namespace}/results/${receipts[0]?.id}?${query.toString()}`);
+  return redirect;
 }
 
 /** All ended: `results` in the order of the receipts, none of them `gone`. */
@@ -69,14 +69,14 @@ export function endedAnswer(
   const status = states.includes("failed") ? "failed" : "ok";
   const values = (): Value[][] =>
     results.map((result) => result.deliveries.map((delivery) => valueOf(delivery, parts.known, order.seesAnswers)));
-  const told = { status, redirecting: isRedirecting(order), states } as const;
+  const view = { status, redirecting: isRedirecting(order), states } as const;
   const [only] = results;
-  if (order.form === "batch" || only === undefined) return answer(order, 200, batchText(order, 200, { ...told, values: values() }));
-  const key = `${status} ${told.redirecting} ${order.receipts[0]?.duplicate} ${order.seesAnswers}`;
+  if (order.form === "batch" || only === undefined) return answer(order, 200, batchText(order, 200, { ...view, values: values() }));
+  const key = `${status} ${view.redirecting} ${order.receipts[0]?.duplicate} ${order.seesAnswers}`;
   return answer(
     order,
     200,
-    sharedText(only, key, () => singleText(order, 200, { ...told, values: values() })),
+    sharedText(only, key, () => singleText(order, 200, { ...view, values: values() })),
   );
 }
 
@@ -94,7 +94,7 @@ function sharedText(result: StoredResult, key: string, make: () => string): Uint
   return text;
 }
 
-interface Told {
+interface ResultView {
   readonly status: "processing" | "ok" | "failed";
   readonly redirecting: boolean;
   readonly values: readonly (readonly Value[])[] | undefined;
@@ -102,8 +102,8 @@ interface Told {
 }
 
 function processingText(order: ResultOrder, status: number, redirecting: boolean): string {
-  const told: Told = { status: "processing", redirecting, values: undefined };
-  return order.form === "batch" ? batchText(order, status, told) : singleText(order, status, told);
+  const view: ResultView = { status: "processing", redirecting, values: undefined };
+  return order.form === "batch" ? batchText(order, status, view) : singleText(order, status, view);
 }
 
 function answer(order: ResultOrder, status: number, text: string | Uint8Array): Answer {
@@ -116,19 +116,19 @@ function answer(order: ResultOrder, status: number, text: string | Uint8Array): 
 }
 
 /** Put together by hand because every accepted event comes by. */
-function singleText({ receipts }: ResultOrder, status: number, told: Told): string {
-  const value = told.values === undefined ? "null" : JSON.stringify(told.values[0] ?? []);
-  return `{"statusCode":${status},"status":"${told.status}","value":${value},"pollingRedirectEnabled":${told.redirecting},${receiptFields(receipts[0]!)}}`;
+function singleText({ receipts }: ResultOrder, status: number, view: ResultView): string {
+  const value = view.values === undefined ? "null" : JSON.stringify(view.values[0] ?? []);
+  return `{"statusCode":${status},"status":"${view.status}","value":${value},"pollingRedirectEnabled":${view.redirecting},${receiptFields(receipts[0]!)}}`;
 }
 
-function batchText({ receipts }: ResultOrder, status: number, told: Told): string {
+function batchText({ receipts }: ResultOrder, status: number, view: ResultView): string {
   let matched = 0;
   for (const receipt of receipts) matched += receipt.matched;
   const items = receipts.map((receipt, i) => {
-    const ended = told.values === undefined ? "" : `,"status":"${told.states?.[i]}","value":${JSON.stringify(told.values[i])}`;
+    const ended = view.values === undefined ? "" : `,"status":"${view.states?.[i]}","value":${JSON.stringify(view.values[i])}`;
     return `{${receiptFields(receipt)}${ended}}`;
   });
-  return `{"statusCode":${status},"status":"${told.status}","value":null,"pollingRedirectEnabled":false,"correlationId":null,"id":null,"matched":${matched},"duplicate":false,"items":[${items.join(",")}]}`;
+  return `{"statusCode":${status},"status":"${view.status}","value":null,"pollingRedirectEnabled":false,"correlationId":null,"id":null,"matched":${matched},"duplicate":false,"items":[${items.join(",")}]}`;
 }
 
 /** Ids are ours (hexadecimal and dashes): nothing to escape. */

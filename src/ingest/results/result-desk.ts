@@ -12,7 +12,7 @@ import {
   type ResultOrder,
   type SubscriptionsKnown,
 } from "./result-answer.ts";
-import type { Known, Place, PollEnd, ResultHub, Waiter } from "./result-hub.ts";
+import type { Known, PollEnd, ResultHub, Wait, Waiter } from "./result-hub.ts";
 import { HOPS_MAX, REDIRECT_WAIT_MS } from "./result-wish.ts";
 
 export interface ResultDeskParts {
@@ -24,11 +24,11 @@ export interface ResultDeskParts {
 /** Who asked. */
 export interface Client {
   readonly isOpen: boolean;
-  tell(answer: Checked<Answer>): void;
+  settle(answer: Checked<Answer>): void;
 }
 
 /** Of all that a request was, no more than this is kept while it waits. */
-class Seat implements Waiter {
+class WaitingClient implements Waiter {
   readonly #desk: ResultDesk;
   readonly #order: ResultOrder;
   readonly #client: Client;
@@ -44,12 +44,12 @@ class Seat implements Waiter {
   }
 
   done(end: PollEnd): void {
-    this.#client.tell(this.#desk.told(this.#order, end));
+    this.#client.settle(this.#desk.answerTo(this.#order, end));
   }
 }
 
 const UUID = /^[0-9a-f]{8}(?:-[0-9a-f]{4}){3}-[0-9a-f]{12}$/;
-/** Seconds after which a place among those who wait may be free. */
+/** Seconds after which there may be room for another wait. */
 const POLLS_RETRY_AFTER_SECONDS = 5;
 
 /** Answers whoever wants a result: at once, or when it is there, or when the time is over. One way for events, batches, hooks and polls. */
@@ -60,25 +60,27 @@ export class ResultDesk {
     this.#parts = parts;
   }
 
-  /** Tells the client once, at once or later; what it answers is to be cancelled when the client leaves. */
-  take(order: ResultOrder, client: Client): Place | undefined {
+  /** Settles the client once, at once or later; what it returns must be cancelled if the client goes away. */
+  serve(order: ResultOrder, client: Client): Wait | undefined {
     const { hub } = this.#parts;
     const waitMs = waitOf(order);
     if (order.form === "poll" && !UUID.test(order.receipts[0]?.id ?? "")) {
-      client.tell(unknownResult(order));
+      client.settle(unknownResult(order));
     } else if (waitMs === 0) {
-      if (order.form !== "poll") client.tell({ ok: true, value: late(order) });
+      if (order.form !== "poll") client.settle({ ok: true, value: late(order) });
       else this.#readOnce(order, client);
     } else {
       const full = hub.full(order.namespace);
       if (full === undefined) {
         const awaited = order.receipts.map(({ id, matched, duplicate }) => ({ id, owed: owedOf(order, matched, duplicate) }));
-        return hub.wait(new Seat(this, order, client), awaited, waitMs);
+        return hub.wait(new WaitingClient(this, order, client), awaited, waitMs);
       }
       // What has been accepted is accepted: it is only not waited for.
-      if (order.form !== "poll") client.tell({ ok: true, value: late(order) });
+      if (order.form !== "poll") client.settle({ ok: true, value: late(order) });
       else
-        client.tell(refused("overloaded", `${full}: ask again later, or without wait.`, { retryAfterSeconds: POLLS_RETRY_AFTER_SECONDS }));
+        client.settle(
+          refused("overloaded", `${full}: ask again later, or without wait.`, { retryAfterSeconds: POLLS_RETRY_AFTER_SECONDS }),
+        );
     }
     return undefined;
   }
@@ -89,22 +91,22 @@ export class ResultDesk {
   }
 
   #readOnce(order: ResultOrder, client: Client): void {
-    const tell = (answer: Checked<Answer>): void => {
-      if (client.isOpen) client.tell(answer);
+    const settle = (answer: Checked<Answer>): void => {
+      if (client.isOpen) client.settle(answer);
     };
     const reading = this.#parts.hub.read(order.namespace, order.receipts[0]?.id ?? "");
     if (reading === "busy") {
-      tell(refused("overloaded", "Too many ask for results now: try again shortly.", { retryAfterSeconds: RETRY_AFTER_SECONDS }));
+      settle(refused("overloaded", "Too many ask for results now: try again shortly.", { retryAfterSeconds: RETRY_AFTER_SECONDS }));
     } else {
       reading.then(
-        (known) => tell(this.#known(order, [known])),
-        () => tell(unreadable()),
+        (known) => settle(this.#known(order, [known])),
+        () => settle(unreadable()),
       );
     }
   }
 
   /** How an end of waiting is put to whoever ordered it. */
-  told(order: ResultOrder, end: PollEnd): Checked<Answer> {
+  answerTo(order: ResultOrder, end: PollEnd): Checked<Answer> {
     switch (end.kind) {
       case "ended":
         return this.#known(order, end.known);
@@ -128,9 +130,10 @@ export class ResultDesk {
       if (results[0] === undefined) return unknownResult(order);
       if (states[0] === "gone") return goneResult();
     }
-    const told = withMatched(order, order.form === "poll" ? results[0]?.matched : undefined);
-    if (results.length < known.length || states.includes("processing") || states.includes("gone")) return { ok: true, value: late(told) };
-    return { ok: true, value: endedAnswer(told, results, { known: this.#parts.known, nowMs }) };
+    const counted = withMatched(order, order.form === "poll" ? results[0]?.matched : undefined);
+    if (results.length < known.length || states.includes("processing") || states.includes("gone"))
+      return { ok: true, value: late(counted) };
+    return { ok: true, value: endedAnswer(counted, results, { known: this.#parts.known, nowMs }) };
   }
 }
 

@@ -11,12 +11,12 @@ export interface DeliveryEnds {
   onDeliveryEnded(listener: (eventId: string | undefined) => void): void;
 }
 
-/** Requests that wait at once, of all namespaces and of one; connections for publishing, and places for others, are left beside them. */
+/** Requests that wait at once, of all namespaces and of one; connections for publishing, and room for other namespaces, are left beside them. */
 const POLLS_MAX = 6_000;
 const POLLS_PER_NAMESPACE_MAX = 5_000;
 /** Questions to the store at once: the engine asks the same reader what is due. */
 const READS_MAX = 32;
-/** Questions that wait for one of these; one more is refused. Those who wait for a result have their place in any case. */
+/** Questions that wait for one of these; one more is refused. Requests that wait for a result are not counted here. */
 const LINE_MAX = 1_024;
 /** After ends that named no event everybody's result is read anew: at most so often, and taking at most a fifth of the time. */
 const RECHECK_MS = 500;
@@ -77,18 +77,18 @@ class Watch {
 /** Whom to tell. An object and no callback: thousands of them are held at once. */
 export interface Waiter {
   readonly namespace: string;
-  /** Called once at most, not after `cancel`. */
+  /** Called at most once, and not after `cancel`. */
   done(end: PollEnd): void;
 }
 
-/** A place among those who wait. */
-export interface Place {
-  /** The waiter has gone: it is told nothing any more. */
+/** What a waiter holds while it waits. */
+export interface Wait {
+  /** The waiter has gone away: it is told nothing any more. */
   cancel(): void;
 }
 
-/** One request that waits. It holds no timer, only a place in the wheel. */
-class Poll implements WheelEntry, Place {
+/** One request that waits. It holds no timer, only an entry of the wheel. */
+class Poll implements WheelEntry, Wait {
   readonly waiter: Waiter;
   readonly #hub: ResultHub;
   watches: readonly Watch[] = NO_WATCHES;
@@ -113,11 +113,11 @@ class Poll implements WheelEntry, Place {
   }
 
   expire(): void {
-    this.#hub.leave(this, "late");
+    this.#hub.end(this, "late");
   }
 
   cancel(): void {
-    this.#hub.leave(this);
+    this.#hub.cancel(this);
   }
 }
 
@@ -171,7 +171,7 @@ export class ResultHub {
   }
 
   /** Tells the waiter how it ended, at once or later. Ask `full` first. */
-  wait(waiter: Waiter, awaited: readonly Awaited[], waitMs: number): Place | undefined {
+  wait(waiter: Waiter, awaited: readonly Awaited[], waitMs: number): Wait | undefined {
     if (this.#stopped) {
       waiter.done({ kind: "stopped", matched: undefined });
       return undefined;
@@ -199,17 +199,20 @@ export class ResultHub {
     return poll;
   }
 
-  /** For its own places only: a poll goes, because its time is over or its client has left. */
-  leave(poll: Place, kind?: "late"): void {
-    if (!(poll instanceof Poll)) return;
-    if (kind === "late") this.#end(poll, kind);
-    else this.#take(poll);
+  /** For its own waits only: the client has gone away. */
+  cancel(wait: Wait): void {
+    if (wait instanceof Poll) this.#remove(wait);
+  }
+
+  /** For its own waits only: the time is over, or the process ends. */
+  end(wait: Wait, kind: "late" | "stopped"): void {
+    if (wait instanceof Poll && this.#remove(wait)) wait.waiter.done({ kind, matched: wait.watches[0]?.matched });
   }
 
   /** Everybody who waits is answered now; whoever comes later at once. */
   stop(): void {
     this.#stopped = true;
-    for (const poll of this.#polls) this.#end(poll, "stopped");
+    for (const poll of this.#polls) this.end(poll, "stopped");
     this.#wheel.clear();
   }
 
@@ -244,7 +247,7 @@ export class ResultHub {
       } while (watch.remaining <= 0 && watch.polls.length > 0);
     } catch (error) {
       this.#parts.log.warn({ err: error }, "a result could not be read");
-      for (const poll of watch.polls.slice()) if (this.#take(poll)) poll.waiter.done({ kind: "failed" });
+      for (const poll of watch.polls.slice()) if (this.#remove(poll)) poll.waiter.done({ kind: "failed" });
     } finally {
       watch.reading = false;
     }
@@ -255,16 +258,12 @@ export class ResultHub {
     if (this.#watches.get(watch.id) === watch) this.#watches.delete(watch.id);
     for (const poll of watch.polls.slice()) {
       const all = poll.learn(watch, known);
-      if (all !== undefined && this.#take(poll)) poll.waiter.done({ kind: "ended", known: all });
+      if (all !== undefined && this.#remove(poll)) poll.waiter.done({ kind: "ended", known: all });
     }
   }
 
-  #end(poll: Poll, kind: "late" | "stopped"): void {
-    if (this.#take(poll)) poll.waiter.done({ kind, matched: poll.watches[0]?.matched });
-  }
-
-  /** Takes a poll out of everything; false when it was out already. */
-  #take(poll: Poll): boolean {
+  /** Removes a poll from everything; false if it was removed before. */
+  #remove(poll: Poll): boolean {
     if (!this.#polls.delete(poll)) return false;
     poll.batch?.release();
     if (poll.slot !== undefined) this.#wheel.cancel(poll.slot);
@@ -309,7 +308,7 @@ export class ResultHub {
     try {
       return await this.#parts.store.result(namespace, id, this.#parts.clock.nowMs());
     } finally {
-      // The place is handed on, so that nobody can come in between.
+      // The turn is handed on, so that nobody can come in between.
       const next = this.#line.shift();
       if (next === undefined) this.#reads -= 1;
       else next();

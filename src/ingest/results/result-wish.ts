@@ -1,3 +1,4 @@
+import { parseDuration } from "../../lib/duration.ts";
 import { type Checked, refused } from "../refusal.ts";
 
 /** Longest wait of one request, ms: below the 60 s after which most proxies give a silent connection up. A longer wish is cut to it. */
@@ -28,7 +29,7 @@ export function readWish(query: string, prefer: string | undefined): Checked<Res
     if (parameters.getAll(name).length > 1) return refused("parameter_invalid", `The parameter ${name} stands twice: send it once.`);
   }
   const asked = parameters.get("wait");
-  const waitMs = asked === null ? undefined : durationMs(asked);
+  const waitMs = asked === null ? undefined : waitOf(asked);
   if (asked !== null && waitMs === undefined) {
     return refused("parameter_invalid", "wait is no duration such as 10s, 500ms or 10 (seconds).");
   }
@@ -51,15 +52,9 @@ export function readWish(query: string, prefer: string | undefined): Checked<Res
   };
 }
 
-const UNIT_MS: Readonly<Record<string, number>> = { h: 3_600_000, m: 60_000, s: 1_000, ms: 1 };
-
-/** Durations as everywhere in the API (GEP-2257), or whole seconds as in Prefer. */
-function durationMs(text: string): number | undefined {
-  if (/^[0-9]{1,5}$/.test(text)) return Number(text) * 1_000;
-  if (!/^([0-9]{1,5}(h|m|s|ms)){1,4}$/.test(text)) return undefined;
-  let sum = 0;
-  for (const [, count, unit] of text.matchAll(/([0-9]+)(ms|h|m|s)/g)) sum += Number(count) * (UNIT_MS[unit ?? ""] ?? 0);
-  return sum;
+/** Durations as everywhere in the API, or whole seconds as in Prefer. */
+function waitOf(text: string): number | undefined {
+  return /^[0-9]{1,5}$/.test(text) ? Number(text) * 1_000 : parseDuration(text);
 }
 
 /** RFC 7240 4.3; a preference that cannot be understood is ignored (section 2). */

@@ -4,7 +4,7 @@ import { connect } from "node:net";
 import { text } from "node:stream/consumers";
 import { afterEach, beforeEach, describe, expect, it, vi } from "vitest";
 import { ApiServer } from "../../../src/admin/api-server.ts";
-import { TokenAuthenticator } from "../../../src/admin/authenticator.ts";
+import { ApiTokenAuthenticator } from "../../../src/admin/authenticator.ts";
 import { tokenDigest } from "../../../src/core/access-token.ts";
 import { EVENT_BYTES_MAX } from "../../../src/core/event.ts";
 import { SystemClock } from "../../../src/lib/clock.ts";
@@ -27,7 +27,7 @@ describe("the API's server", () => {
   beforeEach(async () => {
     const server = new ApiServer({
       listen: { host: "127.0.0.1", port: 0 },
-      authenticator: new TokenAuthenticator({ tokens: { tokens: (namespace) => (namespace === "shop" ? [tokenDigest(TOKEN)] : []) } }),
+      authenticator: new ApiTokenAuthenticator({ tokens: { tokens: (namespace) => (namespace === "shop" ? [tokenDigest(TOKEN)] : []) } }),
       log,
       watch: { open: () => undefined, closed: () => undefined },
       clock: new SystemClock(),

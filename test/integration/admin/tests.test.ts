@@ -7,7 +7,7 @@ import { setTimeout as sleep } from "node:timers/promises";
 import { pino } from "pino";
 import { afterEach, beforeEach, expect, test, vi } from "vitest";
 import { ApiServer } from "../../../src/admin/api-server.ts";
-import { openToAll } from "../../../src/admin/authenticator.ts";
+import { apiOpenToAll } from "../../../src/admin/authenticator.ts";
 import { RouteTable, type Route } from "../../../src/core/route-table.ts";
 import { HttpAttempter } from "../../../src/attempt/http-attempter.ts";
 import { TestSender } from "../../../src/delivery/test-sender.ts";
@@ -60,7 +60,7 @@ beforeEach(async () => {
   const tests = new TestSender({ clock, attempter, table: () => table, resume: async () => undefined, events, laneOf: () => undefined });
   const server = new ApiServer({
     listen: { host: "127.0.0.1", port: 0 },
-    authenticator: openToAll,
+    authenticator: apiOpenToAll,
     log: pino({ level: "silent" }),
     clock,
     watch: new Metrics({ version: "test", defaults: false }).doorOf("api"),

@@ -7,7 +7,7 @@ import { Webhook } from "standardwebhooks";
 import { afterEach, beforeEach, describe, expect, test } from "vitest";
 import { HttpAttempter } from "../../../src/attempt/http-attempter.ts";
 import type { AttemptDone } from "../../../src/delivery/attempter.ts";
-import { INTERIM_RESPONSES_MAX } from "../../../src/attempt/http/exchange.ts";
+import { INTERIM_RESPONSES_MAX } from "../../../src/attempt/http/receiver-exchange.ts";
 import { SystemClock } from "../../../src/lib/clock.ts";
 import { parseKey } from "../../../src/core/signing/sign.ts";
 import { RECIPES } from "../../support/signing/recipes.ts";

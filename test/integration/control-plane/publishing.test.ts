@@ -3,8 +3,8 @@ import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { setTimeout as delay } from "node:timers/promises";
 import { afterAll, beforeAll, describe, expect, it } from "vitest";
-import { type ApiAccess, HISTORY_GROUP, TokenAuthenticator } from "../../../src/admin/authenticator.ts";
-import { TokenAuthenticator as IngestTokenAuthenticator } from "../../../src/ingest/authenticator.ts";
+import { type ApiAccess, HISTORY_GROUP, ApiTokenAuthenticator } from "../../../src/admin/authenticator.ts";
+import { IngestTokenAuthenticator } from "../../../src/ingest/authenticator.ts";
 import { kubernetesCredentials } from "../../../src/kube/credentials.ts";
 import { ANSWER_FOR_MS, Reviews } from "../../../src/kube/reviews.ts";
 import { KubeTransport } from "../../../src/kube/transport.ts";
@@ -166,7 +166,7 @@ describeOnControlPlane(
 
     it("the API asks for its own audience and for what is done: readers read, operators send again, publishers neither", async () => {
       const reviewer = new Reviews({ transport, clock, audience: "postrider-api", onTrouble: () => undefined });
-      const api = new TokenAuthenticator({ reviewer });
+      const api = new ApiTokenAuthenticator({ reviewer });
       for (const role of ["history-reader", "history-operator"]) {
         await account("shop", role);
         const binding = ["--clusterrole", `hooks-pr-postrider-${role}`, "--serviceaccount", `shop:${role}`];

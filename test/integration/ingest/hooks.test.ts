@@ -1,5 +1,6 @@
 import { afterEach, describe, expect, it } from "vitest";
-import type { Denial, IngestAccess } from "../../../src/ingest/authenticator.ts";
+import type { Denial } from "../../../src/core/access-token.ts";
+import type { IngestAccess } from "../../../src/ingest/authenticator.ts";
 import { lastBody, RawClient, route, runningIngest, type IngestSetup, type RunningIngest } from "../../support/ingest/running-ingest.ts";
 
 let ingest: RunningIngest | undefined;

@@ -1,5 +1,5 @@
 import { afterEach, expect, it } from "vitest";
-import type { Denial } from "../../../src/ingest/authenticator.ts";
+import type { Denial } from "../../../src/core/access-token.ts";
 import { route, runningIngest, type IngestSetup, type RunningIngest } from "../../support/ingest/running-ingest.ts";
 
 const T = "0123456789abcdef-token";

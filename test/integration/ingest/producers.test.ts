@@ -1,6 +1,6 @@
 import { afterEach, describe, expect, it } from "vitest";
 import type { Route } from "../../../src/core/route-table.ts";
-import type { Denial } from "../../../src/ingest/authenticator.ts";
+import type { Denial } from "../../../src/core/access-token.ts";
 import { endDeliveries } from "../../support/ingest/ended-delivery.ts";
 import { route, runningIngest, type IngestSetup, type RunningIngest } from "../../support/ingest/running-ingest.ts";
 

@@ -170,8 +170,8 @@ describe("what is in the head", () => {
 
   it("refuses none on an address that others can reach", async () => {
     const { buildIngest } = await import("../../../src/ingest/ingest.ts");
-    const { openToAll } = await import("../../../src/ingest/authenticator.ts");
-    const parts = { listen: { host: "0.0.0.0", port: 0 }, authenticator: openToAll, rateLimitPerSecond: 0 };
+    const { ingestOpenToAll } = await import("../../../src/ingest/authenticator.ts");
+    const parts = { listen: { host: "0.0.0.0", port: 0 }, authenticator: ingestOpenToAll, rateLimitPerSecond: 0 };
     expect(() => buildIngest(parts as never)).toThrowError(/--ingest-auth none is refused on 0\.0\.0\.0/);
   });
 });

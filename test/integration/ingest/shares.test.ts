@@ -181,7 +181,7 @@ describe("stopping", () => {
     const { accept } = held();
     const running = await start({ routes: [...wanting(1), ...wanting(1, "other")], accept, drainMs: 200 });
     expect((await running.post(BODY, {}, "other")).headers.get("connection")).toBe("keep-alive");
-    running.leave();
+    running.drain();
     expect((await running.post(BODY, {}, "other")).headers.get("connection")).toBe("close");
     const sending = client(running).send(
       "POST /v1/namespaces/shop/events HTTP/1.1\r\nHost: x\r\nContent-Type: application/json\r\nContent-Length: 50\r\n\r\n{",

@@ -3,7 +3,8 @@ import { BUILT_IN_EGRESS, BUILT_IN_POLICY } from "../../../src/core/policy.ts";
 import type { EgressPolicy, Policy } from "../../../src/core/policy.ts";
 import type { Route } from "../../../src/core/route-table.ts";
 import { parseKey } from "../../../src/core/signing/sign.ts";
-import type { SigningKey, SigningSpec, SubscriptionSpec, Target } from "../../../src/core/subscription.ts";
+import type { SigningKey } from "../../../src/core/signing/style.ts";
+import type { SigningSpec, SubscriptionSpec, Target } from "../../../src/core/subscription.ts";
 
 export const WHSEC = "whsec_MfKQ9r8GKYqrTwjUPD8ILPZIo2LaLaSwMfKQ9r8GKYqr";
 

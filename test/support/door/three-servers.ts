@@ -1,7 +1,7 @@
 import { testDeliveryNames } from "../delivery/test-delivery-names.ts";
 import type { HandlerParts } from "../../../src/admin/handlers.ts";
 import { ApiServer } from "../../../src/admin/api-server.ts";
-import { TokenAuthenticator } from "../../../src/admin/authenticator.ts";
+import { ApiTokenAuthenticator } from "../../../src/admin/authenticator.ts";
 import { tokenDigest } from "../../../src/core/access-token.ts";
 import { SystemClock } from "../../../src/lib/clock.ts";
 import { HealthServer } from "../../../src/observe/health-server.ts";
@@ -28,7 +28,7 @@ export async function runningApi(parts: Partial<HandlerParts> = {}): Promise<Run
   ]);
   const server = new ApiServer({
     listen: { host: "127.0.0.1", port: 0 },
-    authenticator: new TokenAuthenticator({ tokens: { tokens: (namespace) => tokens.get(namespace) ?? [] } }),
+    authenticator: new ApiTokenAuthenticator({ tokens: { tokens: (namespace) => tokens.get(namespace) ?? [] } }),
     log: createLog("silent"),
     watch: metrics.doorOf("api"),
     clock: new SystemClock(),

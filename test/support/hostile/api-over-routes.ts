@@ -1,6 +1,6 @@
 import { pino } from "pino";
 import { ApiServer } from "../../../src/admin/api-server.ts";
-import { openToAll } from "../../../src/admin/authenticator.ts";
+import { apiOpenToAll } from "../../../src/admin/authenticator.ts";
 import type { KnownSubscription } from "../../../src/admin/directory.ts";
 import { RouteTable } from "../../../src/core/route-table.ts";
 import type { Route } from "../../../src/core/route-table.ts";
@@ -63,7 +63,7 @@ export class ApiOverRoutes {
     }));
     const api = new ApiServer({
       listen: { host: "127.0.0.1", port: 0 },
-      authenticator: openToAll,
+      authenticator: apiOpenToAll,
       log,
       watch: { open: () => undefined, closed: () => undefined },
       store,

@@ -5,7 +5,7 @@ import { RouteTable, type Route } from "../../../src/core/route-table.ts";
 import type { Event } from "../../../src/core/event.ts";
 import { type Clock, SystemClock } from "../../../src/lib/clock.ts";
 import { storedTokenDigest } from "../../../src/core/access-token.ts";
-import { type PublishReviewer, TokenAuthenticator, openToAll } from "../../../src/ingest/authenticator.ts";
+import { type PublishReviewer, IngestTokenAuthenticator, ingestOpenToAll } from "../../../src/ingest/authenticator.ts";
 import { buildIngest } from "../../../src/ingest/ingest.ts";
 import type { IngestLimits } from "../../../src/ingest/ingest-server.ts";
 import type { HubLimits } from "../../../src/ingest/results/result-hub.ts";
@@ -123,8 +123,8 @@ export async function runningIngest(setup: IngestSetup = {}) {
     listen: { host: "127.0.0.1", port: 0 },
     authenticator:
       setup.tokens === undefined && setup.reviewer === undefined
-        ? openToAll
-        : new TokenAuthenticator({
+        ? ingestOpenToAll
+        : new IngestTokenAuthenticator({
             ...(setup.tokens === undefined
               ? {}
               : {
@@ -172,7 +172,7 @@ export async function runningIngest(setup: IngestSetup = {}) {
     state,
     abort,
     done,
-    leave: (): void => server.leave(),
+    drain: (): void => server.drain(),
     /** Acts as the engine: deliveries of this event have ended, durably. */
     tellEnded: (eventId: string | undefined): void => tell(eventId),
     async stop(): Promise<void> {

@@ -1,7 +1,8 @@
 import { createHash, createHmac, createPublicKey, timingSafeEqual, verify } from "node:crypto";
 import { httpbis } from "http-message-signatures";
 import { Webhook } from "standardwebhooks";
-import type { HmacStyle, SigningKey, SigningSpec } from "../../../src/core/subscription.ts";
+import type { HmacStyle, SigningKey } from "../../../src/core/signing/style.ts";
+import type { SigningSpec } from "../../../src/core/subscription.ts";
 
 /** A signed request as its receiver sees it; header names in lower case. */
 export interface SignedRequest {

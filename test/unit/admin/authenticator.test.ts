@@ -1,5 +1,5 @@
 import { describe, expect, it } from "vitest";
-import { type ApiAccess, HISTORY_GROUP, openToAll, TokenAuthenticator } from "../../../src/admin/authenticator.ts";
+import { type ApiAccess, HISTORY_GROUP, apiOpenToAll, ApiTokenAuthenticator } from "../../../src/admin/authenticator.ts";
 import { storedTokenDigest } from "../../../src/core/access-token.ts";
 
 const STATIC = "0123456789abcdef";
@@ -17,14 +17,14 @@ const reviewer = {
 
 describe("the API lets in", () => {
   it("a static token of the namespace, and of no other", async () => {
-    const api = new TokenAuthenticator({ tokens });
+    const api = new ApiTokenAuthenticator({ tokens });
     expect(await api.authorize([`Bearer ${STATIC}`], access)).toEqual({ granted: true });
     expect(await api.authorize([`bearer  ${STATIC} `], access)).toEqual({ granted: true });
     expect(await api.authorize([`Bearer ${STATIC}`], { ...access, namespace: "bank" })).toMatchObject({ granted: false, status: 401 });
   });
 
   it("whom the cluster vouches for, asked in its own words, beside static tokens", async () => {
-    const api = new TokenAuthenticator({ tokens, reviewer });
+    const api = new ApiTokenAuthenticator({ tokens, reviewer });
     expect(await api.authorize(["Bearer good"], access)).toEqual({ granted: true });
     expect(reviewer.asked).toEqual([["good", access]]);
     expect(await api.authorize([`Bearer ${STATIC}`], access)).toEqual({ granted: true });
@@ -32,7 +32,7 @@ describe("the API lets in", () => {
   });
 
   it("everybody where that was asked for", async () => {
-    expect(await openToAll.authorize([], access)).toEqual({ granted: true });
+    expect(await apiOpenToAll.authorize([], access)).toEqual({ granted: true });
   });
 });
 
@@ -49,26 +49,26 @@ describe("the API turns away", () => {
     ["a token cut short", [`Bearer ${STATIC.slice(0, -1)}`]],
     ["64 KiB", [`Bearer ${"a".repeat(65_536)}`]],
   ])("%s", async (_what, headers) => {
-    const api = new TokenAuthenticator({ tokens, reviewer });
+    const api = new ApiTokenAuthenticator({ tokens, reviewer });
     expect(await api.authorize(headers, access)).toMatchObject({ granted: false, status: 401, code: "unauthenticated" });
   });
 
   it("nobody for good while Secrets with tokens are not listed yet", async () => {
     const early = { isListed: () => false, tokens: tokens.tokens };
-    for (const api of [new TokenAuthenticator({ tokens: early }), new TokenAuthenticator({ tokens: early, reviewer })]) {
+    for (const api of [new ApiTokenAuthenticator({ tokens: early }), new ApiTokenAuthenticator({ tokens: early, reviewer })]) {
       expect(await api.authorize([`Bearer ${STATIC}`], access)).toEqual({ granted: true });
       expect(await api.authorize(["Bearer other"], access)).toMatchObject({ granted: false, status: 503, retryAfterSeconds: 5 });
     }
   });
 
   it("who may not, with the command that shows it", async () => {
-    const verdict = await new TokenAuthenticator({ reviewer }).authorize(["Bearer weak"], access);
+    const verdict = await new ApiTokenAuthenticator({ reviewer }).authorize(["Bearer weak"], access);
     expect(verdict).toMatchObject({ granted: false, status: 403, code: "forbidden" });
     expect(JSON.stringify(verdict)).toContain("kubectl -n shop auth can-i create deliveries.history.postrider.dev --subresource=resend");
   });
 
   it("everybody new while nobody can be asked, and says when to come back", async () => {
-    const verdict = await new TokenAuthenticator({ reviewer }).authorize(["Bearer late"], access);
+    const verdict = await new ApiTokenAuthenticator({ reviewer }).authorize(["Bearer late"], access);
     expect(verdict).toMatchObject({ granted: false, status: 503, code: "reviews_unavailable", retryAfterSeconds: 5 });
   });
 });

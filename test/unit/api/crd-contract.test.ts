@@ -3,7 +3,7 @@ import { join } from "node:path";
 import { parse as parseCel } from "@bufbuild/cel";
 import { describe, expect, it } from "vitest";
 import { parse } from "yaml";
-import { durationMs } from "../../../src/api/duration.ts";
+import { durationMs } from "../../../src/lib/duration.ts";
 import { statusRange } from "../../../src/api/number-range.ts";
 import type { Rule, Schema } from "../../../src/api/schema.ts";
 import { BUILT_IN_POLICY, inRanges } from "../../../src/core/policy.ts";

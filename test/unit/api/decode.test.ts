@@ -3,7 +3,7 @@ import { describe, expect, it } from "vitest";
 import { readCustomResource } from "../../../src/api/custom-resource.ts";
 import { decodeClusterPolicy, decodePolicy } from "../../../src/api/decode-policy.ts";
 import { decodeSubscription } from "../../../src/api/decode-subscription.ts";
-import { durationMs } from "../../../src/api/duration.ts";
+import { durationMs } from "../../../src/lib/duration.ts";
 import type { ClusterDeliveryPolicy, DeliveryPolicy, WebhookSubscription } from "../../../src/api/generated/custom-resources.ts";
 import { NOT_IMPLEMENTED, notImplementedProblems } from "../../../src/api/not-implemented.ts";
 import { portRange, statusRange } from "../../../src/api/number-range.ts";

@@ -35,7 +35,7 @@ async function stopping({ stuck = [], idleAfterMs = 0, drainMs = DRAIN_MS }: { s
   const drain = (): Promise<void> => new Promise((resolve) => void clock.after(idleAfterMs, resolve));
   const rooms: Stoppable = {
     engine: { ...service("engine"), drain },
-    ingest: { ...service("ingest"), leave: () => tell("leave") },
+    ingest: { ...service("ingest"), drain: () => tell("ingest drain") },
     api: service("api"),
     desks: [service("controller"), service("provider")],
     attempter: closable("attempter"),
@@ -54,7 +54,7 @@ async function stopping({ stuck = [], idleAfterMs = 0, drainMs = DRAIN_MS }: { s
 it("with nothing under way ends as soon as everybody has been told to come back", async () => {
   const { told, code, atMs, kills } = await stopping({});
   expect(told).toEqual([
-    "0 leave",
+    "0 ingest drain",
     "0 api",
     "300 ingest",
     "300 controller",

@@ -6,7 +6,7 @@ import { AnswerHead } from "../../../src/attempt/http/answer-head.ts";
 function shown(...pieces: readonly string[]): string {
   const head = new AnswerHead();
   head.begin();
-  return pieces.map((piece) => head.take(Buffer.from(piece, "latin1")).toString("latin1")).join("");
+  return pieces.map((piece) => head.corrected(Buffer.from(piece, "latin1")).toString("latin1")).join("");
 }
 
 describe("an answer's head in the form that a strict parser takes", () => {
@@ -31,13 +31,13 @@ describe("an answer's head in the form that a strict parser takes", () => {
   test("before a request has gone out, and after a head, nothing is changed", () => {
     const head = new AnswerHead();
     const before = Buffer.from("HTTP/1.1 200 OK\nA: b\n\n");
-    expect(head.take(before)).toBe(before);
+    expect(head.corrected(before)).toBe(before);
     head.begin();
-    head.take(Buffer.from("HTTP/1.1 200 OK\r\n\r\n"));
+    head.corrected(Buffer.from("HTTP/1.1 200 OK\r\n\r\n"));
     const body = Buffer.from("a\n b\n\n");
-    expect(head.take(body)).toBe(body);
+    expect(head.corrected(body)).toBe(body);
     head.begin();
-    expect(head.take(Buffer.from("HTTP/1.1 201 C\n\n")).toString()).toBe("HTTP/1.1 201 C\r\n\r\n");
+    expect(head.corrected(Buffer.from("HTTP/1.1 201 C\n\n")).toString()).toBe("HTTP/1.1 201 C\r\n\r\n");
   });
 
   test("what a sender writes by the rules passes as it is, however it is cut", () => {

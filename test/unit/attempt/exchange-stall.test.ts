@@ -3,7 +3,7 @@ import { BUILT_IN_POLICY } from "../../../src/core/policy.ts";
 import type { Outcome } from "../../../src/core/outcome.ts";
 import { ConnectFailure } from "../../../src/attempt/connect/connect-failure.ts";
 import type { DispatchController } from "../../../src/attempt/http/receiver-pool.ts";
-import { Exchange } from "../../../src/attempt/http/exchange.ts";
+import { ReceiverExchange } from "../../../src/attempt/http/receiver-exchange.ts";
 import { TimerWheel } from "../../../src/lib/timer-wheel.ts";
 import { ManualClock } from "../../support/time/manual-clock.ts";
 
@@ -16,7 +16,7 @@ function scene(timeoutMs: number) {
   const clock = new ManualClock();
   const wheel = new TimerWheel(clock);
   const outcomes: Outcome[] = [];
-  const exchange: Exchange = new Exchange({
+  const exchange: ReceiverExchange = new ReceiverExchange({
     clock,
     policy: { ...BUILT_IN_POLICY, timeoutMs },
     tls: true,

@@ -1,7 +1,7 @@
 import { randomBytes, randomInt } from "node:crypto";
 import { expect, it } from "vitest";
 import { parseKey, signatureHeaders } from "../../../src/core/signing/sign.ts";
-import type { SigningKey } from "../../../src/core/subscription.ts";
+import type { SigningKey } from "../../../src/core/signing/style.ts";
 import { countOf } from "../../support/full-run.ts";
 import { RECIPES, type Recipe, type SignedRequest } from "../../support/signing/recipes.ts";
 

@@ -4,9 +4,11 @@ import { describe, expect, it } from "vitest";
 import { withBodyToken } from "../../../src/core/payload.ts";
 import { publicKeyForms } from "../../../src/core/signing/receiver-key.ts";
 import type { ReceivedRequest } from "../../../src/core/signing/received-request.ts";
-import { parseKey, signatureHeaders, timestampToken } from "../../../src/core/signing/sign.ts";
-import { hmacSigning, namedSigning, NAMED_SIGNINGS, TOKEN_STYLE } from "../../../src/core/signing/signing-styles.ts";
-import type { SigningSpec, TokenStyle } from "../../../src/core/subscription.ts";
+import { parseKey, signatureHeaders } from "../../../src/core/signing/sign.ts";
+import { hmacSigning, namedSigning, NAMED_SIGNINGS } from "../../../src/core/signing/signing-styles.ts";
+import { timestampToken, TOKEN_STYLE } from "../../../src/core/signing/schemes/timestamp-token.ts";
+import type { TokenStyle } from "../../../src/core/signing/style.ts";
+import type { SigningSpec } from "../../../src/core/subscription.ts";
 import { secretFault, verifyRequest } from "../../../src/core/signing/verify.ts";
 import { RECIPES } from "../../support/signing/recipes.ts";
 

@@ -2,8 +2,11 @@ import { createHmac, createPublicKey, verify } from "node:crypto";
 import fc from "fast-check";
 import { Webhook } from "standardwebhooks";
 import { describe, expect, test } from "vitest";
-import { parseKey, signatureHeaders as signedWith, timestampToken } from "../../../src/core/signing/sign.ts";
-import type { HmacStyle, SigningKey, SigningScheme, SigningSpec } from "../../../src/core/subscription.ts";
+import { timestampToken } from "../../../src/core/signing/schemes/timestamp-token.ts";
+import { parseKey, signatureHeaders as signedWith } from "../../../src/core/signing/sign.ts";
+import type { SigningScheme } from "../../../src/core/signing/scheme-registry.ts";
+import type { HmacStyle, SigningKey } from "../../../src/core/signing/style.ts";
+import type { SigningSpec } from "../../../src/core/subscription.ts";
 import { WHSEC } from "../../support/delivery/attempt-input.ts";
 
 function key(scheme: SigningScheme, secret: string): SigningKey {

@@ -1,6 +1,7 @@
 import { describe, expect, it } from "vitest";
 import { storedTokenDigest } from "../../../src/core/access-token.ts";
-import { type Denial, openToAll, TokenAuthenticator } from "../../../src/ingest/authenticator.ts";
+import type { Denial } from "../../../src/core/access-token.ts";
+import { ingestOpenToAll, IngestTokenAuthenticator } from "../../../src/ingest/authenticator.ts";
 
 const TOKEN = "0123456789abcdef-token";
 const digests = [storedTokenDigest(Buffer.from(TOKEN))!];
@@ -25,7 +26,7 @@ it.each([
   const tokens = { isListed: () => listed, tokens: () => [storedTokenDigest(Buffer.from("y".repeat(20)))!, ...digests], producerAt };
   const said = answerOf(reviewed);
   for (const settle of [() => said, () => Promise.resolve(said)]) {
-    const authenticator = new TokenAuthenticator(reviewed === undefined ? { tokens } : { tokens, reviewer: { who: settle } });
+    const authenticator = new IngestTokenAuthenticator(reviewed === undefined ? { tokens } : { tokens, reviewer: { who: settle } });
     const verdict = await authenticator.authenticate("shop", token);
     expect(typeof verdict === "string" ? verdict : verdict.producer).toBe(expected);
   }
@@ -42,12 +43,12 @@ it.each([
     throw new Error("nobody is asked about what stands in a body");
   };
   const tokens = { isListed: () => listed, tokens: () => (has.length > 0 ? digests : []), producerAt };
-  const authenticator = new TokenAuthenticator({ tokens, reviewer: { who } });
+  const authenticator = new IngestTokenAuthenticator({ tokens, reviewer: { who } });
   expect([authenticator.bodyTokens("shop"), authenticator.authenticateBody("shop", token)]).toEqual([can, verdict]);
 });
 
 it("in a body, nothing lets in where static tokens are switched off", () => {
-  const authenticator = new TokenAuthenticator({ reviewer: { who: () => ({ user: "u" }) } });
+  const authenticator = new IngestTokenAuthenticator({ reviewer: { who: () => ({ user: "u" }) } });
   expect([authenticator.bodyTokens("shop"), authenticator.authenticateBody("shop", TOKEN)]).toEqual(["none", "unauthenticated"]);
 });
 
@@ -75,7 +76,7 @@ describe("what receivers answered", () => {
       return said;
     };
     const tokens = { tokens: () => digests, producerAt };
-    expect(await new TokenAuthenticator({ tokens, reviewer: { who } }).maySeeAnswers("shop", "other")).toBe(sees);
+    expect(await new IngestTokenAuthenticator({ tokens, reviewer: { who } }).maySeeAnswers("shop", "other")).toBe(sees);
     expect(asked).toEqual([["other", { namespace: "shop", verb: "get", group: "history.postrider.dev", resource: "attempts" }]]);
   });
 
@@ -83,15 +84,20 @@ describe("what receivers answered", () => {
     const who = (): never => {
       throw new Error("asked");
     };
-    const authenticator = new TokenAuthenticator({ tokens: { tokens: () => digests, producerAt }, reviewer: { who } });
+    const authenticator = new IngestTokenAuthenticator({ tokens: { tokens: () => digests, producerAt }, reviewer: { who } });
     expect([await authenticator.maySeeAnswers("shop", TOKEN), await authenticator.maySeeAnswers("shop", undefined)]).toEqual([
       false,
       false,
     ]);
-    expect(await new TokenAuthenticator({ tokens: { tokens: () => digests, producerAt } }).maySeeAnswers("shop", "other")).toBe(false);
+    expect(await new IngestTokenAuthenticator({ tokens: { tokens: () => digests, producerAt } }).maySeeAnswers("shop", "other")).toBe(
+      false,
+    );
   });
 
   it("is for everybody where everybody is let in, and all of them are one producer", async () => {
-    expect([await openToAll.maySeeAnswers("shop", undefined), await openToAll.authenticate("shop", "")]).toEqual([true, { producer: "" }]);
+    expect([await ingestOpenToAll.maySeeAnswers("shop", undefined), await ingestOpenToAll.authenticate("shop", "")]).toEqual([
+      true,
+      { producer: "" },
+    ]);
   });
 });

@@ -1,7 +1,7 @@
 import { describe, expect, it } from "vitest";
 import { contentHash } from "../../../src/ingest/accepted-event.ts";
 import { storedTokenDigest } from "../../../src/core/access-token.ts";
-import { TokenAuthenticator } from "../../../src/ingest/authenticator.ts";
+import { IngestTokenAuthenticator } from "../../../src/ingest/authenticator.ts";
 import { headerText } from "../../../src/ingest/header-envelope.ts";
 import { kindOfData, parseMediaType } from "../../../src/ingest/media-type.ts";
 import { RateGate } from "../../../src/ingest/rate-gate.ts";
@@ -69,7 +69,7 @@ describe("static tokens", () => {
   it("trim trailing newlines, ignore short ones, know only their namespace", () => {
     expect(storedTokenDigest(bytes("0123456789abcde\n\n"))).toBeUndefined();
     const digest = storedTokenDigest(bytes("0123456789abcdef\r\n"))!;
-    const tokens = new TokenAuthenticator({
+    const tokens = new IngestTokenAuthenticator({
       tokens: { tokens: (namespace) => (namespace === "shop" ? [digest] : []), producerAt: () => "secret:a" },
     });
     expect(tokens.authenticate("shop", "0123456789abcdef")).toEqual({ producer: "secret:a" });

@@ -5,6 +5,7 @@ import { inRanges } from "../../core/policy.ts";
 import type { Policy } from "../../core/policy.ts";
 import { parseRetryAfter } from "../../core/retry-after.ts";
 import type { Clock } from "../../lib/clock.ts";
+import { errorCode, UNKNOWN_CODE } from "../../lib/error-code.ts";
 import type { WheelEntry, WheelSlot } from "../../lib/timer-wheel.ts";
 import { redactHeader, redactText, redactUrl, redactValues } from "../../observe/redact.ts";
 import { ANSWER_BYTES_MAX } from "./answer-limit.ts";
@@ -40,7 +41,7 @@ const SIGNED_AGE_MAX_MS = 120_000;
 /** What undici is told when we let a socket go; never shown. */
 const LET_GO = new Error("answer complete for us");
 
-export interface ExchangeOptions {
+export interface ReceiverExchangeOptions {
   readonly clock: Clock;
   readonly policy: Policy;
   readonly tls: boolean;
@@ -59,8 +60,8 @@ type ResponseHeaders = Readonly<Record<string, string | string[] | undefined>>;
  * One request's life, as undici and the timer wheel tell it. Whatever they do, `done` is called exactly once. The status line decides; the
  * rest of the answer is read up to its cap and then the socket is let go.
  */
-export class Exchange implements DispatchHandler, WheelEntry {
-  readonly #options: ExchangeOptions;
+export class ReceiverExchange implements DispatchHandler, WheelEntry {
+  readonly #options: ReceiverExchangeOptions;
   readonly #startedMs: number;
   readonly #startedAtMs: number;
   #controller: DispatchController | undefined;
@@ -81,7 +82,7 @@ export class Exchange implements DispatchHandler, WheelEntry {
   /** The connection that was kept was dead, and another one is made. */
   #reconnected = false;
 
-  constructor(options: ExchangeOptions) {
+  constructor(options: ReceiverExchangeOptions) {
     this.#options = options;
     this.#startedMs = options.clock.monotonicMs();
     this.#startedAtMs = options.clock.trueMs();
@@ -290,8 +291,7 @@ export class Exchange implements DispatchHandler, WheelEntry {
     if (error instanceof ConnectFailure) {
       return { ...this.#blank(error.outcome, redactText(error.message)), connectionStatus: error.code, tlsStatus: error.tlsStatus };
     }
-    const code =
-      "code" in error && typeof error.code === "string" ? error.code : error.name === "HTTPParserError" ? "HPE_INVALID" : "EUNKNOWN";
+    const code = errorCode(error) ?? (error.name === "HTTPParserError" ? "HPE_INVALID" : UNKNOWN_CODE);
     if (isTlsCode(code)) return this.#outcomeOf(tlsFailure(code));
     const [connectionStatus, message] = explain(code, error.message);
     return { ...this.#blank("connect_error", message), connectionStatus, tlsStatus: this.#options.tls ? "ok" : "none" };
