@@ -118,7 +118,7 @@ const ENGINE_FAULTS: readonly Planted[] = [
   {
     name: "receivers that are dead keep the memory of fresh deliveries",
     file: "src/delivery/queue/scheduler.ts",
-    find: `        if (lane.fresh.length > 0) this.#shelve(lane);\n`,
+    find: `        if (lane.fresh.length > 0) this.#shelf.shelve(lane);\n`,
     replace: ``,
     suite: TIME,
   },
@@ -195,7 +195,7 @@ const ENGINE_FAULTS: readonly Planted[] = [
   {
     name: "a commit that did not say whether it happened is not looked for",
     file: "src/delivery/engine.ts",
-    find: `    if (isDoubtful) this.#upkeep.forgotten.doubt();\n`,
+    find: `    if (isDoubtful) this.#all.forgotten.doubt();\n`,
     replace: ``,
     suite: UNKIND,
   },

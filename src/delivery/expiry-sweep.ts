@@ -2,7 +2,12 @@ import type { Clock } from "../lib/clock.ts";
 import type { Log } from "../observe/log.ts";
 import type { Completion, Store } from "../store/store.ts";
 import { expiresAtMs } from "../core/delivery-state.ts";
+import type { Landing } from "./flight/landing.ts";
+import type { Lifetime } from "./lifetime.ts";
+import type { EngineBounds } from "./queue/bounds.ts";
+import type { FreshMemory } from "./queue/fresh-memory.ts";
 import type { Lane, Waiting } from "./queue/lane.ts";
+import type { Scheduler } from "./queue/scheduler.ts";
 
 /** Rows of a paused queue are looked at again at the latest after this. */
 const CHECK_AGAIN_MS = 60_000;
@@ -14,13 +19,11 @@ export interface ExpirySweepParts {
   readonly store: Pick<Store, "due" | "complete">;
   readonly clock: Clock;
   readonly log: Log;
-  readonly lanesMax: number;
-  /** Since when this process has lived through engine time, ms. */
-  readonly livedSinceMs: () => number;
-  readonly holds: (id: number) => boolean;
-  readonly ended: (lane: Lane) => void;
-  /** A fresh delivery left memory because it is too old. */
-  readonly freshTaken: (lane: Lane, waiting: Waiting) => void;
+  readonly bounds: Pick<EngineBounds, "sweptLanesMax">;
+  readonly life: Pick<Lifetime, "livedSinceMs">;
+  readonly scheduler: Pick<Scheduler, "loader">;
+  readonly fresh: Pick<FreshMemory, "taken">;
+  readonly landing: Pick<Landing, "failedUntried">;
 }
 
 /**
@@ -36,7 +39,7 @@ export class ExpirySweep {
 
   async run(lanes: Iterable<Lane>): Promise<void> {
     const nowMs = this.#parts.clock.nowMs();
-    let left = this.#parts.lanesMax;
+    let left = this.#parts.bounds.sweptLanesMax;
     for (const lane of lanes) {
       if (lane.pending === 0 || lane.expiryCheckAtMs > nowMs || lane.ending !== undefined || lane.pausedUntil(nowMs) === undefined)
         continue;
@@ -56,7 +59,7 @@ export class ExpirySweep {
     lane.expiryCheckAtMs = nowMs + CHECK_AGAIN_MS;
     if (policy === undefined || reason === undefined) return;
     const { store } = this.#parts;
-    const livedSinceMs = this.#parts.livedSinceMs();
+    const livedSinceMs = this.#parts.life.livedSinceMs;
     const endsAtMs = (acceptedAtMs: number): number => expiresAtMs(acceptedAtMs, policy, livedSinceMs);
     const rows = await store.due(lane.uid, nowMs, WINDOW_ROWS);
     // A new route may have lifted the pause while the store was read.
@@ -65,7 +68,7 @@ export class ExpirySweep {
     const fresh: Waiting[] = [];
     let nextMs = Number.POSITIVE_INFINITY;
     for (const row of rows) {
-      if (this.#parts.holds(row.id)) continue;
+      if (this.#parts.scheduler.loader.holds(row.id)) continue;
       if (endsAtMs(row.acceptedAtMs) <= nowMs && row.resent !== true) ids.push(row.id);
       else nextMs = Math.min(nextMs, endsAtMs(row.acceptedAtMs));
     }
@@ -95,7 +98,7 @@ export class ExpirySweep {
     } finally {
       lane.unwritten -= 1;
     }
-    for (const waiting of fresh) this.#parts.freshTaken(lane, waiting);
-    for (const wasEnded of changed) if (wasEnded) this.#parts.ended(lane);
+    for (const waiting of fresh) this.#parts.fresh.taken(lane, waiting);
+    for (const wasEnded of changed) if (wasEnded) this.#parts.landing.failedUntried(lane);
   }
 }

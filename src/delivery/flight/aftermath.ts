@@ -70,7 +70,8 @@ export class Aftermath {
     return new Date(this.#parts.clock.shownMs(atMs)).toISOString();
   }
 
-  tell(flight: Flight, done: AttemptDone, transition: Transition): void {
+  /** One log line and the metrics of the attempt. */
+  report(flight: Flight, done: AttemptDone, transition: Transition): void {
     const { event, waiting, attempt } = flight;
     const { namespace, name } = flight.route.subscription;
     const nowMs = this.#parts.clock.nowMs();

@@ -14,6 +14,8 @@ import type { Log } from "../../observe/log.ts";
 import type { Metrics } from "../../observe/metrics.ts";
 import type { Store } from "../../store/store.ts";
 import type { Lane } from "../queue/lane.ts";
+import type { Scheduler } from "../queue/scheduler.ts";
+import type { LanePart, LaneStart } from "./lane-part.ts";
 
 /** Snapshots written in one call. */
 const BATCH_MAX = 500;
@@ -24,17 +26,18 @@ export interface HealthBookParts {
   readonly clock: Clock;
   readonly log: Log;
   readonly metrics: Metrics;
-  /** The lane's share of slots depends on it. */
-  readonly failing: (lane: Lane, failing: boolean) => void;
+  /** A failing lane has a smaller share of the slots. */
+  readonly scheduler: Pick<Scheduler, "setFailing">;
 }
 
 export type HealthCallback = (uid: string, kind: "transition" | "counters") => void;
 
 /** How every subscription is doing, for status, conditions and gauges; snapshots of what changed survive a restart. */
-export class HealthBook {
+export class HealthBook implements LanePart {
+  readonly stateKind = "health";
   readonly #parts: HealthBookParts;
   readonly #dirty = new Set<Lane>();
-  /** Lanes whose counters were told a moment ago, and whether they have moved since. */
+  /** Lanes whose counters were reported a moment ago, and whether they have moved since. */
   readonly #quiet = new Map<Lane, boolean>();
   #callbacks: HealthCallback[] = [];
 
@@ -47,15 +50,22 @@ export class HealthBook {
   }
 
   /** At boot: what was known when the last process ended (at most 5 s old). The time in which nobody ran (`awayMs`) is no failing. */
-  async restore(laneOf: (uid: string) => Lane | undefined, awayMs: number): Promise<void> {
+  async restore({ laneOf, awayMs }: LaneStart): Promise<void> {
     for (const { key, value } of await this.#parts.store.listState("health")) {
       const lane = laneOf(key);
       if (lane === undefined) continue;
       lane.record = { ...emptyRecord(), ...parse(value) };
       if (lane.record.failingSinceMs !== undefined) lane.record.failingSinceMs += awayMs;
       lane.verdict = judgeEndpoint(lane.record, lane.breaker.isOpen, undefined);
-      this.#parts.failing(lane, lane.record.consecutiveFailures >= FAILING_AFTER);
+      this.#parts.scheduler.setFailing(lane, lane.record.consecutiveFailures >= FAILING_AFTER);
     }
+  }
+
+  /** What is shown of the lane may follow from the route. */
+  routeChanged(lane: Lane): void {
+    if (lane.route === undefined) return;
+    this.changed(lane);
+    this.notify(lane, "transition");
   }
 
   /** Notes one attempt and judges the endpoint anew. */
@@ -63,7 +73,7 @@ export class HealthBook {
     const isFailure = outcome.class !== "success";
     const failure = isFailure ? failureOf(attempt, outcome) : undefined;
     noteAttempt(lane.record, { attempt, failure, tokenRefused: isTokenRefused(outcome) });
-    if (isFailure || lane.fair.failing) this.#parts.failing(lane, lane.record.consecutiveFailures >= FAILING_AFTER);
+    if (isFailure || lane.fair.failing) this.#parts.scheduler.setFailing(lane, lane.record.consecutiveFailures >= FAILING_AFTER);
     this.changed(lane);
   }
 
@@ -78,11 +88,11 @@ export class HealthBook {
     this.#dirty.add(lane);
     const before = lane.verdict;
     lane.verdict = judgeEndpoint(lane.record, lane.breaker.isOpen, before);
-    this.tell(lane, before?.healthy === lane.verdict.healthy && before?.reason === lane.verdict.reason ? "counters" : "transition");
+    this.notify(lane, before?.healthy === lane.verdict.healthy && before?.reason === lane.verdict.reason ? "counters" : "transition");
   }
 
-  /** Transitions are told at once; moving counters at most every 100 ms, the last move never lost. */
-  tell(lane: Lane, kind: "transition" | "counters"): void {
+  /** Transitions are reported at once; moving counters at most every 100 ms, the last move never lost. */
+  notify(lane: Lane, kind: "transition" | "counters"): void {
     if (kind === "counters") {
       if (this.#quiet.has(lane)) {
         this.#quiet.set(lane, true);
@@ -97,7 +107,7 @@ export class HealthBook {
   #endQuiet(): void {
     const quiet = [...this.#quiet];
     this.#quiet.clear();
-    for (const [lane, moved] of quiet) if (moved) this.tell(lane, "counters");
+    for (const [lane, moved] of quiet) if (moved) this.notify(lane, "counters");
   }
 
   /** For people: its times are the wall's. */

@@ -7,6 +7,7 @@ import type { Clock } from "../../lib/clock.ts";
 import type { Log } from "../../observe/log.ts";
 import { StoreError, type PauseReason, type QueueState, type Store } from "../../store/store.ts";
 import { FOREVER_MS, type Lane, type ReceiverPause } from "../queue/lane.ts";
+import type { LanePart, LaneStart } from "./lane-part.ts";
 
 const RETRY_MS = 1_000;
 
@@ -29,7 +30,9 @@ type AutomaticReason = "AutoSuspended" | "EndpointGone";
  * Pauses that the receiver brought about (those of the spec are worked out from the route, see Lane.specPause): each reason has its own end, rows are never touched. They act in memory at once and are written behind, coalesced per reason and
  * again until the store takes them; a crash in between costs at most one attempt that a pause would have held back.
  */
-export class PauseKeeper {
+export class PauseKeeper implements LanePart {
+  /** Of suspensions; pauses are kept with the queue. */
+  readonly stateKind = "suspension";
   readonly #parts: PauseKeeperParts;
   readonly #dirty = new Map<string, { readonly lane: Lane; readonly reason: PauseReason; readonly untilMs: number | null }>();
   /** Suspensions to write (true) or delete (false), by lane. */
@@ -40,8 +43,21 @@ export class PauseKeeper {
     this.#parts = parts;
   }
 
-  /** At boot: what the queues were paused for. */
-  restore(lane: Lane, queue: QueueState, nowMs: number): void {
+  /** At boot: what the queues were paused for, and automatic suspensions with their messages. */
+  async restore({ queues, laneOf }: LaneStart): Promise<void> {
+    const nowMs = this.#parts.clock.nowMs();
+    for (const queue of queues) {
+      const lane = laneOf(queue.subscription);
+      if (lane !== undefined) this.#restorePauses(lane, queue, nowMs);
+    }
+    for (const { key, value } of await this.#parts.store.listState("suspension")) {
+      const lane = laneOf(key);
+      const stored = parse(value);
+      if (lane !== undefined && stored !== undefined) restoreSuspension(lane, stored);
+    }
+  }
+
+  #restorePauses(lane: Lane, queue: QueueState, nowMs: number): void {
     for (const [reason, untilMs] of Object.entries(queue.pauses) as [PauseReason, number][]) {
       // Earlier versions stored what follows from the spec; restored, it would stand for ever beside a spec that says otherwise.
       if (reason === "BySpec" || reason === "RefsUnresolved") this.#note(lane, reason, null);
@@ -51,20 +67,6 @@ export class PauseKeeper {
         // What was judged from the record alone did not know of it.
         lane.verdict = judgeEndpoint(lane.record, true, lane.verdict);
       } else if (untilMs > nowMs) lane.pauses[reason] = untilMs;
-    }
-  }
-
-  /** At boot: automatic suspensions with their messages. */
-  async restoreSuspensions(laneOf: (uid: string) => Lane | undefined): Promise<void> {
-    for (const { key, value } of await this.#parts.store.listState("suspension")) {
-      const lane = laneOf(key);
-      const stored = parse(value);
-      if (lane === undefined || stored === undefined) continue;
-      const { reason } = stored.suspension;
-      if (reason === "BySpec") continue;
-      lane.suspended = stored.suspension;
-      lane.suspendedEndpoint = stored.endpoint;
-      lane.pauses[reason] = FOREVER_MS;
     }
   }
 
@@ -104,14 +106,16 @@ export class PauseKeeper {
     const nowMs = this.#parts.clock.nowMs();
     this.#shorten(lane, "RetryAfter", nowMs + policy.retry.retryAfterMaxMs);
     this.#shorten(lane, "CircuitOpen", nowMs + policy.circuitBreaker.openForMs);
-    this.#parts.changed(lane);
   }
 
   /** The subscription is gone: so is what is kept of its suspension. */
-  forget(lane: Lane): void {
-    if (lane.suspendedEndpoint === undefined) return;
-    this.#suspensions.set(lane, false);
-    void this.flush();
+  forget(lane: Lane): Promise<void> {
+    if (lane.suspendedEndpoint !== undefined) {
+      this.#suspensions.set(lane, false);
+      void this.flush();
+    }
+    // Not waited for: a store in trouble would keep the lane. What is left of it then is dropped with the leftovers.
+    return Promise.resolve();
   }
 
   #note(lane: Lane, reason: PauseReason, untilMs: number | null): void {
@@ -128,11 +132,6 @@ export class PauseKeeper {
       this.#flushing ??= this.#write().finally(() => (this.#flushing = undefined));
       await this.#flushing;
     }
-  }
-
-  /** Pauses that have not reached the store. */
-  get isDirty(): boolean {
-    return this.#dirty.size > 0 || this.#suspensions.size > 0 || this.#flushing !== undefined;
   }
 
   #lift(lane: Lane): void {
@@ -165,6 +164,14 @@ export class PauseKeeper {
       await new Promise<void>((resolve) => void clock.after(RETRY_MS, resolve));
     }
   }
+}
+
+function restoreSuspension(lane: Lane, { suspension, endpoint }: StoredSuspension): void {
+  const { reason } = suspension;
+  if (reason === "BySpec") return;
+  lane.suspended = suspension;
+  lane.suspendedEndpoint = endpoint;
+  lane.pauses[reason] = FOREVER_MS;
 }
 
 function textOf(lane: Lane): string {

@@ -7,6 +7,7 @@ import type { Log } from "../../observe/log.ts";
 import type { Store } from "../../store/store.ts";
 import type { PermissionAsker } from "../attempter.ts";
 import { FOREVER_MS, type Lane } from "../queue/lane.ts";
+import type { LanePart } from "./lane-part.ts";
 
 /** A permission is asked for anew after this long (less up to a tenth), and stands for LIFE_MS if no answer comes. */
 const RENEW_MS = 20 * 3_600_000;
@@ -52,7 +53,8 @@ interface Entry {
  *   refused  the receiver answered without permission: nothing is sent, asked again with backoff. Crash: asked again.
  * A changed endpoint is another place: asking. An answer that does not come leaves a permission standing until its end.
  */
-export class Permissions {
+export class Permissions implements LanePart {
+  readonly stateKind = "handshake";
   readonly #parts: PermissionsParts;
   readonly #entries = new Map<string, Entry>();
   readonly #stored = new Map<string, Permission>();
@@ -76,7 +78,7 @@ export class Permissions {
   routeChanged(lane: Lane): void {
     const subscription = lane.route?.subscription;
     if (subscription?.spec.verification === undefined) {
-      if (this.#entries.has(lane.uid) || this.#stored.has(lane.uid)) this.forget(lane);
+      void this.forget(lane);
       return;
     }
     const place = placeOf(subscription);
@@ -98,7 +100,12 @@ export class Permissions {
   }
 
   /** The subscription is gone, or asks nobody any more. */
-  forget(lane: Lane): void {
+  forget(lane: Lane): Promise<void> {
+    if (this.#entries.has(lane.uid) || this.#stored.has(lane.uid)) this.#forget(lane);
+    return Promise.resolve();
+  }
+
+  #forget(lane: Lane): void {
     this.#drop(lane.uid);
     this.#stored.delete(lane.uid);
     delete lane.pauses.HandshakePending;

@@ -19,7 +19,14 @@ export class Tally {
     lane.pending += 1;
     lane.counters.accepted += 1;
     lane.oldestAcceptedAtMs ??= nowMs;
-    this.#health.tell(lane, "counters");
+    this.#health.notify(lane, "counters");
+  }
+
+  /** One that had ended is owed again. */
+  resent(lane: Lane, nowMs: number): void {
+    lane.moves += 1;
+    lane.pending += 1;
+    lane.oldestAcceptedAtMs ??= nowMs;
   }
 
   /** One has ended. */
@@ -30,6 +37,6 @@ export class Tally {
     if (lane.pending === 0) lane.oldestAcceptedAtMs = undefined;
     const subscription = lane.route?.subscription;
     if (subscription !== undefined) this.#events.deliveryEnded(subscription, state);
-    this.#health.tell(lane, "counters");
+    this.#health.notify(lane, "counters");
   }
 }

@@ -2,11 +2,14 @@ import { FairQueue, type FairTurn } from "../../core/fairness/fair-queue.ts";
 import { RetryBudget } from "../../core/retry-budget.ts";
 import type { SlotHold } from "../../core/fairness/slot-hold.ts";
 import type { Clock } from "../../lib/clock.ts";
+import type { Soon } from "../../lib/soon.ts";
 import type { Log } from "../../observe/log.ts";
 import type { DeliveryId, Store } from "../../store/store.ts";
 import type { EngineBounds } from "./bounds.ts";
 import { DueLoader } from "./due-loader.ts";
+import type { FreshMemory } from "./fresh-memory.ts";
 import { FOREVER_MS, Lane, LONE_LEVEL, WORK_KINDS, type Waiting } from "./lane.ts";
+import { Shelf } from "./shelf.ts";
 import { Suspects } from "./suspects.ts";
 import { WakeHeap } from "./wake-heap.ts";
 
@@ -37,15 +40,14 @@ export function isLone({ suspect }: Pick<Turn, "suspect">): boolean {
 }
 
 export interface SchedulerParts {
-  readonly store: { readonly due: Store["due"] };
+  readonly store: Pick<Store, "due" | "index">;
   readonly clock: Clock;
   readonly log: Log;
   readonly slotsMax: number;
   readonly bounds: EngineBounds;
-  /** The lane is paused for long: what only memory knows of it goes into the due index. */
-  readonly shelve: (lane: Lane) => void;
-  /** Something may be sendable: `pick` soon. */
-  readonly wake: () => void;
+  readonly fresh: Pick<FreshMemory, "taken">;
+  /** Asked when something may be sendable: `pick` is called then. */
+  readonly soon: Pick<Soon, "ask">;
 }
 
 /**
@@ -56,7 +58,7 @@ export class Scheduler {
   readonly lanes = new Map<string, Lane>();
   readonly loader: DueLoader;
   readonly #clock: Clock;
-  readonly #wake: () => void;
+  readonly #soon: Pick<Soon, "ask">;
   readonly #queue: FairQueue<Lane>;
   readonly #wakes = new WakeHeap<Lane>();
   readonly #retryBudget: RetryBudget;
@@ -64,18 +66,18 @@ export class Scheduler {
   readonly #held = new Map<string, number>();
   #heldUntilMs = Number.POSITIVE_INFINITY;
   readonly #suspects: Suspects;
-  readonly #shelve: (lane: Lane) => void;
+  readonly #shelf: Shelf;
   #timer: { readonly atMs: number; readonly cancel: () => void } | undefined;
 
   constructor(parts: SchedulerParts) {
     this.#clock = parts.clock;
-    this.#wake = parts.wake;
+    this.#soon = parts.soon;
     this.#queue = new FairQueue(parts.slotsMax);
     this.#retryBudget = new RetryBudget(parts.clock.nowMs());
     this.#suspects = new Suspects(parts.bounds.suspectGroups);
-    this.#shelve = parts.shelve;
-    const { store, clock, log, bounds } = parts;
+    const { store, clock, log, bounds, fresh } = parts;
     this.loader = new DueLoader({ store, clock, log, bounds, loaded: (lane) => this.refresh(lane) });
+    this.#shelf = new Shelf({ store, clock, log, fresh, moved: (lane) => this.refresh(lane) });
   }
 
   get inFlight(): number {
@@ -101,7 +103,7 @@ export class Scheduler {
       this.#suspects.withdraw(lane);
       if (openAtMs - nowMs > WINDOW_KEPT_MS) {
         for (const id of lane.dropWindow()) this.loader.letGo(lane, id);
-        if (lane.fresh.length > 0) this.#shelve(lane);
+        if (lane.fresh.length > 0) this.#shelf.shelve(lane);
       }
       this.#setWake(lane, openAtMs >= FOREVER_MS ? Number.POSITIVE_INFINITY : openAtMs);
       return;
@@ -119,7 +121,7 @@ export class Scheduler {
     }
     if (lane.wantsRows(nowMs, (this.#held.get(lane.namespace) ?? 0) > nowMs)) this.loader.want(lane);
     this.#setWake(lane, lane.nextRowAtMs(nowMs));
-    if (ready) this.#wake();
+    if (ready) this.#soon.ask();
   }
 
   /** A slot for a delivery that is being accepted, if nothing stands in its way; the caller sends it right after the commit. */
@@ -154,7 +156,7 @@ export class Scheduler {
     if (!ended.sent) lane.breaker.abandoned(probe);
     this.#queue.release(hold, this.#clock.nowMs(), ended.tookMs);
     this.refresh(lane);
-    if (this.#queue.hasWaiting || this.#suspects.hasWaiting) this.#wake();
+    if (this.#queue.hasWaiting || this.#suspects.hasWaiting) this.#soon.ask();
   }
 
   setFailing(lane: Lane, failing: boolean): void {
@@ -247,6 +249,6 @@ export class Scheduler {
     for (let lane = this.#wakes.takeDue(nowMs); lane !== undefined; lane = this.#wakes.takeDue(nowMs)) this.refresh(lane);
     this.#allowRetries(nowMs);
     this.#arm(Math.min(this.#wakes.nextAtMs, this.#heldUntilMs));
-    this.#wake();
+    this.#soon.ask();
   }
 }

@@ -1,9 +1,8 @@
 import type { Clock } from "../../lib/clock.ts";
 import type { Log } from "../../observe/log.ts";
 import { StoreError, type Store } from "../../store/store.ts";
-import type { IntakeDesk } from "./intake-desk.ts";
+import type { FreshMemory } from "./fresh-memory.ts";
 import type { Lane, Waiting } from "./lane.ts";
-import type { Scheduler } from "./scheduler.ts";
 
 /** Rows moved by one call to the store. */
 const STEP = 1_000;
@@ -13,8 +12,9 @@ export interface ShelfParts {
   readonly store: Pick<Store, "index">;
   readonly clock: Clock;
   readonly log: Log;
-  readonly desk: Pick<IntakeDesk, "taken">;
-  readonly scheduler: Pick<Scheduler, "refresh">;
+  readonly fresh: Pick<FreshMemory, "taken">;
+  /** Rows of the lane were moved: look at it again. */
+  readonly moved: (lane: Lane) => void;
 }
 
 /**
@@ -36,7 +36,7 @@ export class Shelf {
   }
 
   async #move(lane: Lane): Promise<void> {
-    const { store, clock, log, desk, scheduler } = this.#parts;
+    const { store, clock, log, fresh, moved } = this.#parts;
     while (lane.fresh.length > 0 && !mayGo(lane, clock.nowMs())) {
       const step: Waiting[] = [];
       for (let one = lane.fresh.peek(); one !== undefined && step.length < STEP; one = lane.fresh.peek()) {
@@ -53,12 +53,12 @@ export class Shelf {
         continue;
       }
       for (const one of step) {
-        desk.taken(lane, one);
+        fresh.taken(lane, one);
         lane.noteDue(one.dueAtMs);
       }
-      scheduler.refresh(lane);
+      moved(lane);
     }
-    scheduler.refresh(lane);
+    moved(lane);
   }
 }
 
