@@ -2,7 +2,7 @@ import type { Store } from "../store/store.ts";
 import { WINDOW_ROWS_MAX } from "../store/store.ts";
 import type { LanePart } from "./lane-state/lane-part.ts";
 import type { FreshMemory } from "./queue/fresh-memory.ts";
-import { waitingOf } from "./queue/lane.ts";
+import { waitingOf } from "./queue/lane-backlog.ts";
 import type { Scheduler } from "./queue/scheduler.ts";
 
 export interface BootParts {
@@ -21,7 +21,7 @@ export async function bootEngine({ store, scheduler, fresh, laneParts }: BootPar
   const laneOf = (uid: string) => scheduler.lanes.get(uid);
   for (const queue of queues) scheduler.lane(queue.subscription, queue.namespace).restore(queue);
   for (const part of laneParts) await part.restore({ queues, laneOf, awayMs });
-  for (const { subscription, dueAtMs } of await store.nextDue(queues.length)) laneOf(subscription)?.noteDue(dueAtMs);
+  for (const { subscription, dueAtMs } of await store.nextDue(queues.length)) laneOf(subscription)?.backlog.noteDue(dueAtMs);
   await loadFresh(store, scheduler, fresh);
 }
 

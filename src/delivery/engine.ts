@@ -131,7 +131,7 @@ export class Engine implements Service {
 
   /** Deliveries of the subscription not ended yet, dead letters on their way included. */
   pending(uid: string): number {
-    return (this.lanes.get(uid)?.pending ?? 0) + (this.lanes.get(deadLetterQueue(uid))?.pending ?? 0);
+    return (this.lanes.get(uid)?.count.pending ?? 0) + (this.lanes.get(deadLetterQueue(uid))?.count.pending ?? 0);
   }
 
   /** The subscriptions to which anything is owed, dead letters included. */

@@ -4,7 +4,8 @@ import type { Metrics } from "../observe/metrics.ts";
 import { WINDOW_ROWS_MAX, type DeliveryId, type ReadyDelivery, type Store } from "../store/store.ts";
 import type { FlightDesk } from "./flight/flight-desk.ts";
 import type { FreshMemory } from "./queue/fresh-memory.ts";
-import { waitingOf, type Lane } from "./queue/lane.ts";
+import type { Lane } from "./queue/lane.ts";
+import { waitingOf } from "./queue/lane-backlog.ts";
 import type { Scheduler } from "./queue/scheduler.ts";
 import type { RouteWatch } from "./route-watch.ts";
 import type { RoutesInForce } from "./routes-in-force.ts";
@@ -88,7 +89,7 @@ export class ForgottenRows {
     await this.#makeLanes();
     const unknown = new Map<DeliveryId, Unknown>();
     for (const lane of await this.#overdue(beforeMs)) {
-      const rows = await store.due(lane.uid, beforeMs, Math.min(lane.held + 1, WINDOW_ROWS_MAX));
+      const rows = await store.due(lane.uid, beforeMs, Math.min(lane.backlog.held + 1, WINDOW_ROWS_MAX));
       const row = rows.find(({ id }) => !this.#parts.scheduler.loader.holds(id));
       if (row !== undefined && knowsOfNothing(lane, clock.nowMs())) unknown.set(row.id, { row, as: "due" });
     }
@@ -138,7 +139,7 @@ export class ForgottenRows {
     const { scheduler, fresh } = this.#parts;
     const lane = scheduler.lane(row.subscription, row.namespace);
     if (lane.ending !== undefined) return;
-    if (as === "due") lane.noteDue(row.dueAtMs);
+    if (as === "due") lane.backlog.noteDue(row.dueAtMs);
     else fresh.restored(lane, waitingOf(row, undefined, true));
     scheduler.refresh(lane);
   }
@@ -156,7 +157,7 @@ export class ForgottenRows {
     );
     for (const { subscription, namespace } of rows) {
       const lane = scheduler.lane(subscription, namespace);
-      lane.noteDue(nowMs);
+      lane.backlog.noteDue(nowMs);
       scheduler.refresh(lane);
     }
   }
@@ -169,5 +170,5 @@ interface Unknown {
 
 /** Reads nothing, and will not soon: once anything is noted as due, a read finds all that is. */
 function knowsOfNothing(lane: Lane, nowMs: number): boolean {
-  return !lane.loading && !lane.wantsToLoad && lane.indexDueAtMs > nowMs;
+  return !lane.backlog.loading && !lane.backlog.wantsToLoad && lane.backlog.indexDueAtMs > nowMs;
 }

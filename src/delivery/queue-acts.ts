@@ -49,19 +49,19 @@ export class QueueActs {
     if (inForce.routeOf(record.subscription) === undefined || scheduler.lanes.get(record.subscription)?.ending !== undefined)
       return "subscription_gone";
     const lane = scheduler.lane(record.subscription, record.namespace);
-    lane.offered += 1;
-    const result = await store.resend(id, nowMs).finally(() => (lane.offered -= 1));
+    lane.count.offered();
+    const result = await store.resend(id, nowMs).finally(() => lane.count.answered());
     if (result !== "resent") return result;
     routes.adopt(lane, inForce.routeOf(lane.uid));
     tally.resent(lane, nowMs);
-    lane.noteDue(nowMs);
+    lane.backlog.noteDue(nowMs);
     scheduler.refresh(lane);
     return result;
   }
 
   /** The subscriptions to which anything is owed, dead letters included. */
   owing(): Iterable<string> {
-    const lanes = [...this.#parts.scheduler.lanes.values()].filter(({ pending }) => pending > 0);
+    const lanes = [...this.#parts.scheduler.lanes.values()].filter(({ count }) => count.pending > 0);
     return new Set(lanes.map(({ uid }) => deadLetterOwner(uid) ?? uid));
   }
 }

@@ -53,9 +53,9 @@ export class QueueEnding {
 
   async #endLane(lane: Lane, how: EndHow): Promise<number> {
     const { scheduler, fresh, store, clock, tally } = this.#parts;
-    lane.ending = how;
-    for (const id of lane.dropWindow()) scheduler.letGo(lane, id);
-    for (let waiting = lane.fresh.shift(); waiting !== undefined; waiting = lane.fresh.shift()) fresh.taken(lane, waiting);
+    lane.end(how);
+    for (const id of lane.backlog.dropWindow()) scheduler.letGo(lane, id);
+    for (let waiting = lane.backlog.fresh.shift(); waiting !== undefined; waiting = lane.backlog.fresh.shift()) fresh.taken(lane, waiting);
     scheduler.refresh(lane);
     const [state, reason] = how === "discard" ? (["discarded", "Discarded"] as const) : (["failed", "SubscriptionDeleted"] as const);
     const historyRetentionMs = (lane.route?.subscription.policy ?? BUILT_IN_POLICY).retention.historyMs;
@@ -65,7 +65,7 @@ export class QueueEnding {
       ended = await store.endAll({ subscription: lane.uid, state, reason, nowMs: clock.nowMs(), historyRetentionMs, limit: END_STEP });
       total += ended;
       // Of a dead letter whose answer is still on its way only the store knows.
-      for (let i = 0; i < ended && lane.pending > 0; i++) tally.ended(lane, state);
+      for (let i = 0; i < ended && lane.count.pending > 0; i++) tally.ended(lane, state);
     }
     await this.#forgetIfOver(lane);
     return total;
@@ -73,11 +73,11 @@ export class QueueEnding {
 
   /** An ending lane with nothing left is forgotten, durably. */
   async #forgetIfOver(lane: Lane): Promise<void> {
-    if (!isOver(lane)) return;
+    if (!lane.isOver) return;
     const { store, scheduler, attempter, laneParts } = this.#parts;
     await Promise.all([store.forgetQueue(lane.uid), ...laneParts.toReversed().map((part) => part.forget(lane))]);
     // It is back, or something was accepted, while the store worked.
-    if (!isOver(lane)) return;
+    if (!lane.isOver) return;
     scheduler.forget(lane);
     attempter.forget(lane.uid);
     this.#forgetSeries(lane);
@@ -88,8 +88,4 @@ export class QueueEnding {
     const { namespace, name } = lastRoute.subscription;
     this.#parts.metrics.forgetSubscription(namespace, name);
   }
-}
-
-function isOver(lane: Lane): boolean {
-  return lane.ending !== undefined && lane.pending === 0 && lane.fair.inFlight === 0;
 }

@@ -63,8 +63,6 @@ export class RouteWatch {
     const { scheduler, laneParts, deadLetters, life, clock } = this.#parts;
     if (before === route || !life.isRestored) return;
     lane.adopt(route, clock.nowMs());
-    // Back (a manifest that was away for a moment) while its last attempts are under way: what comes in must find an open lane.
-    if (route?.draining === false) lane.ending = undefined;
     if (before !== undefined) this.#letGo(lane, before);
     for (const part of laneParts) part.routeChanged(lane);
     const letters = route === undefined ? undefined : scheduler.lanes.get(deadLetterQueue(lane.uid));

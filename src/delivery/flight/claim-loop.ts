@@ -103,7 +103,7 @@ export class ClaimLoop {
     if (error instanceof StoreError && error.code === "unknown") this.#parts.forgotten.doubt();
     log.error({ err: error, claims: turns.length }, "claims could not be stored, nothing was sent: trying again");
     for (const turn of turns.toReversed()) {
-      turn.lane.putBack(turn.waiting);
+      turn.lane.backlog.putBack(turn.waiting);
       scheduler.release(turn, { sent: false });
     }
     clock.after(CLAIM_RETRY_MS, () => {

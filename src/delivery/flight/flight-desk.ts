@@ -142,7 +142,7 @@ export class FlightDesk {
     const counted = { attempt: flight.waiting.made + 1, acceptedAtMs, resent, mayPark };
     const transition = next(counted, outcome, policy, { nowMs, random: random.next() });
     this.#complete(flight, kept === "last" && transition.next.state === "ready" ? undefined : record, stored(transition.next, route));
-    if (transition.next.state === "ready") lane.counters.retried += 1;
+    if (transition.next.state === "ready") tally.retried(lane);
     else tally.ended(lane, transition.next.state);
     aftermath.react(flight, outcome, transition);
     aftermath.report(flight, done, transition);
@@ -160,7 +160,7 @@ export class FlightDesk {
 
   #written(turn: Turn, completion: Completion, changed: boolean): void {
     this.#underWay.delete(completion.id);
-    turn.lane.unwritten -= 1;
+    turn.lane.count.written();
     if (this.#turnsWait) this.#parts.soon.ask();
     this.#parts.landing.written(turn, completion, changed);
     this.checkIdle();
@@ -171,7 +171,7 @@ export class FlightDesk {
     const nowMs = this.#parts.clock.nowMs();
     const { historyMs, bodiesMs } = (lane.route?.subscription.policy ?? BUILT_IN_POLICY).retention;
     const kept = { nowMs, historyRetentionMs: historyMs, bodiesRetentionMs: bodiesMs };
-    lane.unwritten += 1;
+    lane.count.writing();
     this.#writer.push(turn, { id: waiting.id, epoch: lane.epoch, attempt, next: nextState, ...kept });
     this.#parts.soon.ask();
   }

@@ -47,12 +47,12 @@ export class Landing {
     if (changed && next.state !== "ready") this.#ended(completion.attempt?.eventId ?? waiting.event?.id);
     if (changed && next.state === "failed") this.#letterWaits(lane);
     if (next.state === "ready") {
-      lane.noteDue(next.dueAtMs);
+      lane.backlog.noteDue(next.dueAtMs);
       if (next.parked !== undefined) parking.parked(lane, next.parked);
       scheduler.refresh(lane);
     } else if (waiting.orderKey !== undefined) {
       // The end of a head made the next of its key due; when, only the store knows.
-      lane.noteDue(completion.nowMs);
+      lane.backlog.noteDue(completion.nowMs);
       scheduler.refresh(lane);
     }
     if (lane.ending !== undefined) ending.attemptOver(lane, changed && next.state === "ready");
@@ -73,7 +73,7 @@ export class Landing {
     routes.adopt(letters, deadLetterRoute(lane.route));
     const nowMs = clock.nowMs();
     tally.accepted(letters, nowMs);
-    letters.noteDue(nowMs);
+    letters.backlog.noteDue(nowMs);
     scheduler.refresh(letters);
   }
 }

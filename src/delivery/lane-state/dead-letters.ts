@@ -55,7 +55,7 @@ export class DeadLetters {
     const isWriting = this.#wanted.delete(lane);
     if (!lane.forwards && !isWriting) return;
     await this.#parts.store.setForwarding(lane.uid, false);
-    lane.forwards = false;
+    lane.forwardingStored(false);
   }
 
   /** Letters that nobody takes any more are ended once no other can follow, and before any is asked for again. */
@@ -64,7 +64,7 @@ export class DeadLetters {
     for (let on = this.#wanted.get(lane); on !== undefined; on = this.#wanted.get(lane)) {
       try {
         await store.setForwarding(lane.uid, on);
-        lane.forwards = on;
+        lane.forwardingStored(on);
         // Its lane is made if it has to be: a letter may have come with a result that nobody here has heard of yet.
         if (!on && this.#wanted.get(lane) === false)
           await ending.endQueue(scheduler.lane(deadLetterQueue(lane.uid), lane.namespace).uid, "dead-letter");

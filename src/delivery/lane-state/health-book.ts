@@ -1,12 +1,4 @@
-import {
-  FAILING_AFTER,
-  emptyRecord,
-  isTokenRefused,
-  judgeEndpoint,
-  noteAttempt,
-  noteUnsendable,
-  type EndpointRecord,
-} from "../../core/endpoint-health.ts";
+import { FAILING_AFTER, isTokenRefused, type EndpointRecord } from "../../core/endpoint-health.ts";
 import { FAILURE_MESSAGE_CHARS_MAX, type LastAttempt, type RecentFailure, type SubscriptionHealth } from "../../core/health.ts";
 import type { Outcome } from "../../core/outcome.ts";
 import type { Clock } from "../../lib/clock.ts";
@@ -54,10 +46,9 @@ export class HealthBook implements LanePart {
     for (const { key, value } of await this.#parts.store.listState("health")) {
       const lane = laneOf(key);
       if (lane === undefined) continue;
-      lane.record = { ...emptyRecord(), ...parse(value) };
-      if (lane.record.failingSinceMs !== undefined) lane.record.failingSinceMs += awayMs;
-      lane.verdict = judgeEndpoint(lane.record, lane.breaker.isOpen, undefined);
-      this.#parts.scheduler.setFailing(lane, lane.record.consecutiveFailures >= FAILING_AFTER);
+      lane.standing.restore(parse(value), awayMs);
+      lane.standing.judge(lane.gate.circuitIsOpen);
+      this.#parts.scheduler.setFailing(lane, lane.standing.record.consecutiveFailures >= FAILING_AFTER);
     }
   }
 
@@ -72,23 +63,21 @@ export class HealthBook implements LanePart {
   attempted(lane: Lane, attempt: LastAttempt, outcome: Outcome): void {
     const isFailure = outcome.class !== "success";
     const failure = isFailure ? failureOf(attempt, outcome) : undefined;
-    noteAttempt(lane.record, { attempt, failure, tokenRefused: isTokenRefused(outcome) });
-    if (isFailure || lane.fair.failing) this.#parts.scheduler.setFailing(lane, lane.record.consecutiveFailures >= FAILING_AFTER);
+    lane.standing.attempted({ attempt, failure, tokenRefused: isTokenRefused(outcome) });
+    if (isFailure || lane.fair.failing) this.#parts.scheduler.setFailing(lane, lane.standing.record.consecutiveFailures >= FAILING_AFTER);
     this.changed(lane);
   }
 
   /** Notes an attempt whose body could not be made. */
   unsendable(lane: Lane, attempt: LastAttempt, outcome: Outcome): void {
-    noteUnsendable(lane.record, failureOf(attempt, outcome));
+    lane.standing.unsendable(failureOf(attempt, outcome));
     this.changed(lane);
   }
 
   /** Numbers, pauses or verdict of the lane may have moved. */
   changed(lane: Lane): void {
     this.#dirty.add(lane);
-    const before = lane.verdict;
-    lane.verdict = judgeEndpoint(lane.record, lane.breaker.isOpen, before);
-    this.notify(lane, before?.healthy === lane.verdict.healthy && before?.reason === lane.verdict.reason ? "counters" : "transition");
+    this.notify(lane, lane.standing.judge(lane.gate.circuitIsOpen) ? "transition" : "counters");
   }
 
   /** Transitions are reported at once; moving counters at most every 100 ms, the last move never lost. */
@@ -112,26 +101,26 @@ export class HealthBook implements LanePart {
 
   /** For people: its times are the wall's. */
   view(lane: Lane): SubscriptionHealth {
-    const { record, counters, suspension } = lane;
+    const { counters, pending, oldestAcceptedAtMs } = lane.count;
+    const { record, suspension } = lane.standing;
     const { clock } = this.#parts;
     const nowMs = clock.nowMs();
     const shown = (atMs: number | undefined): number | undefined => (atMs === undefined ? undefined : clock.shownMs(atMs));
     const at = <T extends { readonly atMs: number }>(one: T): T => ({ ...one, atMs: clock.shownMs(one.atMs) });
-    const endpoint = lane.permission ?? lane.verdict ?? judgeEndpoint(record, lane.breaker.isOpen, undefined);
-    const dueAtMs = Math.min(lane.wakeAtMs, lane.nextRowAtMs(nowMs));
+    const dueAtMs = Math.min(lane.wakeAtMs, lane.backlog.nextRowAtMs(nowMs));
     return {
       ...counters,
       sinceMs: clock.shownMs(counters.sinceMs),
       deadLettered: counters.failed,
-      pending: lane.pending,
-      oldestPendingAtMs: lane.pending > 0 ? shown(lane.oldestAcceptedAtMs) : undefined,
+      pending,
+      oldestPendingAtMs: pending > 0 ? shown(oldestAcceptedAtMs) : undefined,
       consecutiveFailures: record.consecutiveFailures,
-      nextAttemptAtMs: lane.pending > 0 && Number.isFinite(dueAtMs) ? shown(dueAtMs) : undefined,
+      nextAttemptAtMs: pending > 0 && Number.isFinite(dueAtMs) ? shown(dueAtMs) : undefined,
       lastSuccessAtMs: shown(record.lastSuccessAtMs),
       lastFailureAtMs: shown(record.lastFailureAtMs),
       lastAttempt: record.lastAttempt && at(record.lastAttempt),
       recentFailures: record.recentFailures.map(at),
-      endpoint,
+      endpoint: lane.standing.shown(lane.gate.circuitIsOpen),
       suspension: suspension && { ...suspension, sinceMs: clock.shownMs(suspension.sinceMs) },
     };
   }
@@ -142,7 +131,9 @@ export class HealthBook implements LanePart {
       const lanes = [...this.#dirty].slice(0, BATCH_MAX);
       for (const lane of lanes) this.#dirty.delete(lane);
       try {
-        await this.#parts.store.putState(lanes.map((lane) => ({ kind: "health", key: lane.uid, value: JSON.stringify(lane.record) })));
+        await this.#parts.store.putState(
+          lanes.map((lane) => ({ kind: "health", key: lane.uid, value: JSON.stringify(lane.standing.record) })),
+        );
       } catch (error) {
         for (const lane of lanes) this.#dirty.add(lane);
         this.#parts.log.warn({ err: error }, "health snapshots could not be stored: trying again");
@@ -164,10 +155,10 @@ export class HealthBook implements LanePart {
       const subscription = lane.route?.subscription;
       if (subscription === undefined) continue;
       const labels = { namespace: subscription.namespace, subscription: subscription.name };
-      const oldestAtMs = lane.pending > 0 ? lane.oldestAcceptedAtMs : undefined;
-      metrics.pending.set(labels, lane.pending);
+      const oldestAtMs = lane.count.pending > 0 ? lane.count.oldestAcceptedAtMs : undefined;
+      metrics.pending.set(labels, lane.count.pending);
       metrics.oldestPendingAge.set(labels, oldestAtMs === undefined ? 0 : Math.max(0, nowMs - oldestAtMs) / 1_000);
-      metrics.circuitOpen.set(labels, lane.breaker.isOpen ? 1 : 0);
+      metrics.circuitOpen.set(labels, lane.gate.circuitIsOpen ? 1 : 0);
     }
   }
 }

@@ -106,7 +106,7 @@ export class Parking implements LanePart {
     try {
       const nowMs = clock.nowMs();
       left = (await store.unpark({ subscription: lane.uid, mark: specMark(lane.route), nowMs, limit: WAKE_STEP })) === WAKE_STEP;
-      lane.noteDue(nowMs);
+      lane.backlog.noteDue(nowMs);
       scheduler.refresh(lane);
     } catch (error) {
       if (error instanceof StoreError && error.code === "closed") return false;

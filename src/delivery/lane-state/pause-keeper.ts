@@ -1,12 +1,11 @@
 import { hash } from "node:crypto";
-import { Breaker } from "../../core/breaker.ts";
-import { judgeEndpoint } from "../../core/endpoint-health.ts";
 import type { Suspension } from "../../core/health.ts";
 import type { Route } from "../../core/route-table.ts";
 import type { Clock } from "../../lib/clock.ts";
 import type { Log } from "../../observe/log.ts";
 import { StoreError, type PauseReason, type QueueState, type Store } from "../../store/store.ts";
-import { FOREVER_MS, type Lane, type ReceiverPause } from "../queue/lane.ts";
+import type { Lane } from "../queue/lane.ts";
+import { FOREVER_MS, type ReceiverPause } from "../queue/lane-gate.ts";
 import type { LanePart, LaneStart } from "./lane-part.ts";
 
 const RETRY_MS = 1_000;
@@ -27,7 +26,7 @@ interface StoredSuspension {
 type AutomaticReason = "AutoSuspended" | "EndpointGone";
 
 /**
- * Pauses that the receiver brought about (those of the spec are worked out from the route, see Lane.specPause): each reason has its own end, rows are never touched. They act in memory at once and are written behind, coalesced per reason and
+ * Pauses that the receiver brought about (those of the spec are worked out from the route, see LaneGate.specPause): each reason has its own end, rows are never touched. They act in memory at once and are written behind, coalesced per reason and
  * again until the store takes them; a crash in between costs at most one attempt that a pause would have held back.
  */
 export class PauseKeeper implements LanePart {
@@ -62,19 +61,16 @@ export class PauseKeeper implements LanePart {
       // Earlier versions stored what follows from the spec; restored, it would stand for ever beside a spec that says otherwise.
       if (reason === "BySpec" || reason === "RefsUnresolved") this.#note(lane, reason, null);
       else if (reason === "CircuitOpen") {
-        lane.breaker = new Breaker(lane.record.consecutiveFailures, untilMs);
-        lane.pauses.CircuitOpen = untilMs;
+        lane.gate.restoreCircuit(lane.standing.record.consecutiveFailures, untilMs);
         // What was judged from the record alone did not know of it.
-        lane.verdict = judgeEndpoint(lane.record, true, lane.verdict);
-      } else if (untilMs > nowMs) lane.pauses[reason] = untilMs;
+        lane.standing.judge(true);
+      } else if (untilMs > nowMs) lane.gate.pause(reason, untilMs);
     }
   }
 
   /** Sets (or with null lifts) the end of one reason. */
   set(lane: Lane, reason: ReceiverPause, untilMs: number | null): void {
-    if ((lane.pauses[reason] ?? null) === untilMs) return;
-    if (untilMs === null) delete lane.pauses[reason];
-    else lane.pauses[reason] = untilMs;
+    if (!lane.gate.pause(reason, untilMs)) return;
     this.#note(lane, reason, untilMs);
     this.#parts.changed(lane);
     void this.flush();
@@ -82,9 +78,9 @@ export class PauseKeeper implements LanePart {
 
   /** Automatic suspension: until the endpoint changes or somebody resumes. */
   suspend(lane: Lane, reason: AutomaticReason, message: string): void {
-    if (lane.suspended?.reason === reason) return;
-    lane.suspended = { reason, message, sinceMs: this.#parts.clock.nowMs() };
-    lane.suspendedEndpoint = lane.route === undefined ? "" : endpointDigest(lane.route);
+    if (lane.standing.suspended?.reason === reason) return;
+    const endpoint = lane.route === undefined ? "" : endpointDigest(lane.route);
+    lane.standing.suspend({ reason, message, sinceMs: this.#parts.clock.nowMs() }, endpoint);
     this.#suspensions.set(lane, true);
     this.set(lane, reason, FOREVER_MS);
   }
@@ -100,7 +96,7 @@ export class PauseKeeper implements LanePart {
     const { route } = lane;
     if (route === undefined) return;
     const { subscription } = route;
-    if (lane.suspendedEndpoint !== undefined && lane.suspendedEndpoint !== endpointDigest(route)) this.#lift(lane);
+    if (lane.standing.suspendedEndpoint !== undefined && lane.standing.suspendedEndpoint !== endpointDigest(route)) this.#lift(lane);
     // No pause outlasts what the policy in force allows, whatever policy it was made under.
     const { policy } = subscription;
     const nowMs = this.#parts.clock.nowMs();
@@ -110,7 +106,7 @@ export class PauseKeeper implements LanePart {
 
   /** The subscription is gone: so is what is kept of its suspension. */
   forget(lane: Lane): Promise<void> {
-    if (lane.suspendedEndpoint !== undefined) {
+    if (lane.standing.suspendedEndpoint !== undefined) {
       this.#suspensions.set(lane, false);
       void this.flush();
     }
@@ -123,7 +119,7 @@ export class PauseKeeper implements LanePart {
   }
 
   #shorten(lane: Lane, reason: "RetryAfter" | "CircuitOpen", latestMs: number): void {
-    if ((lane.pauses[reason] ?? 0) > latestMs) this.set(lane, reason, latestMs);
+    if ((lane.gate.pauseEndMs(reason) ?? 0) > latestMs) this.set(lane, reason, latestMs);
   }
 
   /** Writes what has changed; resolves when the store has it. */
@@ -135,10 +131,8 @@ export class PauseKeeper implements LanePart {
   }
 
   #lift(lane: Lane): void {
-    lane.suspended = undefined;
-    lane.suspendedEndpoint = undefined;
-    lane.breaker.reset();
-    lane.record.failingSinceMs = undefined;
+    lane.standing.lift();
+    lane.gate.closeCircuit();
     this.#suspensions.set(lane, false);
     for (const reason of ["EndpointGone", "AutoSuspended", "CircuitOpen", "RetryAfter"] as const) this.set(lane, reason, null);
     this.#parts.changed(lane);
@@ -169,13 +163,12 @@ export class PauseKeeper implements LanePart {
 function restoreSuspension(lane: Lane, { suspension, endpoint }: StoredSuspension): void {
   const { reason } = suspension;
   if (reason === "BySpec") return;
-  lane.suspended = suspension;
-  lane.suspendedEndpoint = endpoint;
-  lane.pauses[reason] = FOREVER_MS;
+  lane.standing.suspend(suspension, endpoint);
+  lane.gate.pause(reason, FOREVER_MS);
 }
 
 function textOf(lane: Lane): string {
-  return JSON.stringify({ suspension: lane.suspended, endpoint: lane.suspendedEndpoint ?? "" });
+  return JSON.stringify({ suspension: lane.standing.suspended, endpoint: lane.standing.suspendedEndpoint ?? "" });
 }
 
 function parse(text: string): StoredSuspension | undefined {

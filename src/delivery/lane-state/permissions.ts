@@ -6,7 +6,8 @@ import type { Random } from "../../lib/random.ts";
 import type { Log } from "../../observe/log.ts";
 import type { Store } from "../../store/store.ts";
 import type { PermissionAsker } from "../attempter.ts";
-import { FOREVER_MS, type Lane } from "../queue/lane.ts";
+import type { Lane } from "../queue/lane.ts";
+import { FOREVER_MS } from "../queue/lane-gate.ts";
 import type { LanePart } from "./lane-part.ts";
 
 /** A permission is asked for anew after this long (less up to a tenth), and stands for LIFE_MS if no answer comes. */
@@ -108,9 +109,9 @@ export class Permissions implements LanePart {
   #forget(lane: Lane): void {
     this.#drop(lane.uid);
     this.#stored.delete(lane.uid);
-    delete lane.pauses.HandshakePending;
-    lane.permission = undefined;
-    lane.obey(undefined, this.#parts.clock.nowMs());
+    lane.gate.pause("HandshakePending", null);
+    lane.standing.permit();
+    lane.gate.obey(undefined, this.#parts.clock.nowMs());
     this.#write(lane.uid, undefined);
     this.#parts.changed(lane);
   }
@@ -199,9 +200,9 @@ export class Permissions implements LanePart {
   #open(entry: Entry, permission: Permission): void {
     const { lane } = entry;
     entry.permission = permission;
-    delete lane.pauses.HandshakePending;
-    lane.permission = undefined;
-    lane.obey(permission.perMinute === undefined ? undefined : allowedLimit(permission.perMinute), this.#parts.clock.nowMs());
+    lane.gate.pause("HandshakePending", null);
+    lane.standing.permit();
+    lane.gate.obey(permission.perMinute === undefined ? undefined : allowedLimit(permission.perMinute), this.#parts.clock.nowMs());
     this.#parts.changed(lane);
   }
 
@@ -210,8 +211,8 @@ export class Permissions implements LanePart {
     if (entry.permission !== undefined) this.#write(lane.uid, undefined);
     entry.permission = undefined;
     // Kept in memory only: what a crash must remember is the permission.
-    lane.pauses.HandshakePending = FOREVER_MS;
-    lane.permission = { healthy, reason: "HandshakePending", message };
+    lane.gate.pause("HandshakePending", FOREVER_MS);
+    lane.standing.withhold({ healthy, reason: "HandshakePending", message });
     this.#parts.changed(lane);
   }
 

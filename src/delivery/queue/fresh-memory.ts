@@ -1,7 +1,8 @@
 import type { Event } from "../../core/event.ts";
 import type { DeliveryId } from "../../store/store.ts";
 import type { EngineBounds } from "./bounds.ts";
-import type { Lane, Waiting } from "./lane.ts";
+import type { Lane } from "./lane.ts";
+import type { Waiting } from "./lane-backlog.ts";
 
 /** A subscription may hold this share of what is free. */
 const SHARE_OF_FREE = 0.5;
@@ -33,21 +34,21 @@ export class FreshMemory {
     const { freshMax, freshBytesMax, freshPerLaneMin } = this.#bounds;
     const heldBytes = this.#heldBytes + bytesOf(event);
     if (this.#held >= freshMax || heldBytes > freshBytesMax) return false;
-    if (lane.freshReserved < freshPerLaneMin) return true;
+    if (lane.backlog.freshReserved < freshPerLaneMin) return true;
     const freeShare = Math.min(1 - this.#held / freshMax, 1 - heldBytes / freshBytesMax) * SHARE_OF_FREE;
-    return lane.freshReserved < freshMax * freeShare;
+    return lane.backlog.freshReserved < freshMax * freeShare;
   }
 
   /** Room for one that is being accepted. */
   promise(lane: Lane, event: Event | undefined): void {
-    lane.freshReserved += 1;
+    lane.backlog.reserveFresh();
     this.#held += 1;
     this.#heldBytes += bytesOf(event);
   }
 
   /** One that was promised room was not accepted. */
   breakPromise(lane: Lane, event: Event | undefined): void {
-    lane.freshReserved -= 1;
+    lane.backlog.releaseFresh();
     this.#held -= 1;
     this.#heldBytes -= bytesOf(event);
   }
@@ -55,7 +56,7 @@ export class FreshMemory {
   /** One that was promised room is committed, and waits in the lane. */
   put(lane: Lane, waiting: Waiting): void {
     this.#ids.add(waiting.id);
-    lane.fresh.push(waiting);
+    lane.backlog.fresh.push(waiting);
   }
 
   /** One of the last process came back, or one that was forgotten; its body comes with the claim. */

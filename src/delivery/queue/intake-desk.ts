@@ -2,8 +2,6 @@ import { firstDueAtMs } from "../../core/delivery-state.ts";
 import type { Event } from "../../core/event.ts";
 import { orderKeyOf } from "../../core/event-value.ts";
 import type { Route } from "../../core/route-table.ts";
-import type { SlotHold } from "../../core/fairness/slot-hold.ts";
-import { assert } from "../../lib/assert.ts";
 import type { DeliveryId, NewDelivery } from "../../store/store.ts";
 import type { FreshMemory } from "./fresh-memory.ts";
 import type { Lane } from "./lane.ts";
@@ -42,7 +40,7 @@ export class IntakeDesk {
     for (const [i, delivery] of deliveries.entries()) {
       const id = ids[i];
       const lane = this.#parts.scheduler.lane(delivery.subscription, delivery.namespace);
-      lane.offered -= 1;
+      lane.count.answered();
       this.#parts.tally.accepted(lane, event.receivedAtMs);
       if (id === undefined) continue;
       const waiting = {
@@ -58,13 +56,13 @@ export class IntakeDesk {
       };
       if (delivery.as === "claimed") {
         // The accept transaction wrote the claim: attempt 1.
-        this.#parts.flights.send({ lane, waiting, hold: reservedOf(lane), probe: lane.breaker.begun, suspect: undefined }, 1, event);
+        this.#parts.flights.send({ lane, waiting, hold: lane.takeReserved(), probe: lane.gate.begun, suspect: undefined }, 1, event);
         continue;
       }
       if (delivery.as === "fresh") {
         if (lane.ending === undefined) this.#parts.fresh.put(lane, waiting);
         else this.#parts.fresh.breakPromise(lane, event);
-      } else lane.noteDue(delivery.dueAtMs);
+      } else lane.backlog.noteDue(delivery.dueAtMs);
       if (lane.ending !== undefined) this.#parts.ending.attemptOver(lane, true);
       this.#parts.scheduler.refresh(lane);
     }
@@ -73,9 +71,9 @@ export class IntakeDesk {
   abandoned(event: Event, deliveries: readonly NewDelivery[]): void {
     for (const delivery of deliveries) {
       const lane = this.#parts.scheduler.lane(delivery.subscription, delivery.namespace);
-      lane.offered -= 1;
+      lane.count.answered();
       if (delivery.as === "fresh") this.#parts.fresh.breakPromise(lane, event);
-      if (delivery.as === "claimed") this.#parts.scheduler.release({ lane, hold: reservedOf(lane), ...NO_PROBE }, { sent: false });
+      if (delivery.as === "claimed") this.#parts.scheduler.release({ lane, hold: lane.takeReserved(), ...NO_PROBE }, { sent: false });
     }
   }
 
@@ -83,7 +81,7 @@ export class IntakeDesk {
     const { uid, namespace, policy, spec } = route.subscription;
     const lane = this.#parts.scheduler.lane(uid, namespace);
     this.#parts.routes.adopt(lane, route);
-    lane.offered += 1;
+    lane.count.offered();
     const dueAtMs = firstDueAtMs(policy, nowMs);
     const orderKey = spec.ordering === undefined ? undefined : orderKeyOf(event, spec.ordering.key);
     // Whose turn it is within a key only the store knows, so nothing with a key is claimed or held in memory here.
@@ -96,10 +94,10 @@ export class IntakeDesk {
     const { scheduler, fresh } = this.#parts;
     const hold = scheduler.reserveNow(lane);
     if (hold !== undefined) {
-      lane.reserved.push(hold);
+      lane.reserve(hold);
       return "claimed";
     }
-    if (!fresh.fits(lane, event) || lane.route?.subscription.target === undefined || lane.pausedUntil(times.nowMs) !== undefined)
+    if (!fresh.fits(lane, event) || lane.route?.subscription.target === undefined || lane.gate.pausedUntil(times.nowMs) !== undefined)
       return "indexed";
     fresh.promise(lane, event);
     return "fresh";
@@ -107,10 +105,3 @@ export class IntakeDesk {
 }
 
 const NO_PROBE = { probe: 0, suspect: undefined } as const;
-
-/** The slot that a claimed delivery was accepted with: which of several of a lane makes no difference. */
-function reservedOf(lane: Lane): SlotHold<Lane> {
-  const hold = lane.reserved.shift();
-  assert(hold !== undefined, "a delivery is stored as claimed only with a slot");
-  return hold;
-}

@@ -8,7 +8,9 @@ import type { DeliveryId, Store } from "../../store/store.ts";
 import type { EngineBounds } from "./bounds.ts";
 import { DueLoader } from "./due-loader.ts";
 import type { FreshMemory } from "./fresh-memory.ts";
-import { FOREVER_MS, Lane, LONE_LEVEL, WORK_KINDS, type Waiting } from "./lane.ts";
+import { Lane } from "./lane.ts";
+import { LONE_LEVEL, WORK_KINDS, type Waiting } from "./lane-backlog.ts";
+import { FOREVER_MS } from "./lane-gate.ts";
 import { Shelf } from "./shelf.ts";
 import { Suspects } from "./suspects.ts";
 import { WakeHeap } from "./wake-heap.ts";
@@ -102,25 +104,25 @@ export class Scheduler {
       for (const kind of WORK_KINDS) this.#queue.withdraw(lane, kind);
       this.#suspects.withdraw(lane);
       if (openAtMs - nowMs > WINDOW_KEPT_MS) {
-        for (const id of lane.dropWindow()) this.loader.letGo(lane, id);
-        if (lane.fresh.length > 0) this.#shelf.shelve(lane);
+        for (const id of lane.backlog.dropWindow()) this.loader.letGo(lane, id);
+        if (lane.backlog.fresh.length > 0) this.#shelf.shelve(lane);
       }
       this.#setWake(lane, openAtMs >= FOREVER_MS ? Number.POSITIVE_INFINITY : openAtMs);
       return;
     }
     let ready = false;
     for (const kind of WORK_KINDS) {
-      if (lane.hasReady(kind, nowMs)) {
+      if (lane.backlog.hasReady(kind, nowMs)) {
         this.#queue.offer(lane, kind);
         ready = true;
       } else this.#queue.withdraw(lane, kind);
     }
-    if (lane.hasSuspects) {
+    if (lane.backlog.hasSuspects) {
       this.#suspects.offer(lane);
       ready = true;
     }
-    if (lane.wantsRows(nowMs, (this.#held.get(lane.namespace) ?? 0) > nowMs)) this.loader.want(lane);
-    this.#setWake(lane, lane.nextRowAtMs(nowMs));
+    if (lane.backlog.wantsRows(nowMs, (this.#held.get(lane.namespace) ?? 0) > nowMs)) this.loader.want(lane);
+    this.#setWake(lane, lane.backlog.nextRowAtMs(nowMs));
     if (ready) this.#soon.ask();
   }
 
@@ -128,10 +130,11 @@ export class Scheduler {
   reserveNow(lane: Lane): SlotHold<Lane> | undefined {
     const nowMs = this.#clock.nowMs();
     // Probes are picked, never reserved: an abandoned accept must not use one up.
-    if (lane.fresh.length > 0 || this.#queue.freshWaits || lane.breaker.isOpen || lane.openAtMs(nowMs) > nowMs) return undefined;
+    if (lane.backlog.fresh.length > 0 || this.#queue.freshWaits || lane.gate.circuitIsOpen || lane.openAtMs(nowMs) > nowMs)
+      return undefined;
     const hold = this.#queue.takeNow(lane, nowMs, true);
     if (hold === undefined) return undefined;
-    lane.started(nowMs);
+    lane.gate.started(nowMs);
     this.#retryBudget.sent(lane.namespace, nowMs);
     return hold;
   }
@@ -153,7 +156,7 @@ export class Scheduler {
   /** A picked or reserved one gives its slot back. */
   release({ lane, hold, probe, suspect }: Omit<Turn, "waiting">, ended: FlightEnd): void {
     if (suspect !== undefined) this.#suspects.release(lane, suspect);
-    if (!ended.sent) lane.breaker.abandoned(probe);
+    if (!ended.sent) lane.gate.abandoned(probe);
     this.#queue.release(hold, this.#clock.nowMs(), ended.tookMs);
     this.refresh(lane);
     if (this.#queue.hasWaiting || this.#suspects.hasWaiting) this.#soon.ask();
@@ -181,13 +184,13 @@ export class Scheduler {
   }
 
   #take({ lane, kind, hold }: FairTurn<Lane>, nowMs: number): Turn | undefined {
-    const waiting = lane.openAtMs(nowMs) <= nowMs ? lane.take(kind, nowMs) : undefined;
+    const waiting = lane.openAtMs(nowMs) <= nowMs ? lane.backlog.take(kind, nowMs) : undefined;
     if (waiting === undefined) {
       this.#queue.release(hold, nowMs);
       this.refresh(lane);
       return undefined;
     }
-    const probe = lane.started(nowMs);
+    const probe = lane.gate.started(nowMs);
     if (kind === "retry") this.#retryBudget.take(lane.namespace, nowMs);
     else this.#retryBudget.sent(lane.namespace, nowMs);
     this.refresh(lane);
@@ -226,7 +229,7 @@ export class Scheduler {
     });
     if (picked === undefined || hold === undefined) return undefined;
     const { lane, waiting, level } = picked;
-    const probe = lane.started(nowMs);
+    const probe = lane.gate.started(nowMs);
     this.refresh(lane);
     return { lane, waiting, hold, probe, suspect: level };
   }

@@ -1,5 +1,6 @@
 import { assert } from "../../lib/assert.ts";
-import type { Lane, Waiting } from "./lane.ts";
+import type { Lane } from "./lane.ts";
+import type { Waiting } from "./lane-backlog.ts";
 
 interface Group {
   readonly size: number;
@@ -36,7 +37,7 @@ export class Suspects {
   /** The lane may send: its suspects wait for a place. */
   offer(lane: Lane): void {
     for (const [level, { waiting }] of this.#groups.entries()) {
-      if (lane.suspects[level]?.length === 0) continue;
+      if (lane.backlog.suspects[level]?.length === 0) continue;
       let lanes = waiting.get(lane.namespace);
       if (lanes === undefined) waiting.set(lane.namespace, (lanes = new Set()));
       lanes.add(lane);
@@ -74,9 +75,9 @@ export class Suspects {
     for (const namespace of namespaces.toSorted((a, b) => heldOf(a) - heldOf(b))) {
       // Healthy receivers first: they give their places back soonest.
       const lanes = [...(group.waiting.get(namespace) ?? [])];
-      for (const lane of lanes.toSorted((a, b) => a.record.consecutiveFailures - b.record.consecutiveFailures)) {
-        if (lane.suspects[level]?.peek() === undefined || !takeSlot(lane)) continue;
-        const waiting = lane.suspects[level]?.shift();
+      for (const lane of lanes.toSorted((a, b) => a.standing.record.consecutiveFailures - b.standing.record.consecutiveFailures)) {
+        if (lane.backlog.suspects[level]?.peek() === undefined || !takeSlot(lane)) continue;
+        const waiting = lane.backlog.suspects[level]?.shift();
         assert(waiting !== undefined, "a line that has a head gives it");
         // Behind the others of its namespace, or out of the line.
         remove(group, lane);
