@@ -2,6 +2,7 @@ import { FAILING_AFTER, isTokenRefused, type EndpointRecord } from "../../core/e
 import { FAILURE_MESSAGE_CHARS_MAX, type LastAttempt, type RecentFailure, type SubscriptionHealth } from "../../core/health.ts";
 import type { Outcome } from "../../core/outcome.ts";
 import type { Clock } from "../../lib/clock.ts";
+import { WriteBehind } from "../../lib/write-behind.ts";
 import type { Log } from "../../observe/log.ts";
 import type { Metrics } from "../../observe/metrics.ts";
 import type { Store } from "../../store/store.ts";
@@ -28,13 +29,24 @@ export type HealthCallback = (uid: string, kind: "transition" | "counters") => v
 export class HealthBook implements LanePart {
   readonly stateKind = "health";
   readonly #parts: HealthBookParts;
-  readonly #dirty = new Set<Lane>();
+  readonly #snapshots: WriteBehind<Lane>;
   /** Lanes whose counters were reported a moment ago, and whether they have moved since. */
   readonly #quiet = new Map<Lane, boolean>();
   #callbacks: HealthCallback[] = [];
 
   constructor(parts: HealthBookParts) {
     this.#parts = parts;
+    const { store, clock, log } = parts;
+    this.#snapshots = new WriteBehind({
+      clock,
+      batchMax: BATCH_MAX,
+      write: (lanes) =>
+        store.putState(lanes.map(([key, { standing }]) => ({ kind: "health", key, value: JSON.stringify(standing.record) }))),
+      failed: (error) => {
+        log.warn({ err: error }, "health snapshots could not be stored: trying again");
+        return true;
+      },
+    });
   }
 
   onChange(callback: HealthCallback): void {
@@ -76,7 +88,7 @@ export class HealthBook implements LanePart {
 
   /** Numbers, pauses or verdict of the lane may have moved. */
   changed(lane: Lane): void {
-    this.#dirty.add(lane);
+    this.#snapshots.note(lane.uid, lane);
     this.notify(lane, lane.standing.judge(lane.gate.circuitIsOpen) ? "transition" : "counters");
   }
 
@@ -126,24 +138,12 @@ export class HealthBook implements LanePart {
   }
 
   /** Writes snapshots of what changed since the last time; what fails is written the next time. */
-  async flush(): Promise<void> {
-    while (this.#dirty.size > 0) {
-      const lanes = [...this.#dirty].slice(0, BATCH_MAX);
-      for (const lane of lanes) this.#dirty.delete(lane);
-      try {
-        await this.#parts.store.putState(
-          lanes.map((lane) => ({ kind: "health", key: lane.uid, value: JSON.stringify(lane.standing.record) })),
-        );
-      } catch (error) {
-        for (const lane of lanes) this.#dirty.add(lane);
-        this.#parts.log.warn({ err: error }, "health snapshots could not be stored: trying again");
-        return;
-      }
-    }
+  flush(): Promise<void> {
+    return this.#snapshots.flush();
   }
 
   async forget(lane: Lane): Promise<void> {
-    this.#dirty.delete(lane);
+    this.#snapshots.drop(lane.uid);
     await this.#parts.store.deleteState("health", lane.uid);
   }
 

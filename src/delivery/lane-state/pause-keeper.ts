@@ -2,6 +2,7 @@ import { hash } from "node:crypto";
 import type { Suspension } from "../../core/health.ts";
 import type { Route } from "../../core/route-table.ts";
 import type { Clock } from "../../lib/clock.ts";
+import { WriteBehind } from "../../lib/write-behind.ts";
 import type { Log } from "../../observe/log.ts";
 import { StoreError, type PauseReason, type QueueState, type Store } from "../../store/store.ts";
 import type { Lane } from "../queue/lane.ts";
@@ -23,6 +24,11 @@ interface StoredSuspension {
   readonly endpoint: string;
 }
 
+/** What is not in the store yet: the end of one reason (null = lifted), or a suspension that is kept or goes. */
+type Change =
+  | { readonly kind: "pause"; readonly lane: Lane; readonly reason: PauseReason; readonly untilMs: number | null }
+  | { readonly kind: "suspension"; readonly lane: Lane; readonly isKept: boolean };
+
 type AutomaticReason = "AutoSuspended" | "EndpointGone";
 
 /**
@@ -33,13 +39,16 @@ export class PauseKeeper implements LanePart {
   /** Of suspensions; pauses are kept with the queue. */
   readonly stateKind = "suspension";
   readonly #parts: PauseKeeperParts;
-  readonly #dirty = new Map<string, { readonly lane: Lane; readonly reason: PauseReason; readonly untilMs: number | null }>();
-  /** Suspensions to write (true) or delete (false), by lane. */
-  readonly #suspensions = new Map<Lane, boolean>();
-  #flushing: Promise<void> | undefined;
+  readonly #changes: WriteBehind<Change>;
 
   constructor(parts: PauseKeeperParts) {
     this.#parts = parts;
+    this.#changes = new WriteBehind({
+      clock: parts.clock,
+      retryMs: RETRY_MS,
+      write: (changes) => this.#write(changes.map(([, change]) => change)),
+      failed: (error, changes) => this.#writeFailed(error, changes),
+    });
   }
 
   /** At boot: what the queues were paused for, and automatic suspensions with their messages. */
@@ -81,7 +90,7 @@ export class PauseKeeper implements LanePart {
     if (lane.standing.suspended?.reason === reason) return;
     const endpoint = lane.route === undefined ? "" : endpointDigest(lane.route);
     lane.standing.suspend({ reason, message, sinceMs: this.#parts.clock.nowMs() }, endpoint);
-    this.#suspensions.set(lane, true);
+    this.#noteSuspension(lane, true);
     this.set(lane, reason, FOREVER_MS);
   }
 
@@ -107,7 +116,7 @@ export class PauseKeeper implements LanePart {
   /** The subscription is gone: so is what is kept of its suspension. */
   forget(lane: Lane): Promise<void> {
     if (lane.standing.suspendedEndpoint !== undefined) {
-      this.#suspensions.set(lane, false);
+      this.#noteSuspension(lane, false);
       void this.flush();
     }
     // Not waited for: a store in trouble would keep the lane. What is left of it then is dropped with the leftovers.
@@ -115,7 +124,11 @@ export class PauseKeeper implements LanePart {
   }
 
   #note(lane: Lane, reason: PauseReason, untilMs: number | null): void {
-    this.#dirty.set(`${reason} ${lane.uid}`, { lane, reason, untilMs });
+    this.#changes.note(`${reason} ${lane.uid}`, { kind: "pause", lane, reason, untilMs });
+  }
+
+  #noteSuspension(lane: Lane, isKept: boolean): void {
+    this.#changes.note(`suspension ${lane.uid}`, { kind: "suspension", lane, isKept });
   }
 
   #shorten(lane: Lane, reason: "RetryAfter" | "CircuitOpen", latestMs: number): void {
@@ -123,40 +136,33 @@ export class PauseKeeper implements LanePart {
   }
 
   /** Writes what has changed; resolves when the store has it. */
-  async flush(): Promise<void> {
-    while (this.#flushing !== undefined || this.#dirty.size > 0 || this.#suspensions.size > 0) {
-      this.#flushing ??= this.#write().finally(() => (this.#flushing = undefined));
-      await this.#flushing;
-    }
+  flush(): Promise<void> {
+    return this.#changes.flush();
   }
 
   #lift(lane: Lane): void {
     lane.standing.lift();
     lane.gate.closeCircuit();
-    this.#suspensions.set(lane, false);
+    this.#noteSuspension(lane, false);
     for (const reason of ["EndpointGone", "AutoSuspended", "CircuitOpen", "RetryAfter"] as const) this.set(lane, reason, null);
     this.#parts.changed(lane);
   }
 
-  async #write(): Promise<void> {
-    const { store, clock, log } = this.#parts;
-    const pauses = [...this.#dirty.entries()];
-    const suspensions = [...this.#suspensions];
-    this.#dirty.clear();
-    this.#suspensions.clear();
-    try {
-      const stored = suspensions.filter(([, kept]) => kept).map(([lane]) => lane);
-      if (stored.length > 0) await store.putState(stored.map((lane) => ({ kind: "suspension", key: lane.uid, value: textOf(lane) })));
-      for (const [lane, kept] of suspensions) if (!kept) await store.deleteState("suspension", lane.uid);
-      await Promise.all(pauses.map(([, { lane, reason, untilMs }]) => store.setPause(lane.uid, reason, untilMs)));
-    } catch (error) {
-      if (error instanceof StoreError && error.code === "closed") return;
-      // What was set meanwhile is newer.
-      for (const [key, value] of pauses) if (!this.#dirty.has(key)) this.#dirty.set(key, value);
-      for (const [lane, kept] of suspensions) if (!this.#suspensions.has(lane)) this.#suspensions.set(lane, kept);
-      log.warn({ err: error, pauses: pauses.length }, "pauses could not be stored: trying again");
-      await new Promise<void>((resolve) => void clock.after(RETRY_MS, resolve));
-    }
+  /** Suspensions first: of a pause without one nobody would know what lifts it. */
+  async #write(changes: readonly Change[]): Promise<void> {
+    const { store } = this.#parts;
+    const suspensions = changes.filter((change) => change.kind === "suspension");
+    const kept = suspensions.filter(({ isKept }) => isKept).map(({ lane }) => lane);
+    if (kept.length > 0) await store.putState(kept.map((lane) => ({ kind: "suspension", key: lane.uid, value: textOf(lane) })));
+    for (const { lane, isKept } of suspensions) if (!isKept) await store.deleteState("suspension", lane.uid);
+    const pauses = changes.filter((change) => change.kind === "pause");
+    await Promise.all(pauses.map(({ lane, reason, untilMs }) => store.setPause(lane.uid, reason, untilMs)));
+  }
+
+  #writeFailed(error: unknown, changes: number): boolean {
+    if (error instanceof StoreError && error.code === "closed") return false;
+    this.#parts.log.warn({ err: error, changes }, "pauses could not be stored: trying again");
+    return true;
   }
 }
 
@@ -180,7 +186,7 @@ function parse(text: string): StoredSuspension | undefined {
   }
 }
 
-/** Tells one `spec.endpoint` from another without keeping it. */
+/** Distinguishes one `spec.endpoint` from another without keeping it. */
 function endpointDigest(route: Route): string {
   return hash("sha256", JSON.stringify(route.subscription.spec.endpoint), "base64url");
 }

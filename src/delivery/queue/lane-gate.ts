@@ -145,7 +145,7 @@ export class LaneGate {
     this.#pauses.CircuitOpen = untilMs;
   }
 
-  /** When the rate allows one more that is no delivery; it takes its place among them if that is now. */
+  /** When the rate allows one more that is no delivery; it counts among them if that is now. */
   takeRate(nowMs: number): number {
     const atMs = this.#bucket?.readyAtMs(nowMs) ?? nowMs;
     if (atMs <= nowMs) this.#bucket?.take(nowMs);
