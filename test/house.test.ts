@@ -2,6 +2,7 @@ import { readFileSync } from "node:fs";
 import { join, resolve } from "node:path";
 import { describe, expect, it } from "vitest";
 import { cycles, importGraph, importsOf, sourceFiles } from "./support/house/import-graph.ts";
+import { laneBreaches } from "./support/house/lane-writers.ts";
 import { importBreaches, lockBreaches, textBreaches } from "./support/house/rules.ts";
 
 const ROOT = resolve(import.meta.dirname, "..");
@@ -23,6 +24,10 @@ describe("house rules", () => {
 
   it("keeps one owner per sharp edge and names that say something", () => {
     expect(sourceFiles(ROOT, "src").flatMap((file) => textBreaches(file, readFileSync(join(ROOT, file), "utf8")))).toEqual([]);
+  });
+
+  it("lets nobody but its parts write the fields of a lane", () => {
+    expect(sourceFiles(ROOT, "src").flatMap((file) => laneBreaches(file, readFileSync(join(ROOT, file), "utf8")))).toEqual([]);
   });
 
   it("holds no private addresses in lock files", () => {
@@ -67,6 +72,30 @@ describe("the gates themselves can fail", () => {
     ["src/cli/a.ts", "console.log(text);"],
   ])("refuses in %s: %s", (file, text) => {
     expect(textBreaches(file, text)).toHaveLength(1);
+  });
+
+  it.each([
+    "lane.ending = how;",
+    "turn.lane.count.pending -= 1;",
+    "letters.count.oldestAcceptedAtMs ??= nowMs;",
+    "lane.gate.pauses[reason] = untilMs;",
+    "lane.backlog.held++;",
+    "--flight.lane.backlog.held;",
+    "gate.cap = 1;",
+    "delete lane.gate.pauses.RetryAfter;",
+    "Object.assign(lane.standing, { record });",
+  ])("refuses a write to a lane: %s", (text) => {
+    expect(laneBreaches("src/delivery/flight/a.ts", text)).toHaveLength(1);
+    expect(laneBreaches("src/delivery/queue/lane-gate.ts", text)).toEqual([]);
+  });
+
+  it.each([
+    "if (lane.ending === undefined) return;",
+    "const far = lane.openAtMs(nowMs) >= atMs;",
+    "// lane.ending = how",
+    "lanes.delete(lane);",
+  ])("allows what reads a lane: %s", (text) => {
+    expect(laneBreaches("src/delivery/flight/a.ts", text)).toEqual([]);
   });
 
   it("refuses a lock file with addresses", () => {

@@ -70,7 +70,7 @@ const ENGINE_FAULTS: readonly Planted[] = [
     name: "what earlier versions stored of the spec is restored over the spec in force",
     file: "src/delivery/lane-state/pause-keeper.ts",
     find: `if (reason === "BySpec" || reason === "RefsUnresolved") this.#note(lane, reason, null);`,
-    replace: `if (reason === "BySpec" || reason === "RefsUnresolved") lane.pauses[reason as "RetryAfter"] = untilMs;`,
+    replace: `if (reason === "BySpec" || reason === "RefsUnresolved") lane.gate.pause(reason as "RetryAfter", untilMs);`,
     suite: TIME,
   },
   {
@@ -89,8 +89,8 @@ const ENGINE_FAULTS: readonly Planted[] = [
   },
   {
     name: "time in which nobody ran counts as failing",
-    file: "src/delivery/lane-state/health-book.ts",
-    find: `if (lane.record.failingSinceMs !== undefined) lane.record.failingSinceMs += awayMs;`,
+    file: "src/delivery/queue/lane-standing.ts",
+    find: `if (this.#record.failingSinceMs !== undefined) this.#record.failingSinceMs += awayMs;`,
     replace: ``,
     suite: TIME,
   },
@@ -103,7 +103,7 @@ const ENGINE_FAULTS: readonly Planted[] = [
   },
   {
     name: "an attempt that a crash cut off uses up one of those there are",
-    file: "src/delivery/queue/lane.ts",
+    file: "src/delivery/queue/lane-backlog.ts",
     find: `made: row.attempt - row.cutOff,`,
     replace: `made: row.attempt,`,
     suite: TIME,
@@ -118,22 +118,22 @@ const ENGINE_FAULTS: readonly Planted[] = [
   {
     name: "receivers that are dead keep the memory of fresh deliveries",
     file: "src/delivery/queue/scheduler.ts",
-    find: `        if (lane.fresh.length > 0) this.#shelve(lane);\n`,
+    find: `        if (lane.backlog.fresh.length > 0) this.#shelf.shelve(lane);\n`,
     replace: ``,
     suite: TIME,
   },
   {
     name: "the rows in memory have one bound for all, and no shares",
     file: "src/delivery/queue/due-loader.ts",
-    find: `    return Math.max(rowsFloor, Math.min(Math.floor(free * SHARE_OF_FREE), 2 * windowMax)) - lane.windowRows;`,
-    replace: `    return Math.min(rowsMax - this.#held.size, free + rowsFloor) - lane.windowRows;`,
+    find: `    return Math.max(rowsFloor, Math.min(Math.floor(free * SHARE_OF_FREE), 2 * windowMax)) - lane.backlog.windowRows;`,
+    replace: `    return Math.min(rowsMax - this.#held.size, free + rowsFloor) - lane.backlog.windowRows;`,
     suite: UNKIND,
   },
   {
     name: "what is noted as due while a window is read is forgotten",
     file: "src/delivery/queue/due-loader.ts",
     find: `      this.#take(lane, await store.due(lane.uid, Number.MAX_SAFE_INTEGER, limit), { horizonMs, limit });`,
-    replace: `      const rows = await store.due(lane.uid, Number.MAX_SAFE_INTEGER, limit);\n      lane.indexDueAtMs = Number.POSITIVE_INFINITY;\n      this.#take(lane, rows, { horizonMs, limit });`,
+    replace: `      const rows = await store.due(lane.uid, Number.MAX_SAFE_INTEGER, limit);\n      lane.backlog.forgetDue();\n      this.#take(lane, rows, { horizonMs, limit });`,
     suite: UNKIND,
   },
   {
@@ -160,7 +160,7 @@ const ENGINE_FAULTS: readonly Planted[] = [
   {
     name: "a delivery whose claim was refused is forgotten",
     file: "src/delivery/flight/claim-loop.ts",
-    find: `      turn.lane.putBack(turn.waiting);\n`,
+    find: `      turn.lane.backlog.putBack(turn.waiting);\n`,
     replace: ``,
     suite: UNKIND,
   },
@@ -181,7 +181,7 @@ const ENGINE_FAULTS: readonly Planted[] = [
   {
     name: "a due time wakes nobody",
     file: "src/delivery/queue/scheduler.ts",
-    find: `    this.#setWake(lane, lane.nextRowAtMs(nowMs));\n`,
+    find: `    this.#setWake(lane, lane.backlog.nextRowAtMs(nowMs));\n`,
     replace: ``,
     suite: UNKIND,
   },
@@ -195,7 +195,7 @@ const ENGINE_FAULTS: readonly Planted[] = [
   {
     name: "a commit that did not say whether it happened is not looked for",
     file: "src/delivery/engine.ts",
-    find: `    if (isDoubtful) this.#upkeep.forgotten.doubt();\n`,
+    find: `    if (isDoubtful) this.#all.forgotten.doubt();\n`,
     replace: ``,
     suite: UNKIND,
   },

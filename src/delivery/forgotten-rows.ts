@@ -1,10 +1,14 @@
 import type { Clock } from "../lib/clock.ts";
 import type { Log } from "../observe/log.ts";
+import type { Metrics } from "../observe/metrics.ts";
 import { WINDOW_ROWS_MAX, type DeliveryId, type ReadyDelivery, type Store } from "../store/store.ts";
 import type { FlightDesk } from "./flight/flight-desk.ts";
-import type { IntakeDesk } from "./queue/intake-desk.ts";
-import { waitingOf, type Lane } from "./queue/lane.ts";
+import type { FreshMemory } from "./queue/fresh-memory.ts";
+import type { Lane } from "./queue/lane.ts";
+import { waitingOf } from "./queue/lane-backlog.ts";
 import type { Scheduler } from "./queue/scheduler.ts";
+import type { RouteWatch } from "./route-watch.ts";
+import type { RoutesInForce } from "./routes-in-force.ts";
 
 /** What is overdue by less than this may be on its way into memory. */
 const OVERDUE_MS = 5_000;
@@ -12,7 +16,7 @@ const OVERDUE_MS = 5_000;
 const CONFIRM_MS = 2_000;
 /** Subscriptions that are looked at more closely in one round. */
 const LANES_MAX = 200;
-/** After a commit whose outcome was not told, what is found is no surprise for so long. */
+/** After a commit that did not say whether it happened, what is found is no surprise for so long. */
 const DOUBT_MS = 120_000;
 
 export interface ForgottenRowsParts {
@@ -20,11 +24,11 @@ export interface ForgottenRowsParts {
   readonly clock: Clock;
   readonly log: Log;
   readonly scheduler: Scheduler;
-  readonly desk: Pick<IntakeDesk, "holds" | "restored">;
+  readonly fresh: Pick<FreshMemory, "holds" | "restored">;
   readonly flights: Pick<FlightDesk, "holds">;
-  /** Gives a lane that was not there the route in force. */
-  readonly adopt: (lane: Lane) => void;
-  readonly found: (rows: number) => void;
+  readonly inForce: Pick<RoutesInForce, "routeOf">;
+  readonly routes: Pick<RouteWatch, "adopt">;
+  readonly metrics: Pick<Metrics, "forgottenRows">;
 }
 
 /**
@@ -56,7 +60,7 @@ export class ForgottenRows {
     await new Promise<void>((resolve) => void this.#parts.clock.after(CONFIRM_MS, resolve));
     const still = [...(await this.#unknown()).values()].filter(({ row, as }) => before.get(row.id)?.as === as);
     if (still.length === 0) return;
-    const { log, found, clock } = this.#parts;
+    const { log, metrics, clock } = this.#parts;
     const claimed: ReadyDelivery[] = [];
     for (const { row, as } of still) {
       if (as === "claimed") claimed.push(row);
@@ -64,16 +68,16 @@ export class ForgottenRows {
     }
     if (claimed.length > 0) await this.#turnBack(claimed);
     const isExpected = clock.monotonicMs() < this.#doubtUntilMs;
-    if (!isExpected) found(still.length);
-    const told = {
+    if (!isExpected) metrics.forgottenRows.inc(still.length);
+    const found = {
       event: "rows.forgotten",
       rows: still.length,
       subscriptions: [...new Set(still.map(({ row }) => row.subscription))].slice(0, 10),
     };
-    if (isExpected) log.warn(told, "deliveries whose commit had not reported back were found in the store: they are sent now");
+    if (isExpected) log.warn(found, "deliveries whose commit had not reported back were found in the store: they are sent now");
     else
       log.error(
-        told,
+        found,
         "deliveries were due and not in memory: they are sent now. This is a defect of Postrider, please report it with this line",
       );
   }
@@ -85,7 +89,7 @@ export class ForgottenRows {
     await this.#makeLanes();
     const unknown = new Map<DeliveryId, Unknown>();
     for (const lane of await this.#overdue(beforeMs)) {
-      const rows = await store.due(lane.uid, beforeMs, Math.min(lane.held + 1, WINDOW_ROWS_MAX));
+      const rows = await store.due(lane.uid, beforeMs, Math.min(lane.backlog.held + 1, WINDOW_ROWS_MAX));
       const row = rows.find(({ id }) => !this.#parts.scheduler.loader.holds(id));
       if (row !== undefined && knowsOfNothing(lane, clock.nowMs())) unknown.set(row.id, { row, as: "due" });
     }
@@ -95,12 +99,12 @@ export class ForgottenRows {
 
   /** Queues with something owed of which memory has never heard. */
   async #makeLanes(): Promise<void> {
-    const { store, scheduler, adopt } = this.#parts;
+    const { store, scheduler, inForce, routes } = this.#parts;
     for (const queue of await store.queues()) {
       if (queue.pending === 0 || scheduler.lanes.has(queue.subscription)) continue;
       const lane = scheduler.lane(queue.subscription, queue.namespace);
       lane.restore(queue);
-      adopt(lane);
+      routes.adopt(lane, inForce.routeOf(lane.uid));
     }
   }
 
@@ -119,12 +123,12 @@ export class ForgottenRows {
   }
 
   async #walk(as: "fresh" | "claimed", beforeMs: number, unknown: Map<DeliveryId, Unknown>): Promise<void> {
-    const { store, desk, flights, scheduler } = this.#parts;
+    const { store, fresh, flights, scheduler } = this.#parts;
     for (let afterId = 0; ;) {
       const rows = await store[as](afterId, WINDOW_ROWS_MAX);
       for (const row of rows) {
         afterId = Math.max(afterId, row.id);
-        const isHeld = desk.holds(row.id) || flights.holds(row.id) || scheduler.loader.holds(row.id);
+        const isHeld = fresh.holds(row.id) || flights.holds(row.id) || scheduler.loader.holds(row.id);
         if (!isHeld && row.acceptedAtMs <= beforeMs) unknown.set(row.id, { row, as });
       }
       if (rows.length < WINDOW_ROWS_MAX) return;
@@ -132,11 +136,11 @@ export class ForgottenRows {
   }
 
   #restore(row: ReadyDelivery, as: "due" | "fresh"): void {
-    const { scheduler, desk } = this.#parts;
+    const { scheduler, fresh } = this.#parts;
     const lane = scheduler.lane(row.subscription, row.namespace);
     if (lane.ending !== undefined) return;
-    if (as === "due") lane.noteDue(row.dueAtMs);
-    else desk.restored(lane, waitingOf(row, undefined, true));
+    if (as === "due") lane.backlog.noteDue(row.dueAtMs);
+    else fresh.restored(lane, waitingOf(row, undefined, true));
     scheduler.refresh(lane);
   }
 
@@ -153,7 +157,7 @@ export class ForgottenRows {
     );
     for (const { subscription, namespace } of rows) {
       const lane = scheduler.lane(subscription, namespace);
-      lane.noteDue(nowMs);
+      lane.backlog.noteDue(nowMs);
       scheduler.refresh(lane);
     }
   }
@@ -166,5 +170,5 @@ interface Unknown {
 
 /** Reads nothing, and will not soon: once anything is noted as due, a read finds all that is. */
 function knowsOfNothing(lane: Lane, nowMs: number): boolean {
-  return !lane.loading && !lane.wantsToLoad && lane.indexDueAtMs > nowMs;
+  return !lane.backlog.loading && !lane.backlog.wantsToLoad && lane.backlog.indexDueAtMs > nowMs;
 }

@@ -113,13 +113,14 @@ export class Housekeeping {
     const startMs = clock.monotonicMs();
     const quiet = new Map<Lane, number>();
     // Dead letters come with the results of others.
-    for (const lane of scheduler.lanes.values()) if (lane.isQuiet && deadLetterOwner(lane.uid) === undefined) quiet.set(lane, lane.moves);
+    for (const lane of scheduler.lanes.values())
+      if (lane.isQuiet && deadLetterOwner(lane.uid) === undefined) quiet.set(lane, lane.count.moves);
     for (const queue of await store.queues()) {
       const lane = scheduler.lanes.get(queue.subscription);
       if (lane === undefined) continue;
       // Commits that did not say whether they happened leave memory's numbers behind; where nothing moved meanwhile, the store's are right.
-      if (lane.isQuiet && quiet.get(lane) === lane.moves) lane.recount(queue);
-      else if (lane.pending > 0) lane.oldestAcceptedAtMs = queue.oldestAcceptedAtMs ?? lane.oldestAcceptedAtMs;
+      if (lane.isQuiet && quiet.get(lane) === lane.count.moves) lane.count.recount(queue);
+      else lane.count.oldestIs(queue.oldestAcceptedAtMs);
     }
     this.#agesAtMs = clock.nowMs() + Math.max(AGES_EVERY_MS, (clock.monotonicMs() - startMs) / AGES_SHARE);
   }

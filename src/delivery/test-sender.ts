@@ -16,7 +16,7 @@ export interface TestSenderParts {
   readonly attempter: Pick<Attempter, "attempt">;
   readonly table: () => RouteTable;
   /** Its queue: what a cluster policy's ceiling leaves is left to deliveries and tests together. */
-  readonly laneOf: (uid: string) => Pick<Lane, "fair" | "takeRate"> | undefined;
+  readonly laneOf: (uid: string) => Pick<Lane, "fair" | "gate"> | undefined;
   readonly events: Pick<BusinessEvents, "testEnded">;
   /** Lifts an automatic suspension. */
   readonly resume: (uid: string) => Promise<void>;
@@ -98,7 +98,7 @@ export class TestSender {
     }
     if (rateLimit === undefined) return undefined;
     const nowMs = this.#parts.clock.nowMs();
-    const atMs = lane.takeRate(nowMs);
+    const atMs = lane.gate.takeRate(nowMs);
     if (atMs <= nowMs) return undefined;
     const message =
       `The cluster policy allows ${rateLimit.requests} requests in ${rateLimit.perMs / 1_000} s to this receiver (limits.rateLimit), ` +

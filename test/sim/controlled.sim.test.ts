@@ -120,7 +120,7 @@ describe.each(SEEDS)("seed %i", (seed) => {
           expect(expected, `${subscription} after ${attempts} attempts`).toContain(state);
         }
       }
-      expect(last.engine.lanes.get("uid-suspended")?.pausedUntil(last.clock.nowMs())?.reason).toBe("BySpec");
+      expect(last.engine.lanes.get("uid-suspended")?.gate.pausedUntil(last.clock.nowMs())?.reason).toBe("BySpec");
       expect(await last.metrics.expose()).toMatch(/^postrider_forgotten_rows_total 0$/m);
     },
   );

@@ -36,19 +36,18 @@ export class Aftermath {
 
   react(flight: Flight, outcome: Outcome, transition: Transition): void {
     const { lane, route, probe } = flight;
+    const { gate } = lane;
     const { policy } = route.subscription;
     const { pauses } = this.#parts;
     const nowMs = this.#parts.clock.nowMs();
-    const { breaker } = lane;
     if (outcome.class === "success") {
-      lane.speedUp();
-      if (breaker.succeeded(probe, nowMs)) pauses.set(lane, "CircuitOpen", null);
+      if (gate.succeeded(probe, nowMs)) pauses.set(lane, "CircuitOpen", null);
       // Not the receiver's doing: a probe that was never sent, or whose end nobody saw, may be sent again.
-    } else if (outcome.permanent === true || outcome.stalled === true) breaker.abandoned(probe);
-    else if (breaker.failed(probe, nowMs, policy.circuitBreaker)) pauses.set(lane, "CircuitOpen", breaker.openUntilMs ?? null);
-    if (transition.slowDown) lane.slowDown();
+    } else if (outcome.permanent === true || outcome.stalled === true) gate.abandoned(probe);
+    else if (gate.failed(probe, nowMs, policy.circuitBreaker)) pauses.set(lane, "CircuitOpen", gate.circuitOpenUntilMs ?? null);
+    if (transition.slowDown) gate.slowDown();
     if (transition.pauseMs !== undefined) {
-      pauses.set(lane, "RetryAfter", Math.max(lane.pauses.RetryAfter ?? 0, nowMs + transition.pauseMs));
+      pauses.set(lane, "RetryAfter", Math.max(gate.pauseEndMs("RetryAfter") ?? 0, nowMs + transition.pauseMs));
     }
     const { event, attempt } = flight;
     const { statusCode, durationMs } = outcome;
@@ -60,7 +59,7 @@ export class Aftermath {
     }
     this.#parts.health.attempted(lane, last, outcome);
     if (transition.endpointGone) pauses.suspend(lane, "EndpointGone", "The receiver answered 410 Gone.");
-    const failingSinceMs = lane.record.failingSinceMs;
+    const failingSinceMs = lane.standing.record.failingSinceMs;
     if (failingSinceMs !== undefined && nowMs - failingSinceMs >= policy.autoSuspendAfterMs) {
       pauses.suspend(lane, "AutoSuspended", `Every attempt has failed since ${this.#shown(failingSinceMs)}.`);
     }
@@ -70,7 +69,8 @@ export class Aftermath {
     return new Date(this.#parts.clock.shownMs(atMs)).toISOString();
   }
 
-  tell(flight: Flight, done: AttemptDone, transition: Transition): void {
+  /** One log line and the metrics of the attempt. */
+  report(flight: Flight, done: AttemptDone, transition: Transition): void {
     const { event, waiting, attempt } = flight;
     const { namespace, name } = flight.route.subscription;
     const nowMs = this.#parts.clock.nowMs();

@@ -1,10 +1,13 @@
 import { spent } from "../../core/delivery-state.ts";
 import type { Clock } from "../../lib/clock.ts";
+import type { Soon } from "../../lib/soon.ts";
 import type { Log } from "../../observe/log.ts";
 import { StoreError, type Claimed, type Store } from "../../store/store.ts";
+import type { ForgottenRows } from "../forgotten-rows.ts";
+import type { Lifetime } from "../lifetime.ts";
 import type { FlightDesk } from "./flight-desk.ts";
 import type { EngineBounds } from "../queue/bounds.ts";
-import type { IntakeDesk } from "../queue/intake-desk.ts";
+import type { FreshMemory } from "../queue/fresh-memory.ts";
 import { isLone, type Scheduler, type Turn } from "../queue/scheduler.ts";
 
 const CLAIM_RETRY_MS = 500;
@@ -16,56 +19,38 @@ export interface ClaimLoopParts {
   readonly clock: Clock;
   readonly log: Log;
   readonly scheduler: Scheduler;
-  readonly desk: IntakeDesk;
+  readonly soon: Soon;
+  readonly fresh: Pick<FreshMemory, "taken">;
   readonly flights: FlightDesk;
-  readonly bounds: Pick<EngineBounds, "claimsMax" | "backlogMax">;
-  /** Expiries by age before this were not lived through (nobody ran, or the clock stepped): engine time, ms. */
-  readonly livedSinceMs: () => number;
-  /** A commit did not say whether it happened. */
-  readonly doubtful: () => void;
-  /** False while booting or draining: results are written, nothing new is claimed. */
-  readonly isUp: () => boolean;
+  readonly bounds: Pick<EngineBounds, "claimsMax">;
+  /** While booting or draining results are written, but nothing new is claimed. */
+  readonly life: Pick<Lifetime, "isUp" | "livedSinceMs">;
+  /** Looks for claims of which the store did not say whether they were written. */
+  readonly forgotten: Pick<ForgottenRows, "doubt">;
 }
 
 /** Gives turns to deliveries and makes their claims durable: no claim, no socket. */
 export class ClaimLoop {
   readonly #parts: ClaimLoopParts;
-  #ticking = false;
   #claimsHeld = false;
-  /** Turns wait because the store does not keep up. */
-  #starved = false;
 
   constructor(parts: ClaimLoopParts) {
     this.#parts = parts;
-  }
-
-  /** Everything of one turn of the event loop goes to the store together. */
-  tickSoon(): void {
-    if (this.#ticking) return;
-    this.#ticking = true;
-    setImmediate(() => {
-      this.#ticking = false;
-      this.#tick();
-    });
-  }
-
-  /** The store took results: turns that waited for it may go on. */
-  relieved(): void {
-    if (this.#starved) this.tickSoon();
+    // Everything of one turn of the event loop goes to the store together.
+    parts.soon.does(() => this.#tick());
   }
 
   #tick(): void {
-    const { flights, scheduler } = this.#parts;
+    const { flights, scheduler, life, soon } = this.#parts;
     flights.flush();
-    this.#starved = this.#claimsHeld || flights.isStuck || flights.backlog >= this.#parts.bounds.backlogMax;
-    if (!this.#parts.isUp() || this.#starved) return;
+    if (!flights.keepsUp() || this.#claimsHeld || !life.isUp) return;
     const { claimsMax } = this.#parts.bounds;
     const batch: Turn[] = [];
     for (let picked = 0; picked < claimsMax; picked++) {
       const turn = scheduler.pick();
       if (turn === undefined) break;
       if (!this.#endIfSpent(turn)) batch.push(turn);
-      if (picked + 1 === claimsMax) this.tickSoon();
+      if (picked + 1 === claimsMax) soon.ask();
     }
     if (batch.length > 0) void this.#claim(batch);
   }
@@ -75,15 +60,15 @@ export class ClaimLoop {
     const { lane, waiting } = turn;
     const policy = lane.route?.subscription.policy;
     if (policy === undefined) return false;
-    const reason = spent(waiting, policy, { nowMs: this.#parts.clock.nowMs(), livedSinceMs: this.#parts.livedSinceMs() });
+    const reason = spent(waiting, policy, { nowMs: this.#parts.clock.nowMs(), livedSinceMs: this.#parts.life.livedSinceMs });
     if (reason === undefined) return false;
-    if (waiting.isFresh) this.#parts.desk.taken(lane, waiting);
+    if (waiting.isFresh) this.#parts.fresh.taken(lane, waiting);
     this.#parts.flights.endUntried(turn, reason);
     return true;
   }
 
   async #claim(turns: readonly Turn[]): Promise<void> {
-    const { store, desk, scheduler, flights } = this.#parts;
+    const { store, fresh, scheduler, flights } = this.#parts;
     let claimed: readonly (Claimed | undefined)[];
     try {
       claimed = await store.claim(
@@ -102,7 +87,7 @@ export class ClaimLoop {
       const { lane, waiting } = turn;
       if (i > 0 && i % SENDS_A_TURN === 0) await new Promise<void>((resolve) => this.#parts.clock.afterPoll(resolve));
       const row = claimed[i];
-      if (waiting.isFresh) desk.taken(lane, waiting);
+      if (waiting.isFresh) fresh.taken(lane, waiting);
       if (row === undefined) {
         // Ended or claimed by somebody else meanwhile.
         scheduler.release(turn, { sent: false });
@@ -115,15 +100,15 @@ export class ClaimLoop {
     const { log, scheduler, clock } = this.#parts;
     this.#claimsHeld = true;
     // Claims that were written all the same are found again as claimed by nobody.
-    if (error instanceof StoreError && error.code === "unknown") this.#parts.doubtful();
+    if (error instanceof StoreError && error.code === "unknown") this.#parts.forgotten.doubt();
     log.error({ err: error, claims: turns.length }, "claims could not be stored, nothing was sent: trying again");
     for (const turn of turns.toReversed()) {
-      turn.lane.putBack(turn.waiting);
+      turn.lane.backlog.putBack(turn.waiting);
       scheduler.release(turn, { sent: false });
     }
     clock.after(CLAIM_RETRY_MS, () => {
       this.#claimsHeld = false;
-      this.tickSoon();
+      this.#parts.soon.ask();
     });
   }
 }

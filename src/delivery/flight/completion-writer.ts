@@ -72,11 +72,11 @@ export class CompletionWriter<T> {
     }
     this.#writing -= batch.length;
     this.#retryDelayMs = 0;
-    for (const [i, entry] of batch.entries()) this.#tell(entry, changed[i] === true || entry.isDoubtful === true);
+    for (const [i, entry] of batch.entries()) this.#landed(entry, changed[i] === true || entry.isDoubtful === true);
   }
 
   /** What follows from one result must not undo what the store has taken of the others. */
-  #tell({ subject, completion }: Entry<T>, changed: boolean): void {
+  #landed({ subject, completion }: Entry<T>, changed: boolean): void {
     try {
       this.#parts.written(subject, completion, changed);
     } catch (error) {

@@ -9,12 +9,16 @@ import { BUILT_IN_POLICY } from "../../core/policy.ts";
 import type { Route } from "../../core/route-table.ts";
 import type { Clock } from "../../lib/clock.ts";
 import type { Random } from "../../lib/random.ts";
+import type { Soon } from "../../lib/soon.ts";
 import type { Log } from "../../observe/log.ts";
 import type { Completion, DeliveryId, Store } from "../../store/store.ts";
 import type { Aftermath, Flight } from "./aftermath.ts";
 import { attemptRecord, bareRecord, recordIdOf } from "./attempt-record.ts";
 import type { AttemptDone, Attempter } from "../attempter.ts";
 import { CompletionWriter } from "./completion-writer.ts";
+import type { Landing } from "./landing.ts";
+import type { Lifetime } from "../lifetime.ts";
+import type { EngineBounds } from "../queue/bounds.ts";
 import { specMark } from "../lane-state/parking.ts";
 import type { Scheduler, Turn } from "../queue/scheduler.ts";
 import type { Tally } from "../lane-state/tally.ts";
@@ -29,18 +33,13 @@ export interface FlightDeskParts {
   readonly scheduler: Scheduler;
   readonly aftermath: Aftermath;
   readonly tally: Tally;
-  /** False once the engine has stopped: nobody may send any more. */
-  readonly maySend: () => boolean;
-  /** True once the grace period is over: what is aborted then does not count as an attempt. */
-  readonly isCut: () => boolean;
-  /** What may be kept of an attempt: its namespace may hold more than it should. */
-  readonly recordKept: (namespace: string) => RecordKept;
-  /** Completions wait: flush them at the end of this turn of the event loop. */
-  readonly tickSoon: () => void;
-  /** An attempt ended or its result became durable. */
-  readonly moved: () => void;
-  /** The store has the completion; `changed` false = it came late and changed nothing. */
-  readonly written: (turn: Turn, completion: Completion, changed: boolean) => void;
+  readonly life: Pick<Lifetime, "isUp" | "isCut" | "awaitsIdle" | "idle">;
+  readonly bounds: Pick<EngineBounds, "backlogMax">;
+  /** What may be kept of an attempt: its namespace may hold more than it should. All, where nobody says. */
+  readonly recordKept?: ((namespace: string) => RecordKept) | undefined;
+  /** Asked when results wait: `flush` is called then. */
+  readonly soon: Pick<Soon, "ask">;
+  readonly landing: Pick<Landing, "written">;
 }
 
 /** From a durable claim to a durable completion: the attempt itself, what it means, and its result on the way to the store. */
@@ -49,6 +48,8 @@ export class FlightDesk {
   readonly #writer: CompletionWriter<Turn>;
   /** Deliveries from their claim to the durable end of their attempt. */
   readonly #underWay = new Set<DeliveryId>();
+  /** Turns wait because the store does not keep up. */
+  #turnsWait = false;
 
   constructor(parts: FlightDeskParts) {
     this.#parts = parts;
@@ -57,11 +58,7 @@ export class FlightDesk {
       store,
       clock,
       log,
-      written: (turn, completion, changed) => {
-        this.#underWay.delete(completion.id);
-        turn.lane.unwritten -= 1;
-        parts.written(turn, completion, changed);
-      },
+      written: (turn, completion, changed) => this.#written(turn, completion, changed),
     });
   }
 
@@ -75,9 +72,10 @@ export class FlightDesk {
     return this.#writer.backlog;
   }
 
-  /** The last write of results failed: nothing new should be started. */
-  get isStuck(): boolean {
-    return this.#writer.isStuck;
+  /** Whether the store keeps up with results. False = nothing new should be started; `soon` is asked again once it has taken some. */
+  keepsUp(): boolean {
+    this.#turnsWait = this.#writer.isStuck || this.#writer.backlog >= this.#parts.bounds.backlogMax;
+    return !this.#turnsWait;
   }
 
   /** Hands results that have gathered to the store. */
@@ -91,7 +89,7 @@ export class FlightDesk {
     const { route } = lane;
     const { scheduler, attempter, tally } = this.#parts;
     this.#underWay.add(turn.waiting.id);
-    if (route?.subscription.target === undefined || event === undefined || !this.#parts.maySend()) {
+    if (route?.subscription.target === undefined || event === undefined || !this.#parts.life.isUp) {
       // The route changed while the claim was written, or nobody may send any more: as if it had never been claimed.
       const nowMs = this.#parts.clock.nowMs();
       this.#complete(turn, undefined, event === undefined ? BODY_GONE : { state: "ready", dueAtMs: nowMs, uncounted: true });
@@ -102,8 +100,8 @@ export class FlightDesk {
     const recordId = recordIdOf(event, route.subscription.spec.history.recordIdField);
     const flight: Flight = { ...turn, id: turn.waiting.id, route, event, attempt, recordId };
     const { deadLetter } = turn.waiting;
-    const told = deadLetter === undefined ? event : deadLetterEvent(event, deadLetter, route.subscription, this.#parts.deliveryNames);
-    attempter.attempt({ route, event: told, attempt }).then(
+    const sent = deadLetter === undefined ? event : deadLetterEvent(event, deadLetter, route.subscription, this.#parts.deliveryNames);
+    attempter.attempt({ route, event: sent, attempt }).then(
       (done) => this.#ended(flight, done),
       (error: unknown) => this.#ended(flight, this.#broken(error)),
     );
@@ -128,13 +126,13 @@ export class FlightDesk {
     const { policy } = route.subscription;
     const { clock, random, scheduler, aftermath, tally } = this.#parts;
     const nowMs = clock.nowMs();
-    const kept = this.#parts.recordKept(route.subscription.namespace);
+    const kept = this.#parts.recordKept?.(route.subscription.namespace) ?? "whole";
     const whole = attemptRecord(flight, route.subscription, done);
     const record = kept === "whole" ? whole : bareRecord(whole);
-    if (this.#parts.isCut() && outcome.class === "connect_error") {
+    if (this.#parts.life.isCut && outcome.class === "connect_error") {
       this.#complete(flight, record, { state: "ready", dueAtMs: nowMs, uncounted: true });
       scheduler.release(flight, { sent: true });
-      this.#parts.moved();
+      this.checkIdle();
       return;
     }
     const { acceptedAtMs, resent, orderKey, deadLetter } = flight.waiting;
@@ -144,12 +142,28 @@ export class FlightDesk {
     const counted = { attempt: flight.waiting.made + 1, acceptedAtMs, resent, mayPark };
     const transition = next(counted, outcome, policy, { nowMs, random: random.next() });
     this.#complete(flight, kept === "last" && transition.next.state === "ready" ? undefined : record, stored(transition.next, route));
-    if (transition.next.state === "ready") lane.counters.retried += 1;
+    if (transition.next.state === "ready") tally.retried(lane);
     else tally.ended(lane, transition.next.state);
     aftermath.react(flight, outcome, transition);
-    aftermath.tell(flight, done, transition);
+    aftermath.report(flight, done, transition);
     scheduler.release(flight, { sent: true, tookMs: saysNothing(outcome) ? undefined : outcome.durationMs });
-    this.#parts.moved();
+    this.checkIdle();
+  }
+
+  /** Whoever waits for the end of all attempts hears of it. */
+  checkIdle(): void {
+    const { life, scheduler, soon } = this.#parts;
+    if (!life.awaitsIdle) return;
+    if (this.backlog > 0) soon.ask();
+    else if (scheduler.inFlight === 0) life.idle();
+  }
+
+  #written(turn: Turn, completion: Completion, changed: boolean): void {
+    this.#underWay.delete(completion.id);
+    turn.lane.count.written();
+    if (this.#turnsWait) this.#parts.soon.ask();
+    this.#parts.landing.written(turn, completion, changed);
+    this.checkIdle();
   }
 
   #complete(turn: Turn, attempt: Completion["attempt"], nextState: Completion["next"]): void {
@@ -157,9 +171,9 @@ export class FlightDesk {
     const nowMs = this.#parts.clock.nowMs();
     const { historyMs, bodiesMs } = (lane.route?.subscription.policy ?? BUILT_IN_POLICY).retention;
     const kept = { nowMs, historyRetentionMs: historyMs, bodiesRetentionMs: bodiesMs };
-    lane.unwritten += 1;
+    lane.count.writing();
     this.#writer.push(turn, { id: waiting.id, epoch: lane.epoch, attempt, next: nextState, ...kept });
-    this.#parts.tickSoon();
+    this.#parts.soon.ask();
   }
 }
 

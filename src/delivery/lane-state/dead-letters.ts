@@ -1,11 +1,10 @@
-import { deadLetterOwner, deadLetterQueue, deadLetterRoute } from "../../core/dead-letter.ts";
-import type { Route } from "../../core/route-table.ts";
+import { deadLetterOwner, deadLetterQueue } from "../../core/dead-letter.ts";
 import type { Clock } from "../../lib/clock.ts";
 import type { Log } from "../../observe/log.ts";
 import { StoreError, type Store } from "../../store/store.ts";
+import type { QueueEnding } from "../queue-ending.ts";
 import type { Lane } from "../queue/lane.ts";
 import type { Scheduler } from "../queue/scheduler.ts";
-import type { Tally } from "./tally.ts";
 
 const RETRY_MS = 1_000;
 
@@ -13,16 +12,13 @@ export interface DeadLettersParts {
   readonly store: Pick<Store, "setForwarding">;
   readonly clock: Clock;
   readonly log: Log;
-  readonly scheduler: Scheduler;
-  readonly tally: Tally;
-  readonly adopt: (lane: Lane, route: Route | undefined) => void;
-  /** Ends the dead letters that wait in this queue: nobody takes them any more. */
-  readonly end: (queue: string) => Promise<unknown>;
+  readonly scheduler: Pick<Scheduler, "lanes" | "lane">;
+  readonly ending: Pick<QueueEnding, "endQueue">;
 }
 
 /**
  * Sees to it that the store makes a dead letter of each delivery that fails while the subscription names an endpoint for them, and that they
- * are sent: each waits in a lane of its own beside that of its subscription, under the route `deadLetterRoute`.
+ * are ended when nobody takes them any more. Each waits in a lane of its own beside that of its subscription, under the route `deadLetterRoute`.
  */
 export class DeadLetters {
   readonly #parts: DeadLettersParts;
@@ -44,26 +40,13 @@ export class DeadLetters {
     }
     const letters = this.#parts.scheduler.lanes.get(deadLetterQueue(lane.uid));
     if (letters === undefined) return;
-    this.#parts.adopt(letters, deadLetterRoute(route));
-    // Asked for again while the old ones were being ended, `adopt` has opened the lane again. What is still being written ends them itself.
+    // Asked for again while the old ones were being ended, their lane is open again: its route came first. What is still being written ends them itself.
     if (wanted || this.#wanted.has(lane) || letters.ending !== undefined) return;
-    this.#parts
-      .end(letters.uid)
+    this.#parts.ending
+      .endQueue(letters.uid, "dead-letter")
       .catch((error: unknown) =>
         this.#parts.log.warn({ err: error, queue: letters.uid }, "dead letters that nobody takes could not be ended"),
       );
-  }
-
-  /** A delivery of the lane failed, durably: if the store forwards, its dead letter waits. */
-  failed(lane: Lane): void {
-    if (!lane.forwards) return;
-    const { scheduler, tally, clock, adopt } = this.#parts;
-    const letters = scheduler.lane(deadLetterQueue(lane.uid), lane.namespace);
-    adopt(letters, deadLetterRoute(lane.route));
-    const nowMs = clock.nowMs();
-    tally.accepted(letters, nowMs);
-    letters.noteDue(nowMs);
-    scheduler.refresh(letters);
   }
 
   /** The subscription is being deleted: what fails from now on stays in the store. Durable when it resolves. */
@@ -72,17 +55,19 @@ export class DeadLetters {
     const isWriting = this.#wanted.delete(lane);
     if (!lane.forwards && !isWriting) return;
     await this.#parts.store.setForwarding(lane.uid, false);
-    lane.forwards = false;
+    lane.forwardingStored(false);
   }
 
   /** Letters that nobody takes any more are ended once no other can follow, and before any is asked for again. */
   async #write(lane: Lane): Promise<void> {
-    const { store, clock, log, end, scheduler } = this.#parts;
+    const { store, clock, log, scheduler, ending } = this.#parts;
     for (let on = this.#wanted.get(lane); on !== undefined; on = this.#wanted.get(lane)) {
       try {
         await store.setForwarding(lane.uid, on);
-        lane.forwards = on;
-        if (!on && this.#wanted.get(lane) === false) await end(scheduler.lane(deadLetterQueue(lane.uid), lane.namespace).uid);
+        lane.forwardingStored(on);
+        // Its lane is made if it has to be: a letter may have come with a result that nobody here has heard of yet.
+        if (!on && this.#wanted.get(lane) === false)
+          await ending.endQueue(scheduler.lane(deadLetterQueue(lane.uid), lane.namespace).uid, "dead-letter");
         if (this.#wanted.get(lane) === on) this.#wanted.delete(lane);
       } catch (error) {
         if (error instanceof StoreError && error.code === "closed") return;

@@ -1,19 +1,14 @@
-import {
-  FAILING_AFTER,
-  emptyRecord,
-  isTokenRefused,
-  judgeEndpoint,
-  noteAttempt,
-  noteUnsendable,
-  type EndpointRecord,
-} from "../../core/endpoint-health.ts";
+import { FAILING_AFTER, isTokenRefused, type EndpointRecord } from "../../core/endpoint-health.ts";
 import { FAILURE_MESSAGE_CHARS_MAX, type LastAttempt, type RecentFailure, type SubscriptionHealth } from "../../core/health.ts";
 import type { Outcome } from "../../core/outcome.ts";
 import type { Clock } from "../../lib/clock.ts";
+import { WriteBehind } from "../../lib/write-behind.ts";
 import type { Log } from "../../observe/log.ts";
 import type { Metrics } from "../../observe/metrics.ts";
 import type { Store } from "../../store/store.ts";
 import type { Lane } from "../queue/lane.ts";
+import type { Scheduler } from "../queue/scheduler.ts";
+import type { LanePart, LaneStart } from "./lane-part.ts";
 
 /** Snapshots written in one call. */
 const BATCH_MAX = 500;
@@ -24,22 +19,34 @@ export interface HealthBookParts {
   readonly clock: Clock;
   readonly log: Log;
   readonly metrics: Metrics;
-  /** The lane's share of slots depends on it. */
-  readonly failing: (lane: Lane, failing: boolean) => void;
+  /** A failing lane has a smaller share of the slots. */
+  readonly scheduler: Pick<Scheduler, "setFailing">;
 }
 
 export type HealthCallback = (uid: string, kind: "transition" | "counters") => void;
 
 /** How every subscription is doing, for status, conditions and gauges; snapshots of what changed survive a restart. */
-export class HealthBook {
+export class HealthBook implements LanePart {
+  readonly stateKind = "health";
   readonly #parts: HealthBookParts;
-  readonly #dirty = new Set<Lane>();
-  /** Lanes whose counters were told a moment ago, and whether they have moved since. */
+  readonly #snapshots: WriteBehind<Lane>;
+  /** Lanes whose counters were reported a moment ago, and whether they have moved since. */
   readonly #quiet = new Map<Lane, boolean>();
   #callbacks: HealthCallback[] = [];
 
   constructor(parts: HealthBookParts) {
     this.#parts = parts;
+    const { store, clock, log } = parts;
+    this.#snapshots = new WriteBehind({
+      clock,
+      batchMax: BATCH_MAX,
+      write: (lanes) =>
+        store.putState(lanes.map(([key, { standing }]) => ({ kind: "health", key, value: JSON.stringify(standing.record) }))),
+      failed: (error) => {
+        log.warn({ err: error }, "health snapshots could not be stored: trying again");
+        return true;
+      },
+    });
   }
 
   onChange(callback: HealthCallback): void {
@@ -47,42 +54,46 @@ export class HealthBook {
   }
 
   /** At boot: what was known when the last process ended (at most 5 s old). The time in which nobody ran (`awayMs`) is no failing. */
-  async restore(laneOf: (uid: string) => Lane | undefined, awayMs: number): Promise<void> {
+  async restore({ laneOf, awayMs }: LaneStart): Promise<void> {
     for (const { key, value } of await this.#parts.store.listState("health")) {
       const lane = laneOf(key);
       if (lane === undefined) continue;
-      lane.record = { ...emptyRecord(), ...parse(value) };
-      if (lane.record.failingSinceMs !== undefined) lane.record.failingSinceMs += awayMs;
-      lane.verdict = judgeEndpoint(lane.record, lane.breaker.isOpen, undefined);
-      this.#parts.failing(lane, lane.record.consecutiveFailures >= FAILING_AFTER);
+      lane.standing.restore(parse(value), awayMs);
+      lane.standing.judge(lane.gate.circuitIsOpen);
+      this.#parts.scheduler.setFailing(lane, lane.standing.record.consecutiveFailures >= FAILING_AFTER);
     }
+  }
+
+  /** What is shown of the lane may follow from the route. */
+  routeChanged(lane: Lane): void {
+    if (lane.route === undefined) return;
+    this.changed(lane);
+    this.notify(lane, "transition");
   }
 
   /** Notes one attempt and judges the endpoint anew. */
   attempted(lane: Lane, attempt: LastAttempt, outcome: Outcome): void {
     const isFailure = outcome.class !== "success";
     const failure = isFailure ? failureOf(attempt, outcome) : undefined;
-    noteAttempt(lane.record, { attempt, failure, tokenRefused: isTokenRefused(outcome) });
-    if (isFailure || lane.fair.failing) this.#parts.failing(lane, lane.record.consecutiveFailures >= FAILING_AFTER);
+    lane.standing.attempted({ attempt, failure, tokenRefused: isTokenRefused(outcome) });
+    if (isFailure || lane.fair.failing) this.#parts.scheduler.setFailing(lane, lane.standing.record.consecutiveFailures >= FAILING_AFTER);
     this.changed(lane);
   }
 
   /** Notes an attempt whose body could not be made. */
   unsendable(lane: Lane, attempt: LastAttempt, outcome: Outcome): void {
-    noteUnsendable(lane.record, failureOf(attempt, outcome));
+    lane.standing.unsendable(failureOf(attempt, outcome));
     this.changed(lane);
   }
 
   /** Numbers, pauses or verdict of the lane may have moved. */
   changed(lane: Lane): void {
-    this.#dirty.add(lane);
-    const before = lane.verdict;
-    lane.verdict = judgeEndpoint(lane.record, lane.breaker.isOpen, before);
-    this.tell(lane, before?.healthy === lane.verdict.healthy && before?.reason === lane.verdict.reason ? "counters" : "transition");
+    this.#snapshots.note(lane.uid, lane);
+    this.notify(lane, lane.standing.judge(lane.gate.circuitIsOpen) ? "transition" : "counters");
   }
 
-  /** Transitions are told at once; moving counters at most every 100 ms, the last move never lost. */
-  tell(lane: Lane, kind: "transition" | "counters"): void {
+  /** Transitions are reported at once; moving counters at most every 100 ms, the last move never lost. */
+  notify(lane: Lane, kind: "transition" | "counters"): void {
     if (kind === "counters") {
       if (this.#quiet.has(lane)) {
         this.#quiet.set(lane, true);
@@ -97,52 +108,42 @@ export class HealthBook {
   #endQuiet(): void {
     const quiet = [...this.#quiet];
     this.#quiet.clear();
-    for (const [lane, moved] of quiet) if (moved) this.tell(lane, "counters");
+    for (const [lane, moved] of quiet) if (moved) this.notify(lane, "counters");
   }
 
   /** For people: its times are the wall's. */
   view(lane: Lane): SubscriptionHealth {
-    const { record, counters, suspension } = lane;
+    const { counters, pending, oldestAcceptedAtMs } = lane.count;
+    const { record, suspension } = lane.standing;
     const { clock } = this.#parts;
     const nowMs = clock.nowMs();
     const shown = (atMs: number | undefined): number | undefined => (atMs === undefined ? undefined : clock.shownMs(atMs));
     const at = <T extends { readonly atMs: number }>(one: T): T => ({ ...one, atMs: clock.shownMs(one.atMs) });
-    const endpoint = lane.permission ?? lane.verdict ?? judgeEndpoint(record, lane.breaker.isOpen, undefined);
-    const dueAtMs = Math.min(lane.wakeAtMs, lane.nextRowAtMs(nowMs));
+    const dueAtMs = Math.min(lane.wakeAtMs, lane.backlog.nextRowAtMs(nowMs));
     return {
       ...counters,
       sinceMs: clock.shownMs(counters.sinceMs),
       deadLettered: counters.failed,
-      pending: lane.pending,
-      oldestPendingAtMs: lane.pending > 0 ? shown(lane.oldestAcceptedAtMs) : undefined,
+      pending,
+      oldestPendingAtMs: pending > 0 ? shown(oldestAcceptedAtMs) : undefined,
       consecutiveFailures: record.consecutiveFailures,
-      nextAttemptAtMs: lane.pending > 0 && Number.isFinite(dueAtMs) ? shown(dueAtMs) : undefined,
+      nextAttemptAtMs: pending > 0 && Number.isFinite(dueAtMs) ? shown(dueAtMs) : undefined,
       lastSuccessAtMs: shown(record.lastSuccessAtMs),
       lastFailureAtMs: shown(record.lastFailureAtMs),
       lastAttempt: record.lastAttempt && at(record.lastAttempt),
       recentFailures: record.recentFailures.map(at),
-      endpoint,
+      endpoint: lane.standing.shown(lane.gate.circuitIsOpen),
       suspension: suspension && { ...suspension, sinceMs: clock.shownMs(suspension.sinceMs) },
     };
   }
 
   /** Writes snapshots of what changed since the last time; what fails is written the next time. */
-  async flush(): Promise<void> {
-    while (this.#dirty.size > 0) {
-      const lanes = [...this.#dirty].slice(0, BATCH_MAX);
-      for (const lane of lanes) this.#dirty.delete(lane);
-      try {
-        await this.#parts.store.putState(lanes.map((lane) => ({ kind: "health", key: lane.uid, value: JSON.stringify(lane.record) })));
-      } catch (error) {
-        for (const lane of lanes) this.#dirty.add(lane);
-        this.#parts.log.warn({ err: error }, "health snapshots could not be stored: trying again");
-        return;
-      }
-    }
+  flush(): Promise<void> {
+    return this.#snapshots.flush();
   }
 
   async forget(lane: Lane): Promise<void> {
-    this.#dirty.delete(lane);
+    this.#snapshots.drop(lane.uid);
     await this.#parts.store.deleteState("health", lane.uid);
   }
 
@@ -154,10 +155,10 @@ export class HealthBook {
       const subscription = lane.route?.subscription;
       if (subscription === undefined) continue;
       const labels = { namespace: subscription.namespace, subscription: subscription.name };
-      const oldestAtMs = lane.pending > 0 ? lane.oldestAcceptedAtMs : undefined;
-      metrics.pending.set(labels, lane.pending);
+      const oldestAtMs = lane.count.pending > 0 ? lane.count.oldestAcceptedAtMs : undefined;
+      metrics.pending.set(labels, lane.count.pending);
       metrics.oldestPendingAge.set(labels, oldestAtMs === undefined ? 0 : Math.max(0, nowMs - oldestAtMs) / 1_000);
-      metrics.circuitOpen.set(labels, lane.breaker.isOpen ? 1 : 0);
+      metrics.circuitOpen.set(labels, lane.gate.circuitIsOpen ? 1 : 0);
     }
   }
 }

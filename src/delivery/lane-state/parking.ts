@@ -6,6 +6,7 @@ import type { Log } from "../../observe/log.ts";
 import { StoreError, type Store } from "../../store/store.ts";
 import type { Lane } from "../queue/lane.ts";
 import type { Scheduler } from "../queue/scheduler.ts";
+import type { LanePart, LaneStart } from "./lane-part.ts";
 
 /** Rows woken by one call to the store. */
 const WAKE_STEP = 1_000;
@@ -28,7 +29,7 @@ export function specMark(route: Route): string {
 }
 
 export interface ParkingParts {
-  readonly store: Pick<Store, "unpark">;
+  readonly store: Pick<Store, "parked" | "unpark">;
   readonly clock: Clock;
   readonly log: Log;
   readonly scheduler: Pick<Scheduler, "refresh">;
@@ -36,9 +37,11 @@ export interface ParkingParts {
 
 /**
  * Deliveries whose body the spec cannot make wait for another spec; this wakes them when one is in force, also one that came while nobody was
- * running. A crash loses nothing of it: the marks are in the store, and `restored` is told of them.
+ * running. A crash loses nothing of it: the marks are in the store.
  */
-export class Parking {
+export class Parking implements LanePart {
+  /** The marks are columns of the rows. */
+  readonly stateKind = undefined;
   readonly #parts: ParkingParts;
   /** Marks under which rows of a lane may wait. */
   readonly #marks = new Map<Lane, Set<string>>();
@@ -46,6 +49,14 @@ export class Parking {
 
   constructor(parts: ParkingParts) {
     this.#parts = parts;
+  }
+
+  /** At boot: lanes with rows that may wait for the spec that is in force now. */
+  async restore({ laneOf }: LaneStart): Promise<void> {
+    for (const { subscription, mark } of await this.#parts.store.parked()) {
+      const lane = laneOf(subscription);
+      if (lane !== undefined) this.parked(lane, mark);
+    }
   }
 
   /** A row of the lane waits, durably, for another spec than the one with this mark. */
@@ -61,8 +72,10 @@ export class Parking {
     if (!this.#waking.has(lane) && this.#others(lane).length > 0) void this.#wake(lane);
   }
 
-  forget(lane: Lane): void {
+  /** Nothing is owed to the lane, so nothing waits under a mark. */
+  forget(lane: Lane): Promise<void> {
     this.#marks.delete(lane);
+    return Promise.resolve();
   }
 
   /** Marks of the lane that name another spec than the one in force. */
@@ -93,7 +106,7 @@ export class Parking {
     try {
       const nowMs = clock.nowMs();
       left = (await store.unpark({ subscription: lane.uid, mark: specMark(lane.route), nowMs, limit: WAKE_STEP })) === WAKE_STEP;
-      lane.noteDue(nowMs);
+      lane.backlog.noteDue(nowMs);
       scheduler.refresh(lane);
     } catch (error) {
       if (error instanceof StoreError && error.code === "closed") return false;

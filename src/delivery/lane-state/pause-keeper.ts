@@ -1,12 +1,13 @@
 import { hash } from "node:crypto";
-import { Breaker } from "../../core/breaker.ts";
-import { judgeEndpoint } from "../../core/endpoint-health.ts";
 import type { Suspension } from "../../core/health.ts";
 import type { Route } from "../../core/route-table.ts";
 import type { Clock } from "../../lib/clock.ts";
+import { WriteBehind } from "../../lib/write-behind.ts";
 import type { Log } from "../../observe/log.ts";
 import { StoreError, type PauseReason, type QueueState, type Store } from "../../store/store.ts";
-import { FOREVER_MS, type Lane, type ReceiverPause } from "../queue/lane.ts";
+import type { Lane } from "../queue/lane.ts";
+import { FOREVER_MS, type ReceiverPause } from "../queue/lane-gate.ts";
+import type { LanePart, LaneStart } from "./lane-part.ts";
 
 const RETRY_MS = 1_000;
 
@@ -23,56 +24,62 @@ interface StoredSuspension {
   readonly endpoint: string;
 }
 
+/** What is not in the store yet: the end of one reason (null = lifted), or a suspension that is kept or goes. */
+type Change =
+  | { readonly kind: "pause"; readonly lane: Lane; readonly reason: PauseReason; readonly untilMs: number | null }
+  | { readonly kind: "suspension"; readonly lane: Lane; readonly isKept: boolean };
+
 type AutomaticReason = "AutoSuspended" | "EndpointGone";
 
 /**
- * Pauses that the receiver brought about (those of the spec are worked out from the route, see Lane.specPause): each reason has its own end, rows are never touched. They act in memory at once and are written behind, coalesced per reason and
+ * Pauses that the receiver brought about (those of the spec are worked out from the route, see LaneGate.specPause): each reason has its own end, rows are never touched. They act in memory at once and are written behind, coalesced per reason and
  * again until the store takes them; a crash in between costs at most one attempt that a pause would have held back.
  */
-export class PauseKeeper {
+export class PauseKeeper implements LanePart {
+  /** Of suspensions; pauses are kept with the queue. */
+  readonly stateKind = "suspension";
   readonly #parts: PauseKeeperParts;
-  readonly #dirty = new Map<string, { readonly lane: Lane; readonly reason: PauseReason; readonly untilMs: number | null }>();
-  /** Suspensions to write (true) or delete (false), by lane. */
-  readonly #suspensions = new Map<Lane, boolean>();
-  #flushing: Promise<void> | undefined;
+  readonly #changes: WriteBehind<Change>;
 
   constructor(parts: PauseKeeperParts) {
     this.#parts = parts;
+    this.#changes = new WriteBehind({
+      clock: parts.clock,
+      retryMs: RETRY_MS,
+      write: (changes) => this.#write(changes.map(([, change]) => change)),
+      failed: (error, changes) => this.#writeFailed(error, changes),
+    });
   }
 
-  /** At boot: what the queues were paused for. */
-  restore(lane: Lane, queue: QueueState, nowMs: number): void {
+  /** At boot: what the queues were paused for, and automatic suspensions with their messages. */
+  async restore({ queues, laneOf }: LaneStart): Promise<void> {
+    const nowMs = this.#parts.clock.nowMs();
+    for (const queue of queues) {
+      const lane = laneOf(queue.subscription);
+      if (lane !== undefined) this.#restorePauses(lane, queue, nowMs);
+    }
+    for (const { key, value } of await this.#parts.store.listState("suspension")) {
+      const lane = laneOf(key);
+      const stored = parse(value);
+      if (lane !== undefined && stored !== undefined) restoreSuspension(lane, stored);
+    }
+  }
+
+  #restorePauses(lane: Lane, queue: QueueState, nowMs: number): void {
     for (const [reason, untilMs] of Object.entries(queue.pauses) as [PauseReason, number][]) {
       // Earlier versions stored what follows from the spec; restored, it would stand for ever beside a spec that says otherwise.
       if (reason === "BySpec" || reason === "RefsUnresolved") this.#note(lane, reason, null);
       else if (reason === "CircuitOpen") {
-        lane.breaker = new Breaker(lane.record.consecutiveFailures, untilMs);
-        lane.pauses.CircuitOpen = untilMs;
+        lane.gate.restoreCircuit(lane.standing.record.consecutiveFailures, untilMs);
         // What was judged from the record alone did not know of it.
-        lane.verdict = judgeEndpoint(lane.record, true, lane.verdict);
-      } else if (untilMs > nowMs) lane.pauses[reason] = untilMs;
-    }
-  }
-
-  /** At boot: automatic suspensions with their messages. */
-  async restoreSuspensions(laneOf: (uid: string) => Lane | undefined): Promise<void> {
-    for (const { key, value } of await this.#parts.store.listState("suspension")) {
-      const lane = laneOf(key);
-      const stored = parse(value);
-      if (lane === undefined || stored === undefined) continue;
-      const { reason } = stored.suspension;
-      if (reason === "BySpec") continue;
-      lane.suspended = stored.suspension;
-      lane.suspendedEndpoint = stored.endpoint;
-      lane.pauses[reason] = FOREVER_MS;
+        lane.standing.judge(true);
+      } else if (untilMs > nowMs) lane.gate.pause(reason, untilMs);
     }
   }
 
   /** Sets (or with null lifts) the end of one reason. */
   set(lane: Lane, reason: ReceiverPause, untilMs: number | null): void {
-    if ((lane.pauses[reason] ?? null) === untilMs) return;
-    if (untilMs === null) delete lane.pauses[reason];
-    else lane.pauses[reason] = untilMs;
+    if (!lane.gate.pause(reason, untilMs)) return;
     this.#note(lane, reason, untilMs);
     this.#parts.changed(lane);
     void this.flush();
@@ -80,10 +87,10 @@ export class PauseKeeper {
 
   /** Automatic suspension: until the endpoint changes or somebody resumes. */
   suspend(lane: Lane, reason: AutomaticReason, message: string): void {
-    if (lane.suspended?.reason === reason) return;
-    lane.suspended = { reason, message, sinceMs: this.#parts.clock.nowMs() };
-    lane.suspendedEndpoint = lane.route === undefined ? "" : endpointDigest(lane.route);
-    this.#suspensions.set(lane, true);
+    if (lane.standing.suspended?.reason === reason) return;
+    const endpoint = lane.route === undefined ? "" : endpointDigest(lane.route);
+    lane.standing.suspend({ reason, message, sinceMs: this.#parts.clock.nowMs() }, endpoint);
+    this.#noteSuspension(lane, true);
     this.set(lane, reason, FOREVER_MS);
   }
 
@@ -98,77 +105,76 @@ export class PauseKeeper {
     const { route } = lane;
     if (route === undefined) return;
     const { subscription } = route;
-    if (lane.suspendedEndpoint !== undefined && lane.suspendedEndpoint !== endpointDigest(route)) this.#lift(lane);
+    if (lane.standing.suspendedEndpoint !== undefined && lane.standing.suspendedEndpoint !== endpointDigest(route)) this.#lift(lane);
     // No pause outlasts what the policy in force allows, whatever policy it was made under.
     const { policy } = subscription;
     const nowMs = this.#parts.clock.nowMs();
     this.#shorten(lane, "RetryAfter", nowMs + policy.retry.retryAfterMaxMs);
     this.#shorten(lane, "CircuitOpen", nowMs + policy.circuitBreaker.openForMs);
-    this.#parts.changed(lane);
   }
 
   /** The subscription is gone: so is what is kept of its suspension. */
-  forget(lane: Lane): void {
-    if (lane.suspendedEndpoint === undefined) return;
-    this.#suspensions.set(lane, false);
-    void this.flush();
+  forget(lane: Lane): Promise<void> {
+    if (lane.standing.suspendedEndpoint !== undefined) {
+      this.#noteSuspension(lane, false);
+      void this.flush();
+    }
+    // Not waited for: a store in trouble would keep the lane. What is left of it then is dropped with the leftovers.
+    return Promise.resolve();
   }
 
   #note(lane: Lane, reason: PauseReason, untilMs: number | null): void {
-    this.#dirty.set(`${reason} ${lane.uid}`, { lane, reason, untilMs });
+    this.#changes.note(`${reason} ${lane.uid}`, { kind: "pause", lane, reason, untilMs });
+  }
+
+  #noteSuspension(lane: Lane, isKept: boolean): void {
+    this.#changes.note(`suspension ${lane.uid}`, { kind: "suspension", lane, isKept });
   }
 
   #shorten(lane: Lane, reason: "RetryAfter" | "CircuitOpen", latestMs: number): void {
-    if ((lane.pauses[reason] ?? 0) > latestMs) this.set(lane, reason, latestMs);
+    if ((lane.gate.pauseEndMs(reason) ?? 0) > latestMs) this.set(lane, reason, latestMs);
   }
 
   /** Writes what has changed; resolves when the store has it. */
-  async flush(): Promise<void> {
-    while (this.#flushing !== undefined || this.#dirty.size > 0 || this.#suspensions.size > 0) {
-      this.#flushing ??= this.#write().finally(() => (this.#flushing = undefined));
-      await this.#flushing;
-    }
-  }
-
-  /** Pauses that have not reached the store. */
-  get isDirty(): boolean {
-    return this.#dirty.size > 0 || this.#suspensions.size > 0 || this.#flushing !== undefined;
+  flush(): Promise<void> {
+    return this.#changes.flush();
   }
 
   #lift(lane: Lane): void {
-    lane.suspended = undefined;
-    lane.suspendedEndpoint = undefined;
-    lane.breaker.reset();
-    lane.record.failingSinceMs = undefined;
-    this.#suspensions.set(lane, false);
+    lane.standing.lift();
+    lane.gate.closeCircuit();
+    this.#noteSuspension(lane, false);
     for (const reason of ["EndpointGone", "AutoSuspended", "CircuitOpen", "RetryAfter"] as const) this.set(lane, reason, null);
     this.#parts.changed(lane);
   }
 
-  async #write(): Promise<void> {
-    const { store, clock, log } = this.#parts;
-    const pauses = [...this.#dirty.entries()];
-    const suspensions = [...this.#suspensions];
-    this.#dirty.clear();
-    this.#suspensions.clear();
-    try {
-      const stored = suspensions.filter(([, kept]) => kept).map(([lane]) => lane);
-      if (stored.length > 0) await store.putState(stored.map((lane) => ({ kind: "suspension", key: lane.uid, value: textOf(lane) })));
-      for (const [lane, kept] of suspensions) if (!kept) await store.deleteState("suspension", lane.uid);
-      await Promise.all(pauses.map(([, { lane, reason, untilMs }]) => store.setPause(lane.uid, reason, untilMs)));
-    } catch (error) {
-      if (error instanceof StoreError && error.code === "closed") return;
-      // What was set meanwhile is newer.
-      for (const [key, value] of pauses) if (!this.#dirty.has(key)) this.#dirty.set(key, value);
-      for (const [lane, kept] of suspensions) if (!this.#suspensions.has(lane)) this.#suspensions.set(lane, kept);
-      log.warn({ err: error, pauses: pauses.length }, "pauses could not be stored: trying again");
-      await new Promise<void>((resolve) => void clock.after(RETRY_MS, resolve));
-    }
+  /** Suspensions first: of a pause without one nobody would know what lifts it. */
+  async #write(changes: readonly Change[]): Promise<void> {
+    const { store } = this.#parts;
+    const suspensions = changes.filter((change) => change.kind === "suspension");
+    const kept = suspensions.filter(({ isKept }) => isKept).map(({ lane }) => lane);
+    if (kept.length > 0) await store.putState(kept.map((lane) => ({ kind: "suspension", key: lane.uid, value: textOf(lane) })));
+    for (const { lane, isKept } of suspensions) if (!isKept) await store.deleteState("suspension", lane.uid);
+    const pauses = changes.filter((change) => change.kind === "pause");
+    await Promise.all(pauses.map(({ lane, reason, untilMs }) => store.setPause(lane.uid, reason, untilMs)));
+  }
+
+  #writeFailed(error: unknown, changes: number): boolean {
+    if (error instanceof StoreError && error.code === "closed") return false;
+    this.#parts.log.warn({ err: error, changes }, "pauses could not be stored: trying again");
+    return true;
   }
 }
 
+function restoreSuspension(lane: Lane, { suspension, endpoint }: StoredSuspension): void {
+  const { reason } = suspension;
+  if (reason === "BySpec") return;
+  lane.standing.suspend(suspension, endpoint);
+  lane.gate.pause(reason, FOREVER_MS);
+}
+
 function textOf(lane: Lane): string {
-  return JSON.stringify({ suspension: lane.suspended, endpoint: lane.suspendedEndpoint ?? "" });
+  return JSON.stringify({ suspension: lane.standing.suspended, endpoint: lane.standing.suspendedEndpoint ?? "" });
 }
 
 function parse(text: string): StoredSuspension | undefined {
@@ -180,7 +186,7 @@ function parse(text: string): StoredSuspension | undefined {
   }
 }
 
-/** Tells one `spec.endpoint` from another without keeping it. */
+/** Distinguishes one `spec.endpoint` from another without keeping it. */
 function endpointDigest(route: Route): string {
   return hash("sha256", JSON.stringify(route.subscription.spec.endpoint), "base64url");
 }

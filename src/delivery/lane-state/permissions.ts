@@ -3,10 +3,13 @@ import { allowedLimit, judgeHandshake, type HandshakeVerdict } from "../../core/
 import type { Subscription } from "../../core/subscription.ts";
 import type { Clock } from "../../lib/clock.ts";
 import type { Random } from "../../lib/random.ts";
+import { WriteBehind } from "../../lib/write-behind.ts";
 import type { Log } from "../../observe/log.ts";
-import type { Store } from "../../store/store.ts";
+import { StoreError, type StateEntry, type Store } from "../../store/store.ts";
 import type { PermissionAsker } from "../attempter.ts";
-import { FOREVER_MS, type Lane } from "../queue/lane.ts";
+import type { Lane } from "../queue/lane.ts";
+import { FOREVER_MS } from "../queue/lane-gate.ts";
+import type { LanePart } from "./lane-part.ts";
 
 /** A permission is asked for anew after this long (less up to a tenth), and stands for LIFE_MS if no answer comes. */
 const RENEW_MS = 20 * 3_600_000;
@@ -15,6 +18,8 @@ const LIFE_MS = 24 * 3_600_000;
 const RETRY_MIN_MS = 5_000;
 const RETRY_MAX_MS = 3_600_000;
 const JITTER = 0.1;
+/** A permission that the store did not take is written again after this. */
+const STORE_RETRY_MS = 1_000;
 /** Requests at once, whatever a restart with thousands of subscriptions asks for. */
 const ASKING_MAX = 64;
 
@@ -30,8 +35,8 @@ export interface PermissionsParts {
 
 /** What is kept in the store of a permission. */
 interface Permission {
-  /** Digest of where it holds. */
-  readonly place: string;
+  /** Digest of the endpoint for which it holds. */
+  readonly endpoint: string;
   /** Engine time, ms. */
   readonly untilMs: number;
   readonly perMinute: number | undefined;
@@ -39,7 +44,7 @@ interface Permission {
 
 interface Entry {
   readonly lane: Lane;
-  readonly place: string;
+  readonly endpoint: string;
   permission: Permission | undefined;
   failures: number;
   cancel: (() => void) | undefined;
@@ -48,20 +53,28 @@ interface Entry {
 /**
  * The CloudEvents webhook handshake (`verification: CloudEventsHandshake`). States of a subscription, and what a crash leaves:
  *   asking   nothing is sent, its deliveries wait. Crash: asked again.
- *   allowed  deliveries go out, no faster than the receiver said. Kept in the store with its place and end, so a crash asks nobody.
+ *   allowed  deliveries go out, no faster than the receiver said. Kept in the store with its endpoint and end, so a crash asks nobody.
  *   refused  the receiver answered without permission: nothing is sent, asked again with backoff. Crash: asked again.
- * A changed endpoint is another place: asking. An answer that does not come leaves a permission standing until its end.
+ * For another endpoint it is asked anew: asking. An answer that does not come leaves a permission standing until its end.
  */
-export class Permissions {
+export class Permissions implements LanePart {
+  readonly stateKind = "handshake";
   readonly #parts: PermissionsParts;
   readonly #entries = new Map<string, Entry>();
   readonly #stored = new Map<string, Permission>();
   readonly #waiting = new Set<Entry>();
+  readonly #writes: WriteBehind<Permission | undefined>;
   #asking = 0;
   #stopped = false;
 
   constructor(parts: PermissionsParts) {
     this.#parts = parts;
+    this.#writes = new WriteBehind({
+      clock: parts.clock,
+      retryMs: STORE_RETRY_MS,
+      write: (permissions) => this.#store(permissions),
+      failed: (error) => this.#storeFailed(error),
+    });
   }
 
   /** At boot: the permissions of the last process. */
@@ -76,19 +89,19 @@ export class Permissions {
   routeChanged(lane: Lane): void {
     const subscription = lane.route?.subscription;
     if (subscription?.spec.verification === undefined) {
-      if (this.#entries.has(lane.uid) || this.#stored.has(lane.uid)) this.forget(lane);
+      void this.forget(lane);
       return;
     }
-    const place = placeOf(subscription);
+    const endpoint = endpointOf(subscription);
     // Unresolved references pause it anyway; where it goes is not known yet.
-    if (place === undefined || this.#entries.get(lane.uid)?.place === place) return;
+    if (endpoint === undefined || this.#entries.get(lane.uid)?.endpoint === endpoint) return;
     this.#drop(lane.uid);
-    const entry: Entry = { lane, place, permission: undefined, failures: 0, cancel: undefined };
+    const entry: Entry = { lane, endpoint, permission: undefined, failures: 0, cancel: undefined };
     this.#entries.set(lane.uid, entry);
     const stored = this.#stored.get(lane.uid);
     this.#stored.delete(lane.uid);
     const nowMs = this.#parts.clock.nowMs();
-    if (stored?.place === place && stored.untilMs > nowMs) {
+    if (stored?.endpoint === endpoint && stored.untilMs > nowMs) {
       this.#open(entry, stored);
       this.#again(entry, stored.untilMs - LIFE_MS + RENEW_MS - nowMs);
       return;
@@ -98,13 +111,18 @@ export class Permissions {
   }
 
   /** The subscription is gone, or asks nobody any more. */
-  forget(lane: Lane): void {
+  forget(lane: Lane): Promise<void> {
+    if (this.#entries.has(lane.uid) || this.#stored.has(lane.uid)) this.#forget(lane);
+    return Promise.resolve();
+  }
+
+  #forget(lane: Lane): void {
     this.#drop(lane.uid);
     this.#stored.delete(lane.uid);
-    delete lane.pauses.HandshakePending;
-    lane.permission = undefined;
-    lane.obey(undefined, this.#parts.clock.nowMs());
-    this.#write(lane.uid, undefined);
+    lane.gate.pause("HandshakePending", null);
+    lane.standing.permit();
+    lane.gate.obey(undefined, this.#parts.clock.nowMs());
+    this.#keep(lane.uid, undefined);
     this.#parts.changed(lane);
   }
 
@@ -153,7 +171,7 @@ export class Permissions {
 
   #answered(entry: Entry, verdict: HandshakeVerdict): void {
     if (this.#stopped) return;
-    const { lane, place } = entry;
+    const { lane, endpoint } = entry;
     const nowMs = this.#parts.clock.nowMs();
     const { namespace, name } = lane.route?.subscription ?? { namespace: lane.namespace, name: "" };
     this.#parts.log.info(
@@ -162,9 +180,9 @@ export class Permissions {
     );
     if (verdict.kind === "allowed") {
       entry.failures = 0;
-      const permission = { place, untilMs: nowMs + LIFE_MS, perMinute: verdict.perMinute };
+      const permission = { endpoint, untilMs: nowMs + LIFE_MS, perMinute: verdict.perMinute };
       this.#open(entry, permission);
-      this.#write(lane.uid, permission);
+      this.#keep(lane.uid, permission);
       this.#again(entry, RENEW_MS);
       return;
     }
@@ -192,43 +210,58 @@ export class Permissions {
   #open(entry: Entry, permission: Permission): void {
     const { lane } = entry;
     entry.permission = permission;
-    delete lane.pauses.HandshakePending;
-    lane.permission = undefined;
-    lane.obey(permission.perMinute === undefined ? undefined : allowedLimit(permission.perMinute), this.#parts.clock.nowMs());
+    lane.gate.pause("HandshakePending", null);
+    lane.standing.permit();
+    lane.gate.obey(permission.perMinute === undefined ? undefined : allowedLimit(permission.perMinute), this.#parts.clock.nowMs());
     this.#parts.changed(lane);
   }
 
   #shut(entry: Entry, message: string, healthy: false | undefined): void {
     const { lane } = entry;
-    if (entry.permission !== undefined) this.#write(lane.uid, undefined);
+    if (entry.permission !== undefined) this.#keep(lane.uid, undefined);
     entry.permission = undefined;
     // Kept in memory only: what a crash must remember is the permission.
-    lane.pauses.HandshakePending = FOREVER_MS;
-    lane.permission = { healthy, reason: "HandshakePending", message };
+    lane.gate.pause("HandshakePending", FOREVER_MS);
+    lane.standing.withhold({ healthy, reason: "HandshakePending", message });
     this.#parts.changed(lane);
   }
 
-  #write(uid: string, permission: Permission | undefined): void {
-    const { store, log } = this.#parts;
-    const written =
-      permission === undefined
-        ? store.deleteState("handshake", uid)
-        : store.putState([{ kind: "handshake", key: uid, value: JSON.stringify(permission) }]);
-    // Lost, it costs one more request after a restart.
-    written.catch((error: unknown) => log.warn({ err: error }, "a receiver's permission could not be stored"));
+  /** Lost in a crash, it costs one more request after the restart. */
+  #keep(uid: string, permission: Permission | undefined): void {
+    this.#writes.note(uid, permission);
+    void this.#writes.flush();
+  }
+
+  async #store(permissions: readonly (readonly [string, Permission | undefined])[]): Promise<void> {
+    const { store } = this.#parts;
+    const given: StateEntry[] = [];
+    for (const [key, permission] of permissions)
+      if (permission !== undefined) given.push({ kind: "handshake", key, value: textOf(permission) });
+    if (given.length > 0) await store.putState(given);
+    for (const [key, permission] of permissions) if (permission === undefined) await store.deleteState("handshake", key);
+  }
+
+  #storeFailed(error: unknown): boolean {
+    if (error instanceof StoreError && error.code === "closed") return false;
+    this.#parts.log.warn({ err: error }, "a receiver's permission could not be stored: trying again");
+    return true;
   }
 }
 
-/** Where a permission holds; undefined while the target is not known. */
-function placeOf({ target }: Subscription): string | undefined {
+/** Digest of the endpoint for which a permission holds; undefined while the target is not known. */
+function endpointOf({ target }: Subscription): string | undefined {
   return target === undefined ? undefined : hash("sha256", JSON.stringify([target.url, target.dial ?? null]), "base64url");
+}
+
+/** As rows of earlier versions have it: where it holds is called `place` there. */
+function textOf({ endpoint, untilMs, perMinute }: Permission): string {
+  return JSON.stringify({ place: endpoint, untilMs, perMinute });
 }
 
 function parse(text: string): Permission | undefined {
   try {
-    const value = JSON.parse(text) as Partial<Permission>;
-    const { place, untilMs, perMinute } = value;
-    return typeof place === "string" && typeof untilMs === "number" ? { place, untilMs, perMinute } : undefined;
+    const { place, untilMs, perMinute } = JSON.parse(text) as { place?: unknown; untilMs?: unknown; perMinute?: number };
+    return typeof place === "string" && typeof untilMs === "number" ? { endpoint: place, untilMs, perMinute } : undefined;
   } catch {
     return undefined;
   }

@@ -15,21 +15,25 @@ export class Tally {
 
   /** One more is owed, accepted at `nowMs`. */
   accepted(lane: Lane, nowMs: number): void {
-    lane.moves += 1;
-    lane.pending += 1;
-    lane.counters.accepted += 1;
-    lane.oldestAcceptedAtMs ??= nowMs;
-    this.#health.tell(lane, "counters");
+    lane.count.accepted(nowMs);
+    this.#health.notify(lane, "counters");
+  }
+
+  /** One that had ended is owed again. */
+  resent(lane: Lane, nowMs: number): void {
+    lane.count.resent(nowMs);
+  }
+
+  /** One will be tried again. What follows from the attempt reports it. */
+  retried(lane: Lane): void {
+    lane.count.retried();
   }
 
   /** One has ended. */
   ended(lane: Lane, state: TerminalState): void {
-    lane.moves += 1;
-    lane.pending -= 1;
-    lane.counters[state] += 1;
-    if (lane.pending === 0) lane.oldestAcceptedAtMs = undefined;
+    lane.count.ended(state);
     const subscription = lane.route?.subscription;
     if (subscription !== undefined) this.#events.deliveryEnded(subscription, state);
-    this.#health.tell(lane, "counters");
+    this.#health.notify(lane, "counters");
   }
 }

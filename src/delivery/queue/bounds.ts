@@ -1,6 +1,6 @@
 /**
  * Every bound of the engine with its value in production. Tests make them small, so that they are reached: a bound that no test reaches
- * is a place where deliveries can stall unseen.
+ * may stall deliveries unseen.
  */
 export interface EngineBounds {
   /** Fresh deliveries in memory, of all subscriptions, and their bodies' bytes together. */

@@ -3,8 +3,10 @@ import type { Clock } from "../../lib/clock.ts";
 import type { Log } from "../../observe/log.ts";
 import { WINDOW_ROWS_MAX, type DeliveryId, type ReadyDelivery, type Store } from "../../store/store.ts";
 import type { EngineBounds } from "./bounds.ts";
-import { LOOKAHEAD_MS, WINDOW_MIN, type Lane } from "./lane.ts";
+import type { Lane } from "./lane.ts";
 
+/** Rows due this soon are loaded too, so that a stream of retries costs one read a second. */
+const LOOKAHEAD_MS = 1_000;
 const RETRY_MS = 1_000;
 /** A window in which every row is held already is read again after this: those rows are on their way to the store. */
 const FULL_AGAIN_MS = 100;
@@ -39,8 +41,8 @@ export class DueLoader {
 
   /** Reads a window for the lane when it is its namespace's turn. */
   want(lane: Lane): void {
-    if (lane.loading || lane.wantsToLoad || this.#room(lane) <= 0) return;
-    lane.wantsToLoad = true;
+    if (lane.backlog.loading || lane.backlog.wantsToLoad || this.#room(lane) <= 0) return;
+    lane.backlog.loadWanted();
     const line = this.#wanting.get(lane.namespace);
     if (line === undefined) {
       const first = new Line<Lane>();
@@ -58,7 +60,7 @@ export class DueLoader {
   letGo(lane: Lane, id: DeliveryId): void {
     if (!this.#held.delete(id)) return;
     this.#count(lane, -1);
-    if (lane.loading) lane.letGo.add(id);
+    lane.backlog.letGo(id);
   }
 
   /** How many more rows the lane may hold now. */
@@ -66,14 +68,14 @@ export class DueLoader {
     const { rowsMax, rowsPerNamespaceMax, rowsFloor, windowMax } = this.#parts.bounds;
     const free = Math.min(rowsMax - this.#held.size, rowsPerNamespaceMax - (this.#heldOf.get(lane.namespace) ?? 0));
     // More than two windows help nobody: they only wait for the retry budget.
-    return Math.max(rowsFloor, Math.min(Math.floor(free * SHARE_OF_FREE), 2 * windowMax)) - lane.windowRows;
+    return Math.max(rowsFloor, Math.min(Math.floor(free * SHARE_OF_FREE), 2 * windowMax)) - lane.backlog.windowRows;
   }
 
   #go(): void {
     while (this.#loading < this.#parts.bounds.loadsMax) {
       const lane = this.#next();
       if (lane === undefined) return;
-      lane.wantsToLoad = false;
+      lane.backlog.loadGranted();
       this.#loading += 1;
       void this.#load(lane);
     }
@@ -92,22 +94,20 @@ export class DueLoader {
   async #load(lane: Lane): Promise<void> {
     const { store, clock, log, bounds } = this.#parts;
     const horizonMs = clock.nowMs() + LOOKAHEAD_MS;
-    const wanted = Math.max(1, Math.min(lane.windowLimit, bounds.windowMax, this.#room(lane)));
+    const wanted = Math.max(1, Math.min(lane.backlog.windowLimit, bounds.windowMax, this.#room(lane)));
     // Rows that are held may still be in the index: the read must reach beyond them.
-    const limit = Math.min(wanted + lane.held, WINDOW_ROWS_MAX);
+    const limit = Math.min(wanted + lane.backlog.held, WINDOW_ROWS_MAX);
     // What is noted or let go of from here on must not be lost: the read may not have seen it. What was before, it sees.
-    lane.letGo.clear();
-    lane.loading = true;
-    lane.indexDueAtMs = Number.POSITIVE_INFINITY;
+    lane.backlog.loadBegins();
+    lane.backlog.forgetDue();
     try {
       // One row beyond the horizon tells when to look again.
       this.#take(lane, await store.due(lane.uid, Number.MAX_SAFE_INTEGER, limit), { horizonMs, limit });
     } catch (error) {
       log.warn({ err: error, subscription: lane.uid }, "due deliveries could not be read: trying again");
-      lane.noteDue(clock.nowMs() + RETRY_MS);
+      lane.backlog.noteDue(clock.nowMs() + RETRY_MS);
     }
-    lane.letGo.clear();
-    lane.loading = false;
+    lane.backlog.loadEnds();
     this.#loading -= 1;
     this.#parts.loaded(lane);
     this.#go();
@@ -118,24 +118,24 @@ export class DueLoader {
     let beyond = false;
     for (const row of rows) {
       if (row.dueAtMs > asked.horizonMs) {
-        lane.noteDue(row.dueAtMs);
+        lane.backlog.noteDue(row.dueAtMs);
         beyond = true;
         break;
       }
-      if (this.#held.has(row.id) || lane.letGo.has(row.id)) continue;
+      if (this.#held.has(row.id) || lane.backlog.wasLetGo(row.id)) continue;
       this.#held.add(row.id);
       taken.push(row);
     }
     this.#count(lane, taken.length);
+    lane.backlog.hold(taken.length);
     const last = rows.at(-1);
     const isFull = !beyond && last !== undefined && rows.length >= asked.limit;
-    if (isFull) lane.noteDue(taken.length > 0 ? last.dueAtMs : Math.max(last.dueAtMs, this.#parts.clock.nowMs() + FULL_AGAIN_MS));
-    lane.windowLimit = isFull ? this.#parts.bounds.windowMax : Math.max(WINDOW_MIN, lane.windowLimit >> 1);
-    lane.addRows(taken);
+    if (isFull) lane.backlog.noteDue(taken.length > 0 ? last.dueAtMs : Math.max(last.dueAtMs, this.#parts.clock.nowMs() + FULL_AGAIN_MS));
+    lane.backlog.windowWas(isFull, this.#parts.bounds.windowMax);
+    lane.backlog.addRows(taken);
   }
 
   #count(lane: Lane, by: number): void {
-    lane.held += by;
     const held = (this.#heldOf.get(lane.namespace) ?? 0) + by;
     if (held > 0) this.#heldOf.set(lane.namespace, held);
     else this.#heldOf.delete(lane.namespace);

@@ -2,11 +2,16 @@ import { FairQueue, type FairTurn } from "../../core/fairness/fair-queue.ts";
 import { RetryBudget } from "../../core/retry-budget.ts";
 import type { SlotHold } from "../../core/fairness/slot-hold.ts";
 import type { Clock } from "../../lib/clock.ts";
+import type { Soon } from "../../lib/soon.ts";
 import type { Log } from "../../observe/log.ts";
 import type { DeliveryId, Store } from "../../store/store.ts";
 import type { EngineBounds } from "./bounds.ts";
 import { DueLoader } from "./due-loader.ts";
-import { FOREVER_MS, Lane, LONE_LEVEL, WORK_KINDS, type Waiting } from "./lane.ts";
+import type { FreshMemory } from "./fresh-memory.ts";
+import { Lane } from "./lane.ts";
+import { LONE_LEVEL, WORK_KINDS, type Waiting } from "./lane-backlog.ts";
+import { FOREVER_MS } from "./lane-gate.ts";
+import { Shelf } from "./shelf.ts";
 import { Suspects } from "./suspects.ts";
 import { WakeHeap } from "./wake-heap.ts";
 
@@ -37,15 +42,14 @@ export function isLone({ suspect }: Pick<Turn, "suspect">): boolean {
 }
 
 export interface SchedulerParts {
-  readonly store: { readonly due: Store["due"] };
+  readonly store: Pick<Store, "due" | "index">;
   readonly clock: Clock;
   readonly log: Log;
   readonly slotsMax: number;
   readonly bounds: EngineBounds;
-  /** The lane is paused for long: what only memory knows of it goes into the due index. */
-  readonly shelve: (lane: Lane) => void;
-  /** Something may be sendable: `pick` soon. */
-  readonly wake: () => void;
+  readonly fresh: Pick<FreshMemory, "taken">;
+  /** Asked when something may be sendable: `pick` is called then. */
+  readonly soon: Pick<Soon, "ask">;
 }
 
 /**
@@ -56,7 +60,7 @@ export class Scheduler {
   readonly lanes = new Map<string, Lane>();
   readonly loader: DueLoader;
   readonly #clock: Clock;
-  readonly #wake: () => void;
+  readonly #soon: Pick<Soon, "ask">;
   readonly #queue: FairQueue<Lane>;
   readonly #wakes = new WakeHeap<Lane>();
   readonly #retryBudget: RetryBudget;
@@ -64,18 +68,18 @@ export class Scheduler {
   readonly #held = new Map<string, number>();
   #heldUntilMs = Number.POSITIVE_INFINITY;
   readonly #suspects: Suspects;
-  readonly #shelve: (lane: Lane) => void;
+  readonly #shelf: Shelf;
   #timer: { readonly atMs: number; readonly cancel: () => void } | undefined;
 
   constructor(parts: SchedulerParts) {
     this.#clock = parts.clock;
-    this.#wake = parts.wake;
+    this.#soon = parts.soon;
     this.#queue = new FairQueue(parts.slotsMax);
     this.#retryBudget = new RetryBudget(parts.clock.nowMs());
     this.#suspects = new Suspects(parts.bounds.suspectGroups);
-    this.#shelve = parts.shelve;
-    const { store, clock, log, bounds } = parts;
+    const { store, clock, log, bounds, fresh } = parts;
     this.loader = new DueLoader({ store, clock, log, bounds, loaded: (lane) => this.refresh(lane) });
+    this.#shelf = new Shelf({ store, clock, log, fresh, moved: (lane) => this.refresh(lane) });
   }
 
   get inFlight(): number {
@@ -100,36 +104,37 @@ export class Scheduler {
       for (const kind of WORK_KINDS) this.#queue.withdraw(lane, kind);
       this.#suspects.withdraw(lane);
       if (openAtMs - nowMs > WINDOW_KEPT_MS) {
-        for (const id of lane.dropWindow()) this.loader.letGo(lane, id);
-        if (lane.fresh.length > 0) this.#shelve(lane);
+        for (const id of lane.backlog.dropWindow()) this.loader.letGo(lane, id);
+        if (lane.backlog.fresh.length > 0) this.#shelf.shelve(lane);
       }
       this.#setWake(lane, openAtMs >= FOREVER_MS ? Number.POSITIVE_INFINITY : openAtMs);
       return;
     }
     let ready = false;
     for (const kind of WORK_KINDS) {
-      if (lane.hasReady(kind, nowMs)) {
+      if (lane.backlog.hasReady(kind, nowMs)) {
         this.#queue.offer(lane, kind);
         ready = true;
       } else this.#queue.withdraw(lane, kind);
     }
-    if (lane.hasSuspects) {
+    if (lane.backlog.hasSuspects) {
       this.#suspects.offer(lane);
       ready = true;
     }
-    if (lane.wantsRows(nowMs, (this.#held.get(lane.namespace) ?? 0) > nowMs)) this.loader.want(lane);
-    this.#setWake(lane, lane.nextRowAtMs(nowMs));
-    if (ready) this.#wake();
+    if (lane.backlog.wantsRows(nowMs, (this.#held.get(lane.namespace) ?? 0) > nowMs)) this.loader.want(lane);
+    this.#setWake(lane, lane.backlog.nextRowAtMs(nowMs));
+    if (ready) this.#soon.ask();
   }
 
   /** A slot for a delivery that is being accepted, if nothing stands in its way; the caller sends it right after the commit. */
   reserveNow(lane: Lane): SlotHold<Lane> | undefined {
     const nowMs = this.#clock.nowMs();
     // Probes are picked, never reserved: an abandoned accept must not use one up.
-    if (lane.fresh.length > 0 || this.#queue.freshWaits || lane.breaker.isOpen || lane.openAtMs(nowMs) > nowMs) return undefined;
+    if (lane.backlog.fresh.length > 0 || this.#queue.freshWaits || lane.gate.circuitIsOpen || lane.openAtMs(nowMs) > nowMs)
+      return undefined;
     const hold = this.#queue.takeNow(lane, nowMs, true);
     if (hold === undefined) return undefined;
-    lane.started(nowMs);
+    lane.gate.started(nowMs);
     this.#retryBudget.sent(lane.namespace, nowMs);
     return hold;
   }
@@ -151,10 +156,10 @@ export class Scheduler {
   /** A picked or reserved one gives its slot back. */
   release({ lane, hold, probe, suspect }: Omit<Turn, "waiting">, ended: FlightEnd): void {
     if (suspect !== undefined) this.#suspects.release(lane, suspect);
-    if (!ended.sent) lane.breaker.abandoned(probe);
+    if (!ended.sent) lane.gate.abandoned(probe);
     this.#queue.release(hold, this.#clock.nowMs(), ended.tookMs);
     this.refresh(lane);
-    if (this.#queue.hasWaiting || this.#suspects.hasWaiting) this.#wake();
+    if (this.#queue.hasWaiting || this.#suspects.hasWaiting) this.#soon.ask();
   }
 
   setFailing(lane: Lane, failing: boolean): void {
@@ -179,13 +184,13 @@ export class Scheduler {
   }
 
   #take({ lane, kind, hold }: FairTurn<Lane>, nowMs: number): Turn | undefined {
-    const waiting = lane.openAtMs(nowMs) <= nowMs ? lane.take(kind, nowMs) : undefined;
+    const waiting = lane.openAtMs(nowMs) <= nowMs ? lane.backlog.take(kind, nowMs) : undefined;
     if (waiting === undefined) {
       this.#queue.release(hold, nowMs);
       this.refresh(lane);
       return undefined;
     }
-    const probe = lane.started(nowMs);
+    const probe = lane.gate.started(nowMs);
     if (kind === "retry") this.#retryBudget.take(lane.namespace, nowMs);
     else this.#retryBudget.sent(lane.namespace, nowMs);
     this.refresh(lane);
@@ -224,7 +229,7 @@ export class Scheduler {
     });
     if (picked === undefined || hold === undefined) return undefined;
     const { lane, waiting, level } = picked;
-    const probe = lane.started(nowMs);
+    const probe = lane.gate.started(nowMs);
     this.refresh(lane);
     return { lane, waiting, hold, probe, suspect: level };
   }
@@ -247,6 +252,6 @@ export class Scheduler {
     for (let lane = this.#wakes.takeDue(nowMs); lane !== undefined; lane = this.#wakes.takeDue(nowMs)) this.refresh(lane);
     this.#allowRetries(nowMs);
     this.#arm(Math.min(this.#wakes.nextAtMs, this.#heldUntilMs));
-    this.#wake();
+    this.#soon.ask();
   }
 }

@@ -1,9 +1,9 @@
 import type { Clock } from "../../lib/clock.ts";
 import type { Log } from "../../observe/log.ts";
 import { StoreError, type Store } from "../../store/store.ts";
-import type { IntakeDesk } from "./intake-desk.ts";
-import type { Lane, Waiting } from "./lane.ts";
-import type { Scheduler } from "./scheduler.ts";
+import type { FreshMemory } from "./fresh-memory.ts";
+import type { Lane } from "./lane.ts";
+import type { Waiting } from "./lane-backlog.ts";
 
 /** Rows moved by one call to the store. */
 const STEP = 1_000;
@@ -13,8 +13,9 @@ export interface ShelfParts {
   readonly store: Pick<Store, "index">;
   readonly clock: Clock;
   readonly log: Log;
-  readonly desk: Pick<IntakeDesk, "taken">;
-  readonly scheduler: Pick<Scheduler, "refresh">;
+  readonly fresh: Pick<FreshMemory, "taken">;
+  /** Rows of the lane were moved: look at it again. */
+  readonly moved: (lane: Lane) => void;
 }
 
 /**
@@ -36,11 +37,11 @@ export class Shelf {
   }
 
   async #move(lane: Lane): Promise<void> {
-    const { store, clock, log, desk, scheduler } = this.#parts;
-    while (lane.fresh.length > 0 && !mayGo(lane, clock.nowMs())) {
+    const { store, clock, log, fresh, moved } = this.#parts;
+    while (lane.backlog.fresh.length > 0 && !mayGo(lane, clock.nowMs())) {
       const step: Waiting[] = [];
-      for (let one = lane.fresh.peek(); one !== undefined && step.length < STEP; one = lane.fresh.peek()) {
-        lane.fresh.shift();
+      for (let one = lane.backlog.fresh.peek(); one !== undefined && step.length < STEP; one = lane.backlog.fresh.peek()) {
+        lane.backlog.fresh.shift();
         step.push(one);
       }
       try {
@@ -48,17 +49,17 @@ export class Shelf {
       } catch (error) {
         if (error instanceof StoreError && error.code === "closed") return;
         log.warn({ err: error, subscription: lane.uid }, "deliveries that wait could not be moved to the due index: trying again");
-        for (const one of step.toReversed()) lane.fresh.unshift(one);
+        for (const one of step.toReversed()) lane.backlog.fresh.unshift(one);
         await new Promise<void>((resolve) => void clock.after(RETRY_MS, resolve));
         continue;
       }
       for (const one of step) {
-        desk.taken(lane, one);
-        lane.noteDue(one.dueAtMs);
+        fresh.taken(lane, one);
+        lane.backlog.noteDue(one.dueAtMs);
       }
-      scheduler.refresh(lane);
+      moved(lane);
     }
-    scheduler.refresh(lane);
+    moved(lane);
   }
 }
 

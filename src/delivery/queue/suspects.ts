@@ -1,5 +1,6 @@
 import { assert } from "../../lib/assert.ts";
-import type { Lane, Waiting } from "./lane.ts";
+import type { Lane } from "./lane.ts";
+import type { Waiting } from "./lane-backlog.ts";
 
 interface Group {
   readonly size: number;
@@ -19,7 +20,7 @@ export interface Suspect {
  * Deliveries that were under way when the process ended uncleanly: one of them may have ended it. They are tried again in groups that shrink
  * with each crash, so that the guilty one is found without making all the others wait for each other: 64 at once after the first crash, 8 after
  * the second, then alone, which is the only try that counts towards quarantine. The groups do not wait for one another; within a group the
- * namespace that holds the fewest places goes first and none holds more than half of them, so one tenant's receivers that hang hold up nobody.
+ * namespace that holds the least of it goes first and none holds more than half, so one tenant's receivers that hang hold up nobody.
  */
 export class Suspects {
   readonly #groups: readonly Group[];
@@ -33,10 +34,10 @@ export class Suspects {
     return this.#groups.some(({ waiting }) => waiting.size > 0);
   }
 
-  /** The lane may send: its suspects wait for a place. */
+  /** The lane may send: its suspects wait for their turn. */
   offer(lane: Lane): void {
     for (const [level, { waiting }] of this.#groups.entries()) {
-      if (lane.suspects[level]?.length === 0) continue;
+      if (lane.backlog.suspects[level]?.length === 0) continue;
       let lanes = waiting.get(lane.namespace);
       if (lanes === undefined) waiting.set(lane.namespace, (lanes = new Set()));
       lanes.add(lane);
@@ -47,7 +48,7 @@ export class Suspects {
     for (const group of this.#groups) remove(group, lane);
   }
 
-  /** The next one for which there is a place; `takeSlot` takes a slot of the whole for its lane, or answers false. */
+  /** The next one for which its group has room; `takeSlot` takes a slot of the whole for its lane, or answers false. */
   pick(takeSlot: (lane: Lane) => boolean): Suspect | undefined {
     for (const [level, group] of this.#groups.entries()) {
       if (group.waiting.size === 0 || group.inFlight >= group.size) continue;
@@ -72,11 +73,11 @@ export class Suspects {
     const heldOf = (namespace: string): number => group.held.get(namespace) ?? 0;
     const namespaces = [...group.waiting.keys()].filter((namespace) => heldOf(namespace) < most);
     for (const namespace of namespaces.toSorted((a, b) => heldOf(a) - heldOf(b))) {
-      // Healthy receivers first: they give their places back soonest.
+      // Healthy receivers first: they are done soonest.
       const lanes = [...(group.waiting.get(namespace) ?? [])];
-      for (const lane of lanes.toSorted((a, b) => a.record.consecutiveFailures - b.record.consecutiveFailures)) {
-        if (lane.suspects[level]?.peek() === undefined || !takeSlot(lane)) continue;
-        const waiting = lane.suspects[level]?.shift();
+      for (const lane of lanes.toSorted((a, b) => a.standing.record.consecutiveFailures - b.standing.record.consecutiveFailures)) {
+        if (lane.backlog.suspects[level]?.peek() === undefined || !takeSlot(lane)) continue;
+        const waiting = lane.backlog.suspects[level]?.shift();
         assert(waiting !== undefined, "a line that has a head gives it");
         // Behind the others of its namespace, or out of the line.
         remove(group, lane);

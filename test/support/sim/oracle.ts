@@ -41,8 +41,8 @@ async function look(world: World, isExact: boolean): Promise<Wrong[]> {
       continue;
     }
     wrong.push(...wrongPauses(lane, nowMs));
-    if (isExact && lane.isQuiet && lane.pending !== pending)
-      wrong.push({ what: `${subscription}: owes ${pending}, memory says ${lane.pending}`, detail: "" });
+    if (isExact && lane.isQuiet && lane.count.pending !== pending)
+      wrong.push({ what: `${subscription}: owes ${pending}, memory says ${lane.count.pending}`, detail: "" });
     if (pending === 0 || lane.ending !== undefined) continue;
     wrong.push(...(await wrongRows(world, lane, nowMs)));
   }
@@ -69,12 +69,12 @@ async function unheld(store: Store, as: "fresh" | "claimed", world: World): Prom
 
 async function wrongRows({ store, engine }: World, lane: Lane, nowMs: number): Promise<Wrong[]> {
   const wrong: Wrong[] = [];
-  const isReading = lane.loading || lane.wantsToLoad;
+  const isReading = lane.backlog.loading || lane.backlog.wantsToLoad;
   for (const row of await store.due(lane.uid, Number.MAX_SAFE_INTEGER, ALL)) {
-    if (engine.holds(row.id) || isReading || lane.indexDueAtMs <= row.dueAtMs) continue;
+    if (engine.holds(row.id) || isReading || lane.backlog.indexDueAtMs <= row.dueAtMs) continue;
     // Full windows are read again a moment later.
-    if (lane.indexDueAtMs <= nowMs + LOADED_WITHIN_MS) continue;
-    const detail = `, due ${row.dueAtMs - nowMs} ms from now (noted: ${lane.indexDueAtMs})`;
+    if (lane.backlog.indexDueAtMs <= nowMs + LOADED_WITHIN_MS) continue;
+    const detail = `, due ${row.dueAtMs - nowMs} ms from now (noted: ${lane.backlog.indexDueAtMs})`;
     wrong.push({ what: `${lane.uid}: row ${row.id} is neither in memory nor noted`, detail });
   }
   return wrong;
@@ -82,7 +82,7 @@ async function wrongRows({ store, engine }: World, lane: Lane, nowMs: number): P
 
 /** Every pause holds for a reason that is there now, and ends within what the policy in force allows. */
 function wrongPauses(lane: Lane, nowMs: number): Wrong[] {
-  const pause = lane.pausedUntil(nowMs);
+  const pause = lane.gate.pausedUntil(nowMs);
   const subscription = lane.route?.subscription;
   if (pause === undefined || subscription === undefined) return [];
   const { policy } = subscription;
@@ -90,10 +90,10 @@ function wrongPauses(lane: Lane, nowMs: number): Wrong[] {
   const holds: Record<typeof pause.reason, boolean> = {
     BySpec: subscription.spec.suspend,
     RefsUnresolved: subscription.target === undefined,
-    AutoSuspended: lane.suspension?.reason === "AutoSuspended",
-    EndpointGone: lane.suspension?.reason === "EndpointGone",
+    AutoSuspended: lane.standing.suspension?.reason === "AutoSuspended",
+    EndpointGone: lane.standing.suspension?.reason === "EndpointGone",
     HandshakePending: subscription.spec.verification !== undefined,
-    CircuitOpen: lane.breaker.isOpen && leftMs <= policy.circuitBreaker.openForMs,
+    CircuitOpen: lane.gate.circuitIsOpen && leftMs <= policy.circuitBreaker.openForMs,
     RetryAfter: leftMs <= policy.retry.retryAfterMaxMs,
   };
   return holds[pause.reason]
@@ -111,7 +111,7 @@ function idleSlots({ engine, slotsMax }: World, nowMs: number): Wrong[] {
   const isHeldBack = ({ fair, namespace }: Lane): boolean => fair.failing || (fair.standing !== WELL && holders.has(namespace));
   return lanes
     .filter((lane) => lane.ending === undefined && lane.openAtMs(nowMs) <= nowMs && lane.fair.inFlight < lane.capNow && !isHeldBack(lane))
-    .filter((lane) => lane.hasReady("fresh", nowMs))
+    .filter((lane) => lane.backlog.hasReady("fresh", nowMs))
     .map((lane) => ({
       what: `${lane.uid}: may send, and its first tries wait`,
       detail: `, ${slotsMax - inFlight} of ${slotsMax} slots are free`,
@@ -120,8 +120,8 @@ function idleSlots({ engine, slotsMax }: World, nowMs: number): Wrong[] {
 
 /** For tests of the oracle itself: forgets everything that a lane holds in memory, as a defect would. */
 export function makeForget(lane: Lane): void {
-  lane.indexDueAtMs = Number.POSITIVE_INFINITY;
-  for (const line of [lane.fresh, lane.rows.fresh, lane.rows.retry]) drain(line);
+  lane.backlog.forgetDue();
+  for (const line of [lane.backlog.fresh, lane.backlog.rows.fresh, lane.backlog.rows.retry]) drain(line);
 }
 
 function drain<T>(line: Line<T>): void {

@@ -3,6 +3,7 @@ import type { Outcome } from "../../../src/core/outcome.ts";
 import type { Route } from "../../../src/core/route-table.ts";
 import type { PermissionAsker } from "../../../src/delivery/attempter.ts";
 import { MemoryStore } from "../../../src/store/memory/memory-store.ts";
+import { StoreError } from "../../../src/store/store.ts";
 import { ManualClock, settle } from "../../support/time/manual-clock.ts";
 import { outcome, routeOf, World, type Receiver } from "../../support/sim/world.ts";
 
@@ -150,6 +151,20 @@ test("a restart keeps a permission and asks nobody", async () => {
   await next.world.post();
   await clock.advance(100);
   expect(next.world.network.sent).toHaveLength(1);
+});
+
+test("a permission that the store did not take is written again", async () => {
+  let isFull = true;
+  const store = new MemoryStore({
+    fault: (operation) => (operation === "putState" && isFull ? new StoreError("unavailable", "full") : undefined),
+  });
+  const { world, clock } = await started(allowed(), store);
+  await clock.advance(5_000);
+  isFull = false;
+  await clock.advance(2_000);
+  world.kill();
+  const next = await started(refused, store, clock);
+  expect(next.asker.asked).toEqual([]);
 });
 
 test("a restart without permission asks again, and what waits waits on", async () => {

@@ -94,7 +94,7 @@ it("a rate of the cluster policy holds for deliveries and tests together; the su
   // The test has used up what deliveries had.
   expect(ruled.lane.openAtMs(ruled.clock.nowMs())).toBe(ruled.clock.nowMs() + 1_000);
   await ruled.clock.advance(1_000);
-  ruled.lane.started(ruled.clock.nowMs());
+  ruled.lane.gate.started(ruled.clock.nowMs());
   expect(await ruled.test()).toEqual(["rate", 1_000]);
   const own = underCeilings({}, { policy: { rateLimit: ONE_A_SECOND } });
   expect([await own.test(), await own.test()]).toEqual(["tested", "tested"]);
