@@ -31,8 +31,10 @@ const NO_DATA = new Uint8Array(0);
 /** Stands in for a media type that was not given: data were there. */
 const SOME_DATA = "application/octet-stream";
 
+export type EventData = Pick<Event, "data" | "dataKind" | "dataContentType">;
+
 /** The event with its data left out; an event that never had any stays as it is. */
-export function withoutData<E extends Event>(event: E): E {
+export function withoutData<E extends EventData>(event: E): E {
   if (event.dataKind === "none") return event;
   return { ...event, data: NO_DATA, dataKind: "none", dataContentType: event.dataContentType ?? SOME_DATA };
 }

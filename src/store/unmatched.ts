@@ -1,12 +1,11 @@
-import type { Event } from "../core/event.ts";
-import { withoutData } from "../core/event.ts";
+import { withoutData, type EventData } from "../core/event.ts";
 import type { AcceptItem } from "./store.ts";
 
 /** How long an event that nobody wanted can be looked at, its data left out, ms: nothing is owed for which they would be needed. */
 export const UNMATCHED_KEPT_MS = 86_400_000;
 
 /** What an engine keeps of an event, and for how long: of one without deliveries all but its data, for a day at most. */
-export function keptOf<E extends Event>(
+export function keptOf<E extends EventData>(
   item: Pick<AcceptItem, "deliveries" | "bodyRetentionMs"> & { readonly event: E },
 ): { readonly event: E; readonly retentionMs: number } {
   const { event, bodyRetentionMs } = item;

@@ -4,8 +4,19 @@ import { attemptBytes, deliveryBytes, outcomeBytes, pagedBytes } from "../../cor
 import { NumberMap } from "../../lib/number-map.ts";
 import type { AttemptRecord } from "../store.ts";
 import { DayStatements } from "./day-statements.ts";
-import type { PackedAttempt } from "./message.ts";
+import {
+  insertAttemptRow,
+  insertHot,
+  insertOutcomeRow,
+  toHot,
+  toOutcomeRow,
+  type AttemptTold,
+  type Hot,
+  type OutcomeOwn,
+} from "./generated/rows.ts";
+import { prepareRows, type RowStatement, type Value } from "./row-statement.ts";
 import { ATTEMPT_PLACES, dayTableName, dayTables, expiryDay } from "./schema.ts";
+import { ATTEMPT, columnNames, DELIVERY, insertSql, OUTCOME } from "./tables.ts";
 import { ATTEMPT_ROW_SQL, NO_DAY } from "./usage-sql.ts";
 
 /** `delivery.state` (see schema.ts). */
@@ -14,31 +25,6 @@ export const CLAIMED = 1;
 export const INDEXED = 2;
 export const BEHIND = 3;
 
-/** A hot row: a delivery that is still owed. */
-export interface Hot {
-  readonly id: number;
-  readonly queue: number;
-  state: number;
-  due: number;
-  attempt: number;
-  crashes: number;
-  loneCrashes: number;
-  lone: number;
-  resent: number;
-  epoch: number;
-  readonly event: number;
-  readonly eventDay: number;
-  readonly eventId: Uint8Array | string;
-  readonly type: string;
-  readonly orderKey: string | null;
-  readonly accepted: number;
-  readonly historyMs: number;
-  /** Of a dead letter: its DeadLetterNote as JSON. */
-  readonly note: string | null;
-  /** Attempts that the end of a process cut off. */
-  cut: number;
-}
-
 export interface End {
   readonly state: TerminalState;
   readonly reason: EndReason;
@@ -46,29 +32,20 @@ export interface End {
   readonly retentionMs: number;
 }
 
-export interface Outcome {
+/** How a delivery ended; `hot` is the row it was, as far as that is still known. */
+export interface Outcome extends OutcomeOwn {
   readonly hot: Hot;
-  readonly state: TerminalState;
-  readonly reason: EndReason;
-  readonly endedAtMs: number;
-  readonly expiresAtMs: number;
   readonly day: number;
 }
 
-const INSERTED_COLUMNS = `id, queue, state, due, attempt, crashes, lone_crashes, lone, resent, epoch, event, event_day, event_id, type,
-  order_key, accepted, history_ms, note`;
-export const HOT_COLUMNS = `${INSERTED_COLUMNS}, cut`;
-
-const OUTCOME_COLUMNS = `id, queue, state, reason, attempts, crashes, lone_crashes, accepted, ended, expires, event, event_day, event_id,
-  type, order_key, history_ms`;
+export const HOT_COLUMNS = columnNames(DELIVERY);
+export const OUTCOME_COLUMNS = columnNames(OUTCOME);
 
 interface DeliveryMark {
   readonly touched: number;
   readonly outcomes: number;
   readonly attempts: number;
 }
-
-type Value = number | string | Uint8Array | null;
 
 /** Told of bytes that a queue's rows take up from now on until that day is over, and how many more deliveries are owed. */
 export type CountBytes = (queue: number, day: number, bytes: number, owed?: number) => void;
@@ -81,7 +58,7 @@ export class DeliveryTable {
   readonly #db: DatabaseSync;
   readonly #count: CountBytes;
   readonly #insert: StatementSync;
-  readonly #select: StatementSync;
+  readonly #select: RowStatement;
   readonly #claim: StatementSync;
   readonly #ready: StatementSync;
   readonly #index: StatementSync;
@@ -99,9 +76,8 @@ export class DeliveryTable {
   constructor(db: DatabaseSync, count: CountBytes) {
     this.#db = db;
     this.#count = count;
-    this.#insert = db.prepare(`INSERT INTO delivery (${INSERTED_COLUMNS}) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)`);
-    this.#select = db.prepare(`SELECT ${HOT_COLUMNS} FROM delivery WHERE id = ?`);
-    this.#select.setReturnArrays(true);
+    this.#insert = db.prepare(insertSql(DELIVERY));
+    this.#select = prepareRows(db, `SELECT ${HOT_COLUMNS} FROM delivery WHERE id = ?`);
     this.#claim = db.prepare("UPDATE delivery SET state = 1, attempt = ?, lone = ?, epoch = ? WHERE id = ?");
     this.#ready = db.prepare("UPDATE delivery SET state = 2, due = ?, attempt = ?, crashes = ?, lone_crashes = ?, lone = 0 WHERE id = ?");
     this.#index = db.prepare("UPDATE delivery SET state = 2 WHERE id = ? AND state = 0");
@@ -111,20 +87,8 @@ export class DeliveryTable {
       WHERE queue = ? AND order_key = ? AND order_key IS NOT NULL AND resent = 0 ORDER BY id LIMIT 1`;
     this.#ahead = db.prepare(lowest);
     this.#promote = db.prepare(`UPDATE delivery SET state = 2 WHERE state = 3 AND id = (${lowest})`);
-    this.#outcomes = new DayStatements(
-      db,
-      "outcome",
-      (name) => `INSERT OR REPLACE INTO ${name} (${OUTCOME_COLUMNS}) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)`,
-    );
-    this.#attempts = new DayStatements(
-      db,
-      "attempt",
-      (
-        name,
-      ) => `INSERT OR IGNORE INTO ${name} (place, attempt, started, duration, outcome, status, connection, tls, message, url, record_id,
-         request_headers, request_body, response_headers, response_body, expires, payload, bodies)
-       VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)`,
-    );
+    this.#outcomes = new DayStatements(db, "outcome", (name) => insertSql(OUTCOME, name, "REPLACE"));
+    this.#attempts = new DayStatements(db, "attempt", (name) => insertSql(ATTEMPT, name, "IGNORE"));
     for (const row of this.claimedRows()) this.#held.set(row.id, row);
   }
 
@@ -153,33 +117,14 @@ export class DeliveryTable {
 
   /** Rows found claimed in the file. */
   claimedRows(): Hot[] {
-    const rows = this.#db.prepare(`SELECT ${HOT_COLUMNS} FROM delivery INDEXED BY delivery_unindexed WHERE state < 2 AND state = 1`);
-    rows.setReturnArrays(true);
-    return (rows.all() as unknown as Value[][]).map(toHot);
+    return prepareRows(this.#db, `SELECT ${HOT_COLUMNS} FROM delivery INDEXED BY delivery_unindexed WHERE state < 2 AND state = 1`)
+      .all()
+      .map(toHot);
   }
 
   insert(row: Hot): void {
     this.#touched.push(row.id);
-    this.#insert.run(
-      row.id,
-      row.queue,
-      row.state,
-      row.due,
-      row.attempt,
-      row.crashes,
-      row.loneCrashes,
-      row.lone,
-      row.resent,
-      row.epoch,
-      row.event,
-      row.eventDay,
-      row.eventId,
-      row.type,
-      row.orderKey,
-      row.accepted,
-      row.historyMs,
-      row.note,
-    );
+    insertHot(this.#insert, row);
     this.#count(row.queue, NO_DAY, deliveryBytes(row), 1);
     if (row.state === CLAIMED || (row.state === FRESH && this.#held.size < HELD_FRESH_MAX)) this.#held.set(row.id, row);
   }
@@ -187,7 +132,7 @@ export class DeliveryTable {
   get(id: number): Hot | undefined {
     const held = this.#held.get(id);
     if (held !== undefined) return held;
-    const row = this.#select.get(id) as unknown as Value[] | undefined;
+    const row = this.#select.get(id);
     return row === undefined ? undefined : toHot(row);
   }
 
@@ -229,26 +174,8 @@ export class DeliveryTable {
   end(row: Hot, end: End): void {
     const day = expiryDay(end.nowMs, end.retentionMs);
     this.#touched.push(row.id);
-    this.#outcomes
-      .of(day)
-      .run(
-        row.id,
-        row.queue,
-        end.state,
-        end.reason,
-        row.attempt,
-        row.crashes,
-        row.loneCrashes,
-        row.accepted,
-        end.nowMs,
-        end.nowMs + end.retentionMs,
-        row.event,
-        row.eventDay,
-        row.eventId,
-        row.type,
-        row.orderKey,
-        row.historyMs,
-      );
+    const { state, reason, nowMs: endedAtMs } = end;
+    insertOutcomeRow(this.#outcomes.of(day), { state, reason, endedAtMs, expiresAtMs: endedAtMs + end.retentionMs }, row);
     this.#delete.run(row.id);
     this.#count(row.queue, NO_DAY, -deliveryBytes(row), -1);
     this.#count(row.queue, day, outcomeBytes(row));
@@ -257,34 +184,15 @@ export class DeliveryTable {
     if (row.orderKey !== null && row.resent === 0) this.#promote.run(row.queue, row.orderKey);
   }
 
-  log(row: Hot, attempt: AttemptRecord | PackedAttempt, kept: { readonly nowMs: number; historyMs: number; bodiesMs: number }): void {
+  log(row: Hot, attempt: AttemptTold, kept: { readonly nowMs: number; historyMs: number; bodiesMs: number }): void {
     const { nowMs, historyMs, bodiesMs } = kept;
     const day = expiryDay(nowMs, historyMs);
     const insert = this.#attempts.of(day);
-    const packed = "requestHeadersText" in attempt ? attempt : { ...attempt, requestHeadersText: "[]", responseHeadersText: "[]" };
-    this.#count(row.queue, day, attemptBytes(packed));
+    this.#count(row.queue, day, attemptBytes(attempt));
     const first = row.id * ATTEMPT_PLACES;
-    const values: Value[] = [
-      first + Math.min(attempt.attempt, ATTEMPT_PLACES - 1),
-      attempt.attempt,
-      attempt.startedAtMs,
-      attempt.durationMs,
-      attempt.outcome,
-      attempt.statusCode ?? null,
-      attempt.connectionStatus,
-      attempt.tlsStatus,
-      attempt.message,
-      attempt.url,
-      attempt.recordId ?? null,
-      packed.requestHeadersText,
-      attempt.requestBody ?? null,
-      packed.responseHeadersText,
-      attempt.responseBody ?? null,
-      nowMs + historyMs,
-      attempt.payloadKey ?? null,
-      bodiesMs < historyMs ? nowMs + bodiesMs : null,
-    ];
-    if (insert.run(...values).changes !== 0) return;
+    const place = first + Math.min(attempt.attempt, ATTEMPT_PLACES - 1);
+    const own = { place, expiresAtMs: nowMs + historyMs, bodiesUntilMs: bodiesMs < historyMs ? nowMs + bodiesMs : undefined };
+    if (insertAttemptRow(insert, own, attempt).changes !== 0) return;
     // Taken: an uncounted try had the same number. The next free place, or the last one, which is then replaced.
     const name = dayTableName("attempt", day);
     const top = this.#db
@@ -293,7 +201,7 @@ export class DeliveryTable {
     const next = Math.min(Number(top?.["top"]) + 1, first + ATTEMPT_PLACES - 1);
     const replaced = this.#db.prepare(`DELETE FROM ${name} WHERE place = ? RETURNING ${ATTEMPT_ROW_SQL} AS bytes`).get(next);
     if (replaced !== undefined) this.#count(row.queue, day, -pagedBytes(Number(replaced["bytes"])));
-    insert.run(next, ...values.slice(1));
+    insertAttemptRow(insert, { ...own, place: next }, attempt);
   }
 
   /** Status and message of a delivery's last attempt that is still kept. */
@@ -321,84 +229,39 @@ export class DeliveryTable {
 
   /** Ready rows of a queue, oldest first. Scans by id: for queues whose subscription is gone. */
   readyRows(queue: number, limit: number): Hot[] {
-    const due = this.#db.prepare(
+    const due = prepareRows(
+      this.#db,
       `SELECT ${HOT_COLUMNS} FROM delivery INDEXED BY delivery_due WHERE state = 2 AND queue = ? ORDER BY due, id LIMIT ?`,
     );
-    due.setReturnArrays(true);
-    const indexed = (due.all(queue, limit) as unknown as Value[][]).map(toHot);
+    const indexed = due.all(queue, limit).map(toHot);
     if (indexed.length >= limit) return indexed;
-    const fresh = this.#db.prepare(
+    const fresh = prepareRows(
+      this.#db,
       `SELECT ${HOT_COLUMNS} FROM delivery INDEXED BY delivery_unindexed WHERE state < 2 AND state = 0 AND queue = ? ORDER BY id LIMIT ?`,
     );
-    fresh.setReturnArrays(true);
-    const rows = [...indexed, ...(fresh.all(queue, limit - indexed.length) as unknown as Value[][]).map(toHot)];
+    const rows = [...indexed, ...fresh.all(queue, limit - indexed.length).map(toHot)];
     if (rows.length >= limit) return rows;
-    const behind = this.#db.prepare(
+    const behind = prepareRows(
+      this.#db,
       `SELECT ${HOT_COLUMNS} FROM delivery INDEXED BY delivery_order
        WHERE order_key IS NOT NULL AND resent = 0 AND queue = ? AND state = 3 LIMIT ?`,
     );
-    behind.setReturnArrays(true);
-    return [...rows, ...(behind.all(queue, limit - rows.length) as unknown as Value[][]).map(toHot)];
+    return [...rows, ...behind.all(queue, limit - rows.length).map(toHot)];
   }
 }
 
 /** The outcome of an ended delivery, whatever its day. */
 export function findOutcome(db: DatabaseSync, id: number): Outcome | undefined {
   for (const day of dayTables(db, "outcome").toReversed()) {
-    const row = db.prepare(`SELECT ${OUTCOME_COLUMNS} FROM ${dayTableName("outcome", day)} WHERE id = ?`).get(id);
+    const row = prepareRows(db, `SELECT ${OUTCOME_COLUMNS} FROM ${dayTableName("outcome", day)} WHERE id = ?`).get(id);
     if (row !== undefined) return toOutcome(row, day);
   }
   return undefined;
 }
 
-export function toOutcome(row: Record<string, unknown>, day: number): Outcome {
-  const number = (name: string): number => Number(row[name]);
-  const hot: Hot = {
-    id: number("id"),
-    queue: number("queue"),
-    state: INDEXED,
-    due: 0,
-    attempt: number("attempts"),
-    crashes: number("crashes"),
-    loneCrashes: number("lone_crashes"),
-    lone: 0,
-    resent: 0,
-    epoch: 0,
-    event: number("event"),
-    eventDay: number("event_day"),
-    eventId: row["event_id"] as Uint8Array | string,
-    type: String(row["type"]),
-    orderKey: row["order_key"] as string | null,
-    accepted: number("accepted"),
-    historyMs: number("history_ms"),
-    note: null,
-    cut: 0,
-  };
-  const state = String(row["state"]) as TerminalState;
-  return { hot, state, reason: String(row["reason"]) as EndReason, endedAtMs: number("ended"), expiresAtMs: number("expires"), day };
-}
-
-/** A row read as an array in the order of HOT_COLUMNS. */
-export function toHot(row: readonly Value[]): Hot {
-  return {
-    id: row[0] as number,
-    queue: row[1] as number,
-    state: row[2] as number,
-    due: row[3] as number,
-    attempt: row[4] as number,
-    crashes: row[5] as number,
-    loneCrashes: row[6] as number,
-    lone: row[7] as number,
-    resent: row[8] as number,
-    epoch: row[9] as number,
-    event: row[10] as number,
-    eventDay: row[11] as number,
-    eventId: row[12] as Uint8Array | string,
-    type: row[13] as string,
-    orderKey: row[14] as string | null,
-    accepted: row[15] as number,
-    historyMs: row[16] as number,
-    note: row[17] as string | null,
-    cut: row[18] as number,
-  };
+/** What ended, of a row's values in the order of OUTCOME_COLUMNS. */
+export function toOutcome(values: readonly Value[], day: number): Outcome {
+  const { state, reason, endedAtMs, expiresAtMs, ...told } = toOutcomeRow(values);
+  const hot: Hot = { ...told, state: INDEXED, due: 0, lone: 0, resent: 0, epoch: 0, note: null, cut: 0 };
+  return { hot, state, reason, endedAtMs, expiresAtMs, day };
 }

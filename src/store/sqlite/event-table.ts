@@ -1,12 +1,13 @@
-import type { DatabaseSync, StatementSync } from "node:sqlite";
-import type { DataKind, Event } from "../../core/event.ts";
-import { eventBytes } from "../../core/stored-bytes.ts";
+import type { DatabaseSync } from "node:sqlite";
+import type { Event } from "../../core/event.ts";
 import { DayStatements } from "./day-statements.ts";
 import { packEventId, unpackEventId } from "./event-id.ts";
-import { dayTableName, dayTables, expiryDay } from "./schema.ts";
+import { insertEventRow, toEventRow, type EventOwn, type EventTold } from "./generated/rows.ts";
+import { prepareRows, type RowStatement, type Value } from "./row-statement.ts";
+import { dayTableName, dayTables } from "./schema.ts";
+import { columnNames, EVENT, insertSql } from "./tables.ts";
 
-const COLUMNS = `event, event_id, deliveries, namespace, source_id, source, type, subject, time, content_type, kind, extensions, received,
-  expires, data`;
+const COLUMNS = columnNames(EVENT);
 
 /** Statements kept prepared, one a day table. */
 const READS_MAX = 64;
@@ -26,22 +27,15 @@ export interface StoredEvent {
   readonly place: EventPlace;
 }
 
-type Value = number | string | Uint8Array | null;
-type Row = readonly Value[];
-
 /** Event bodies: one table per day of expiry, and `event_kept` for bodies still owed when their day was dropped. */
 export class EventTable {
   readonly #db: DatabaseSync;
   readonly #inserts: DayStatements;
-  readonly #reads = new Map<string, StatementSync>();
+  readonly #reads = new Map<string, RowStatement>();
 
   constructor(db: DatabaseSync) {
     this.#db = db;
-    this.#inserts = new DayStatements(
-      db,
-      "event",
-      (name) => `INSERT INTO ${name} (${COLUMNS}) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)`,
-    );
+    this.#inserts = new DayStatements(db, "event", (name) => insertSql(EVENT, name));
   }
 
   /** Days have been dropped. */
@@ -62,34 +56,8 @@ export class EventTable {
     this.#inserts.settle();
   }
 
-  insert(
-    key: number,
-    event: Event & { readonly extensionsText?: string },
-    keep: { deliveries: number; nowMs: number; retentionMs: number; id: Uint8Array | string },
-  ): EventPlace & { readonly bytes: number } {
-    const extensionsText = event.extensionsText ?? JSON.stringify(event.extensions);
-    const day = expiryDay(keep.nowMs, keep.retentionMs);
-    const { namespace, sourceId, source, type, subject, time, dataContentType, dataKind, receivedAtMs, data } = event;
-    this.#inserts
-      .of(day)
-      .run(
-        key,
-        keep.id,
-        keep.deliveries,
-        namespace,
-        sourceId,
-        source,
-        type,
-        subject ?? null,
-        time ?? null,
-        dataContentType ?? null,
-        dataKind,
-        extensionsText,
-        receivedAtMs,
-        keep.nowMs + keep.retentionMs,
-        data,
-      );
-    return { event: key, day, bytes: eventBytes(event, extensionsText) };
+  insert(day: number, own: EventOwn, event: EventTold): void {
+    insertEventRow(this.#inserts.of(day), own, event);
   }
 
   /** The event at that place, or kept after its day was dropped. */
@@ -106,25 +74,22 @@ export class EventTable {
       ...days.map((d): [string, number] => [dayTableName("event", d), d]),
       ["event_kept", 0] as [string, number],
     ]) {
-      const statement = this.#db.prepare(`SELECT ${COLUMNS} FROM ${table} WHERE event_id = ?`);
-      statement.setReturnArrays(true);
-      const row = statement.get(id) as unknown as Row | undefined;
+      const row = prepareRows(this.#db, `SELECT ${COLUMNS} FROM ${table} WHERE event_id = ?`).get(id);
       if (row !== undefined) return toStored(row, day);
     }
     return undefined;
   }
 
-  #readAt(table: string, event: number): Row | undefined {
+  #readAt(table: string, event: number): readonly Value[] | undefined {
     let statement = this.#reads.get(table);
     try {
       if (statement === undefined) {
         // Days come and go; the reader is not told when they go.
         if (this.#reads.size >= READS_MAX) this.#reads.clear();
-        statement = this.#db.prepare(`SELECT ${COLUMNS} FROM ${table} WHERE event = ?`);
-        statement.setReturnArrays(true);
+        statement = prepareRows(this.#db, `SELECT ${COLUMNS} FROM ${table} WHERE event = ?`);
         this.#reads.set(table, statement);
       }
-      return statement.get(event) as unknown as Row | undefined;
+      return statement.get(event);
     } catch (error) {
       // The day has been dropped: its statement cannot be prepared (again).
       this.#reads.delete(table);
@@ -134,31 +99,27 @@ export class EventTable {
   }
 }
 
-/** A row in the order of COLUMNS. */
-function toStored(row: Row, day: number): StoredEvent {
-  const [event, id, deliveries, namespace, sourceId, source, type, subject, time, contentType, kind, extensions, received, expires, data] =
-    row;
-  const text = (value: Value | undefined): string => String(value);
-  const optional = (value: Value | undefined): string | undefined => (value as string | null) ?? undefined;
-  const extensionsText = text(extensions);
+function toStored(values: readonly Value[], day: number): StoredEvent {
+  const row = toEventRow(values);
+  const { extensionsText, expiresAtMs, deliveries } = row;
   return {
     event: {
-      id: unpackEventId(id),
-      namespace: text(namespace),
-      sourceId: text(sourceId),
-      source: text(source),
-      type: text(type),
-      subject: optional(subject),
-      time: optional(time),
-      dataContentType: optional(contentType),
-      dataKind: kind as DataKind,
-      data: data as Uint8Array,
+      id: unpackEventId(row.eventId),
+      namespace: row.namespace,
+      sourceId: row.sourceId,
+      source: row.source,
+      type: row.type,
+      subject: row.subject,
+      time: row.time,
+      dataContentType: row.dataContentType,
+      dataKind: row.dataKind,
+      data: row.data,
       extensions: JSON.parse(extensionsText) as Record<string, string>,
-      receivedAtMs: Number(received),
+      receivedAtMs: row.receivedAtMs,
     },
     extensionsText,
-    expiresAtMs: Number(expires),
-    deliveries: Number(deliveries),
-    place: { event: Number(event), day },
+    expiresAtMs,
+    deliveries,
+    place: { event: row.event, day },
   };
 }

@@ -11,7 +11,9 @@ import {
   type HistoryFilter,
   type HistoryPage,
 } from "../store.ts";
-import { HOT_COLUMNS, toHot, toOutcome, type Hot, type Outcome } from "./delivery-table.ts";
+import { HOT_COLUMNS, OUTCOME_COLUMNS, toOutcome, type Outcome } from "./delivery-table.ts";
+import { toHot, type Hot } from "./generated/rows.ts";
+import { prepareRows, type RowStatement } from "./row-statement.ts";
 import { ATTEMPT_PLACES, dayTableName, dayTables } from "./schema.ts";
 
 type Row = Record<string, unknown>;
@@ -46,6 +48,7 @@ export class HistoryReader {
   readonly #make: RecordMaker;
   /** Of one page: a row is looked up in as many tables as there are days, and preparing costs far more than asking. */
   readonly #statements = new Map<string, StatementSync>();
+  readonly #rowStatements = new Map<string, RowStatement>();
 
   constructor(db: DatabaseSync, make: RecordMaker) {
     this.#db = db;
@@ -58,6 +61,7 @@ export class HistoryReader {
     } finally {
       // A statement that outlives its page would stand in the way of the day's being dropped.
       this.#statements.clear();
+      this.#rowStatements.clear();
     }
   }
 
@@ -82,16 +86,15 @@ export class HistoryReader {
     const downTo = scanFloor(this.#db, hot === undefined ? tables : ["delivery", ...tables], filter.beforeId);
     const floor = downTo ?? 0;
     if (hot !== undefined) {
-      const statement = this.#db.prepare(`SELECT ${HOT_COLUMNS} FROM delivery WHERE ${where}${hot} AND id >= ? ORDER BY id DESC LIMIT ?`);
-      statement.setReturnArrays(true);
-      const rows = statement.all(...values, floor, limit + 1) as unknown as Parameters<typeof toHot>[0][];
+      const sql = `SELECT ${HOT_COLUMNS} FROM delivery WHERE ${where}${hot} AND id >= ? ORDER BY id DESC LIMIT ?`;
+      const rows = prepareRows(this.#db, sql).all(...values, floor, limit + 1);
       records.push(...rows.map((row) => this.#make.hot(toHot(row))));
     }
     if (ended === undefined) return { records, downTo };
     for (const day of days) {
       const table = dayTableName("outcome", day);
-      const sql = `SELECT * FROM ${table} WHERE ${where}${ended} AND id >= ? AND expires > ? ORDER BY id DESC LIMIT ?`;
-      const rows = this.#db.prepare(sql).all(...values, floor, nowMs, limit + 1);
+      const sql = `SELECT ${OUTCOME_COLUMNS} FROM ${table} WHERE ${where}${ended} AND id >= ? AND expires > ? ORDER BY id DESC LIMIT ?`;
+      const rows = prepareRows(this.#db, sql).all(...values, floor, nowMs, limit + 1);
       records.push(...rows.map((row) => this.#make.ended(toOutcome(row, day))));
     }
     return { records, downTo };
@@ -125,12 +128,10 @@ export class HistoryReader {
   }
 
   #byId(id: DeliveryId, days: readonly number[], nowMs: number): DeliveryRecord | undefined {
-    const hot = this.#prepare(`SELECT ${HOT_COLUMNS} FROM delivery WHERE id = ?`);
-    hot.setReturnArrays(true);
-    const row = hot.get(id) as unknown as Parameters<typeof toHot>[0] | undefined;
+    const row = this.#rows(`SELECT ${HOT_COLUMNS} FROM delivery WHERE id = ?`).get(id);
     if (row !== undefined) return this.#make.hot(toHot(row));
     for (const day of days) {
-      const ended = this.#prepare(`SELECT * FROM ${dayTableName("outcome", day)} WHERE id = ?`).get(id);
+      const ended = this.#rows(`SELECT ${OUTCOME_COLUMNS} FROM ${dayTableName("outcome", day)} WHERE id = ?`).get(id);
       if (ended === undefined) continue;
       const outcome = toOutcome(ended, day);
       return outcome.expiresAtMs > nowMs ? this.#make.ended(outcome) : undefined;
@@ -141,6 +142,12 @@ export class HistoryReader {
   #prepare(sql: string): StatementSync {
     const known = this.#statements.get(sql) ?? this.#db.prepare(sql);
     this.#statements.set(sql, known);
+    return known;
+  }
+
+  #rows(sql: string): RowStatement {
+    const known = this.#rowStatements.get(sql) ?? prepareRows(this.#db, sql);
+    this.#rowStatements.set(sql, known);
     return known;
   }
 

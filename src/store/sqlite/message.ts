@@ -1,6 +1,6 @@
-import type { Event, DataKind } from "../../core/event.ts";
-import type { AcceptItem, AcceptRequest, AttemptRecord, ClaimRequest, Completion, NewDelivery, StoreErrorCode } from "../store.ts";
 import type { EndReason, TerminalState } from "../../core/delivery.ts";
+import type { AcceptItem, AcceptRequest, ClaimRequest, Completion, NewDelivery, StoreErrorCode } from "../store.ts";
+import { readAttempt, readEvent, writeAttempt, writeEvent, type AttemptTold, type EventTold } from "./generated/rows.ts";
 import type { PacketReader, PacketWriter } from "./packet.ts";
 
 /** What the writer is asked, in packed form; everything rare travels as JSON in `call`. */
@@ -13,12 +13,16 @@ export const ANSWER = { accepted: 1, conflict: 2, claimed: 3, completed: 4, call
 export const CLAIMED_EVENT = { none: 0, full: 1, earlier: 2 } as const;
 
 const AS: readonly NewDelivery["as"][] = ["claimed", "fresh", "indexed"];
-const KINDS: readonly DataKind[] = ["json", "text", "form", "binary", "none"];
+
+/** As they come out of a packet: JSON that nobody looks into stays text. */
+export type PackedItem = Omit<AcceptItem, "event"> & { readonly event: EventTold };
+export type PackedRequest = Omit<AcceptRequest, "items"> & { readonly items: readonly PackedItem[] };
+export type PackedCompletion = Omit<Completion, "attempt"> & { readonly attempt: AttemptTold | undefined };
 
 export interface AcceptOperation {
   readonly kind: "accept";
   readonly callId: number;
-  readonly request: AcceptRequest;
+  readonly request: PackedRequest;
 }
 export interface ClaimOperation {
   readonly kind: "claim";
@@ -28,7 +32,7 @@ export interface ClaimOperation {
 export interface CompleteOperation {
   readonly kind: "complete";
   readonly callId: number;
-  readonly completions: readonly Completion[];
+  readonly completions: readonly PackedCompletion[];
 }
 export interface CallOperation {
   readonly kind: "call";
@@ -44,52 +48,6 @@ export interface Failure {
   readonly message: string;
 }
 
-export function writeEvent(out: PacketWriter, event: Event, extensionsText = objectText(event.extensions)): void {
-  out.string(event.id);
-  out.string(event.namespace);
-  out.string(event.sourceId);
-  out.string(event.source);
-  out.string(event.type);
-  out.string(event.subject);
-  out.string(event.time);
-  out.string(event.dataContentType);
-  out.string(extensionsText);
-  out.number(KINDS.indexOf(event.dataKind));
-  out.number(event.receivedAtMs);
-  out.blob(event.data);
-}
-
-export function readEvent(from: PacketReader): Event & { readonly extensionsText: string } {
-  const id = from.string();
-  const namespace = from.string();
-  const sourceId = from.string();
-  const source = from.string();
-  const type = from.string();
-  const subject = from.optionalString();
-  const time = from.optionalString();
-  const dataContentType = from.optionalString();
-  const extensionsText = from.string();
-  const dataKind = KINDS[from.number()] ?? "none";
-  const receivedAtMs = from.number();
-  const data = from.blob() ?? new Uint8Array();
-  const extensions = {};
-  return {
-    id,
-    namespace,
-    sourceId,
-    source,
-    type,
-    subject,
-    time,
-    dataContentType,
-    dataKind,
-    data,
-    extensions,
-    receivedAtMs,
-    extensionsText,
-  };
-}
-
 export function writeAccept(out: PacketWriter, callId: number, request: AcceptRequest): void {
   out.number(OPERATION.accept);
   out.number(callId);
@@ -97,7 +55,7 @@ export function writeAccept(out: PacketWriter, callId: number, request: AcceptRe
   out.number(request.nowMs);
   out.number(request.items.length);
   for (const item of request.items) {
-    writeEvent(out, item.event);
+    writeEvent(out, item.event, objectText(item.event.extensions));
     out.string(item.idempotencyKey);
     if (item.idempotencyKey !== undefined) out.blob(item.contentHash);
     out.number(item.bodyRetentionMs);
@@ -115,7 +73,7 @@ export function writeAccept(out: PacketWriter, callId: number, request: AcceptRe
   }
 }
 
-function readAcceptItem(from: PacketReader): AcceptItem {
+function readAcceptItem(from: PacketReader): PackedItem {
   const event = readEvent(from);
   const idempotencyKey = from.optionalString();
   const contentHash = idempotencyKey === undefined ? undefined : from.blob();
@@ -167,11 +125,12 @@ export function writeCompletions(out: PacketWriter, callId: number, completions:
       out.string(next.reason);
     }
     out.flag(completion.attempt !== undefined);
-    if (completion.attempt !== undefined) writeAttempt(out, completion.attempt);
+    const { attempt } = completion;
+    if (attempt !== undefined) writeAttempt(out, attempt, listText(attempt.requestHeaders), listText(attempt.responseHeaders));
   }
 }
 
-function readCompletion(from: PacketReader): Completion {
+function readCompletion(from: PacketReader): PackedCompletion {
   const id = from.number();
   const epoch = from.number();
   const nowMs = from.number();
@@ -190,60 +149,6 @@ function readReady(from: PacketReader): Completion["next"] {
   return { state: "ready", dueAtMs, uncounted, ...(parked === undefined ? {} : { parked }) };
 }
 
-/** The parts of an attempt that its delivery row does not know; headers stay JSON text until somebody reads them. */
-export interface PackedAttempt extends AttemptRecord {
-  readonly requestHeadersText: string;
-  readonly responseHeadersText: string;
-}
-
-function writeAttempt(out: PacketWriter, attempt: AttemptRecord): void {
-  out.number(attempt.attempt);
-  out.number(attempt.startedAtMs);
-  out.number(attempt.durationMs);
-  out.string(attempt.outcome);
-  out.optionalNumber(attempt.statusCode);
-  out.string(attempt.connectionStatus);
-  out.string(attempt.tlsStatus);
-  out.string(attempt.message);
-  out.string(attempt.url);
-  out.string(attempt.recordId);
-  out.string(listText(attempt.requestHeaders));
-  out.blob(attempt.requestBody);
-  out.string(listText(attempt.responseHeaders));
-  out.blob(attempt.responseBody);
-  out.string(attempt.payloadKey);
-}
-
-const NO_HEADERS: AttemptRecord["requestHeaders"] = [];
-
-/** Fields in the order in which they were written. */
-function readAttempt(from: PacketReader): PackedAttempt {
-  return {
-    deliveryId: 0,
-    eventId: "",
-    subscription: "",
-    namespace: "",
-    eventType: "",
-    attempt: from.number(),
-    startedAtMs: from.number(),
-    durationMs: from.number(),
-    outcome: from.string() as AttemptRecord["outcome"],
-    statusCode: from.optionalNumber(),
-    connectionStatus: from.string(),
-    tlsStatus: from.string(),
-    message: from.string(),
-    url: from.string(),
-    recordId: from.optionalString(),
-    requestHeaders: NO_HEADERS,
-    requestHeadersText: from.string(),
-    requestBody: from.blob(),
-    responseHeaders: NO_HEADERS,
-    responseHeadersText: from.string(),
-    responseBody: from.blob(),
-    payloadKey: from.optionalString(),
-  };
-}
-
 export function writeCall(out: PacketWriter, callId: number, call: { readonly method: string; readonly args: readonly unknown[] }): void {
   out.number(OPERATION.call);
   out.number(callId);
@@ -257,7 +162,7 @@ export function readOperation(from: PacketReader): Operation {
   if (kind === OPERATION.accept) {
     const namespace = from.string();
     const nowMs = from.number();
-    const items: AcceptItem[] = [];
+    const items: PackedItem[] = [];
     for (let left = from.number(); left > 0; left--) items.push(readAcceptItem(from));
     return { kind: "accept", callId, request: { namespace, nowMs, items } };
   }
@@ -269,7 +174,7 @@ export function readOperation(from: PacketReader): Operation {
     return { kind: "claim", callId, claims };
   }
   if (kind === OPERATION.complete) {
-    const completions: Completion[] = [];
+    const completions: PackedCompletion[] = [];
     for (let left = from.number(); left > 0; left--) completions.push(readCompletion(from));
     return { kind: "complete", callId, completions };
   }

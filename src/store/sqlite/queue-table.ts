@@ -1,22 +1,12 @@
 import type { DatabaseSync, StatementSync } from "node:sqlite";
-import { SINGLE_OWNER_EPOCH, type PauseReason, type QueueCounters } from "../store.ts";
+import { SINGLE_OWNER_EPOCH, type QueueCounters } from "../store.ts";
+import { insertQueueRow, toQueueRow, type QueueRow } from "./generated/rows.ts";
 import { ownText } from "./packet.ts";
+import { prepareRows, type RowStatement } from "./row-statement.ts";
+import { columnNames, insertSql, QUEUE } from "./tables.ts";
 
 /** One subscription's queue as the writer keeps it in memory; written once per commit however many deliveries touched it. */
-export interface Queue {
-  readonly queue: number;
-  readonly subscription: string;
-  namespace: string;
-  forgotten: boolean;
-  pauses: Partial<Record<PauseReason, number>>;
-  forwards: boolean;
-  pending: number;
-  sinceMs: number;
-  accepted: number;
-  delivered: number;
-  retried: number;
-  failed: number;
-  discarded: number;
+export interface Queue extends QueueRow {
   dirty: boolean;
 }
 
@@ -30,14 +20,11 @@ const FORGOTTEN_KEPT_MS = 32 * 86_400_000;
 /** Rows let go of in one step. */
 const LET_GO_MAX = 256;
 
-const UPSERT = `
-  INSERT INTO subscription_queue
-    (queue, subscription, namespace, forgotten, epoch, owner, pauses, pending, since, accepted, delivered, retried, failed, discarded, forwards)
-  VALUES (?, ?, ?, ?, ?, NULL, ?, ?, ?, ?, ?, ?, ?, ?, ?)
-  ON CONFLICT (queue) DO UPDATE SET
-    namespace = excluded.namespace, forgotten = excluded.forgotten, pauses = excluded.pauses, pending = excluded.pending,
-    since = excluded.since, accepted = excluded.accepted, delivered = excluded.delivered, retried = excluded.retried,
-    failed = excluded.failed, discarded = excluded.discarded, forwards = excluded.forwards`;
+/** Of a queue that is there, these stay as they were written first. */
+const WRITTEN_ONCE = new Set(["queue", "subscription", "epoch", "owner"]);
+const WRITTEN_AGAIN = QUEUE.columns.filter(({ name }) => !WRITTEN_ONCE.has(name)).map(({ name }) => `${name} = excluded.${name}`);
+const UPSERT = `${insertSql(QUEUE)} ON CONFLICT (queue) DO UPDATE SET ${WRITTEN_AGAIN.join(", ")}`;
+const SELECT = `SELECT ${columnNames(QUEUE)} FROM subscription_queue`;
 
 /** The table `subscription_queue`, written behind: changes are kept until `flush`, inside the same transaction. */
 export class QueueTable {
@@ -45,7 +32,7 @@ export class QueueTable {
   readonly #upsert: StatementSync;
   readonly #bySubscription = new Map<string, Queue>();
   readonly #byNumber = new Map<number, Queue>();
-  readonly #select: StatementSync;
+  readonly #select: RowStatement;
   #dirty: Queue[] = [];
   /** Changed since the transaction began, flushed or not. */
   #touched: Queue[] = [];
@@ -54,8 +41,8 @@ export class QueueTable {
   constructor(db: DatabaseSync) {
     this.#db = db;
     this.#upsert = db.prepare(UPSERT);
-    this.#select = db.prepare("SELECT * FROM subscription_queue WHERE queue = ?");
-    for (const row of db.prepare("SELECT * FROM subscription_queue").all()) this.#add(toQueue(row));
+    this.#select = prepareRows(db, `${SELECT} WHERE queue = ?`);
+    for (const row of prepareRows(db, SELECT).all()) this.#add({ ...toQueueRow(row), dirty: false });
   }
 
   /** Whatever was changed before it must have been flushed. */
@@ -70,7 +57,7 @@ export class QueueTable {
       const row = this.#select.get(queue.queue);
       this.#byNumber.delete(queue.queue);
       this.#bySubscription.delete(queue.subscription);
-      if (row !== undefined) this.#add(toQueue(row));
+      if (row !== undefined) this.#add({ ...toQueueRow(row), dirty: false });
     }
     this.#dirty = [];
     this.#last = mark.last;
@@ -90,6 +77,8 @@ export class QueueTable {
         subscription: ownText(subscription),
         namespace: ownText(namespace),
         forgotten: false,
+        epoch: SINGLE_OWNER_EPOCH,
+        owner: undefined,
         pauses: {},
         forwards: false,
         sinceMs: nowMs,
@@ -174,20 +163,7 @@ export class QueueTable {
   flush(): void {
     for (const q of this.#dirty) {
       q.dirty = false;
-      const pauses = JSON.stringify(q.pauses);
-      const counters = [q.accepted, q.delivered, q.retried, q.failed, q.discarded];
-      this.#upsert.run(
-        q.queue,
-        q.subscription,
-        q.namespace,
-        q.forgotten ? 1 : 0,
-        SINGLE_OWNER_EPOCH,
-        pauses,
-        q.pending,
-        q.sinceMs,
-        ...counters,
-        q.forwards ? 1 : 0,
-      );
+      insertQueueRow(this.#upsert, q);
     }
     this.#dirty = [];
   }
@@ -198,24 +174,4 @@ export class QueueTable {
     this.#last = Math.max(this.#last, queue.queue);
     return queue;
   }
-}
-
-function toQueue(row: Record<string, unknown>): Queue {
-  const number = (name: string): number => Number(row[name]);
-  return {
-    queue: number("queue"),
-    subscription: String(row["subscription"]),
-    namespace: String(row["namespace"]),
-    forgotten: number("forgotten") === 1,
-    pauses: JSON.parse(String(row["pauses"])) as Queue["pauses"],
-    forwards: number("forwards") === 1,
-    pending: number("pending"),
-    sinceMs: number("since"),
-    accepted: number("accepted"),
-    delivered: number("delivered"),
-    retried: number("retried"),
-    failed: number("failed"),
-    discarded: number("discarded"),
-    dirty: false,
-  };
 }

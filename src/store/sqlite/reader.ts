@@ -11,15 +11,17 @@ import {
   type QueueState,
   type ReadyDelivery,
 } from "../store.ts";
-import { CLAIMED, findOutcome, FRESH, HOT_COLUMNS, INDEXED, toHot, toOutcome, type Hot, type Outcome } from "./delivery-table.ts";
+import { CLAIMED, findOutcome, FRESH, HOT_COLUMNS, INDEXED, OUTCOME_COLUMNS, toOutcome, type Outcome } from "./delivery-table.ts";
 import { packEventId, unpackEventId } from "./event-id.ts";
 import { EventTable } from "./event-table.ts";
+import { toAttemptRow, toHot, toQueueRow, type AttemptRow, type Hot } from "./generated/rows.ts";
 import { conditions, endedState, HistoryReader, hotState, type RecordMaker } from "./history-reader.ts";
 import { ResultReader } from "./result-reader.ts";
+import { prepareRows } from "./row-statement.ts";
 import { ATTEMPT_PLACES, dayTableName, dayTables } from "./schema.ts";
+import { ATTEMPT, columnNames, QUEUE } from "./tables.ts";
 
 type Name = { readonly subscription: string; readonly namespace: string };
-type HotValues = Parameters<typeof toHot>[0];
 
 /** Rows looked at for the age of queues: keeps that question at a few milliseconds with a million rows pending. */
 const OLDEST_ROWS_MAX = 5_000;
@@ -131,30 +133,21 @@ export class Reader {
 
   #queues(owner: string): QueueState[] {
     const oldest = this.#oldest();
-    return this.#db
-      .prepare("SELECT * FROM subscription_queue WHERE forgotten = 0")
-      .all()
-      .map((row) => {
-        const number = (name: string): number => Number(row[name]);
-        return {
-          subscription: String(row["subscription"]),
-          namespace: String(row["namespace"]),
-          epoch: SINGLE_OWNER_EPOCH,
-          owner,
-          pauses: JSON.parse(String(row["pauses"])) as QueueState["pauses"],
-          pending: number("pending"),
-          oldestAcceptedAtMs: oldest.get(number("queue")),
-          forwards: number("forwards") === 1,
-          counters: {
-            sinceMs: number("since"),
-            accepted: number("accepted"),
-            delivered: number("delivered"),
-            retried: number("retried"),
-            failed: number("failed"),
-            discarded: number("discarded"),
-          },
-        };
-      });
+    const queues = prepareRows(this.#db, `SELECT ${columnNames(QUEUE)} FROM subscription_queue WHERE forgotten = 0`).all();
+    return queues.map(toQueueRow).map((row) => {
+      const { subscription, namespace, pauses, pending, forwards, sinceMs, accepted, delivered, retried, failed, discarded } = row;
+      return {
+        subscription,
+        namespace,
+        epoch: SINGLE_OWNER_EPOCH,
+        owner,
+        pauses,
+        pending,
+        oldestAcceptedAtMs: oldest.get(row.queue),
+        forwards,
+        counters: { sinceMs, accepted, delivered, retried, failed, discarded },
+      };
+    });
   }
 
   /**
@@ -210,7 +203,10 @@ export class Reader {
   #deliveriesWithoutBody(eventId: string, nowMs: number): DeliveryRecord[] {
     const records: DeliveryRecord[] = [];
     for (const day of dayTables(this.#db, "outcome")) {
-      const rows = this.#db.prepare(`SELECT * FROM ${dayTableName("outcome", day)} WHERE event_id = ? AND expires > ?`);
+      const rows = prepareRows(
+        this.#db,
+        `SELECT ${OUTCOME_COLUMNS} FROM ${dayTableName("outcome", day)} WHERE event_id = ? AND expires > ?`,
+      );
       for (const row of rows.all(packEventId(eventId), nowMs)) {
         const outcome = toOutcome(row, day);
         const record = this.#toRecord(outcome.hot, outcome);
@@ -224,12 +220,13 @@ export class Reader {
     const delivery = this.#delivery(id, nowMs);
     if (delivery === undefined) return [];
     const first = id * ATTEMPT_PLACES;
-    const rows = dayTables(this.#db, "attempt").flatMap((day) =>
-      this.#db
-        .prepare(`SELECT * FROM ${dayTableName("attempt", day)} WHERE place BETWEEN ? AND ? AND expires > ? ORDER BY place`)
-        .all(first, first + ATTEMPT_PLACES - 1, nowMs),
-    );
-    return rows.toSorted((a, b) => Number(a["place"]) - Number(b["place"])).map((row) => toAttempt(row, delivery, nowMs));
+    const rows = dayTables(this.#db, "attempt").flatMap((day) => {
+      const sql = `SELECT ${columnNames(ATTEMPT)} FROM ${dayTableName("attempt", day)} WHERE place BETWEEN ? AND ? AND expires > ?`;
+      return prepareRows(this.#db, sql)
+        .all(first, first + ATTEMPT_PLACES - 1, nowMs)
+        .map(toAttemptRow);
+    });
+    return rows.toSorted((a, b) => a.place - b.place).map((row) => toAttempt(row, delivery, nowMs));
   }
 
   #list(filter: DeliveryFilter, nowMs: number): DeliveryRecord[] {
@@ -251,8 +248,8 @@ export class Reader {
     if (state === undefined) return [];
     const { where, values } = conditions(filter);
     return dayTables(this.#db, "outcome").flatMap((day) => {
-      const sql = `SELECT * FROM ${dayTableName("outcome", day)} WHERE ${where}${state} AND expires > ? ORDER BY id DESC LIMIT ?`;
-      const rows = this.#db.prepare(sql).all(...values, nowMs, limit);
+      const sql = `SELECT ${OUTCOME_COLUMNS} FROM ${dayTableName("outcome", day)} WHERE ${where}${state} AND expires > ? ORDER BY id DESC LIMIT ?`;
+      const rows = prepareRows(this.#db, sql).all(...values, nowMs, limit);
       return rows.map((row) => {
         const outcome = toOutcome(row, day);
         return this.#toRecord(outcome.hot, outcome);
@@ -270,9 +267,9 @@ export class Reader {
   }
 
   #hot(sql: string, ...values: (string | number)[]): Hot[] {
-    const statement = this.#db.prepare(sql);
-    statement.setReturnArrays(true);
-    return (statement.all(...values) as unknown as HotValues[]).map(toHot);
+    return prepareRows(this.#db, sql)
+      .all(...values)
+      .map(toHot);
   }
 
   #queueOf(subscription: string): number | undefined {
@@ -326,32 +323,24 @@ export class Reader {
   }
 }
 
-function toAttempt(row: Record<string, unknown>, delivery: DeliveryRecord, nowMs: number): AttemptRecord {
-  const hasBodies = row["bodies"] === null || Number(row["bodies"]) > nowMs;
-  const text = (name: string): string => String(row[name]);
-  const { eventId, eventType, subscription, namespace } = delivery;
+/** An attempt as people see it: of bodies that are past their retention nothing is told. */
+function toAttempt(row: AttemptRow, delivery: DeliveryRecord, nowMs: number): AttemptRecord {
+  const { place: _place, expiresAtMs: _expires, bodiesUntilMs, requestHeadersText, responseHeadersText, ...told } = row;
+  const { id: deliveryId, eventId, eventType, subscription, namespace } = delivery;
+  const hasBodies = bodiesUntilMs === undefined || bodiesUntilMs > nowMs;
   return {
-    deliveryId: delivery.id,
+    ...told,
+    deliveryId,
     eventId,
     subscription,
     namespace,
     eventType,
-    attempt: Number(row["attempt"]),
-    startedAtMs: Number(row["started"]),
-    durationMs: Number(row["duration"]),
-    outcome: text("outcome") as AttemptRecord["outcome"],
-    statusCode: row["status"] === null ? undefined : Number(row["status"]),
-    connectionStatus: text("connection"),
-    tlsStatus: text("tls"),
-    message: text("message"),
-    url: text("url"),
-    recordId: row["record_id"] === null ? undefined : text("record_id"),
-    requestHeaders: JSON.parse(text("request_headers")) as AttemptRecord["requestHeaders"],
-    requestBody: hasBodies ? ((row["request_body"] as Uint8Array | null) ?? undefined) : undefined,
-    responseHeaders: JSON.parse(text("response_headers")) as AttemptRecord["responseHeaders"],
-    responseBody: hasBodies ? ((row["response_body"] as Uint8Array | null) ?? undefined) : undefined,
+    requestHeaders: JSON.parse(requestHeadersText) as AttemptRecord["requestHeaders"],
+    requestBody: hasBodies ? told.requestBody : undefined,
+    responseHeaders: JSON.parse(responseHeadersText) as AttemptRecord["responseHeaders"],
+    responseBody: hasBodies ? told.responseBody : undefined,
     // Without it the request cannot be made again, although another subscription may keep the event for longer.
-    payloadKey: row["payload"] === null || !hasBodies ? undefined : text("payload"),
+    payloadKey: hasBodies ? told.payloadKey : undefined,
   };
 }
 

@@ -8,10 +8,12 @@ import {
   type ResultDelivery,
   type StoredResult,
 } from "../store.ts";
-import { HOT_COLUMNS, toHot, toOutcome } from "./delivery-table.ts";
+import { HOT_COLUMNS, OUTCOME_COLUMNS, toOutcome } from "./delivery-table.ts";
 import type { EventTable } from "./event-table.ts";
+import { toHot, type ResultRow } from "./generated/rows.ts";
 import type { RecordMaker } from "./history-reader.ts";
-import { findResult, type ResultRow } from "./result-table.ts";
+import { findResult } from "./result-table.ts";
+import { prepareRows } from "./row-statement.ts";
 import { ATTEMPT_PLACES, dayTableName, dayTables } from "./schema.ts";
 
 type Answer = NonNullable<ResultDelivery["lastAttempt"]>;
@@ -52,7 +54,7 @@ export class ResultReader {
   }
 
   /** Events stored before there were results are known as long as their body. */
-  #olderRow(eventId: string, nowMs: number): ResultRow | undefined {
+  #olderRow(eventId: string, nowMs: number): Omit<ResultRow, "eventId"> | undefined {
     const stored = this.#events.find(eventId);
     if (stored === undefined || stored.expiresAtMs <= nowMs) return undefined;
     const { event, place, deliveries, expiresAtMs } = stored;
@@ -72,13 +74,11 @@ export class ResultReader {
   }
 
   *#records(ids: Range, nowMs: number): Generator<DeliveryRecord> {
-    const hot = this.#db.prepare(`SELECT ${HOT_COLUMNS} FROM delivery WHERE id BETWEEN ? AND ? ORDER BY id LIMIT ?`);
-    hot.setReturnArrays(true);
-    const rows = hot.all(ids.first, ids.last, RESULT_ROWS_MAX) as unknown as Parameters<typeof toHot>[0][];
-    for (const row of rows) yield this.#make.hot(toHot(row));
+    const hot = prepareRows(this.#db, `SELECT ${HOT_COLUMNS} FROM delivery WHERE id BETWEEN ? AND ? ORDER BY id LIMIT ?`);
+    for (const row of hot.all(ids.first, ids.last, RESULT_ROWS_MAX)) yield this.#make.hot(toHot(row));
     for (const day of dayTables(this.#db, "outcome")) {
-      const sql = `SELECT * FROM ${dayTableName("outcome", day)} WHERE id BETWEEN ? AND ? AND expires > ? ORDER BY id LIMIT ?`;
-      for (const row of this.#db.prepare(sql).all(ids.first, ids.last, nowMs, RESULT_ROWS_MAX)) {
+      const sql = `SELECT ${OUTCOME_COLUMNS} FROM ${dayTableName("outcome", day)} WHERE id BETWEEN ? AND ? AND expires > ? ORDER BY id LIMIT ?`;
+      for (const row of prepareRows(this.#db, sql).all(ids.first, ids.last, nowMs, RESULT_ROWS_MAX)) {
         yield this.#make.ended(toOutcome(row, day));
       }
     }

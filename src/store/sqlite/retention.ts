@@ -4,6 +4,7 @@ import { RESULT_TOMBSTONE_MS, type Dropped } from "../store.ts";
 import { DAY_MS, DAY_TABLES, dayIsOver, dayTableName, dayTables, dayTableSql, expiryDay, type DayTable } from "./schema.ts";
 import { pagedBytes, RESULT_ROW_BYTES } from "../../core/stored-bytes.ts";
 import { keepHighestId } from "./sequence.ts";
+import { columnNames, EVENT, RESULT } from "./tables.ts";
 import { EVENT_ROW_SQL, NO_DAY } from "./usage-sql.ts";
 import type { UsageTable } from "./usage-table.ts";
 
@@ -178,7 +179,7 @@ function copyOf(
   const name = dayTableName(kind, day);
   if (kind === "event") {
     const copy = db.prepare(
-      `INSERT OR IGNORE INTO event_kept SELECT * FROM ${name} WHERE event = ? RETURNING namespace, ${EVENT_ROW_SQL} AS bytes`,
+      `INSERT OR IGNORE INTO event_kept (${columnNames(EVENT)}) SELECT ${columnNames(EVENT)} FROM ${name} WHERE event = ? RETURNING namespace, ${EVENT_ROW_SQL} AS bytes`,
     );
     return ({ event, event_day: eventDay }) => {
       const copied = Number(eventDay) === day ? copy.get(Number(event)) : undefined;
@@ -188,8 +189,8 @@ function copyOf(
   const later = expiryDay(nowMs, RESULT_TOMBSTONE_MS + DAY_MS);
   db.exec(dayTableSql("result", later));
   const copy = db.prepare(
-    `INSERT OR IGNORE INTO ${dayTableName("result", later)} (event_id, namespace, event, deliveries, kept)
-     SELECT event_id, namespace, event, deliveries, kept FROM ${name} WHERE event_id = ? RETURNING namespace`,
+    `INSERT OR IGNORE INTO ${dayTableName("result", later)} (${columnNames(RESULT)})
+     SELECT ${columnNames(RESULT)} FROM ${name} WHERE event_id = ? RETURNING namespace`,
   );
   return ({ event_id: id }) => {
     const copied = copy.get(id as Uint8Array | string);

@@ -1,13 +1,15 @@
 import type { DatabaseSync } from "node:sqlite";
 import { unreachable } from "../../lib/assert.ts";
 import { StoreError } from "../store.ts";
+import { ATTEMPT, createSql, EVENT, OUTCOME, RESULT } from "./tables.ts";
 import { countedAnew } from "./usage-sql.ts";
 
 /** Lowest SQLite that has the WAL-reset corruption fixed. */
 const SQLITE_VERSION_MIN = [3, 51, 3] as const;
 
 /**
- * Forward-only: entry i brings a database from version i to i + 1 and is never edited once released.
+ * Forward-only: entry i brings a database from version i to i + 1 and is never edited once released: it names columns itself, as they were then.
+ * Together they must lead to the columns of tables.ts, in their order (test/unit/store/tables.test.ts).
  *
  * `delivery.state`: 0 ready and only in the caller's memory (fresh), 1 claimed, 2 ready and in the due index, 3 ready but behind a lower one of
  * its order key: such a row is in no index but that of the order, so a backlog of one key cannot fill a window of due rows. Fresh rows stay out of the
@@ -31,7 +33,11 @@ const MIGRATIONS: readonly (string | ((db: DatabaseSync) => string))[] = [
   );
   CREATE INDEX delivery_due ON delivery (queue, due, id) WHERE state = 2;
   CREATE INDEX delivery_unindexed ON delivery (id) WHERE state < 2;
-  CREATE TABLE event_kept (${eventColumns()});
+  CREATE TABLE event_kept (
+    event INTEGER PRIMARY KEY, event_id BLOB NOT NULL, deliveries INTEGER NOT NULL, namespace TEXT NOT NULL,
+    source_id TEXT NOT NULL, source TEXT NOT NULL, type TEXT NOT NULL, subject TEXT, time TEXT, content_type TEXT, kind TEXT NOT NULL,
+    extensions TEXT NOT NULL, received INTEGER NOT NULL, expires INTEGER NOT NULL, data BLOB NOT NULL
+  );
   CREATE INDEX event_kept_id ON event_kept (event_id);
   `,
   `
@@ -88,29 +94,17 @@ export function dayTableSql(table: DayTable, day: number): string {
   const name = dayTableName(table, day);
   switch (table) {
     case "event":
-      return `CREATE TABLE IF NOT EXISTS ${name} (${eventColumns()}); CREATE INDEX IF NOT EXISTS ${name}_id ON ${name} (event_id);`;
+      return `${createSql(EVENT, name)} CREATE INDEX IF NOT EXISTS ${name}_id ON ${name} (event_id);`;
     case "outcome":
-      return `CREATE TABLE IF NOT EXISTS ${name} (
-        id INTEGER PRIMARY KEY, queue INTEGER NOT NULL, state TEXT NOT NULL, reason TEXT NOT NULL, attempts INTEGER NOT NULL,
-        crashes INTEGER NOT NULL, lone_crashes INTEGER NOT NULL, accepted INTEGER NOT NULL, ended INTEGER NOT NULL,
-        expires INTEGER NOT NULL, event INTEGER NOT NULL, event_day INTEGER NOT NULL, event_id BLOB NOT NULL, type TEXT NOT NULL,
-        order_key TEXT, history_ms INTEGER NOT NULL);`;
+      return createSql(OUTCOME, name);
     case "attempt":
-      // `place` is delivery * 256 + number of the attempt: a delivery's attempts lie together without a second index.
-      return `CREATE TABLE IF NOT EXISTS ${name} (
-        place INTEGER PRIMARY KEY, attempt INTEGER NOT NULL, started INTEGER NOT NULL, duration REAL NOT NULL, outcome TEXT NOT NULL,
-        status INTEGER, connection TEXT NOT NULL, tls TEXT NOT NULL, message TEXT NOT NULL, url TEXT NOT NULL, record_id TEXT,
-        request_headers TEXT NOT NULL, request_body BLOB, response_headers TEXT NOT NULL, response_body BLOB, expires INTEGER NOT NULL,
-        payload TEXT, bodies INTEGER);
-        CREATE INDEX IF NOT EXISTS ${name}_record ON ${name} (record_id, place) WHERE record_id IS NOT NULL;`;
+      return `${createSql(ATTEMPT, name)} CREATE INDEX IF NOT EXISTS ${name}_record ON ${name} (record_id, place) WHERE record_id IS NOT NULL;`;
     case "idempotency":
       return `CREATE TABLE IF NOT EXISTS ${name} (
         key BLOB PRIMARY KEY, event_id BLOB NOT NULL, matched INTEGER NOT NULL, content_hash BLOB NOT NULL, expires INTEGER NOT NULL
         ) WITHOUT ROWID;`;
     case "result":
-      return `CREATE TABLE IF NOT EXISTS ${name} (
-        event_id BLOB PRIMARY KEY, namespace TEXT NOT NULL, event INTEGER NOT NULL, deliveries INTEGER NOT NULL, kept INTEGER NOT NULL
-        ) WITHOUT ROWID;`;
+      return createSql(RESULT, name);
     default:
       return unreachable(table);
   }
@@ -118,12 +112,6 @@ export function dayTableSql(table: DayTable, day: number): string {
 
 /** Attempts of one delivery that keep a row of their own within one day table; a further one replaces the last. */
 export const ATTEMPT_PLACES = 256;
-
-function eventColumns(): string {
-  return `event INTEGER PRIMARY KEY, event_id BLOB NOT NULL, deliveries INTEGER NOT NULL, namespace TEXT NOT NULL,
-    source_id TEXT NOT NULL, source TEXT NOT NULL, type TEXT NOT NULL, subject TEXT, time TEXT, content_type TEXT, kind TEXT NOT NULL,
-    extensions TEXT NOT NULL, received INTEGER NOT NULL, expires INTEGER NOT NULL, data BLOB NOT NULL`;
-}
 
 /** Days that have a table of this kind, ascending. */
 export function dayTables(db: DatabaseSync, table: DayTable): number[] {

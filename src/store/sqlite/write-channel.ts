@@ -13,7 +13,8 @@ import {
   type Completion,
   type StoreErrorCode,
 } from "../store.ts";
-import { ANSWER, CLAIMED_EVENT, readEvent, writeAccept, writeCall, writeClaims, writeCompletions } from "./message.ts";
+import { readEvent } from "./generated/rows.ts";
+import { ANSWER, CLAIMED_EVENT, writeAccept, writeCall, writeClaims, writeCompletions } from "./message.ts";
 import { ownText, PacketReader, PacketWriter, type Packet } from "./packet.ts";
 import type { ToWriter } from "./worker-message.ts";
 

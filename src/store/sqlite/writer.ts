@@ -1,16 +1,13 @@
 import type { DatabaseSync } from "node:sqlite";
 import { deadLetterOwner, deadLetterQueue, type DeadLetterNote } from "../../core/dead-letter.ts";
 import { LONE_CRASHES_MAX } from "../../core/delivery.ts";
-import { KEY_ROW_BYTES, RESULT_ROW_BYTES } from "../../core/stored-bytes.ts";
+import { eventBytes, KEY_ROW_BYTES, RESULT_ROW_BYTES } from "../../core/stored-bytes.ts";
 import { unreachable } from "../../lib/assert.ts";
 import { SystemClock } from "../../lib/clock.ts";
 import {
   INTERRUPTED_MESSAGE,
   SINGLE_OWNER_EPOCH,
-  type AcceptRequest,
-  type AttemptRecord,
   type ClaimRequest,
-  type Completion,
   type DeliveryId,
   type EndAllRequest,
   type NewDelivery,
@@ -20,16 +17,18 @@ import {
   type UnparkRequest,
 } from "../store.ts";
 import { keptOf } from "../unmatched.ts";
-import { BEHIND, CLAIMED, DeliveryTable, FRESH, INDEXED, type End, type Hot } from "./delivery-table.ts";
+import { BEHIND, CLAIMED, DeliveryTable, FRESH, INDEXED, type End } from "./delivery-table.ts";
 import { packEventId } from "./event-id.ts";
 import { EventTable } from "./event-table.ts";
 import { IdempotencyTable, type Known } from "./idempotency-table.ts";
-import { ANSWER, CLAIMED_EVENT, writeEvent, type Operation } from "./message.ts";
+import { writeEvent, type AttemptTold, type Hot } from "./generated/rows.ts";
+import { ANSWER, CLAIMED_EVENT, type Operation, type PackedCompletion, type PackedRequest } from "./message.ts";
 import type { PacketWriter } from "./packet.ts";
 import { ParkedTable } from "./parked-table.ts";
 import { QueueTable, type Queue } from "./queue-table.ts";
 import { ResultTable } from "./result-table.ts";
 import { Retention } from "./retention.ts";
+import { expiryDay } from "./schema.ts";
 import { highestId } from "./sequence.ts";
 import { UsageTable, type NamespaceHeld } from "./usage-table.ts";
 
@@ -191,7 +190,7 @@ export class Writer {
     return rows.length;
   }
 
-  #accept(callId: number, request: AcceptRequest): Answer {
+  #accept(callId: number, request: PackedRequest): Answer {
     const known: (Known | undefined)[] = [];
     const keys: (Buffer | undefined)[] = [];
     const inRequest = new Map<string, Known>();
@@ -230,7 +229,7 @@ export class Writer {
   }
 
   /** Answers the id of the first delivery; an event and its deliveries have consecutive numbers. */
-  #insertItem(request: AcceptRequest, index: number, key: Buffer | undefined): number {
+  #insertItem(request: PackedRequest, index: number, key: Buffer | undefined): number {
     const item = request.items[index];
     if (item === undefined) return 0;
     const { deliveries } = item;
@@ -242,13 +241,14 @@ export class Writer {
       this.#usage.add(this.#idempotency.insert(key, known, nowMs), namespace, KEY_ROW_BYTES);
     }
     const id = packEventId(event.id);
-    const keep = { deliveries: deliveries.length, nowMs, retentionMs, id };
-    const place = this.#events.insert(++this.#lastId, event, keep);
-    const firstId = this.#lastId + 1;
-    this.#usage.add(place.day, namespace, place.bytes);
-    const life = { nowMs, historyRetentionMs: item.historyRetentionMs, maxAgeMs: item.maxAgeMs ?? 0 };
-    const resultDay = this.#results.insert(id, { namespace, event: place.event, deliveries: deliveries.length }, life);
-    this.#usage.add(resultDay, namespace, RESULT_ROW_BYTES);
+    const eventNumber = ++this.#lastId;
+    const eventDay = expiryDay(nowMs, retentionMs);
+    const count = deliveries.length;
+    this.#events.insert(eventDay, { event: eventNumber, eventId: id, deliveries: count, expiresAtMs: nowMs + retentionMs }, event);
+    this.#usage.add(eventDay, namespace, eventBytes(event, event.extensionsText));
+    const keptUntilMs = nowMs + item.historyRetentionMs;
+    const result = { eventId: id, namespace, event: eventNumber, deliveries: count, keptUntilMs };
+    this.#usage.add(this.#results.insert(result, nowMs, item.maxAgeMs ?? 0), namespace, RESULT_ROW_BYTES);
     for (const delivery of deliveries) {
       const queue = this.#queues.of(delivery.subscription, delivery.namespace, nowMs);
       this.#queues.count(queue, "accepted", 1);
@@ -265,8 +265,8 @@ export class Writer {
         lone: 0,
         resent: 0,
         epoch: delivery.epoch,
-        event: place.event,
-        eventDay: place.day,
+        event: eventNumber,
+        eventDay,
         eventId: id,
         type: event.type,
         orderKey: delivery.orderKey ?? null,
@@ -276,7 +276,7 @@ export class Writer {
         cut: 0,
       });
     }
-    return firstId;
+    return eventNumber + 1;
   }
 
   #firstState(queue: number, delivery: NewDelivery): number {
@@ -316,7 +316,7 @@ export class Writer {
     };
   }
 
-  #complete(completion: Completion): boolean {
+  #complete(completion: PackedCompletion): boolean {
     const row = this.#deliveries.get(completion.id);
     if (row === undefined) return false;
     const held =
@@ -480,18 +480,21 @@ export class Writer {
   }
 }
 
-function interruptedAttempt(row: Hot): AttemptRecord {
-  const owner = { deliveryId: row.id, eventId: "", subscription: "", namespace: "", eventType: row.type };
-  const nothing = { statusCode: undefined, url: "", recordId: undefined, requestBody: undefined, responseBody: undefined };
-  const told = { outcome: "unknown", connectionStatus: "unknown", tlsStatus: "none", message: INTERRUPTED_MESSAGE } as const;
+function interruptedAttempt(row: Hot): AttemptTold {
   return {
-    ...owner,
-    ...nothing,
-    ...told,
     attempt: row.attempt,
     startedAtMs: row.due,
     durationMs: 0,
-    requestHeaders: [],
-    responseHeaders: [],
+    outcome: "unknown",
+    statusCode: undefined,
+    connectionStatus: "unknown",
+    tlsStatus: "none",
+    message: INTERRUPTED_MESSAGE,
+    url: "",
+    recordId: undefined,
+    requestHeadersText: "[]",
+    requestBody: undefined,
+    responseHeadersText: "[]",
+    responseBody: undefined,
   };
 }

@@ -5,8 +5,10 @@ import { afterEach, beforeEach, describe, expect, it, vi } from "vitest";
 import { assertSynchronous } from "../../../src/store/sqlite/database.ts";
 import { prepareDirectory } from "../../../src/store/sqlite/disk.ts";
 import { SqliteStore } from "../../../src/store/sqlite/sqlite-store.ts";
+import { ATTEMPT, DELIVERY, QUEUE } from "../../../src/store/sqlite/tables.ts";
 import { StoreError } from "../../../src/store/store.ts";
 import { accept, attempt, completion, delivery, event, item, NAMESPACE, START_MS } from "../../conformance/store/fixture.ts";
+import { differences } from "../../support/store/described-columns.ts";
 import { startChild, storeDirectory } from "./child-process.ts";
 
 const OPEN = { owner: "test", nowMs: START_MS, idempotencyTtlMs: 1_000 };
@@ -78,6 +80,10 @@ describe("the SQLite store on disk", () => {
     db.close();
     const again = make();
     await again.open(OPEN);
+    const file = new DatabaseSync(join(directory, "postrider.db"), { readOnly: true });
+    for (const { name } of attempts) expect(differences(file, ATTEMPT, String(name))).toEqual([]);
+    for (const table of [DELIVERY, QUEUE]) expect(differences(file, table, table.name)).toEqual([]);
+    file.close();
     expect(await again.attemptsOf(done)).toMatchObject([{ statusCode: 200, payloadKey: undefined }]);
     expect((await again.due("sub-a", START_MS, 10)).map(({ id }) => id)).toEqual([owed]);
     await again.claim([{ id: owed, epoch: 1, lone: false, withEvent: false }]);
