@@ -59,7 +59,7 @@ function meaning(kind: string, { path, schema }: Field): string {
   const note =
     unobeyed === undefined
       ? []
-      : [unobeyed.obeyed === undefined ? "**Not obeyed yet.**" : `**Obeyed so far: ${unobeyed.obeyed.join(", ")}.**`];
+      : [unobeyed.obeyed === undefined ? "**Not supported yet.**" : `**Supported so far: ${unobeyed.obeyed.join(", ")}.**`];
   return [(schema.description ?? "").replace(DEFAULT_SENTENCE, ""), ...ruleTexts(schema), ...note].join(" ");
 }
 

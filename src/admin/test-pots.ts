@@ -31,14 +31,13 @@ export class TestPots {
   /** A place for one test, to be left once; or why there is none now. */
   enter({ namespace, uid }: { readonly namespace: string; readonly uid: string }): TestLeave {
     if (this.#places.held(namespace) >= TESTS_OF_NAMESPACE_MAX) {
-      return busy(`${TESTS_OF_NAMESPACE_MAX} tests of namespace ${namespace} are under way, which is the most at once.`);
+      return busy(`${TESTS_OF_NAMESPACE_MAX} tests of namespace ${namespace} are running, which is the limit.`);
     }
     const nowMs = this.#clock.monotonicMs();
     const buckets = [this.#bucket(uid, SUBSCRIPTION_RATE, nowMs), this.#bucket(`${namespace}/`, NAMESPACE_RATE, nowMs)];
     const atMs = Math.max(...buckets.map((bucket) => bucket.readyAtMs(nowMs)));
     if (atMs > nowMs) return { ok: false, problem: tooFast(atMs - nowMs) };
-    if (!this.#places.take(namespace, 1))
-      return busy(`${this.#places.total} tests of all namespaces are under way, which is the most at once.`);
+    if (!this.#places.take(namespace, 1)) return busy(`${this.#places.total} tests of all namespaces are running, which is the limit.`);
     for (const bucket of buckets) bucket.take(nowMs);
     return { ok: true, leave: () => this.#places.give(namespace, 1) };
   }
@@ -51,7 +50,7 @@ export class TestPots {
 }
 
 function busy(what: string): TestLeave {
-  const detail = `${what} Wait for one to end: it takes 30 s at most.`;
+  const detail = `${what} Wait for one to end; a test takes at most 30 s.`;
   return { ok: false, problem: { code: "tests_busy", detail, retryAfterSeconds: BUSY_RETRY_AFTER_SECONDS } };
 }
 

@@ -122,7 +122,7 @@ export class HttpAttempter implements Attempter, PermissionAsker {
 
   /** The validation request (CloudEvents webhook, 4.1): no secret goes to somebody who has not agreed, so it carries no credentials. */
   askPermission({ uid, target, egress, policy }: Subscription): Promise<Outcome> {
-    assert(target !== undefined, "a receiver is asked when its references are resolved");
+    assert(target !== undefined, "a receiver is asked only once its references are resolved");
     const rate = requestedRate(policy.rateLimit);
     const { dial, tls, proxy } = target;
     const headers = ["user-agent", this.#userAgent, "webhook-request-origin", this.origin];
@@ -158,7 +158,7 @@ export class HttpAttempter implements Attempter, PermissionAsker {
     const headers = typeof sendable === "string" ? prepared.headers.bare(input.event) : signed(prepared, sendable, input, timestampSec);
     const { exchangeable } = prepared;
     const policy = timeLimited(subscription.policy, input.timeoutMaxMs);
-    const leave = (): void => exchange.cancel("cut off: whoever asked for it has gone");
+    const leave = (): void => exchange.cancel("cut off: the caller has hung up");
     let token: string | undefined;
     const exchange: Exchange = new Exchange({
       clock: this.#clock,
@@ -223,7 +223,7 @@ export class HttpAttempter implements Attempter, PermissionAsker {
     const known = this.#prepared.get(subscription);
     if (known !== undefined) return known;
     const { target, egress, policy, spec } = subscription;
-    assert(target !== undefined, "an attempt needs a subscription whose references are resolved");
+    assert(target !== undefined, "an attempt requires a subscription whose references are resolved");
     const refused = refusalOf(target, egress);
     const isSecret = target.urlIsSecret === true;
     const url = URL.canParse(target.url) ? new URL(target.url) : new URL("https://invalid.invalid/");
@@ -270,7 +270,7 @@ function readied(rendered: Rendering, route: Route, timestampSec: number): Senda
   const payload = withBodyToken(rendered.payload, token.field, timestampToken(token, key, timestampSec));
   const shown = withBodyToken(rendered.payload, token.field, REDACTED);
   if (payload === undefined)
-    return `signing.token.placement Body needs a body that is a JSON object or a form; this one is neither: use placement Header`;
+    return `signing.token.placement Body requires a body that is a JSON object or a form; this one is neither: use placement Header`;
   return { payload, shownBody: shown?.body };
 }
 

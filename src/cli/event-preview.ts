@@ -82,7 +82,7 @@ function targetOf(checked: CheckedSpec): { readonly target: Target; readonly mis
   const { spec, effective } = checked;
   const isGenerated = spec.signing.scheme !== "None" && spec.signing.secretRefs.length === 0;
   const resolved = resolveTarget(spec, spec.signing.secretRefs, referencesIn(checked), effective);
-  const generated = "the signature, whose key is generated when the subscription is made";
+  const generated = "the signature, whose key is generated when the subscription is created";
   if (resolved.ok) return { target: resolved.value, missing: isGenerated ? generated : undefined };
   const { address, headers } = spec.endpoint;
   const url =
@@ -100,12 +100,14 @@ function payloadOf(spec: SubscriptionSpec, event: Event, target: Target, { expre
   const body = spec.payload.body === undefined ? undefined : expressions.body(spec.payload.body);
   if (body?.ok === false) return body.problem.message;
   const rendered = renderPayload(event, spec.payload, body?.value);
-  if (!rendered.ok) return `payload.body fails for this event, nothing would be sent: ${rendered.message}`;
+  if (!rendered.ok) return `payload.body fails for this event, so nothing would be sent: ${rendered.message}`;
   const { token, scheme } = spec.signing;
   const [key] = target.keys;
   if (scheme !== "TimestampToken" || token?.placement !== "Body" || key === undefined) return rendered.payload;
   const placed = withBodyToken(rendered.payload, token.field, timestampToken(token, key, nowSec));
-  return placed ?? "signing.token.placement Body needs a body that is a JSON object or a form; this one is neither: use placement Header";
+  return (
+    placed ?? "signing.token.placement Body requires a body that is a JSON object or a form; this one is neither: use placement Header"
+  );
 }
 
 function requestOf(
@@ -137,7 +139,7 @@ function requestOf(
 /** For people. */
 export function previewText(event: Event, previews: readonly Preview[]): Shown {
   const lines = [shown`event ${event.type} in namespace ${event.namespace}:`];
-  if (previews.length === 0) lines.push(shown`  no subscription of this namespace is in the files`);
+  if (previews.length === 0) lines.push(shown`  the files hold no subscription for this namespace`);
   for (const preview of previews) {
     if (preview.result !== "sent")
       lines.push(shown`  ${preview.subscription}: ${preview.result === "no" ? "no" : "ERROR"}, ${preview.why}`);

@@ -6,7 +6,7 @@ export function wholeNumber(min: number, max: number): (text: string) => number 
   return (text) => {
     const value = Number(text);
     if (!/^\d{1,15}$/.test(text) || value < min || value > max)
-      throw new InvalidArgumentError(`a whole number from ${min} to ${max} is wanted.`);
+      throw new InvalidArgumentError(`expected a whole number from ${min} to ${max}.`);
     return value;
   };
 }
@@ -19,7 +19,7 @@ export function duration(maxMs: number, maxText: string): (text: string) => numb
     const isDuration = /^(\d{1,9}(ms|s|m|h)){1,4}$/.test(text);
     let ms = isDuration ? 0 : Number.NaN;
     for (const [, count, unit = ""] of text.matchAll(/(\d+)(ms|h|m|s)/g)) ms += Number(count) * (UNIT_MS[unit] ?? Number.NaN);
-    if (!(ms <= maxMs)) throw new InvalidArgumentError(`a duration up to ${maxText} is wanted, for example 500ms or 2s.`);
+    if (!(ms <= maxMs)) throw new InvalidArgumentError(`expected a duration up to ${maxText}, for example 500ms or 2s.`);
     return ms;
   };
 }
@@ -29,7 +29,7 @@ export function oneOf<T extends string>(...words: readonly T[]): (text: string) 
   return (text) => {
     const found = words.find((word) => word === text);
     if (found !== undefined) return found;
-    throw new InvalidArgumentError(`${words.slice(0, -1).join(", ")} or ${words.at(-1)} is wanted${didYouMean(text, words) || "."}`);
+    throw new InvalidArgumentError(`expected ${words.slice(0, -1).join(", ")} or ${words.at(-1)}${didYouMean(text, words) || "."}`);
   };
 }
 

@@ -82,8 +82,8 @@ function complete(settings: Settings): Config {
   const withFiles = settings.provider === "file";
   const problems: string[] = [];
   if (withFiles && settings.manifests === undefined) problems.push("--manifests: --provider file needs --manifests DIR");
-  if (!withFiles && settings.manifests !== undefined) problems.push("--manifests: goes with --provider file only");
-  if (settings.store === undefined) problems.push("--store: say where events are kept: sqlite:DIR, or memory: for a try-out");
+  if (!withFiles && settings.manifests !== undefined) problems.push("--manifests: works only with --provider file");
+  if (settings.store === undefined) problems.push("--store: choose where events are stored: sqlite:DIR, or memory: for a trial");
   const { "store-size-max": sizeMax, "store-free-min": freeMin, "store-reserve": reserve } = settings;
   if (sizeMax !== undefined && sizeMax <= freeMin + reserve)
     problems.push(
@@ -113,9 +113,9 @@ function authProblems(port: "ingest" | "api", modes: readonly AuthMode[], listen
   if (modes.length === 0) return [`${flag}: name at least one of kubernetes, static, none`];
   if (modes.includes("none") && !isLoopback(listen.host)) {
     return [
-      `${flag} none: refused on ${listen.host || "all addresses"}, anyone who reaches the port could use it; listen on 127.0.0.1, or use kubernetes or static`,
+      `${flag} none: refused on ${listen.host || "all addresses"}, because anyone who reaches the port could use it; listen on 127.0.0.1, or use kubernetes or static`,
     ];
   }
-  if (modes.includes("none") && modes.length > 1) return [`${flag} none: makes the other modes pointless; name either none or the others`];
+  if (modes.includes("none") && modes.length > 1) return [`${flag} none: makes the other modes pointless; use either none or the others`];
   return [];
 }

@@ -113,14 +113,14 @@ export class Controller implements Service, StatusSource {
       (key) => this.#reconcile(key),
       (key, error) => {
         options.metrics?.reconcile.inc({ result: "error" });
-        log.error({ err: error, subscription: key }, "a subscription could not be reconciled: trying again");
+        log.error({ err: error, subscription: key }, "a subscription could not be reconciled: retrying");
         this.#looked(key);
       },
     );
     this.#finalizers = new WorkQueue(
       clock,
       (key) => this.#subscriptions.settleFinalizer(key),
-      (key, error) => log.warn({ err: error, subscription: key }, "the drain finalizer could not be set: trying again"),
+      (key, error) => log.warn({ err: error, subscription: key }, "the drain finalizer could not be set: retrying"),
     );
     this.#filterErrors = new FilterErrors(resources, sink, clock);
     resources.onChange((ref) => this.#changed(ref));
@@ -150,10 +150,10 @@ export class Controller implements Service, StatusSource {
 
   /** What has not been listed since the start, and what mends it; undefined when all is. */
   missing(): string | undefined {
-    if (!this.#hasBegun) return "the subscriptions of the store are being read";
+    if (!this.#hasBegun) return "stored subscriptions are being read";
     const unlisted = this.#options.resources.unlisted();
     if (unlisted.length === 0) return undefined;
-    const told = unlisted.slice(0, UNLISTED_TOLD_MAX).map(({ what, trouble }) => `${what}: ${trouble ?? "the first answer is awaited"}`);
+    const told = unlisted.slice(0, UNLISTED_TOLD_MAX).map(({ what, trouble }) => `${what}: ${trouble ?? "waiting for the first answer"}`);
     const more = unlisted.length > told.length ? [`and ${unlisted.length - told.length} more`] : [];
     return [...told, ...more].join("; ");
   }

@@ -46,7 +46,7 @@ export class Departures {
     this.#queue = new WorkQueue(
       clock,
       (uid) => this.#step(uid),
-      (uid, error) => log.warn({ err: error, uid }, "a deleted subscription cannot be ended yet: trying again"),
+      (uid, error) => log.warn({ err: error, uid }, "a deleted subscription could not be ended: retrying"),
     );
   }
 

@@ -61,12 +61,12 @@ export class PolicyReports {
     if (problem === undefined) return undefined;
     const { field, reason, message } = problem;
     const what = field === "" || message.includes(field) ? message : `${field}: ${message}`;
-    return refused(reason, `${what}; generation ${generation}, which was accepted, goes on until this is mended`);
+    return refused(reason, `${what}; generation ${generation}, the last accepted one, stays in force until this is fixed`);
   }
 
   #accepted(object: Exclude<ReportedObject, { kind: "WebhookSubscription" }>): ConditionDraft {
     if (object.kind === "DeliveryReplay") {
-      return refused("NotImplemented", "DeliveryReplay is part of the API but not obeyed by this version: nothing is done");
+      return refused("NotImplemented", "DeliveryReplay is part of the API but not supported by this version: it has no effect");
     }
     if (object.kind === "ClusterDeliveryPolicy") {
       const candidate = this.#policies.clusterPolicy(object);

@@ -81,7 +81,7 @@ function draft(type: string, status: "True" | "False" | "Unknown", reason: strin
 
 function acceptedDraft({ refusal, active }: Verdict): ConditionDraft {
   if (refusal === undefined) return draft(ACCEPTED, "True", ACCEPTED, "the spec is valid");
-  const goesOn = active === undefined ? "" : `; generation ${active.generation}, which was accepted, goes on until this is mended`;
+  const goesOn = active === undefined ? "" : `; generation ${active.generation}, the last accepted one, stays in force until this is fixed`;
   return draft(ACCEPTED, "False", refusal.reason, sentence(refusal) + goesOn);
 }
 
@@ -90,13 +90,14 @@ function sentence({ field, message }: Problem): string {
 }
 
 function refsDraft({ active }: Verdict): ConditionDraft {
-  if (active === undefined) return draft(RESOLVED_REFS, "Unknown", "NotAccepted", "references are looked at once the spec is accepted");
+  if (active === undefined) return draft(RESOLVED_REFS, "Unknown", "NotAccepted", "references are resolved once the spec is accepted");
   if (active.blocked !== undefined) return draft(RESOLVED_REFS, "False", active.blocked.reason, sentence(active.blocked));
-  return draft(RESOLVED_REFS, "True", RESOLVED_REFS, "everything that the spec names was found");
+  return draft(RESOLVED_REFS, "True", RESOLVED_REFS, "everything that the spec names exists");
 }
 
 function programmedDraft({ programmed, draining }: StatusInput): ConditionDraft {
-  if (draining) return draft(PROGRAMMED, "False", DRAINING, "being deleted: no new events, what was accepted is still delivered");
+  if (draining)
+    return draft(PROGRAMMED, "False", DRAINING, "being deleted: no new events are matched, and accepted ones are still delivered");
   if (!programmed) return draft(PROGRAMMED, "False", NOT_PROGRAMMED, "not in the routing table: no event is matched");
   return draft(PROGRAMMED, "True", PROGRAMMED, "in the routing table: events are matched");
 }
@@ -109,18 +110,18 @@ function readyDraft(parts: readonly ConditionDraft[]): ConditionDraft {
 }
 
 function healthDraft(health: SubscriptionHealth | undefined): ConditionDraft {
-  if (health === undefined) return draft(ENDPOINT_HEALTHY, "Unknown", IDLE, "nothing was sent yet");
+  if (health === undefined) return draft(ENDPOINT_HEALTHY, "Unknown", IDLE, "nothing has been sent yet");
   const { healthy, reason, message } = health.endpoint;
   return draft(ENDPOINT_HEALTHY, healthy === undefined ? "Unknown" : healthy ? "True" : "False", reason, message);
 }
 
 function suspendedDraft(active: ActiveSpec | undefined, health: SubscriptionHealth | undefined): ConditionDraft {
   if (active?.spec.suspend === true) {
-    return draft(SUSPENDED, "True", "BySpec", "spec.suspend is true: deliveries wait until their maxAge; set it to false to go on");
+    return draft(SUSPENDED, "True", "BySpec", "spec.suspend is true: deliveries wait until their maxAge; set it to false to resume");
   }
   const suspension = health?.suspension;
   if (suspension !== undefined && suspension.reason !== "BySpec") return draft(SUSPENDED, "True", suspension.reason, suspension.message);
-  return draft(SUSPENDED, "False", NOT_SUSPENDED, "deliveries go out");
+  return draft(SUSPENDED, "False", NOT_SUSPENDED, "deliveries are sent");
 }
 
 /** kstatus (Flux, Argo CD, `helm --wait`): stalled needs a person, reconciling goes on by itself once what is missing is there. */
@@ -131,8 +132,8 @@ function kstatusDrafts({ refusal, active }: Verdict): ConditionDraft[] {
       ? draft(RECONCILING, "False", RECONCILED, "nothing is left to do")
       : draft(RECONCILING, "True", waits.reason, "waiting for what the spec names"),
     refusal === undefined
-      ? draft(STALLED, "False", RECONCILED, "nothing stands in the way")
-      : draft(STALLED, "True", refusal.reason, "the spec must be changed, or what refuses it"),
+      ? draft(STALLED, "False", RECONCILED, "nothing blocks it")
+      : draft(STALLED, "True", refusal.reason, "change the spec, or the policy that rejects it"),
   ];
 }
 

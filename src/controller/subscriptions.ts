@@ -344,8 +344,8 @@ export class Subscriptions {
       tell: (ended, underWay) => {
         if (lastSeen === undefined) return;
         const isDiscard = policy === "Discard" || isTerminating;
-        const [reason, fate] = isDiscard ? ["Discarded", "were thrown away"] : ["DeadLettered", "went to the dead-letter store"];
-        const more = underWay === 0 ? "" : ` ${underWay} attempts were under way: what they do not deliver goes the same way.`;
+        const [reason, fate] = isDiscard ? ["Discarded", "were discarded"] : ["DeadLettered", "went to the dead-letter store"];
+        const more = underWay === 0 ? "" : ` ${underWay} attempts were in flight: what they do not deliver ends the same way.`;
         const message = `Deleted: ${ended} deliveries that had not ended ${fate}.${more}`;
         sink.recordEvent(lastSeen, { type: "Warning", reason, message });
       },
@@ -391,7 +391,7 @@ export class Subscriptions {
     if (wanted === hasFinalizer(object)) return;
     const result = await this.#parts.sink.setFinalizer(object, wanted);
     if (result.kind === "failed") throw new Error(result.message);
-    if (result.kind === "conflict") throw new Error("the object has changed meanwhile");
+    if (result.kind === "conflict") throw new Error("the object has changed in the meantime");
   }
 
   composeStatus(key: string): DueStatus | undefined {

@@ -329,7 +329,7 @@ export class Engine implements Service {
     const done = this.drain(this.#parts.graceMs ?? GRACE_DEFAULT_MS);
     await this.#atMost((this.#draining?.untilMs ?? 0) - clock.monotonicMs(), done);
     if (this.#scheduler.inFlight > 0) {
-      log.warn({ inFlight: this.#scheduler.inFlight }, "the grace period is over: attempts under way are cut off and will be made again");
+      log.warn({ inFlight: this.#scheduler.inFlight }, "the grace period is over: attempts in flight are cut off and will be repeated");
       this.#cut = true;
       await this.#atMost(CUT_MS, Promise.all([this.#parts.attempter.close(), done]));
     }

@@ -9,7 +9,7 @@ import { failed, headerMissing } from "./verdict.ts";
 const HEADERS = ["webhook-id", "webhook-timestamp", "webhook-signature"] as const;
 const KEY_FORM = "whsec_ + base64 of 24 to 64 bytes, nor whpk_ + base64 of 32 bytes";
 const MISMATCH =
-  "no signature matches: the secret is another one, or the body's bytes were changed on the way (parsed and printed anew, a line end added, another charset)";
+  "no signature matches: a different secret was used, or the body's bytes were changed on the way (parsed and serialized again, a line end added, another charset)";
 
 /** What a request says under Standard Webhooks ("Verifying webhooks"); `v1` is HMAC, `v1a` Ed25519: the key's kind decides. */
 export function standardClaim(request: ReceivedRequest, secrets: readonly Uint8Array[]): Claim | Failure {
@@ -39,7 +39,7 @@ export function standardClaim(request: ReceivedRequest, secrets: readonly Uint8A
 }
 
 function noneOf(scheme: "v1" | "v1a", signatures: string): Failure {
-  const message = `webhook-signature holds no ${scheme} signature (it is '${signatures.slice(0, 8)}…'): is the secret of the right kind?`;
+  const message = `webhook-signature contains no ${scheme} signature (it is '${signatures.slice(0, 8)}…'): is the secret of the right kind?`;
   const hint =
     scheme === "v1" && /\bv1a,/.test(signatures)
       ? "v1a is Ed25519: check it with the sender's public key, whpk_… (`postrider key public` prints it)"

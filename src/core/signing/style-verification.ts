@@ -23,7 +23,7 @@ export function hmacClaim(style: HmacStyle, request: ReceivedRequest): Claim | F
     return failed(
       "SignatureMalformed",
       `the header ${style.header} is not of the form ${form(style)}: it is '${value.slice(0, 12)}…'`,
-      "another style or another way of writing it? `--scheme` names the usual styles, `-f subscription.yaml` takes the subscription's own",
+      "is it another style or notation? `--scheme` names the usual styles, `-f subscription.yaml` uses the subscription's own",
     );
   const { timestampHeader, signedContent } = style;
   const timestamp = timestampHeader === undefined ? parts.timestamp : headers[timestampHeader.toLowerCase()];
@@ -31,7 +31,7 @@ export function hmacClaim(style: HmacStyle, request: ReceivedRequest): Claim | F
   if (timestamp === undefined && signedContent.includes("{timestamp}"))
     return failed(
       "SchemeUnknown",
-      "the style signs the time but does not send it, so that nobody can check the signature",
+      "the style signs the time but does not send it, so receivers cannot check the signature",
       "set timestampHeader",
     );
   const id = headers["webhook-id"] ?? "";
@@ -46,7 +46,7 @@ export function hmacClaim(style: HmacStyle, request: ReceivedRequest): Claim | F
     }
     return isOneOf(hmac.digest(), parts.signatures);
   };
-  const mismatch = `${style.header} does not match: the secret is another one, or the body's bytes were changed on the way (parsed and printed anew, a line end added, another charset)`;
+  const mismatch = `${style.header} does not match: a different secret was used, or the body's bytes were changed on the way (parsed and serialized again, a line end added, another charset)`;
   return { ok: true, scheme: "hmac", id, timestamp, keyForm: KEY_FORM, mismatch, matches };
 }
 
@@ -98,7 +98,7 @@ export function tokenClaim(style: TokenStyle, request: ReceivedRequest): Claim |
   if (token === undefined)
     return failed(
       "SignatureMalformed",
-      `the body is neither a JSON object nor a form with a field '${style.field}', where the token stands`,
+      `the body is neither a JSON object nor a form with a field '${style.field}' that holds the token`,
       "does the subscription place the token in a header, or in another field? `-f subscription.yaml` says",
     );
   const at = token.indexOf(style.separator);
@@ -110,7 +110,7 @@ export function tokenClaim(style: TokenStyle, request: ReceivedRequest): Claim |
     const given = [Buffer.from(mac, ENCODINGS[style.encoding])];
     return key && isOneOf(createHmac(HASHES[style.algorithm], key).update(timestamp).digest(), given);
   };
-  const mismatch = `the token in ${style.field} does not match: the secret is another one`;
+  const mismatch = `the token in ${style.field} does not match: a different secret was used`;
   return { ok: true, scheme: "token", id: headers["webhook-id"] ?? "", timestamp, keyForm: KEY_FORM, mismatch, matches };
 }
 

@@ -59,7 +59,7 @@ export function secretFault(scheme: SigningScheme | undefined, secret: Uint8Arra
     case undefined:
       return standard() || rawKey(secret) !== undefined
         ? undefined
-        : `the secret is none that Postrider signs with: whsec_ + base64 of 24 to 64 bytes, whpk_ + base64 of 32 bytes, or a text of at least 16 bytes (it has ${secret.length})`;
+        : `Postrider does not sign with such a secret: use whsec_ + base64 of 24 to 64 bytes, whpk_ + base64 of 32 bytes, or a text of at least 16 bytes (it has ${secret.length})`;
     default:
       return unreachable(scheme);
   }
@@ -71,14 +71,15 @@ function judge(signing: SigningSpec, request: ReceivedRequest, judged: Judged): 
     case "StandardWebhooksEd25519":
       return judgeClaim(standardClaim(request, judged.secrets), judged);
     case "HMAC":
-      if (signing.hmac === undefined) return unnamed("scheme HMAC says too little: which header, and how it is made");
+      if (signing.hmac === undefined)
+        return unnamed("scheme HMAC is ambiguous: it says neither which header nor how the signature is made");
       return judgeClaim(hmacClaim(signing.hmac, request), judged);
     case "TimestampToken":
       return judgeClaim(tokenClaim(signing.token ?? TOKEN_STYLE, request), judged);
     case "HTTPMessageSignatures":
       return judgeMessage(request, judged);
     case "None":
-      return failed("NotSigned", "scheme None signs nothing: anybody may have sent this request");
+      return failed("NotSigned", "scheme None signs nothing: anyone may have sent this request");
     default:
       return unreachable(signing.scheme);
   }
@@ -99,13 +100,13 @@ function judgeUnnamed(request: ReceivedRequest, judged: Judged): Verification {
   if (detected.length === 0)
     return failed(
       "HeaderMissing",
-      "nothing in this request looks like a signature: is it really signed, and does a proxy drop headers?",
+      "nothing in this request looks like a signature: is it signed at all, or does a proxy drop headers?",
       "for a style of your own: -f subscription.yaml",
     );
   if (doubtful?.reason === "SecretMalformed") return doubtful;
-  return unnamed("this request may well be genuine: it is signed in a style that cannot be told from it, or with another key");
+  return unnamed("this request may be genuine: it is signed in a style that it does not reveal, or with another key");
 }
 
 function unnamed(what: string): Verification {
-  return failed("SchemeUnknown", what, "say how it is signed: --scheme github, shopify, stripe, slack or token, or -f subscription.yaml");
+  return failed("SchemeUnknown", what, "give the scheme: --scheme github, shopify, stripe, slack or token, or -f subscription.yaml");
 }

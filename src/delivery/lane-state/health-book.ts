@@ -135,7 +135,7 @@ export class HealthBook {
         await this.#parts.store.putState(lanes.map((lane) => ({ kind: "health", key: lane.uid, value: JSON.stringify(lane.record) })));
       } catch (error) {
         for (const lane of lanes) this.#dirty.add(lane);
-        this.#parts.log.warn({ err: error }, "health snapshots could not be stored: trying again");
+        this.#parts.log.warn({ err: error }, "health snapshots could not be stored: retrying");
         return;
       }
     }

@@ -161,7 +161,7 @@ export class PauseKeeper {
       // What was set meanwhile is newer.
       for (const [key, value] of pauses) if (!this.#dirty.has(key)) this.#dirty.set(key, value);
       for (const [lane, kept] of suspensions) if (!this.#suspensions.has(lane)) this.#suspensions.set(lane, kept);
-      log.warn({ err: error, pauses: pauses.length }, "pauses could not be stored: trying again");
+      log.warn({ err: error, pauses: pauses.length }, "pauses could not be stored: retrying");
       await new Promise<void>((resolve) => void clock.after(RETRY_MS, resolve));
     }
   }

@@ -93,7 +93,7 @@ export class Permissions {
       this.#again(entry, stored.untilMs - LIFE_MS + RENEW_MS - nowMs);
       return;
     }
-    this.#shut(entry, "Asking the receiver for permission to send (OPTIONS); nothing is sent before it is given.", undefined);
+    this.#shut(entry, "Asking the receiver for permission to send (OPTIONS); nothing is sent until it is granted.", undefined);
     this.#ask(entry);
   }
 
@@ -174,9 +174,9 @@ export class Permissions {
     if (!stands) {
       const how =
         verdict.kind === "refused"
-          ? "The receiver has not given permission to send"
+          ? "The receiver has not granted permission to send"
           : "The receiver could not be asked for permission to send";
-      this.#shut(entry, `${how}: ${verdict.message}. It is asked again.`, false);
+      this.#shut(entry, `${how}: ${verdict.message}. Postrider asks again.`, false);
     }
     // Not later than the end of what still stands.
     const endsInMs = entry.permission === undefined ? RETRY_MAX_MS : entry.permission.untilMs - nowMs;
