@@ -14,7 +14,7 @@ import type { Schema } from "../src/api/schema.ts";
 import { webhookSubscription } from "./crd/webhook-subscription.ts";
 import { chartTemplate } from "./generate-chart.ts";
 import { coveragePage } from "./generate-coverage.ts";
-import { withFieldTable } from "./generate-docs.ts";
+import { withFieldList } from "./generate-docs.ts";
 import { typesSource } from "./generate-types.ts";
 import type { CustomResource } from "./generate-types.ts";
 import { monitoringFiles } from "./monitoring/monitoring-files.ts";
@@ -54,7 +54,7 @@ function generatedFiles(): Map<string, string> {
   files.set("src/api/generated/schemas.json", `${JSON.stringify(schemasOf(resources), undefined, 1)}\n`);
   for (const resource of resources) {
     const path = `docs/spec/${resource.kind.toLowerCase()}.md`;
-    files.set(path, withFieldTable(readFileSync(join(ROOT, path), "utf8"), resource.kind, resource.schema));
+    files.set(path, withFieldList(readFileSync(join(ROOT, path), "utf8"), resource.kind, resource.schema));
   }
   files.set("docs/spec/coverage.md", coveragePage());
   for (const [path, content] of monitoringFiles()) files.set(path, content);

@@ -72,7 +72,7 @@ const HEADER_NAME = "^[-!#$%&'*+.^_`|~0-9A-Za-z]+$";
 
 function hmac(): Schema {
   return fields(
-    "How an HMAC signature is made and written, with scheme HMAC: GitHub, Shopify, Slack, Stripe and their like.",
+    "How an HMAC signature is made and written, with scheme HMAC: GitHub, Shopify, Slack, Stripe and similar styles.",
     {
       algorithm: choice("Hash of the HMAC. SHA1 is for receivers that support nothing better.", ALGORITHMS, { default: "SHA256" }),
       encoding: choice("How the signature's bytes are written.", ["Hex", "Base64"], { default: "Hex" }),

@@ -87,7 +87,7 @@ function complete(settings: Settings): Config {
   const { "store-size-max": sizeMax, "store-free-min": freeMin, "store-reserve": reserve } = settings;
   if (sizeMax !== undefined && sizeMax <= freeMin + reserve)
     problems.push(
-      `--store-size-max: ${sizeMax} bytes leave no room for events beside --store-free-min and --store-reserve, ${freeMin + reserve}`,
+      `--store-size-max: ${sizeMax} bytes leave no room for events in addition to --store-free-min and --store-reserve, ${freeMin + reserve}`,
     );
   const host = withFiles ? "127.0.0.1" : "0.0.0.0";
   const ingestListen = settings["ingest-listen"] ?? { host, port: 8_080 };

@@ -29,7 +29,7 @@ export interface Departure {
   readonly finish: () => Promise<void>;
 }
 
-/** Ends what is left of deleted subscriptions (2-api.md, "Deletion"). A crash loses nothing: the object, or what was last accepted, is still there. */
+/** Ends what is left of deleted subscriptions. A crash loses nothing: the object, or what was last accepted, is still there. */
 export class Departures {
   readonly #clock: Clock;
   readonly #log: Log;

@@ -1,4 +1,4 @@
-/** Condition types (2-api.md, "Conditions"). */
+/** Condition types (docs/spec/webhooksubscription.md). */
 export const READY = "Ready";
 export const ACCEPTED = "Accepted";
 export const RESOLVED_REFS = "ResolvedRefs";

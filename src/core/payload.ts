@@ -13,7 +13,7 @@ export interface Payload {
   readonly headers: readonly (readonly [string, string])[];
 }
 
-/** `steps` are what `payload.body` took, where there is one (expression-meter.ts). */
+/** `steps` are what `payload.body` took, where there is one (expression/meter.ts). */
 export type Rendering = { readonly steps?: number } & (
   | { readonly ok: true; readonly payload: Payload }
   | { readonly ok: false; readonly message: string }

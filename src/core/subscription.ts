@@ -99,7 +99,7 @@ export interface SigningSpec {
   readonly token: TokenStyle | undefined;
 }
 
-/** HMAC styles as parameters: GitHub, Shopify, Stripe, Slack (2-api.md, `signing.hmac`). */
+/** HMAC styles as parameters: GitHub, Shopify, Stripe, Slack (docs/receivers.md). */
 export interface HmacStyle {
   readonly algorithm: "SHA256" | "SHA512" | "SHA1";
   readonly encoding: "Hex" | "Base64";

@@ -182,7 +182,7 @@ export interface WebhookSubscriptionSpec {
       /** Key within the Secret's data. */
       readonly key: string;
     }[];
-    /** How an HMAC signature is made and written, with scheme HMAC: GitHub, Shopify, Slack, Stripe and their like. */
+    /** How an HMAC signature is made and written, with scheme HMAC: GitHub, Shopify, Slack, Stripe and similar styles. */
     readonly hmac?: {
       /** Hash of the HMAC. SHA1 is for receivers that support nothing better. */
       readonly algorithm: "SHA256" | "SHA512" | "SHA1";
