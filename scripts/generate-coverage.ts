@@ -17,7 +17,7 @@ export function coveragePage(): string {
   return `# Which fields are shown to be obeyed
 
 Generated from \`crds/\` and \`test/fields/cases/\` by \`npm run generate\`. For each field \`npx vitest run test/fields\` looks at the same behaviour twice, with the
-field and as if nobody had read it: it must show the first time and must not the second. Where that is what an endpoint was resolved to (\`tls\`,
+field and as if it were ignored: it must show the first time and must not the second. Where that is what an endpoint was resolved to (\`tls\`,
 \`auth.oauth2ClientCredentials\`, \`auth.serviceAccountToken\`, the proxy), \`test/integration/attempt/\` and \`test/integration/control-plane/service-account-token.test.ts\`
 see the same on the wire. The fields of \`status\` are each compared with what must stand there in
 \`test/fields/status.test.ts\`.

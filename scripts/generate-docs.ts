@@ -4,30 +4,41 @@ import type { Schema } from "../src/api/schema.ts";
 const BEGIN = "<!-- fields: generated from crds/ by `npm run generate` -->";
 const END = "<!-- end of fields -->";
 
-/** Puts the table of fields between the two marks of a page, which must both be there. */
-export function withFieldTable(page: string, kind: string, schema: Schema): string {
+/** A page is read in a terminal, too. */
+const LINE_MAX = 140;
+
+/** Puts the list of fields between the two marks of a page, which must both be there. */
+export function withFieldList(page: string, kind: string, schema: Schema): string {
   const begin = page.indexOf(BEGIN);
   const end = page.indexOf(END);
   if (begin < 0 || end < begin) throw new Error(`the page needs the lines ${BEGIN} and ${END}`);
-  return `${page.slice(0, begin)}${BEGIN}\n\n${tables(kind, schema)}\n${page.slice(end)}`;
+  return `${page.slice(0, begin)}${BEGIN}\n\n${lists(kind, schema)}\n${page.slice(end)}`;
 }
 
-function tables(kind: string, schema: Schema): string {
-  return ["spec", "status"].map((part) => table(kind, part, schema.properties?.[part] ?? {})).join("\n");
+function lists(kind: string, schema: Schema): string {
+  return ["spec", "status"].map((part) => list(kind, part, schema.properties?.[part] ?? {})).join("\n");
 }
 
-function table(kind: string, part: string, schema: Schema): string {
-  const columns = part === "spec" ? ["field", "type", "default", "bound", "meaning"] : ["field", "type", "bound", "meaning"];
-  const rows = fieldsOf(schema, part).map((field) => {
-    const cells = [`\`${field.path.replace(/^(spec|status)\./, "")}\``, typeName(field.schema), bounds(field.schema), meaning(kind, field)];
-    if (part === "spec") cells.splice(2, 0, defaultOf(field));
-    return line(cells.map((cell) => cell.replaceAll("|", "\\|").replaceAll("<", "&lt;").replaceAll("\n", " ")));
+/** One item per field: its type, its default and its bounds, then what it means. */
+function list(kind: string, part: string, schema: Schema): string {
+  const items = fieldsOf(schema, part).map((field) => {
+    const facts = [typeName(field.schema), ...(part === "spec" ? [defaultOf(field)] : []), bounds(field.schema)].filter(
+      (fact) => fact !== "",
+    );
+    const text = `\`${field.path.replace(/^(spec|status)\./, "")}\`: ${facts.join("; ")}. ${meaning(kind, field)}`;
+    return wrapped(text.replaceAll("<", "&lt;").replaceAll("\n", " ").trimEnd());
   });
-  return `### ${part}\n\n${[line(columns), line(columns.map(() => "---")), ...rows].join("\n")}\n`;
+  return `### ${part}\n\n${items.join("\n")}\n`;
 }
 
-function line(cells: readonly string[]): string {
-  return `| ${cells.join(" | ")} |`;
+/** A list item whose lines are at most LINE_MAX long, a longer word apart. */
+function wrapped(text: string): string {
+  let column = 1;
+  return text.split(" ").reduce((item, word) => {
+    const breaks = column + 1 + word.length > LINE_MAX;
+    column = (breaks ? 1 : column) + 1 + word.length;
+    return `${item}${breaks ? "\n  " : " "}${word}`;
+  }, "-");
 }
 
 interface Field {
@@ -45,13 +56,14 @@ function fieldsOf(schema: Schema, path: string): Field[] {
   return found;
 }
 
-/** Defaults that the code fills in, not the schema, stand in the description. */
+/** The description holds the defaults that the code fills in, not the schema. */
 const DEFAULT_SENTENCE = / ?Default: ([^.]+)\./;
 
 function defaultOf({ schema, isRequired }: Field): string {
   if (isRequired) return "required";
-  if (schema.default !== undefined) return `\`${JSON.stringify(schema.default)}\``;
-  return DEFAULT_SENTENCE.exec(schema.description ?? "")?.[1] ?? "";
+  const value =
+    schema.default === undefined ? DEFAULT_SENTENCE.exec(schema.description ?? "")?.[1] : `\`${JSON.stringify(schema.default)}\``;
+  return value === undefined ? "" : `default ${value}`;
 }
 
 function meaning(kind: string, { path, schema }: Field): string {
@@ -59,7 +71,7 @@ function meaning(kind: string, { path, schema }: Field): string {
   const note =
     unobeyed === undefined
       ? []
-      : [unobeyed.obeyed === undefined ? "**Not obeyed yet.**" : `**Obeyed so far: ${unobeyed.obeyed.join(", ")}.**`];
+      : [unobeyed.obeyed === undefined ? "**Not supported yet.**" : `**Supported so far: ${unobeyed.obeyed.join(", ")}.**`];
   return [(schema.description ?? "").replace(DEFAULT_SENTENCE, ""), ...ruleTexts(schema), ...note].join(" ");
 }
 

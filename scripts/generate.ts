@@ -1,7 +1,6 @@
 /**
  * `npm run generate` writes everything that is derived; `npm run generate:check` fails when a derived file is not what it would
- * write. crds/ comes from scripts/crd/, and from crds/ come the types and schemas of src/api/generated and the tables of docs/spec; dashboards and alerts come from scripts/monitoring/;
- * the code that moves rows of the SQLite store comes from its tables.ts.
+ * write. crds/ comes from scripts/crd/, and from crds/ come the types and schemas of src/api/generated and the tables of docs/spec; dashboards and alerts come from scripts/monitoring/.
  */
 import { mkdirSync, readFileSync, writeFileSync } from "node:fs";
 import { dirname, join } from "node:path";
@@ -15,8 +14,7 @@ import type { Schema } from "../src/api/schema.ts";
 import { webhookSubscription } from "./crd/webhook-subscription.ts";
 import { chartTemplate } from "./generate-chart.ts";
 import { coveragePage } from "./generate-coverage.ts";
-import { withFieldTable } from "./generate-docs.ts";
-import { rowsSource } from "./generate-rows.ts";
+import { withFieldList } from "./generate-docs.ts";
 import { typesSource } from "./generate-types.ts";
 import type { CustomResource } from "./generate-types.ts";
 import { monitoringFiles } from "./monitoring/monitoring-files.ts";
@@ -56,10 +54,9 @@ function generatedFiles(): Map<string, string> {
   files.set("src/api/generated/schemas.json", `${JSON.stringify(schemasOf(resources), undefined, 1)}\n`);
   for (const resource of resources) {
     const path = `docs/spec/${resource.kind.toLowerCase()}.md`;
-    files.set(path, withFieldTable(readFileSync(join(ROOT, path), "utf8"), resource.kind, resource.schema));
+    files.set(path, withFieldList(readFileSync(join(ROOT, path), "utf8"), resource.kind, resource.schema));
   }
   files.set("docs/spec/coverage.md", coveragePage());
-  files.set("src/store/sqlite/generated/rows.ts", rowsSource());
   for (const [path, content] of monitoringFiles()) files.set(path, content);
   return files;
 }

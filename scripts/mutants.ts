@@ -17,7 +17,7 @@ async function main(numbers: readonly string[]): Promise<void> {
     // A suite that fails without any fault finds nothing.
     for (const suite of new Set(faults.map((fault) => fault.suite))) {
       const trial = await workshop.run(suite, seeds(1, SEED_BATCHES[0] ?? 0), PER_FAULT_MS);
-      if (trial.result !== "passed") throw new Error(`${suite} ${trial.result} without a fault: ${trial.what}; mend it first`);
+      if (trial.result !== "passed") throw new Error(`${suite} ${trial.result} without a fault: ${trial.what}; fix it first`);
     }
     console.log("| # | fault | found by | seeds | seconds |");
     console.log("| --- | --- | --- | --- | --- |");

@@ -45,7 +45,7 @@ function labelSelector(): Schema {
 
 function storage(): Schema {
   return text(
-    "Most bytes that each of these namespaces may hold in the store: events, deliveries and history. Default: the larger of 1Gi and a quarter of the volume, and at most half of what others leave.",
+    "Most bytes that each of these namespaces may use in the store: events, deliveries and history. Default: the larger of 1Gi and a quarter of the volume, and at most half of what others leave free.",
     {
       min: 3,
       max: 8,
@@ -123,7 +123,7 @@ function egress(): Schema {
         { min: 1, max: 64, type: "set" },
       ),
       services: choice(
-        "Which Services of the subscription's own namespace endpoint.serviceRef may name. SameNamespace: those with a selector. SameNamespaceAny: those without one as well, which lead wherever their EndpointSlices say.",
+        "Which Services of the subscription's own namespace endpoint.serviceRef may name. SameNamespace: those with a selector. SameNamespaceAny: those without one as well, which lead wherever their EndpointSlices point.",
         ["None", "SameNamespace", "SameNamespaceAny"],
         { default: "SameNamespace" },
       ),
@@ -143,7 +143,7 @@ export const clusterDeliveryPolicy: Definition = {
   scope: "Cluster",
   description:
     "A ClusterDeliveryPolicy sets ceilings and egress rules for namespaces, and the rules for deliveries where no DeliveryPolicy does. " +
-    "Of several that select a namespace one applies: with a selector before without, then by name.",
+    "If several select a namespace, one applies: those with a selector come first, then the first by name.",
   spec: fields("The rules.", { namespaceSelector: labelSelector(), ...policyFields(), limits: limits(), egress: egress() }),
   status: policyStatus(),
   columns: policyColumns,

@@ -11,12 +11,12 @@ export const ATTEMPTS_MAX = 100;
 
 function retry(): Schema {
   return fields(
-    "When a failed attempt is made again.",
+    "When a failed attempt is retried.",
     {
       maxAttempts: whole("Most attempts of one delivery. Default: 10.", 1, ATTEMPTS_MAX),
       maxAge: maxAge("Longest time a delivery is tried for, counted from acceptance, waiting included. Default: 96h."),
       schedule: list(
-        "The delay before each attempt, beginning with the first; used up, the last entry repeats. " +
+        "The delay before each attempt, starting with the first; after the last entry, that entry repeats. " +
           "Default: 0s, 5s, 5m, 30m, 2h, 5h, 10h, 14h, 20h, 24h (Standard Webhooks). Excludes backoff.",
         length("Delay before one attempt.", "0s", AGE_MAX),
         { min: 1, max: 32, type: "atomic" },
@@ -39,8 +39,8 @@ function retry(): Schema {
       ),
       jitterPercent: whole("Each delay is lengthened by a random share of up to this, never before the first attempt. Default: 10.", 0, 50),
       statusCodes: list(
-        'HTTP statuses that are tried again, as "404", "5xx" or "300-499". Default: 404, 408, 409, 425, 429, 5xx. ' +
-          "Network, DNS and TLS errors are always tried again.",
+        'HTTP statuses that are retried, as "404", "5xx" or "300-499". Default: 404, 408, 409, 425, 429, 5xx. ' +
+          "Network, DNS and TLS errors are always retried.",
         statusCode("A status, a class or a range.", "345"),
         { max: 32, type: "set" },
       ),
@@ -72,7 +72,7 @@ export function retention(description: string, defaults: { history: string; bodi
 function success(): Schema {
   const crossing = rule(
     "self.size() != 7 || self.substring(0, 3) >= '400' || self.substring(4, 7) < '300'",
-    "a redirect (3xx) is never a success and never followed: end the range below 300 or begin it at 400",
+    "a redirect (3xx) is never a success and never followed: end the range below 300 or start it at 400",
   );
   return fields("What counts as delivered.", {
     statusCodes: list(
@@ -94,19 +94,19 @@ export function policyFields(): Record<string, Schema> {
     connectTimeout: timeout("Time for DNS, TCP and TLS, within timeout. Default: 5s."),
     retry: retry(),
     success: success(),
-    rateLimit: rateLimit("Most requests to the receiver in a time. Default: no limit."),
+    rateLimit: rateLimit("Most requests to the receiver in a period. Default: no limit."),
     maxInFlight: whole(
       "Most requests to the receiver at the same time. Lowered so that timeout x maxInFlight is at most 1920 s, unless a ClusterDeliveryPolicy sets limits.maxInFlight. Default: 8.",
       1,
       IN_FLIGHT_MAX,
     ),
-    circuitBreaker: fields("When a receiver that keeps failing is left alone for a while.", {
+    circuitBreaker: fields("When deliveries to a receiver that keeps failing are paused.", {
       consecutiveFailures: whole("Failed attempts in a row that open the circuit. Default: 20.", 1, 1_000),
-      openFor: length("How long nothing is sent then. Default: 30s.", "1s", "1h"),
+      openFor: length("How long nothing is sent while the circuit is open. Default: 30s.", "1s", "1h"),
       halfOpenProbes: whole("Attempts that must succeed before traffic returns. Default: 1.", 1, 10),
     }),
     autoSuspendAfter: length(
-      "Continuous failure after which the subscription is suspended until somebody resumes it. Default: 120h.",
+      "Continuous failure after which the subscription is suspended until it is resumed. Default: 120h.",
       "1m",
       AGE_MAX,
     ),
@@ -148,7 +148,7 @@ export const deliveryPolicy: Definition = {
   description:
     "A DeliveryPolicy says how deliveries are tried, limited and recorded, for the subscriptions that name it, or with the label " +
     'postrider.dev/default: "true" for all of its namespace that name none.',
-  spec: fields("The rules. What is left out takes the built-in value.", policyFields()),
+  spec: fields("The rules. Fields that are left out have their built-in values.", policyFields()),
   status: policyStatus(),
   columns: policyColumns,
 };

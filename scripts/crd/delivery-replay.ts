@@ -27,7 +27,7 @@ function spec(): Schema {
       ]),
       window: fields(
         "Only events accepted in this time.",
-        { start: instant("First moment of the window."), end: instant("First moment after the window.") },
+        { start: instant("Start of the window, inclusive."), end: instant("End of the window, exclusive.") },
         {
           rules: [rule("!has(self.start) || !has(self.end) || self.start < self.end", "start must be before end")],
           atomic: true,
@@ -35,7 +35,7 @@ function spec(): Schema {
       ),
       filter: text("A CEL expression over the event that must be true, as in a subscription.", { max: 2_048 }),
       maxEvents: whole("Most events to send again.", 1, 10_000_000, "int64"),
-      rateLimit: rateLimit("Most requests in a time, beside the subscription's own limit."),
+      rateLimit: rateLimit("Most requests in a period, in addition to the subscription's own limit."),
       ttlSecondsAfterFinished: whole(
         "How long the finished DeliveryReplay is kept, in seconds. Default: until it is deleted.",
         0,
@@ -55,17 +55,17 @@ function spec(): Schema {
 }
 
 function statusFields(): Schema {
-  return status("How far the replay has come; written by the controller.", {
+  return status("Progress of the replay; written by the controller.", {
     observedGeneration: observedGeneration(),
     conditions: conditions("Accepted, Complete, Failed"),
-    startTime: instant("When it began."),
+    startTime: instant("When it started."),
     completionTime: instant("When it ended."),
     matched: counter("Deliveries that are to be sent again."),
     replayed: counter("Deliveries put in the queue so far."),
     delivered: counter("Of these, delivered."),
     failed: counter("Of these, failed."),
     skipped: counter("Deliveries that could not be sent again, because their body is gone."),
-    lastEventTime: instant("Acceptance time of the event last looked at; everything before it is done."),
+    lastEventTime: instant("Acceptance time of the last processed event; everything before it is done."),
   });
 }
 

@@ -19,11 +19,11 @@ function urlRules(): Rule[] {
     ),
     rule(
       "self.matches(r'^[!-~]*$')",
-      "must hold printable ASCII only (no spaces): percent-encode the path, write an international host name in punycode",
+      "must contain only printable ASCII (no spaces): percent-encode the path, write an international host name in punycode",
     ),
     rule(
       String.raw`!self.matches(r'^[^:/?#]*:[/\\]*[^/?#]*@')`,
-      "must not hold a user name or password: use endpoint.auth.basic, or endpoint.urlSecretRef if the whole URL is secret",
+      "must not contain a user name or password: use endpoint.auth.basic, or endpoint.urlSecretRef if the whole URL is secret",
     ),
     rule("!self.contains('#')", "must not have a fragment (#...): it would never be sent"),
   ];
@@ -33,7 +33,7 @@ function header(): Schema {
   return fields(
     "One header.",
     {
-      name: text("Name of the header, without regard to case.", {
+      name: text("Name of the header; upper and lower case are equal.", {
         max: 128,
         pattern: "^[-!#$%&'*+.^_`|~0-9A-Za-z]+$",
         rules: DENIED_HEADERS.map((family) =>
@@ -76,8 +76,8 @@ function oauth2(): Schema {
       tokenURL: text("URL of the authorization server's token endpoint.", { max: URL_CHARS_MAX, rules: urlRules() }),
       clientIDSecretRef: secretKeyRef(`A key of a Secret that holds the client id. ${OPT_IN}`),
       clientSecretRef: secretKeyRef(`A key of a Secret that holds the client secret. ${OPT_IN}`),
-      scopes: list("Scopes to ask for.", text("One scope.", { max: 256, pattern: "^[!#-\\[\\]-~]+$" }), { max: 16, type: "set" }),
-      audience: text("Audience to ask for.", { max: 512 }),
+      scopes: list("Scopes to request.", text("One scope.", { max: 256, pattern: "^[!#-\\[\\]-~]+$" }), { max: 16, type: "set" }),
+      audience: text("Audience to request.", { max: 512 }),
     },
     { required: ["tokenURL", "clientIDSecretRef", "clientSecretRef"] },
   );
@@ -98,7 +98,7 @@ function serviceAccountToken(): Schema {
           ),
         ],
       }),
-      expirationSeconds: { ...whole("Life of a token.", 600, 86_400, "int64"), default: 3_600 },
+      expirationSeconds: { ...whole("Lifetime of a token.", 600, 86_400, "int64"), default: 3_600 },
     },
     { required: ["serviceAccountName", "audience"] },
   );
@@ -116,7 +116,7 @@ function auth(): Schema {
     serviceAccountToken: serviceAccountToken(),
   };
   const names = Object.keys(members);
-  return fields("How Postrider proves to the receiver who it is: exactly one way.", members, {
+  return fields("How Postrider authenticates to the receiver: exactly one way.", members, {
     rules: [rule(exactlyOne(names), `set exactly one of ${names.join(", ")}`)],
   });
 }
@@ -137,13 +137,13 @@ function tls(): Schema {
       { name: objectName("Name of the Secret.") },
       { required: ["name"], atomic: true },
     ),
-    serverName: text("Name to ask for and to check in the receiver's certificate, if not the URL's host.", {
+    serverName: text("Name to request and to check in the receiver's certificate, if it differs from the URL's host.", {
       max: 253,
       pattern: "^[a-zA-Z0-9]([-a-zA-Z0-9.]*[a-zA-Z0-9])?$",
       rules: [
         rule(
           "!self.matches(r'(^|[.])[0-9]+$') && !self.contains('..')",
-          "must be a host name: TLS asks for no addresses (RFC 6066); leave it out where the URL holds the address, which is then looked for in the certificate",
+          "must be a host name: TLS cannot name an address (RFC 6066); leave it out if the URL contains the address, which is then checked in the certificate",
         ),
       ],
     }),
@@ -170,7 +170,7 @@ export function endpoint(description: string): Schema {
   return fields(
     description,
     {
-      url: text("URL that each delivery is POSTed to. Where it may lead is decided by the ClusterDeliveryPolicy that applies.", {
+      url: text("URL that each delivery is POSTed to. The ClusterDeliveryPolicy that applies decides where it may lead.", {
         max: URL_CHARS_MAX,
         rules: urlRules(),
       }),
@@ -183,7 +183,7 @@ export function endpoint(description: string): Schema {
         rules: [
           rule(
             "self.all(h, self.exists_one(o, o.name.lowerAscii() == h.name.lowerAscii()))",
-            "a header may be listed only once: names are compared without regard to case",
+            "a header may be listed only once: upper and lower case are equal",
           ),
         ],
       }),

@@ -65,14 +65,14 @@ export function conditions(types: string): Schema {
     {
       type: text("Which aspect.", { max: 316, pattern: "^([A-Za-z0-9][-A-Za-z0-9_.]*/)?[A-Za-z0-9]([-A-Za-z0-9_.]*[A-Za-z0-9])?$" }),
       status: choice("Whether it holds.", ["True", "False", "Unknown"]),
-      reason: text("Why, as one CamelCase word for programs.", { max: 1024, pattern: "^[A-Za-z]([A-Za-z0-9_,:]*[A-Za-z0-9_])?$" }),
-      message: text("Why, as a sentence for people, with what to do.", { min: 0, max: 32_768 }),
+      reason: text("The reason, as one CamelCase word for programs.", { max: 1024, pattern: "^[A-Za-z]([A-Za-z0-9_,:]*[A-Za-z0-9_])?$" }),
+      message: text("The reason, as a sentence for people, with what to do.", { min: 0, max: 32_768 }),
       lastTransitionTime: instant("When status last changed."),
-      observedGeneration: whole("Generation of the object that this was judged from.", 0, Number.MAX_SAFE_INTEGER, "int64"),
+      observedGeneration: whole("Generation of the object that this describes.", 0, Number.MAX_SAFE_INTEGER, "int64"),
     },
     { required: ["type", "status", "reason", "message", "lastTransitionTime"] },
   );
-  return list(`State of the object, one entry an aspect: ${types}.`, condition, { max: 12, type: "map", keys: ["type"] });
+  return list(`State of the object, one entry per aspect: ${types}.`, condition, { max: 12, type: "map", keys: ["type"] });
 }
 
 /** Generation last acted upon. */

@@ -29,7 +29,7 @@ function events(): Schema {
           type: "set",
         },
       ),
-      filter: text("A CEL expression that must be true, for example event.data.size > 1000. A field that is absent makes it false.", {
+      filter: text("A CEL expression that must be true, for example event.data.size > 1000. An absent field makes it false.", {
         max: EXPRESSION_CHARS_MAX,
       }),
     },
@@ -49,8 +49,8 @@ function payload(): Schema {
       ),
       formParameter: text("Name of the form parameter, with format Form. Default: payload.", { max: 64, pattern: "^[-._~A-Za-z0-9]+$" }),
       body: text(
-        "A CEL expression that gives the JSON body instead, for example {'version': '1.0', 'event': event.type, 'data': event.data}. " +
-          "Values passed on whole keep their bytes.",
+        "A CEL expression that produces the JSON body instead, for example {'version': '1.0', 'event': event.type, 'data': event.data}. " +
+          "Values that are passed on unchanged keep their bytes.",
         { max: EXPRESSION_CHARS_MAX },
       ),
     },
@@ -72,9 +72,9 @@ const HEADER_NAME = "^[-!#$%&'*+.^_`|~0-9A-Za-z]+$";
 
 function hmac(): Schema {
   return fields(
-    "How an HMAC signature is made and written, with scheme HMAC: GitHub, Shopify, Slack, Stripe and their like.",
+    "How an HMAC signature is made and written, with scheme HMAC: GitHub, Shopify, Slack, Stripe and similar styles.",
     {
-      algorithm: choice("Hash of the HMAC. SHA1 is for receivers that know nothing better.", ALGORITHMS, { default: "SHA256" }),
+      algorithm: choice("Hash of the HMAC. SHA1 is for receivers that support nothing better.", ALGORITHMS, { default: "SHA256" }),
       encoding: choice("How the signature's bytes are written.", ["Hex", "Base64"], { default: "Hex" }),
       header: text("Header that carries the value.", { max: 128, pattern: HEADER_NAME }),
       prefix: text("What {prefix} stands for, for example sha256=.", { min: 0, max: 64, pattern: "^[ -~]*$", default: "" }),
@@ -84,7 +84,7 @@ function hmac(): Schema {
         default: "{body}",
         rules: [
           rule("self.contains('{body}')", "must contain {body}: a signature that does not cover the body proves nothing"),
-          rule(String.raw`self.matches(r'^([^{}]|\{body\}|\{timestamp\}|\{id\})*$')`, "knows {body}, {timestamp} and {id} only"),
+          rule(String.raw`self.matches(r'^([^{}]|\{body\}|\{timestamp\}|\{id\})*$')`, "may contain only {body}, {timestamp} and {id}"),
         ],
       }),
       value: text("Value of the header: a text with {prefix}, {signature} and {timestamp}, for example t={timestamp},v1={signature}.", {
@@ -95,7 +95,7 @@ function hmac(): Schema {
           rule("self.contains('{signature}')", "must contain {signature}"),
           rule(
             String.raw`self.matches(r'^([^{}]|\{prefix\}|\{signature\}|\{timestamp\})*$')`,
-            "knows {prefix}, {signature} and {timestamp} only",
+            "may contain only {prefix}, {signature} and {timestamp}",
           ),
         ],
       }),
@@ -110,7 +110,7 @@ function token(): Schema {
     {
       field: text("Name of the body's top-level field, or of the header.", { max: 64, pattern: "^[-_A-Za-z0-9]+$", default: "token" }),
       placement: choice("Where the token goes.", ["Body", "Header"], { default: "Body" }),
-      separator: text("What stands between the time and the HMAC.", { max: 8, pattern: "^[!-~]+$", default: "|" }),
+      separator: text("Separator between the time and the HMAC.", { max: 8, pattern: "^[!-~]+$", default: "|" }),
       algorithm: choice("Hash of the HMAC.", ALGORITHMS, { default: "SHA256" }),
       encoding: choice("How the HMAC's bytes are written.", ["Hex", "Base64"], { default: "Hex" }),
     },
@@ -131,7 +131,7 @@ function signing(): Schema {
         "None",
       ]),
       secretRefs: list(
-        "Keys, all of which sign, the first listed first: list the old and the new one while receivers change over. " +
+        "Keys, all of which sign, in this order: list the old and the new one while receivers switch. " +
           "Absent: a Secret <subscription>-signing is generated and owned by the subscription.",
         secretKeyRef(`A key of a Secret that holds a signing key. ${OPT_IN}`),
         { min: 1, max: 3, type: "atomic" },
@@ -143,7 +143,7 @@ function signing(): Schema {
       rules: [
         rule(
           `${scheme("HMAC")} == has(self.hmac)`,
-          "scheme HMAC and the field hmac need each other: set both (hmac with a header at least) or neither",
+          "scheme HMAC and the field hmac belong together: set both (hmac with at least a header) or neither",
           ".hmac",
         ),
         rule(`!has(self.token) || ${scheme("TimestampToken")}`, "token needs scheme: TimestampToken", ".token"),
@@ -161,7 +161,7 @@ function ordering(): Schema {
   return fields(
     "Whether deliveries keep the order of events.",
     {
-      mode: choice("PerKey: in order for each key, while other keys go on. None: no order.", ["None", "PerKey"], { default: "None" }),
+      mode: choice("PerKey: in order for each key, while other keys continue. None: no order.", ["None", "PerKey"], { default: "None" }),
       key: text("What is the key: subject, or a path into the event such as data.id. Default: subject.", {
         max: 256,
         pattern: "^[A-Za-z_][A-Za-z0-9_]*([.][A-Za-z_][A-Za-z0-9_]*)*$",
@@ -175,10 +175,10 @@ function history(): Schema {
   return fields("What the history keeps of each attempt.", {
     captureResponse: flag("Whether headers and body of the receiver's answer are kept (up to the policy's retention.responseBytes).", true),
     answerInResults: flag(
-      "Whether results on the ingest port show the receiver's answer to everybody who may publish in the namespace; else only to ServiceAccounts that may get attempts.history.postrider.dev.",
+      "Whether results on the ingest port show the receiver's answer to everyone who may publish in the namespace; otherwise only to ServiceAccounts that may get attempts.history.postrider.dev.",
       false,
     ),
-    recordIdField: text("Path of the event's field that people look records up by, for example data.id.", {
+    recordIdField: text("Path of the event field by which people look up records, for example data.id.", {
       max: 256,
       pattern: "^[A-Za-z_][A-Za-z0-9_]*([.][A-Za-z_][A-Za-z0-9_]*)*$",
     }),
@@ -207,7 +207,7 @@ function spec(): Schema {
         { required: ["name"], atomic: true },
       ),
       deadLetter: fields(
-        "Where deliveries go that have failed for good. Default: they stay in the store, from where they can be replayed.",
+        "Where deliveries go after they have failed for good. Default: they stay in the store, from where they can be replayed.",
         { endpoint: endpoint("The receiver of dead letters.") },
         { required: ["endpoint"] },
       ),
@@ -247,7 +247,7 @@ function delivery(): Schema {
     since: instant("When counting began."),
     accepted: counter("Deliveries accepted for this subscription."),
     delivered: counter("Deliveries that succeeded."),
-    retried: counter("Failed attempts after which their delivery waits to be tried again."),
+    retried: counter("Failed attempts after which the delivery waits for a retry."),
     failed: counter("Deliveries that failed for good."),
     deadLettered: counter("Deliveries in the dead-letter store."),
     pending: counter("Deliveries that have not ended."),
@@ -277,7 +277,7 @@ function statusFields(): Schema {
       name: text("Name of the winning policy; empty for the built-in one.", { min: 0, max: 253 }),
       generation: counter("Its generation."),
       clamped: list(
-        "Fields that the cluster policy's limits, or the built-in ceiling of timeout x maxInFlight, have lowered.",
+        "Fields lowered by the cluster policy's limits, or by the built-in ceiling of timeout x maxInFlight.",
         text("Path of a field.", { max: 64 }),
         {
           max: 16,
@@ -312,7 +312,7 @@ export const webhookSubscription: Definition = {
       name: "Healthy",
       type: "string",
       jsonPath: '.status.conditions[?(@.type=="EndpointHealthy")].status',
-      description: "Whether the receiver takes what it is sent.",
+      description: "Whether the receiver accepts deliveries.",
     },
     { name: "Endpoint", type: "string", jsonPath: ".status.endpointHost", description: "Host of the receiver." },
     { name: "Pending", type: "integer", jsonPath: ".status.delivery.pending", description: "Deliveries that have not ended." },

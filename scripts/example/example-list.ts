@@ -32,7 +32,7 @@ export const EXAMPLES: Readonly<Record<string, Example>> = {
     shown: withHeaders("content-type"),
   },
   perculus: {
-    about: "Perculus: a token of its own second in every body; one message is refused once and comes again with a fresh one",
+    about: "Perculus: a fresh token in every body; one message is refused once and sent again with a new one",
     auth: EVERYBODY,
     events: [
       "session-report-ready.event",

@@ -45,7 +45,7 @@ export async function runExample(name: string, example: Example, print: Print): 
     });
     print(`\n${deliveryTable(receiver.arrivals, events)}`);
     print(`\nSchedule\n${await history.schedule()}\n\nLog\n${await history.log()}\n`);
-    print(`${receiver.taken} of ${expected} deliveries taken, in ${receiver.arrivals.length} attempts.`);
+    print(`${receiver.taken} of ${expected} deliveries accepted, in ${receiver.arrivals.length} attempts.`);
     return (await operator.stop()) === 0 && all;
   } finally {
     receiver.stop();

@@ -25,7 +25,7 @@ export const ALERTS: readonly Alert[] = [
     expr: `group by (namespace, job) (last_over_time(postrider_build_info[${ABSENT_SEEN_WITHIN}])) unless group by (namespace, job) (postrider_build_info) or absent(last_over_time(postrider_build_info[${ABSENT_SEEN_WITHIN}]))`,
     for: "5m",
     severity: "critical",
-    summary: "{{ with $labels.job }}The Postrider {{ . }} is{{ else }}Postrider is{{ end }} not there.",
+    summary: "{{ with $labels.job }}The Postrider {{ . }} is{{ else }}Postrider is{{ end }} absent.",
     description:
       "{{ with $labels.namespace }}In namespace {{ . }}, it{{ else }}It{{ end }} has not been scraped for 5 minutes: events cannot be accepted, and nothing is delivered.",
   },
@@ -36,7 +36,7 @@ export const ALERTS: readonly Alert[] = [
     severity: "critical",
     summary: "Events are refused.",
     description:
-      "{{ $value | humanizePercentage }} of the requests to the ingest are answered 500, 503 or 507. Producers must try again or lose events.",
+      "{{ $value | humanizePercentage }} of the requests to the ingest are answered 500, 503 or 507. Producers must retry or lose events.",
   },
   {
     name: "PostriderDiskFull",
@@ -45,7 +45,7 @@ export const ALERTS: readonly Alert[] = [
     severity: "critical",
     summary: "The store's disk is full.",
     description:
-      "{{ $value | humanize1024 }}B are free on the store's disk, less than --store-free-min: events are refused with 507. Deliveries go on.",
+      "{{ $value | humanize1024 }}B are free on the store's disk, less than --store-free-min: events are refused with 507. Deliveries continue.",
   },
   {
     name: "PostriderDiskFillingUp",
@@ -60,27 +60,27 @@ export const ALERTS: readonly Alert[] = [
     expr: "postrider_store_namespace_bytes / postrider_store_namespace_limit_bytes > 0.8",
     for: "10m",
     severity: "warning",
-    summary: "The namespace {{ $labels.namespace }} holds nearly all that it may in the store.",
+    summary: "The namespace {{ $labels.namespace }} has nearly used up its storage.",
     description:
-      "It holds {{ $value | humanizePercentage }} of what it may; at 100 % its events are refused with 429. Shorten its retention, or raise limits.storage of the cluster policy.",
+      "It uses {{ $value | humanizePercentage }} of its limit; at 100 % its events are refused with 429. Shorten its retention, or raise limits.storage of the cluster policy.",
   },
   {
     name: "PostriderLogLong",
     expr: "postrider_store_log_bytes > 128 * 1024 * 1024",
     for: "10m",
     severity: "warning",
-    summary: "The store's write-ahead log does not start over.",
+    summary: "The store's write-ahead log keeps growing.",
     description:
-      "It is {{ $value | humanize1024 }}B long and should stay below 64 MiB: something holds the database open for reading, or the disk is too slow for what is written.",
+      "It is {{ $value | humanize1024 }}B long and should stay below 64 MiB: something keeps the database open for reading, or the disk is too slow for the writes.",
   },
   {
     name: "PostriderRowsForgotten",
     expr: "increase(postrider_forgotten_rows_total[1h]) > 0",
     for: "0m",
     severity: "warning",
-    summary: "Postrider had forgotten deliveries that it owed.",
+    summary: "Postrider had forgotten open deliveries.",
     description:
-      "{{ $value | humanize }} deliveries were due and not in memory. They were found in the store and sent, up to two minutes late. This is a defect: please report it.",
+      "{{ $value | humanize }} due deliveries were missing in memory. They were found in the store and sent, up to two minutes late. This is a defect: please report it.",
   },
   {
     name: "PostriderCommitSlow",
@@ -96,7 +96,7 @@ export const ALERTS: readonly Alert[] = [
     for: "10m",
     severity: "warning",
     summary: "The process cannot keep up.",
-    description: "The event loop is late by {{ $value | humanizeDuration }} (99th percentile): every answer and every delivery is.",
+    description: "The event loop is late by {{ $value | humanizeDuration }} (99th percentile): so is every answer and every delivery.",
   },
   {
     name: "PostriderRestarting",
@@ -104,7 +104,7 @@ export const ALERTS: readonly Alert[] = [
     for: "5m",
     severity: "warning",
     summary: "Postrider restarts again and again.",
-    description: "{{ $value }} restarts in 30 minutes. What was accepted is kept, but deliveries under way are made again.",
+    description: "{{ $value }} restarts in 30 minutes. Accepted events are kept, but attempts in flight are repeated.",
   },
   {
     name: "PostriderSubscriptionNotReady",
@@ -112,7 +112,7 @@ export const ALERTS: readonly Alert[] = [
     for: "15m",
     severity: "warning",
     summary: `The subscription ${SUBSCRIPTION} is not ready.`,
-    description: "Its manifest is refused, or a Secret or policy that it names is missing. What matches waits until its maxAge.",
+    description: "Its manifest is rejected, or a Secret or policy that it names is missing. Matching events wait until their maxAge.",
   },
   {
     name: "PostriderEndpointFailing",
@@ -127,8 +127,8 @@ export const ALERTS: readonly Alert[] = [
     expr: "max_over_time(postrider_circuit_open[10m]) == 1",
     for: "30m",
     severity: "warning",
-    summary: `The receiver of ${SUBSCRIPTION} is left alone.`,
-    description: "Its circuit has been open for half an hour: one probe at a time finds out whether it is back.",
+    summary: `The circuit of ${SUBSCRIPTION} is open.`,
+    description: "It has been open for half an hour: one probe at a time checks whether the receiver is back.",
   },
   {
     name: "PostriderBacklogOld",
@@ -159,9 +159,9 @@ export const ALERTS: readonly Alert[] = [
     expr: "sum by (namespace) (rate(postrider_events_unmatched_total[1h])) / sum by (namespace) (rate(postrider_events_accepted_total[1h])) > 0.9 and sum by (namespace) (increase(postrider_events_accepted_total[1h])) > 100",
     for: "1h",
     severity: "warning",
-    summary: "Nearly no event of {{ $labels.namespace }} is wanted.",
+    summary: "Nearly no event of {{ $labels.namespace }} matches a subscription.",
     description:
-      "{{ $value | humanizePercentage }} of its events matched no subscription: a mistyped pattern, or nobody subscribes any more.",
+      "{{ $value | humanizePercentage }} of its events matched no subscription: check for a mistyped pattern or a removed subscription.",
   },
   {
     name: "PostriderManifestsNotRead",
@@ -170,7 +170,7 @@ export const ALERTS: readonly Alert[] = [
     severity: "critical",
     summary: "Postrider cannot read every {{ $labels.kind }}.",
     description:
-      "What it knew before goes on, and changes do not arrive. If it has been restarted since, stored subscriptions match events but nothing is delivered until this is mended; without a store events are refused. /readyz on the metrics port names the cause.",
+      "What it knew before stays in force, and changes do not arrive. If it has been restarted since, stored subscriptions match events but nothing is delivered until this is fixed; without a store events are refused. /readyz on the metrics port names the cause.",
   },
   {
     name: "PostriderNamespaceNotRead",
@@ -179,24 +179,24 @@ export const ALERTS: readonly Alert[] = [
     severity: "warning",
     summary: "Postrider cannot read every {{ $labels.kind }} of namespace {{ $labels.scope }}.",
     description:
-      "Only this namespace waits: it does not exist, or a right is missing there. /readyz on the metrics port names the cause and what mends it.",
+      "Only this namespace waits: it does not exist, or a permission is missing there. /readyz on the metrics port names the cause and the fix.",
   },
   {
     name: "PostriderReconcileFailing",
     expr: 'sum by (namespace, job) (increase(postrider_reconcile_total{result="error"}[15m])) > 5',
     for: "5m",
     severity: "warning",
-    summary: "Manifests cannot be worked on.",
+    summary: "Manifests cannot be processed.",
     description:
-      "About {{ $value | humanize }} reconciliations of the last 15 minutes failed. Known subscriptions go on; changes may not arrive.",
+      "About {{ $value | humanize }} reconciliations of the last 15 minutes failed. Known subscriptions stay in force; changes may not arrive.",
   },
   {
     name: "PostriderStatusNotWritten",
     expr: 'sum by (namespace, job) (rate(postrider_status_writes_total{result="failed"}[15m])) / sum by (namespace, job) (rate(postrider_status_writes_total[15m])) > 0.5',
     for: "15m",
     severity: "warning",
-    summary: "kubectl shows old news.",
-    description: "{{ $value | humanizePercentage }} of the status writes fail. Deliveries go on; what kubectl get whsub shows is stale.",
+    summary: "kubectl shows stale data.",
+    description: "{{ $value | humanizePercentage }} of the status writes fail. Deliveries continue; what kubectl get whsub shows is stale.",
   },
 ];
 

@@ -14,7 +14,9 @@ const TOP = 10;
 export function fleetDashboard(): Dashboard {
   const dashboard = new DashboardBuilder("Postrider / Fleet")
     .uid(FLEET_UID)
-    .description("Is Postrider well, which receivers are in trouble, what holds it up. Generated; changes are overwritten.")
+    .description(
+      "Whether Postrider is healthy, which receivers are in trouble, and what delays deliveries. Generated; changes are overwritten.",
+    )
     .tags(["postrider"])
     .timezone("browser")
     .refresh("30s")
@@ -44,7 +46,7 @@ function glance(dashboard: DashboardBuilder): void {
     )
     .withPanel(
       stat(
-        { title: "Delivered", description: "Deliveries that a receiver has taken, per second.", unit: "ops" },
+        { title: "Delivered", description: "Deliveries that a receiver has accepted, per second.", unit: "ops" },
         `sum(rate(postrider_deliveries_total{${IN}, outcome="delivered"}[$__rate_interval]))`,
       ),
     )
@@ -52,7 +54,7 @@ function glance(dashboard: DashboardBuilder): void {
       stat(
         {
           title: "Attempts that succeed",
-          description: "Share of HTTP attempts that the receiver answered with success.",
+          description: "Share of HTTP attempts that succeeded.",
           unit: "percentunit",
         },
         `sum(rate(postrider_delivery_attempts_total{${IN}, outcome="success"}[$__rate_interval])) / sum(rate(postrider_delivery_attempts_total{${IN}}[$__rate_interval]))`,
@@ -61,13 +63,13 @@ function glance(dashboard: DashboardBuilder): void {
     )
     .withPanel(
       stat(
-        { title: "Pending", description: "Deliveries accepted and not ended, retries included.", unit: "short" },
+        { title: "Pending", description: "Deliveries that have not ended, retries included.", unit: "short" },
         `sum(postrider_deliveries_pending{${IN}})`,
       ),
     )
     .withPanel(
       stat(
-        { title: "Circuits open", description: "Subscriptions whose receiver is left alone because it fails.", unit: "short" },
+        { title: "Circuits open", description: "Subscriptions whose circuit is open because the receiver fails.", unit: "short" },
         `sum(postrider_circuit_open{${IN}})`,
         { redFrom: 1 },
       ),
@@ -104,7 +106,7 @@ function ingest(dashboard: DashboardBuilder): void {
     .withPanel(
       graph(
         {
-          title: "Events nobody wanted",
+          title: "Unmatched events",
           description: `Accepted events that matched no subscription, in the ${TOP} namespaces with most: a mistyped pattern shows here.`,
           unit: "ops",
         },
@@ -127,7 +129,7 @@ function deliveries(dashboard: DashboardBuilder): void {
       graph(
         {
           title: "Deliveries ended",
-          description: "failed are in the dead-letter store; discarded were thrown away on purpose.",
+          description: "failed are in the dead-letter store; discarded were dropped on purpose.",
           unit: "ops",
         },
         [[`sum by (outcome) (rate(postrider_deliveries_total{${IN}}[$__rate_interval]))`, "{{outcome}}"]],
@@ -174,7 +176,7 @@ function machine(dashboard: DashboardBuilder): void {
   dashboard
     .withRow(new RowBuilder("Engine and store"))
     .withPanel(
-      graph({ title: "Attempts under way", description: "Bounded by --max-in-flight; one namespace may hold half.", unit: "short" }, [
+      graph({ title: "Attempts in flight", description: "Bounded by --max-in-flight; one namespace may hold half.", unit: "short" }, [
         [`sum(postrider_attempts_in_flight${OWN})`, "in flight"],
       ]),
     )
@@ -212,7 +214,7 @@ function cluster(dashboard: DashboardBuilder): void {
   dashboard
     .withRow(new RowBuilder("Kubernetes"))
     .withPanel(
-      graph({ title: "Reconciliations", description: "Manifests looked at, by result.", unit: "ops" }, [
+      graph({ title: "Reconciliations", description: "Manifests processed, by result.", unit: "ops" }, [
         [`sum by (result) (rate(postrider_reconcile_total${OWN}[$__rate_interval]))`, "{{result}}"],
       ]),
     )
@@ -225,8 +227,8 @@ function cluster(dashboard: DashboardBuilder): void {
     .withPanel(
       graph(
         {
-          title: "Watches started anew",
-          description: "periodic and expired are everyday; the others are the API server's trouble or missing rights.",
+          title: "Watches restarted",
+          description: "periodic and expired are normal; the others mean trouble at the API server or missing permissions.",
           unit: "ops",
         },
         [[`sum by (kind, reason) (rate(postrider_watch_restarts_total${OWN}[$__rate_interval]))`, "{{kind}} {{reason}}"]],

@@ -10,7 +10,7 @@ const IT = 'job=~"$job", namespace="$namespace", subscription="$subscription"';
 export function subscriptionDashboard(): Dashboard {
   const dashboard = new DashboardBuilder("Postrider / Subscription")
     .uid(SUBSCRIPTION_UID)
-    .description("Does this receiver take what it is sent, and if not, why and since when. Generated; changes are overwritten.")
+    .description("Whether this receiver accepts deliveries, and if not, why and since when. Generated; changes are overwritten.")
     .tags(["postrider"])
     .timezone("browser")
     .refresh("30s")
@@ -41,14 +41,14 @@ function glance(dashboard: DashboardBuilder): void {
     )
     .withPanel(
       stat(
-        { title: "Circuit open", description: "1 while the receiver is left alone because it fails.", unit: "short" },
+        { title: "Circuit open", description: "1 while the circuit is open because the receiver fails.", unit: "short" },
         `max(postrider_circuit_open{${IT}})`,
         { redFrom: 1 },
       ),
     )
     .withPanel(
       stat(
-        { title: "Pending", description: "Deliveries accepted and not ended.", unit: "short" },
+        { title: "Pending", description: "Deliveries accepted and not yet ended.", unit: "short" },
         `sum(postrider_deliveries_pending{${IT}})`,
       ),
     )
@@ -84,7 +84,7 @@ function receiver(dashboard: DashboardBuilder): void {
     .withRow(new RowBuilder("The receiver"))
     .withPanel(
       graph(
-        { title: "Attempts by outcome", description: "What its receiver, or the way there, answered.", unit: "ops" },
+        { title: "Attempts by outcome", description: "How attempts ended, at the receiver or on the way there.", unit: "ops" },
         [[`sum by (outcome) (rate(postrider_delivery_attempts_total{${IT}}[$__rate_interval]))`, "{{outcome}}"]],
         true,
       ),
@@ -97,7 +97,7 @@ function receiver(dashboard: DashboardBuilder): void {
     )
     .withPanel(
       graph(
-        { title: "Deliveries ended", description: "delivered, failed (dead letters) and discarded (thrown away on purpose).", unit: "ops" },
+        { title: "Deliveries ended", description: "delivered, failed (dead letters) and discarded (dropped on purpose).", unit: "ops" },
         [[`sum by (outcome) (rate(postrider_deliveries_total{${IT}}[$__rate_interval]))`, "{{outcome}}"]],
         true,
       ),
@@ -108,12 +108,12 @@ function backlog(dashboard: DashboardBuilder): void {
   dashboard
     .withRow(new RowBuilder("What waits"))
     .withPanel(
-      graph({ title: "Pending", description: "Deliveries accepted and not ended.", unit: "short" }, [
+      graph({ title: "Pending", description: "Deliveries accepted and not yet ended.", unit: "short" }, [
         [`sum(postrider_deliveries_pending{${IT}})`, "pending"],
       ]),
     )
     .withPanel(
-      graph({ title: "Oldest pending", description: "Age of the oldest delivery not ended.", unit: "s" }, [
+      graph({ title: "Oldest pending", description: "Age of the oldest delivery that has not ended.", unit: "s" }, [
         [`max(postrider_oldest_pending_age_seconds{${IT}})`, "age"],
       ]),
     )

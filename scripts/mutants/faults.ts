@@ -74,7 +74,7 @@ const ENGINE_FAULTS: readonly Planted[] = [
     suite: TIME,
   },
   {
-    name: "engine time follows a wall clock that was put back while nobody ran",
+    name: "engine time follows a wall clock that was put back while no process ran",
     file: "src/core/clock-frame.ts",
     find: `Math.min(Math.max(0, wallMs - kept.offsetMs - kept.nowMs), AWAY_MAX_MS)`,
     replace: `Math.min(wallMs - kept.offsetMs - kept.nowMs, AWAY_MAX_MS)`,
@@ -88,7 +88,7 @@ const ENGINE_FAULTS: readonly Planted[] = [
     suite: TIME,
   },
   {
-    name: "time in which nobody ran counts as failing",
+    name: "time in which no process ran counts as failing",
     file: "src/delivery/queue/lane-standing.ts",
     find: `if (this.#record.failingSinceMs !== undefined) this.#record.failingSinceMs += awayMs;`,
     replace: ``,
@@ -109,7 +109,7 @@ const ENGINE_FAULTS: readonly Planted[] = [
     suite: TIME,
   },
   {
-    name: "after a crash everything that was under way goes one by one",
+    name: "after a crash everything that was in flight goes one by one",
     file: "src/delivery/queue/bounds.ts",
     find: `suspectGroups: [64, 8, 1],`,
     replace: `suspectGroups: [1, 1, 1],`,
@@ -137,7 +137,7 @@ const ENGINE_FAULTS: readonly Planted[] = [
     suite: UNKIND,
   },
   {
-    name: "a row that was let go stays held",
+    name: "a row that was released stays held",
     file: "src/delivery/queue/due-loader.ts",
     find: `    if (!this.#held.delete(id)) return;\n`,
     replace: `    if (!this.#held.has(id)) return;\n`,
@@ -179,7 +179,7 @@ const ENGINE_FAULTS: readonly Planted[] = [
     suite: ENGINE,
   },
   {
-    name: "a due time wakes nobody",
+    name: "a due time wakes nothing",
     file: "src/delivery/queue/scheduler.ts",
     find: `    this.#setWake(lane, lane.backlog.nextRowAtMs(nowMs));\n`,
     replace: ``,
@@ -207,7 +207,7 @@ const ENGINE_FAULTS: readonly Planted[] = [
     suite: CONTROLLED,
   },
   {
-    name: "within a key nobody waits for the one before",
+    name: "within a key none waits for the one before",
     file: "src/store/memory/order-book.ts",
     find: `for (const lowest of ids) return lowest !== row.id;`,
     replace: ``,
@@ -231,7 +231,7 @@ const STORE_FAULTS: readonly Planted[] = [
     suite: SQLITE,
   },
   {
-    name: "a key does not go on after its head has ended",
+    name: "a key does not continue after its head has ended",
     file: "src/store/sqlite/delivery-table.ts",
     find: `    if (row.orderKey !== null && row.resent === 0) this.#promote.run(row.queue, row.orderKey);\n`,
     replace: ``,
@@ -255,7 +255,7 @@ const SLOT_FAULTS: readonly Planted[] = [
     suite: FAIR,
   },
   {
-    name: "whoever holds slots for long is charged no more for them",
+    name: "holding slots for long costs no more",
     file: "src/core/fairness/fair-queue.ts",
     find: `costOf(nowMs - hold.startedAtMs) - hold.chargedMs);`,
     replace: `costOf(0) - hold.chargedMs);`,

@@ -47,12 +47,12 @@ export class Workshop {
   async plant({ file, find, replace }: Fault): Promise<string | undefined> {
     const text = await readFile(join(this.#root, file), "utf8");
     const times = text.split(find).length - 1;
-    if (times !== 1) return `its text is ${times} times in ${file}, it must be there once; bring scripts/mutants/faults.ts up to date`;
+    if (times !== 1) return `its text is ${times} times in ${file}, it must appear once; bring scripts/mutants/faults.ts up to date`;
     const planted = text.replace(find, () => replace);
     try {
       stripTypeScriptTypes(planted);
     } catch (error) {
-      return `${file} could not be read any more: ${error instanceof Error ? error.message : String(error)}`;
+      return `${file} is no longer valid TypeScript: ${error instanceof Error ? error.message : String(error)}`;
     }
     await writeFile(join(this.#copy, file), planted);
     return undefined;

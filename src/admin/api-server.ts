@@ -49,11 +49,11 @@ const SAFE_HEADERS = {
 } as const;
 
 /** For whoever hangs up, or stops sending, within a request: nobody's mistake that a log should tell of, and nobody may be left to read it. */
-const BROKEN_OFF = problem({ code: "body_invalid", detail: "The body ended before it was whole." });
+const BROKEN_OFF = problem({ code: "body_invalid", detail: "The body ended early." });
 
 const BUSY = problem({
   code: "reads_busy",
-  detail: `${READS_MAX} questions are answered at once; ${READS_WAITING_EACH_MAX} of one caller and ${READS_WAITING_MAX} in all may wait, each for ${READ_WAIT_MS_MAX / 1_000} s at most. Try again after Retry-After, with fewer at once.`,
+  detail: `${READS_MAX} reads run at once; at most ${READS_WAITING_EACH_MAX} per caller and ${READS_WAITING_MAX} in all wait, for up to ${READ_WAIT_MS_MAX / 1_000} s each. Try again after Retry-After, with fewer at once.`,
   retryAfterSeconds: BUSY_RETRY_AFTER_SECONDS,
 });
 
@@ -181,9 +181,9 @@ export class ApiServer implements Service {
     const [path, query] = splitOnce(url, "?");
     const routed = routeOf(method, path);
     if (routed.kind === "nowhere")
-      return problem({ code: "not_found", detail: "Paths begin with /v1/namespaces/{namespace}/; docs/api.md lists them." });
+      return problem({ code: "not_found", detail: "Paths start with /v1/namespaces/{namespace}/; docs/api.md lists them." });
     if (routed.kind === "method")
-      return problem({ code: "method_not_allowed", detail: `This path takes ${routed.allow}.`, allow: routed.allow });
+      return problem({ code: "method_not_allowed", detail: `This path supports ${routed.allow}.`, allow: routed.allow });
     const { route } = routed;
     const verdict = await this.#parts.authenticator.authorize(authorizations(request), route.access);
     if (!verdict.granted) return problem(verdict);
@@ -214,12 +214,12 @@ export class ApiServer implements Service {
     if (error instanceof StoreError) {
       return problem({
         code: "store_unavailable",
-        detail: "The store does not answer now: try again shortly.",
+        detail: "The store does not respond right now: try again shortly.",
         retryAfterSeconds: RETRY_AFTER_SECONDS,
       });
     }
-    this.#parts.log.error({ err: error }, "a call of the API could not be answered");
-    return problem({ code: "internal", detail: "Postrider made a mistake; its log says more." });
+    this.#parts.log.error({ err: error }, "an API request failed");
+    return problem({ code: "internal", detail: "Postrider failed internally; see its log." });
   }
 }
 

@@ -77,7 +77,7 @@ export class ApiTokenAuthenticator implements ApiAuthenticator {
           granted: false,
           status: 503,
           code: "reviews_unavailable",
-          detail: "Nobody can be asked who this is now: try again shortly.",
+          detail: "The API server cannot verify tokens right now: try again shortly.",
           retryAfterSeconds: RETRY_AFTER_SECONDS,
         };
       default:
@@ -88,7 +88,7 @@ export class ApiTokenAuthenticator implements ApiAuthenticator {
 
 function unauthenticated(kubernetes: boolean): ApiVerdict {
   const how = kubernetes
-    ? "make one with kubectl create token SERVICEACCOUNT --audience postrider-api"
+    ? "create one with kubectl create token SERVICEACCOUNT --audience postrider-api"
     : "tokens are the values of the namespace's Secrets labelled postrider.dev/api-token=true";
   return { granted: false, status: 401, code: "unauthenticated", detail: `Send one 'Authorization: Bearer …' with a valid token: ${how}.` };
 }
@@ -96,6 +96,6 @@ function unauthenticated(kubernetes: boolean): ApiVerdict {
 function forbidden({ namespace, verb, group, resource, subresource }: ApiAccess): ApiVerdict {
   const what = `${resource}.${group}`;
   const part = subresource === undefined ? "" : ` --subresource=${subresource}`;
-  const detail = `The token is good, but may not ${verb} ${subresource === undefined ? what : `${what}/${subresource}`} in namespace ${namespace}. Check with: kubectl -n ${namespace} auth can-i ${verb} ${what}${part}`;
+  const detail = `The token is valid, but lacks the permission to ${verb} ${subresource === undefined ? what : `${what}/${subresource}`} in namespace ${namespace}. Check with: kubectl -n ${namespace} auth can-i ${verb} ${what}${part}`;
   return { granted: false, status: 403, code: "forbidden", detail };
 }

@@ -43,7 +43,7 @@ export interface ApiCall {
 
 const NO_SUCH_DELIVERY = problem({
   code: "delivery_not_found",
-  detail: "There is no delivery of this id in the namespace, or it is past its retention (the policy's retention.history).",
+  detail: "The namespace has no delivery with this id, or its retention is over (retention.history of the policy).",
 });
 
 /** Answers calls. What belongs to another namespace is not there. */
@@ -93,7 +93,7 @@ export class ApiHandlers {
     if (event !== undefined) return ok(eventView(event, this.#parts.clock));
     return problem({
       code: "event_not_found",
-      detail: "There is no event of this id in the namespace, or its body is past its retention.",
+      detail: "The namespace has no event with this id, or the retention of its body is over.",
     });
   }
 
@@ -160,14 +160,14 @@ export class ApiHandlers {
       case "body_gone":
         return problem({
           code: "body_gone",
-          detail: "The event's body is past its retention (the policy's retention.bodies): publish the event again.",
+          detail: "The retention of the event's body is over (retention.bodies of the policy): publish the event again.",
         });
       case "subscription_gone":
-        return problem({ code: "subscription_gone", detail: "The delivery's subscription is deleted: nobody would take it any more." });
+        return problem({ code: "subscription_gone", detail: "The delivery's subscription has been deleted." });
       case "not_ended":
         return problem({
           code: "delivery_not_ended",
-          detail: "The delivery is still owed: it will be tried again by itself (see nextAttemptTime).",
+          detail: "The delivery has not ended: Postrider retries it by itself (see nextAttemptTime).",
         });
       default:
         return unreachable(result);

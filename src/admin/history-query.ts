@@ -29,8 +29,8 @@ export function readHistoryQuery(parameters: URLSearchParams, beforeIdOf: (curso
   const given = new Map<string, string>();
   for (const [name, value] of parameters) {
     if (!(PARAMETERS as readonly string[]).includes(name))
-      return refused(`${name} is not a parameter of this list; there are ${PARAMETERS.join(", ")}`);
-    if (given.has(name)) return refused(`${name} stands twice: give it once`);
+      return refused(`${name} is not a parameter of this list; supported are ${PARAMETERS.join(", ")}`);
+    if (given.has(name)) return refused(`${name} appears twice: give it once`);
     if (value.length === 0 || value.length > TEXT_CHARS_MAX) return refused(`${name} must have 1 to ${TEXT_CHARS_MAX} characters`);
     given.set(name, value);
   }
@@ -42,7 +42,7 @@ export function readHistoryQuery(parameters: URLSearchParams, beforeIdOf: (curso
   if (typeof times === "string") return refused(times);
   const cursor = given.get("cursor");
   const beforeId = cursor === undefined ? undefined : beforeIdOf(cursor);
-  if (cursor !== undefined && beforeId === undefined) return refused("cursor is not one that a page of this list gave as nextCursor");
+  if (cursor !== undefined && beforeId === undefined) return refused("cursor is not a nextCursor of this list");
   const [subscriptionName, type, recordId] = [given.get("subscription"), given.get("type"), given.get("recordId")];
   return {
     ok: true,

@@ -31,14 +31,14 @@ export class TestPots {
   /** Lets one test in, which leaves once; or says why there is no room now. */
   enter({ namespace, uid }: { readonly namespace: string; readonly uid: string }): TestEntry {
     if (this.#underWay.held(namespace) >= TESTS_OF_NAMESPACE_MAX) {
-      return busy(`${TESTS_OF_NAMESPACE_MAX} tests of namespace ${namespace} are under way, which is the most at once.`);
+      return busy(`${TESTS_OF_NAMESPACE_MAX} tests of namespace ${namespace} are running, which is the limit.`);
     }
     const nowMs = this.#clock.monotonicMs();
     const buckets = [this.#bucket(uid, SUBSCRIPTION_RATE, nowMs), this.#bucket(`${namespace}/`, NAMESPACE_RATE, nowMs)];
     const atMs = Math.max(...buckets.map((bucket) => bucket.readyAtMs(nowMs)));
     if (atMs > nowMs) return { ok: false, problem: tooFast(atMs - nowMs) };
     if (!this.#underWay.take(namespace, 1))
-      return busy(`${this.#underWay.total} tests of all namespaces are under way, which is the most at once.`);
+      return busy(`${this.#underWay.total} tests of all namespaces are in progress, the most allowed at once.`);
     for (const bucket of buckets) bucket.take(nowMs);
     return { ok: true, leave: () => this.#underWay.give(namespace, 1) };
   }
@@ -51,7 +51,7 @@ export class TestPots {
 }
 
 function busy(what: string): TestEntry {
-  const detail = `${what} Wait for one to end: it takes 30 s at most.`;
+  const detail = `${what} Wait for one to end; a test takes at most 30 s.`;
   return { ok: false, problem: { code: "tests_busy", detail, retryAfterSeconds: BUSY_RETRY_AFTER_SECONDS } };
 }
 

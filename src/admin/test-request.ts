@@ -24,7 +24,8 @@ export function readTestRequest(body: Uint8Array): TestRequestRead {
   for (const { key: name, value } of scan.root.members) {
     if (name === "data") data = body.slice(value.start, value.end);
     else if (name === "type" && value.kind === "string") type = jsonString(body, value);
-    else return refused("body_invalid", `${JSON.stringify(name.slice(0, 64))} is not taken: give type (a string) and data, or neither.`);
+    else
+      return refused("body_invalid", `${JSON.stringify(name.slice(0, 64))} is not supported: give type (a string) and data, or neither.`);
   }
   if (type !== undefined && (type.length === 0 || type.length > EVENT_TYPE_CHARS_MAX)) {
     return refused("body_invalid", `type must have 1 to ${EVENT_TYPE_CHARS_MAX} characters.`);

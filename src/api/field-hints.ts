@@ -12,7 +12,7 @@ export function fieldHint(kind: Kind | undefined, name: string, known: readonly 
   const here = nearestOf(name, known);
   if (here !== undefined) return `did you mean ${here}?`;
   const at = kind === undefined ? undefined : placeOf(kind, name);
-  const list = `known here: ${known.join(", ")}`;
+  const list = `supported: ${known.join(", ")}`;
   return at === undefined ? list : `${at}; ${list}`;
 }
 

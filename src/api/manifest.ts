@@ -47,7 +47,7 @@ type ParsedDocument = Document.Parsed;
  */
 export function readManifestFile(text: string): ManifestFile {
   if (Buffer.byteLength(text) > MANIFEST_FILE_BYTES_MAX) {
-    return failed([problem(1, "TooLong", `the file has over ${MANIFEST_FILE_BYTES_MAX} bytes (16 MiB), the most that is read: split it`)]);
+    return failed([problem(1, "TooLong", `the file has over ${MANIFEST_FILE_BYTES_MAX} bytes (16 MiB), which is the limit: split it`)]);
   }
   const manifests: Manifest[] = [];
   const problems: ManifestProblem[] = [];
@@ -115,7 +115,7 @@ function readDocument(document: ParsedDocument, source: Source): ManifestFile {
 function firstLine(message: string): string {
   const line = (message.split("\n")[0] ?? "").replace(/^\w*Error: /, "").replace(/ at line \d+, column \d+:$/, "");
   // What it is called may be a password that begins with * and is not in quotes.
-  return line.startsWith("Unresolved alias") ? "an alias names no anchor before it: put a value that begins with * in quotes" : line;
+  return line.startsWith("Unresolved alias") ? "an alias has no anchor before it: quote values that start with *" : line;
 }
 
 function manifestsOf(document: ParsedDocument, object: unknown, source: Source): ManifestFile {

@@ -43,13 +43,13 @@ function problemOf(entry: UnobeyedField): Problem {
     return {
       field: "",
       reason: "NotImplemented",
-      message: `${entry.kind} is part of the API but not obeyed by this version: nothing is done`,
+      message: `${entry.kind} is part of the API but not supported by this version: it has no effect`,
     };
   }
   const mend = entry.obeyed === undefined ? "remove the field" : `use ${entry.obeyed.join(", ")}`;
   return {
     field: entry.field,
     reason: "NotImplemented",
-    message: `${entry.field} is part of the API but not obeyed by this version: ${mend}`,
+    message: `${entry.field} is part of the API but not supported by this version: ${mend}`,
   };
 }

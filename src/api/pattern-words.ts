@@ -12,7 +12,7 @@ interface Words {
 const NAME: Words = { what: "a name", write: "lower case letters, digits and '-', a letter or digit at both ends" };
 const DOTTED_NAME: Words = { what: "a name", write: "lower case letters, digits, '-' and '.', a letter or digit at both ends" };
 const LABEL: Words = { what: "a label's value", write: "letters, digits, '-', '_' and '.', a letter or digit at both ends" };
-const KEY: Words = { what: "a label's key", write: "letters, digits, '-', '_' and '.', with a domain and '/' before it if any" };
+const KEY: Words = { what: "a label's key", write: "letters, digits, '-', '_' and '.', optionally with a domain and '/' before it" };
 const ASCII: Words = { what: "plain text", write: "printable ASCII only" };
 
 /** By pattern; a test holds every pattern of the schemas to this list. */
@@ -21,7 +21,7 @@ export const PATTERN_WORDS: ReadonlyMap<string, Words> = new Map<string, Words>(
   ["^[a-z0-9]([-a-z0-9]*[a-z0-9])?$", NAME],
   ["^[a-z0-9]([-a-z0-9.]*[a-z0-9])?$", DOTTED_NAME],
   ["^[-._a-zA-Z0-9]+$", { what: "a key of a Secret or ConfigMap", write: "letters, digits, '-', '_' and '.'" }],
-  ['^/[!"$-~]*$', { what: "a path", write: "one that begins with '/', without spaces and '#'" }],
+  ['^/[!"$-~]*$', { what: "a path", write: "one that starts with '/', without spaces and '#'" }],
   ["^[-!#$%&'*+.^_`|~0-9A-Za-z]+$", { what: "a header's name", write: "letters, digits and '-', without spaces and ':'" }],
   ["^[\\t -~]*$", { what: "a header's value", write: "printable ASCII in one line", hidden: true }],
   ["^[ -9;-~]+$", { what: "a user name", write: "printable ASCII without ':'", hidden: true }],

@@ -23,7 +23,7 @@ function specOf(key: string, value: string, log: Pick<Log, "error">): readonly A
     }
     throw new Error("a field is missing");
   } catch (error) {
-    const message = "a stored subscription cannot be read: it is judged anew once its manifest has been read";
+    const message = "a stored subscription cannot be read: it is checked again once its manifest has been read";
     log.error({ event: "route.unreadable", uid: key, err: error }, message);
     return [];
   }

@@ -85,11 +85,11 @@ async function reviewsOf(config: Config, { clock, log }: AuthenticatorParts): Pr
     clock,
     issuers: config["token-issuer"],
     onTrouble: (message) => {
-      if (message === undefined) log.info({ event: "token.keys.read" }, "signatures of tokens are checked again");
+      if (message === undefined) log.info({ event: "token.keys.read" }, "token signatures are checked again");
       else
         log.warn(
           { event: "token.keys.unread", message },
-          "keys for tokens cannot be read: the last stay in force, or every token is asked about",
+          "token keys cannot be read: the last keys stay in force; without any, the API server reviews every token",
         );
     },
   });
@@ -97,7 +97,7 @@ async function reviewsOf(config: Config, { clock, log }: AuthenticatorParts): Pr
     (port: Port) =>
     (message: string | undefined): void => {
       if (message === undefined) log.info({ event: "reviews.available", port }, "tokens can be reviewed again");
-      else log.warn({ event: "reviews.unavailable", port, message }, "tokens cannot be reviewed: unknown ones are answered 503");
+      else log.warn({ event: "reviews.unavailable", port, message }, "tokens cannot be reviewed: unknown tokens get 503");
     };
   const reviews = new Map(
     ports.map((port) => [port, new Reviews({ transport, clock, audience: AUDIENCES[port], keys, onTrouble: onTrouble(port) })] as const),

@@ -131,8 +131,7 @@ async function sourceOf(config: Config, parts: ComposeParts, metrics: Metrics): 
   if (config.provider === "file") {
     const directory = config.manifests ?? ".";
     // Misspelt, it would be made for the keys below, and every event would match nothing. Later a missing folder is trouble that deletes nothing.
-    if (!(await stat(directory).catch(() => undefined))?.isDirectory())
-      throw new ConfigError([`--manifests ${directory}: there is no such folder`]);
+    if (!(await stat(directory).catch(() => undefined))?.isDirectory()) throw new ConfigError([`--manifests ${directory}: no such folder`]);
     const kept = config.store.kind === "sqlite" ? config.store.directory : directory;
     const onRefused = (count: number): void => metrics.manifestsRefused.set(count);
     const provider = new FileProvider({ directory, secretsDirectory: join(kept, ".keys"), clock, log, onRefused });
@@ -327,7 +326,7 @@ function checksOf({ controller, engine, storeWatch, provider }: Pick<Rooms, "con
 }
 
 function notRead(missing: string | undefined): string | undefined {
-  return missing === undefined ? undefined : `starting: what depends on these waits, because they have not been read: ${missing}`;
+  return missing === undefined ? undefined : `starting: waiting for what has not been read yet: ${missing}`;
 }
 
 interface EngineGround extends Ground {
@@ -402,7 +401,7 @@ function keepClock(store: Store, log: Log): (frame: ClockFrame) => void {
     store.setClock(frame);
     store
       .putState([{ kind: "meta", key: CLOCK_KEY, value: clockText(frame) }])
-      .catch((error: unknown) => log.warn({ err: error }, "the clock could not be kept for the next start: trying again"));
+      .catch((error: unknown) => log.warn({ err: error }, "the clock could not be stored for the next start: retrying"));
   };
 }
 

@@ -15,8 +15,6 @@ export async function keptDeliveryNames(store: Pick<Store, "listState" | "putSta
   await store
     .putState([{ kind: "meta", key: KEY, value: JSON.stringify(Buffer.from(made).toString("base64url")) }])
     // A full disk is no reason not to deliver.
-    .catch((error: unknown) =>
-      log.warn({ err: error }, "the key of the deliveries' ids could not be kept: after the next start they have others"),
-    );
+    .catch((error: unknown) => log.warn({ err: error }, "the key for delivery ids could not be stored: the ids change at the next start"));
   return new DeliveryNames(made);
 }

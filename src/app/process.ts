@@ -43,9 +43,9 @@ export async function runProcess(argv: readonly string[], { exit, kill }: Ends):
       flushLog(log);
       exit(EXIT_BROKEN);
     };
-    process.on("unhandledRejection", (error) => end(error, "a promise nobody waited for has failed: ending, to be started again"));
-    process.on("uncaughtException", (error) => end(error, "an exception nobody caught: ending, to be started again"));
-    const onFatal = (error: Error): void => end(error, "the store cannot go on: ending, to open it again");
+    process.on("unhandledRejection", (error) => end(error, "unhandled promise rejection: exiting, to be restarted"));
+    process.on("uncaughtException", (error) => end(error, "uncaught exception: exiting, to be restarted"));
+    const onFatal = (error: Error): void => end(error, "the store has failed: exiting, to reopen it");
     const killed = (): void => {
       flushLog(log);
       kill();

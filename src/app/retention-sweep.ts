@@ -63,10 +63,10 @@ export class RetentionSweep implements Service {
     try {
       const { tables, idempotencyKeys } = await this.#dropAll(signal);
       if (tables > 0 || idempotencyKeys > 0) {
-        this.#log.info({ event: "retention.dropped", tables, idempotencyKeys }, "days past their retention were dropped");
+        this.#log.info({ event: "retention.dropped", tables, idempotencyKeys }, "expired days were dropped");
       }
     } catch (error) {
-      this.#log.warn({ err: error }, "days past their retention could not be dropped: trying again in an hour");
+      this.#log.warn({ err: error }, "expired days could not be dropped: retrying in an hour");
     }
     await this.#tidyOthers(signal);
   }
@@ -76,7 +76,7 @@ export class RetentionSweep implements Service {
       if (signal.aborted) return;
       await other
         .tidy(this.#clock.nowMs())
-        .catch((error: unknown) => this.#log.warn({ err: error }, "could not be tidied: trying again in an hour"));
+        .catch((error: unknown) => this.#log.warn({ err: error }, "the clean-up failed: retrying in an hour"));
     }
   }
 

@@ -99,8 +99,8 @@ function producerOf({ metadata }: SecretObject): string {
 
 /** Names keys, never values. */
 function ignoredBecause({ type, data }: SecretObject): string | undefined {
-  if (type !== "Opaque") return `Tokens are read from Secrets of type Opaque only, this one is of type ${type}: nothing of it is a token`;
+  if (type !== "Opaque") return `Tokens are read only from Secrets of type Opaque; this Secret has type ${type}: it is ignored`;
   const short = Object.keys(data).filter((key) => storedTokenDigest(data[key]!) === undefined);
   if (short.length === 0) return undefined;
-  return `Ignored as a token, because a value under ${TOKEN_BYTES_MIN} bytes can be guessed: ${short.join(", ")}`;
+  return `Values under ${TOKEN_BYTES_MIN} bytes can be guessed and are ignored as tokens: ${short.join(", ")}`;
 }

@@ -54,7 +54,7 @@ export async function shutDown(rooms: Stoppable, parts: ShutDownParts): Promise<
   const { supervisor, clock, log, drainMs, kill } = parts;
   const untilMs = clock.monotonicMs() + drainMs;
   const leftMs = (): number => Math.max(0, untilMs - clock.monotonicMs());
-  log.info({ event: "stopping", drainMs }, "stopping: no attempt is begun any more, those under way may finish");
+  log.info({ event: "stopping", drainMs }, "stopping: no new attempts; those in flight may finish");
   const idle = rooms.engine.drain(drainMs);
   rooms.ingest.drain();
   const late: string[] = [];
@@ -64,7 +64,7 @@ export async function shutDown(rooms: Stoppable, parts: ShutDownParts): Promise<
   const engineLate = await supervisor.stop(leftMs() + ENGINE_LATE_MS, [rooms.engine]);
   late.push(...engineLate, ...(await apiClosed), ...(await supervisor.stop(LATE_MS)));
   const closed = async (name: "attempter" | "authenticators" | "store", withinMs: number): Promise<boolean> => {
-    const closing = rooms[name].close().catch((error: unknown) => log.warn({ err: error }, `stopping: ${name} did not close well`));
+    const closing = rooms[name].close().catch((error: unknown) => log.warn({ err: error }, `stopping: ${name} did not close cleanly`));
     const isClosed = await atMost(clock, withinMs, closing);
     if (!isClosed) late.push(name);
     return isClosed;
@@ -72,11 +72,12 @@ export async function shutDown(rooms: Stoppable, parts: ShutDownParts): Promise<
   await closed("attempter", LATE_MS);
   await closed("authenticators", LATE_MS);
   const isStoreClosed = await closed("store", STORE_LATE_MS);
-  if (late.length > 0) log.warn({ event: "stopped.late", late }, `these did not stop in time and were left behind: ${late.join(", ")}`);
+  if (late.length > 0)
+    log.warn({ event: "stopped.late", late }, `these services did not stop in time and were abandoned: ${late.join(", ")}`);
   if (!isStoreClosed) {
     log.error(
       { event: "stopped.killed" },
-      "the store does not end, its disk hangs: the process kills itself; what was not answered may or may not be stored",
+      "the store does not close because its disk hangs: the process kills itself; unanswered writes may or may not be stored",
     );
     kill();
   }

@@ -53,9 +53,9 @@ export class Supervisor {
       try {
         await service.run(signal);
         if (signal.aborted) return;
-        this.#log.error({ service: service.name }, "service ended although nobody stopped it: starting it again");
+        this.#log.error({ service: service.name }, "service ended unexpectedly: restarting it");
       } catch (error) {
-        this.#log.error({ service: service.name, err: error }, `service failed: starting it again in ${delayMs} ms`);
+        this.#log.error({ service: service.name, err: error }, `service failed: restarting it in ${delayMs} ms`);
       }
       if (this.#clock.monotonicMs() - startedMs > RESTART_DELAY_MAX_MS) delayMs = RESTART_DELAY_MIN_MS;
       await pause(this.#clock, delayMs, signal);

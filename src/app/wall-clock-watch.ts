@@ -50,7 +50,7 @@ export class WallClockWatch implements Service {
     const nowMs = this.#clock.monotonicMs();
     if (Math.abs(driftMs) <= STEP_HARMLESS_MS) {
       if (this.#step !== undefined)
-        this.#log.info({ event: "clock.back", driftMs: this.#step.driftMs }, "the machine's clock has come back");
+        this.#log.info({ event: "clock.back", driftMs: this.#step.driftMs }, "the machine's clock is back on time");
       this.#step = undefined;
       if (Math.abs(driftMs) > 1) this.#adopt(driftMs);
     } else if (this.#step === undefined || Math.abs(this.#step.driftMs - driftMs) > STEP_SAME_MS) {
@@ -66,7 +66,7 @@ export class WallClockWatch implements Service {
   #adopt(driftMs: number): void {
     this.#clock.adoptWallClock();
     const said = { event: "clock.adopted", driftMs };
-    const text = `times that are shown now follow the machine's clock, which has jumped by ${seconds(driftMs)} s; what is due when has not changed`;
+    const text = `displayed times now follow the machine's clock, which jumped by ${seconds(driftMs)} s; due times have not changed`;
     if (Math.abs(driftMs) > STEP_HARMLESS_MS) this.#log.warn(said, text);
     else if (Math.abs(driftMs) >= STEP_TOLD_MS) this.#log.info(said, text);
     if (Math.abs(driftMs) >= STEP_TOLD_MS) this.#keep();
@@ -85,8 +85,8 @@ export class WallClockWatch implements Service {
 
 function stepped(driftMs: number): string {
   return (
-    `the machine's clock has jumped by ${seconds(driftMs)} s: deliveries and retries go on as they were due, nothing expires by it; ` +
-    `signatures and times of attempts follow it at once; the other times that are shown follow if it holds for ${STEP_HELD_MS / 60_000} min`
+    `the machine's clock has jumped by ${seconds(driftMs)} s: deliveries and retries keep their due times, and nothing expires because of it; ` +
+    `signatures and attempt times follow at once; other displayed times follow if the jump lasts for ${STEP_HELD_MS / 60_000} min`
   );
 }
 

@@ -125,7 +125,7 @@ export class HttpAttempter implements Attempter, PermissionAsker {
 
   /** The validation request (CloudEvents webhook, 4.1): no secret goes to somebody who has not agreed, so it carries no credentials. */
   askPermission({ uid, target, egress, policy }: Subscription): Promise<Outcome> {
-    assert(target !== undefined, "a receiver is asked when its references are resolved");
+    assert(target !== undefined, "a receiver is asked only once its references are resolved");
     const rate = requestedRate(policy.rateLimit);
     const { dial, tls, proxy } = target;
     const headers = ["user-agent", this.#userAgent, "webhook-request-origin", this.origin];
@@ -161,7 +161,7 @@ export class HttpAttempter implements Attempter, PermissionAsker {
     const headers = typeof sendable === "string" ? prepared.headers.bare(input.event) : signed(prepared, sendable, input, timestampSec);
     const { exchangeable } = prepared;
     const policy = timeLimited(subscription.policy, input.timeoutMaxMs);
-    const abandon = (): void => exchange.cancel("cut off: whoever asked for it has gone");
+    const abandon = (): void => exchange.cancel("cut off: the caller has hung up");
     let token: string | undefined;
     const exchange: ReceiverExchange = new ReceiverExchange({
       clock: this.#clock,
@@ -226,7 +226,7 @@ export class HttpAttempter implements Attempter, PermissionAsker {
     const known = this.#prepared.get(subscription);
     if (known !== undefined) return known;
     const { target, egress, policy, spec } = subscription;
-    assert(target !== undefined, "an attempt needs a subscription whose references are resolved");
+    assert(target !== undefined, "an attempt requires a subscription whose references are resolved");
     const scheme = SCHEMES[spec.signing.scheme];
     const refused = refusalOf(target, egress);
     const isSecret = target.urlIsSecret === true;

@@ -48,8 +48,8 @@ export class DevelopmentReceiver {
   async start(): Promise<string> {
     const { host, port, verifier, forwardTo, shows } = this.#options;
     const url = await listenOn(this.#server, { host, port, flag: "--port" });
-    const verifies = verifier === undefined ? "signatures are not verified: --secret does that" : "verifying signatures";
-    const note = forwardTo === undefined ? verifies : `${verifies}; handing on to ${forwardTo.href}`;
+    const verifies = verifier === undefined ? "signatures are not verified (use --secret)" : "verifying signatures";
+    const note = forwardTo === undefined ? verifies : `${verifies}; forwarding to ${forwardTo.href}`;
     this.#print(shows.output === "json" ? shownJson({ msg: "listening", url }) : shown`listening on ${url} (${note})`);
     return url;
   }

@@ -83,7 +83,7 @@ function targetOf(checked: CheckedSpec): { readonly target: Target; readonly mis
   const { spec, effective } = checked;
   const isGenerated = SCHEMES[spec.signing.scheme].needsKey && spec.signing.secretRefs.length === 0;
   const resolved = resolveTarget(spec, spec.signing.secretRefs, referencesIn(checked), effective);
-  const generated = "the signature, whose key is generated when the subscription is made";
+  const generated = "the signature, whose key is generated when the subscription is created";
   if (resolved.ok) return { target: resolved.value, missing: isGenerated ? generated : undefined };
   const { address, headers } = spec.endpoint;
   const url =
@@ -101,7 +101,7 @@ function payloadOf(spec: SubscriptionSpec, event: Event, target: Target, { expre
   const body = spec.payload.body === undefined ? undefined : expressions.body(spec.payload.body);
   if (body?.ok === false) return body.problem.message;
   const rendered = renderPayload(event, spec.payload, body?.value);
-  if (!rendered.ok) return `payload.body fails for this event, nothing would be sent: ${rendered.message}`;
+  if (!rendered.ok) return `payload.body fails for this event, so nothing would be sent: ${rendered.message}`;
   const { unboundProof, bodyField } = SCHEMES[spec.signing.scheme];
   const field = bodyField(spec.signing);
   const proof = unboundProof(spec.signing, target.keys, nowSec);
@@ -142,7 +142,7 @@ function requestOf(
 /** For people. */
 export function previewText(event: Event, previews: readonly Preview[]): Shown {
   const lines = [shown`event ${event.type} in namespace ${event.namespace}:`];
-  if (previews.length === 0) lines.push(shown`  no subscription of this namespace is in the files`);
+  if (previews.length === 0) lines.push(shown`  the files hold no subscription for this namespace`);
   for (const preview of previews) {
     if (preview.result !== "sent")
       lines.push(shown`  ${preview.subscription}: ${preview.result === "no" ? "no" : "ERROR"}, ${preview.why}`);

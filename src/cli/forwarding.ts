@@ -35,9 +35,9 @@ export interface ForwardAnswer {
 /** `--forward-to`: http, this machine only. */
 export function forwardTarget(text: string): URL {
   const withScheme = /^[a-z][a-z0-9+.-]*:\/\//i.test(text) ? text : `http://${/^\d+$/.test(text) ? `127.0.0.1:${text}` : text}`;
-  if (!URL.canParse(withScheme)) throw new InvalidArgumentError("a URL is wanted, for example http://127.0.0.1:3000/hooks.");
+  if (!URL.canParse(withScheme)) throw new InvalidArgumentError("expected a URL, for example http://127.0.0.1:3000/hooks.");
   const url = new URL(withScheme);
-  if (url.protocol !== "http:") throw new InvalidArgumentError("plain http is wanted: the app runs on this machine.");
+  if (url.protocol !== "http:") throw new InvalidArgumentError("expected plain http: the app runs on this machine.");
   if (!isLoopback(url.hostname.replace(/^\[(.*)\]$/, "$1")))
     throw new InvalidArgumentError(`${url.hostname} is not this machine: write 127.0.0.1, [::1] or localhost.`);
   return url;
@@ -82,7 +82,7 @@ export async function forward(target: URL, request: IncomingMessage, body: Buffe
 
 function unreachable(target: URL, error: unknown): string {
   const code = errorCode(error) ?? "";
-  if (code === "ECONNREFUSED") return `nothing listens on ${target.host}: is the app running?`;
+  if (code === "ECONNREFUSED") return `nothing is listening on ${target.host}: is the app running?`;
   return `no answer from ${target.host}: ${error instanceof Error ? error.message || code : String(error)}`;
 }
 

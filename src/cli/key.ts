@@ -10,17 +10,17 @@ import type { VerifierOptions } from "./verifier-options.ts";
 
 const PUBLIC_EXAMPLES = `
 Examples:
-  # of a key in a cluster, for the receiver of subscription orders
+  # of a key in a cluster, for the receiver of the subscription orders
   kubectl -n shop get secret orders-signing -o jsonpath='{.data.secret}' \\
     | base64 -d | postrider key public --secret-file -
 
-  # of a key that an operator with files has made
+  # of a key that an operator with files has generated
   postrider key public --secret-file data/.keys/shop.orders-signing.json
 
-  # of the manifests' own, as PEM for OpenSSL and most libraries
+  # of a key in the manifests, as PEM for OpenSSL and most libraries
   postrider key public -f manifests/ --subscription shop/orders -o pem
 
-The public key may be shown to anybody; whsk_… may not.`;
+The public key is not secret; whsk_… is.`;
 
 const NEW_EXAMPLES = `
 Examples:
@@ -31,7 +31,7 @@ Examples:
 /** `postrider key`: signing keys for people: make one, and print the public half of an Ed25519 one. */
 export function keyCommand(random: Random): Command {
   const publicKey = addVerifierOptions(new Command("public"))
-    .description("print the public key (whpk_…) of an Ed25519 signing key (whsk_…): what receivers verify with")
+    .description("print the public key (whpk_…) of an Ed25519 signing key (whsk_…), with which receivers verify")
     .option("-o, --output <format>", "whpk, pem, jwk or json (all of them)", oneOf("whpk", "pem", "jwk", "json"), "whpk")
     .addHelpText("after", PUBLIC_EXAMPLES)
     .action((options: VerifierOptions & { readonly output: "whpk" | "pem" | "jwk" | "json" }, command: Command) => {
@@ -47,7 +47,7 @@ export function keyCommand(random: Random): Command {
       tellWhole(`${newSigningSecret(scheme === "ed25519" ? "StandardWebhooksEd25519" : "StandardWebhooks", random)}\n`);
     });
   return new Command("key")
-    .description("make signing keys; print the public key of an Ed25519 one")
+    .description("create signing keys; print the public key of an Ed25519 one")
     .addCommand(publicKey)
     .addCommand(newKey);
 }
@@ -57,8 +57,8 @@ function printed(secret: Uint8Array, output: "whpk" | "pem" | "jwk" | "json"): s
   if (forms === undefined) {
     const isShared = Buffer.from(secret.subarray(0, 6)).toString("latin1") === "whsec_";
     const why = isShared
-      ? "a whsec_ key is shared, it has no public half: the receiver verifies with the same text"
-      : "this is no Ed25519 key: whsk_ + base64 of 32 or 64 bytes, or PEM, is wanted";
+      ? "a whsec_ key is shared and has no public half: the receiver verifies with the same text"
+      : "this is not an Ed25519 key: expected whsk_ + base64 of 32 or 64 bytes, or PEM";
     throw new CommandFailure(why);
   }
   switch (output) {

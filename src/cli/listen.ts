@@ -16,27 +16,27 @@ Examples:
   # print what comes in on http://127.0.0.1:9999/, any path
   postrider listen --port 9999
 
-  # verify the signatures with the subscription's secret; which of the usual
-  # schemes it is is told from the request
+  # verify the signatures with the subscription's secret; the request shows
+  # which of the usual schemes it uses
   postrider listen --port 9999 --secret whsec_…
   postrider listen --port 9999 --secret-file key.txt --scheme github
 
-  # the subscription's own style, and its key from a Secret beside it
+  # the subscription's own style, and its key from a Secret next to it
   postrider listen --port 9999 -f manifests/ --subscription shop/orders
 
-  # verify, then hand on to the app under development; its answer is passed back
+  # verify, then forward to the app under development; its answer is passed back
   postrider listen --port 9999 --secret whsec_… --forward-to localhost:3000
 
   # a bad receiver: slow, and every third request fails
   postrider listen --port 9999 --delay 2s --fail-every 3
 
-  # for scripts: one JSON object a line; port 0 takes a free one, which the
+  # for scripts: one JSON object a line; port 0 picks a free one, which the
   # first line names
   postrider listen --port 0 -o json
 
 It answers 200 (or --status), or what the app answered. A request whose
-signature is wrong is answered 401 and not handed on. Ctrl-C ends it.
---forward-to without a path keeps the request's own; with one, all go there.`;
+signature is wrong is answered 401 and not forwarded. Ctrl-C ends it.
+--forward-to without a path keeps the request's path; with one, all go there.`;
 
 const DELAY_MAX_MS = 600_000;
 
@@ -57,9 +57,9 @@ export function listenCommand(clock: Clock, signals: ProcessSignals): Command {
     new Command("listen")
       .description("receive webhooks on this machine: verify them and print them")
       .option("--host <address>", "address to listen on", "127.0.0.1")
-      .option("--port <n>", "port to listen on; 0 takes a free one", wholeNumber(0, 65_535), 9_999),
+      .option("--port <n>", "port to listen on; 0 picks a free one", wholeNumber(0, 65_535), 9_999),
   )
-    .option("--forward-to <url>", "hand requests on to an app on this machine, and answer what it answers", forwardTarget)
+    .option("--forward-to <url>", "forward requests to an app on this machine, and answer what it answers", forwardTarget)
     .option("--status <code>", "answer with this status", wholeNumber(200, 599), 200)
     .option("--delay <duration>", "answer after this long, for example 500ms or 2s", duration(DELAY_MAX_MS, "10m"), 0)
     .option("--fail-every <n>", "answer every n-th request with 500", wholeNumber(1, 1_000_000))

@@ -99,7 +99,7 @@ function entryOf(file: string, manifest: Manifest, known: ReadonlyMap<string, En
 const NO_NAMESPACE: Problem = {
   field: "metadata",
   reason: "NoNamespace",
-  message: `no namespace is named: with files it is '${DEFAULT_NAMESPACE}', with kubectl the context's; write metadata.namespace`,
+  message: `no namespace is set: with files it is '${DEFAULT_NAMESPACE}', with kubectl the context's; write metadata.namespace`,
 };
 
 /** Foreign kinds beside ours are none of our business. */

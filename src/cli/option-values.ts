@@ -7,7 +7,7 @@ export function wholeNumber(min: number, max: number): (text: string) => number 
   return (text) => {
     const value = Number(text);
     if (!/^\d{1,15}$/.test(text) || value < min || value > max)
-      throw new InvalidArgumentError(`a whole number from ${min} to ${max} is wanted.`);
+      throw new InvalidArgumentError(`expected a whole number from ${min} to ${max}.`);
     return value;
   };
 }
@@ -16,7 +16,7 @@ export function wholeNumber(min: number, max: number): (text: string) => number 
 export function duration(maxMs: number, maxText: string): (text: string) => number {
   return (text) => {
     const ms = parseDuration(text);
-    if (ms === undefined || ms > maxMs) throw new InvalidArgumentError(`a duration up to ${maxText} is wanted, for example 500ms or 2s.`);
+    if (ms === undefined || ms > maxMs) throw new InvalidArgumentError(`expected a duration up to ${maxText}, for example 500ms or 2s.`);
     return ms;
   };
 }
@@ -26,7 +26,7 @@ export function oneOf<T extends string>(...words: readonly T[]): (text: string) 
   return (text) => {
     const found = words.find((word) => word === text);
     if (found !== undefined) return found;
-    throw new InvalidArgumentError(`${words.slice(0, -1).join(", ")} or ${words.at(-1)} is wanted${didYouMean(text, words) || "."}`);
+    throw new InvalidArgumentError(`expected ${words.slice(0, -1).join(", ")} or ${words.at(-1)}${didYouMean(text, words) || "."}`);
   };
 }
 

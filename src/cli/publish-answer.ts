@@ -11,14 +11,14 @@ export interface AnswerLines {
 /** The ingest's answer in words: stored for whom and, where it was waited for, what each receiver said. @throws CommandFailure */
 export function answerLines(text: string, waited: boolean): AnswerLines {
   const answer = jsonObject(text);
-  if (typeof answer?.["id"] !== "string") throw new CommandFailure(`this is no ingest: it answered ${text.slice(0, 200)}`);
+  if (typeof answer?.["id"] !== "string") throw new CommandFailure(`this is not an ingest: it answered ${text.slice(0, 200)}`);
   const matched = Number(answer["matched"]);
   const who = matched === 0 ? "no subscription wants it" : matched === 1 ? "1 subscription gets it" : `${matched} subscriptions get it`;
   const head = shown`${answer["id"]} ${answer["duplicate"] === true ? "already stored (duplicate)" : "stored"}: ${who}`;
   if (!waited) return { text: head, failed: false };
   const { value, status } = answer;
   const entries = Array.isArray(value) ? (value as Readonly<Record<string, unknown>>[]) : [];
-  const open = status === "processing" ? [shown`  still under way: the log and the API tell how it goes on`] : [];
+  const open = status === "processing" ? [shown`  still in progress: follow it in the log or the API`] : [];
   return { text: linesOf([head, ...entries.map(entryLine), ...open]), failed: status === "failed" };
 }
 

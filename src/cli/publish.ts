@@ -30,8 +30,8 @@ Examples:
   # a hundred events, to see something move
   postrider publish -n shop --type order.paid --data '{"n":1}' --count 100
 
-A token is read from POSTRIDER_TOKEN too, where nobody sees it in a list of
-processes.
+A token is also read from POSTRIDER_TOKEN, which a list of processes does not
+show.
 Exit code: 0 accepted, 1 refused or unreachable (with --wait also: a delivery
 failed), 2 wrong usage.`;
 
@@ -58,11 +58,11 @@ const WAIT_MAX_MS = 55_000;
 
 /** `postrider publish`: sends events to an ingest. */
 export function publishCommand(): Command {
-  const command = new Command("publish").description("send an event to the ingest, and say what became of it");
+  const command = new Command("publish").description("send an event to the ingest, and report its result");
   return requireFlags(command, "--namespace", "--type")
     .option("-n, --namespace <name>", "(required) namespace the event belongs to")
     .option("--type <type>", "(required) event type, for example order.paid")
-    .option("--data <json>", "the event's data: JSON, @file, or - for stdin (left out: an event without data)")
+    .option("--data <json>", "the event's data: JSON, @file, or - for stdin; without it the event has no data")
     .option("--subject <text>", "what the event is about")
     .option("--id <id>", "CloudEvents id; with --source it makes the event safe to send twice")
     .option("--source <uri>", "CloudEvents source")
@@ -71,7 +71,7 @@ export function publishCommand(): Command {
     .option("--token <token>", "token for the namespace, or @file (POSTRIDER_TOKEN)")
     .option("--idempotency-key <key>", "stored once, however often it is sent")
     .option("--wait <duration>", "wait for the receivers' answers, at most 55s", waitTime)
-    .option("--count <n>", "send it so many times (with --id or --idempotency-key, -1, -2 … is added)", wholeNumber(1, COUNT_MAX), 1)
+    .option("--count <n>", "send it this many times (with --id or --idempotency-key, -1, -2 … is added)", wholeNumber(1, COUNT_MAX), 1)
     .option("--timeout <seconds>", "give up on one request after this", wholeNumber(1, COUNT_MAX), 30)
     .option("-o, --output <format>", "text or json", outputFormat, "text")
     .addHelpText("after", EXAMPLES)
@@ -118,7 +118,7 @@ function requestOf(options: PublishOptions, data: Buffer | undefined, suffix: st
   const isCloudEvent = options.id !== undefined || options.source !== undefined;
   const fields: Record<string, string | undefined> = { type: options.type, subject: options.subject, time: options.time };
   if (isCloudEvent) {
-    if (options.id === undefined) throw new CommandFailure("--source needs --id too: together they name the event");
+    if (options.id === undefined) throw new CommandFailure("--source also needs --id: together they identify the event");
     fields["specversion"] = "1.0";
     fields["id"] = options.id + suffix;
     fields["source"] = options.source ?? "/postrider/publish";
@@ -166,7 +166,7 @@ function serverUrl(text: string): string {
   if (/^https?:\/\/./i.test(text) && URL.canParse(text)) return text;
   const isBare = !text.includes("://") && URL.canParse(`http://${text}`);
   throw new InvalidArgumentError(
-    isBare ? `write http://${text}` : "an http:// or https:// URL is wanted, for example http://127.0.0.1:8080.",
+    isBare ? `write http://${text}` : "expected an http:// or https:// URL, for example http://127.0.0.1:8080.",
   );
 }
 

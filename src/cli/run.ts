@@ -17,14 +17,14 @@ Examples:
 
 Every flag is also an environment variable (--ingest-listen is
 POSTRIDER_INGEST_LISTEN) and a line in --config FILE.
-When everything listens, one JSON line on stdout says so:
+Once everything listens, one JSON line on stdout says so:
 {"msg":"ready","ingest":"http://…","api":"http://…","metrics":"http://…"}.
-SIGTERM finishes what is under way and exits 0; a second signal, at least 1 s
+SIGTERM finishes what is in flight and exits 0; a second signal, at least 1 s
 later, ends at once.`;
 
 /** `postrider run`: the operator. */
 export function runCommand(start: StartOperator, signals: ProcessSignals): Command {
-  const command = new Command("run").description("run the operator: take events in, deliver them").addHelpText("after", EXAMPLES);
+  const command = new Command("run").description("run the operator: accept events and deliver them").addHelpText("after", EXAMPLES);
   command.option("--config <file>", "YAML file with one 'flag-name: value' a line");
   for (const name of Object.keys(SETTINGS) as SettingName[]) {
     const isSwitch = SWITCH_SETTINGS.has(name);

@@ -8,16 +8,16 @@ import { shown, tell } from "./terminal.ts";
 
 const EXAMPLES = `
 Examples:
-  # what the chart does before it is uninstalled: stop the operator, then let
-  # every subscription go
+  # what the chart does before it is uninstalled: stop the operator, then
+  # release every subscription
   postrider uninstall --statefulset postrider-system/postrider
 
-  # the operator is gone already and subscriptions hang in deletion
+  # the operator is already gone and subscriptions hang in deletion
   postrider uninstall
 
 It removes the finalizer ${DRAIN_FINALIZER}, which holds a deleted
 subscription until its deliveries have ended, and nothing else.
-Exit code: 0 when none is left, 1 when some are or the API server refuses,
+Exit code: 0 when none is left, 1 when some are left or the API server refuses,
 2 for a wrong flag.`;
 
 const TIMEOUT_DEFAULT_S = 90;
@@ -48,7 +48,7 @@ interface UninstallOptions {
 /** `postrider uninstall`: takes our finalizer off every subscription; `connect` opens the API server of a kubeconfig. */
 export function uninstallCommand(clock: Clock, connect: (kubeconfig: string | undefined) => Promise<KubernetesApi>): Command {
   return new Command("uninstall")
-    .description("before the operator goes: remove its finalizer from every subscription")
+    .description("before the operator is removed: take its finalizer off every subscription")
     .option("--statefulset <namespace/name>", "stop this operator first, so that it cannot put finalizers back", namespacedName)
     .option("--class <name>", "only subscriptions of this class", "postrider")
     .option("--namespace <name>", "only this namespace; repeatable", (value: string, before: string[]) => [...before, value], [])
@@ -127,7 +127,7 @@ export class Uninstallation {
     if (answer.status >= 300) throw new CommandFailure(`cannot stop statefulset ${namespace}/${name}: ${statusMessage(answer)}`);
     while (replicas(answer) !== 0 && answer.status !== 404) {
       if (this.#clock.monotonicMs() > halfMs) {
-        this.#print(`statefulset ${namespace}/${name} has not stopped in time: going on`);
+        this.#print(`statefulset ${namespace}/${name} has not stopped in time: continuing`);
         return;
       }
       await this.#pause();
@@ -193,9 +193,9 @@ export class Uninstallation {
   async #pauseOrFail(held: readonly Item[], problems: readonly string[]): Promise<void> {
     if (this.#clock.monotonicMs() >= this.#endMs) {
       const { namespace, name } = held[0]?.metadata ?? { namespace: "", name: "" };
-      const first = problems[0] ?? `${namespace}/${name}: somebody puts it back (does an operator still run?)`;
+      const first = problems[0] ?? `${namespace}/${name}: something puts it back (is an operator still running?)`;
       throw new CommandFailure(
-        `${problems.length || held.length} subscriptions keep their finalizer after ${this.#options.timeout} s, the first: ${first}`,
+        `${problems.length || held.length} subscriptions still have their finalizer after ${this.#options.timeout} s, the first of them: ${first}`,
       );
     }
     await this.#pause();
@@ -236,7 +236,7 @@ function replicas(scale: ApiAnswer): number | undefined {
 function namespacedName(text: string): { readonly namespace: string; readonly name: string } {
   const [namespace = "", name = "", ...more] = text.split("/");
   if (more.length > 0 || !DNS_NAME.test(namespace) || !DNS_NAME.test(name)) {
-    throw new InvalidArgumentError("namespace/name is wanted, for example postrider-system/postrider.");
+    throw new InvalidArgumentError("expected namespace/name, for example postrider-system/postrider.");
   }
   return { namespace, name };
 }
@@ -244,6 +244,6 @@ function namespacedName(text: string): { readonly namespace: string; readonly na
 function seconds(text: string): number {
   const match = /^(\d{1,4})(s|m)$/.exec(text);
   const value = Number(match?.[1]) * (match?.[2] === "m" ? 60 : 1);
-  if (!(value >= 1 && value <= TIMEOUT_MAX_S)) throw new InvalidArgumentError("a duration from 1s to 60m is wanted, for example 90s.");
+  if (!(value >= 1 && value <= TIMEOUT_MAX_S)) throw new InvalidArgumentError("expected a duration from 1s to 60m, for example 90s.");
   return value;
 }

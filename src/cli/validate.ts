@@ -18,7 +18,7 @@ Examples:
   # everything in a folder, before it is committed
   postrider validate -f manifests/
 
-  # a subscription together with the cluster policy that will judge where it may
+  # a subscription together with the cluster policy that decides where it may
   # deliver to
   postrider validate -f subscription.yaml -f cluster-policy.yaml
 
@@ -28,13 +28,13 @@ Examples:
   # for a program
   postrider validate -f manifests/ -o json
 
-The files are judged together, by the code that the API server's rules and the
-controller consist of: without a ClusterDeliveryPolicy among them, deliveries
+The files are checked together, with the rules of the API server and of the
+controller: without a ClusterDeliveryPolicy among them, deliveries
 may go to public https addresses only.
 The event is in the short form, a CloudEvent, or an array of CloudEvents. What
-Secrets hold is not shown, but for signatures, which are made as of now.
-Exit code: 0 all good, 1 something is refused or fails for the event (file, line
-and field are printed), 2 wrong usage.`;
+Secrets hold is not shown, except in signatures, which are made as of now.
+Exit code: 0 all good, 1 something is rejected or fails for the event (file,
+line and field are printed), 2 wrong usage.`;
 
 interface ValidateOptions {
   readonly event?: string;
@@ -45,17 +45,15 @@ interface ValidateOptions {
 
 /** `postrider validate`: checks manifests offline, with the code the controller uses. */
 export function validateCommand(compiler: ExpressionCompiler, clock: Clock, version: string): Command {
-  const command = new Command("validate").description(
-    "check manifests without a cluster; say file, line and field of what would be refused",
-  );
+  const command = new Command("validate").description("check manifests without a cluster; show file, line and field of each problem");
   return requireFlags(command, "--filename")
     .option(
       "-f, --filename <path>",
       "(required) a file, a folder (with its subfolders), or - for stdin; repeatable",
       (path: string, before: readonly string[] | undefined) => [...(before ?? []), path],
     )
-    .option("--event <file>", "show what would become of the event in this file, or - for stdin")
-    .option("-n, --namespace <name>", "namespace of the event; left out: each one that has a subscription")
+    .option("--event <file>", "show what would happen to the event in this file, or - for stdin")
+    .option("-n, --namespace <name>", "namespace of the event; default: each one that has a subscription")
     .option("-o, --output <format>", "text or json", outputFormat, "text")
     .addHelpText("after", EXAMPLES)
     .action((options: ValidateOptions, self: Command) => {

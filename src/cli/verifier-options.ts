@@ -29,7 +29,7 @@ export function addVerifierOptions(command: Command): Command {
   return command
     .option("--secret <secret>", "whsec_…, whpk_… (Ed25519) or the Secret's text")
     .option("--secret-file <file>", "the same in a file, or - for stdin")
-    .option("--scheme <name>", `how it is signed: ${NAMES}; default: told from the request`, scheme)
+    .option("--scheme <name>", `how it is signed: ${NAMES}; default: detected from the request`, scheme)
     .option(
       "-f, --filename <path>",
       "take scheme and style from the subscription in this manifest, and its key from a Secret there; repeatable",
@@ -45,7 +45,7 @@ function scheme(name: string): SigningSpec {
   throw new InvalidArgumentError(
     name.toLowerCase() === "hmac"
       ? "HMAC has many styles: write github, shopify, stripe or slack, or take the subscription's own with -f subscription.yaml."
-      : `there is no such scheme${didYouMean(name, words) || `: write ${NAMES}.`}`,
+      : `unknown scheme${didYouMean(name, words) || `: write ${NAMES}.`}`,
   );
 }
 
@@ -55,7 +55,7 @@ export function readVerifier(options: VerifierOptions, command: Command): Verifi
   if (secret !== undefined && secretFile !== undefined) usage(command, "give either --secret or --secret-file");
   if (options.scheme !== undefined && filename !== undefined)
     usage(command, "give either --scheme or -f: the subscription says how it signs");
-  if (options.subscription !== undefined && filename === undefined) usage(command, "--subscription needs -f FILE, where it stands");
+  if (options.subscription !== undefined && filename === undefined) usage(command, "--subscription needs -f FILE, which holds it");
   const own = secretFile !== undefined ? [readSecretFile(secretFile)] : secret !== undefined ? [Buffer.from(secret)] : undefined;
   if (filename === undefined) {
     if (own === undefined && (options.scheme === undefined || SCHEMES[options.scheme.scheme].needsKey)) return undefined;
@@ -108,7 +108,7 @@ function fromManifests(
     throw new CommandFailure(`${paths.join(", ")} holds ${what}${there.length === 0 ? "" : ` (there are ${there.join(", ")})`}`);
   }
   if (chosen.length > 1)
-    usage(command, `the manifests hold ${chosen.length} subscriptions, say which one: --subscription ${chosen.map(named).join(" or ")}`);
+    usage(command, `the manifests hold ${chosen.length} subscriptions: choose one with --subscription ${chosen.map(named).join(" or ")}`);
   const decoded = decodeSubscription(subscription);
   if (!decoded.ok) throw new CommandFailure(`${named(subscription)}: ${decoded.problems.map(({ message }) => message).join("; ")}`);
   const { signing } = decoded.value;
@@ -144,7 +144,7 @@ function readObjects(paths: readonly string[]): { subscriptions: WebhookSubscrip
       if (!read.ok) {
         const [first] = read.problems;
         const place = `${file}:${manifest.locate(first?.field ?? "")}`;
-        throw new CommandFailure(`${place}: ${first?.field ?? ""}: ${first?.message ?? ""} (\`postrider validate -f ${file}\` says all)`);
+        throw new CommandFailure(`${place}: ${first?.field ?? ""}: ${first?.message ?? ""} (\`postrider validate -f ${file}\` shows all)`);
       }
       if (read.value.kind === "WebhookSubscription") subscriptions.push(read.value);
       if (read.value.kind === "Secret") secrets.set(`${ref.namespace}/${ref.name}`, read.value);

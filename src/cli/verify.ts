@@ -12,7 +12,7 @@ import type { VerifierOptions } from "./verifier-options.ts";
 
 const EXAMPLES = `
 Examples:
-  # headers one by one, the body exactly as it came (a file, so that no shell
+  # headers one by one, the body exactly as received (a file, so that no shell
   # changes a byte)
   postrider verify --secret whsec_… --body @body.json -H 'webhook-id: 0198…' \\
     -H 'webhook-timestamp: 1767225600' -H 'webhook-signature: v1,K5oZ…'
@@ -22,7 +22,7 @@ Examples:
   postrider verify --scheme github --secret-file key.txt \\
     --headers-file headers.txt --body @body.json --tolerance 0
 
-  # the subscription's own scheme and style, and its key from a Secret beside it
+  # the subscription's own scheme and style, and its key from a Secret next to it
   postrider verify -f manifests/ --subscription shop/orders \\
     --headers-file headers.txt --body @body.json
 
@@ -30,11 +30,11 @@ Examples:
   postrider verify --secret-file key.txt --headers-file headers.txt \\
     --body @body.json --url https://example.com/hooks
 
-Without --scheme and -f the scheme is told from the request.
---tolerance 0 leaves the time out of the judgement: right for a log's request,
+Without --scheme and -f the scheme is detected from the request.
+--tolerance 0 ignores the signature's age: right for a request from a log,
 wrong in a receiver.
 Exit code: 0 genuine, 1 not genuine (the first line says why), 2 wrong usage,
-3 cannot be told (signed in a style that --scheme or -f must name, or unsigned).`;
+3 cannot tell (signed in a style that --scheme or -f must name, or unsigned).`;
 
 const EXIT_UNDECIDED = 3;
 
@@ -50,13 +50,13 @@ interface VerifyOptions extends VerifierOptions {
 
 /** `postrider verify`: is one received request genuine, and if not, why. */
 export function verifyCommand(clock: Clock): Command {
-  const command = new Command("verify").description("check the signature of one received request, and say exactly why it fails");
+  const command = new Command("verify").description("check the signature of one received request, and explain why it fails");
   return requireFlags(addVerifierOptions(command), "--body")
     .option("-H, --header <line>", "'name: value'; repeatable", (line: string, before: readonly string[]) => [...before, line], [])
     .option("--headers-file <file>", "'name: value' lines")
     .option("--url <url>", "the absolute URL it was sent to (HTTP Message Signatures cover it)")
     .option("--method <method>", "the request's method", "POST")
-    .option("--body <text>", "(required) the body as it came: @file, - for stdin, or the text itself")
+    .option("--body <text>", "(required) the body as received: @file, - for stdin, or the text itself")
     .option("--tolerance <seconds>", "how old the signature may be; 0 = any age", seconds, TOLERANCE_SEC)
     .option("-o, --output <format>", "text or json", outputFormat, "text")
     .addHelpText("after", EXAMPLES)
@@ -83,7 +83,7 @@ function verdictLines(verdict: Verification): Shown {
 function genuineLine({ scheme, id, timestampSec }: Genuine): Shown {
   const isToken = provesOnlySender(scheme);
   const what = `${isToken ? scheme : `${scheme} signature`}${id === "" ? "" : ` of ${id}`}`;
-  if (timestampSec === undefined) return shown`genuine: ${what}; it covers no time, so an old request can be sent again`;
+  if (timestampSec === undefined) return shown`genuine: ${what}; it covers no time, so an old request can be replayed`;
   return shown`genuine: ${what}, signed ${signedAt(timestampSec)}${isToken ? "; it proves the sender, not the body" : ""}`;
 }
 
@@ -122,6 +122,6 @@ function read(file: string | number): Buffer {
 }
 
 function seconds(text: string): number {
-  if (!/^\d{1,9}$/.test(text)) throw new InvalidArgumentError("a whole number of seconds is wanted.");
+  if (!/^\d{1,9}$/.test(text)) throw new InvalidArgumentError("expected a whole number of seconds.");
   return Number(text);
 }

@@ -83,12 +83,12 @@ function complete(settings: Settings): Config {
   const withFiles = settings.provider === "file";
   const problems: string[] = [];
   if (withFiles && settings.manifests === undefined) problems.push("--manifests: --provider file needs --manifests DIR");
-  if (!withFiles && settings.manifests !== undefined) problems.push("--manifests: goes with --provider file only");
-  if (settings.store === undefined) problems.push("--store: say where events are kept: sqlite:DIR, or memory: for a try-out");
+  if (!withFiles && settings.manifests !== undefined) problems.push("--manifests: works only with --provider file");
+  if (settings.store === undefined) problems.push("--store: choose where events are stored: sqlite:DIR, or memory: for a trial");
   const { "store-size-max": sizeMax, "store-free-min": freeMin, "store-reserve": reserve } = settings;
   if (sizeMax !== undefined && sizeMax <= freeMin + reserve)
     problems.push(
-      `--store-size-max: ${sizeMax} bytes leave no room for events beside --store-free-min and --store-reserve, ${freeMin + reserve}`,
+      `--store-size-max: ${sizeMax} bytes leave no room for events in addition to --store-free-min and --store-reserve, ${freeMin + reserve}`,
     );
   const host = withFiles ? "127.0.0.1" : "0.0.0.0";
   const ingestListen = settings["ingest-listen"] ?? { host, port: 8_080 };
@@ -114,6 +114,6 @@ function authProblems(port: "ingest" | "api", modes: readonly AuthMode[], listen
   if (modes.length === 0) return [`${flag}: name at least one of kubernetes, static, none`];
   const fault = modes.includes("none") ? openPortFault(flag, listen.host) : undefined;
   if (fault !== undefined) return [fault];
-  if (modes.includes("none") && modes.length > 1) return [`${flag} none: makes the other modes pointless; name either none or the others`];
+  if (modes.includes("none") && modes.length > 1) return [`${flag} none: makes the other modes pointless; use either none or the others`];
   return [];
 }

@@ -60,12 +60,12 @@ function oneOf<const T extends readonly [string, ...string[]]>(words: T) {
 
 /** A whole number within bounds. */
 function whole(min: number, max: number) {
-  return z.coerce.number({ error: "a whole number is wanted" }).refine((value) => Number.isInteger(value) && value >= min && value <= max, {
-    error: `a whole number from ${min} to ${max} is wanted`,
+  return z.coerce.number({ error: "expected a whole number" }).refine((value) => Number.isInteger(value) && value >= min && value <= max, {
+    error: `expected a whole number from ${min} to ${max}`,
   });
 }
 
-const shortName = z.string().refine((text) => text.length >= 1 && text.length <= 63, { error: "a name of 1 to 63 characters is wanted" });
+const shortName = z.string().refine((text) => text.length >= 1 && text.length <= 63, { error: "expected a name of 1 to 63 characters" });
 
 const authMode = oneOf(["kubernetes", "static", "none"]);
 const AUTH_MODES =
@@ -76,11 +76,9 @@ export const SETTINGS = {
   provider: oneOf(["cluster", "file"]).default("cluster").describe("where manifests come from: the cluster's API server, or a directory"),
   manifests: z.string().optional().describe("directory of manifests (with --provider file); watched"),
   store: storeAddress.optional().describe("sqlite:DIR (durable) or memory: (lost at exit)"),
-  "store-reserve": bytes.prefault("64Mi").describe("space kept aside so that completions still land when the disk is full"),
+  "store-reserve": bytes.prefault("64Mi").describe("space reserved so that results can still be stored when the disk is full"),
   "store-free-min": bytes.prefault("128Mi").describe("below this much free space the ingest answers 507"),
-  "store-size-max": bytes
-    .optional()
-    .describe("the store takes no more of its volume than this, as if that were no larger; default: the whole volume"),
+  "store-size-max": bytes.optional().describe("the most that the store uses of its volume; default: the whole volume"),
   "ingest-listen": listen.optional().describe("host:port for events (8080; host 127.0.0.1 with files, 0.0.0.0 with the cluster)"),
   "api-listen": listen.optional().describe("host:port of the read and act API (8081)"),
   "metrics-listen": listen.optional().describe("host:port of /metrics, /livez, /readyz, /startupz (9090)"),
@@ -88,7 +86,7 @@ export const SETTINGS = {
   "api-auth": z.array(authMode).optional().describe(`who may use the API: ${AUTH_MODES}`),
   "metrics-auth": oneOf(["none", "kubernetes"])
     .default("none")
-    .describe("who may read /metrics: everybody, or ServiceAccounts that RBAC lets get the path /metrics; probes need no token"),
+    .describe("who may read /metrics: everyone, or ServiceAccounts that RBAC lets get the path /metrics; probes need no token"),
   "token-issuer": z
     .array(z.string().min(1))
     .default([])
@@ -99,11 +97,13 @@ export const SETTINGS = {
     .describe("also accept ?token=…; it is cut before anything is logged"),
   "ingest-rate-limit": whole(0, 1_000_000)
     .default(0)
-    .describe("deliveries per second and namespace, an event that nobody wants counts as one; 0 = no limit"),
-  "ingest-deliveries-max": whole(1, 100_000).default(10_000).describe("deliveries that one request may make; beyond it 413"),
+    .describe("deliveries per second and namespace; an event without a subscription counts as one; 0 = no limit"),
+  "ingest-deliveries-max": whole(1, 100_000)
+    .default(10_000)
+    .describe("most deliveries that one request may create; more are refused with 413"),
   "idempotency-ttl": duration.prefault("24h").describe("how long idempotency keys are remembered"),
   "max-in-flight": whole(1, 65_536).default(2_048).describe("HTTP attempts at once; one namespace may hold half"),
-  class: shortName.default("postrider").describe("only subscriptions with this spec.className are served"),
+  class: shortName.default("postrider").describe("serve only subscriptions with this spec.className"),
   "system-namespace": shortName.default("postrider-system").describe("namespace of Secrets named by cluster policies"),
   namespace: z.array(shortName).default([]).describe("serve only this namespace; repeatable"),
   kubeconfig: z.string().optional().describe("kubeconfig file (default: in-cluster credentials, then the usual places)"),
@@ -112,23 +112,25 @@ export const SETTINGS = {
     .default(
       "kubectl -n {namespace} create rolebinding postrider-secrets --clusterrole=postrider-secrets --serviceaccount=postrider-system:postrider",
     )
-    .describe("the command shown where Secrets of a namespace may not be read; {namespace} is replaced (the chart sets it)"),
+    .describe(
+      "the command shown where Postrider lacks permission to read a namespace's Secrets; {namespace} is replaced (the chart sets it)",
+    ),
   "tokens-binding-hint": z
     .string()
     .default(
       "kubectl -n {namespace} create rolebinding postrider-tokens --clusterrole=postrider-tokens --serviceaccount=postrider-system:postrider",
     )
     .describe(
-      "the command shown where tokens of a namespace's ServiceAccounts may not be made; {namespace} is replaced (the chart sets it)",
+      "the command shown where Postrider lacks permission to create tokens of a namespace's ServiceAccounts; {namespace} is replaced (the chart sets it)",
     ),
-  "drain-timeout": duration.prefault("25s").describe("how long attempts under way may take to finish at SIGTERM"),
+  "drain-timeout": duration.prefault("25s").describe("how long attempts in flight may take to finish after SIGTERM"),
   "webhook-origin": z
     .string()
-    .regex(/^[A-Za-z0-9]([A-Za-z0-9.-]{0,251}[A-Za-z0-9])?$/, "a DNS name is wanted, for example hooks.example.com")
+    .regex(/^[A-Za-z0-9]([A-Za-z0-9.-]{0,251}[A-Za-z0-9])?$/, "expected a DNS name, for example hooks.example.com")
     .default("postrider")
     .describe("the name under which receivers are asked for permission to send (WebHook-Request-Origin)"),
   "dns-server": z.array(z.string()).default([]).describe("ask this resolver (ip or ip:port) for receivers' names; repeatable"),
-  "per-subscription-metrics": oneOf(["full", "counters", "off"]).default("full").describe("how much is shown per subscription"),
+  "per-subscription-metrics": oneOf(["full", "counters", "off"]).default("full").describe("which metrics are shown per subscription"),
   "log-level": oneOf(["trace", "debug", "info", "warn", "error", "fatal", "silent"]).default("info").describe("least level logged"),
 } as const;
 

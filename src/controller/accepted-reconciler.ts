@@ -80,7 +80,7 @@ export class AcceptedReconciler<K extends AcceptedOnlyKind> implements Reconcile
 /** The newest form could not be read, and the one before stands. */
 function newerRefused({ field, reason, message }: Problem, generation: number): ConditionDraft {
   const what = field === "" || message.includes(field) ? message : `${field}: ${message}`;
-  return notAccepted({ reason, message: `${what}; generation ${generation}, which was accepted, goes on until this is mended` });
+  return notAccepted({ reason, message: `${what}; generation ${generation}, the last accepted one, stays in force until this is fixed` });
 }
 
 export function notAccepted({ reason, message }: Pick<Problem, "reason" | "message">): ConditionDraft {

@@ -96,10 +96,10 @@ export class Controller implements Service, StatusSource<ObjectKey<ReportedKind>
 
   /** What has not been listed since the start, and what mends it; undefined when all is. */
   missing(): string | undefined {
-    if (!this.#subscriptions.readiness.hasBegun) return "the subscriptions of the store are being read";
+    if (!this.#subscriptions.readiness.hasBegun) return "stored subscriptions are being read";
     const unlisted = this.#resources.unlisted();
     if (unlisted.length === 0) return undefined;
-    const told = unlisted.slice(0, UNLISTED_TOLD_MAX).map(({ what, trouble }) => `${what}: ${trouble ?? "the first answer is awaited"}`);
+    const told = unlisted.slice(0, UNLISTED_TOLD_MAX).map(({ what, trouble }) => `${what}: ${trouble ?? "waiting for the first answer"}`);
     const more = unlisted.length > told.length ? [`and ${unlisted.length - told.length} more`] : [];
     return [...told, ...more].join("; ");
   }

@@ -42,7 +42,7 @@ export interface Transition {
 }
 
 const GONE = 410;
-/** A time-out or one of these says "too much"; the in-flight cap is halved (2-api.md, `retry.statusCodes`). */
+/** A time-out or one of these says "too much"; the in-flight cap is halved (docs/delivery.md). */
 const SLOW_DOWN_CODES: ReadonlySet<number> = new Set([429, 502, 503, 504]);
 
 /**

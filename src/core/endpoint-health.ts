@@ -93,7 +93,7 @@ export function judgeEndpoint(record: EndpointRecord, circuitOpen: boolean, befo
   if (record.failureShare > HIGH_SHARE) return highShare(record);
   if (before?.reason === "HighFailureRate" && record.failureShare > LOW_SHARE) return highShare(record);
   if (failsNow && before?.healthy === false) return before;
-  return { healthy: true, reason: "Delivering", message: "The receiver answers with success." };
+  return { healthy: true, reason: "Delivering", message: "The receiver answers successfully." };
 }
 
 function highShare(record: EndpointRecord): EndpointVerdict {

@@ -202,6 +202,6 @@ export function rawAt({ bytes, values }: JsonIndex, place: number): Uint8Array {
 
 function markOf(value: object): symbol {
   const [mark] = Object.getOwnPropertySymbols(value);
-  if (mark === undefined) throw new Error("CEL's maps and lists carry no mark any more: event-values.ts must learn the new way");
+  if (mark === undefined) throw new Error("CEL's maps and lists no longer carry their mark: adapt event-values.ts");
   return mark;
 }

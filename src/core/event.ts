@@ -44,7 +44,7 @@ export function isDataLeftOut(event: Pick<Event, "dataKind" | "dataContentType">
   return event.dataKind === "none" && event.dataContentType !== undefined;
 }
 
-/** Limits of one request (design 2-api.md, Ingest). Every refusal names its number. */
+/** Limits of one request (docs/ingest.md). Every refusal names its number. */
 export const EVENT_BYTES_MAX = 256 * 1024;
 export const REQUEST_BYTES_MAX = 4 * 1024 * 1024;
 export const REQUEST_EVENTS_MAX = 1_000;

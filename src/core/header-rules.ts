@@ -41,7 +41,7 @@ export const DENIED_HEADERS: readonly DeniedHeaders[] = [
   {
     // Receivers in the cluster often trust these words from whoever their network lets in, and that is Postrider's address. `proxy` becomes the
     // variable HTTP_PROXY of a CGI program.
-    why: "tells who sends, from where, by which method or for which URL, as only a proxy before the receiver may",
+    why: "tells the receiver the sender, origin, method or URL of a request, which only a proxy in front of the receiver may do",
     names: [
       "cf-access-*",
       "cf-connecting-*",
@@ -137,6 +137,6 @@ export function headerNameFault(name: string): string | undefined {
 /** Why a value cannot be sent in a header, for "the value …"; undefined where it can. Holds wherever the value comes from. */
 export function headerValueFault(value: string): string | undefined {
   if (!VALUE.test(value) || value !== value.trim())
-    return "has line breaks, other control characters, characters outside ASCII, or spaces at an end";
+    return "contains line breaks, other control characters, characters outside ASCII, or spaces at its start or end";
   return value.length > HEADER_VALUE_CHARS_MAX ? `is longer than ${HEADER_VALUE_CHARS_MAX} characters` : undefined;
 }

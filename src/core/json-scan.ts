@@ -42,7 +42,7 @@ export function scanJson(bytes: Uint8Array, levels = 0): JsonScan {
   if (buffer[0] === 0xef && buffer[1] === 0xbb && buffer[2] === 0xbf) {
     return {
       ok: false,
-      error: { reason: "byte_order_mark", offset: 0, message: "a byte order mark stands before the JSON: leave it out" },
+      error: { reason: "byte_order_mark", offset: 0, message: "a byte order mark precedes the JSON: remove it" },
     };
   }
   return new Scanner(buffer).scan(levels);
@@ -182,7 +182,7 @@ class Scanner {
       else if (byte === BACKSLASH) {
         at = this.#escape(at);
         if (at === FAILED) return FAILED;
-      } else return this.#fail(at, "a raw control byte stands in a string: escape it", "control_byte");
+      } else return this.#fail(at, "a string contains a raw control byte: escape it", "control_byte");
     }
     return this.#fail(length, "the string has no end");
   }
@@ -295,7 +295,7 @@ class Scanner {
 
   #duplicate(start: number, key: string): false {
     const shown = key.length > 64 ? `${key.slice(0, 64)}…` : key;
-    this.#fail(start - 1, `the key ${JSON.stringify(shown)} stands twice in one object`, "duplicate_key");
+    this.#fail(start - 1, `the key ${JSON.stringify(shown)} appears twice in one object`, "duplicate_key");
     return false;
   }
 

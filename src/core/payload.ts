@@ -13,7 +13,7 @@ export interface Payload {
   readonly headers: readonly (readonly [string, string])[];
 }
 
-/** `steps` are what `payload.body` took, where there is one (expression-meter.ts). */
+/** `steps` are what `payload.body` took, where there is one (expression/meter.ts). */
 export type Rendering = { readonly steps?: number } & (
   | { readonly ok: true; readonly payload: Payload }
   | { readonly ok: false; readonly message: string }
@@ -77,7 +77,7 @@ function instantText(atMs: number): string {
 
 /** Why a body cannot hold a token, for people. */
 export const NO_BODY_FIELD =
-  "signing.token.placement Body needs a body that is a JSON object or a form; this one is neither: use placement Header";
+  "signing.token.placement Body requires a body that is a JSON object or a form; this one is neither: use placement Header";
 
 /**
  * Puts a token into a body that is already rendered: a member of the top-level JSON object (an existing one of that name is replaced) or

@@ -56,7 +56,7 @@ export interface PolicyResolution {
 }
 
 /**
- * Which policy wins: `policyRef`, else the namespace's default, else the cluster policy, else built-in (2-api.md, "Which policy"). The
+ * Which policy wins: `policyRef`, else the namespace's default, else the cluster policy, else built-in (docs/spec/deliverypolicy.md). The
  * winner wins whole; `limits` and `egress` always come from the cluster policy that applies.
  */
 export function resolvePolicy(question: PolicyQuestion): PolicyResolution {

@@ -104,7 +104,7 @@ export interface PolicyLimits
   readonly storageBytes?: number | undefined;
 }
 
-/** Where deliveries may go (design 2-api.md, `egress`; the guard in delivery/ obeys it at connect, the controller before). */
+/** Where deliveries may go (docs/endpoints.md; the guard in attempt/ obeys it at connect, the controller before). */
 export interface EgressPolicy {
   /** Empty = every host; else only these (`*.x.y` = any depth below x.y). */
   readonly allowedHosts: readonly string[];

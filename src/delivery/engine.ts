@@ -174,7 +174,7 @@ export class Engine implements Service {
     const { untilMs, done } = this.#drain(graceMs ?? GRACE_DEFAULT_MS);
     await this.#atMost(untilMs - clock.monotonicMs(), done);
     if (scheduler.inFlight > 0) {
-      log.warn({ inFlight: scheduler.inFlight }, "the grace period is over: attempts under way are cut off and will be made again");
+      log.warn({ inFlight: scheduler.inFlight }, "the grace period is over: attempts in flight are cut off and will be repeated");
       life.cut();
       await this.#atMost(CUT_MS, Promise.all([attempter.close(), done]));
     }

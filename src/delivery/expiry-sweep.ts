@@ -53,7 +53,7 @@ export class ExpirySweep {
       try {
         for (let windows = WINDOWS_MAX; windows > 0 && lane.backlog.expiryCheckAtMs <= nowMs; windows--) await this.#sweep(lane, nowMs);
       } catch (error) {
-        this.#parts.log.warn({ err: error, subscription: lane.uid }, "aged deliveries could not be ended: trying again");
+        this.#parts.log.warn({ err: error, subscription: lane.uid }, "expired deliveries could not be ended: retrying");
         lane.backlog.checkExpiryAt(nowMs + CHECK_AGAIN_MS);
       }
     }

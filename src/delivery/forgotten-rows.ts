@@ -74,11 +74,11 @@ export class ForgottenRows {
       rows: still.length,
       subscriptions: [...new Set(still.map(({ row }) => row.subscription))].slice(0, 10),
     };
-    if (isExpected) log.warn(found, "deliveries whose commit had not reported back were found in the store: they are sent now");
+    if (isExpected) log.warn(found, "deliveries whose commit had not been confirmed were found in the store: they are sent now");
     else
       log.error(
         found,
-        "deliveries were due and not in memory: they are sent now. This is a defect of Postrider, please report it with this line",
+        "due deliveries were missing in memory: they are sent now. This is a defect in Postrider; please report it with this line",
       );
   }
 

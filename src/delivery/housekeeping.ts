@@ -73,7 +73,7 @@ export class Housekeeping {
       }
       if (nowMs >= this.#agesAtMs) await this.#readAges();
     } catch (error) {
-      log.warn({ err: error }, "housekeeping failed: trying again");
+      log.warn({ err: error }, "housekeeping failed: retrying");
     }
   }
 
@@ -86,7 +86,7 @@ export class Housekeeping {
     this.#looking = true;
     forgotten
       .look()
-      .catch((error: unknown) => log.warn({ err: error }, "memory could not be compared with the store: trying again in a minute"))
+      .catch((error: unknown) => log.warn({ err: error }, "memory could not be compared with the store: retrying in a minute"))
       .finally(() => {
         this.#looking = false;
         this.#forgottenAtMs = nowMs + FORGOTTEN_EVERY_MS;

@@ -48,7 +48,9 @@ export class QueueEnding {
   attemptOver(lane: Lane, left: boolean): void {
     const { log } = this.#parts;
     const ended = left ? this.#endLane(lane, lane.ending ?? "dead-letter") : this.#forgetIfOver(lane);
-    ended.catch((error: unknown) => log.warn({ err: error, queue: lane.uid }, "the last of a deleted subscription could not be ended"));
+    ended.catch((error: unknown) =>
+      log.warn({ err: error, queue: lane.uid }, "the last deliveries of a deleted subscription could not be ended"),
+    );
   }
 
   async #endLane(lane: Lane, how: EndHow): Promise<number> {

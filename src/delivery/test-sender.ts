@@ -93,7 +93,7 @@ export class TestSender {
     if (lane === undefined || ceilings === undefined) return undefined;
     const { maxInFlight, rateLimit } = ceilings;
     if (maxInFlight !== undefined && lane.fair.inFlight + (this.#underWay.get(uid) ?? 0) >= maxInFlight) {
-      const message = `The cluster policy allows ${maxInFlight} requests to this receiver at once (limits.maxInFlight), and so many are under way.`;
+      const message = `The cluster policy allows ${maxInFlight} requests to this receiver at once (limits.maxInFlight), and that many are in flight.`;
       return { kind: "held", what: "in flight", message, retryAfterMs: IN_FLIGHT_RETRY_MS };
     }
     if (rateLimit === undefined) return undefined;

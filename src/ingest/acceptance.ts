@@ -99,7 +99,7 @@ export class Acceptance {
       return refuse("not_ready", detail, { retryAfterSeconds });
     }
     if (!this.#parts.intake.accepting()) {
-      return refuse("overloaded", "No room for more deliveries now: try again shortly.", { retryAfterSeconds });
+      return refuse("overloaded", "There is no room for more deliveries right now: try again shortly.", { retryAfterSeconds });
     }
     return undefined;
   }
@@ -142,7 +142,7 @@ export class Acceptance {
   async #withRoom<T>(namespace: string, deliveries: number, work: () => Promise<Checked<T>>): Promise<Checked<T>> {
     const { underWay } = this.#gates;
     if (!underWay.take(namespace, deliveries)) {
-      const detail = `Namespace ${namespace} has ${underWay.held(namespace)} deliveries on their way to the disk and would add ${deliveries}, more than its share of ${underWay.max}: try again shortly.`;
+      const detail = `Namespace ${namespace} has ${underWay.held(namespace)} uncommitted deliveries and would add ${deliveries}, more than its share of ${underWay.max}: try again shortly.`;
       return refused("overloaded", detail, { retryAfterSeconds: RETRY_AFTER_SECONDS });
     }
     try {
@@ -267,7 +267,7 @@ function* pieces<T>(all: readonly T[]): Generator<readonly T[]> {
 function fanOutRefusal(routes: readonly Route[], at: { readonly index?: number }): Refusal | undefined {
   const max = routes[0]?.subscription.fanOutMax ?? BUILT_IN_LIMITS.fanOut;
   if (routes.length <= max) return undefined;
-  const detail = `The event matches ${routes.length} subscriptions, more than the ${max} that limits.fanOut of the cluster policy allows: nothing was stored. Narrow the subscriptions, or raise the limit.`;
+  const detail = `The event matches ${routes.length} subscriptions, more than the ${max} that limits.fanOut of the cluster policy allows. Nothing was stored: narrow the subscriptions or raise the limit.`;
   return refuse("fan_out_exceeded", detail, at);
 }
 
@@ -284,11 +284,11 @@ function tooManyDeliveries(found: {
 }): Checked<never> {
   const { deliveries, deliveriesMax, looked, events } = found;
   if (events === 1) {
-    const detail = `The event would make ${deliveries} deliveries, at most ${deliveriesMax} are allowed in one request, and nothing was stored: narrow the subscriptions, or raise --ingest-deliveries-max.`;
+    const detail = `The event would make ${deliveries} deliveries; at most ${deliveriesMax} are allowed in one request. Nothing was stored: narrow the subscriptions, or raise --ingest-deliveries-max.`;
     return refused("too_many_deliveries", detail);
   }
   const fitting = Math.max(1, Math.floor((deliveriesMax * looked) / deliveries));
-  const detail = `The first ${looked} of ${events} events would make ${deliveries} deliveries, at most ${deliveriesMax} are allowed in one request, and nothing was stored: send fewer events per request, about ${fitting}.`;
+  const detail = `The first ${looked} of ${events} events would make ${deliveries} deliveries; at most ${deliveriesMax} are allowed in one request. Nothing was stored: send fewer events per request, about ${fitting}.`;
   return refused("too_many_deliveries", detail);
 }
 
@@ -321,13 +321,13 @@ function storeRefusal(error: unknown): Refusal {
   if (code === "disk_full") return diskLow();
   const retryAfterSeconds = RETRY_AFTER_SECONDS;
   if (code === "unknown") {
-    const detail = "The commit did not report back: send the same event again with the same idempotency key, it will be stored once.";
+    const detail = "The commit was not confirmed: send the same event again with the same idempotency key; it will be stored once.";
     return refuse("outcome_unknown", detail, { retryAfterSeconds });
   }
   return refuse("store_unavailable", "Nothing was stored: try again shortly.", { retryAfterSeconds });
 }
 
 export function diskLow(): Refusal {
-  const detail = "The store's disk is nearly full, nothing was stored: give it room (see store_free_bytes), then try again.";
+  const detail = "The store's disk is nearly full. Nothing was stored: free space (see store_free_bytes), then try again.";
   return refuse("disk_low", detail, { retryAfterSeconds: DISK_RETRY_AFTER_SECONDS });
 }

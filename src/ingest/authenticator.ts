@@ -47,7 +47,7 @@ export interface PublishReviewer {
 }
 
 const STATIC_HINT = "tokens are the values of the namespace's Secrets labelled postrider.dev/ingest-token=true";
-const REVIEW_HINT = "make one with kubectl create token SERVICEACCOUNT --audience postrider-ingest";
+const REVIEW_HINT = "create one with kubectl create token SERVICEACCOUNT --audience postrider-ingest";
 
 /** A producer that the API server knows by this name; a Secret may name itself one (app/secret-tokens.ts). */
 export function userProducer(user: string): string {

@@ -52,12 +52,12 @@ export class AttributeReader {
     if (version !== "1.0") {
       return refused(
         "specversion_unsupported",
-        `${this.#called("specversion")} is not "1.0", the version taken here.`,
+        `${this.#called("specversion")} is not "1.0", the supported version.`,
         this.#at("specversion"),
       );
     }
     for (const name of ["id", "source", "type"]) {
-      if (!this.#values.has(name)) return this.#missing(name, "every CloudEvent has id, source, specversion and type");
+      if (!this.#values.has(name)) return this.#missing(name, "every CloudEvent requires id, source, specversion and type");
     }
     const extensions: Record<string, string> = {};
     let count = 0;
@@ -97,13 +97,13 @@ const NEVER_EMPTY: ReadonlySet<string> = new Set(["id", "source", "type", "subje
 
 /** What is wrong with an attribute, as the end of a sentence; undefined = nothing. */
 export function attributeMistake(name: string, value: string): string | undefined {
-  if (!NAME.test(name)) return "is no attribute name: use the letters a-z and digits only";
+  if (!NAME.test(name)) return "is not an attribute name: use only the letters a-z and digits";
   if (name.length > ATTRIBUTE_NAME_CHARS_MAX) return `has a name longer than ${ATTRIBUTE_NAME_CHARS_MAX} characters`;
   const max = name === "type" ? EVENT_TYPE_CHARS_MAX : ATTRIBUTE_CHARS_MAX;
   if (value.length > max) return `is longer than ${max} characters`;
   if (value === "" && NEVER_EMPTY.has(name)) return "is empty";
-  if (CONTROL.test(value) || !value.isWellFormed()) return "holds a control character or a lone surrogate";
-  if ((name === "source" || name === "type") && /\s/.test(value)) return "holds white space";
+  if (CONTROL.test(value) || !value.isWellFormed()) return "contains a control character or a lone surrogate";
+  if ((name === "source" || name === "type") && /\s/.test(value)) return "contains white space";
   if (name === "time" && (!isDateTime(value) || TOO_FINE.test(value))) return "is not an RFC 3339 time such as 2026-01-31T12:00:00Z";
   if (name === "datacontenttype" && parseMediaType(value) === undefined) return "is not a media type such as application/json";
   return undefined;

@@ -168,7 +168,7 @@ export class Exchange {
     if (ageMs >= bodyDeadlineMs) {
       this.failBody(refuse("request_timeout", `The body was not complete after ${bodyDeadlineMs / 1_000} s.`));
     } else if (ageMs >= SLOW_GRACE_MS && this.#bytes < (ageMs / 1_000) * BODY_RATE_MIN) {
-      this.failBody(refuse("request_timeout", `The body came with less than ${BODY_RATE_MIN} bytes per second.`));
+      this.failBody(refuse("request_timeout", `The body arrived at less than ${BODY_RATE_MIN} bytes per second.`));
     }
   }
 

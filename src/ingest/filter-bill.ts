@@ -60,7 +60,7 @@ export class FilterBill {
   #why(short: "event" | "allowance", { index, events }: EventPosition, waitSeconds: number): string {
     const cost = `Nothing was stored. The filters (events.filter) of namespace ${this.#namespace}`;
     if (short === "event") {
-      return `${cost} need more than the ${EVENT_STEPS_MAX} steps allowed for one event: those that took most rest from now on, try again in ${waitSeconds} s. Make them cheaper: fewer loops and regular expressions.`;
+      return `${cost} need more than the ${EVENT_STEPS_MAX} steps allowed for one event: the costliest now pause; try again in ${waitSeconds} s. Make them cheaper: fewer loops and regular expressions.`;
     }
     if (this.#given === STEPS_IN_DEBT_MAX) {
       return `${cost} have used up their ${this.#budgets.perSecond} steps a second, and this request needs more than the ${STEPS_IN_DEBT_MAX} allowed meanwhile: try again in ${waitSeconds} s, or make them cheaper.`;

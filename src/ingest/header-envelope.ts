@@ -13,7 +13,7 @@ export function readBinaryEvent(body: Uint8Array, headers: BinaryHeaders): Check
   }
   // In binary mode the Content-Type is the datacontenttype; a ce-datacontenttype beside it could only contradict.
   if (values.has("datacontenttype")) {
-    return refused("attribute_invalid", "Header 'ce-datacontenttype' is not used in binary mode: Content-Type says it.");
+    return refused("attribute_invalid", "Header 'ce-datacontenttype' is not used in binary mode: use Content-Type.");
   }
   const attributes = new AttributeReader(
     values,

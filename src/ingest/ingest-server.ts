@@ -229,8 +229,8 @@ export class IngestServer implements Service {
     const exchange = this.#begin(request, response);
     if (exchange === undefined) return;
     this.#serve(exchange, expectsContinue).catch((error: unknown) => {
-      this.#options.log.error({ err: error }, "ingest: a request failed for a reason nobody foresaw");
-      this.#refuse(exchange, refuse("internal", "The event was not stored; the log says more."), false);
+      this.#options.log.error({ err: error }, "an ingest request failed unexpectedly");
+      this.#refuse(exchange, refuse("internal", "The event was not stored; see the log."), false);
     });
   }
 
@@ -289,7 +289,7 @@ export class IngestServer implements Service {
   #charge(exchange: Exchange, namespace: string, bytes: number): Refusal | undefined {
     if (!this.#bytesHeld.fits(namespace, bytes)) return this.#tooManyBytes(namespace);
     if (!this.#requests.take(namespace, 1)) {
-      const detail = `${this.#requests.held(namespace)} requests of namespace ${namespace} are under way already, their share of ${this.#requests.max}: try again shortly.`;
+      const detail = `${this.#requests.held(namespace)} requests of namespace ${namespace} are already in progress; its share is ${this.#requests.max}: try again shortly.`;
       return refuse("overloaded", detail, { retryAfterSeconds: RETRY_AFTER_SECONDS });
     }
     exchange.share = namespace;
@@ -312,7 +312,7 @@ export class IngestServer implements Service {
   }
 
   #tooManyBytes(share: string): Refusal {
-    const detail = `${this.#bytesHeld.held(share)} bytes of requests of namespace ${share} are held already, their share of ${this.#bytesHeld.max}: try again shortly.`;
+    const detail = `${this.#bytesHeld.held(share)} bytes of requests of namespace ${share} are already held; its share is ${this.#bytesHeld.max}: try again shortly.`;
     return refuse("overloaded", detail, { retryAfterSeconds: RETRY_AFTER_SECONDS });
   }
 
@@ -382,7 +382,7 @@ export class IngestServer implements Service {
     this.#endUploads();
     const refusal = refuse(
       "outcome_unknown",
-      "Postrider stops and the commit did not report back: send the same event again with the same idempotency key.",
+      "Postrider is shutting down and the commit was not confirmed: send the same event again with the same idempotency key.",
       {
         retryAfterSeconds: RETRY_AFTER_SECONDS,
       },
@@ -392,12 +392,13 @@ export class IngestServer implements Service {
 }
 
 function stopping(): Refusal {
-  const detail = "Postrider stops, nothing was stored: send it again, with the same idempotency key.";
+  const detail = "Postrider is shutting down and nothing was stored: send the event again, with the same idempotency key.";
   return refuse("stopping", detail, { retryAfterSeconds: RETRY_AFTER_SECONDS });
 }
 
 function parserRefusal(code: string): Refusal {
-  if (code === "HPE_HEADER_OVERFLOW") return refuse("headers_too_large", `Request line and headers may have ${HEADER_BYTES_MAX} bytes.`);
+  if (code === "HPE_HEADER_OVERFLOW")
+    return refuse("headers_too_large", `Request line and headers may have up to ${HEADER_BYTES_MAX} bytes.`);
   if (code === "ERR_HTTP_REQUEST_TIMEOUT") return refuse("request_timeout", "The request was not complete in time.");
   if (code === "HPE_INVALID_EOF_STATE") return refuse("body_truncated", "The connection ended before the request did.");
   return refuse("malformed_request", `The request could not be parsed (${code.slice(0, 64)}).`);

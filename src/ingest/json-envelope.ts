@@ -46,7 +46,7 @@ function readBatch(body: Uint8Array, items: readonly JsonNode[]): Checked<readon
   if (items.length > REQUEST_EVENTS_MAX) {
     return refused(
       "batch_too_long",
-      `The batch holds ${items.length} events, at most ${REQUEST_EVENTS_MAX} are taken: send several requests.`,
+      `The batch holds ${items.length} events; at most ${REQUEST_EVENTS_MAX} are allowed: send several requests.`,
     );
   }
   const drafts: EventDraft[] = [];
@@ -63,7 +63,7 @@ function readBatchItem(body: Uint8Array, item: JsonNode, index: number): Checked
   if (item.kind !== "object") return refused("event_invalid", "Every item of a batch is a JSON object.", { offset: item.start, pointer });
   const size = item.end - item.start;
   if (size > EVENT_BYTES_MAX) {
-    return refused("event_too_large", `Event ${index} has ${size} bytes, at most ${EVENT_BYTES_MAX} are taken.`, {
+    return refused("event_too_large", `Event ${index} has ${size} bytes; at most ${EVENT_BYTES_MAX} are taken.`, {
       offset: item.start,
       pointer,
     });
@@ -133,7 +133,7 @@ type DataPart = Pick<EventDraft, "data" | "dataKind" | "dataContentType">;
 function readData(body: Uint8Array, members: DataMembers): Checked<DataPart> {
   const { data, base64, contentType, base } = members;
   if (data !== undefined && base64 !== undefined) {
-    return refused("event_invalid", "Both data and data_base64 are there: send one of them.", {
+    return refused("event_invalid", "Both data and data_base64 are present: send one of them.", {
       offset: base64.start,
       pointer: `${base}/data_base64`,
     });
@@ -172,7 +172,7 @@ export function classify(data: Uint8Array, contentType: string, where: Pick<Refu
   const media = parseMediaType(contentType) ?? { essence: "application/octet-stream", charset: undefined };
   if (!isJson(media.essence)) return { ok: true, value: { data, dataKind: kindOfData(media, data), dataContentType: contentType } };
   if (!isUtf8Charset(media.charset)) {
-    return refused("charset_unsupported", `JSON data in charset '${shown(media.charset ?? "")}' is not taken: send UTF-8.`, where);
+    return refused("charset_unsupported", `JSON data in charset '${shown(media.charset ?? "")}' is not supported: send UTF-8.`, where);
   }
   const scan = scanJson(data);
   if (!scan.ok) return { ok: false, refusal: jsonRefusal(scan.error, 0, where) };
@@ -225,7 +225,7 @@ function shortText(body: Uint8Array, key: string, node: JsonNode): Checked<strin
 }
 
 function unknownField(key: string, offset: number): Refusal {
-  const advice = `the short form has ${SHORT_FIELDS.join(", ")}; put your own fields into data, or send a CloudEvent (application/cloudevents+json)`;
+  const advice = `the short form supports ${SHORT_FIELDS.join(", ")}; put your own fields into data, or send a CloudEvent (application/cloudevents+json)`;
   return refuse("field_unknown", `Field '${shown(key)}' is unknown: ${advice}.`, { offset, pointer: `/${escapePointer(key)}` });
 }
 

@@ -40,7 +40,7 @@ function wantedOf(tokens: readonly string[]): Wanted {
 }
 
 function refusalFor(where: string, at: { readonly index?: number }): Refusal {
-  const detail = `The token that let this request in stands in the event too (${where}), from where it would be stored and sent on, and nothing was stored. Send it in the header Authorization, or once as the top-level field 'token' of the body, and nowhere else.`;
+  const detail = `The event also contains the token that authenticates this request (${where}), where it would be stored and sent on. Nothing was stored. Send the token in the header Authorization, or once as the top-level field 'token' of the body, and nowhere else.`;
   return refuse("token_in_data", detail, at);
 }
 

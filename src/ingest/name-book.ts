@@ -25,7 +25,7 @@ export class NameBook {
       keptMs: KEPT_MS,
       leftMax: NAMES_LEFT_MAX,
       equal: (known, now) => known === now,
-      failed: (error) => log.warn({ err: error }, "names of subscriptions could not be remembered: trying again with the next change"),
+      failed: (error) => log.warn({ err: error }, "subscription names could not be stored: retrying at the next change"),
     });
   }
 

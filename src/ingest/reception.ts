@@ -230,7 +230,7 @@ export class Reception {
       case "forbidden":
         return refuse("forbidden", forbiddenDetail(namespace));
       case "unavailable":
-        return refuse("reviews_unavailable", "Nobody can be asked about the token now: try again shortly.", {
+        return refuse("reviews_unavailable", "The API server cannot verify tokens right now: try again shortly.", {
           retryAfterSeconds: REVIEW_RETRY_AFTER_SECONDS,
         });
       default:
@@ -306,10 +306,10 @@ function unauthenticatedDetail(hint: string): string {
   return `Send one valid token as 'Authorization: Bearer …' (or, a static one, as the field token of the body): ${hint}.`;
 }
 
-const LATE_TOKEN = `The first ${TOKEN_WITHIN_BYTES} bytes of the body hold no field token, and more is not read of a body before its sender is known: put the field first, or send the token as 'Authorization: Bearer …'.`;
+const LATE_TOKEN = `The first ${TOKEN_WITHIN_BYTES} bytes of the body contain no field token, and Postrider reads no more before it knows the sender: put the field first, or send the token as 'Authorization: Bearer …'.`;
 
 function forbiddenDetail(namespace: string): string {
-  return `The token is good, but its owner may not publish in namespace ${namespace}. Allow the verb publish on webhooksubscriptions.postrider.dev by RBAC; check with: kubectl -n ${namespace} auth can-i publish webhooksubscriptions.postrider.dev --as system:serviceaccount:NAMESPACE:NAME`;
+  return `The token is valid, but its owner lacks the permission to publish in namespace ${namespace}. Allow the verb publish on webhooksubscriptions.postrider.dev with RBAC; check with: kubectl -n ${namespace} auth can-i publish webhooksubscriptions.postrider.dev --as system:serviceaccount:NAMESPACE:NAME`;
 }
 
 /** Only a JSON object or a form can hold the field `token`. */
@@ -332,13 +332,13 @@ function sentType(essence: string | undefined): string {
 function planOf(head: RequestHead): Checked<Plan> {
   const media = head.contentType === undefined ? undefined : parseMediaType(head.contentType);
   if (head.contentType !== undefined && media === undefined) {
-    return refused("media_type_unsupported", `Content-Type is not a media type; taken are ${TAKEN}.`);
+    return refused("media_type_unsupported", `Content-Type is not a media type; supported types are ${TAKEN}.`);
   }
   if (head.hookType !== undefined) return { ok: true, value: PLANS.hook };
   const mode = modeOf(media?.essence, head);
-  if (mode === undefined) return refused("media_type_unsupported", `You sent ${sentType(media?.essence)}. Taken are ${TAKEN}.`);
+  if (mode === undefined) return refused("media_type_unsupported", `You sent ${sentType(media?.essence)}. Supported types are ${TAKEN}.`);
   if (mode !== "binary" && !isUtf8Charset(media?.charset)) {
-    return refused("charset_unsupported", "JSON is UTF-8 (RFC 8259 8.1): send it so and leave charset out.");
+    return refused("charset_unsupported", "JSON is UTF-8 (RFC 8259 8.1): send UTF-8 and leave charset out.");
   }
   return { ok: true, value: PLANS[mode] };
 }
@@ -354,10 +354,10 @@ function modeOf(essence: string | undefined, head: RequestHead): Mode | undefine
 const tooLargeEvent = (bytes: number): Refusal =>
   refuse(
     "event_too_large",
-    `The event has ${bytes} bytes or more, at most ${EVENT_BYTES_MAX} are taken: put large content elsewhere and send its address.`,
+    `The event has ${bytes} bytes or more; at most ${EVENT_BYTES_MAX} are allowed: put large content elsewhere and send its address.`,
   );
 const tooLargeRequest = (bytes: number): Refusal =>
-  refuse("request_too_large", `The request has ${bytes} bytes or more, at most ${REQUEST_BYTES_MAX} are taken: send several.`);
+  refuse("request_too_large", `The request has ${bytes} bytes or more; at most ${REQUEST_BYTES_MAX} are allowed: send several.`);
 
 const PLANS: Readonly<Record<Mode, Plan>> = {
   structured: { mode: "structured", bytesMax: EVENT_BYTES_MAX, tooLarge: tooLargeEvent },

@@ -66,7 +66,7 @@ export function readHead(request: IncomingMessage, options: HeadOptions): Checke
   if (!NAMESPACE.test(namespace)) {
     return refused(
       "namespace_invalid",
-      "A namespace name has 1 to 63 characters of a-z, 0-9 and '-', and begins and ends with a letter or digit.",
+      "A namespace name has 1 to 63 characters of a-z, 0-9 and '-', and starts and ends with a letter or digit.",
     );
   }
   const wrongMethod = methodRefusal(request.method, match[3] !== undefined);
@@ -125,7 +125,7 @@ function readHeaders(raw: readonly string[]): Checked<Headers> {
     if (name === "traceparent") found.traceparent = passedOn(raw[i + 1] ?? "") ?? found.traceparent;
     if (name === "prefer") found.prefer = found.prefer === undefined ? (raw[i + 1] ?? "") : `${found.prefer},${raw[i + 1]}`;
     if (!isAttribute && !SINGLE.has(name) && name !== "webhook-request-origin") continue;
-    if (seen.includes(name)) return refused("duplicate_header", `Header '${name.slice(0, 64)}' stands twice: send it once.`);
+    if (seen.includes(name)) return refused("duplicate_header", `Header '${name.slice(0, 64)}' appears twice: send it once.`);
     seen.push(name);
     const value = raw[i + 1] ?? "";
     const refusal = isAttribute ? undefined : noteHeader(found, name, value);
@@ -152,7 +152,7 @@ function noteHeader(found: Headers, name: string, value: string): Refusal | unde
     case "content-encoding":
       return value.toLowerCase() === "identity"
         ? undefined
-        : refuse("content_encoding_unsupported", "Content-Encoding is not taken: send the body as it is.");
+        : refuse("content_encoding_unsupported", "Content-Encoding is not supported: send the body uncompressed.");
     case "idempotency-key":
       if (!/^[\u0021-\u007e]+$/.test(value) || value.length > IDEMPOTENCY_KEY_CHARS_MAX) {
         return refuse(

@@ -116,18 +116,18 @@ function quotaExceeded(found: {
 }): Refusal {
   const { namespace, holds, bytes, share } = found;
   const more = bytes > SMALLEST_BYTES ? ` and would add ${bytes}` : "";
-  const detail = `Namespace ${namespace} holds ${holds} bytes of events and history (${ENDING_BYTES} of them for the end of each delivery that is owed)${more}; it may hold ${share.bytes}, ${BOUND[share.by]}: nothing was stored. Room comes by itself when a day of history is over (retention.bodies, retention.history); ${RAISED[share.by]}.`;
+  const detail = `Namespace ${namespace} holds ${holds} bytes of events and history (${ENDING_BYTES} of them reserved for the results of open deliveries)${more}; it may hold ${share.bytes}, ${BOUND[share.by]}. Nothing was stored. Space is freed as days of history expire (retention.bodies, retention.history); ${RAISED[share.by]}.`;
   return refuse("quota_exceeded", detail, { retryAfterSeconds: RETRY_AFTER_SECONDS });
 }
 
 const BOUND: Readonly<Record<StorageShare["by"], string>> = {
   limit: "by limits.storage of the cluster policy",
   default: "the default share of the store's volume",
-  others: "its share of what other namespaces leave of the store's volume",
+  others: "its share of what other namespaces leave free on the store's volume",
 };
 
 const RAISED: Readonly<Record<StorageShare["by"], string>> = {
-  limit: "whoever runs the cluster can raise limits.storage in the ClusterDeliveryPolicy",
-  default: "whoever runs the cluster can set limits.storage in a ClusterDeliveryPolicy",
-  others: "whoever runs the cluster can give the volume room, or set limits.storage in a ClusterDeliveryPolicy",
+  limit: "the cluster's operators can raise limits.storage in the ClusterDeliveryPolicy",
+  default: "the cluster's operators can set limits.storage in a ClusterDeliveryPolicy",
+  others: "the cluster's operators can enlarge the volume, or set limits.storage in a ClusterDeliveryPolicy",
 };

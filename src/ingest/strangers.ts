@@ -23,7 +23,7 @@ export class Strangers {
   enter(exchange: Exchange): void {
     for (const given of this.#pot.enter(exchange, exchange.request.socket.remoteAddress ?? "")) {
       this.#events.strangerRefused("room");
-      const detail = `${this.#pot.max} requests whose token has yet to come in the body are under way, and yours was the oldest of your address: send the body at once, or the token as 'Authorization: Bearer …'.`;
+      const detail = `${this.#pot.max} requests are waiting for a token in their body, and yours was the oldest from your address: send the body at once, or the token as 'Authorization: Bearer …'.`;
       given.failBody(refuse("overloaded", detail, { retryAfterSeconds: RETRY_AFTER_SECONDS }));
     }
   }
@@ -38,7 +38,7 @@ export class Strangers {
     if (!this.#pot.has(exchange) || nowMs - exchange.startedMs < TOKEN_DEADLINE_MS || !exchange.isReading) return;
     this.leave(exchange);
     this.#events.strangerRefused("late");
-    const detail = `No token has come in the body after ${TOKEN_DEADLINE_MS / 1_000} s, of which at most ${TOKEN_WITHIN_BYTES} bytes are looked at: send the token as 'Authorization: Bearer …'.`;
+    const detail = `No token arrived in the body within ${TOKEN_DEADLINE_MS / 1_000} s, of which at most ${TOKEN_WITHIN_BYTES} bytes are read: send the token as 'Authorization: Bearer …'.`;
     exchange.failBody(refuse("request_timeout", detail));
   }
 }

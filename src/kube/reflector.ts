@@ -156,7 +156,7 @@ export class Reflector implements Service {
 
   async #watch(signal: AbortSignal): Promise<End> {
     if (this.#options.clock.monotonicMs() - this.#listedAtMs > this.#limits.relistEveryMs) {
-      return { relist: true, reason: "periodic", message: "time for a new list" };
+      return { relist: true, reason: "periodic", message: "a new list is due" };
     }
     const abort = new AbortController();
     const stop = (): void => abort.abort();
@@ -174,7 +174,7 @@ export class Reflector implements Service {
       heard();
       return await this.#follow(abort.signal, heard);
     } catch (error) {
-      if (silent) return { relist: false, reason: "silent", message: `nothing was heard for ${this.#limits.silenceMaxMs} ms` };
+      if (silent) return { relist: false, reason: "silent", message: `nothing arrived for ${this.#limits.silenceMaxMs} ms` };
       return { relist: false, reason: "network", message: describe(error) };
     } finally {
       cancelSilence();
@@ -206,7 +206,7 @@ export class Reflector implements Service {
       if (rest.length > LINE_BYTES_MAX)
         return { relist: true, reason: "malformed", message: `a line of the watch is over ${LINE_BYTES_MAX} bytes` };
     }
-    return { relist: false, reason: undefined, message: "the watch reached its time" };
+    return { relist: false, reason: undefined, message: "the watch reached its time limit" };
   }
 
   /** One event of the watch; an End when it must be started anew. */

@@ -67,9 +67,9 @@ export class KubeServiceAccountTokens {
     const granted = answer.body as TokenAnswer;
     const { status } = granted;
     const lifeMs = lifeOf(granted, clock);
-    if (typeof status?.token !== "string" || !(lifeMs > 0)) return failure(asked, "TOKEN_INVALID", "the answer holds no token that lives");
+    if (typeof status?.token !== "string" || !(lifeMs > 0)) return failure(asked, "TOKEN_INVALID", "the answer contains no live token");
     if (await this.#opensApiServer(status.token)) {
-      return failure(asked, "TOKEN_REFUSED", `its audience ${audience} is the API server's own: name the receiver's audience`);
+      return failure(asked, "TOKEN_REFUSED", `its audience ${audience} is the API server's own: set the receiver's audience`);
     }
     return { ok: true, token: status.token, lifeMs };
   }
@@ -80,7 +80,7 @@ export class KubeServiceAccountTokens {
     const path = "/apis/authentication.k8s.io/v1/tokenreviews";
     const answer = await this.#options.transport.request({ method: "POST", path, body: review });
     if (answer.status === 403) return false;
-    if (answer.status !== 201) throw new Error(`a TokenReview was answered with ${answer.status}`);
+    if (answer.status !== 201) throw new Error(`the API server answered a TokenReview with ${answer.status}`);
     return (answer.body as { readonly status?: { readonly authenticated?: boolean } }).status?.authenticated === true;
   }
 
@@ -88,7 +88,7 @@ export class KubeServiceAccountTokens {
     if (answer.status === 404) return failure(asked, "TOKEN_REFUSED", "the ServiceAccount does not exist");
     if (answer.status === 403) {
       const command = this.#options.bindingHint.replaceAll("{namespace}", asked.namespace);
-      return failure(asked, "TOKEN_REFUSED", `Postrider may not make tokens there; allow it with: ${command}`);
+      return failure(asked, "TOKEN_REFUSED", `Postrider lacks permission to create tokens there; allow it with: ${command}`);
     }
     // Overloaded or in trouble, it has refused nothing.
     const code = answer.status >= 500 || answer.status === 429 ? "API_SERVER_AWAY" : "TOKEN_REFUSED";

@@ -109,7 +109,7 @@ export class TokenKeys {
       const nowMs = clock.monotonicMs();
       const found = keys.status === 200 ? readTokenKeys(keys.body) : [];
       if (found.length === 0) {
-        const why = keys.status === 200 ? "the API server shows no key that can be used" : statusMessage(keys);
+        const why = keys.status === 200 ? "the API server publishes no usable key" : statusMessage(keys);
         this.#failed(why, keys.status === 403 || keys.status === 404 ? REFUSED_PAUSE_MS : KEYS_PAUSE_MS);
         return;
       }

@@ -64,7 +64,7 @@ export class KubeTransport {
 
   /** Rejects only when no answer came (network, TLS, time), for a write also when none came a moment ago. */
   async request(request: ApiRequest): Promise<ApiAnswer> {
-    if (request.method !== "GET" && this.#clock.monotonicMs() < this.#awayUntilMs) throw new Error("the API server does not answer");
+    if (request.method !== "GET" && this.#clock.monotonicMs() < this.#awayUntilMs) throw new Error("the API server does not respond");
     const first = await this.#once(request);
     if (first.status !== 401) return first;
     this.#refused = true;

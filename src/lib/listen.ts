@@ -21,11 +21,11 @@ export class ListenError extends Error {
 
 function listenFault({ host, port, flag }: ListenAddress, { code, message }: NodeJS.ErrnoException): string {
   const where = `${host === "" ? "any address" : host}, port ${port}`;
-  const other = flag === undefined ? "" : `: ${flag} takes another one`;
-  if (code === "EADDRINUSE") return `port ${port} is in use on ${host === "" ? "some address" : host}${other} (0 takes a free one)`;
-  if (code === "EACCES") return `port ${port} needs rights that this process does not have (ports below 1024 do)${other}`;
-  if (code === "EADDRNOTAVAIL") return `${host} is no address of this machine${other}`;
-  if (code === "ENOTFOUND" || code === "EAI_AGAIN") return `${host} is no name of this machine${other}`;
+  const other = flag === undefined ? "" : `: choose another with ${flag}`;
+  if (code === "EADDRINUSE") return `port ${port} is in use on ${host === "" ? "some address" : host}${other} (0 picks a free one)`;
+  if (code === "EACCES") return `port ${port} needs privileges that this process lacks (ports below 1024 do)${other}`;
+  if (code === "EADDRNOTAVAIL") return `${host} is not an address of this machine${other}`;
+  if (code === "ENOTFOUND" || code === "EAI_AGAIN") return `${host} is not a name of this machine${other}`;
   return `cannot listen on ${where}: ${message}${other}`;
 }
 

@@ -158,7 +158,7 @@ export class HealthServer implements Service {
     else if (path === "/livez") this.#tell(response, [this.#loop(), ...(this.#options.alive ?? [])]);
     else if (path === "/readyz") this.#tell(response, this.#options.ready);
     else if (path === "/startupz") this.#startup(response);
-    else send(response, 404, TEXT, "there are /metrics, /livez, /readyz and /startupz\n");
+    else send(response, 404, TEXT, "the paths are /metrics, /livez, /readyz and /startupz\n");
   }
 
   async #scrape(request: IncomingMessage, response: ServerResponse): Promise<void> {

@@ -54,6 +54,6 @@ class LogStream implements DestinationStream {
 
 function lost(lines: number): string {
   const time = new Date().toISOString();
-  const msg = `${lines} log lines were dropped here: whoever reads the log did not keep up`;
+  const msg = `${lines} log lines were dropped here: the reader of the log did not keep up`;
   return `${JSON.stringify({ level: "warn", time, event: "log.dropped", lines, msg })}\n`;
 }

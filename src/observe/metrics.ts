@@ -42,11 +42,11 @@ export class Metrics {
   readonly ingestRequests = this.#tally("ingest_requests_total", "Requests on the ingest port by HTTP status code.", ["code"]);
   readonly ingestDuration = this.#timings(
     "ingest_request_duration_seconds",
-    "From the request's first byte to its answer, in seconds.",
+    "Time from the request's first byte to its answer, in seconds.",
     [],
   );
-  readonly resultPollsOpen = this.#gauge("result_polls_open", "Requests that wait for a result now.", []);
-  readonly connectionsOpen = this.#gauge("connections_open", "Connections open now, by server.", ["server"]);
+  readonly resultPollsOpen = this.#gauge("result_polls_open", "Requests that are waiting for a result.", []);
+  readonly connectionsOpen = this.#gauge("connections_open", "Open connections, by server.", ["server"]);
   readonly connectionsClosed = this.#counter(
     "connections_closed_total",
     "Connections closed to stay within bounds, by server and reason.",
@@ -54,7 +54,7 @@ export class Metrics {
   );
   readonly strangersRefused = this.#counter(
     "ingest_strangers_refused_total",
-    "Requests refused whose token had yet to come in the body, by reason.",
+    "Requests refused before the token in their body had arrived, by reason.",
     ["reason"],
   );
   readonly eventsAccepted = this.#tally("events_accepted_total", "Events stored durably and answered 2xx (duplicates not counted).", [
@@ -63,7 +63,7 @@ export class Metrics {
   readonly eventsUnmatched = this.#counter("events_unmatched_total", "Accepted events that no subscription wanted.", ["namespace"]);
   readonly idempotencyConflicts = this.#counter(
     "idempotency_conflicts_total",
-    "Requests refused with 409 because their producer had used an idempotency key for other content.",
+    "Requests refused with 409 because their producer had already used the idempotency key for other content.",
     ["namespace"],
   );
   readonly filterErrors = this.#counter("filter_errors_total", "Filters that failed for an event (counted as no match).", SUBSCRIPTION);
@@ -71,11 +71,15 @@ export class Metrics {
   readonly tests = this.#counter("tests_total", "Test events sent through the API, by outcome.", ["namespace", "outcome"]);
   readonly attemptDuration = this.#timings("delivery_attempt_duration_seconds", "Duration of one attempt, in seconds.", SUBSCRIPTION);
   readonly deliveries = this.#tally("deliveries_total", "Deliveries that ended, by outcome.", [...SUBSCRIPTION, "outcome"]);
-  readonly deliveryLatency = this.#timings("delivery_latency_seconds", "From acceptance to the receiver's success, in seconds.", [
+  readonly deliveryLatency = this.#timings("delivery_latency_seconds", "Time from acceptance to the receiver's success, in seconds.", [
     "namespace",
   ]);
-  readonly pending = this.#gauge("deliveries_pending", "Deliveries accepted and not ended.", SUBSCRIPTION);
-  readonly oldestPendingAge = this.#gauge("oldest_pending_age_seconds", "Age of the oldest delivery not ended, in seconds.", SUBSCRIPTION);
+  readonly pending = this.#gauge("deliveries_pending", "Deliveries accepted and not yet ended.", SUBSCRIPTION);
+  readonly oldestPendingAge = this.#gauge(
+    "oldest_pending_age_seconds",
+    "Age of the oldest delivery that has not ended, in seconds.",
+    SUBSCRIPTION,
+  );
   readonly circuitOpen = this.#gauge("circuit_open", "1 while the circuit breaker holds deliveries back.", SUBSCRIPTION);
   readonly subscriptionReady = this.#gauge("subscription_ready", "1 when the subscription's Ready condition is True.", SUBSCRIPTION);
   readonly storeCommitDuration = this.#histogram(
@@ -86,11 +90,13 @@ export class Metrics {
   readonly storeSize = this.#gauge("store_size_bytes", "Size of the store's files, in bytes.", []);
   readonly storeFree = this.#gauge("store_free_bytes", "Free space of the store's file system, in bytes.", []);
   readonly storeLog = this.#gauge("store_log_bytes", "Size of the store's write-ahead log, in bytes; part of its size.", []);
-  readonly storeFreeMin = this.#gauge("store_free_min_bytes", "With less free space than this events are refused with 507, in bytes.", []);
-  readonly storeNamespaceBytes = this.#gauge("store_namespace_bytes", "What a namespace holds in the store, in bytes.", ["namespace"]);
+  readonly storeFreeMin = this.#gauge("store_free_min_bytes", "Free space below which events are refused with 507, in bytes.", []);
+  readonly storeNamespaceBytes = this.#gauge("store_namespace_bytes", "Storage that a namespace uses in the store, in bytes.", [
+    "namespace",
+  ]);
   readonly storeNamespaceLimit = this.#gauge(
     "store_namespace_limit_bytes",
-    "What a namespace that holds something may hold; beyond it its events are refused with 429, in bytes.",
+    "Storage limit of a namespace that uses some; beyond it its events are refused with 429, in bytes.",
     ["namespace"],
   );
   readonly storeOldestWrite = this.#gauge("store_oldest_write_seconds", "Age of the oldest write that has no answer yet, in seconds.", []);
@@ -102,7 +108,7 @@ export class Metrics {
   readonly loopStalls = this.#counter("loop_stalls_total", "Times the event loop stood still for a quarter of a second or longer.", []);
   readonly manifestsRefused = this.#gauge(
     "manifests_refused",
-    "Manifests in files that are refused now, and files that cannot be read; their last good state goes on.",
+    "Manifests in files that are rejected now, and files that cannot be read; their last good state stays in force.",
     [],
   );
   readonly loopStallMax = this.#gauge(
@@ -110,23 +116,23 @@ export class Metrics {
     "Longest time the event loop stood still in the last 5 to 10 minutes, in seconds (0: never a quarter of a second).",
     [],
   );
-  readonly inFlight = this.#gauge("attempts_in_flight", "Attempts under way.", []);
+  readonly inFlight = this.#gauge("attempts_in_flight", "Attempts in flight.", []);
   readonly forgottenRows = this.#counter(
     "forgotten_rows_total",
-    "Deliveries that were owed and not in memory, found in the store and sent: 0, or Postrider has a defect.",
+    "Open deliveries that were missing in memory, found in the store and sent; anything but 0 is a defect in Postrider.",
     [],
   );
   readonly reconcile = this.#counter("reconcile_total", "Reconciliations by result.", ["result"]);
   readonly reconcileDuration = this.#histogram("reconcile_duration_seconds", "Duration of one reconciliation, in seconds.", []);
   readonly statusWrites = this.#counter("status_writes_total", "Status writes to the API server by result.", ["result"]);
-  readonly watchRestarts = this.#counter("watch_restarts_total", "Watches started anew, by kind and reason.", ["kind", "reason"]);
+  readonly watchRestarts = this.#counter("watch_restarts_total", "Watches restarted, by kind and reason.", ["kind", "reason"]);
   readonly watchSynced = this.#gauge(
     "watch_synced",
     "1 while what the API server has of a kind is read and followed; scope is a namespace, or * for all.",
     ["kind", "scope"],
   );
   readonly kubernetesEvents = this.#counter("kubernetes_events_total", "Kubernetes Events written, by result.", ["result"]);
-  readonly buildInfo = this.#gauge("build_info", "Always 1; the labels tell the build.", ["version", "node"]);
+  readonly buildInfo = this.#gauge("build_info", "Always 1; the labels name the build.", ["version", "node"]);
 
   constructor(options: { readonly version: string; readonly perSubscription?: PerSubscriptionMetrics; readonly defaults?: boolean }) {
     this.perSubscription = options.perSubscription ?? "full";

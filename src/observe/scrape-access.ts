@@ -20,14 +20,14 @@ const ANSWERS: Readonly<Record<ReviewVerdict, ScrapeVerdict>> = {
   unauthenticated: {
     ok: false,
     status: 401,
-    text: "send one 'Authorization: Bearer …' with the token that a ServiceAccount has for the API server (--metrics-auth kubernetes)\n",
+    text: "send one 'Authorization: Bearer …' with a ServiceAccount's token for the API server (--metrics-auth kubernetes)\n",
   },
   forbidden: {
     ok: false,
     status: 403,
-    text: "the token is good, but may not get the path /metrics; allow it by a ClusterRole with nonResourceURLs: [/metrics], verbs: [get]\n",
+    text: "the token is valid, but lacks the permission to get /metrics; allow it with a ClusterRole that has nonResourceURLs: [/metrics], verbs: [get]\n",
   },
-  unavailable: { ok: false, status: 503, text: "nobody can be asked who this is now: try again shortly\n" },
+  unavailable: { ok: false, status: 503, text: "the API server cannot verify tokens right now: try again shortly\n" },
 };
 
 /** As controller-runtime's metrics with authentication: ServiceAccounts that RBAC lets `get` the path `/metrics`. */

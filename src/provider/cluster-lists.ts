@@ -130,20 +130,19 @@ export class ClusterLists {
     const resource = group.length === 1 ? kind.plural : `${kind.plural}.${group[0]}`;
     const isKnown = this.#common.every(({ listed }) => listed);
     if (namespace !== undefined && isKnown && !this.#options.exists(namespace)) {
-      return `namespace ${namespace} does not exist (${said}): create it with "kubectl create namespace ${namespace}" and run "helm upgrade", or take it out of "namespaces"`;
+      return `namespace ${namespace} does not exist (${said}): create it with "kubectl create namespace ${namespace}" and run "helm upgrade", or remove it from "namespaces"`;
     }
     if (reason === "forbidden" && namespace !== undefined) {
-      return `${said}; Postrider's Role or RoleBinding in namespace ${namespace} is missing: "helm upgrade" makes them, or take the namespace out of "namespaces"`;
+      return `${said}; Postrider's Role or RoleBinding in namespace ${namespace} is missing: "helm upgrade" creates them; or remove the namespace from "namespaces"`;
     }
     if (reason === "forbidden") {
-      return `${said}; Postrider's ClusterRole must allow list and watch of ${resource}: "helm upgrade" puts it back`;
+      return `${said}; Postrider's ClusterRole must allow list and watch of ${resource}: "helm upgrade" restores it`;
     }
     if (reason === "not_found") {
-      return `${said}; the CustomResourceDefinition ${resource} is missing: "kubectl apply --server-side -f crds/" or "helm upgrade" makes it`;
+      return `${said}; the CustomResourceDefinition ${resource} is missing: "kubectl apply --server-side -f crds/" or "helm upgrade" creates it`;
     }
-    if (reason === "unauthorized")
-      return `${said}; the API server does not accept the token of Postrider's ServiceAccount: see whether it exists`;
-    return `${said}; this is tried again by itself: see whether the API server is well with "kubectl get --raw '/readyz?verbose'"`;
+    if (reason === "unauthorized") return `${said}; the API server rejects the token of Postrider's ServiceAccount: check that it exists`;
+    return `${said}; Postrider retries by itself: check the API server with "kubectl get --raw '/readyz?verbose'"`;
   }
 }
 

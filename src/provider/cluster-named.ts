@@ -74,7 +74,7 @@ export class ClusterNamed {
       return { state: "found", object: known };
     }
     if (this.#signal === undefined || this.#signal.aborted) {
-      return { state: "unknown", message: `the ${kind} ${name} has not been read yet; this mends itself` };
+      return { state: "unknown", message: `the ${kind} ${name} has not been read yet; this resolves itself` };
     }
     const scope = this.#follow(kind, namespace, this.#signal);
     scope.wanted.set(name, nowMs);
@@ -152,7 +152,7 @@ export class ClusterNamed {
       if (answer.status === 200) return { state: "found", object: namedObject(kind, answer.body as KubeObject) };
       if (answer.status === 404) return { state: "absent" };
       if (answer.status === 403) return { state: "forbidden", message: this.#hint(kind, namespace) };
-      return { state: "unknown", message: `the ${kind} ${name}: the API server answered ${answer.status}; this mends itself` };
+      return { state: "unknown", message: `the ${kind} ${name}: the API server answered ${answer.status}; this resolves itself` };
     } catch (error) {
       this.#awayUntilMs = this.#options.clock.monotonicMs() + ANSWER_FOR_MS;
       return { state: "unknown", message: `the ${kind} ${name}: ${error instanceof Error ? error.message : String(error)}` };

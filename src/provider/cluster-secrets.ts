@@ -16,7 +16,7 @@ const QUESTIONS_MAX = 4;
 const ANSWERS_MAX = 20_000;
 
 /** A thousand subscriptions that each waited for their own question to end in nothing would hold up all others. */
-export const NO_ANSWER = "the API server does not answer; this is tried again by itself";
+export const NO_ANSWER = "the API server does not respond; Postrider retries by itself";
 
 export interface ClusterSecretsOptions {
   readonly transport: KubeTransport;
@@ -97,7 +97,8 @@ export class ClusterSecrets {
 
   async find(namespace: string, name: string): Promise<SecretLookup> {
     const scope = this.#scopes.get(namespace);
-    if (scope === undefined) return { state: "unknown", message: `Secrets of namespace ${namespace} are not read yet; this mends itself` };
+    if (scope === undefined)
+      return { state: "unknown", message: `Secrets of namespace ${namespace} have not been read yet; this resolves itself` };
     if (scope.forbidden) return { state: "forbidden", message: this.#hint(namespace) };
     const usable = this.#usable(namespace, name);
     if (usable !== undefined) return usable;
@@ -105,7 +106,7 @@ export class ClusterSecrets {
     if (scope.trouble !== undefined && !scope.listed.has(USE_LABEL)) {
       return {
         state: "unknown",
-        message: `Secrets of namespace ${namespace} cannot be read (${scope.trouble}); this is tried again by itself`,
+        message: `Secrets of namespace ${namespace} cannot be read (${scope.trouble}); Postrider retries by itself`,
       };
     }
     const key = `${namespace}/${name}`;
@@ -140,7 +141,7 @@ export class ClusterSecrets {
       if (answer.status !== 200) return { state: "unknown", message: `the API server answered ${answer.status}` };
       const labels = (answer.body as { metadata?: { labels?: Record<string, string> } }).metadata?.labels;
       if (labels?.[USE_LABEL] !== "true") return { state: "unlabelled" };
-      return { state: "unknown", message: `Secret ${name} has just been labelled; this mends itself within seconds` };
+      return { state: "unknown", message: `Secret ${name} has just been labelled; this resolves itself within seconds` };
     } catch (error) {
       this.#awayUntilMs = this.#options.clock.monotonicMs() + ANSWER_FOR_MS;
       return { state: "unknown", message: error instanceof Error ? error.message : String(error) };
@@ -155,7 +156,7 @@ export class ClusterSecrets {
   }
 
   #hint(namespace: string): string {
-    return `Secrets of namespace ${namespace} may not be read; allow it with: ${this.#options.bindingHint.replaceAll("{namespace}", namespace)}`;
+    return `Postrider lacks permission to read Secrets of namespace ${namespace}; allow it with: ${this.#options.bindingHint.replaceAll("{namespace}", namespace)}`;
   }
 
   #open(namespace: string, signal: AbortSignal): Scope {

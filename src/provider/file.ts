@@ -36,7 +36,7 @@ export const RESCAN_MS = 2_000;
 
 /** A ServiceAccount is an identity of a cluster; a manifest alone cannot vouch for anybody. */
 const NO_CLUSTER =
-  "manifests from files have no API server that could make a ServiceAccount's token: use auth.bearer or auth.oauth2ClientCredentials, or run with the cluster provider";
+  "with manifests from files no API server can create a ServiceAccount's token: use auth.bearer or auth.oauth2ClientCredentials, or run with the cluster provider";
 
 export interface FileProviderOptions {
   /** Directory of manifests. */
@@ -82,7 +82,7 @@ export class FileProvider implements Resources, ResultSink, Service {
       if (!this.#synced) for (const secret of await this.#keys.load()) this.#cache.set("Secret", secret);
       await this.rescan();
     } catch (error) {
-      this.#trouble = `${error instanceof Error ? error.message : String(error)}; this is tried again by itself: see whether the folder is mounted and may be read`;
+      this.#trouble = `${error instanceof Error ? error.message : String(error)}; Postrider retries by itself: check that the folder is mounted and readable`;
       throw error;
     }
     const stop = this.#follow();
@@ -149,7 +149,7 @@ export class FileProvider implements Resources, ResultSink, Service {
       cancelSettle = clock.after(SETTLE_MS, again);
     };
     const watch = new FolderWatch(directory, heard, (error) =>
-      log.warn({ err: error, directory }, "manifests cannot be watched: looking every 2 s"),
+      log.warn({ err: error, directory }, "manifests cannot be watched: reading them every 2 s"),
     );
     this.#watch = watch;
     if (watch.follow(this.#directory.folders)) heard();
@@ -175,7 +175,7 @@ export class FileProvider implements Resources, ResultSink, Service {
       .catch((error: unknown) => {
         this.#options.log.error(
           { err: error, directory: this.#options.directory },
-          "manifests cannot be read: the last good state goes on",
+          "manifests cannot be read: the last good state stays in force",
         );
       })
       .finally(() => {
@@ -195,7 +195,7 @@ export class FileProvider implements Resources, ResultSink, Service {
       this.#options.log.error({ event: "manifest.refused", ...problem }, `${place}:${field} ${problem.message}`);
     }
     if (problems.length === 0 && this.#problems.length > 0)
-      this.#options.log.info({ event: "manifest.mended" }, "all manifests are whole again");
+      this.#options.log.info({ event: "manifest.mended" }, "all manifests are valid again");
     this.#problems = problems;
     this.#options.onRefused?.(refusedCount(problems));
   }
@@ -207,7 +207,7 @@ export class FileProvider implements Resources, ResultSink, Service {
     const count = refusedCount(this.#problems);
     const field = first.field === "" || first.message.includes(first.field) ? "" : `${first.field}: `;
     const what = `${join(this.#options.directory, first.file)}:${first.line}: ${field}${first.message}`;
-    return `${count} ${count === 1 ? "manifest is" : "manifests are"} refused, and the last good state goes on: ${what}${count === 1 ? "" : "; …"}`;
+    return `${count} ${count === 1 ? "manifest is" : "manifests are"} rejected, and the last good state stays in force: ${what}${count === 1 ? "" : "; …"}`;
   }
 
   refusalOf(ref: ObjectRef): Problem | undefined {
@@ -248,7 +248,7 @@ export class FileProvider implements Resources, ResultSink, Service {
     const rules = [...this.#unread].filter(([, { what }]) => what === "rules");
     return rules.map(([file, { message }]) => ({
       what: `manifest file ${join(directory, file)}`,
-      trouble: `${message}; it may hold policies, so nothing is judged before it is whole: mend or remove it`,
+      trouble: `${message}; it may contain policies, so no subscription is checked until it is valid: fix or remove it`,
     }));
   }
 

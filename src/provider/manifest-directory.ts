@@ -124,7 +124,7 @@ export class ManifestDirectory {
           homes.set(key, file);
         } else {
           const { kind, name } = read.ref;
-          const message = `${kind} ${name} is in ${home} too, which is the one obeyed: remove one of them`;
+          const message = `${kind} ${name} is in ${home} too, which is in force: remove one of them`;
           problems.push({ file, line: 1, field: "metadata.name", reason: "Duplicate", message });
         }
       }
@@ -172,7 +172,7 @@ export class ManifestDirectory {
     const mark = `${found.ino}:${found.size}:${found.mtimeNs}`;
     if (before?.mark === mark) return before;
     if (found.size > MANIFEST_FILE_BYTES_MAX) {
-      return broken(before, mark, path, `the file has over ${MANIFEST_FILE_BYTES_MAX} bytes, the most that is read: split it`);
+      return broken(before, mark, path, `the file has over ${MANIFEST_FILE_BYTES_MAX} bytes, which is the limit: split it`);
     }
     try {
       return parsed(await readFile(full, "utf8"), path, mark, before);
@@ -224,7 +224,7 @@ function parsed(text: string, file: string, mark: string, before: FileState | un
         field: "metadata.name",
         reason: "Duplicate",
         object: objectName(ref),
-        message: `${ref.kind} ${ref.name} stands in this file twice`,
+        message: `${ref.kind} ${ref.name} appears twice in this file`,
       });
     } else if (read.ok) objects.set(key, { ref, object: read.value });
     else {

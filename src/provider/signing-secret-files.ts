@@ -57,7 +57,7 @@ export class SigningSecretFiles {
       await rename(temporary, file);
       await this.#syncDirectory();
     } catch (error) {
-      const message = `the signing key cannot be kept in ${this.#dir}: ${error instanceof Error ? error.message : String(error)}`;
+      const message = `the signing key cannot be stored in ${this.#dir}: ${error instanceof Error ? error.message : String(error)}`;
       return { result: { kind: "failed", message } };
     }
     return { result: { kind: "done" }, secret: secretOf(stored) };

@@ -28,12 +28,12 @@ it("a broken edit of a running folder is told by API, metric, readyz and log, an
 
     write(GOOD.replace("endpoint:", "endpont:"));
     await expect.poll(subscription, { timeout: 20_000 }).toContain("did you mean endpoint?");
-    expect(await subscription()).toContain("goes on until this is mended");
+    expect(await subscription()).toContain("stays in force until this is fixed");
     expect(await page(`${metrics}/metrics`)).toContain("postrider_manifests_refused 1");
     const ready = await fetch(`${metrics}/readyz?verbose`);
     expect([ready.status, await ready.text()]).toEqual([
       200,
-      expect.stringMatching(/\[\+\] manifests ok: 1 manifest is refused.*a\.yaml:4: /),
+      expect.stringMatching(/\[\+\] manifests ok: 1 manifest is rejected.*a\.yaml:4: /),
     ]);
     await expect.poll(() => operator.stderr(), { timeout: 20_000 }).toContain('"event":"manifest.refused"');
 

@@ -177,7 +177,7 @@ it("keeps secrets out of logs, metrics, rows, statuses and the API's answers", {
     .map((name) => readFileSync(join(store, name), "latin1"));
   const log = [...operator.stdoutLines, operator.stderr()].join("\n");
   expect(log).toContain("delivery.attempted");
-  expect(log).toContain("an alias names no anchor");
+  expect(log).toContain("an alias has no anchor");
   expect(answers).toContain("correlationId");
   expect(answers).toContain("PROXY_AUTH");
   expect(answers).toContain("TOKEN_REFUSED");

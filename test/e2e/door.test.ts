@@ -119,7 +119,7 @@ it(`1,000 events for ${SUBSCRIPTIONS} subscriptions are refused with the numbers
   expect(JSON.parse(refusals[0]?.body ?? "")).toMatchObject({
     code: "too_many_deliveries",
     detail:
-      "The first 11 of 1000 events would make 11000 deliveries, at most 10000 are allowed in one request, and nothing was stored: send fewer events per request, about 10.",
+      "The first 11 of 1000 events would make 11000 deliveries; at most 10000 are allowed in one request. Nothing was stored: send fewer events per request, about 10.",
   });
   expect(seen.p99Ms).toBeLessThanOrEqual(barMs);
   expect(seen.residentMiB).toBeLessThanOrEqual(RESIDENT_MIB_MAX);

@@ -14,7 +14,7 @@ it.concurrent.each([
 ])("npm run example %s delivers its samples and ends by itself", async (name, deliveries, attempts) => {
   const { stdout, stderr } = await run(name);
   expect(stderr).toBe("");
-  expect(stdout).toContain(`${deliveries} of ${deliveries} deliveries taken, in ${attempts} attempts.`);
+  expect(stdout).toContain(`${deliveries} of ${deliveries} deliveries accepted, in ${attempts} attempts.`);
 });
 
 it.concurrent("says which examples there are", async () => {

@@ -16,7 +16,7 @@ it.concurrent.each(["memory", "sqlite"])("refuses a folder of manifests that is 
   const args = ["src/main.ts", "run", "--provider", "file", "--manifests", manifests, "--store", store, ...PORTS];
   await expect(promisify(execFile)(process.execPath, args, { cwd: ROOT, timeout: 20_000 })).rejects.toMatchObject({
     code: 2,
-    stderr: expect.stringContaining(`--manifests ${manifests}: there is no such folder`) as string,
+    stderr: expect.stringContaining(`--manifests ${manifests}: no such folder`) as string,
   });
   expect(existsSync(manifests)).toBe(false);
   rmSync(home, { recursive: true });

@@ -79,7 +79,7 @@ describe("a process that stood still", () => {
     };
     const timedOut = attempts.items.filter(({ outcome }) => outcome === "timeout");
     expect(timedOut).toHaveLength(IN_FLIGHT);
-    for (const { message } of timedOut) expect(message).toMatch(/^no answer within 1 s; Postrider itself stood still for \d\.\d s of it$/);
+    for (const { message } of timedOut) expect(message).toMatch(/^no answer within 1 s; Postrider itself was frozen for \d\.\d s of it$/);
     expect(await operator.signal("SIGTERM")).toBe(0);
   });
 });

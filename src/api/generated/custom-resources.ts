@@ -34,12 +34,12 @@ export interface WebhookSubscriptionSpec {
   readonly events: {
     /** Event types: exact ("order.paid"), or a prefix ("order.*", "*"). An event that matches several is delivered once. */
     readonly types: readonly string[];
-    /** A CEL expression that must be true, for example event.data.size > 1000. A field that is absent makes it false. */
+    /** A CEL expression that must be true, for example event.data.size > 1000. An absent field makes it false. */
     readonly filter?: string;
   };
   /** The receiver. */
   readonly endpoint: {
-    /** URL that each delivery is POSTed to. Where it may lead is decided by the ClusterDeliveryPolicy that applies. */
+    /** URL that each delivery is POSTed to. The ClusterDeliveryPolicy that applies decides where it may lead. */
     readonly url?: string;
     /** A key of a Secret that holds the URL, for URLs that are secrets themselves. The Secret must be in this namespace and carry the label postrider.dev/use: "true". */
     readonly urlSecretRef?: {
@@ -61,7 +61,7 @@ export interface WebhookSubscriptionSpec {
     };
     /** Extra request headers. */
     readonly headers?: readonly {
-      /** Name of the header, without regard to case. */
+      /** Name of the header; upper and lower case are equal. */
       readonly name: string;
       /** Value of the header, sent as it is. */
       readonly value?: string;
@@ -76,7 +76,7 @@ export interface WebhookSubscriptionSpec {
         };
       };
     }[];
-    /** How Postrider proves to the receiver who it is: exactly one way. */
+    /** How Postrider authenticates to the receiver: exactly one way. */
     readonly auth?: {
       /** A fixed bearer token. */
       readonly bearer?: {
@@ -125,9 +125,9 @@ export interface WebhookSubscriptionSpec {
           /** Key within the Secret's data. */
           readonly key: string;
         };
-        /** Scopes to ask for. */
+        /** Scopes to request. */
         readonly scopes?: readonly string[];
-        /** Audience to ask for. */
+        /** Audience to request. */
         readonly audience?: string;
       };
       /** A token of a ServiceAccount of this namespace, sent as a bearer token and renewed before it expires. */
@@ -136,7 +136,7 @@ export interface WebhookSubscriptionSpec {
         readonly serviceAccountName: string;
         /** Audience of the token: the receiver's. */
         readonly audience: string;
-        /** Life of a token. */
+        /** Lifetime of a token. */
         readonly expirationSeconds: number;
       };
     };
@@ -156,7 +156,7 @@ export interface WebhookSubscriptionSpec {
         /** Name of the Secret. */
         readonly name: string;
       };
-      /** Name to ask for and to check in the receiver's certificate, if not the URL's host. */
+      /** Name to request and to check in the receiver's certificate, if it differs from the URL's host. */
       readonly serverName?: string;
       /** Oldest TLS version accepted. */
       readonly minVersion: "TLS12" | "TLS13";
@@ -168,23 +168,23 @@ export interface WebhookSubscriptionSpec {
     readonly format: "StandardWebhooks" | "CloudEventsStructured" | "CloudEventsBinary" | "Form" | "Raw";
     /** Name of the form parameter, with format Form. Default: payload. */
     readonly formParameter?: string;
-    /** A CEL expression that gives the JSON body instead, for example {'version': '1.0', 'event': event.type, 'data': event.data}. Values passed on whole keep their bytes. */
+    /** A CEL expression that produces the JSON body instead, for example {'version': '1.0', 'event': event.type, 'data': event.data}. Values that are passed on unchanged keep their bytes. */
     readonly body?: string;
   };
   /** How deliveries are signed. Without it: Standard Webhooks with a generated key. */
   readonly signing?: {
     /** The signature scheme. Default: StandardWebhooks. */
     readonly scheme?: "StandardWebhooks" | "StandardWebhooksEd25519" | "HMAC" | "TimestampToken" | "HTTPMessageSignatures" | "None";
-    /** Keys, all of which sign, the first listed first: list the old and the new one while receivers change over. Absent: a Secret <subscription>-signing is generated and owned by the subscription. */
+    /** Keys, all of which sign, in this order: list the old and the new one while receivers switch. Absent: a Secret <subscription>-signing is generated and owned by the subscription. */
     readonly secretRefs?: readonly {
       /** Name of the Secret. */
       readonly name: string;
       /** Key within the Secret's data. */
       readonly key: string;
     }[];
-    /** How an HMAC signature is made and written, with scheme HMAC: GitHub, Shopify, Slack, Stripe and their like. */
+    /** How an HMAC signature is made and written, with scheme HMAC: GitHub, Shopify, Slack, Stripe and similar styles. */
     readonly hmac?: {
-      /** Hash of the HMAC. SHA1 is for receivers that know nothing better. */
+      /** Hash of the HMAC. SHA1 is for receivers that support nothing better. */
       readonly algorithm: "SHA256" | "SHA512" | "SHA1";
       /** How the signature's bytes are written. */
       readonly encoding: "Hex" | "Base64";
@@ -205,7 +205,7 @@ export interface WebhookSubscriptionSpec {
       readonly field: string;
       /** Where the token goes. */
       readonly placement: "Body" | "Header";
-      /** What stands between the time and the HMAC. */
+      /** Separator between the time and the HMAC. */
       readonly separator: string;
       /** Hash of the HMAC. */
       readonly algorithm: "SHA256" | "SHA512" | "SHA1";
@@ -215,7 +215,7 @@ export interface WebhookSubscriptionSpec {
   };
   /** Whether deliveries keep the order of events. */
   readonly ordering?: {
-    /** PerKey: in order for each key, while other keys go on. None: no order. */
+    /** PerKey: in order for each key, while other keys continue. None: no order. */
     readonly mode: "None" | "PerKey";
     /** What is the key: subject, or a path into the event such as data.id. Default: subject. */
     readonly key?: string;
@@ -225,11 +225,11 @@ export interface WebhookSubscriptionSpec {
     /** Name of the DeliveryPolicy. */
     readonly name: string;
   };
-  /** Where deliveries go that have failed for good. Default: they stay in the store, from where they can be replayed. */
+  /** Where deliveries go after they have failed for good. Default: they stay in the store, from where they can be replayed. */
   readonly deadLetter?: {
     /** The receiver of dead letters. */
     readonly endpoint: {
-      /** URL that each delivery is POSTed to. Where it may lead is decided by the ClusterDeliveryPolicy that applies. */
+      /** URL that each delivery is POSTed to. The ClusterDeliveryPolicy that applies decides where it may lead. */
       readonly url?: string;
       /** A key of a Secret that holds the URL, for URLs that are secrets themselves. The Secret must be in this namespace and carry the label postrider.dev/use: "true". */
       readonly urlSecretRef?: {
@@ -251,7 +251,7 @@ export interface WebhookSubscriptionSpec {
       };
       /** Extra request headers. */
       readonly headers?: readonly {
-        /** Name of the header, without regard to case. */
+        /** Name of the header; upper and lower case are equal. */
         readonly name: string;
         /** Value of the header, sent as it is. */
         readonly value?: string;
@@ -266,7 +266,7 @@ export interface WebhookSubscriptionSpec {
           };
         };
       }[];
-      /** How Postrider proves to the receiver who it is: exactly one way. */
+      /** How Postrider authenticates to the receiver: exactly one way. */
       readonly auth?: {
         /** A fixed bearer token. */
         readonly bearer?: {
@@ -315,9 +315,9 @@ export interface WebhookSubscriptionSpec {
             /** Key within the Secret's data. */
             readonly key: string;
           };
-          /** Scopes to ask for. */
+          /** Scopes to request. */
           readonly scopes?: readonly string[];
-          /** Audience to ask for. */
+          /** Audience to request. */
           readonly audience?: string;
         };
         /** A token of a ServiceAccount of this namespace, sent as a bearer token and renewed before it expires. */
@@ -326,7 +326,7 @@ export interface WebhookSubscriptionSpec {
           readonly serviceAccountName: string;
           /** Audience of the token: the receiver's. */
           readonly audience: string;
-          /** Life of a token. */
+          /** Lifetime of a token. */
           readonly expirationSeconds: number;
         };
       };
@@ -346,7 +346,7 @@ export interface WebhookSubscriptionSpec {
           /** Name of the Secret. */
           readonly name: string;
         };
-        /** Name to ask for and to check in the receiver's certificate, if not the URL's host. */
+        /** Name to request and to check in the receiver's certificate, if it differs from the URL's host. */
         readonly serverName?: string;
         /** Oldest TLS version accepted. */
         readonly minVersion: "TLS12" | "TLS13";
@@ -359,9 +359,9 @@ export interface WebhookSubscriptionSpec {
   readonly history?: {
     /** Whether headers and body of the receiver's answer are kept (up to the policy's retention.responseBytes). */
     readonly captureResponse: boolean;
-    /** Whether results on the ingest port show the receiver's answer to everybody who may publish in the namespace; else only to ServiceAccounts that may get attempts.history.postrider.dev. */
+    /** Whether results on the ingest port show the receiver's answer to everyone who may publish in the namespace; otherwise only to ServiceAccounts that may get attempts.history.postrider.dev. */
     readonly answerInResults: boolean;
-    /** Path of the event's field that people look records up by, for example data.id. */
+    /** Path of the event field by which people look up records, for example data.id. */
     readonly recordIdField?: string;
   };
   /** Drain: pending deliveries are still tried for up to 5 minutes after the subscription is deleted. Discard: they end at once. */
@@ -372,19 +372,19 @@ export interface WebhookSubscriptionSpec {
 export interface WebhookSubscriptionStatus {
   /** Generation of the object that the controller last acted upon; -1 until it first has. */
   readonly observedGeneration?: number;
-  /** State of the object, one entry an aspect: Ready, Accepted, ResolvedRefs, Programmed, EndpointHealthy, Suspended, Reconciling, Stalled. */
+  /** State of the object, one entry per aspect: Ready, Accepted, ResolvedRefs, Programmed, EndpointHealthy, Suspended, Reconciling, Stalled. */
   readonly conditions?: readonly {
     /** Which aspect. */
     readonly type: string;
     /** Whether it holds. */
     readonly status: "True" | "False" | "Unknown";
-    /** Why, as one CamelCase word for programs. */
+    /** The reason, as one CamelCase word for programs. */
     readonly reason: string;
-    /** Why, as a sentence for people, with what to do. */
+    /** The reason, as a sentence for people, with what to do. */
     readonly message: string;
     /** When status last changed. */
     readonly lastTransitionTime: string;
-    /** Generation of the object that this was judged from. */
+    /** Generation of the object that this describes. */
     readonly observedGeneration?: number;
   }[];
   /** Host that deliveries go to; never the whole URL, which may hold a secret. */
@@ -401,7 +401,7 @@ export interface WebhookSubscriptionStatus {
     readonly name?: string;
     /** Its generation. */
     readonly generation?: number;
-    /** Fields that the cluster policy's limits, or the built-in ceiling of timeout x maxInFlight, have lowered. */
+    /** Fields lowered by the cluster policy's limits, or by the built-in ceiling of timeout x maxInFlight. */
     readonly clamped?: readonly string[];
     /** The ClusterDeliveryPolicy whose limits and egress rules hold. */
     readonly cluster?: {
@@ -419,7 +419,7 @@ export interface WebhookSubscriptionStatus {
     readonly accepted?: number;
     /** Deliveries that succeeded. */
     readonly delivered?: number;
-    /** Failed attempts after which their delivery waits to be tried again. */
+    /** Failed attempts after which the delivery waits for a retry. */
     readonly retried?: number;
     /** Deliveries that failed for good. */
     readonly failed?: number;
@@ -485,19 +485,19 @@ export interface DeliveryPolicy {
   readonly status?: DeliveryPolicyStatus;
 }
 
-/** The rules. What is left out takes the built-in value. */
+/** The rules. Fields that are left out have their built-in values. */
 export interface DeliveryPolicySpec {
   /** Total time of one attempt, from connecting to the end of the answer. Default: 15s. */
   readonly timeout?: string;
   /** Time for DNS, TCP and TLS, within timeout. Default: 5s. */
   readonly connectTimeout?: string;
-  /** When a failed attempt is made again. */
+  /** When a failed attempt is retried. */
   readonly retry?: {
     /** Most attempts of one delivery. Default: 10. */
     readonly maxAttempts?: number;
     /** Longest time a delivery is tried for, counted from acceptance, waiting included. Default: 96h. */
     readonly maxAge?: string;
-    /** The delay before each attempt, beginning with the first; used up, the last entry repeats. Default: 0s, 5s, 5m, 30m, 2h, 5h, 10h, 14h, 20h, 24h (Standard Webhooks). Excludes backoff. */
+    /** The delay before each attempt, starting with the first; after the last entry, that entry repeats. Default: 0s, 5s, 5m, 30m, 2h, 5h, 10h, 14h, 20h, 24h (Standard Webhooks). Excludes backoff. */
     readonly schedule?: readonly string[];
     /** Delays that grow by rule. The first attempt is made at once. Excludes schedule. */
     readonly backoff?: {
@@ -510,7 +510,7 @@ export interface DeliveryPolicySpec {
     };
     /** Each delay is lengthened by a random share of up to this, never before the first attempt. Default: 10. */
     readonly jitterPercent?: number;
-    /** HTTP statuses that are tried again, as "404", "5xx" or "300-499". Default: 404, 408, 409, 425, 429, 5xx. Network, DNS and TLS errors are always tried again. */
+    /** HTTP statuses that are retried, as "404", "5xx" or "300-499". Default: 404, 408, 409, 425, 429, 5xx. Network, DNS and TLS errors are always retried. */
     readonly statusCodes?: readonly string[];
     /** Longest Retry-After that is obeyed; 0s ignores the header. Default: 1h. */
     readonly retryAfterMax?: string;
@@ -520,7 +520,7 @@ export interface DeliveryPolicySpec {
     /** HTTP statuses that are a success, as "204", "2xx" or "200-204". Default: 2xx. */
     readonly statusCodes?: readonly string[];
   };
-  /** Most requests to the receiver in a time. Default: no limit. */
+  /** Most requests to the receiver in a period. Default: no limit. */
   readonly rateLimit?: {
     /** How many requests are allowed in each period. */
     readonly requests: number;
@@ -531,16 +531,16 @@ export interface DeliveryPolicySpec {
   };
   /** Most requests to the receiver at the same time. Lowered so that timeout x maxInFlight is at most 1920 s, unless a ClusterDeliveryPolicy sets limits.maxInFlight. Default: 8. */
   readonly maxInFlight?: number;
-  /** When a receiver that keeps failing is left alone for a while. */
+  /** When deliveries to a receiver that keeps failing are paused. */
   readonly circuitBreaker?: {
     /** Failed attempts in a row that open the circuit. Default: 20. */
     readonly consecutiveFailures?: number;
-    /** How long nothing is sent then. Default: 30s. */
+    /** How long nothing is sent while the circuit is open. Default: 30s. */
     readonly openFor?: string;
     /** Attempts that must succeed before traffic returns. Default: 1. */
     readonly halfOpenProbes?: number;
   };
-  /** Continuous failure after which the subscription is suspended until somebody resumes it. Default: 120h. */
+  /** Continuous failure after which the subscription is suspended until it is resumed. Default: 120h. */
   readonly autoSuspendAfter?: string;
   /** How long the record is kept. */
   readonly retention?: {
@@ -557,24 +557,24 @@ export interface DeliveryPolicySpec {
 export interface DeliveryPolicyStatus {
   /** Generation of the object that the controller last acted upon; -1 until it first has. */
   readonly observedGeneration?: number;
-  /** State of the object, one entry an aspect: Accepted. */
+  /** State of the object, one entry per aspect: Accepted. */
   readonly conditions?: readonly {
     /** Which aspect. */
     readonly type: string;
     /** Whether it holds. */
     readonly status: "True" | "False" | "Unknown";
-    /** Why, as one CamelCase word for programs. */
+    /** The reason, as one CamelCase word for programs. */
     readonly reason: string;
-    /** Why, as a sentence for people, with what to do. */
+    /** The reason, as a sentence for people, with what to do. */
     readonly message: string;
     /** When status last changed. */
     readonly lastTransitionTime: string;
-    /** Generation of the object that this was judged from. */
+    /** Generation of the object that this describes. */
     readonly observedGeneration?: number;
   }[];
 }
 
-/** A ClusterDeliveryPolicy sets ceilings and egress rules for namespaces, and the rules for deliveries where no DeliveryPolicy does. Of several that select a namespace one applies: with a selector before without, then by name. */
+/** A ClusterDeliveryPolicy sets ceilings and egress rules for namespaces, and the rules for deliveries where no DeliveryPolicy does. If several select a namespace, one applies: those with a selector come first, then the first by name. */
 export interface ClusterDeliveryPolicy {
   readonly apiVersion: "postrider.dev/v1alpha1";
   readonly kind: "ClusterDeliveryPolicy";
@@ -603,13 +603,13 @@ export interface ClusterDeliveryPolicySpec {
   readonly timeout?: string;
   /** Time for DNS, TCP and TLS, within timeout. Default: 5s. */
   readonly connectTimeout?: string;
-  /** When a failed attempt is made again. */
+  /** When a failed attempt is retried. */
   readonly retry?: {
     /** Most attempts of one delivery. Default: 10. */
     readonly maxAttempts?: number;
     /** Longest time a delivery is tried for, counted from acceptance, waiting included. Default: 96h. */
     readonly maxAge?: string;
-    /** The delay before each attempt, beginning with the first; used up, the last entry repeats. Default: 0s, 5s, 5m, 30m, 2h, 5h, 10h, 14h, 20h, 24h (Standard Webhooks). Excludes backoff. */
+    /** The delay before each attempt, starting with the first; after the last entry, that entry repeats. Default: 0s, 5s, 5m, 30m, 2h, 5h, 10h, 14h, 20h, 24h (Standard Webhooks). Excludes backoff. */
     readonly schedule?: readonly string[];
     /** Delays that grow by rule. The first attempt is made at once. Excludes schedule. */
     readonly backoff?: {
@@ -622,7 +622,7 @@ export interface ClusterDeliveryPolicySpec {
     };
     /** Each delay is lengthened by a random share of up to this, never before the first attempt. Default: 10. */
     readonly jitterPercent?: number;
-    /** HTTP statuses that are tried again, as "404", "5xx" or "300-499". Default: 404, 408, 409, 425, 429, 5xx. Network, DNS and TLS errors are always tried again. */
+    /** HTTP statuses that are retried, as "404", "5xx" or "300-499". Default: 404, 408, 409, 425, 429, 5xx. Network, DNS and TLS errors are always retried. */
     readonly statusCodes?: readonly string[];
     /** Longest Retry-After that is obeyed; 0s ignores the header. Default: 1h. */
     readonly retryAfterMax?: string;
@@ -632,7 +632,7 @@ export interface ClusterDeliveryPolicySpec {
     /** HTTP statuses that are a success, as "204", "2xx" or "200-204". Default: 2xx. */
     readonly statusCodes?: readonly string[];
   };
-  /** Most requests to the receiver in a time. Default: no limit. */
+  /** Most requests to the receiver in a period. Default: no limit. */
   readonly rateLimit?: {
     /** How many requests are allowed in each period. */
     readonly requests: number;
@@ -643,16 +643,16 @@ export interface ClusterDeliveryPolicySpec {
   };
   /** Most requests to the receiver at the same time. Lowered so that timeout x maxInFlight is at most 1920 s, unless a ClusterDeliveryPolicy sets limits.maxInFlight. Default: 8. */
   readonly maxInFlight?: number;
-  /** When a receiver that keeps failing is left alone for a while. */
+  /** When deliveries to a receiver that keeps failing are paused. */
   readonly circuitBreaker?: {
     /** Failed attempts in a row that open the circuit. Default: 20. */
     readonly consecutiveFailures?: number;
-    /** How long nothing is sent then. Default: 30s. */
+    /** How long nothing is sent while the circuit is open. Default: 30s. */
     readonly openFor?: string;
     /** Attempts that must succeed before traffic returns. Default: 1. */
     readonly halfOpenProbes?: number;
   };
-  /** Continuous failure after which the subscription is suspended until somebody resumes it. Default: 120h. */
+  /** Continuous failure after which the subscription is suspended until it is resumed. Default: 120h. */
   readonly autoSuspendAfter?: string;
   /** How long the record is kept. */
   readonly retention?: {
@@ -669,7 +669,7 @@ export interface ClusterDeliveryPolicySpec {
     readonly urlLength?: number;
     /** Most subscriptions that one event may match. Default: 10000. */
     readonly fanOut?: number;
-    /** Most bytes that each of these namespaces may hold in the store: events, deliveries and history. Default: the larger of 1Gi and a quarter of the volume, and at most half of what others leave. */
+    /** Most bytes that each of these namespaces may use in the store: events, deliveries and history. Default: the larger of 1Gi and a quarter of the volume, and at most half of what others leave free. */
     readonly storage?: string;
     /** Ceiling of timeout. */
     readonly timeout?: string;
@@ -710,7 +710,7 @@ export interface ClusterDeliveryPolicySpec {
     readonly allowPlainHTTP: boolean;
     /** Ports that may be called, as "443" or "8000-8999". Default: 80, 443 and 1024-65535 without 2379, 2380, 3306, 5432, 6379, 6443, 9200, 10250, 11211 and 27017. */
     readonly ports?: readonly string[];
-    /** Which Services of the subscription's own namespace endpoint.serviceRef may name. SameNamespace: those with a selector. SameNamespaceAny: those without one as well, which lead wherever their EndpointSlices say. */
+    /** Which Services of the subscription's own namespace endpoint.serviceRef may name. SameNamespace: those with a selector. SameNamespaceAny: those without one as well, which lead wherever their EndpointSlices point. */
     readonly services: "None" | "SameNamespace" | "SameNamespaceAny";
     /** A key of a Secret, in Postrider's own namespace and with the label postrider.dev/use, that holds the URL of an HTTP proxy for all deliveries. */
     readonly proxySecretRef?: {
@@ -726,19 +726,19 @@ export interface ClusterDeliveryPolicySpec {
 export interface ClusterDeliveryPolicyStatus {
   /** Generation of the object that the controller last acted upon; -1 until it first has. */
   readonly observedGeneration?: number;
-  /** State of the object, one entry an aspect: Accepted. */
+  /** State of the object, one entry per aspect: Accepted. */
   readonly conditions?: readonly {
     /** Which aspect. */
     readonly type: string;
     /** Whether it holds. */
     readonly status: "True" | "False" | "Unknown";
-    /** Why, as one CamelCase word for programs. */
+    /** The reason, as one CamelCase word for programs. */
     readonly reason: string;
-    /** Why, as a sentence for people, with what to do. */
+    /** The reason, as a sentence for people, with what to do. */
     readonly message: string;
     /** When status last changed. */
     readonly lastTransitionTime: string;
-    /** Generation of the object that this was judged from. */
+    /** Generation of the object that this describes. */
     readonly observedGeneration?: number;
   }[];
 }
@@ -763,16 +763,16 @@ export interface DeliveryReplaySpec {
   readonly from: "DeadLetter" | "Failed" | "All";
   /** Only events accepted in this time. */
   readonly window?: {
-    /** First moment of the window. */
+    /** Start of the window, inclusive. */
     readonly start?: string;
-    /** First moment after the window. */
+    /** End of the window, exclusive. */
     readonly end?: string;
   };
   /** A CEL expression over the event that must be true, as in a subscription. */
   readonly filter?: string;
   /** Most events to send again. */
   readonly maxEvents?: number;
-  /** Most requests in a time, beside the subscription's own limit. */
+  /** Most requests in a period, in addition to the subscription's own limit. */
   readonly rateLimit?: {
     /** How many requests are allowed in each period. */
     readonly requests: number;
@@ -787,26 +787,26 @@ export interface DeliveryReplaySpec {
   readonly suspend: boolean;
 }
 
-/** How far the replay has come; written by the controller. */
+/** Progress of the replay; written by the controller. */
 export interface DeliveryReplayStatus {
   /** Generation of the object that the controller last acted upon; -1 until it first has. */
   readonly observedGeneration?: number;
-  /** State of the object, one entry an aspect: Accepted, Complete, Failed. */
+  /** State of the object, one entry per aspect: Accepted, Complete, Failed. */
   readonly conditions?: readonly {
     /** Which aspect. */
     readonly type: string;
     /** Whether it holds. */
     readonly status: "True" | "False" | "Unknown";
-    /** Why, as one CamelCase word for programs. */
+    /** The reason, as one CamelCase word for programs. */
     readonly reason: string;
-    /** Why, as a sentence for people, with what to do. */
+    /** The reason, as a sentence for people, with what to do. */
     readonly message: string;
     /** When status last changed. */
     readonly lastTransitionTime: string;
-    /** Generation of the object that this was judged from. */
+    /** Generation of the object that this describes. */
     readonly observedGeneration?: number;
   }[];
-  /** When it began. */
+  /** When it started. */
   readonly startTime?: string;
   /** When it ended. */
   readonly completionTime?: string;
@@ -820,6 +820,6 @@ export interface DeliveryReplayStatus {
   readonly failed?: number;
   /** Deliveries that could not be sent again, because their body is gone. */
   readonly skipped?: number;
-  /** Acceptance time of the event last looked at; everything before it is done. */
+  /** Acceptance time of the last processed event; everything before it is done. */
   readonly lastEventTime?: string;
 }

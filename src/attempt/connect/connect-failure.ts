@@ -62,21 +62,21 @@ const TLS_MESSAGES: Readonly<Record<string, string>> = {
   HOSTNAME_MISMATCH: "the receiver's certificate is for another host name",
   ERR_SSL_WRONG_VERSION_NUMBER: "the receiver does not speak TLS on this port",
   ERR_SSL_PACKET_LENGTH_TOO_LONG: "the receiver does not speak TLS on this port",
-  ERR_SSL_UNSUPPORTED_PROTOCOL: "the receiver speaks no TLS version as new as tls.minVersion",
+  ERR_SSL_UNSUPPORTED_PROTOCOL: "the receiver supports no TLS version at or above tls.minVersion",
 };
 
 /** What a receiver says in an alert (RFC 8446, 6.2), by the end of OpenSSL's name for it; the beginning differs from version to version. */
 const ALERT_MESSAGES: Readonly<Record<string, string>> = {
-  PROTOCOL_VERSION: "the receiver speaks no TLS version that we do (see tls.minVersion)",
-  HANDSHAKE_FAILURE: "the receiver refused the handshake; it may want a client certificate (tls.clientCertSecretRef)",
-  CERTIFICATE_REQUIRED: "the receiver wants a client certificate (tls.clientCertSecretRef)",
-  UNKNOWN_CA: "the receiver does not trust our client certificate's authority",
+  PROTOCOL_VERSION: "the receiver and Postrider share no TLS version (see tls.minVersion)",
+  HANDSHAKE_FAILURE: "the receiver refused the handshake; it may require a client certificate (tls.clientCertSecretRef)",
+  CERTIFICATE_REQUIRED: "the receiver requires a client certificate (tls.clientCertSecretRef)",
+  UNKNOWN_CA: "the receiver does not trust the authority of our client certificate",
   BAD_CERTIFICATE: "the receiver refused our client certificate",
   CERTIFICATE_EXPIRED: "the receiver says that our client certificate has expired",
   CERTIFICATE_REVOKED: "the receiver says that our client certificate was revoked",
   UNSUPPORTED_CERTIFICATE: "the receiver cannot use our client certificate",
   ACCESS_DENIED: "the receiver refuses our client certificate",
-  UNRECOGNIZED_NAME: "the receiver knows no host of this name (see tls.serverName)",
+  UNRECOGNIZED_NAME: "the receiver serves no host with this name (see tls.serverName)",
 };
 
 const SOCKET_MESSAGES: Readonly<Record<string, string>> = {

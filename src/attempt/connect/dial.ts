@@ -76,7 +76,7 @@ export class Dial implements WheelEntry {
         return new ConnectFailure(
           "connect_error",
           "PROXY_TIMEOUT",
-          `the egress proxy made no connection within ${seconds}${triedText(tried)}`,
+          `the egress proxy did not connect within ${seconds}${triedText(tried)}`,
         );
       default:
         return unreachable(phase);

@@ -46,11 +46,11 @@ function judge(answer: string, headEnd: number): ConnectFailure | undefined {
   const code = Number(status);
   const said = `HTTP ${status}${STATUS_CODES[code] === undefined ? "" : ` ${STATUS_CODES[code]}`}`;
   if (code === 407)
-    return refusal("PROXY_AUTH", `wants other credentials (${said}): correct its URL in the Secret of egress.proxySecretRef`);
+    return refusal("PROXY_AUTH", `rejected the credentials (${said}): correct its URL in the Secret of egress.proxySecretRef`);
   if (code >= 500) return refusal("PROXY_REFUSED", `could not connect to the receiver (${said})`, false);
   if (code < 200 || code > 299) return refusal("PROXY_REFUSED", `refused to connect to the receiver (${said})`);
   // Neither an HTTP nor a TLS server speaks first: whatever follows was not sent by the receiver.
-  return answer.length > headEnd + HEAD_END.length ? refusal("PROXY_INVALID", "sent more than an answer to CONNECT") : undefined;
+  return answer.length > headEnd + HEAD_END.length ? refusal("PROXY_INVALID", "sent more than its answer to CONNECT") : undefined;
 }
 
 function tooLong(): ConnectFailure {

@@ -188,7 +188,7 @@ export class DnsResolver implements NameResolver {
           },
         );
       };
-      if (order.length === 0) reject(new LookupError("ECONNREFUSED", "no name server is known"));
+      if (order.length === 0) reject(new LookupError("ECONNREFUSED", "no name server is configured"));
       else ask();
     });
   }

@@ -117,7 +117,7 @@ export class ReceiverExchange implements DispatchHandler, WheelEntry {
     const ageMs = Math.abs(clock.trueMs() - this.#startedAtMs);
     if (ageMs <= Math.max(SIGNED_AGE_MAX_MS, policy.timeoutMs)) return;
     this.#stale = true;
-    this.#fail("timeout", "ETIMEDOUT", `not sent: by the machine's clock it was signed ${Math.round(ageMs / 1_000)} s ago`);
+    this.#fail("timeout", "ETIMEDOUT", `not sent: according to the machine's clock, it was signed ${Math.round(ageMs / 1_000)} s ago`);
   }
 
   /** The first byte of an answer, of an interim one too. */
@@ -245,7 +245,7 @@ export class ReceiverExchange implements DispatchHandler, WheelEntry {
     return {
       ...outcome,
       stalled: true,
-      message: `${outcome.message}; Postrider itself stood still for ${(stood / 1_000).toFixed(1)} s of it`,
+      message: `${outcome.message}; Postrider itself was frozen for ${(stood / 1_000).toFixed(1)} s of it`,
     };
   }
 
@@ -323,7 +323,7 @@ function messageOf(statusCode: number, outcomeClass: OutcomeClass, location: str
       : `${line}: redirect to ${redactText(redactUrl(location))} not followed`;
   }
   if (statusCode >= 200 && statusCode < 300) return `${line} is not among the policy's success codes`;
-  return statusCode >= 400 && statusCode < 600 ? line : `the receiver answered with status ${statusCode}, which HTTP does not have`;
+  return statusCode >= 400 && statusCode < 600 ? line : `the receiver answered with status ${statusCode}, which HTTP does not define`;
 }
 
 /** Why undici's parser stopped, in its own fixed words: nothing of the receiver's. */
@@ -331,7 +331,7 @@ const PARSER_REASON = /^Response does not match the HTTP\/1\.1 protocol \(([A-Za
 
 function explain(code: string, said: string): readonly [connectionStatus: string, message: string] {
   if (code === "UND_ERR_SOCKET" && said === "bad upgrade") {
-    return ["UNASKED_UPGRADE", "the receiver switched protocols (status 101), which nobody asked for"];
+    return ["UNASKED_UPGRADE", "the receiver switched protocols (status 101) without being asked"];
   }
   if (code === "UND_ERR_SOCKET" || code === "ECONNRESET" || code === "EPIPE") {
     return ["ECONNRESET", "the receiver closed the connection before it answered"];

@@ -53,7 +53,7 @@ export class Authorizer {
   judged({ key }: Exchangeable, token: string, outcome: Outcome): Outcome {
     if (outcome.class === "success") this.#tokens.proven(key, token);
     if (outcome.statusCode !== UNAUTHORIZED || !this.#tokens.refused(key, token)) return outcome;
-    return { ...outcome, message: `${outcome.message}; the token is fetched anew`, tokenDropped: true };
+    return { ...outcome, message: `${outcome.message}; a new token is fetched`, tokenDropped: true };
   }
 }
 

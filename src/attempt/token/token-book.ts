@@ -128,7 +128,7 @@ const BROKEN: TokenAnswer = {
   ok: false,
   class: "connect_error",
   code: "INTERNAL",
-  message: "fetching the token broke off inside Postrider",
+  message: "fetching the token failed inside Postrider",
 };
 
 /** Names a credential without keeping it: two subscriptions of a namespace that say the same share a token. */

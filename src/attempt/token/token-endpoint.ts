@@ -79,7 +79,7 @@ function readToken(outcome: Outcome, host: string): TokenAnswer {
   const answer = jsonObject(outcome.responseBody);
   if (answer === undefined) return invalid("its answer is not a JSON object");
   const { access_token: token, token_type: type, expires_in: seconds } = answer;
-  if (typeof token !== "string" || !/^[\x21-\x7e]+$/.test(token)) return invalid("its answer has no access_token that can be sent");
+  if (typeof token !== "string" || !/^[\x21-\x7e]+$/.test(token)) return invalid("its answer has no usable access_token");
   if (token.length > TOKEN_CHARS_MAX) return invalid(`its access_token is longer than ${TOKEN_CHARS_MAX} characters`);
   if (typeof type === "string" && type.toLowerCase() !== "bearer")
     return invalid(`its token_type is ${redactText(type, 32)}; only Bearer is supported`);

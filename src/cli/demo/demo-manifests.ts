@@ -28,7 +28,7 @@ ${types}
   policyRef:
     name: impatient
 `;
-  return `# What the platform team says once: receivers on this machine may be reached, over plain HTTP.
+  return `# The platform team sets this once: receivers on this machine are allowed, over plain HTTP.
 apiVersion: postrider.dev/v1alpha1
 kind: ClusterDeliveryPolicy
 metadata:

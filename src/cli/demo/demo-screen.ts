@@ -73,8 +73,8 @@ export class DemoScreen {
       shown`  ${sum((row) => row.delivered)} delivered, ${sum((row) => row.retried)} retries, ${sum((row) => row.failed)} given up, ${sum((row) => row.pending)} still waiting.`,
     );
     this.#write(shown`${receipts.verified} signatures verified by the receivers, ${receipts.refused} refused.`);
-    this.#write(this.#paint("dim", shown`With a store of its own (run --store sqlite:DIR) what waits would go on after a`));
-    this.#write(this.#paint("dim", shown`restart; the demo's folder is removed.`));
+    this.#write(this.#paint("dim", shown`With a store of its own (run --store sqlite:DIR) waiting deliveries would be`));
+    this.#write(this.#paint("dim", shown`sent after a restart; the demo's folder is removed.`));
   }
 
   #paint(colour: Colour, text: Shown): Shown {

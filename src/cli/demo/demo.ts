@@ -31,14 +31,14 @@ Examples:
   postrider demo --for 30s    # ends by itself, sums up, exits 0
 
 The demo keeps everything in a temporary folder: manifests, the SQLite store,
-the receivers' signing key. The head of its output says what to try from
+the receivers' signing key. The top of its output says what to try from
 another terminal while it runs.`;
 
 /** `postrider demo`: the main job in one terminal, without a cluster. */
 export function demoCommand(parts: DemoParts): Command {
   return new Command("demo")
     .description("see it work: receivers healthy, flaky and dead, events, signed requests, retries, counters")
-    .option("--for <duration>", "end by itself after this long, e.g. 30s", duration(FOR_MAX_MS, "24h"))
+    .option("--for <duration>", "stop after this long, e.g. 30s", duration(FOR_MAX_MS, "24h"))
     .addHelpText("after", EXAMPLES)
     .action(async (options: { readonly for?: number }) => {
       process.exitCode = await new Demo(parts).run(options.for);

@@ -53,14 +53,14 @@ function empty(field: string): { readonly ok: false; readonly problem: Problem }
 
 /** The user's name ends at the first colon (RFC 7617, 2): one with a colon would become another user with another password. */
 function userFault(username: string): string | undefined {
-  if (username.includes(":")) return "the user name holds a colon, which HTTP Basic cannot carry (RFC 7617): use another name";
+  if (username.includes(":")) return "the user name contains a colon, which HTTP Basic cannot carry (RFC 7617): use another name";
   return controlFault("user name", username);
 }
 
 /** RFC 7617, 2 and RFC 6749, A.1 and A.2 allow none; most are line breaks that a file or an encoder added. `what` is the value's name. */
 export function controlFault(what: string, value: string): string | undefined {
   return /\p{Cc}|^\ufeff/u.test(value)
-    ? `the ${what} holds a line break or another control character (or begins with a byte order mark), which it may not (RFC 7617, RFC 6749): take it out; only one line break at the end does no harm`
+    ? `the ${what} contains a line break or another control character (or starts with a byte order mark), which RFC 7617 and RFC 6749 forbid: remove it; a single line break at the end is allowed`
     : undefined;
 }
 
@@ -135,7 +135,7 @@ export function audienceProblem(auth: AuthSpec | undefined, at: string): Problem
   const { audience } = auth;
   if (!OWN_AUDIENCES.has(audience) && !CLUSTER_AUDIENCES.test(audience)) return undefined;
   const whose = OWN_AUDIENCES.has(audience) ? "Postrider's own" : "the API server's";
-  const message = `the audience ${audience} is ${whose}: with such a token the receiver could act here; name the receiver's audience`;
+  const message = `the audience ${audience} is ${whose}: with such a token the receiver could act in this cluster; set the receiver's own audience`;
   return { field: `${at}.serviceAccountToken.audience`, reason: "InvalidEndpoint", message };
 }
 

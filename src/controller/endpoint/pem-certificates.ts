@@ -29,7 +29,7 @@ export function readCertificates(text: string): PemCertificates {
     return { ok: false, fault: "a line like -----BEGIN CERTIFICATE----- or -----END CERTIFICATE----- is damaged" };
   }
   if (CONTAINER.test(text)) {
-    return { ok: false, fault: "it holds certificates as PKCS #7: write them out with `openssl pkcs7 -print_certs`" };
+    return { ok: false, fault: "it holds certificates as PKCS #7: convert them with `openssl pkcs7 -print_certs`" };
   }
   const certificates: string[] = [];
   for (const [i, part] of parts.entries()) {
@@ -37,7 +37,7 @@ export function readCertificates(text: string): PemCertificates {
     const end = END.exec(part);
     if (end === null) return { ok: false, fault: `${which} has no last line (-----END CERTIFICATE-----)` };
     if (begins[i]?.[1] === "TRUSTED ") {
-      return { ok: false, fault: `${which} is in OpenSSL's own form (TRUSTED CERTIFICATE): write it anew with \`openssl x509\`` };
+      return { ok: false, fault: `${which} is in OpenSSL's own form (TRUSTED CERTIFICATE): convert it with \`openssl x509\`` };
     }
     const pem = rewritten(part.slice(begins[i]?.[0].length, end.index));
     if (pem === undefined) return { ok: false, fault: `${which} cannot be read` };

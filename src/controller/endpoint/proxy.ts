@@ -36,8 +36,8 @@ function proxyOf(text: string): NonNullable<Target["proxy"]> | string {
   if (url.pathname !== "/" || url.search !== "" || url.hash !== "") return `${usage}, without a path`;
   const user = decoded(url.username);
   const password = decoded(url.password);
-  if (user === undefined || password === undefined) return "its user or password is not percent-encoded as it should be";
-  if (user.includes(":")) return "its user name holds a colon, which HTTP Basic cannot carry (RFC 7617)";
+  if (user === undefined || password === undefined) return "its user or password is not percent-encoded correctly";
+  if (user.includes(":")) return "its user name contains a colon, which HTTP Basic cannot carry (RFC 7617)";
   const fault = controlFault("user name", user) ?? controlFault("password", password);
   if (fault !== undefined) return fault;
   const authorization =

@@ -68,7 +68,7 @@ export class SecretReader {
       return Buffer.from(bytes)
         .toString("utf8")
         .replace(/\r?\n$/, "");
-    const message = `the Secret ${ref.name}, key ${ref.key}, is not UTF-8 text: write it anew in UTF-8`;
+    const message = `the Secret ${ref.name}, key ${ref.key}, is not UTF-8 text: write it in UTF-8`;
     return { field, reason: "SecretInvalid", message };
   }
 }

@@ -74,12 +74,12 @@ function clientCertificate(name: string, field: string, refs: References): Resol
     problem: { field, reason: "SecretInvalid", message: `the Secret ${name} ${message}` },
   });
   if (secret.type !== TLS_SECRET_TYPE) {
-    return invalid(`is of type ${secret.type}, not ${TLS_SECRET_TYPE}: make it with \`kubectl create secret tls\``);
+    return invalid(`is of type ${secret.type}, not ${TLS_SECRET_TYPE}: create it with \`kubectl create secret tls\``);
   }
   const text = refs.secrets.text({ name, key: "tls.crt" }, field);
   if (typeof text !== "string") return { ok: false, problem: text };
   const chain = readCertificates(text);
-  if (!chain.ok) return invalid(`holds a tls.crt that is not whole: ${chain.fault}`);
+  if (!chain.ok) return invalid(`contains an incomplete tls.crt: ${chain.fault}`);
   const cert = chain.certificates.join("\n");
   const key = refs.secrets.text({ name, key: "tls.key" }, field);
   if (typeof key !== "string") return { ok: false, problem: key };
@@ -93,12 +93,12 @@ function pairFault(cert: string, key: string): string | undefined {
   try {
     certificate = new X509Certificate(cert);
   } catch {
-    return "holds no certificate that can be read in tls.crt";
+    return "contains no readable certificate in tls.crt";
   }
   try {
-    if (!certificate.checkPrivateKey(createPrivateKey(key))) return "holds a tls.key that does not belong to its tls.crt";
+    if (!certificate.checkPrivateKey(createPrivateKey(key))) return "contains a tls.key that does not belong to its tls.crt";
   } catch {
-    return "holds no private key that can be read in tls.key";
+    return "contains no readable private key in tls.key";
   }
   return unusable({ cert, key });
 }
@@ -110,6 +110,6 @@ function unusable(options: SecureContextOptions): string | undefined {
     return undefined;
   } catch (error) {
     const code = error instanceof Error && "code" in error ? String(error.code) : "unknown";
-    return `holds certificates that OpenSSL does not take (${code})`;
+    return `contains certificates that OpenSSL rejects (${code})`;
   }
 }

@@ -3,7 +3,7 @@ import type { Reconciler, ReconcilerParts } from "../reconciler.ts";
 
 const NOT_OBEYED = notAccepted({
   reason: "NotImplemented",
-  message: "DeliveryReplay is part of the API but not obeyed by this version: nothing is done",
+  message: "DeliveryReplay is part of the API but not supported by this version: it has no effect",
 });
 
 /** DeliveryReplays: not obeyed yet, which each of them says. */

@@ -110,7 +110,7 @@ export class AcceptedBook {
     } catch (error) {
       for (const uid of dirty) if (this.#specs.has(uid)) this.#dirty.add(uid);
       for (const uid of gone) if (!this.#specs.has(uid)) this.#gone.add(uid);
-      this.#log.error({ err: error }, "last accepted subscriptions cannot be stored: trying again");
+      this.#log.error({ err: error }, "accepted subscriptions could not be stored: retrying");
       this.#flushSoon(FLUSH_RETRY_MS);
     }
   }

@@ -207,7 +207,7 @@ function signingKeys({ object, uid, secrets, signingName, lastAccepted }: Subscr
   const found = secrets.get(signingName) ?? { state: "absent" };
   if (found.state === "usable" && found.secret.controllerUid === uid) return { refs, problem: undefined, missing: false, own: signingName };
   if (found.state === "usable" || found.state === "unlabelled") {
-    const message = `the Secret ${signingName} exists and is not the one generated for this subscription: delete or rename it, or name your own in ${field}`;
+    const message = `the Secret ${signingName} exists, but was not generated for this subscription: delete or rename it, or name your own in ${field}`;
     return { refs, problem: { field, reason: "SecretConflict", message }, missing: false };
   }
   if (found.state !== "absent") {
@@ -215,7 +215,7 @@ function signingKeys({ object, uid, secrets, signingName, lastAccepted }: Subscr
   }
   const wasGenerated = (lastAccepted?.signingSecretName ?? object.status?.signingSecretName) !== undefined;
   const message = wasGenerated
-    ? `the generated Secret ${signingName} is gone and is never generated again, because receivers know its key: restore it, or name your own in ${field}`
+    ? `the generated Secret ${signingName} is gone and is not generated again, because receivers know its key: restore it, or name your own in ${field}`
     : `the signing Secret ${signingName} is being generated`;
   return { refs, problem: { field, reason: wasGenerated ? "SecretNotFound" : "SecretPending", message }, missing: !wasGenerated };
 }

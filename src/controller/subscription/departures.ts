@@ -29,7 +29,7 @@ export interface Departure {
   readonly finish: () => Promise<void>;
 }
 
-/** Ends what is left of deleted subscriptions (2-api.md, "Deletion"). A crash loses nothing: the object, or what was last accepted, is still there. */
+/** Ends what is left of deleted subscriptions. A crash loses nothing: the object, or what was last accepted, is still there. */
 export class Departures {
   readonly #clock: Clock;
   readonly #log: Log;
@@ -48,7 +48,7 @@ export class Departures {
       // Each takes its turn by itself: a namespace that goes away whole must not end a few of its subscriptions at a time.
       namespaceOf: (uid) => uid,
       work: (uid) => this.#step(uid),
-      onFailure: (uid, error) => log.warn({ err: error, uid }, "a deleted subscription cannot be ended yet: trying again"),
+      onFailure: (uid, error) => log.warn({ err: error, uid }, "a deleted subscription could not be ended: retrying"),
     });
   }
 

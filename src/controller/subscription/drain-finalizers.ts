@@ -17,7 +17,7 @@ export class DrainFinalizers {
       work: (key) => this.#settle(key),
       onFailure: (key, error) => {
         const { namespace, name } = refOfKey(key);
-        parts.log.warn({ err: error, subscription: `${namespace}/${name}` }, "the drain finalizer could not be set: trying again");
+        parts.log.warn({ err: error, subscription: `${namespace}/${name}` }, "the drain finalizer could not be set: retrying");
       },
     });
   }
@@ -46,7 +46,7 @@ export class DrainFinalizers {
     if (wanted === hasFinalizer(object)) return;
     const result = await sink.setFinalizer(object, wanted);
     if (result.kind === "failed") throw new Error(result.message);
-    if (result.kind === "conflict") throw new Error("the object has changed meanwhile");
+    if (result.kind === "conflict") throw new Error("the object has changed in the meantime");
   }
 }
 

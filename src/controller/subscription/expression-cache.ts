@@ -9,7 +9,7 @@ export interface ExpressionCompiler {
 
 const CEL: ExpressionCompiler = { filter: compileFilter, body: compileBody };
 
-/** What the sources and messages of all that is kept may weigh; when more come the oldest go. The compiled things are weighed by core (expression.ts). */
+/** What the sources and messages of all that is kept may weigh; when more come the oldest go. The compiled things are weighed by core (core/expression/compile.ts). */
 export const EXPRESSIONS_BYTES_MAX = 32 * 1024 * 1024;
 /** What each costs beside its texts. */
 const ENTRY_BYTES = 512;

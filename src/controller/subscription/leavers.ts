@@ -120,8 +120,8 @@ export class Leavers {
 
   #tell(lastSeen: WebhookSubscription, how: Departure["how"], { ended, underWay }: { ended: number; underWay: number }): void {
     const isDiscard = how === "discard";
-    const fate = isDiscard ? "were thrown away" : "went to the dead-letter store";
-    const more = underWay === 0 ? "" : ` ${underWay} attempts were under way: what they do not deliver goes the same way.`;
+    const fate = isDiscard ? "were discarded" : "went to the dead-letter store";
+    const more = underWay === 0 ? "" : ` ${underWay} attempts were in flight: what they do not deliver ends the same way.`;
     const message = `Deleted: ${ended} deliveries that had not ended ${fate}.${more}`;
     this.#parts.sink.recordEvent(lastSeen, { type: "Warning", reason: isDiscard ? "Discarded" : "DeadLettered", message });
   }

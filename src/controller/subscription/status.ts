@@ -67,7 +67,7 @@ function draft(type: ConditionType, status: "True" | "False" | "Unknown", reason
 
 function acceptedDraft({ refusal, active }: Verdict): ConditionDraft {
   if (refusal === undefined) return draft("Accepted", "True", "Accepted", "the spec is valid");
-  const goesOn = active === undefined ? "" : `; generation ${active.generation}, which was accepted, goes on until this is mended`;
+  const goesOn = active === undefined ? "" : `; generation ${active.generation}, the last accepted one, stays in force until this is fixed`;
   return draft("Accepted", "False", refusal.reason, sentence(refusal) + goesOn);
 }
 
@@ -76,13 +76,14 @@ function sentence({ field, message }: Problem): string {
 }
 
 function refsDraft({ active }: Verdict): ConditionDraft {
-  if (active === undefined) return draft("ResolvedRefs", "Unknown", "NotAccepted", "references are looked at once the spec is accepted");
+  if (active === undefined) return draft("ResolvedRefs", "Unknown", "NotAccepted", "references are resolved once the spec is accepted");
   if (active.blocked !== undefined) return draft("ResolvedRefs", "False", active.blocked.reason, sentence(active.blocked));
-  return draft("ResolvedRefs", "True", "ResolvedRefs", "everything that the spec names was found");
+  return draft("ResolvedRefs", "True", "ResolvedRefs", "everything that the spec names exists");
 }
 
 function programmedDraft({ programmed, draining }: StatusInput): ConditionDraft {
-  if (draining) return draft("Programmed", "False", "Draining", "being deleted: no new events, what was accepted is still delivered");
+  if (draining)
+    return draft("Programmed", "False", "Draining", "being deleted: no new events are matched, and accepted ones are still delivered");
   if (!programmed) return draft("Programmed", "False", "NotProgrammed", "not in the routing table: no event is matched");
   return draft("Programmed", "True", "Programmed", "in the routing table: events are matched");
 }
@@ -95,18 +96,18 @@ function readyDraft(parts: readonly ConditionDraft[]): ConditionDraft {
 }
 
 function healthDraft(health: SubscriptionHealth | undefined): ConditionDraft {
-  if (health === undefined) return draft("EndpointHealthy", "Unknown", "Idle", "nothing was sent yet");
+  if (health === undefined) return draft("EndpointHealthy", "Unknown", "Idle", "nothing has been sent yet");
   const { healthy, reason, message } = health.endpoint;
   return draft("EndpointHealthy", healthy === undefined ? "Unknown" : healthy ? "True" : "False", reason, message);
 }
 
 function suspendedDraft(active: ActiveSpec | undefined, health: SubscriptionHealth | undefined): ConditionDraft {
   if (active?.spec.suspend === true) {
-    return draft("Suspended", "True", "BySpec", "spec.suspend is true: deliveries wait until their maxAge; set it to false to go on");
+    return draft("Suspended", "True", "BySpec", "spec.suspend is true: deliveries wait until their maxAge; set it to false to resume");
   }
   const suspension = health?.suspension;
   if (suspension !== undefined && suspension.reason !== "BySpec") return draft("Suspended", "True", suspension.reason, suspension.message);
-  return draft("Suspended", "False", "NotSuspended", "deliveries go out");
+  return draft("Suspended", "False", "NotSuspended", "deliveries are sent");
 }
 
 /** kstatus (Flux, Argo CD, `helm --wait`): stalled needs a person, reconciling goes on by itself once what is missing is there. */
@@ -117,8 +118,8 @@ function kstatusDrafts({ refusal, active }: Verdict): ConditionDraft[] {
       ? draft("Reconciling", "False", "Reconciled", "nothing is left to do")
       : draft("Reconciling", "True", waits.reason, "waiting for what the spec names"),
     refusal === undefined
-      ? draft("Stalled", "False", "Reconciled", "nothing stands in the way")
-      : draft("Stalled", "True", refusal.reason, "the spec must be changed, or what refuses it"),
+      ? draft("Stalled", "False", "Reconciled", "nothing blocks it")
+      : draft("Stalled", "True", refusal.reason, "change the spec, or the policy that rejects it"),
   ];
 }
 

@@ -203,7 +203,7 @@ export class SubscriptionReconciler implements Reconciler<"WebhookSubscription">
     const { metrics, log } = this.#parts;
     const { namespace, name } = refOfKey(key);
     metrics?.reconcile.inc({ result: "error" });
-    log.error({ err: error, subscription: `${namespace}/${name}` }, "a subscription could not be reconciled: trying again");
+    log.error({ err: error, subscription: `${namespace}/${name}` }, "a subscription could not be reconciled: retrying");
     this.readiness.looked(key);
   }
 }

@@ -149,13 +149,13 @@ export function judgeAddress(ip: string, egress: EgressPolicy, rules: AddressRul
   const transparent = carried.some(({ embedding }) => embedding.transparent);
   const forbidden = transparent ? undefined : notOpened(bytes, egress, rules);
   if (forbidden !== undefined) {
-    return `${ip} is not a public address (${forbidden.name}, ${forbidden.cidr}): use a public one, or have it opened by the cluster policy's egress.allowedCIDRs`;
+    return `${ip} is not a public address (${forbidden.name}, ${forbidden.cidr}): use a public one, or have the cluster policy's egress.allowedCIDRs allow it`;
   }
   for (const { inner, embedding } of carried) {
     const inside = notOpened(inner, egress, rules);
     if (inside === undefined) continue;
     const { name, cidr } = inside;
-    return `${ip} carries ${inner.join(".")} (${embedding.name}), which is not a public address (${name}, ${cidr}): use a public one, or have that one too opened by the cluster policy's egress.allowedCIDRs`;
+    return `${ip} carries ${inner.join(".")} (${embedding.name}), which is not a public address (${name}, ${cidr}): use a public one, or have the cluster policy's egress.allowedCIDRs allow that one too`;
   }
   return undefined;
 }
@@ -192,7 +192,7 @@ function alwaysRefused(ip: string, faces: readonly (readonly number[])[], egress
   }
   for (const face of faces) {
     const denied = find(blocksOf(egress).denied, face);
-    if (denied !== undefined) return `${ip} lies in ${denied.cidr}, which the cluster policy's deniedCIDRs refuse: use another address`;
+    if (denied !== undefined) return `${ip} is in ${denied.cidr}, which the cluster policy's deniedCIDRs deny: use another address`;
   }
   return undefined;
 }

@@ -104,11 +104,11 @@ const URL_RULES: readonly UrlRule[] = [
     judge: ({ host }) =>
       isIpv6(host) || isHostName(host)
         ? undefined
-        : `'${host}' is not a valid host name${host.endsWith(".") ? ": write it without the dot at its end" : ""}`,
+        : `'${host}' is not a valid host name${host.endsWith(".") ? ": write it without the dot at the end" : ""}`,
   },
   {
     name: "metadata-host",
-    judge: ({ host }) => (METADATA_HOSTS.has(host) ? `'${host}' is a cloud's metadata service, which no policy can allow` : undefined),
+    judge: ({ host }) => (METADATA_HOSTS.has(host) ? `'${host}' is a cloud metadata service, which no policy can allow` : undefined),
   },
   {
     name: "allowed-hosts",
@@ -122,7 +122,7 @@ const URL_RULES: readonly UrlRule[] = [
     judge: ({ host }, egress) =>
       isIpv6(host) || host.includes(".") || listsHost(egress, host)
         ? undefined
-        : `'${host}' is a name inside the cluster or host: use a public name, or have it listed in the cluster policy's egress.allowedHosts`,
+        : `'${host}' is a name inside the cluster or host: use a public name, or have the cluster policy's egress.allowedHosts list it`,
   },
   {
     name: "internal-suffix",
@@ -188,7 +188,7 @@ export function judgeService(
   address?: string,
   rules: AddressRules = EGRESS_RULES.address,
 ): string | undefined {
-  if (egress.services === "None") return "Services may not be named: the cluster policy's egress.services is None";
+  if (egress.services === "None") return "Services are not allowed: the cluster policy's egress.services is None";
   return judgePort(port, egress) ?? (address === undefined ? undefined : judgeServiceAddress(address, egress, rules));
 }
 
@@ -196,7 +196,7 @@ export function judgeService(
 export function judgeUnselected(egress: EgressPolicy): string | undefined {
   if (egress.services === "SameNamespaceAny") return undefined;
   return (
-    "it has no spec.selector, so it leads wherever its EndpointSlices say: give it a selector, " +
+    "it has no spec.selector, so it leads wherever its EndpointSlices point: give it a selector, " +
     "or have egress.services set to SameNamespaceAny in the ClusterDeliveryPolicy"
   );
 }

@@ -46,7 +46,7 @@ function writerOf(expr: Expr, plan: (part: Expr) => Evaluate): Writer {
       for (const { key, value } of entries) {
         const name = key?.(event);
         if (typeof name !== "string") throw new Error("the keys of a JSON object must be strings");
-        if (seen.has(name)) throw new Error(`the key '${name.slice(0, 64)}' is written twice`);
+        if (seen.has(name)) throw new Error(`the key '${name.slice(0, 64)}' appears twice`);
         out.text(`${seen.size === 0 ? "" : ","}${JSON.stringify(name)}:`);
         seen.add(name);
         value?.(event, out);

@@ -17,7 +17,7 @@ const SLIPS: readonly (readonly [pattern: RegExp, hint: string])[] = [
   [/\b(True|TRUE)\b/, "CEL writes true"],
   [/\b(False|FALSE)\b/, "CEL writes false"],
   [/\b(is|IS)\s+null\b/, "CEL writes == null, or !has(event.data.a)"],
-  [/\bin\s*\(/i, 'lists stand in brackets: in ["a", "b"]'],
+  [/\bin\s*\(/i, 'lists are in brackets: in ["a", "b"]'],
   [/\s(like|LIKE|contains|CONTAINS)\s+/, 'CEL writes a.contains("…")'],
   [/\.length\b(\(\))?|\blen\(/, "CEL writes size(a), or a.size()"],
   [/\.(includes|indexOf)\(/, 'CEL writes a.contains("…"), and "x" in list'],
@@ -25,10 +25,10 @@ const SLIPS: readonly (readonly [pattern: RegExp, hint: string])[] = [
   [/\.(endswith|EndsWith|ends_with|hasSuffix)\(/, 'CEL writes a.endsWith("…")'],
   [/\.(toLowerCase|lower|toLower|downcase)\(/, "CEL writes a.lowerAscii()"],
   [/\.(toUpperCase|upper|toUpper|upcase)\(/, "CEL writes a.upperAscii()"],
-  [/\{\{|\$\{/, "an expression stands without {{ }} and ${ }"],
-  [/(^|[\s(!&|])\$\.?/, "an expression begins with event, without $"],
+  [/\{\{|\$\{/, "an expression is written without {{ }} and ${ }"],
+  [/(^|[\s(!&|])\$\.?/, "an expression starts with event, without $"],
   [/;\s*$/, "an expression ends without ;"],
-  [/^\s*(if|return)\b/, "an expression is the value itself; a choice is a ? b : c"],
+  [/^\s*(if|return)\b/, "an expression is the value itself; write a choice as a ? b : c"],
 ];
 /** More would hide the first. */
 const HINTS_MAX = 3;
@@ -37,11 +37,11 @@ const HINTS_MAX = 3;
 export function celHint(source: string, message: string): string {
   const code = withoutTexts(source);
   const found = SLIPS.filter(([pattern]) => pattern.test(code)).map(([, hint]) => hint);
-  const name = /'([A-Za-z_]\w*)' is not known here/.exec(message)?.[1];
+  const name = /'([A-Za-z_]\w*)' is not defined/.exec(message)?.[1];
   const isKey = name !== undefined && new RegExp(`[{,]\\s*${name}\\s*:`).test(code);
-  if (isKey) found.unshift(`the keys of a map stand in quotes: {"${name}": …}`);
+  if (isKey) found.unshift(`the keys of a map are in quotes: {"${name}": …}`);
   const quote = /(["'])/.exec(code);
-  if (found.length === 0 && quote !== null) found.push(`a text ends with the quote it began with, and ${quote[1]} is left over`);
+  if (found.length === 0 && quote !== null) found.push(`a text ends with the quote it starts with, and ${quote[1]} is left over`);
   return found.length === 0 ? "" : ` (${found.slice(0, HINTS_MAX).join("; ")})`;
 }
 

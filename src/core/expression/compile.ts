@@ -27,7 +27,7 @@ export interface CompiledFilter {
   readonly source: string;
   /** Allowed less than EVALUATION_STEPS_MAX, one that is cut has said nothing: it is to be asked again with more. */
   evaluate(event: Event, stepsMax?: number): FilterVerdict;
-  /** It took more than its share of what one event of the namespace may cost: it rests there (expression-patience.ts). */
+  /** It took more than its share of what one event of the namespace may cost: it rests there (patience.ts). */
   blame(namespace: string): void;
 }
 

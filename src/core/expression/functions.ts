@@ -159,7 +159,7 @@ function lastResorts(funcs: readonly CelFunc[]): CelFunc[] {
 
 /** All calls of it are replaced when an expression is compiled. */
 const NO_MATCHES = celMethod("matches", STRING, [STRING], BOOL, () => {
-  throw new Error("matches is not there");
+  throw new Error("matches is missing");
 });
 
 /** How CEL keeps what a function does; its types do not tell. */

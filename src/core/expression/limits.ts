@@ -69,7 +69,7 @@ function visit(expr: Expr | undefined, place: Place, walk: Walk): string | undef
   if (kind.case === "comprehensionExpr") {
     walk.costly = true;
     if (place.loops >= EXPRESSION_LOOPS_NESTED_MAX) {
-      return `loops (all, exists, map, filter) stand more than the ${EXPRESSION_LOOPS_NESTED_MAX} allowed inside each other`;
+      return `loops (all, exists, map, filter) are nested more than the ${EXPRESSION_LOOPS_NESTED_MAX} levels allowed`;
     }
     const { iterVar, iterVar2, accuVar, iterRange, accuInit, loopCondition, loopStep, result } = kind.value;
     const inside = { depth: place.depth + 1, loops: place.loops + 1, names: new Set([...place.names, iterVar, iterVar2, accuVar]) };
@@ -100,5 +100,5 @@ function visitAll(exprs: readonly (Expr | undefined)[], place: Place, walk: Walk
 
 function judgeName(name: string, place: Place): string | undefined {
   if (name === "event" || place.names.has(name) || TYPE_NAMES.has(name)) return undefined;
-  return `'${name}' is not known here: an expression sees only event (event.type, event.data.…)`;
+  return `'${name}' is not defined: an expression sees only event (event.type, event.data.…)`;
 }

@@ -83,7 +83,7 @@ export function evaluationNumber(): number {
 
 export function patternOf(index: bigint): Pattern {
   const pattern = meter.patterns[Number(index)];
-  if (pattern === undefined) throw new Error("the regular expression is not there");
+  if (pattern === undefined) throw new Error("the regular expression is missing");
   return pattern;
 }
 

@@ -25,7 +25,7 @@ export class Patience {
     if (record === undefined || record.cutsInARow < CUTS_IN_A_ROW_MAX) return undefined;
     record.rested += 1;
     if (record.rested % RESTING_EVENTS === 0) return undefined;
-    return `not evaluated: the filter was too costly for events before this one (at most ${EVALUATION_STEPS_MAX} steps are allowed) and is tried again with every ${RESTING_EVENTS}th event`;
+    return `not evaluated: the filter was too costly for earlier events (at most ${EVALUATION_STEPS_MAX} steps are allowed) and is evaluated again for every ${RESTING_EVENTS}th event`;
   }
 
   /** Told after each evaluation that was allowed all it may ever take, or came to its end. */

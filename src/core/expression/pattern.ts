@@ -102,7 +102,7 @@ export class Pattern {
     try {
       program = RE2JS.compile(source).re2().prog;
     } catch (error) {
-      return refused(`is none: ${error instanceof Error ? error.message : "it does not compile"}`);
+      return refused(`is not valid: ${error instanceof Error ? error.message : "it does not compile"}`);
     }
     const size = program.numInst();
     if (size > PATTERN_INSTRUCTIONS_MAX) return refused(tooLarge(String(size)));

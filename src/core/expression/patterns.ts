@@ -36,11 +36,11 @@ function replace(expr: Expr, patterns: Pattern[]): string | undefined {
   const { target, args } = expr.exprKind.value;
   const [text, written] = target === undefined ? args : [target, args[0]];
   if (text === undefined || written === undefined || args.length !== (target === undefined ? 2 : 1)) {
-    return "matches takes a text and a regular expression: write event.type.matches('^order[.]')";
+    return "matches requires a text and a regular expression: write event.type.matches('^order[.]')";
   }
   const source = textOf(written);
   if (source === undefined) {
-    return "the regular expression of matches must be a text written in the expression, such as 'a+' or 'a' + 'b', because it is compiled when the subscription is accepted: to compare with a value of the event use ==, contains, startsWith or endsWith";
+    return "the regular expression of matches must be a literal text in the expression, such as 'a+' or 'a' + 'b', because it is compiled when the subscription is accepted: to compare with a value of the event use ==, contains, startsWith or endsWith";
   }
   const known = patterns.findIndex((pattern) => pattern.source === source);
   const message = known < 0 ? add(source, patterns) : undefined;

@@ -1,6 +1,6 @@
 import { DebtBuckets } from "../../lib/debt-buckets.ts";
 
-/** What all filters may take for one event, in steps (expression-meter.ts): 60 ms at most. */
+/** What all filters may take for one event, in steps (meter.ts): 60 ms at most. */
 export const EVENT_STEPS_MAX = 600_000;
 /** What one request may take, however many events it brings: a quarter of a second at most. */
 export const REQUEST_STEPS_MAX = 4 * EVENT_STEPS_MAX;

@@ -21,7 +21,7 @@ export function judgeMessage(request: ReceivedRequest, judged: Judged): Verifica
   for (const name of HEADERS) if (headers[name] === undefined) return headerMissing(name, headers);
   const { url, method = "POST" } = request;
   if (url === undefined || !URL.canParse(url))
-    return failed("UrlMissing", "HTTP Message Signatures cover the URL: say which absolute URL the request was sent to (--url)");
+    return failed("UrlMissing", "HTTP Message Signatures cover the URL: give the absolute URL that the request was sent to (--url)");
   const keys = judged.secrets.map(messageKey).filter((key) => key !== undefined);
   if (keys.length === 0)
     return failed("SecretMalformed", "the secret is not whsec_ + base64, nor whpk_ + base64 of 32 bytes, nor 16 bytes of text");
@@ -34,7 +34,7 @@ export function judgeMessage(request: ReceivedRequest, judged: Judged): Verifica
   if (!isDigest(request.body))
     return failed(
       "DigestMismatch",
-      "content-digest is not the digest of this body: its bytes were changed on the way (parsed and printed anew, a line end added)",
+      "content-digest is not the digest of this body: its bytes were changed on the way (parsed and serialized again, a line end added)",
       bodyHint(isDigest, request.body),
     );
   let verdict: Verification | undefined;
@@ -60,7 +60,7 @@ function otherKey(announced: readonly AnnouncedSignature[], keys: readonly KeyOb
     : undefined;
   return failed(
     "SignatureMismatch",
-    `no signature was made with this key: their keyids are ${made}, this key's is ${ids}`,
+    `no signature was made with this key: the keyids are ${made}, this key's is ${ids}`,
     hint ?? publicHint,
   );
 }
@@ -75,17 +75,17 @@ interface SignedMessage {
 function judgeSignature(signature: AnnouncedSignature, message: SignedMessage, { nowMs, toleranceSec }: Judged): Verification {
   const open = uncovered(signature);
   if (open !== undefined)
-    return failed("ComponentsMissing", `the signature ${signature.label} must cover ${open}: else it proves too little`);
+    return failed("ComponentsMissing", `the signature ${signature.label} must cover ${open}: otherwise it proves too little`);
   const { headers, key } = message;
   const isGenuine = matchesFor(signature, message);
   const stale = judgeTimestamp(String(signature.created ?? ""), nowMs, toleranceSec, isGenuine);
   if (stale !== undefined) return stale;
   if (isGenuine === undefined)
-    return failed("ComponentsMissing", `the signature ${signature.label} covers something that this request does not have`);
+    return failed("ComponentsMissing", `the signature ${signature.label} covers a component that this request does not have`);
   if (!isGenuine)
     return failed(
       "SignatureMismatch",
-      "the signature does not match: another secret, another URL than the one it was sent to, or a changed header",
+      "the signature does not match: the secret or the URL is a different one, or a header was changed",
       urlHint(signature, message),
     );
   return {
@@ -111,10 +111,10 @@ function urlHint(signature: AnnouncedSignature, message: SignedMessage): string 
   for (const [place, query] of places.flatMap((one) => [[one, search] as const, [one, ""] as const])) {
     const url = place + query;
     if (url !== message.url && URL.canParse(url) && matchesFor(signature, { ...message, url }) === true)
-      return `the signature matches the URL ${place}${query === "" ? "" : "?…"}: give the one it was sent to`;
+      return `the signature matches the URL ${place}${query === "" ? "" : "?…"}: give the URL it was sent to`;
   }
   for (const method of ["POST", "PUT", "GET"])
     if (method !== message.method && matchesFor(signature, { ...message, method }) === true)
-      return `the signature matches the method ${method}: give the one it was sent with (--method)`;
+      return `the signature matches the method ${method}: give the method it was sent with (--method)`;
   return undefined;
 }

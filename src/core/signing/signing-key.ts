@@ -35,7 +35,7 @@ export function parseWhsec(bytes: Uint8Array): KeyParsed {
     return invalidKey("the signing key is not of the form whsec_<base64>: create one with `whsec_` and base64 of 32 random bytes");
   if (raw.length < WHSEC_BYTES_MIN || raw.length > WHSEC_BYTES_MAX) {
     return invalidKey(
-      `the signing key has ${raw.length} bytes after whsec_; Standard Webhooks asks for ${WHSEC_BYTES_MIN} to ${WHSEC_BYTES_MAX}`,
+      `the signing key has ${raw.length} bytes after whsec_; Standard Webhooks requires ${WHSEC_BYTES_MIN} to ${WHSEC_BYTES_MAX}`,
     );
   }
   return hmacKey(raw);

@@ -40,7 +40,7 @@ export function failed(reason: VerificationFailure, message: string, hint?: stri
 
 /** It is not known how the request is signed. */
 export function schemeUnknown(what: string): Failure {
-  return failed("SchemeUnknown", what, "say how it is signed: --scheme github, shopify, stripe, slack or token, or -f subscription.yaml");
+  return failed("SchemeUnknown", what, "give the scheme: --scheme github, shopify, stripe, slack or token, or -f subscription.yaml");
 }
 
 /** Nothing was found against the request: what would have to be known to judge it is not known. */
@@ -57,14 +57,14 @@ export function headerMissing(name: string, headers: Readonly<Record<string, str
   const hint =
     other === undefined
       ? undefined
-      : `there is '${other}': give the header under the name it came with, ${name}, as frameworks rewrite names with underscores`;
-  return failed("HeaderMissing", `the header ${name} is missing: is this request really signed, and does a proxy drop headers?`, hint);
+      : `there is '${other}': give the header under the name it came with, ${name}, because frameworks rewrite names with underscores`;
+  return failed("HeaderMissing", `the header ${name} is missing: is this request signed at all, or does a proxy drop headers?`, hint);
 }
 
 /** Why a time is none, or further off than the tolerance. `matches`: the signature itself is right. */
 export function judgeTimestamp(timestamp: string, nowMs: number, toleranceSec: number, matches?: boolean): Failure | undefined {
   if (!/^\d{1,12}$/.test(timestamp)) {
-    const hint = /^\d{13}$/.test(timestamp) ? "13 digits are milliseconds: a signature's time is in seconds" : undefined;
+    const hint = /^\d{13}$/.test(timestamp) ? "13 digits are milliseconds: signatures use seconds" : undefined;
     return failed("TimestampMalformed", `the time of the signature '${timestamp.slice(0, 20)}' is not a number of seconds`, hint);
   }
   const nowSec = Math.floor(nowMs / 1_000);
@@ -80,7 +80,7 @@ export function judgeTimestamp(timestamp: string, nowMs: number, toleranceSec: n
       )
     : failed(
         "TimestampInFuture",
-        `the request is signed ${-ageSec} s in the future, more than the ${toleranceSec} s allowed: check the clocks${rest}`,
+        `the request was signed ${-ageSec} s in the future, more than the ${toleranceSec} s allowed: check the clocks${rest}`,
         hint,
       );
 }
@@ -95,8 +95,8 @@ function clockHint(signedSec: number, nowSec: number, matches: boolean | undefin
   const offBy = Math.abs(nowSec - signedSec);
   const fromHalfHour = Math.abs(offBy - Math.round(offBy / HALF_HOUR_SEC) * HALF_HOUR_SEC);
   if (offBy <= OFFSET_SEC_MAX && offBy >= HALF_HOUR_SEC - NEAR_SEC && fromHalfHour <= NEAR_SEC)
-    return `${times}: a whole number of half hours apart, so one of the clocks may show local time as UTC`;
-  return matches === false ? times : `${times}: put the wrong clock right; for a request from a log leave the time out (--tolerance 0)`;
+    return `${times}: they differ by a multiple of half an hour, so one of the clocks may show local time as UTC`;
+  return matches === false ? times : `${times}: correct the wrong clock; for a request from a log, ignore the age (--tolerance 0)`;
 }
 
 function instant(sec: number): string {

@@ -33,8 +33,8 @@ export function bodyHint(isRight: (body: Uint8Array) => boolean, body: Uint8Arra
   return found === undefined ? undefined : `it matches ${found[0]}`;
 }
 
-const KEEP_BYTES = "check the signature over the bytes as they came, before anything parses them";
-const READ_ANEW = `the body was parsed and written anew: ${KEEP_BYTES}`;
+const KEEP_BYTES = "check the signature over the bytes as received, before anything parses them";
+const READ_ANEW = `the body was parsed and serialized again: ${KEEP_BYTES}`;
 
 function bodyVariants(body: Uint8Array): readonly Variant[] {
   if (body.length === 0 || body.length > BODY_BYTES_MAX) return [];
@@ -45,17 +45,17 @@ function bodyVariants(body: Uint8Array): readonly Variant[] {
     if (!bytes.equals(body) && !variants.some(([, known]) => bytes.equals(known))) variants.push([what, bytes]);
   };
   const end = (what: string): string =>
-    `the body ${what}: an editor, a shell or \`echo\` has changed its end (save it with \`curl -o\` or \`--data-binary @file\`)`;
+    `the body ${what}: an editor, a shell or \`echo\` changed its end (save it with \`curl -o\` or \`--data-binary @file\`)`;
   add(end("without the line end after it"), text.replace(/(\r?\n)+$/, ""));
   add(end("with a line end after it"), `${text}\n`);
-  add("the body with its line ends as LF: something has made CRLF of them", text.replaceAll("\r\n", "\n"));
-  add("the body with its line ends as CRLF: something has made LF of them", text.replaceAll(/\r?\n/g, "\r\n"));
-  add("the body without the byte order mark before it: an editor has put it there", text.replace(/^\ufeff/, ""));
+  add("the body with LF line ends: something turned them into CRLF", text.replaceAll("\r\n", "\n"));
+  add("the body with CRLF line ends: something turned them into LF", text.replaceAll(/\r?\n/g, "\r\n"));
+  add("the body without its byte order mark: an editor added it", text.replace(/^\ufeff/, ""));
   const latin1 = Buffer.from(text, "latin1");
   if (latin1.toString("latin1") === text && /[\u0080-\u00ff]/.test(text))
-    variants.push(["the body as Latin-1: something has made UTF-8 of it", latin1]);
-  add("the body as UTF-8: something has read it as Latin-1 and encoded it again", Buffer.from(text, "latin1").toString("utf8"));
-  for (const json of jsonVariants(text)) add(`the same JSON in another spelling: ${READ_ANEW}`, json);
+    variants.push(["the body as Latin-1: something converted it to UTF-8", latin1]);
+  add("the body as UTF-8: something read it as Latin-1 and encoded it again", Buffer.from(text, "latin1").toString("utf8"));
+  for (const json of jsonVariants(text)) add(`the same JSON written differently: ${READ_ANEW}`, json);
   return variants;
 }
 
@@ -119,15 +119,15 @@ function keyVariants(secret: Uint8Array): readonly Variant[] {
   const add = (what: string, key: Uint8Array): void => {
     if (key.length > 0 && !bytes.equals(key) && !variants.some(([, known]) => Buffer.from(known).equals(key))) variants.push([what, key]);
   };
-  const end = "without the white space around the key: cut it off (`printf %s` instead of `echo`)";
+  const end = "without the white space around the key: remove it (`printf %s` instead of `echo`)";
   add(end, Buffer.from(bare));
   add(
-    "with a line end after the key, which the sender's Secret holds: make it anew without (`kubectl create secret … --from-literal`)",
+    "with a line end after the key, as in the sender's Secret: create the Secret again without it (`kubectl create secret … --from-literal`)",
     Buffer.from(`${text}\n\n`),
   );
   const unquoted = bare.replace(/^(["'])(.*)\1$/s, "$2");
-  add("without the quotes around the key: leave them out", Buffer.from(unquoted));
-  add("without the byte order mark before the key: an editor has put it there", Buffer.from(unquoted.replace(/^\ufeff/, "")));
+  add("without the quotes around the key: remove them", Buffer.from(unquoted));
+  add("without the byte order mark before the key: an editor added it", Buffer.from(unquoted.replace(/^\ufeff/, "")));
   add("without the backslash and letters after the key: they stand for a line end", Buffer.from(unquoted.replace(/(\\r)?\\n$/, "")));
   for (const [what, key] of encodings(unquoted)) add(what, key);
   return variants;
@@ -139,11 +139,11 @@ function encodings(text: string): Variant[] {
   const isBase64 = /^[A-Za-z0-9+/_-]+={0,2}$/.test(key);
   if (isBase64) {
     const decoded = Buffer.from(key, "base64");
-    const what = "with the key decoded from base64: as it stands under `data` of a Secret it is encoded (`base64 -d`)";
+    const what = "with the key decoded from base64: under `data` of a Secret it is encoded (`base64 -d`)";
     if (text === key) {
       found.push([what, decoded]);
       found.push(["with the prefix: write whpk_ before the key", Buffer.from(`whpk_${key}`)]);
-    } else found.push(["with what whsec_ encodes as the key: this style takes the Secret's bytes as they are, prefix included", decoded]);
+    } else found.push(["with what whsec_ encodes as the key: this style uses the Secret's bytes as they are, prefix included", decoded]);
   }
   if (/^([0-9a-fA-F]{2})+$/.test(key)) {
     const decoded = Buffer.from(key, "hex");
@@ -151,12 +151,12 @@ function encodings(text: string): Variant[] {
     found.push(["with whsec_ and base64 of the key's bytes, which you gave in hex", Buffer.from(`whsec_${decoded.toString("base64")}`)]);
   }
   if (text !== key) found.push(["without the prefix whsec_ before the key", Buffer.from(key)]);
-  found.push(["with whsec_ before the key: the sender takes the text with its prefix", Buffer.from(`whsec_${key}`)]);
+  found.push(["with whsec_ before the key: the sender uses the text with its prefix", Buffer.from(`whsec_${key}`)]);
   const raw = Buffer.from(key);
   found.push(
     ["with whsec_ and base64 of the key: give it in this form", Buffer.from(`whsec_${raw.toString("base64")}`)],
-    ["with base64 of the key: the Secret holds the encoded text, and the sender takes it as it is", Buffer.from(raw.toString("base64"))],
-    ["with hex of the key: the Secret holds the encoded text, and the sender takes it as it is", Buffer.from(raw.toString("hex"))],
+    ["with base64 of the key: the Secret holds the encoded text, and the sender uses it as it is", Buffer.from(raw.toString("base64"))],
+    ["with hex of the key: the Secret holds the encoded text, and the sender uses it as it is", Buffer.from(raw.toString("hex"))],
   );
   return found;
 }

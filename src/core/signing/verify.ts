@@ -37,7 +37,7 @@ export function secretFault(scheme: SigningScheme | undefined, secret: Uint8Arra
   if (scheme !== undefined) return SCHEMES[scheme].secretFault(secret);
   return SCHEME_LIST.some(([, { needsKey, secretFault }]) => needsKey && secretFault(secret) === undefined)
     ? undefined
-    : `the secret is none that Postrider signs with: whsec_ + base64 of 24 to 64 bytes, whpk_ + base64 of 32 bytes, or a text of at least 16 bytes (it has ${secret.length})`;
+    : `Postrider does not sign with such a secret: use whsec_ + base64 of 24 to 64 bytes, whpk_ + base64 of 32 bytes, or a text of at least 16 bytes (it has ${secret.length})`;
 }
 
 /** Whether a genuine request with this `Genuine.scheme` proves no more than who sent it: the proof covers no body. */
@@ -64,9 +64,9 @@ function judgeUnnamed(request: ReceivedRequest, judged: Judged): Verification {
   if (detected.length === 0)
     return failed(
       "HeaderMissing",
-      "nothing in this request looks like a signature: is it really signed, and does a proxy drop headers?",
+      "nothing in this request looks like a signature: is it signed at all, or does a proxy drop headers?",
       "for a style of your own: -f subscription.yaml",
     );
   if (doubtful?.reason === "SecretMalformed") return doubtful;
-  return schemeUnknown("this request may well be genuine: it is signed in a style that cannot be told from it, or with another key");
+  return schemeUnknown("this request may be genuine: it is signed in a style that it does not reveal, or with another key");
 }

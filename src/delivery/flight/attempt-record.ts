@@ -56,7 +56,7 @@ export function bareRecord(record: AttemptRecord): AttemptRecord {
   };
 }
 
-const LEFT_OUT = "headers and bodies are left out: the namespace holds more than it may (limits.storage)";
+const LEFT_OUT = "headers and bodies are left out: the namespace is over its storage limit (limits.storage)";
 
 /**
  * The value of `history.recordIdField` (a path like `data.id`, or an attribute: `subject`, `id`, `source`) in an event; undefined when

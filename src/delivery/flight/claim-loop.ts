@@ -101,7 +101,7 @@ export class ClaimLoop {
     this.#claimsHeld = true;
     // Claims that were written all the same are found again as claimed by nobody.
     if (error instanceof StoreError && error.code === "unknown") this.#parts.forgotten.doubt();
-    log.error({ err: error, claims: turns.length }, "claims could not be stored, nothing was sent: trying again");
+    log.error({ err: error, claims: turns.length }, "claims could not be stored, so nothing was sent: retrying");
     for (const turn of turns.toReversed()) {
       turn.lane.backlog.putBack(turn.waiting);
       scheduler.release(turn, { sent: false });

@@ -82,14 +82,14 @@ export class CompletionWriter<T> {
     } catch (error) {
       this.#parts.log.error(
         { err: error, eventId: completion.attempt?.eventId },
-        "what follows from the result of an attempt failed: the result is stored",
+        "follow-up work after an attempt failed; its result is stored",
       );
     }
   }
 
   #failed(batch: readonly Entry<T>[], error: unknown): void {
     if (error instanceof StoreError && error.code === "closed") return;
-    this.#parts.log.error({ err: error, completions: batch.length }, "results of attempts could not be stored: trying again");
+    this.#parts.log.error({ err: error, completions: batch.length }, "attempt results could not be stored: retrying");
     const isFirst = this.#waiting.length === 0;
     const isDoubtful = error instanceof StoreError && error.code === "unknown";
     for (const entry of batch) {

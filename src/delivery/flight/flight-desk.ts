@@ -116,7 +116,7 @@ export class FlightDesk {
 
   /** The attempter never rejects; should it, the delivery must not hang. */
   #broken(error: unknown): AttemptDone {
-    this.#parts.log.error({ err: error }, "an attempt threw: counted as a connection error");
+    this.#parts.log.error({ err: error }, "an attempt threw an exception: counted as a connection error");
     return { outcome: BROKEN, startedAtMs: this.#parts.clock.trueMs(), url: "", requestHeaders: [], requestBody: undefined };
   }
 
@@ -194,7 +194,7 @@ const BODY_GONE = { state: "failed", reason: "PayloadInvalid" } as const;
 const BROKEN: Outcome = {
   class: "connect_error",
   statusCode: undefined,
-  message: "the attempt broke off inside Postrider; see the log",
+  message: "the attempt failed inside Postrider; see the log",
   connectionStatus: "INTERNAL",
   tlsStatus: "none",
   retryAfterMs: undefined,

@@ -60,7 +60,7 @@ export class PayloadBook {
       leftMax: RECIPES_LEFT_MAX,
       // The key says what it is.
       equal: () => true,
-      failed: (error) => log.warn({ err: error }, "how bodies are made could not be remembered: trying again with the next change"),
+      failed: (error) => log.warn({ err: error }, "payload formats could not be stored: retrying at the next change"),
     });
   }
 

@@ -45,7 +45,7 @@ export class DeadLetters {
     this.#parts.ending
       .endQueue(letters.uid, "dead-letter")
       .catch((error: unknown) =>
-        this.#parts.log.warn({ err: error, queue: letters.uid }, "dead letters that nobody takes could not be ended"),
+        this.#parts.log.warn({ err: error, queue: letters.uid }, "dead letters without a taker could not be ended"),
       );
   }
 
@@ -71,7 +71,7 @@ export class DeadLetters {
         if (this.#wanted.get(lane) === on) this.#wanted.delete(lane);
       } catch (error) {
         if (error instanceof StoreError && error.code === "closed") return;
-        log.warn({ err: error, subscription: lane.uid }, "the forwarding of dead letters could not be stored: trying again");
+        log.warn({ err: error, subscription: lane.uid }, "dead-letter forwarding could not be stored: retrying");
         await new Promise<void>((resolve) => void clock.after(RETRY_MS, resolve));
       }
     }

@@ -43,7 +43,7 @@ export class HealthBook implements LanePart {
       write: (lanes) =>
         store.putState(lanes.map(([key, { standing }]) => ({ kind: "health", key, value: JSON.stringify(standing.record) }))),
       failed: (error) => {
-        log.warn({ err: error }, "health snapshots could not be stored: trying again");
+        log.warn({ err: error }, "health snapshots could not be stored: retrying");
         return true;
       },
     });

@@ -110,7 +110,7 @@ export class Parking implements LanePart {
       scheduler.refresh(lane);
     } catch (error) {
       if (error instanceof StoreError && error.code === "closed") return false;
-      log.warn({ err: error, subscription: lane.uid }, "deliveries that wait for another spec could not be woken: trying again");
+      log.warn({ err: error, subscription: lane.uid }, "deliveries that wait for a changed spec could not be woken: retrying");
       await new Promise<void>((resolve) => void clock.after(RETRY_MS, resolve));
     }
     if (left) for (const other of others) known.add(other);

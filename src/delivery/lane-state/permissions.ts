@@ -106,7 +106,7 @@ export class Permissions implements LanePart {
       this.#again(entry, stored.untilMs - LIFE_MS + RENEW_MS - nowMs);
       return;
     }
-    this.#shut(entry, "Asking the receiver for permission to send (OPTIONS); nothing is sent before it is given.", undefined);
+    this.#shut(entry, "Asking the receiver for permission to send (OPTIONS); nothing is sent until it is granted.", undefined);
     this.#ask(entry);
   }
 
@@ -192,9 +192,9 @@ export class Permissions implements LanePart {
     if (!stands) {
       const how =
         verdict.kind === "refused"
-          ? "The receiver has not given permission to send"
+          ? "The receiver has not granted permission to send"
           : "The receiver could not be asked for permission to send";
-      this.#shut(entry, `${how}: ${verdict.message}. It is asked again.`, false);
+      this.#shut(entry, `${how}: ${verdict.message}. Postrider asks again.`, false);
     }
     // Not later than the end of what still stands.
     const endsInMs = entry.permission === undefined ? RETRY_MAX_MS : entry.permission.untilMs - nowMs;
@@ -243,7 +243,7 @@ export class Permissions implements LanePart {
 
   #storeFailed(error: unknown): boolean {
     if (error instanceof StoreError && error.code === "closed") return false;
-    this.#parts.log.warn({ err: error }, "a receiver's permission could not be stored: trying again");
+    this.#parts.log.warn({ err: error }, "a receiver's permission could not be stored; it is retried");
     return true;
   }
 }

@@ -104,7 +104,7 @@ export class DueLoader {
       // One row beyond the horizon tells when to look again.
       this.#take(lane, await store.due(lane.uid, Number.MAX_SAFE_INTEGER, limit), { horizonMs, limit });
     } catch (error) {
-      log.warn({ err: error, subscription: lane.uid }, "due deliveries could not be read: trying again");
+      log.warn({ err: error, subscription: lane.uid }, "due deliveries could not be read: retrying");
       lane.backlog.noteDue(clock.nowMs() + RETRY_MS);
     }
     lane.backlog.loadEnds();

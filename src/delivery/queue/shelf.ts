@@ -48,7 +48,7 @@ export class Shelf {
         await store.index(step.map(({ id }) => id));
       } catch (error) {
         if (error instanceof StoreError && error.code === "closed") return;
-        log.warn({ err: error, subscription: lane.uid }, "deliveries that wait could not be moved to the due index: trying again");
+        log.warn({ err: error, subscription: lane.uid }, "waiting deliveries could not be moved to the due index: retrying");
         for (const one of step.toReversed()) lane.backlog.fresh.unshift(one);
         await new Promise<void>((resolve) => void clock.after(RETRY_MS, resolve));
         continue;

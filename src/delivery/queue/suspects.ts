@@ -78,7 +78,7 @@ export class Suspects {
       for (const lane of lanes.toSorted((a, b) => a.standing.record.consecutiveFailures - b.standing.record.consecutiveFailures)) {
         if (lane.backlog.suspects[level]?.peek() === undefined || !takeSlot(lane)) continue;
         const waiting = lane.backlog.suspects[level]?.shift();
-        assert(waiting !== undefined, "a line that has a head gives it");
+        assert(waiting !== undefined, "a non-empty line has a head");
         // Behind the others of its namespace, or out of the line.
         remove(group, lane);
         this.offer(lane);

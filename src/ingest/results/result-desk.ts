@@ -96,7 +96,11 @@ export class ResultDesk {
     };
     const reading = this.#parts.hub.read(order.namespace, order.receipts[0]?.id ?? "");
     if (reading === "busy") {
-      settle(refused("overloaded", "Too many ask for results now: try again shortly.", { retryAfterSeconds: RETRY_AFTER_SECONDS }));
+      settle(
+        refused("overloaded", "Too many requests wait for results right now: try again shortly.", {
+          retryAfterSeconds: RETRY_AFTER_SECONDS,
+        }),
+      );
     } else {
       reading.then(
         (known) => settle(this.#known(order, [known])),
@@ -163,13 +167,18 @@ function withMatched(order: ResultOrder, matched: number | undefined): ResultOrd
 }
 
 function unknownResult({ namespace }: ResultOrder): Checked<never> {
-  return refused("result_unknown", `Namespace ${namespace} has no result of this id: take the correlationId of the answer to your event.`);
+  return refused(
+    "result_unknown",
+    `Namespace ${namespace} has no result with this id: use the correlationId from the answer to your event.`,
+  );
 }
 
 function goneResult(): Checked<never> {
-  return refused("result_gone", "The result was there and has been cleaned up: retention.history of the delivery policy says when.");
+  return refused("result_gone", "The result has been deleted: retention.history of the delivery policy sets when.");
 }
 
 function unreadable(): Checked<never> {
-  return refused("store_unavailable", "The result cannot be read now: try again shortly.", { retryAfterSeconds: RETRY_AFTER_SECONDS });
+  return refused("store_unavailable", "The result cannot be read right now: try again shortly.", {
+    retryAfterSeconds: RETRY_AFTER_SECONDS,
+  });
 }

@@ -158,9 +158,9 @@ export class ResultHub {
   /** Why nobody more can wait; undefined = there is room. */
   full(namespace: string): string | undefined {
     const { polls, pollsPerNamespace } = this.#limits;
-    if (this.#polls.size >= polls) return `${polls} requests wait for results already`;
+    if (this.#polls.size >= polls) return `${polls} requests are already waiting for results`;
     if ((this.#perNamespace.get(namespace) ?? 0) >= pollsPerNamespace) {
-      return `${pollsPerNamespace} requests wait for results of namespace ${namespace} already`;
+      return `${pollsPerNamespace} requests are already waiting for results of namespace ${namespace}`;
     }
     return undefined;
   }

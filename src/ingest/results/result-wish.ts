@@ -26,19 +26,19 @@ export function readWish(query: string, prefer: string | undefined): Checked<Res
   if (query === "" && prefer === undefined) return { ok: true, value: NO_WISH };
   const parameters = new URLSearchParams(query);
   for (const name of ["wait", "pollingRedirectEnabled", "hop"]) {
-    if (parameters.getAll(name).length > 1) return refused("parameter_invalid", `The parameter ${name} stands twice: send it once.`);
+    if (parameters.getAll(name).length > 1) return refused("parameter_invalid", `The parameter ${name} appears twice: send it once.`);
   }
   const asked = parameters.get("wait");
   const waitMs = asked === null ? undefined : waitOf(asked);
   if (asked !== null && waitMs === undefined) {
-    return refused("parameter_invalid", "wait is no duration such as 10s, 500ms or 10 (seconds).");
+    return refused("parameter_invalid", "wait is not a duration such as 10s, 500ms or 10 (seconds).");
   }
   const redirects = parameters.get("pollingRedirectEnabled") ?? "false";
   if (redirects !== "true" && redirects !== "false") {
-    return refused("parameter_invalid", "pollingRedirectEnabled is either true or false.");
+    return refused("parameter_invalid", "pollingRedirectEnabled must be true or false.");
   }
   const hop = parameters.get("hop") ?? "0";
-  if (!/^[0-9]{1,3}$/.test(hop)) return refused("parameter_invalid", "hop is a number: follow the address of the redirect as it is.");
+  if (!/^[0-9]{1,3}$/.test(hop)) return refused("parameter_invalid", "hop must be a number: follow the redirect's address unchanged.");
   const preferredMs = waitMs === undefined && prefer !== undefined ? preferredWaitMs(prefer) : undefined;
   const wishedMs = waitMs ?? preferredMs;
   return {

@@ -45,22 +45,22 @@ function hostFault(host: string | undefined, httpVersion: string): FramingFault 
   }
   return PLAIN_HOST.test(host) || HOST_VALUE.test(host)
     ? undefined
-    : { code: "malformed_request", detail: "Header 'host' is no host name (RFC 9112 3.2)." };
+    : { code: "malformed_request", detail: "Header 'host' is not a host name (RFC 9112 3.2)." };
 }
 
 function codingFault(coding: string, httpVersion: string): FramingFault | undefined {
   if (httpVersion === "1.0") {
-    return { code: "malformed_request", detail: "HTTP/1.0 knows no Transfer-Encoding (RFC 9112 6.1): send Content-Length, or HTTP/1.1." };
+    return { code: "malformed_request", detail: "HTTP/1.0 has no Transfer-Encoding (RFC 9112 6.1): send Content-Length, or use HTTP/1.1." };
   }
   if (coding.toLowerCase() === "chunked") return undefined;
   return {
     code: "coding_unsupported",
-    detail: "Only Transfer-Encoding: chunked is taken: leave every other coding out, or send Content-Length.",
+    detail: "Only Transfer-Encoding: chunked is supported: remove every other coding, or send Content-Length.",
   };
 }
 
 function twice(name: string): FramingFault {
-  return { code: "duplicate_header", detail: `Header '${name}' stands twice: send it once.` };
+  return { code: "duplicate_header", detail: `Header '${name}' appears twice: send it once.` };
 }
 
 /** Path and query of a request target; the absolute form must be understood too (RFC 9112 3.2.2). */

@@ -226,11 +226,11 @@ export class CommitLoop {
   #die(message: string): void {
     if (this.#dead !== undefined) return;
     this.#dead = message;
-    this.#parts.fatal(`the store cannot go on: ${message}; the process must exit and open it again`);
+    this.#parts.fatal(`the store has failed: ${message}; the process must exit and reopen it`);
   }
 
   #afterDeath(each: Waiting): Answer {
-    return failed(each, { code: "unavailable", message: `the store cannot go on: ${this.#dead}` });
+    return failed(each, { code: "unavailable", message: `the store has failed: ${this.#dead}` });
   }
 
   #diskFull(each: Waiting): Answer {

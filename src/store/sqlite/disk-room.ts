@@ -90,7 +90,7 @@ export class DiskRoom {
 
   failure(): Failure {
     const { directory, freeBytesMin } = this.#parts;
-    const message = `the disk of ${directory} is full: ${this.#freeBytes()} bytes free, ${freeBytesMin} are kept for deliveries to end; free space or enlarge the volume`;
+    const message = `the disk of ${directory} is full: ${this.#freeBytes()} bytes free, ${freeBytesMin} are reserved for delivery results; free space or enlarge the volume`;
     return { code: "disk_full", message };
   }
 

@@ -28,7 +28,7 @@ export function prepareDirectory(directory: string, options: { readonly allowUns
   } catch (error) {
     throw new StoreError(
       "refused",
-      `the store directory ${directory} cannot be made: ${String(error)}; give a directory this user may write`,
+      `the store directory ${directory} cannot be created: ${String(error)}; use a directory that this user may write`,
     );
   }
   // The type is a signed 32-bit number on some systems.
@@ -37,10 +37,10 @@ export function prepareDirectory(directory: string, options: { readonly allowUns
   if (!options.allowUnsafe) {
     throw new StoreError(
       "refused",
-      `the store directory ${directory} lies on ${name}: SQLite's write-ahead log can lose or corrupt events there; use a local disk or a block volume (ReadWriteOncePod)`,
+      `the store directory ${directory} is on ${name}: SQLite's write-ahead log can lose or corrupt events there; use a local disk or a block volume (ReadWriteOncePod)`,
     );
   }
-  return [`the store directory ${directory} lies on ${name}, which is not safe: events can be lost or corrupted`];
+  return [`the store directory ${directory} is on ${name}, which is not safe: events can be lost or corrupted`];
 }
 
 /** Bytes free for this user; of a store that may take no more than `sizeMax` what it has not taken yet, where that is less. */

@@ -49,7 +49,7 @@ function tighten(path: string): void {
   } catch (error) {
     throw new StoreError(
       "refused",
-      `the store's file ${path} belongs to user ${found.uid}, and user ${process.geteuid?.()} may not write it: run as its owner, or give it away with chown`,
+      `the store's file ${path} belongs to user ${found.uid}, and user ${process.geteuid?.()} may not write it: run as its owner, or change the owner with chown`,
       { cause: error },
     );
   }

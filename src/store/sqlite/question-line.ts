@@ -44,7 +44,7 @@ export class QuestionLine {
     if (this.#closed !== undefined) return Promise.reject(this.#closed);
     const line = SHORT.has(method) ? this.#short : this.#long;
     if (line.length >= WAITING_MAX)
-      return Promise.reject(new StoreError("unavailable", `${WAITING_MAX} questions to the store wait already: try again shortly`));
+      return Promise.reject(new StoreError("unavailable", `${WAITING_MAX} reads of the store are already waiting: try again shortly`));
     return new Promise((resolve, reject) => {
       line.push({ method, args, resolve, reject });
       this.#next();

@@ -86,7 +86,7 @@ export class Reader {
           .all(args[0] as string)
           .map(plain);
       default:
-        throw new Error(`the reader knows no question '${method}'`);
+        throw new Error(`unknown read '${method}'`);
     }
   }
 

@@ -125,7 +125,7 @@ export function migrate(db: DatabaseSync, directory: string): void {
   if (version > MIGRATIONS.length) {
     throw new StoreError(
       "refused",
-      `the store in ${directory} has schema version ${version}, this program knows up to ${MIGRATIONS.length}; run the newer version again, or restore a backup made before the upgrade`,
+      `the store in ${directory} has schema version ${version}, but this program supports only up to ${MIGRATIONS.length}; run the newer version again, or restore a backup made before the upgrade`,
     );
   }
   if (version === MIGRATIONS.length) return;

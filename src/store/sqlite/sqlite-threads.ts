@@ -132,7 +132,7 @@ export class SqliteThreads {
 
   #lost(message: string): void {
     if (this.#closing) return;
-    const error = new StoreError("unavailable", `${message}; the process must exit and open the store again`);
+    const error = new StoreError("unavailable", `${message}; the process must exit and reopen the store`);
     this.writes.break(error);
     this.reads.break(error);
     this.#fatal(error);

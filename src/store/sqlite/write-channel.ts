@@ -88,7 +88,7 @@ export class WriteChannel {
         continue;
       }
       const waiting = this.#waiting.get(callId);
-      if (waiting === undefined) throw new Error(`an answer to call ${callId}, which nobody asked`);
+      if (waiting === undefined) throw new Error(`an answer to call ${callId}, which was never made`);
       this.#waiting.remove(callId, waiting);
       if (kind === ANSWER.failed) {
         const code = from.string() as StoreErrorCode;

@@ -32,7 +32,7 @@ function start(): void {
   const reserve = new ReserveFile(directory, data.reserveBytes, data.sizeMax);
   reserve.fill();
   if (reserve.bytes < data.reserveBytes)
-    warnings.push(`the reserve in ${directory} is ${reserve.bytes} bytes, ${data.reserveBytes} were wanted`);
+    warnings.push(`the reserve in ${directory} is ${reserve.bytes} bytes, ${data.reserveBytes} were requested`);
   const writer = new Writer(db, data.idempotencyTtlMs);
   db.exec("BEGIN IMMEDIATE");
   const frame = startingFrame(keptClock(db), data.nowMs);

@@ -422,7 +422,7 @@ export class Writer {
         return { ...dropped, idempotencyKeys, more: this.#queues.letGo(args[0] as number) };
       }
       default:
-        throw new Error(`the writer knows no call '${method}'`);
+        throw new Error(`unknown call '${method}'`);
     }
   }
 

@@ -17,7 +17,7 @@ const signing = (fields: Spec): Spec => base({ signing: fields });
 const URL_FIELD = "spec.endpoint.url";
 const ONE_TARGET = "set exactly one of url, urlSecretRef, serviceRef";
 const ABSOLUTE = "must be an absolute http:// or https:// URL with a host";
-const USER = "must not hold a user name or password";
+const USER = "must not contain a user name or password";
 const OURS = "is set by Postrider or belongs to the connection";
 const EVENT_TYPE = "must be an exact event type such as order.paid";
 const ONCE = "a header may be listed only once";
@@ -30,17 +30,17 @@ const urls: BadManifest[] = [
   bad("protocol relative", url("//example.com/hooks"), { field: URL_FIELD, message: ABSOLUTE }),
   bad("no host", url("https:///hooks"), { field: URL_FIELD, message: ABSOLUTE }),
   bad("backslashes for slashes", url("https:\\\\example.com"), { field: URL_FIELD, message: ABSOLUTE }),
-  bad("leading space", url(" https://example.com/"), { field: URL_FIELD, message: "must hold printable ASCII only" }),
+  bad("leading space", url(" https://example.com/"), { field: URL_FIELD, message: "must contain only printable ASCII" }),
   bad("url user and password", url("https://user:secret@example.com/"), { field: URL_FIELD, message: USER }),
   bad("url user only", url("HTTPS://user@example.com/"), { field: URL_FIELD, message: USER }),
   bad("url user behind a backslash", url("https://a\\b@example.com/"), { field: URL_FIELD, message: USER }),
   bad("url empty user", url("https://x:@example.com/"), { field: URL_FIELD, message: USER }),
   bad("fragment", url("https://example.com/a#b"), { field: URL_FIELD, message: "must not have a fragment" }),
   bad("empty fragment", url("https://example.com/#"), { field: URL_FIELD, message: "must not have a fragment" }),
-  bad("space in url", url("https://example.com/a b"), { field: URL_FIELD, message: "must hold printable ASCII only" }),
-  bad("tab in url", url("https://example.com/a\tb"), { field: URL_FIELD, message: "must hold printable ASCII only" }),
-  bad("newline in url", url("https://example.com/\r\nX-Evil: 1"), { field: URL_FIELD, message: "must hold printable ASCII only" }),
-  bad("international host", url("https://bücher.example/"), { field: URL_FIELD, message: "must hold printable ASCII only" }),
+  bad("space in url", url("https://example.com/a b"), { field: URL_FIELD, message: "must contain only printable ASCII" }),
+  bad("tab in url", url("https://example.com/a\tb"), { field: URL_FIELD, message: "must contain only printable ASCII" }),
+  bad("newline in url", url("https://example.com/\r\nX-Evil: 1"), { field: URL_FIELD, message: "must contain only printable ASCII" }),
+  bad("international host", url("https://bücher.example/"), { field: URL_FIELD, message: "must contain only printable ASCII" }),
   bad("url too long", url(`https://example.com/${"a".repeat(2_029)}`), { field: URL_FIELD, message: "Too long" }),
   bad("empty url", url(""), { field: URL_FIELD, message: "should be at least 1 chars long" }),
   bad("url a number", url(7 as unknown as string), { field: URL_FIELD, message: "must be of type string" }),
@@ -141,7 +141,7 @@ const events: BadManifest[] = [
 ];
 
 const HMAC = { header: "X-Signature" };
-const SCHEME_HMAC = "scheme HMAC and the field hmac need each other";
+const SCHEME_HMAC = "scheme HMAC and the field hmac belong together";
 const signingCases: BadManifest[] = [
   bad("four keys", signing({ secretRefs: [1, 2, 3, 4].map((i) => ({ name: `key-${i}`, key: "k" })) }), { field: "spec.signing.secretRefs", message: "must have at most 3 items" }),
   bad("no keys", signing({ secretRefs: [] }), { field: "spec.signing.secretRefs", message: "should have at least 1 items" }),
@@ -157,7 +157,7 @@ const signingCases: BadManifest[] = [
   }),
   bad("unknown placeholder", signing({ scheme: "HMAC", hmac: { ...HMAC, signedContent: "{nonce}.{body}" } }), {
     field: "spec.signing.hmac.signedContent",
-    message: "knows {body}, {timestamp} and {id} only",
+    message: "may contain only {body}, {timestamp} and {id}",
   }),
   bad("value without signature", signing({ scheme: "HMAC", hmac: { ...HMAC, value: "t={timestamp}" } }), {
     field: "spec.signing.hmac.value",

@@ -136,12 +136,12 @@ describe("the egress proxy", () => {
   });
 
   test.each([
-    ["407", "HTTP/1.1 407 Proxy Authentication Required\r\n\r\n", "PROXY_AUTH", "wants other credentials (HTTP 407"],
+    ["407", "HTTP/1.1 407 Proxy Authentication Required\r\n\r\n", "PROXY_AUTH", "rejected the credentials (HTTP 407"],
     ["403", "HTTP/1.1 403 Forbidden\r\nX: y\r\n\r\nno", "PROXY_REFUSED", "refused to connect to the receiver (HTTP 403 Forbidden)"],
     ["502", "HTTP/1.1 502 Bad Gateway\r\n\r\n", "PROXY_REFUSED", "could not connect to the receiver (HTTP 502 Bad Gateway)"],
     ["something else", "SSH-2.0-x\r\n\r\n", "PROXY_INVALID", "is it an HTTP proxy?"],
     ["an endless head", `HTTP/1.1 200 OK\r\n${"a: b\r\n".repeat(4_000)}`, "PROXY_INVALID", "16384 bytes"],
-    ["more than an answer", "HTTP/1.1 200 OK\r\n\r\nHTTP/1.1 200 OK\r\n\r\n", "PROXY_INVALID", "sent more than an answer"],
+    ["more than an answer", "HTTP/1.1 200 OK\r\n\r\nHTTP/1.1 200 OK\r\n\r\n", "PROXY_INVALID", "sent more than its answer"],
     ["nothing", "", "PROXY_REFUSED", "closed the connection"],
   ])("that answers %s makes a connect_error that says so", async (_name, said, code, words) => {
     const { proxy, url, by } = await proxied();

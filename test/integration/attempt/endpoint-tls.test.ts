@@ -205,7 +205,7 @@ describe.skipIf(certificates === undefined)("TLS as the endpoint says", () => {
       expect(without.message).toContain("tls.clientCertSecretRef");
       const stranger = await attempt(attempter(), url, { tls: { ...own, clientCert: selfSigned } });
       expect(stranger).toMatchObject({ class: "tls_error", tlsStatus: expect.stringMatching(unknown) });
-      expect(stranger.message).toContain("does not trust our client certificate");
+      expect(stranger.message).toContain("does not trust the authority of our client certificate");
     },
   );
 

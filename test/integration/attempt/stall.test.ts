@@ -85,7 +85,7 @@ describe.each(schemes)("a loop that stood still, over %s", (scheme) => {
     const { url } = await receiver(scheme, () => undefined);
     const [outcome] = await attempter().run([{ url, policy: ONE_SECOND }], [{ afterMs: 300, forMs: 2_000 }]);
     expect(outcome).toMatchObject({ class: "timeout", connectionStatus: "ETIMEDOUT", stalled: true });
-    expect(outcome?.message).toMatch(/^no answer within 1 s; Postrider itself stood still for \d\.\d s of it$/);
+    expect(outcome?.message).toMatch(/^no answer within 1 s; Postrider itself was frozen for \d\.\d s of it$/);
     expect(outcome?.durationMs).toBeLessThan(4_600);
   });
 

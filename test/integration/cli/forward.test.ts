@@ -86,7 +86,7 @@ describe("listen --forward-to", () => {
       { method: "POST", url: "/in?x=%2F1", body: BODY, headers: { host: new URL(url).host, ...lower(signed()) } },
     ]);
     const shown = lines.join("");
-    expect(shown).toContain(`handing on to ${target}/`);
+    expect(shown).toContain(`forwarding to ${target}/`);
     expect(shown).toMatch(
       /#1 POST \/in\?x=%2F1 evt-1 verified -> 201\n.*8 bytes\n   \{"a": 1\}\n   app: 201 in \d+ ms\n   \{"ok":true\}\n$/,
     );

@@ -421,7 +421,7 @@ describeOnControlPlane(
         });
       expect(await uninstall("--timeout=3s")).toMatchObject({
         code: 1,
-        stderr: expect.stringContaining("somebody puts it back") as string,
+        stderr: expect.stringContaining("something puts it back") as string,
       });
       await operator.stop();
       await apply(chart.statefulSet);

@@ -128,7 +128,7 @@ describe("filters that cost too much", () => {
     const { answer } = seen;
     expect(await answer.json()).toMatchObject({
       code: "filters_too_costly",
-      detail: expect.stringMatching(/need more than the 600000 steps allowed for one event: those that took most rest/) as string,
+      detail: expect.stringMatching(/need more than the 600000 steps allowed for one event: the costliest now pause/) as string,
     });
     expectOthersUnharmed(seen);
   }, 120_000);

@@ -51,7 +51,7 @@ describe("a namespace that holds all that it may", PATIENT, () => {
     expect(retryAfter).toBe("60");
     const held = running.store.usage().of("shop");
     expect(problem.detail).toMatch(
-      /^Namespace shop holds \d+ bytes of events and history \(512 of them for the end of each delivery that is owed\) and would add \d+; it may hold 33554432, /,
+      /^Namespace shop holds \d+ bytes of events and history \(512 of them reserved for the results of open deliveries\) and would add \d+; it may hold 33554432, /,
     );
     expect(problem.detail).toContain("limits.storage");
     expect(problem.detail).toContain("retention.bodies");

@@ -109,9 +109,11 @@ describe("what is in the body", () => {
       415,
       "media_type_unsupported",
     );
-    expect(form["detail"]).toMatch(/^You sent application\/x-www-form-urlencoded.*-H 'Content-Type: application\/json'\. Taken are /);
+    expect(form["detail"]).toMatch(
+      /^You sent application\/x-www-form-urlencoded.*-H 'Content-Type: application\/json'\. Supported types are /,
+    );
     const xml = await expectProblem(await running.post("<a/>", { "content-type": "application/xml" }), 415, "media_type_unsupported");
-    expect(xml["detail"]).toMatch(/^You sent application\/xml\. Taken are /);
+    expect(xml["detail"]).toMatch(/^You sent application\/xml\. Supported types are /);
   });
 
   it("takes what is exactly as large as allowed", async () => {

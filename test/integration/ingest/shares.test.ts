@@ -63,7 +63,7 @@ describe("deliveries of one request", () => {
     const problem = await problemOf(await running.post(batch(100), BATCH));
     expect(problem).toMatchObject({ code: "too_many_deliveries", status: 413 });
     expect(problem.detail).toBe(
-      "The first 5 of 100 events would make 25 deliveries, at most 20 are allowed in one request, and nothing was stored: send fewer events per request, about 4.",
+      "The first 5 of 100 events would make 25 deliveries; at most 20 are allowed in one request. Nothing was stored: send fewer events per request, about 4.",
     );
     expect(running.intake.admitted).toBe(admitted);
   });
@@ -72,7 +72,7 @@ describe("deliveries of one request", () => {
     const running = await start({ routes: wanting(5), deliveriesMax: 4 });
     const problem = await problemOf(await running.post(BODY));
     expect(problem.code).toBe("too_many_deliveries");
-    expect(problem.detail).toContain("would make 5 deliveries, at most 4 are allowed");
+    expect(problem.detail).toContain("would make 5 deliveries; at most 4 are allowed");
     expect(problem.detail).toContain("--ingest-deliveries-max");
   });
 
@@ -83,7 +83,7 @@ describe("deliveries of one request", () => {
     await expect.poll(() => running.intake.admitted, PATIENT).toBeGreaterThan(0);
     const problem = await problemOf(await running.post(BODY));
     expect(problem).toMatchObject({ code: "overloaded", status: 503 });
-    expect(problem.detail).toContain("has 8 deliveries on their way to the disk and would add 8, more than its share of 30");
+    expect(problem.detail).toContain("has 8 uncommitted deliveries and would add 8, more than its share of 30");
     expect((await running.post(BODY, {}, "other")).status).toBe(202);
     release();
     expect((await first).status).toBe(202);
@@ -128,7 +128,7 @@ describe("requests and bytes", () => {
     const refused: Response[] = [];
     for (const answer of answers) void answer.then((response) => (response.status === 503 ? refused.push(response) : 0));
     await expect.poll(() => refused.length, PATIENT).toBe(50);
-    expect((await problemOf(refused[0]!)).detail).toContain("150 requests of namespace shop are under way already, their share of 300");
+    expect((await problemOf(refused[0]!)).detail).toContain("150 requests of namespace shop are already in progress; its share is 300");
     expect((await running.post(BODY, {}, "other")).status).toBe(202);
     release();
     const codes = (await Promise.all(answers)).map((answer) => answer.status);
@@ -158,7 +158,7 @@ describe("requests and bytes", () => {
     );
     for (let i = 0; i < 3; i++) raw.send(`ea60\r\n${"x".repeat(60_000)}\r\n`);
     const answer = await raw.until(/overloaded/);
-    expect(lastBody(answer)["detail"]).toContain("bytes of requests of namespace shop are held already");
+    expect(lastBody(answer)["detail"]).toContain("bytes of requests of namespace shop are already held");
     raw.socket.destroy();
     await raw.closed;
     expect((await running.post(BODY)).status).toBe(202);

@@ -77,7 +77,7 @@ describe("bodies of strangers", () => {
       .send(head(200_000) + large(100_000, "last").slice(0, 20_000))
       .until(/unauthenticated/);
     expect(raw).toMatch(/^HTTP\/1\.1 401 /);
-    expect(lastBody(raw)["detail"]).toContain("The first 16384 bytes of the body hold no field token");
+    expect(lastBody(raw)["detail"]).toContain("The first 16384 bytes of the body contain no field token");
     expect(await refused(running, "no_token")).toBe(1);
     expect(statusOf(await alone(running.port, whole(large(100_000, "last"))))).toBe(401);
     expect(running.intake.admitted).toBe(0);
@@ -121,7 +121,7 @@ describe("bodies of strangers", () => {
     for (const raw of waiting) await raw.send(head(100, "shop", "Expect: 100-continue\r\n")).until(/100 Continue/);
     for (let i = 0; i < 3; i++) expect(statusOf(await alone(running.port, byBody()))).toBe(202);
     const raw = await waiting[0]!.until(/overloaded/);
-    expect(lastBody(raw)["detail"]).toContain("3 requests whose token has yet to come in the body are under way");
+    expect(lastBody(raw)["detail"]).toContain("3 requests are waiting for a token in their body");
     expect(raw).toMatch(/retry-after: 1/i);
     // A place that is free again is used: one newcomer at a time needs one.
     expect(await refused(running, "room")).toBe(1);
@@ -139,7 +139,7 @@ describe("bodies of strangers", () => {
     await clock.advance(4_000);
     expect(raw.received).not.toContain("408");
     await clock.advance(2_000);
-    expect(lastBody(await raw.until(/request_timeout/))["detail"]).toContain("after 5 s");
+    expect(lastBody(await raw.until(/request_timeout/))["detail"]).toContain("within 5 s");
     expect(await refused(running, "late")).toBe(1);
     await clock.advance(LINGER_MS + 500);
     await raw.closed;
@@ -151,7 +151,7 @@ describe("bodies of strangers", () => {
     const raw = client(running).send(head(body.length));
     raw.send(body.slice(0, 17_000));
     raw.send(body.slice(17_000));
-    expect(lastBody(await raw.until(/overloaded/))["detail"]).toContain("bytes of requests of namespace shop are held already");
+    expect(lastBody(await raw.until(/overloaded/))["detail"]).toContain("bytes of requests of namespace shop are already held");
     const known = client(running).send(whole(`{"type":"order.paid","token":"${TOKEN}"}`, ""));
     await known.until(/correlationId/);
     const stranger = client(running).send("OPTIONS /v1/namespaces/shop/events HTTP/1.1\r\nHost: x\r\n\r\n");

@@ -88,7 +88,7 @@ describe("a reflector", () => {
     server.silence(false);
     await watched.clock.advance(1);
     await watched.paused(1);
-    expect(watched.restarts[0]).toMatchObject({ reason: "silent", message: "nothing was heard for 90000 ms" });
+    expect(watched.restarts[0]).toMatchObject({ reason: "silent", message: "nothing arrived for 90000 ms" });
     await watched.endPause();
     await watched.until(() => watched.objects.has("unheard"));
     expect(requests("list")).toHaveLength(1);

@@ -73,7 +73,7 @@ describe("a start on an API server that does not list everything", () => {
 
   let release: () => void;
   const FAULTS: readonly (readonly [string, () => Fault, RegExp])[] = [
-    ["3 s late", () => ({ late: new Promise<void>((resolve) => (release = resolve)) }), /the first answer is awaited/],
+    ["3 s late", () => ({ late: new Promise<void>((resolve) => (release = resolve)) }), /waiting for the first answer/],
     [
       "closed",
       () => ({ status: 403, message: "forbidden: User cannot list" }),
@@ -87,11 +87,11 @@ describe("a start on an API server that does not list everything", () => {
     [
       "in trouble",
       () => ({ status: 500, message: "etcdserver: request timed out" }),
-      /HTTP 500: etcdserver: request timed out; this is tried again by itself/,
+      /HTTP 500: etcdserver: request timed out; Postrider retries by itself/,
     ],
-    ["silent", () => ({ broken: "hang" }), /did not answer within 10000 ms; this is tried again by itself/],
-    ["torn", () => ({ broken: "reset" }), /; this is tried again by itself/],
-    ["nonsense", () => ({ broken: "malformed" }), /the list is not a list; this is tried again by itself/],
+    ["silent", () => ({ broken: "hang" }), /did not answer within 10000 ms; Postrider retries by itself/],
+    ["torn", () => ({ broken: "reset" }), /; Postrider retries by itself/],
+    ["nonsense", () => ({ broken: "malformed" }), /the list is not a list; Postrider retries by itself/],
   ];
   const CASES = KINDS.flatMap((kind) => FAULTS.map(([how, fault, said]) => ({ kind, how, fault, said })));
 
@@ -144,7 +144,7 @@ describe("a start on an API server that does not list everything", () => {
       { status: 403, message: "forbidden" },
       /^DeliveryPolicy of namespace bank: HTTP 403: forbidden; Postrider's Role or RoleBinding in namespace bank is missing/,
     ],
-    ["in trouble", { status: 500, message: "no" }, /^DeliveryPolicy of namespace bank: HTTP 500: no; this is tried again/],
+    ["in trouble", { status: 500, message: "no" }, /^DeliveryPolicy of namespace bank: HTTP 500: no; Postrider retries/],
     ["silent", { broken: "hang" }, /^DeliveryPolicy of namespace bank: .*did not answer within 10000 ms/],
   ] as const)("of two namespaces one that is %s holds up nobody else", async (_how, fault, said) => {
     fenced("shop");

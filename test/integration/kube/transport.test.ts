@@ -104,7 +104,7 @@ describe("the transport", () => {
     await expect(get()).rejects.toThrow();
     const write = () =>
       transport.request({ method: "PATCH", path: PATH, contentType: "application/merge-patch+json", body: { metadata: {} } });
-    await expect(write()).rejects.toThrow("the API server does not answer");
+    await expect(write()).rejects.toThrow("the API server does not respond");
     expect(server.requests).toHaveLength(1);
     await clock.advance(1_000);
     expect((await write()).status).toBe(200);

@@ -93,7 +93,7 @@ describe.concurrent("subscriptions from files", () => {
     await operator.until(() => operator.condition("orders", "Accepted")?.status === "False");
     const accepted = operator.condition("orders", "Accepted");
     expect(accepted?.message).toMatch(message);
-    expect(accepted?.message).toContain("generation 1, which was accepted, goes on until this is mended");
+    expect(accepted?.message).toContain("generation 1, the last accepted one, stays in force until this is fixed");
     for (const [type, status] of [
       ["Ready", "False"],
       ["Stalled", "True"],
@@ -102,7 +102,7 @@ describe.concurrent("subscriptions from files", () => {
       expect(operator.condition("orders", type)?.status).toBe(status);
     expect(operator.route("orders")?.subscription.target).toBeDefined();
     expect(operator.condition("other", "Accepted")?.status).toBe("True");
-    expect(operator.provider.refusedNote()).toMatch(/^1 manifest is refused, and the last good state goes on: .*a\.yaml:\d+: /);
+    expect(operator.provider.refusedNote()).toMatch(/^1 manifest is rejected, and the last good state stays in force: .*a\.yaml:\d+: /);
     await operator.write("a.yaml", good);
     await operator.until(() => operator.condition("orders", "Ready")?.status === "True");
     expect(operator.provider.refusedNote()).toBeUndefined();
@@ -131,7 +131,7 @@ describe.concurrent("subscriptions from files", () => {
     await operator.write("p.yaml", policy("{timeout: 5 sec}"));
     await operator.until(() => operator.condition("calm", "Accepted", "DeliveryPolicy")?.status === "False");
     expect(operator.condition("calm", "Accepted", "DeliveryPolicy")?.message).toMatch(
-      /"5 sec" is not a duration.*goes on until this is mended/,
+      /"5 sec" is not a duration.*stays in force until this is fixed/,
     );
     await operator.write("p.yaml", policy("{timeout: 6s}"));
     await operator.until(() => operator.condition("calm", "Accepted", "DeliveryPolicy")?.status === "True");

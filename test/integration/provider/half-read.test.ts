@@ -90,7 +90,7 @@ describe("a folder that can be read by half at the start", () => {
       egress: { allowedHosts: ["example.com"] },
     });
     expect(operator.controller.missing()).toMatch(
-      /^manifest file \S+\/manifests\/(fence\.yaml|team): .+; it may hold policies, so nothing is judged before it is whole: mend or remove it$/,
+      /^manifest file \S+\/manifests\/(fence\.yaml|team): .+; it may contain policies, so no subscription is checked until it is valid: fix or remove it$/,
     );
     for (const name of ["fence.yaml", "team"]) await rm(join(operator.directory, "manifests", name), { force: true });
     await mkdir(join(operator.directory, "manifests", "team"), { recursive: true });

@@ -61,6 +61,6 @@ export const QUIET: SubscriptionHealth = {
   lastFailureAtMs: undefined,
   lastAttempt: undefined,
   recentFailures: [],
-  endpoint: { healthy: undefined, reason: "Idle", message: "nothing was sent yet" },
+  endpoint: { healthy: undefined, reason: "Idle", message: "nothing has been sent yet" },
   suspension: undefined,
 };

@@ -14,7 +14,7 @@ function status(line: string, code: number): HostileKind {
   return {
     name: `status ${line}`,
     act: (socket) => say(socket, `HTTP/1.1 ${line} X\r\ncontent-length: 0\r\n\r\n`),
-    expected: { class: "client_error", statusCode: code, message: new RegExp(`status ${code}, which HTTP does not have`) },
+    expected: { class: "client_error", statusCode: code, message: new RegExp(`status ${code}, which HTTP does not define`) },
   };
 }
 

@@ -77,7 +77,7 @@ export const RECIPES: readonly Recipe[] = [
     },
   },
   {
-    // standard-webhooks.md, "Signature scheme", asymmetric.
+    // The specification of Standard Webhooks, "Signature scheme", asymmetric.
     name: "Standard Webhooks v1a",
     signing: plain("StandardWebhooksEd25519"),
     secret: WHSK,

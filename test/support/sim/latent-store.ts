@@ -99,7 +99,7 @@ interface Write {
   readonly answer: (result: Settled) => void;
 }
 
-const UNTOLD: Settled = { ok: false, error: new StoreError("unknown", "simulated: the commit did not report back") };
+const UNTOLD: Settled = { ok: false, error: new StoreError("unknown", "simulated: the commit was not confirmed") };
 
 type Settled = { readonly ok: true; readonly value: unknown } | { readonly ok: false; readonly error: unknown };
 

@@ -29,7 +29,7 @@ it.each([
   ["limit=1e2", /1 to 500/],
   ["type=", /1 to 256 characters/],
   [`recordId=${"x".repeat(257)}`, /1 to 256 characters/],
-  ["type=a&type=b", /stands twice/],
+  ["type=a&type=b", /appears twice/],
   ["since=2026-01-02", /must be a time/],
   ["until=2026-13-45T00:00:00Z", /must be a time/],
   ["since=2026-02-30T00:00:00Z", /must be a time/],

@@ -49,7 +49,7 @@ describe("a manifest is refused as a whole", () => {
     const result = readCustomResource({ ...BASE, spec: { maxinflight: 1, nothing: 2 } });
     expect(result.ok ? [] : result.problems.map((problem) => problem.message)).toEqual([
       'unknown field "spec.maxinflight": did you mean maxInFlight?',
-      expect.stringContaining('unknown field "spec.nothing": known here: timeout, connectTimeout,'),
+      expect.stringContaining('unknown field "spec.nothing": supported: timeout, connectTimeout,'),
     ]);
   });
 

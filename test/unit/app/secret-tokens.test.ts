@@ -79,12 +79,14 @@ describe("static tokens from Secrets", () => {
     synced();
     expect(knows("shop", A)).toBe(true);
     expect(knows("shop", short)).toBe(false);
-    expect(told).toEqual([["one", "TokenIgnored", expect.stringContaining("under 16 bytes can be guessed: bad")]]);
+    expect(told).toEqual([
+      ["one", "TokenIgnored", expect.stringContaining("under 16 bytes can be guessed and are ignored as tokens: bad")],
+    ]);
     expect(JSON.stringify(told)).not.toContain(short);
     put(secret("one", { good: A }));
     expect(told).toHaveLength(1);
     put(secret("tls", { x: A }, { type: "kubernetes.io/tls" }));
-    expect(told[1]).toEqual(["tls", "TokenIgnored", expect.stringContaining("type Opaque only")]);
+    expect(told[1]).toEqual(["tls", "TokenIgnored", expect.stringContaining("only from Secrets of type Opaque")]);
   });
 });
 

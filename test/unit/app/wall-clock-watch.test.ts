@@ -93,11 +93,7 @@ describe("what is said", () => {
       expect(lines).toHaveLength(1);
       expect(lines[0]).toMatchObject({ event: "clock.stepped", driftMs: stepMs });
       expect(lines[0]?.msg).toContain(`${stepMs > 0 ? "+" : ""}${stepMs / 1_000} s`);
-      for (const words of [
-        "retries go on as they were due",
-        "signatures and times of attempts follow it at once",
-        "if it holds for 10 min",
-      ])
+      for (const words of ["retries keep their due times", "signatures and attempt times follow at once", "if the jump lasts for 10 min"])
         expect(lines[0]?.msg).toContain(words);
       await clock.advance(STEP_HELD_MS + 10_000);
       expect(lines[1]).toMatchObject({ event: "clock.adopted", driftMs: stepMs });

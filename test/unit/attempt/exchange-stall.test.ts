@@ -97,7 +97,7 @@ describe.each(cases)("stood still for $stallMs ms with a time-out of $timeoutMs 
     // Half a second is no excuse; the beat by which a stall is noticed may be 0.2 s old.
     const excused = (stallMs - 200) / timeoutMs >= 0.25;
     expect(outcomes[0]?.stalled).toBe(excused || undefined);
-    expect(outcomes[0]?.message.includes("Postrider itself stood still")).toBe(excused);
+    expect(outcomes[0]?.message.includes("Postrider itself was frozen")).toBe(excused);
     await clock.advance(60_000);
     expect(outcomes).toHaveLength(1);
   });
@@ -146,7 +146,7 @@ describe("a request that is signed and not sent yet", () => {
     sent();
     expect(controller.aborted).toBe(true);
     expect(outcomes).toMatchObject([{ class: "timeout", connectionStatus: "ETIMEDOUT", stalled: true }]);
-    expect(outcomes[0]?.message).toMatch(/^not sent: by the machine's clock it was signed \d+ s ago$/);
+    expect(outcomes[0]?.message).toMatch(/^not sent: according to the machine's clock, it was signed \d+ s ago$/);
   });
 
   it("is sent after a freeze of a minute", async () => {

@@ -8,13 +8,7 @@ const entry = { subscription: "billing", outcome: "delivered", reason: null, sta
 
 it.each<[string, object, boolean, string, boolean]>([
   ["not waited for", {}, false, `${ID} stored: 2 subscriptions get it\n`, false],
-  [
-    "still under way",
-    {},
-    true,
-    `${ID} stored: 2 subscriptions get it\n  still under way: the log and the API tell how it goes on\n`,
-    false,
-  ],
+  ["still under way", {}, true, `${ID} stored: 2 subscriptions get it\n  still in progress: follow it in the log or the API\n`, false],
   ["delivered", { status: "ok", value: [entry] }, true, `  billing: delivered, HTTP 200 after 1 attempt\n`, false],
   [
     "failed",

@@ -130,7 +130,7 @@ it("goes on after half of the time when the operator's Pod never ends", async ()
   api.pods = 1_000;
   const lines = await run(api, { statefulset: { namespace: "hooks", name: "postrider" } });
   expect(lines).toEqual([
-    "statefulset hooks/postrider has not stopped in time: going on",
+    "statefulset hooks/postrider has not stopped in time: continuing",
     "finalizers removed from 1 subscriptions; none is left",
   ]);
 });
@@ -160,7 +160,9 @@ it("fails with the API server's words when it may not list, and with a count whe
   await expect(run(refused)).rejects.toThrow("cannot list subscriptions: not today");
   const stuck = new FakeApi([stored("a")]);
   stuck.conflicts = 1_000_000;
-  await expect(run(stuck, { timeout: 5 })).rejects.toThrow(/1 subscriptions keep their finalizer after 5 s, the first: shop\/a: changed/);
+  await expect(run(stuck, { timeout: 5 })).rejects.toThrow(
+    /1 subscriptions still have their finalizer after 5 s, the first of them: shop\/a: changed/,
+  );
 });
 
 it("asks again through resets and 429, and says so when the time is over", async () => {
@@ -178,7 +180,7 @@ it("does not loop for ever, nor fast, against an operator that puts the finalize
   const api = new FakeApi([stored("a")]);
   api.puttingBack = true;
   await expect(run(api, { timeout: 5 })).rejects.toThrow(
-    /1 subscriptions keep their finalizer after 5 s, the first: shop\/a: somebody puts it back/,
+    /1 subscriptions still have their finalizer after 5 s, the first of them: shop\/a: something puts it back/,
   );
   expect(api.requests.length).toBeLessThanOrEqual(30);
 });

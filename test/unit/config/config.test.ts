@@ -57,8 +57,8 @@ describe("configuration", () => {
 
   it.each([
     [{ provider: "file", store: "memory:" }, "--provider file needs --manifests DIR"],
-    [{ store: "memory:", manifests: "x" }, "goes with --provider file only"],
-    [{}, "say where events are kept"],
+    [{ store: "memory:", manifests: "x" }, "works only with --provider file"],
+    [{}, "choose where events are stored"],
     [{ store: "redis://x" }, "'redis://x' is not a store"],
     [{ store: "postgres://x" }, "not built yet"],
     [{ ...FILES, "ingest-listen": "8080" }, "'8080' is not host:port"],

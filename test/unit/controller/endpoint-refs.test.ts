@@ -219,7 +219,7 @@ describe("values from Secrets", () => {
     ["a byte order mark before it", "\ufeffgeheim"],
   ])("hold no password and no client secret with %s, which a receiver would refuse for ever", (_, password) => {
     const secrets = { s: secret({ v: password, user: "ann" }) };
-    const message = expect.stringMatching(/(password|client secret) holds a line break or another control character/);
+    const message = expect.stringMatching(/(password|client secret) contains a line break or another control character/);
     const resolved = resolve(specOf({ auth: basic }), { secrets });
     expect(resolved).toMatchObject({
       ok: false,
@@ -255,7 +255,7 @@ describe("values from Secrets", () => {
     for (const auth of [basic, oauth]) {
       expect(resolve(specOf({ auth }), { secrets: { s: latin } })).toMatchObject({
         ok: false,
-        problem: { reason: "SecretInvalid", message: "the Secret s, key v, is not UTF-8 text: write it anew in UTF-8" },
+        problem: { reason: "SecretInvalid", message: "the Secret s, key v, is not UTF-8 text: write it in UTF-8" },
       });
     }
   });

@@ -66,7 +66,7 @@ describe("while the manifests are being read", () => {
     for (const kind of LISTED_KINDS.slice(1)) manifests.arrive(kind);
     await life.pass();
     expect([life.controller.ready, life.controller.isReady("shop")]).toEqual([false, false]);
-    expect(life.controller.missing()).toBe("Namespace: the first answer is awaited");
+    expect(life.controller.missing()).toBe("Namespace: waiting for the first answer");
     manifests.arrive("Namespace");
     await life.pass();
     expect([life.controller.ready, life.controller.isReady("shop")]).toEqual([true, true]);
@@ -154,7 +154,7 @@ describe("while the manifests are being read", () => {
     for (const kind of LISTED_KINDS.slice(0, early)) life.manifests.arrive(kind);
     await life.pass();
     expect([life.controller.ready, life.controller.isReady("shop"), life.verdicts().length]).toEqual([false, false, 0]);
-    expect(life.controller.missing()).toBe("the subscriptions of the store are being read");
+    expect(life.controller.missing()).toBe("stored subscriptions are being read");
     read();
     await life.pass();
     if (early < 5) expect([...life.aimed]).toEqual([]);

@@ -140,7 +140,7 @@ describe("what is not accepted", () => {
         `a token for the API server (${audience})`,
         { endpoint: serviceAccount(audience) },
         "InvalidEndpoint",
-        /the API server's.*name the receiver's audience/,
+        /the API server's.*set the receiver's own audience/,
       ],
     ),
     [
@@ -336,7 +336,7 @@ describe("an edit that is refused", () => {
       Reconciling: "False/Reconciled",
       Stalled: "True/InvalidFilter",
     });
-    expect(drafts.find(({ type }) => type === "Accepted")?.message).toContain("generation 3, which was accepted, goes on");
+    expect(drafts.find(({ type }) => type === "Accepted")?.message).toContain("generation 3, the last accepted one, stays in force");
   });
 
   it("waits when a policy now forbids what was accepted", async () => {
@@ -354,6 +354,6 @@ describe("an edit that is refused", () => {
     const verdict = await judge({ rest: "suspend: false", lastAccepted: await good() });
     expect(verdict.needsKey).toBe(false);
     expect(verdict.active?.blocked).toMatchObject({ reason: "SecretNotFound" });
-    expect(verdict.active?.blocked?.message).toContain("never generated again");
+    expect(verdict.active?.blocked?.message).toContain("is not generated again");
   });
 });

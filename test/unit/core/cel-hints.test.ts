@@ -47,7 +47,7 @@ it.each([
 it("keys of a map without quotes", () => {
   const source = "{version: 1, 'data': event.data}";
   const compiled = compileBody(source);
-  expect(compiled.ok ? "" : celHint(source, compiled.problem.message)).toContain('the keys of a map stand in quotes: {"version": …}');
+  expect(compiled.ok ? "" : celHint(source, compiled.problem.message)).toContain('the keys of a map are in quotes: {"version": …}');
 });
 
 it.each(['event.data.a == "this and that, a = b" +', "event.data.a == 'not; {{x}}' &&", "event.data.a > "])(

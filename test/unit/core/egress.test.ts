@@ -153,7 +153,7 @@ describe("no rule is there in vain: without it some case comes out otherwise", (
 });
 
 test.each([
-  ["fd00::5efe:a00:1", ["fd00::/8"], /carries 10\.0\.0\.1 \(ISATAP\), .*have that one too opened/],
+  ["fd00::5efe:a00:1", ["fd00::/8"], /carries 10\.0\.0\.1 \(ISATAP\), .*have the cluster policy's egress\.allowedCIDRs allow that one too/],
   ["64:ff9b::a00:1", [], /carries 10\.0\.0\.1 \(NAT64\)/],
   ["fd00::1", [], /^fd00::1 is not a public address/],
   ["::1", ["127.0.0.0/8"], /^::1 is not a public address \(not global unicast, ::\/3\)/],

@@ -66,11 +66,11 @@ describe("filters", () => {
   test.each([
     ["", "empty"],
     ["event.", "not a CEL expression"],
-    ["evnt.type == 'a'", "'evnt' is not known"],
+    ["evnt.type == 'a'", "'evnt' is not defined"],
     ["event.kind == 'a'", "event has no field 'kind'"],
     [`event.type == '${"a".repeat(2_048)}'`, "2048"],
     [`${"(".repeat(40)}true${")".repeat(40)}`, "32"],
-    ["event.data.a.all(x, event.data.b.all(y, event.data.c.all(z, true)))", "2 allowed"],
+    ["event.data.a.all(x, event.data.b.all(y, event.data.c.all(z, true)))", "2 levels allowed"],
     [`event.data${".a".repeat(100)}`, "96"],
     [Array.from({ length: 400 }, () => "true").join("||"), ""],
   ])("%# is refused or taken with its limit named", (source, message) => {
@@ -102,7 +102,7 @@ describe("bodies", () => {
 
   test("say why they fail", () => {
     expect(body("{'a': event.data.missing}")).toMatch(/^! /);
-    expect(body("{'a': 1, 'a': 2}")).toBe("! the key 'a' is written twice");
+    expect(body("{'a': 1, 'a': 2}")).toBe("! the key 'a' appears twice");
     expect(body("{1: 2}")).toBe("! the keys of a JSON object must be strings");
     expect(body("{'a': 1.0 / 0.0}")).toMatch(/^! .*JSON/);
     expect(compileBody("{'a': }")).toMatchObject({ ok: false, problem: { field: "spec.payload.body", reason: "InvalidBody" } });

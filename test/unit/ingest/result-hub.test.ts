@@ -174,7 +174,7 @@ describe("those who wait for results", () => {
       expect(hub.full("shop")).toBeUndefined();
       hub.wait(new Ear(), [{ id: "a", owed: 1 }], WAIT_MS);
     }
-    expect(hub.full("shop")).toBe("5000 requests wait for results of namespace shop already");
+    expect(hub.full("shop")).toBe("5000 requests are already waiting for results of namespace shop");
     expect(hub.full("elsewhere")).toBeUndefined();
     hub.stop();
     expect(hub.open).toBe(0);

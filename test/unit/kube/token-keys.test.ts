@@ -158,8 +158,8 @@ describe("while the API server is away", () => {
     ["refused", { status: 403, body: { message: "may not" }, retryAfterMs: undefined }, 60_000, "may not"],
     ["not there", { status: 404, body: undefined, retryAfterMs: undefined }, 60_000, "the API server answered 404"],
     ["broken", { status: 500, body: undefined, retryAfterMs: undefined }, KEYS_PAUSE_MS, "the API server answered 500"],
-    ["empty", { status: 200, body: { keys: [] }, retryAfterMs: undefined }, KEYS_PAUSE_MS, "shows no key that can be used"],
-    ["no JSON", { status: 200, body: undefined, retryAfterMs: undefined }, KEYS_PAUSE_MS, "shows no key that can be used"],
+    ["empty", { status: 200, body: { keys: [] }, retryAfterMs: undefined }, KEYS_PAUSE_MS, "publishes no usable key"],
+    ["no JSON", { status: 200, body: undefined, retryAfterMs: undefined }, KEYS_PAUSE_MS, "publishes no usable key"],
   ] as const)(
     "without keys (%s) nothing can be said, and they are not asked for again at once",
     async (_what, answer, pauseMs, message) => {

@@ -56,7 +56,7 @@ export const HMAC: Scheme = {
   bodyField: nothing,
   verify: ({ hmac }, request, judged) =>
     hmac === undefined
-      ? schemeUnknown("scheme HMAC says too little: which header, and how it is made")
+      ? schemeUnknown("scheme HMAC is ambiguous: it says neither which header nor how the signature is made")
       : judgeClaim(hmacClaim(hmac, request), judged),
   secretFault: rawKeyFault,
   proves: "sender and body",
@@ -93,7 +93,7 @@ export function hmacClaim(style: HmacStyle, request: ReceivedRequest): Claim | F
     return failed(
       "SignatureMalformed",
       `the header ${style.header} is not of the form ${form(style)}: it is '${value.slice(0, 12)}…'`,
-      "another style or another way of writing it? `--scheme` names the usual styles, `-f subscription.yaml` takes the subscription's own",
+      "is it another style or notation? `--scheme` names the usual styles, `-f subscription.yaml` uses the subscription's own",
     );
   const { timestampHeader, signedContent } = style;
   const timestamp = timestampHeader === undefined ? parts.timestamp : headers[timestampHeader.toLowerCase()];
@@ -101,7 +101,7 @@ export function hmacClaim(style: HmacStyle, request: ReceivedRequest): Claim | F
   if (timestamp === undefined && signedContent.includes("{timestamp}"))
     return failed(
       "SchemeUnknown",
-      "the style signs the time but does not send it, so that nobody can check the signature",
+      "the style signs the time but does not send it, so receivers cannot check the signature",
       "set timestampHeader",
     );
   const id = headers["webhook-id"] ?? "";
@@ -116,7 +116,7 @@ export function hmacClaim(style: HmacStyle, request: ReceivedRequest): Claim | F
     }
     return isOneOf(hmac.digest(), parts.signatures);
   };
-  const mismatch = `${style.header} does not match: the secret is another one, or the body's bytes were changed on the way (parsed and printed anew, a line end added, another charset)`;
+  const mismatch = `${style.header} does not match: a different secret was used, or the body's bytes were changed on the way (parsed and serialized again, a line end added, another charset)`;
   return { ok: true, scheme: "hmac", id, timestamp, keyForm: RAW_KEY_FORM, mismatch, matches };
 }
 

@@ -6,7 +6,7 @@ import { failed } from "../verdict.ts";
 /** Nothing is signed. */
 export const NONE: Scheme = {
   needsKey: false,
-  parseKey: () => invalidKey("signing.scheme None takes no key: remove signing.secretRefs"),
+  parseKey: () => invalidKey("signing.scheme None uses no key: remove signing.secretRefs"),
   newSecret: newWhsec,
   sign: () => [],
   ownHeaders: [],
@@ -14,7 +14,7 @@ export const NONE: Scheme = {
   shownHeaders: NO_NAMES,
   unboundProof: nothing,
   bodyField: nothing,
-  verify: () => failed("NotSigned", "scheme None signs nothing: anybody may have sent this request"),
+  verify: () => failed("NotSigned", "scheme None signs nothing: anyone may have sent this request"),
   secretFault: nothing,
   proves: "sender and body",
   verifiedAs: [],

@@ -14,7 +14,7 @@ import type { Failure } from "../verdict.ts";
 const VERIFIED_HEADERS = ["webhook-id", "webhook-timestamp", "webhook-signature"] as const;
 const KEY_FORM = "whsec_ + base64 of 24 to 64 bytes, nor whpk_ + base64 of 32 bytes";
 const MISMATCH =
-  "no signature matches: the secret is another one, or the body's bytes were changed on the way (parsed and printed anew, a line end added, another charset)";
+  "no signature matches: a different secret was used, or the body's bytes were changed on the way (parsed and serialized again, a line end added, another charset)";
 
 /** Standard Webhooks with a shared key. All keys sign: the header holds a list. */
 export const STANDARD_WEBHOOKS: Scheme = {
@@ -86,7 +86,7 @@ function standardClaim(request: ReceivedRequest, secrets: readonly Uint8Array[])
 }
 
 function noneOf(scheme: "v1" | "v1a", signatures: string): Failure {
-  const message = `webhook-signature holds no ${scheme} signature (it is '${signatures.slice(0, 8)}…'): is the secret of the right kind?`;
+  const message = `webhook-signature contains no ${scheme} signature (it is '${signatures.slice(0, 8)}…'): is the secret of the right kind?`;
   const hint =
     scheme === "v1" && /\bv1a,/.test(signatures)
       ? "v1a is Ed25519: check it with the sender's public key, whpk_… (`postrider key public` prints it)"

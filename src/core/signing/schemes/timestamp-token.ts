@@ -52,7 +52,7 @@ export function tokenClaim(style: TokenStyle, request: ReceivedRequest): Claim |
   if (token === undefined)
     return failed(
       "SignatureMalformed",
-      `the body is neither a JSON object nor a form with a field '${style.field}', where the token stands`,
+      `the body is neither a JSON object nor a form with a field '${style.field}' that holds the token`,
       "does the subscription place the token in a header, or in another field? `-f subscription.yaml` says",
     );
   const at = token.indexOf(style.separator);
@@ -64,7 +64,7 @@ export function tokenClaim(style: TokenStyle, request: ReceivedRequest): Claim |
     const given = [Buffer.from(mac, ENCODINGS[style.encoding])];
     return key && isOneOf(createHmac(HASHES[style.algorithm], key).update(timestamp).digest(), given);
   };
-  const mismatch = `the token in ${style.field} does not match: the secret is another one`;
+  const mismatch = `the token in ${style.field} does not match: a different secret was used`;
   return { ok: true, scheme: "token", id: headers["webhook-id"] ?? "", timestamp, keyForm: RAW_KEY_FORM, mismatch, matches };
 }
 

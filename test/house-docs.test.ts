@@ -1,0 +1,87 @@
+import { globSync, readFileSync } from "node:fs";
+import { join, resolve } from "node:path";
+import { describe, expect, it } from "vitest";
+import { commentBreaches, lengthBreaches, waysToName } from "./support/house/pages.ts";
+
+const ROOT = resolve(import.meta.dirname, "..");
+const read = (file: string): string => readFileSync(join(ROOT, file), "utf8");
+const found = (...patterns: string[]): string[] => globSync(patterns, { cwd: ROOT }).map((file) => file.replaceAll("\\", "/"));
+
+const pages = found("*.md", "docs/**/*.md", "examples/**/*.md");
+const sources = found("{src,test,scripts}/**/*.ts").filter((file) => !file.includes("/generated/"));
+
+describe("pages", () => {
+  it("have lines and cells that a person can read", () => {
+    expect(pages.length).toBeGreaterThan(60);
+    expect(pages.flatMap((file) => lengthBreaches(file, read(file)))).toEqual([]);
+  });
+
+  it("docs/README.md leads to every page", () => {
+    const index = read("docs/README.md");
+    const listed = found("docs/*.md", "docs/spec/*.md", "docs/runbooks/README.md", "docs/adr/*.md")
+      .map((file) => file.slice("docs/".length))
+      .filter((file) => file !== "README.md");
+    expect(listed.length).toBeGreaterThan(40);
+    expect(listed.filter((file) => !index.includes(`](${file})`))).toEqual([]);
+  });
+
+  it("docs/promises.md says of each promise its bar, what was measured and the test", () => {
+    const promises = promisesOf(read("docs/promises.md"));
+    expect(promises.map(({ number }) => number)).toEqual(promises.map((_, index) => index + 1));
+    expect(promises.length).toBeGreaterThanOrEqual(30);
+    expect(promises.filter(({ lines }) => lines.join() !== "Bar,Measured,Test")).toEqual([]);
+  });
+});
+
+it("comments name only files that exist, and no design that is not here", () => {
+  const files = waysToName(found("{src,test,scripts,docs,charts,crds,examples}/**/*", "*"));
+  expect(sources.length).toBeGreaterThan(500);
+  expect(sources.flatMap((file) => commentBreaches(file, read(file), files))).toEqual([]);
+});
+
+/** The promises of the page: their numbers and the names of their lines. */
+function promisesOf(page: string): { number: number; lines: string[] }[] {
+  return [...page.matchAll(/^## (\d+)\. .+\n((?:(?!^## ).*\n)*)/gm)].map(([, number, body = ""]) => ({
+    number: Number(number),
+    lines: Array.from(body.matchAll(/^- \*\*(\w+):\*\* \S/gm), ([, name = ""]) => name),
+  }));
+}
+
+describe("the gates can fail", () => {
+  it.each([
+    ["prose", `${"word ".repeat(40)}\n`],
+    ["a cell", `| a | ${"x ".repeat(60)} |\n`],
+    ["a cell with a link", `| [${"x".repeat(101)}](a.md) | a |\n`],
+    ["prose after code", `\`\`\`sh\nls\n\`\`\`\n${"word ".repeat(40)}\n`],
+  ])("at a page with too long %s", (_what, text) => {
+    expect(lengthBreaches("a.md", text)).toHaveLength(1);
+  });
+
+  it.each([
+    ["code", `\`\`\`sh\n${"word ".repeat(60)}\n\`\`\`\n`],
+    ["a link's address", `| [a](https://example.com/${"x".repeat(120)}) |\n`],
+    ["a rule below a table's head", `| a |\n| ${"-".repeat(150)} |\n`],
+  ])("not at long %s", (_what, text) => {
+    expect(lengthBreaches("a.md", text)).toEqual([]);
+  });
+
+  const files = waysToName(["src/core/event.ts", "docs/ingest.md"]);
+  it.each([
+    ["// as 2-api.md says", 1],
+    ["/** See src/core/evnt.ts. */", 1],
+    ["/** Limits (design: Ingest). */", 1],
+    ["/** Limits (docs/ingest.md), core/event.ts and event.ts. */", 0],
+    ["const a = 'src/nowhere.ts';", 0],
+  ])("%s", (text, count) => {
+    expect(commentBreaches("src/a.ts", text, files)).toHaveLength(count);
+  });
+
+  it("at a promise without a bar, or out of turn", () => {
+    expect(
+      promisesOf("## 1. A\n\n- **Measured:** met\n- **Test:** a\n\n## 3. B\n\n- **Bar:** 1\n- **Measured:** met\n- **Test:** a\n"),
+    ).toEqual([
+      { number: 1, lines: ["Measured", "Test"] },
+      { number: 3, lines: ["Bar", "Measured", "Test"] },
+    ]);
+  });
+});
