@@ -41,7 +41,7 @@ export class RequestHeaders {
       shown.push([name, this.#shownProof.has(name) ? value : REDACTED]);
     }
     const received = event.extensions["traceparent"];
-    const traceparent = received === undefined ? undefined : passedOn(received);
+    const traceparent = typeof received === "string" ? passedOn(received) : undefined;
     if (traceparent !== undefined) push(sent, shown, ["traceparent", traceparent]);
     return { sent, shown };
   }

@@ -33,7 +33,7 @@ function attribute(event: Event, name: string): string | undefined {
     case "subject":
       return event.subject;
     default:
-      return Object.hasOwn(event.extensions, name) ? event.extensions[name] : undefined;
+      return Object.hasOwn(event.extensions, name) ? String(event.extensions[name]) : undefined;
   }
 }
 

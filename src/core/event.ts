@@ -14,15 +14,19 @@ export interface Event {
   readonly subject: string | undefined;
   /** CloudEvents `time` as given (RFC 3339), else undefined; bodies then tell the wall's time at acceptance, which stands in `id`. */
   readonly time: string | undefined;
-  /** Media type of `data`, e.g. `application/json`; undefined when the event has no data. */
+  /** Media type of `data` as given, e.g. `application/json`; undefined when the event has no data, or bytes whose type was not said. */
   readonly dataContentType: string | undefined;
   readonly dataKind: DataKind;
   readonly data: Uint8Array;
-  /** CloudEvents extension attributes (names `[a-z0-9]+`), as their string form. */
-  readonly extensions: Readonly<Record<string, string>>;
+  /** CloudEvents extension attributes (names `[a-z0-9]+`). */
+  readonly extensions: Extensions;
   /** When we received it, in engine time (ages count from it), ms. */
   readonly receivedAtMs: number;
 }
+
+/** A string, a boolean or a 32-bit integer (CloudEvents 1.0.2, type system); attributes from HTTP headers have no type and are strings. */
+export type ExtensionValue = string | number | boolean;
+export type Extensions = Readonly<Record<string, ExtensionValue>>;
 
 /** How `data` is shown to wrappers and CEL: parsed JSON, a string, an object of strings, a base64 string, or null. */
 export type DataKind = "json" | "text" | "form" | "binary" | "none";

@@ -157,7 +157,7 @@ function binaryHeaders(event: Event): Payload["headers"] {
     ["ce-time", headerValue(eventTime(event))],
   ];
   if (event.subject !== undefined) headers.push(["ce-subject", headerValue(event.subject)]);
-  for (const [name, value] of Object.entries(event.extensions)) headers.push([`ce-${name}`, headerValue(value)]);
+  for (const [name, value] of Object.entries(event.extensions)) headers.push([`ce-${name}`, headerValue(String(value))]);
   return headers;
 }
 

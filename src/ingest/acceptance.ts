@@ -13,6 +13,7 @@ import { FilterBill } from "./filter-bill.ts";
 import type { Intake } from "./intake.ts";
 import type { RateGate } from "./rate-gate.ts";
 import { type Checked, type Refusal, refuse, refused } from "./refusal.ts";
+import { sameMeaning } from "./same-meaning.ts";
 import { bytesToStore, type StorageQuota } from "./storage-quota.ts";
 
 /** The routing table in force; not ready for a namespace until all it depends on was listed, or the last accepted routes were loaded. */
@@ -22,7 +23,7 @@ interface Routes {
 }
 
 export interface AcceptanceParts {
-  readonly store: Pick<Store, "accept">;
+  readonly store: Pick<Store, "accept" | "readEvent">;
   readonly routes: Routes;
   readonly intake: Intake;
   readonly events: BusinessEvents;
@@ -63,6 +64,14 @@ interface Matched {
   readonly event: Event;
   readonly routes: readonly Route[];
   readonly key: string | undefined;
+  /** What it is compared by; undefined = its own content. */
+  readonly hash?: Uint8Array;
+}
+
+/** Which event of a request came before with other bytes, and under which id. */
+interface Conflict {
+  readonly index: number;
+  readonly eventId: string;
 }
 
 /** A whole request, and the table by which it was matched. */
@@ -74,6 +83,8 @@ interface MatchedRequest {
 /** Seconds a producer waits before it tries again where nothing better is known. */
 export const RETRY_AFTER_SECONDS = 1;
 const DISK_RETRY_AFTER_SECONDS = 30;
+/** Events of one request that may be spelled in another way than when they came first: for each the store is asked once more. */
+const SPELLINGS_MAX = 64;
 /** Deliveries told to the engine in one piece: beginning an attempt costs 0.1 ms, the first to a receiver 1 ms and more. */
 const DELIVERIES_A_PIECE = 4;
 
@@ -152,7 +163,30 @@ export class Acceptance {
     }
   }
 
+  /** The store compares bytes. Where those differ, an event that says the same as the one it has is sent again as a duplicate of that. */
   async #store(namespace: string, matched: MatchedRequest): Promise<Checked<readonly Receipt[]>> {
+    let request = matched;
+    for (let spellings = 0; ; spellings++) {
+      const stored = await this.#storeAsIs(namespace, request);
+      if (!("conflict" in stored)) return stored;
+      const respelled = spellings < SPELLINGS_MAX ? await this.#asStored(namespace, request, stored.conflict) : undefined;
+      if (respelled === undefined) {
+        this.#parts.events.idempotencyConflict(namespace);
+        return conflict(stored.conflict, request.events.length > 1);
+      }
+      request = respelled;
+    }
+  }
+
+  /** Undefined where the event that is stored says something else, or where its data are gone. */
+  async #asStored(namespace: string, { table, events }: MatchedRequest, { index, eventId }: Conflict): Promise<MatchedRequest | undefined> {
+    const known = await this.#parts.store.readEvent(namespace, eventId).catch(() => undefined);
+    const matched = events[index];
+    if (known === undefined || matched === undefined || !sameMeaning(matched.event, known)) return undefined;
+    return { table, events: events.with(index, { ...matched, hash: contentHash(known) }) };
+  }
+
+  async #storeAsIs(namespace: string, matched: MatchedRequest): Promise<Checked<readonly Receipt[]> | { readonly conflict: Conflict }> {
     const { work } = this.#gates;
     const { events } = matched;
     const items: AcceptItem[] = [];
@@ -168,8 +202,7 @@ export class Acceptance {
     }
     if (result.ok) return { ok: true, value: await work.run(namespace, this.#committed(items, result.items)) };
     await work.run(namespace, this.#abandoned(items));
-    this.#parts.events.idempotencyConflict(namespace);
-    return conflict(result.conflict, events.length > 1);
+    return { conflict: result.conflict };
   }
 
   /** Who gets what; stops as soon as the answer can only be no. */
@@ -209,12 +242,12 @@ export class Acceptance {
 
   /** Fills `items` as it goes, so that whoever gives up knows what has been admitted. */
   *#admitAll({ table, events }: MatchedRequest, items: AcceptItem[]): Pieces<void> {
-    for (const { event, routes, key } of events) {
+    for (const { event, routes, key, hash } of events) {
       const deliveries: NewDelivery[] = [];
       items.push({
         event,
         idempotencyKey: key,
-        contentHash: key === undefined ? NO_HASH : contentHash(event),
+        contentHash: key === undefined ? NO_HASH : (hash ?? contentHash(event)),
         deliveries,
         bodyRetentionMs: longest(routes, "bodiesMs"),
         historyRetentionMs: longest(routes, "historyMs"),
@@ -309,7 +342,7 @@ function oldest(routes: readonly Route[]): number {
   return most;
 }
 
-function conflict(found: { readonly index: number; readonly eventId: string }, isBatch: boolean): Checked<never> {
+function conflict(found: Conflict, isBatch: boolean): Checked<never> {
   const { index, eventId } = found;
   const detail =
     "You used this idempotency key (the Idempotency-Key header, else source and id) for other content: send a new key for a new event. Nothing of this request was stored.";

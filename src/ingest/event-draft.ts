@@ -1,4 +1,4 @@
-import type { DataKind } from "../core/event.ts";
+import type { DataKind, Extensions, ExtensionValue } from "../core/event.ts";
 import { EVENT_TYPE_CHARS_MAX } from "../core/event.ts";
 import { isDateTime } from "../core/instant.ts";
 import { parseMediaType } from "./media-type.ts";
@@ -15,7 +15,7 @@ export interface EventDraft {
   readonly dataKind: DataKind;
   /** Still a view into the request's body. */
   readonly data: Uint8Array;
-  readonly extensions: Readonly<Record<string, string>>;
+  readonly extensions: Extensions;
 }
 
 /** Longest `id`, `source`, `subject`, `datacontenttype` or extension value, in characters. */
@@ -35,11 +35,15 @@ const TOO_FINE = /\.\d{10}/;
 
 /** The attributes of one event, gathered from a JSON envelope or from headers; `at` says where an attribute is. */
 export class AttributeReader {
-  readonly #values: ReadonlyMap<string, string>;
+  readonly #values: ReadonlyMap<string, ExtensionValue>;
   readonly #at: (name: string) => Pick<Refusal, "pointer">;
   readonly #called: (name: string) => string;
 
-  constructor(values: ReadonlyMap<string, string>, at: (name: string) => Pick<Refusal, "pointer">, called: (name: string) => string) {
+  constructor(
+    values: ReadonlyMap<string, ExtensionValue>,
+    at: (name: string) => Pick<Refusal, "pointer">,
+    called: (name: string) => string,
+  ) {
     this.#values = values;
     this.#at = at;
     this.#called = called;
@@ -59,10 +63,10 @@ export class AttributeReader {
     for (const name of ["id", "source", "type"]) {
       if (!this.#values.has(name)) return this.#missing(name, "every CloudEvent requires id, source, specversion and type");
     }
-    const extensions: Record<string, string> = {};
+    const extensions: Record<string, ExtensionValue> = {};
     let count = 0;
     for (const [name, value] of this.#values) {
-      const wrong = this.#check(name, value);
+      const wrong = this.#check(name, String(value));
       if (wrong !== undefined) return { ok: false, refusal: wrong };
       if (CORE.has(name)) continue;
       extensions[name] = value;
@@ -71,14 +75,19 @@ export class AttributeReader {
     return {
       ok: true,
       value: {
-        identity: { id: this.#values.get("id") ?? "", source: this.#values.get("source") ?? "" },
-        type: this.#values.get("type") ?? "",
-        subject: this.#values.get("subject"),
-        time: this.#values.get("time"),
-        dataContentType: this.#values.get("datacontenttype"),
+        identity: { id: this.#text("id") ?? "", source: this.#text("source") ?? "" },
+        type: this.#text("type") ?? "",
+        subject: this.#text("subject"),
+        time: this.#text("time"),
+        dataContentType: this.#text("datacontenttype"),
         extensions,
       },
     };
+  }
+
+  #text(name: string): string | undefined {
+    const value = this.#values.get(name);
+    return value === undefined ? undefined : String(value);
   }
 
   #missing(name: string, advice: string): Checked<never> {

@@ -22,7 +22,7 @@ export function readBinaryEvent(body: Uint8Array, headers: BinaryHeaders): Check
   ).read();
   if (!attributes.ok) return attributes;
   if (body.length === 0) return { ok: true, value: { ...attributes.value, data: NO_DATA, dataKind: "none", dataContentType: undefined } };
-  const data = classify(body, headers.contentType ?? "application/octet-stream", {});
+  const data = classify(body, headers.contentType, {});
   return data.ok ? { ok: true, value: { ...attributes.value, ...data.value } } : data;
 }
 

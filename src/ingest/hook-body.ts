@@ -56,6 +56,6 @@ function hookToken(body: Uint8Array, contentType: string | undefined): Checked<B
 function draftOf(body: Uint8Array, type: string, contentType: string | undefined): Checked<EventDraft> {
   const head = { identity: undefined, type, subject: undefined, time: undefined, extensions: {} };
   if (body.length === 0) return { ok: true, value: { ...head, data: NO_DATA, dataKind: "none", dataContentType: undefined } };
-  const data = classify(body, contentType ?? "application/octet-stream", {});
+  const data = classify(body, contentType, {});
   return data.ok ? { ok: true, value: { ...head, ...data.value } } : data;
 }

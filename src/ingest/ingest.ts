@@ -12,7 +12,7 @@ import { ResultDesk } from "./results/result-desk.ts";
 import { type DeliveryEnds, type HubLimits, ResultHub } from "./results/result-hub.ts";
 
 export interface IngestParts extends AcceptanceParts, Omit<IngestServerOptions, "reception" | "results"> {
-  readonly store: Pick<Store, "accept" | "result">;
+  readonly store: Pick<Store, "accept" | "result" | "readEvent">;
   /** Who tells that a delivery has ended. */
   readonly ends: DeliveryEnds;
   /** Names of subscriptions, of deleted ones too. */

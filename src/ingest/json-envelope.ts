@@ -1,4 +1,4 @@
-import { EVENT_BYTES_MAX, REQUEST_EVENTS_MAX } from "../core/event.ts";
+import { EVENT_BYTES_MAX, REQUEST_EVENTS_MAX, type ExtensionValue } from "../core/event.ts";
 import { type JsonMember, type JsonNode, jsonString, scanJson } from "../core/json-scan.ts";
 import { TOKEN_FIELD } from "./body-token.ts";
 import { AttributeReader, type EventDraft, NO_DATA, attributeMistake } from "./event-draft.ts";
@@ -73,14 +73,14 @@ function readBatchItem(body: Uint8Array, item: JsonNode, index: number): Checked
 
 /** CloudEvents JSON event format 1.0.2, section 3. */
 function readStructured(body: Uint8Array, members: readonly JsonMember[], base: string): Checked<EventDraft> {
-  const values = new Map<string, string>();
+  const values = new Map<string, ExtensionValue>();
   let data: JsonNode | undefined;
   let base64: JsonNode | undefined;
   for (const { key, value } of members) {
     if (key === "data") data = value;
     else if (key === "data_base64") base64 = value.kind === "null" ? undefined : value;
     else {
-      const text = attributeText(body, key, value, base);
+      const text = attributeValue(body, key, value, base);
       if (!text.ok) return text;
       if (text.value !== undefined) values.set(key, text.value);
     }
@@ -93,14 +93,14 @@ function readStructured(body: Uint8Array, members: readonly JsonMember[], base: 
 }
 
 /** CloudEvents type system: strings, booleans and 32-bit integers; null is the same as absent. */
-function attributeText(body: Uint8Array, name: string, node: JsonNode, base: string): Checked<string | undefined> {
+function attributeValue(body: Uint8Array, name: string, node: JsonNode, base: string): Checked<ExtensionValue | undefined> {
   if (node.kind === "string") return { ok: true, value: jsonString(body, node) };
   if (node.kind === "null") return { ok: true, value: undefined };
   const extension = !STRINGS_ONLY.has(name);
-  if (extension && (node.kind === "true" || node.kind === "false")) return { ok: true, value: node.kind };
+  if (extension && (node.kind === "true" || node.kind === "false")) return { ok: true, value: node.kind === "true" };
   if (extension && node.kind === "number") {
     const text = Buffer.from(body.buffer, body.byteOffset + node.start, node.end - node.start).toString("latin1");
-    if (/^-?\d{1,10}$/.test(text) && Number(text) === (Number(text) | 0)) return { ok: true, value: String(Number(text)) };
+    if (/^-?\d{1,10}$/.test(text) && Number(text) === (Number(text) | 0)) return { ok: true, value: Number(text) | 0 };
   }
   const wanted = extension ? "a string, a boolean or a 32-bit integer" : "a string";
   return refused("attribute_invalid", `Attribute '${shown(name)}' must be ${wanted}.`, {
@@ -163,13 +163,15 @@ function readBase64(body: Uint8Array, node: JsonNode, members: DataMembers): Che
   if (text === undefined || !BASE64.test(text))
     return refused("event_invalid", "data_base64 must be a string of padded base64 (RFC 4648 4).", where);
   const bytes = Buffer.from(text, "base64");
-  const contentType = members.contentType ?? "application/octet-stream";
-  return classify(bytes, contentType, where);
+  return classify(bytes, members.contentType, where);
 }
 
+/** How bytes are read whose media type was not said, or is none; it is not sent on (RFC 9110 8.3 leaves it to the receiver). */
+const UNTYPED = "application/octet-stream";
+
 /** Data that came as bytes: JSON must be JSON (it is spliced into JSON bodies later), anything else is taken as it is. */
-export function classify(data: Uint8Array, contentType: string, where: Pick<Refusal, "pointer">): Checked<DataPart> {
-  const media = parseMediaType(contentType) ?? { essence: "application/octet-stream", charset: undefined };
+export function classify(data: Uint8Array, contentType: string | undefined, where: Pick<Refusal, "pointer">): Checked<DataPart> {
+  const media = parseMediaType(contentType ?? UNTYPED) ?? { essence: UNTYPED, charset: undefined };
   if (!isJson(media.essence)) return { ok: true, value: { data, dataKind: kindOfData(media, data), dataContentType: contentType } };
   if (!isUtf8Charset(media.charset)) {
     return refused("charset_unsupported", `JSON data in charset '${shown(media.charset ?? "")}' is not supported: send UTF-8.`, where);

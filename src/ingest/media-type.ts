@@ -40,10 +40,30 @@ export function isJson(essence: string): boolean {
   return essence === "application/json" || essence === "text/json" || essence.endsWith("+json");
 }
 
+const PERCENT = 0x25;
+
+/** A form's bytes with its escapes undone (`%ED` is one byte): what they are text of is only known then, and older callers write windows-1252. */
+function unescaped(data: Uint8Array): Uint8Array {
+  let from = data.indexOf(PERCENT);
+  if (from === -1) return data;
+  const bytes = Buffer.from(data);
+  let to = from;
+  while (from < data.length) {
+    const isEscape = data[from] === PERCENT && isHex(data[from + 1]) && isHex(data[from + 2]);
+    bytes[to++] = isEscape ? Number.parseInt(String.fromCharCode(data[from + 1]!, data[from + 2]!), 16) : data[from]!;
+    from += isEscape ? 3 : 1;
+  }
+  return bytes.subarray(0, to);
+}
+
+function isHex(byte: number | undefined): boolean {
+  return byte !== undefined && /[0-9a-f]/i.test(String.fromCharCode(byte));
+}
+
 /** How data of this type that is not JSON is shown to wrappers and expressions; bytes that are not UTF-8 text are binary. */
 export function kindOfData(media: MediaType, data: Uint8Array): DataKind {
   const isText = isUtf8Charset(media.charset) || media.charset === "us-ascii";
   if (!isText || !isUtf8(data)) return "binary";
-  if (media.essence === "application/x-www-form-urlencoded") return "form";
+  if (media.essence === "application/x-www-form-urlencoded") return isUtf8(unescaped(data)) ? "form" : "binary";
   return media.essence.startsWith("text/") || media.essence === "application/xml" || media.essence.endsWith("+xml") ? "text" : "binary";
 }

@@ -1,6 +1,6 @@
 import { celMap } from "@bufbuild/cel";
 import type { CelInput } from "@bufbuild/cel";
-import type { Event } from "../event.ts";
+import type { Event, ExtensionValue } from "../event.ts";
 import { asBuffer, dataAsJson } from "../event-data.ts";
 import { EventList, EventMap, rawAt, valueAt } from "../event-values.ts";
 import { indexJson, type JsonIndex } from "../json-index.ts";
@@ -50,6 +50,11 @@ export function rawJsonOf(value: unknown): Uint8Array | undefined {
   return value instanceof EventMap || value instanceof EventList ? value.raw : undefined;
 }
 
+/** CloudEvents' integers are CEL's. */
+function celValue(value: ExtensionValue): CelInput {
+  return typeof value === "number" ? BigInt(value) : value;
+}
+
 function parsedOf(event: Event): Parsed {
   const known = parsedEvents.get(event);
   if (known !== undefined) return known;
@@ -60,7 +65,7 @@ function parsedOf(event: Event): Parsed {
     ["source", event.source],
     ["type", event.type],
     ["data", data],
-    ["extensions", celMap(new Map(Object.entries(event.extensions)))],
+    ["extensions", celMap(new Map(Object.entries(event.extensions).map(([name, value]) => [name, celValue(value)])))],
   ]);
   if (event.subject !== undefined) fields.set("subject", event.subject);
   if (event.time !== undefined) fields.set("time", event.time);

@@ -1,5 +1,5 @@
 import type { DatabaseSync } from "node:sqlite";
-import type { Event } from "../../core/event.ts";
+import type { Event, Extensions } from "../../core/event.ts";
 import { DayStatements } from "./day-statements.ts";
 import { packEventId, unpackEventId } from "./event-id.ts";
 import { insertEventRow, toEventRow, type EventOwn, type EventTold } from "./generated/rows.ts";
@@ -114,7 +114,7 @@ function toStored(values: readonly Value[], day: number): StoredEvent {
       dataContentType: row.dataContentType,
       dataKind: row.dataKind,
       data: row.data,
-      extensions: JSON.parse(extensionsText) as Record<string, string>,
+      extensions: JSON.parse(extensionsText) as Extensions,
       receivedAtMs: row.receivedAtMs,
     },
     extensionsText,

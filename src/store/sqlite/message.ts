@@ -1,4 +1,5 @@
 import type { EndReason, TerminalState } from "../../core/delivery.ts";
+import type { Extensions } from "../../core/event.ts";
 import type { AcceptItem, AcceptRequest, ClaimRequest, Completion, NewDelivery, StoreErrorCode } from "../store.ts";
 import { readAttempt, readEvent, writeAttempt, writeEvent, type AttemptTold, type EventTold } from "./generated/rows.ts";
 import type { PacketReader, PacketWriter } from "./packet.ts";
@@ -182,7 +183,7 @@ export function readOperation(from: PacketReader): Operation {
   return { kind: "call", callId, method, args };
 }
 
-function objectText(value: Readonly<Record<string, string>>): string {
+function objectText(value: Extensions): string {
   for (const _ in value) return JSON.stringify(value);
   return "{}";
 }

@@ -1,5 +1,5 @@
 import type { Worker } from "node:worker_threads";
-import type { Event } from "../../core/event.ts";
+import type { Event, Extensions } from "../../core/event.ts";
 import type { Clock } from "../../lib/clock.ts";
 import { Slots } from "../../lib/slots.ts";
 import { UsageBook } from "../usage-book.ts";
@@ -175,6 +175,6 @@ function claimedEvent(from: PacketReader): Event {
     id: ownText(id),
     type: ownText(type),
     data: data.slice(),
-    extensions: JSON.parse(extensionsText) as Record<string, string>,
+    extensions: JSON.parse(extensionsText) as Extensions,
   };
 }

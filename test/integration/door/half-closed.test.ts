@@ -36,16 +36,13 @@ const post = (path: string, more = "", body = BODY): string =>
 const get = (path: string): string => `GET ${path} HTTP/1.1\r\nHost: x\r\nAuthorization: Bearer ${API_TOKEN}\r\n\r\n`;
 
 async function ingest(setup: IngestSetup = {}) {
-  const running = await runningIngest({ routes: [route("alpha", ["order.*"])], ...setup });
-  cleanups.push(() => running.stop());
   // A commit takes its time.
-  const accept = running.store.accept.bind(running.store);
-  Object.assign(running.store, {
-    accept: async (...args: Parameters<typeof accept>) => {
-      await new Promise((resolve) => setTimeout(resolve, 30));
-      return accept(...args);
-    },
-  });
+  const accept: IngestSetup["accept"] = async (request, store) => {
+    await new Promise((resolve) => setTimeout(resolve, 30));
+    return store.accept(request);
+  };
+  const running = await runningIngest({ routes: [route("alpha", ["order.*"])], accept, ...setup });
+  cleanups.push(() => running.stop());
   return running;
 }
 

@@ -82,7 +82,7 @@ describe("POST /hooks/{type}", () => {
   it("takes bytes without a Content-Type, and no body at all", async () => {
     const running = await start();
     const bytes = await hook(running, "order.paid", new Uint8Array([0xff, 0x00]));
-    expect(await stored(running, bytes["id"])).toMatchObject({ dataKind: "binary", dataContentType: "application/octet-stream" });
+    expect(await stored(running, bytes["id"])).toMatchObject({ dataKind: "binary", dataContentType: undefined });
     const none = await hook(running, "order.paid", undefined);
     expect(await stored(running, none["id"])).toMatchObject({ dataKind: "none", dataContentType: undefined, text: "" });
   });

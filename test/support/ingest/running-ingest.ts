@@ -141,6 +141,7 @@ export async function runningIngest(setup: IngestSetup = {}) {
     diskLow: () => state.diskLow,
     store: {
       accept: (request) => setup.accept?.(request, store) ?? store.accept(request),
+      readEvent: (namespace, id) => store.readEvent(namespace, id),
       result: (namespace, id, nowMs) => setup.result?.(namespace, id, nowMs) ?? store.result(namespace, id, nowMs),
     },
     storage: new StorageQuota({

@@ -1,0 +1,47 @@
+import { isDeepStrictEqual } from "node:util";
+import type { Event } from "../core/event.ts";
+import { isUtf8Charset, parseMediaType } from "./media-type.ts";
+
+/**
+ * Whether two events say the same, however each was spelled: CloudEvents' modes, a charset that is UTF-8 anyway, white space, the order of members and the
+ * spelling of numbers and characters make no other event. What is not JSON is the same when its bytes are.
+ */
+export function sameMeaning(a: Event, b: Event): boolean {
+  if (a.type !== b.type || a.subject !== b.subject || a.dataKind !== b.dataKind) return false;
+  if (mediaTypeOf(a) !== mediaTypeOf(b)) return false;
+  if (Buffer.compare(a.data, b.data) === 0) return true;
+  return a.dataKind === "json" && isDeepStrictEqual(valueOf(a.data), valueOf(b.data));
+}
+
+/** The media type without what says nothing; as it is where it is none. */
+function mediaTypeOf({ dataContentType, dataKind }: Event): string {
+  if (dataContentType === undefined) return dataKind === "json" ? "application/json" : "";
+  const media = parseMediaType(dataContentType);
+  if (media === undefined) return dataContentType;
+  return isUtf8Charset(media.charset) ? media.essence : `${media.essence};charset=${media.charset}`;
+}
+
+/** A number by its exact decimal value: no two of them are mixed up by what a double can hold. */
+class ExactNumber {
+  readonly digits: string;
+  readonly exponent: number;
+
+  constructor(source: string) {
+    const [, sign = "", whole = "", fraction = "", power = "0"] = /^(-?)(\d+)(?:\.(\d+))?(?:[eE]([+-]?\d+))?$/.exec(source) ?? [];
+    const all = `${whole}${fraction}`.replace(/^0+/, "");
+    const digits = all.replace(/0+$/, "");
+    this.digits = digits === "" ? "0" : sign + digits;
+    this.exponent = digits === "" ? 0 : Number(power) - fraction.length + (all.length - digits.length);
+  }
+}
+
+interface Source {
+  readonly source?: string;
+}
+
+/** The JSON's value, of numbers the exact one. The text has been judged when it came in. */
+function valueOf(data: Uint8Array): unknown {
+  return JSON.parse(Buffer.from(data).toString(), (_key, value: unknown, context?: Source) =>
+    typeof value === "number" ? new ExactNumber(context?.source ?? String(value)) : value,
+  ) as unknown;
+}
