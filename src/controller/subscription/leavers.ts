@@ -69,7 +69,7 @@ export class Leavers {
     }
   }
 
-  /** Ends a deleted subscription; `facts` while its object is still there, `lastSeen` is told of what was not delivered. */
+  /** Ends a deleted subscription; `facts` while its object is still there. Events about what was not delivered are recorded on `lastSeen`. */
   depart(uid: string, facts?: SubscriptionFacts, lastSeen: WebhookSubscription | undefined = facts?.object): void {
     const { routes, accepted } = this.#parts;
     const route = routes.get(uid);
