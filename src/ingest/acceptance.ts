@@ -12,7 +12,7 @@ import type { EventDraft } from "./event-draft.ts";
 import { FilterBill } from "./filter-bill.ts";
 import type { Intake } from "./intake.ts";
 import type { RateGate } from "./rate-gate.ts";
-import { type Checked, type Refusal, refuse, refused } from "./refusal.ts";
+import { type Checked, type Refusal, refuse, refused, RETRY_AFTER_SECONDS } from "./refusal.ts";
 import { bytesToStore, type StorageQuota } from "./storage-quota.ts";
 
 /** The routing table in force; not ready for a namespace until all it depends on was listed, or the last accepted routes were loaded. */
@@ -71,8 +71,6 @@ interface MatchedRequest {
   readonly events: readonly Matched[];
 }
 
-/** Seconds a producer waits before it tries again where nothing better is known. */
-export const RETRY_AFTER_SECONDS = 1;
 const DISK_RETRY_AFTER_SECONDS = 30;
 /** Deliveries told to the engine in one piece: beginning an attempt costs 0.1 ms, the first to a receiver 1 ms and more. */
 const DELIVERIES_A_PIECE = 4;
