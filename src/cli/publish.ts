@@ -95,7 +95,10 @@ async function publish(options: PublishOptions): Promise<void> {
   }
 }
 
-/** Inline text, `@file`, or `-` for stdin: bytes as they are, but for line ends after them. */
+/**
+ * Inline text, `@file`, or `-` for stdin: bytes as they are, without the line ends after them, which editors and `echo` add and no event means. (`verify`
+ * keeps them: there they may be what was signed.)
+ */
 function readValue(value: string): Buffer {
   if (value !== "-" && !value.startsWith("@")) return Buffer.from(value, "utf8");
   try {

@@ -108,6 +108,7 @@ function readHeaderLines(options: VerifyOptions, command: Command): Record<strin
   return headers;
 }
 
+/** Bytes as they are: a line end after them may be what was signed, or what breaks the signature. (`publish` cuts it off.) */
 function readBody(value: string): Buffer {
   if (value === "-") return read(0);
   return value.startsWith("@") ? read(value.slice(1)) : Buffer.from(value, "utf8");

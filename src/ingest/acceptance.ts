@@ -12,8 +12,8 @@ import type { EventDraft } from "./event-draft.ts";
 import { FilterBill } from "./filter-bill.ts";
 import type { Intake } from "./intake.ts";
 import type { RateGate } from "./rate-gate.ts";
-import { type Checked, type Refusal, refuse, refused } from "./refusal.ts";
 import { sameMeaning } from "./same-meaning.ts";
+import { type Checked, type Refusal, refuse, refused, RETRY_AFTER_SECONDS } from "./refusal.ts";
 import { bytesToStore, type StorageQuota } from "./storage-quota.ts";
 
 /** The routing table in force; not ready for a namespace until all it depends on was listed, or the last accepted routes were loaded. */
@@ -80,8 +80,6 @@ interface MatchedRequest {
   readonly events: readonly Matched[];
 }
 
-/** Seconds a producer waits before it tries again where nothing better is known. */
-export const RETRY_AFTER_SECONDS = 1;
 const DISK_RETRY_AFTER_SECONDS = 30;
 /** Events of one request that may be spelled in another way than when they came first: for each the store is asked once more. */
 const SPELLINGS_MAX = 64;

@@ -23,6 +23,9 @@ export interface Refusal {
 /** A value, or the refusal that stands in its way. */
 export type Checked<T> = { readonly ok: true; readonly value: T } | { readonly ok: false; readonly refusal: Refusal };
 
+/** Seconds a producer waits before it tries again where nothing better is known. */
+export const RETRY_AFTER_SECONDS = 1;
+
 const KINDS = {
   malformed_request: [400, "The request is not well-formed HTTP"],
   duplicate_header: [400, "A header appears twice"],

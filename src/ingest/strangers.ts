@@ -1,9 +1,8 @@
 import { Pot } from "../lib/door/pot.ts";
 import type { BusinessEvents } from "../observe/events.ts";
-import { RETRY_AFTER_SECONDS } from "./acceptance.ts";
 import { TOKEN_WITHIN_BYTES } from "./early-token.ts";
 import type { Exchange } from "./exchange.ts";
-import { refuse } from "./refusal.ts";
+import { refuse, RETRY_AFTER_SECONDS } from "./refusal.ts";
 
 /** Requests at once whose token has yet to come; with TOKEN_WITHIN_BYTES each, 4 MiB. */
 export const STRANGERS_MAX = 256;

@@ -7,9 +7,9 @@ export interface Keep {
 
 export interface KeptMapOptions<V> {
   readonly keep: Keep;
-  /** An entry that is in use no more is remembered for so long, ms. */
+  /** How long an entry that is no longer in use is remembered, ms. */
   readonly keptMs: number;
-  /** Of those in use no more at most so many are remembered: the ones that left first go first. */
+  /** How many of those are remembered at most: the ones that left first go first. */
   readonly leftMax: number;
   readonly equal: (known: V, now: V) => boolean;
   /** A write behind failed; it is made again with the next `note` or `tidy`. */
@@ -18,7 +18,7 @@ export interface KeptMapOptions<V> {
 
 interface Entry<V> {
   readonly value: V;
-  /** Since when it is in use no more; undefined while it is. */
+  /** When it left; undefined while it is in use. */
   leftAtMs: number | undefined;
   isKept: boolean;
 }
@@ -74,25 +74,34 @@ export class KeptMap<V> {
   async tidy(nowMs: number): Promise<void> {
     const inUse = this.#inUse;
     if (inUse === undefined) return;
-    const { keptMs, leftMax } = this.#options;
-    const changed: string[] = [];
-    const left: (readonly [string, number])[] = [];
-    for (const [key, entry] of this.#entries) {
-      if (inUse.has(key)) continue;
-      // A clock that was ahead once must not keep it for ever.
-      if (entry.leftAtMs === undefined || entry.leftAtMs > nowMs || !entry.isKept) {
-        entry.leftAtMs = Math.min(entry.leftAtMs ?? nowMs, nowMs);
-        entry.isKept = false;
-        changed.push(key);
-      }
-      left.push([key, entry.leftAtMs]);
-    }
-    left.sort(([, a], [, b]) => a - b);
-    const tooMany = left.length - leftMax;
-    const gone = left.filter(([, leftAtMs], i) => i < tooMany || nowMs - leftAtMs >= keptMs).map(([key]) => key);
+    const changed = this.#noteLeft(inUse, nowMs);
+    const gone = this.#overdue(nowMs);
     for (const key of gone) this.#entries.delete(key);
     await this.#write(changed.filter((key) => this.#entries.has(key)));
     for (let i = 0; i < gone.length; i += REMOVING_MAX) await this.#remove(gone.slice(i, i + REMOVING_MAX));
+  }
+
+  /** @returns the keys to write: of those that have just left, or could not be written before. */
+  #noteLeft(inUse: ReadonlySet<string>, nowMs: number): string[] {
+    const changed: string[] = [];
+    for (const [key, entry] of this.#entries) {
+      // A clock that was ahead once must not keep it for ever.
+      const isNoted = entry.leftAtMs !== undefined && entry.leftAtMs <= nowMs && entry.isKept;
+      if (inUse.has(key) || isNoted) continue;
+      entry.leftAtMs = Math.min(entry.leftAtMs ?? nowMs, nowMs);
+      entry.isKept = false;
+      changed.push(key);
+    }
+    return changed;
+  }
+
+  /** What left too long ago, or is too much: the ones that left first. */
+  #overdue(nowMs: number): string[] {
+    const { keptMs, leftMax } = this.#options;
+    const left = [...this.#entries].flatMap(([key, { leftAtMs }]) => (leftAtMs === undefined ? [] : [[key, leftAtMs] as const]));
+    left.sort(([, a], [, b]) => a - b);
+    const tooMany = left.length - leftMax;
+    return left.filter(([, leftAtMs], i) => i < tooMany || nowMs - leftAtMs >= keptMs).map(([key]) => key);
   }
 
   async #write(keys: readonly string[]): Promise<void> {
@@ -124,6 +133,7 @@ function textOf<V>({ value, leftAtMs }: Entry<V>): string {
   return JSON.stringify(leftAtMs === undefined ? value : { value, leftAtMs });
 }
 
+/** What is in use is written bare, what has left together with its time. No value of ours is an object with these two fields. */
 function parsed(text: string): { readonly value: unknown; readonly leftAtMs: number | undefined } {
   const read: unknown = JSON.parse(text);
   if (typeof read === "object" && read !== null && "value" in read && "leftAtMs" in read && typeof read.leftAtMs === "number") {

@@ -1,7 +1,7 @@
 import { createServer, type IncomingMessage, type Server } from "node:http";
-import type { AddressInfo } from "node:net";
 import { verifyStandardWebhook } from "../../core/signing/verify.ts";
 import type { Clock } from "../../lib/clock.ts";
+import { listenOn } from "../../lib/listen.ts";
 import { wholeBody } from "../../lib/whole-body.ts";
 
 /** One request as a demo receiver saw it. */
@@ -52,11 +52,7 @@ export class DemoReceiver {
 
   /** Listens on a free port of 127.0.0.1. */
   async start(): Promise<number> {
-    await new Promise<void>((resolve, reject) => {
-      this.#server.once("error", reject);
-      this.#server.listen(0, "127.0.0.1", resolve);
-    });
-    return (this.#server.address() as AddressInfo).port;
+    return Number(new URL(await listenOn(this.#server, { host: "127.0.0.1", port: 0 })).port);
   }
 
   stop(): void {

@@ -1,8 +1,7 @@
 import { resultStatus } from "../../core/result.ts";
 import type { Clock } from "../../lib/clock.ts";
 import type { StoredResult } from "../../store/store.ts";
-import { RETRY_AFTER_SECONDS } from "../acceptance.ts";
-import { type Checked, refused } from "../refusal.ts";
+import { type Checked, refused, RETRY_AFTER_SECONDS } from "../refusal.ts";
 import {
   type Answer,
   endedAnswer,

@@ -1,4 +1,5 @@
 import { describe, expect, it } from "vitest";
+import { schemaOf } from "../../../src/api/schema.ts";
 import { RequestHeaders } from "../../../src/attempt/request-headers.ts";
 import { SCHEME_LIST, SCHEMES } from "../../../src/core/signing/scheme-registry.ts";
 import { parseKey } from "../../../src/core/signing/sign.ts";
@@ -20,6 +21,11 @@ describe("every scheme of the registry", () => {
 
   it.each(SCHEME_LIST)("%s shows only headers that it sets, in lower case", (_name, { ownHeaders, shownHeaders }) => {
     for (const name of shownHeaders) expect(ownHeaders).toContain(name);
+  });
+
+  it("is one of the custom resource, and the other way round", () => {
+    const field = schemaOf("WebhookSubscription").properties?.["spec"]?.properties?.["signing"]?.properties?.["scheme"];
+    expect(Object.keys(SCHEMES)).toEqual(field?.enum);
   });
 
   it("gives no name to two ways of signing", () => {
