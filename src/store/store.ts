@@ -71,7 +71,7 @@ export interface Store {
   /** Ends the rest of a queue in bounded steps of `limit`; answers how many were ended. Claimed rows are left to their attempt. */
   endAll(request: EndAllRequest): Promise<number>;
   /** `delivered|failed` -> `ready` for exactly one extra attempt on the same delivery. */
-  resend(id: DeliveryId, nowMs: number): Promise<"resent" | "not_found" | "body_gone" | "not_ended">;
+  resend(id: DeliveryId, nowMs: number): Promise<Resent>;
 
   /** Pauses never touch rows: per reason an end time; `untilMs` null lifts that reason. The latest end wins. */
   setPause(subscription: string, reason: PauseReason, untilMs: number | null): Promise<void>;
@@ -134,6 +134,9 @@ export interface Store {
   /** What each namespace holds as of the last write that was answered; the object stays true while the store is open. */
   usage(): StorageUsage;
 }
+
+/** What became of a wish to send one again. */
+export type Resent = "resent" | "not_found" | "body_gone" | "not_ended";
 
 export interface Dropped {
   readonly tables: number;

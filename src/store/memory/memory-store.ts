@@ -30,6 +30,7 @@ import {
   type PauseReason,
   type QueueState,
   type ReadyDelivery,
+  type Resent,
   type StateEntry,
   type StateKind,
   type Store,
@@ -211,7 +212,7 @@ export class MemoryStore implements Store {
     return ended.length;
   }
 
-  async resend(id: DeliveryId, nowMs: number): Promise<"resent" | "not_found" | "body_gone" | "not_ended"> {
+  async resend(id: DeliveryId, nowMs: number): Promise<Resent> {
     this.#writable("complete");
     this.tell(nowMs);
     const row = this.#visible(id);

@@ -208,7 +208,7 @@ export class CommitLoop {
   }
 
   #afterCommit(batch: readonly Waiting[]): void {
-    const drops = batch.some(({ operation }) => operation.kind === "call" && operation.method === "dropExpired");
+    const drops = batch.some(({ operation }) => operation.kind === "call" && operation.call.method === "dropExpired");
     if (drops) this.#guard(() => vacuumStep(this.#parts.db));
     this.#parts.room.afterCommit();
     this.#log.afterCommit();

@@ -118,5 +118,5 @@ export class DiskRoom {
 export function grows({ operation, bytes }: Waiting): boolean {
   if (operation.kind === "accept") return true;
   if (operation.kind !== "call") return false;
-  return operation.method === "resend" || (operation.method === "putState" && bytes > SMALL_BYTES);
+  return operation.call.method === "resend" || (operation.call.method === "putState" && bytes > SMALL_BYTES);
 }

@@ -1,6 +1,7 @@
 import type { EndReason, TerminalState } from "../../core/delivery.ts";
 import type { Extensions } from "../../core/event.ts";
 import type { AcceptItem, AcceptRequest, ClaimRequest, Completion, NewDelivery, StoreErrorCode } from "../store.ts";
+import type { Call, WriteCalls } from "./calls.ts";
 import { readAttempt, readEvent, writeAttempt, writeEvent, type AttemptTold, type EventTold } from "./generated/rows.ts";
 import type { PacketReader, PacketWriter } from "./packet.ts";
 
@@ -38,8 +39,7 @@ export interface CompleteOperation {
 export interface CallOperation {
   readonly kind: "call";
   readonly callId: number;
-  readonly method: string;
-  readonly args: readonly unknown[];
+  readonly call: Call<WriteCalls>;
 }
 export type Operation = AcceptOperation | ClaimOperation | CompleteOperation | CallOperation;
 
@@ -150,7 +150,7 @@ function readReady(from: PacketReader): Completion["next"] {
   return { state: "ready", dueAtMs, uncounted, ...(parked === undefined ? {} : { parked }) };
 }
 
-export function writeCall(out: PacketWriter, callId: number, call: { readonly method: string; readonly args: readonly unknown[] }): void {
+export function writeCall(out: PacketWriter, callId: number, call: Call<WriteCalls>): void {
   out.number(OPERATION.call);
   out.number(callId);
   out.string(JSON.stringify(call));
@@ -179,8 +179,7 @@ export function readOperation(from: PacketReader): Operation {
     for (let left = from.number(); left > 0; left--) completions.push(readCompletion(from));
     return { kind: "complete", callId, completions };
   }
-  const { method, args } = JSON.parse(from.string()) as { method: string; args: unknown[] };
-  return { kind: "call", callId, method, args };
+  return { kind: "call", callId, call: JSON.parse(from.string()) };
 }
 
 function objectText(value: Extensions): string {

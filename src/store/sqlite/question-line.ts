@@ -1,5 +1,6 @@
 import type { Clock } from "../../lib/clock.ts";
 import { StoreError } from "../store.ts";
+import type { AnswerTo, Call, ReadCalls } from "./calls.ts";
 import type { ReadChannel } from "./read-channel.ts";
 
 /** Questions that the thread has at once: one more than it answers, so that it never waits for the main thread. */
@@ -12,12 +13,12 @@ const WAITING_MAX = 4_096;
 const REST_FROM_MS = 5;
 const REST_MS_MAX = 100;
 /** A few range reads each, and somebody waits on the line for them. */
-const SHORT: ReadonlySet<string> = new Set(["result"]);
+const SHORT: ReadonlySet<keyof ReadCalls> = new Set(["result"]);
 
+/** Of one call: `resolve` takes what its method answers. */
 interface Question {
-  readonly method: string;
-  readonly args: readonly unknown[];
-  readonly resolve: (value: unknown) => void;
+  readonly call: Call<ReadCalls>;
+  resolve(this: void, value: unknown): void;
   readonly reject: (error: unknown) => void;
 }
 
@@ -40,13 +41,13 @@ export class QuestionLine {
     this.#clock = clock;
   }
 
-  ask(method: string, args: readonly unknown[]): Promise<unknown> {
+  ask<C extends Call<ReadCalls>>(call: C): Promise<AnswerTo<ReadCalls, C>> {
     if (this.#closed !== undefined) return Promise.reject(this.#closed);
-    const line = SHORT.has(method) ? this.#short : this.#long;
+    const line = SHORT.has(call.method) ? this.#short : this.#long;
     if (line.length >= WAITING_MAX)
       return Promise.reject(new StoreError("unavailable", `${WAITING_MAX} reads of the store are already waiting: try again shortly`));
     return new Promise((resolve, reject) => {
-      line.push({ method, args, resolve, reject });
+      line.push({ call, resolve, reject });
       this.#next();
     });
   }
@@ -88,11 +89,11 @@ export class QuestionLine {
     else this.#clock.after(Math.min(tookMs, REST_MS_MAX), rested);
   }
 
-  async #run({ method, args, resolve, reject }: Question): Promise<void> {
+  async #run({ call, resolve, reject }: Question): Promise<void> {
     this.#running += 1;
     try {
       this.#channel ??= this.#start();
-      resolve(await this.#channel.ask(method, args));
+      resolve(await this.#channel.ask(call));
     } catch (error) {
       reject(error);
     } finally {

@@ -1,9 +1,11 @@
 import type { Worker } from "node:worker_threads";
 import { StoreError } from "../store.ts";
+import type { AnswerTo, Call, ReadCalls } from "./calls.ts";
 import type { FromReader, ToReader } from "./worker-message.ts";
 
+/** Of one call: `resolve` takes what its method answers. */
 interface Waiting {
-  readonly resolve: (value: unknown) => void;
+  resolve(this: void, value: unknown): void;
   readonly reject: (error: Error) => void;
 }
 
@@ -18,11 +20,11 @@ export class ReadChannel {
     this.#worker = worker;
   }
 
-  ask(method: string, args: readonly unknown[]): Promise<unknown> {
+  ask<C extends Call<ReadCalls>>(call: C): Promise<AnswerTo<ReadCalls, C>> {
     if (this.#broken !== undefined) return Promise.reject(this.#broken);
-    const message: ToReader = { type: "read", callId: ++this.#lastCall, method, args };
-    this.#worker.postMessage(message);
-    return new Promise((resolve, reject) => this.#waiting.set(message.callId, { resolve, reject }));
+    const callId = ++this.#lastCall;
+    this.#worker.postMessage({ type: "read", callId, call } satisfies ToReader);
+    return new Promise((resolve, reject) => this.#waiting.set(callId, { resolve, reject }));
   }
 
   answered(message: Extract<FromReader, { readonly callId: number }>): void {

@@ -4,6 +4,7 @@
  */
 import { parentPort, workerData, type MessagePort } from "node:worker_threads";
 import { lowerThreadPriority } from "../../lib/thread-priority.ts";
+import { answerCall, type ReadCalls } from "./calls.ts";
 import { openBeside } from "./database.ts";
 import { ReadGate } from "./read-gate.ts";
 import { Reader } from "./reader.ts";
@@ -23,10 +24,10 @@ function send(message: FromReader): void {
   parent.postMessage(message);
 }
 
-function answer({ callId, method, args }: Extract<ToReader, { readonly type: "read" }>): FromReader {
+function answer({ callId, call }: Extract<ToReader, { readonly type: "read" }>): FromReader {
   gate?.enter();
   try {
-    return { type: "value", callId, value: reader.read(method, args) };
+    return { type: "value", callId, value: answerCall<ReadCalls, keyof ReadCalls>(reader, call) };
   } catch (error) {
     return { type: "failed", callId, message: error instanceof Error ? error.message : String(error) };
   } finally {

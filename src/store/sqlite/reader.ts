@@ -1,16 +1,22 @@
-import { deadLetterOwner, type DeadLetterNote } from "../../core/dead-letter.ts";
 import type { DatabaseSync, StatementSync } from "node:sqlite";
+import { deadLetterOwner, type DeadLetterNote } from "../../core/dead-letter.ts";
+import type { Event } from "../../core/event.ts";
 import {
   SINGLE_OWNER_EPOCH,
   WINDOW_ROWS_MAX,
   type AttemptRecord,
   type DeliveryFilter,
+  type DeliveryId,
   type DeliveryRecord,
   type HistoryFilter,
+  type HistoryPage,
   type ParkedQueue,
   type QueueState,
   type ReadyDelivery,
+  type StateKind,
+  type StoredResult,
 } from "../store.ts";
+import type { ReadCalls } from "./calls.ts";
 import { CLAIMED, findOutcome, FRESH, HOT_COLUMNS, INDEXED, OUTCOME_COLUMNS, toOutcome, type Outcome } from "./delivery-table.ts";
 import { packEventId, unpackEventId } from "./event-id.ts";
 import { EventTable } from "./event-table.ts";
@@ -29,14 +35,14 @@ const OLDEST_ROWS_MAX = 5_000;
 /** Names of queues kept at hand. */
 const NAMES_MAX = 50_000;
 
-/** Answers questions on a connection of its own. `nowMs` hides what is past its exact retention while its day table still stands. */
-export class Reader {
+/** Answers questions on a connection of its own. */
+export class Reader implements ReadCalls {
   readonly #db: DatabaseSync;
   readonly #events: EventTable;
   readonly #names = new Map<number, Name>();
   readonly #history: HistoryReader;
   readonly #results: ResultReader;
-  readonly #parked: StatementSync;
+  readonly #findParked: StatementSync;
 
   constructor(db: DatabaseSync) {
     this.#db = db;
@@ -47,47 +53,7 @@ export class Reader {
     };
     this.#history = new HistoryReader(db, make);
     this.#results = new ResultReader(db, this.#events, make);
-    this.#parked = db.prepare("SELECT 1 FROM parked WHERE delivery = ? AND attempt = ?");
-  }
-
-  read(method: string, args: readonly unknown[]): unknown {
-    switch (method) {
-      case "due":
-        return this.#due(args[0] as string, args[1] as number, args[2] as number);
-      case "nextDue":
-        return this.#nextDue(args[0] as number);
-      case "fresh":
-        return this.#unindexed(FRESH, args[0] as number, args[1] as number);
-      case "claimed":
-        return this.#unindexed(CLAIMED, args[0] as number, args[1] as number);
-      case "queues":
-        return this.#queues(args[0] as string);
-      case "parked":
-        return this.#parkedQueues();
-      case "readEvent":
-        return this.#atOnce(() => this.#readEvent(args[0] as string, args[1] as string, args[2] as number));
-      case "result":
-        return this.#results.read(args[0] as string, args[1] as string, args[2] as number);
-      case "readBody":
-        return this.#atOnce(() => this.#readBody(args[0] as number, args[1] as number));
-      case "readDelivery":
-        return this.#atOnce(() => this.#delivery(args[0] as number, args[1] as number));
-      case "deliveriesOf":
-        return this.#atOnce(() => this.#deliveriesOf(args[0] as string, args[1] as number));
-      case "attemptsOf":
-        return this.#atOnce(() => this.#attemptsOf(args[0] as number, args[1] as number));
-      case "listDeliveries":
-        return this.#atOnce(() => this.#list(args[0] as DeliveryFilter, args[1] as number));
-      case "history":
-        return this.#atOnce(() => this.#history.page(args[0] as HistoryFilter, args[1] as number));
-      case "listState":
-        return this.#db
-          .prepare("SELECT key, value FROM state WHERE kind = ? ORDER BY key")
-          .all(args[0] as string)
-          .map(plain);
-      default:
-        throw new Error(`unknown read '${method}'`);
-    }
+    this.#findParked = db.prepare("SELECT 1 FROM parked WHERE delivery = ? AND attempt = ?");
   }
 
   /** Several tables as of one moment: what moves between them meanwhile is neither seen twice nor missed, and no day goes while it is read. */
@@ -100,14 +66,14 @@ export class Reader {
     }
   }
 
-  #due(subscription: string, nowMs: number, limit: number): ReadyDelivery[] {
+  due(subscription: string, nowMs: number, limit: number): ReadyDelivery[] {
     const queue = this.#queueOf(subscription);
     if (queue === undefined) return [];
     const sql = `SELECT ${HOT_COLUMNS} FROM delivery INDEXED BY delivery_due WHERE state = 2 AND queue = ? AND due <= ? ORDER BY due, id LIMIT ?`;
     return this.#hot(sql, queue, nowMs, Math.min(limit, WINDOW_ROWS_MAX)).map((row) => this.#toReady(row));
   }
 
-  #nextDue(limit: number): { subscription: string; dueAtMs: number }[] {
+  nextDue(limit: number): { subscription: string; dueAtMs: number }[] {
     const earliest = this.#db.prepare(
       "SELECT due FROM delivery INDEXED BY delivery_due WHERE state = 2 AND queue = ? ORDER BY due LIMIT 1",
     );
@@ -119,19 +85,27 @@ export class Reader {
     return found.toSorted((a, b) => a.dueAtMs - b.dueAtMs).slice(0, limit);
   }
 
+  fresh(afterId: DeliveryId, limit: number): ReadyDelivery[] {
+    return this.#unindexed(FRESH, afterId, limit);
+  }
+
+  claimed(afterId: DeliveryId, limit: number): ReadyDelivery[] {
+    return this.#unindexed(CLAIMED, afterId, limit);
+  }
+
   #unindexed(state: number, afterId: number, limit: number): ReadyDelivery[] {
     const sql = `SELECT ${HOT_COLUMNS} FROM delivery INDEXED BY delivery_unindexed WHERE state < 2 AND state = ? AND id > ? ORDER BY id LIMIT ?`;
     return this.#hot(sql, state, afterId, Math.min(limit, WINDOW_ROWS_MAX)).map((row) => this.#toReady(row));
   }
 
-  #parkedQueues(): ParkedQueue[] {
+  parked(): ParkedQueue[] {
     const rows = this.#db
       .prepare("SELECT DISTINCT q.subscription, p.mark FROM parked p JOIN subscription_queue q ON q.queue = p.queue")
       .all();
     return rows.map((row) => ({ subscription: String(row["subscription"]), mark: String(row["mark"]) }));
   }
 
-  #queues(owner: string): QueueState[] {
+  queues(owner: string): QueueState[] {
     const oldest = this.#oldest();
     const queues = prepareRows(this.#db, `SELECT ${columnNames(QUEUE)} FROM subscription_queue WHERE forgotten = 0`).all();
     return queues.map(toQueueRow).map((row) => {
@@ -171,12 +145,45 @@ export class Reader {
     return oldest;
   }
 
-  #readEvent(namespace: string, eventId: string, nowMs: number): unknown {
-    const stored = this.#events.find(eventId);
-    return stored !== undefined && stored.event.namespace === namespace && stored.expiresAtMs > nowMs ? stored.event : undefined;
+  readEvent(namespace: string, eventId: string, asOfMs: number): Event | undefined {
+    const stored = this.#atOnce(() => this.#events.find(eventId));
+    return stored !== undefined && stored.event.namespace === namespace && stored.expiresAtMs > asOfMs ? stored.event : undefined;
   }
 
-  #readBody(id: number, nowMs: number): unknown {
+  result(namespace: string, eventId: string, asOfMs: number): StoredResult | undefined {
+    return this.#results.read(namespace, eventId, asOfMs);
+  }
+
+  readBody(id: DeliveryId, asOfMs: number): Event | undefined {
+    return this.#atOnce(() => this.#body(id, asOfMs));
+  }
+
+  readDelivery(id: DeliveryId, asOfMs: number): DeliveryRecord | undefined {
+    return this.#atOnce(() => this.#delivery(id, asOfMs));
+  }
+
+  deliveriesOf(eventId: string, asOfMs: number): DeliveryRecord[] {
+    return this.#atOnce(() => this.#deliveriesOf(eventId, asOfMs));
+  }
+
+  attemptsOf(id: DeliveryId, asOfMs: number): AttemptRecord[] {
+    return this.#atOnce(() => this.#attemptsOf(id, asOfMs));
+  }
+
+  listDeliveries(filter: DeliveryFilter, asOfMs: number): DeliveryRecord[] {
+    return this.#atOnce(() => this.#list(filter, asOfMs));
+  }
+
+  history(filter: HistoryFilter, asOfMs: number): HistoryPage {
+    return this.#atOnce(() => this.#history.page(filter, asOfMs));
+  }
+
+  listState(kind: StateKind): { key: string; value: string }[] {
+    const rows = this.#db.prepare("SELECT key, value FROM state WHERE kind = ? ORDER BY key").all(kind);
+    return rows.map((row) => ({ key: String(row["key"]), value: String(row["value"]) }));
+  }
+
+  #body(id: DeliveryId, nowMs: number): Event | undefined {
     const hot = this.#hotById(id);
     if (hot !== undefined) return this.#events.read({ event: hot.event, day: hot.eventDay })?.event;
     const outcome = this.#outcome(id, nowMs);
@@ -306,7 +313,7 @@ export class Reader {
 
   #toRecord(row: Hot, outcome?: Outcome): DeliveryRecord {
     const state = outcome?.state ?? (row.state === CLAIMED ? "claimed" : "ready");
-    const isParked = outcome === undefined && row.state === INDEXED && this.#parked.get(row.id, row.attempt) !== undefined;
+    const isParked = outcome === undefined && row.state === INDEXED && this.#findParked.get(row.id, row.attempt) !== undefined;
     return {
       id: row.id,
       eventId: unpackEventId(row.eventId),
@@ -342,8 +349,4 @@ function toAttempt(row: AttemptRow, delivery: DeliveryRecord, nowMs: number): At
     // Without it the request cannot be made again, although another subscription may keep the event for longer.
     payloadKey: hasBodies ? told.payloadKey : undefined,
   };
-}
-
-function plain(row: Record<string, unknown>): { key: string; value: string } {
-  return { key: String(row["key"]), value: String(row["value"]) };
 }

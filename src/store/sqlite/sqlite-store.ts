@@ -25,6 +25,7 @@ import {
   type PauseReason,
   type QueueState,
   type ReadyDelivery,
+  type Resent,
   type StateEntry,
   type StateKind,
   type Store,
@@ -33,6 +34,7 @@ import {
   type UnparkRequest,
 } from "../store.ts";
 import { UsageBook, type StorageUsage } from "../usage-book.ts";
+import type { AnswerTo, Call, ReadCalls, WriteCalls } from "./calls.ts";
 import { databasePath } from "./database.ts";
 import { freeBytes } from "./disk.ts";
 import { SqliteThreads } from "./sqlite-threads.ts";
@@ -132,23 +134,23 @@ export class SqliteStore implements Store {
   }
 
   async due(subscription: string, nowMs: number, limit: number): Promise<readonly ReadyDelivery[]> {
-    return this.#read("due", subscription, nowMs, limit);
+    return this.#read({ method: "due", args: [subscription, nowMs, limit] });
   }
 
   async nextDue(limit: number): Promise<readonly { readonly subscription: string; readonly dueAtMs: number }[]> {
-    return this.#read("nextDue", limit);
+    return this.#read({ method: "nextDue", args: [limit] });
   }
 
   async fresh(afterId: DeliveryId, limit: number): Promise<readonly ReadyDelivery[]> {
-    return this.#read("fresh", afterId, limit);
+    return this.#read({ method: "fresh", args: [afterId, limit] });
   }
 
   async claimed(afterId: DeliveryId, limit: number): Promise<readonly ReadyDelivery[]> {
-    return this.#read("claimed", afterId, limit);
+    return this.#read({ method: "claimed", args: [afterId, limit] });
   }
 
   async index(ids: readonly DeliveryId[]): Promise<void> {
-    await this.#write("index", ids);
+    await this.#write({ method: "index", args: [ids] });
   }
 
   async claim(claims: readonly ClaimRequest[]): Promise<readonly (Claimed | undefined)[]> {
@@ -162,87 +164,87 @@ export class SqliteStore implements Store {
 
   async endAll(request: EndAllRequest): Promise<number> {
     this.tell(request.nowMs);
-    return this.#write("endAll", request);
+    return this.#write({ method: "endAll", args: [request] });
   }
 
-  async resend(id: DeliveryId, nowMs: number): Promise<"resent" | "not_found" | "body_gone" | "not_ended"> {
+  async resend(id: DeliveryId, nowMs: number): Promise<Resent> {
     this.tell(nowMs);
-    return this.#write("resend", id, this.#asOfMs);
+    return this.#write({ method: "resend", args: [id, this.#asOfMs] });
   }
 
   async setPause(subscription: string, reason: PauseReason, untilMs: number | null): Promise<void> {
-    await this.#write("setPause", subscription, reason, untilMs, this.#nowMs);
+    await this.#write({ method: "setPause", args: [subscription, reason, untilMs, this.#nowMs] });
   }
 
   async setForwarding(subscription: string, on: boolean): Promise<void> {
-    await this.#write("setForwarding", subscription, on, this.#nowMs);
+    await this.#write({ method: "setForwarding", args: [subscription, on, this.#nowMs] });
   }
 
   async parked(): Promise<readonly ParkedQueue[]> {
-    return this.#read("parked");
+    return this.#read({ method: "parked", args: [] });
   }
 
   async unpark(request: UnparkRequest): Promise<number> {
     this.tell(request.nowMs);
-    return this.#write("unpark", request);
+    return this.#write({ method: "unpark", args: [request] });
   }
 
   async queues(): Promise<readonly QueueState[]> {
-    return this.#read("queues", this.#owner);
+    return this.#read({ method: "queues", args: [this.#owner] });
   }
 
   async forgetQueue(subscription: string): Promise<void> {
-    await this.#write("forgetQueue", subscription, this.#nowMs);
+    await this.#write({ method: "forgetQueue", args: [subscription, this.#nowMs] });
   }
 
   async readEvent(namespace: string, eventId: string): Promise<Event | undefined> {
-    return this.#question("readEvent", namespace, eventId, this.#asOfMs);
+    return this.#question({ method: "readEvent", args: [namespace, eventId, this.#asOfMs] });
   }
 
   async result(namespace: string, eventId: string, nowMs: number): Promise<StoredResult | undefined> {
     this.tell(nowMs);
-    return this.#question("result", namespace, eventId, this.#asOfMs);
+    return this.#question({ method: "result", args: [namespace, eventId, this.#asOfMs] });
   }
 
   async readBody(id: DeliveryId): Promise<Event | undefined> {
-    return this.#question("readBody", id, this.#asOfMs);
+    return this.#question({ method: "readBody", args: [id, this.#asOfMs] });
   }
 
   async readDelivery(id: DeliveryId): Promise<DeliveryRecord | undefined> {
-    return this.#question("readDelivery", id, this.#asOfMs);
+    return this.#question({ method: "readDelivery", args: [id, this.#asOfMs] });
   }
 
   async deliveriesOf(eventId: string): Promise<readonly DeliveryRecord[]> {
-    return this.#question("deliveriesOf", eventId, this.#asOfMs);
+    return this.#question({ method: "deliveriesOf", args: [eventId, this.#asOfMs] });
   }
 
   async attemptsOf(id: DeliveryId): Promise<readonly AttemptRecord[]> {
-    return this.#question("attemptsOf", id, this.#asOfMs);
+    return this.#question({ method: "attemptsOf", args: [id, this.#asOfMs] });
   }
 
   async listDeliveries(filter: DeliveryFilter): Promise<readonly DeliveryRecord[]> {
-    return this.#question("listDeliveries", filter, this.#asOfMs);
+    return this.#question({ method: "listDeliveries", args: [filter, this.#asOfMs] });
   }
 
   async history(filter: HistoryFilter): Promise<HistoryPage> {
-    return this.#question("history", filter, this.#asOfMs);
+    return this.#question({ method: "history", args: [filter, this.#asOfMs] });
   }
 
   async putState(entries: readonly StateEntry[]): Promise<void> {
-    await this.#write("putState", entries);
+    await this.#write({ method: "putState", args: [entries] });
   }
 
   async listState(kind: StateKind): Promise<readonly { readonly key: string; readonly value: string }[]> {
-    return this.#read("listState", kind);
+    return this.#read({ method: "listState", args: [kind] });
   }
 
   async deleteState(kind: StateKind, key: string): Promise<void> {
-    await this.#write("deleteState", kind, key);
+    await this.#write({ method: "deleteState", args: [kind, key] });
   }
 
   async dropExpired(nowMs: number): Promise<Dropped> {
     this.tell(nowMs);
-    return this.#write("dropExpired", nowMs - this.#behindMs);
+    return this.#write({ method: "dropExpired", args: [nowMs - this.#behindMs] });
   }
 
   async health(): Promise<StoreHealth> {
@@ -267,18 +269,18 @@ export class SqliteStore implements Store {
     return this.#threads;
   }
 
-  /** The threads check nothing of each other's: the method names the type on both sides. */
-  async #read<T>(method: string, ...args: unknown[]): Promise<T> {
-    return (await this.#open().reads.ask(method, args)) as T;
+  /** What the engine asks. */
+  #read<C extends Call<ReadCalls>>(call: C): Promise<AnswerTo<ReadCalls, C>> {
+    return this.#open().reads.ask(call);
   }
 
   /** What somebody asks whom no delivery waits for. */
-  async #question<T>(method: string, ...args: unknown[]): Promise<T> {
-    return (await this.#open().questions.ask(method, args)) as T;
+  #question<C extends Call<ReadCalls>>(call: C): Promise<AnswerTo<ReadCalls, C>> {
+    return this.#open().questions.ask(call);
   }
 
-  async #write<T>(method: string, ...args: unknown[]): Promise<T> {
-    return (await this.#open().writes.call(method, args)) as T;
+  #write<C extends Call<WriteCalls>>(call: C): Promise<AnswerTo<WriteCalls, C>> {
+    return this.#open().writes.call(call);
   }
 
   tell(nowMs: number): void {

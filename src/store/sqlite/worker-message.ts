@@ -1,5 +1,6 @@
 import type { BootReport, StoreErrorCode } from "../store.ts";
 import type { Held } from "../usage-book.ts";
+import type { Call, ReadCalls } from "./calls.ts";
 import type { Packet } from "./packet.ts";
 
 /** What the writer's thread is started with. */
@@ -53,9 +54,7 @@ export type ToCheckpointer = HelperWork | { readonly type: "close" };
 
 export type FromCheckpointer = { readonly type: "checkpointed" } | { readonly type: "reserveFilled" } | { readonly type: "closed" };
 
-export type ToReader =
-  | { readonly type: "read"; readonly callId: number; readonly method: string; readonly args: readonly unknown[] }
-  | { readonly type: "close" };
+export type ToReader = { readonly type: "read"; readonly callId: number; readonly call: Call<ReadCalls> } | { readonly type: "close" };
 
 export type FromReader =
   | { readonly type: "opened" }

@@ -13,6 +13,7 @@ import {
   type Completion,
   type StoreErrorCode,
 } from "../store.ts";
+import type { AnswerTo, Call, WriteCalls } from "./calls.ts";
 import { readEvent } from "./generated/rows.ts";
 import { ANSWER, CLAIMED_EVENT, writeAccept, writeCall, writeClaims, writeCompletions } from "./message.ts";
 import { ownText, PacketReader, PacketWriter, type Packet } from "./packet.ts";
@@ -67,10 +68,10 @@ export class WriteChannel {
     );
   }
 
-  call(method: string, args: readonly unknown[]): Promise<unknown> {
+  call<C extends Call<WriteCalls>>(call: C): Promise<AnswerTo<WriteCalls, C>> {
     return this.#ask(
-      (callId) => writeCall(this.#out, callId, { method, args }),
-      (from) => JSON.parse(from.string()) as unknown,
+      (callId) => writeCall(this.#out, callId, call),
+      (from) => JSON.parse(from.string()),
     );
   }
 

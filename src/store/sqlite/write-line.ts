@@ -1,3 +1,4 @@
+import type { Call, WriteCalls } from "./calls.ts";
 import { readOperation, type Operation } from "./message.ts";
 import { PacketReader, type Packet } from "./packet.ts";
 import { Fifo } from "../../lib/fifo.ts";
@@ -145,14 +146,14 @@ function rowsOf(operation: Operation): number {
     case "complete":
       return operation.completions.length * ROWS_PER_COMPLETION;
     case "call":
-      return rowsOfCall(operation.method, operation.args[0]);
+      return rowsOfCall(operation.call);
     default:
       return 1;
   }
 }
 
-function rowsOfCall(method: string, first: unknown): number {
-  if (method === "endAll" || method === "unpark") return (first as { readonly limit: number }).limit * ROWS_PER_ENDED;
-  if (method === "putState") return (first as readonly unknown[]).length;
-  return method === "dropExpired" ? ROWS_PER_RETENTION_STEP : 1;
+function rowsOfCall(call: Call<WriteCalls>): number {
+  if (call.method === "endAll" || call.method === "unpark") return call.args[0].limit * ROWS_PER_ENDED;
+  if (call.method === "putState") return call.args[0].length;
+  return call.method === "dropExpired" ? ROWS_PER_RETENTION_STEP : 1;
 }

@@ -1,133 +1,69 @@
 import type { DatabaseSync } from "node:sqlite";
-import { deadLetterOwner, deadLetterQueue, type DeadLetterNote } from "../../core/dead-letter.ts";
 import { LONE_CRASHES_MAX } from "../../core/delivery.ts";
 import { eventBytes, KEY_ROW_BYTES, RESULT_ROW_BYTES } from "../../core/stored-bytes.ts";
 import { unreachable } from "../../lib/assert.ts";
-import { SystemClock } from "../../lib/clock.ts";
-import {
-  INTERRUPTED_MESSAGE,
-  SINGLE_OWNER_EPOCH,
-  type ClaimRequest,
-  type DeliveryId,
-  type EndAllRequest,
-  type NewDelivery,
-  type PauseReason,
-  type StateEntry,
-  type StateKind,
-  type UnparkRequest,
-} from "../store.ts";
+import { INTERRUPTED_MESSAGE, SINGLE_OWNER_EPOCH, type ClaimRequest, type NewDelivery } from "../store.ts";
 import { keptOf } from "../unmatched.ts";
-import { BEHIND, CLAIMED, DeliveryTable, FRESH, INDEXED, type End } from "./delivery-table.ts";
+import { answerCall, type WriteCalls } from "./calls.ts";
+import { BEHIND, CLAIMED, FRESH, INDEXED, type DeliveryTable } from "./delivery-table.ts";
+import { Endings } from "./endings.ts";
 import { packEventId } from "./event-id.ts";
-import { EventTable } from "./event-table.ts";
-import { IdempotencyTable, type Known } from "./idempotency-table.ts";
+import type { EventTable } from "./event-table.ts";
 import { writeEvent, type AttemptTold, type Hot } from "./generated/rows.ts";
+import type { Known } from "./idempotency-table.ts";
 import { ANSWER, CLAIMED_EVENT, type Operation, type PackedCompletion, type PackedRequest } from "./message.ts";
 import type { PacketWriter } from "./packet.ts";
-import { ParkedTable } from "./parked-table.ts";
-import { QueueTable, type Queue } from "./queue-table.ts";
-import { ResultTable } from "./result-table.ts";
-import { Retention } from "./retention.ts";
+import type { QueueTable } from "./queue-table.ts";
+import { RareWrites } from "./rare-writes.ts";
 import { expiryDay } from "./schema.ts";
-import { highestId } from "./sequence.ts";
-import { UsageTable, type NamespaceHeld } from "./usage-table.ts";
+import type { NamespaceHeld, UsageTable } from "./usage-table.ts";
+import { WrittenTables, type TablesMark } from "./written-tables.ts";
 
 type Answer = (out: PacketWriter) => void;
 /** Of one answer: which of its claims brings which event. */
 type Told = Map<number, number>;
 
-export interface WriterMark {
-  readonly queues: ReturnType<QueueTable["mark"]>;
-  readonly events: number;
-  readonly deliveries: ReturnType<DeliveryTable["mark"]>;
-  readonly idempotency: ReturnType<IdempotencyTable["mark"]>;
-  readonly results: number;
-  readonly retention: number;
-  readonly parked: number;
-  readonly usage: number;
-  readonly lastId: number;
-}
-
 const NO_EVENT: Answer = (out) => out.number(CLAIMED_EVENT.none);
 
-/**
- * Applies operations to the database inside a transaction that the caller opens and commits. What it keeps in memory (queues, claimed
- * rows, the last id) is ahead of the file until the commit: `mark` before, then `settle` behind the commit or `undo` behind a rollback.
- */
+/** Applies operations to the database inside a transaction that the caller opens and commits; see WrittenTables for what it keeps in memory. */
 export class Writer {
-  readonly #db: DatabaseSync;
+  readonly #tables: WrittenTables;
+  readonly #endings: Endings;
+  readonly #rare: RareWrites;
   readonly #queues: QueueTable;
   readonly #events: EventTable;
   readonly #deliveries: DeliveryTable;
-  readonly #idempotency: IdempotencyTable;
-  readonly #results: ResultTable;
-  readonly #parked: ParkedTable;
-  readonly #retention: Retention;
   readonly #usage: UsageTable;
-  #lastId: number;
 
   constructor(db: DatabaseSync, idempotencyTtlMs: number, generationKeys?: number) {
-    this.#db = db;
-    this.#queues = new QueueTable(db);
-    this.#events = new EventTable(db);
-    this.#usage = new UsageTable(db);
-    this.#deliveries = new DeliveryTable(db, (queue, day, bytes, owed) =>
-      this.#usage.add(day, this.#queues.byNumber(queue)?.namespace ?? "", bytes, owed),
-    );
-    this.#idempotency = new IdempotencyTable(db, idempotencyTtlMs, generationKeys);
-    this.#results = new ResultTable(db);
-    this.#retention = new Retention(db, new SystemClock(), this.#usage);
-    this.#parked = new ParkedTable(db);
-    this.#lastId = highestId(db);
+    this.#tables = new WrittenTables(db, idempotencyTtlMs, generationKeys);
+    this.#endings = new Endings(this.#tables);
+    this.#rare = new RareWrites(db, this.#tables, this.#endings);
+    const { queues, events, deliveries, usage } = this.#tables;
+    this.#queues = queues;
+    this.#events = events;
+    this.#deliveries = deliveries;
+    this.#usage = usage;
   }
 
-  /** A place to come back to: at the begin of a transaction or savepoint, with nothing unflushed. */
-  mark(): WriterMark {
-    return {
-      queues: this.#queues.mark(),
-      events: this.#events.mark(),
-      deliveries: this.#deliveries.mark(),
-      idempotency: this.#idempotency.mark(),
-      results: this.#results.mark(),
-      retention: this.#retention.mark(),
-      parked: this.#parked.mark(),
-      usage: this.#usage.mark(),
-      lastId: this.#lastId,
-    };
+  mark(): TablesMark {
+    return this.#tables.mark();
   }
 
-  /** The file was rolled back to the mark; so is the memory, at the cost of what was changed since. */
-  undo(mark: WriterMark): void {
-    this.#queues.undo(mark.queues);
-    this.#events.undo(mark.events);
-    this.#deliveries.undo(mark.deliveries);
-    this.#idempotency.undo(mark.idempotency);
-    this.#results.undo(mark.results);
-    this.#retention.undo(mark.retention);
-    this.#parked.undo(mark.parked);
-    this.#usage.undo(mark.usage);
-    this.#lastId = mark.lastId;
+  undo(mark: TablesMark): void {
+    this.#tables.undo(mark);
   }
 
-  /** The transaction is durable: there is no way back. */
   settle(): void {
-    this.#queues.settle();
-    this.#events.settle();
-    this.#deliveries.settle();
-    this.#idempotency.settle();
-    this.#results.settle();
-    this.#retention.settle();
-    this.#usage.settle();
+    this.#tables.settle();
+  }
+
+  flush(): void {
+    this.#tables.flush();
   }
 
   pending(): number {
     return this.#queues.pending();
-  }
-
-  /** Last in every transaction and savepoint. */
-  flush(): void {
-    this.#queues.flush();
-    this.#usage.flush();
   }
 
   /** What each namespace holds. */
@@ -171,7 +107,7 @@ export class Writer {
         };
       }
       case "call": {
-        const value = this.#call(operation.method, operation.args);
+        const value = answerCall<WriteCalls, keyof WriteCalls>(this.#rare, operation.call);
         return (out) => {
           out.number(ANSWER.called);
           out.number(operation.callId);
@@ -197,9 +133,9 @@ export class Writer {
     // Nothing is written before every item has been judged: a conflict must leave no trace in the transaction it shares.
     for (const [index, item] of request.items.entries()) {
       if (item.idempotencyKey === undefined) continue;
-      const key = this.#idempotency.key(request.namespace, item.idempotencyKey);
+      const key = this.#tables.idempotency.key(request.namespace, item.idempotencyKey);
       keys[index] = key;
-      const found = inRequest.get(item.idempotencyKey) ?? this.#idempotency.find(key, request.nowMs);
+      const found = inRequest.get(item.idempotencyKey) ?? this.#tables.idempotency.find(key, request.nowMs);
       if (found === undefined) {
         inRequest.set(item.idempotencyKey, { eventId: item.event.id, matched: item.deliveries.length, contentHash: item.contentHash });
       } else if (Buffer.compare(found.contentHash, item.contentHash) === 0) {
@@ -238,24 +174,24 @@ export class Writer {
     const { namespace } = event;
     if (key !== undefined) {
       const known = { eventId: event.id, matched: deliveries.length, contentHash: item.contentHash };
-      this.#usage.add(this.#idempotency.insert(key, known, nowMs), namespace, KEY_ROW_BYTES);
+      this.#usage.add(this.#tables.idempotency.insert(key, known, nowMs), namespace, KEY_ROW_BYTES);
     }
     const id = packEventId(event.id);
-    const eventNumber = ++this.#lastId;
+    const eventNumber = ++this.#tables.lastId;
     const eventDay = expiryDay(nowMs, retentionMs);
     const count = deliveries.length;
     this.#events.insert(eventDay, { event: eventNumber, eventId: id, deliveries: count, expiresAtMs: nowMs + retentionMs }, event);
     this.#usage.add(eventDay, namespace, eventBytes(event, event.extensionsText));
     const keptUntilMs = nowMs + item.historyRetentionMs;
     const result = { eventId: id, namespace, event: eventNumber, deliveries: count, keptUntilMs };
-    this.#usage.add(this.#results.insert(result, nowMs, item.maxAgeMs ?? 0), namespace, RESULT_ROW_BYTES);
+    this.#usage.add(this.#tables.results.insert(result, nowMs, item.maxAgeMs ?? 0), namespace, RESULT_ROW_BYTES);
     for (const delivery of deliveries) {
       const queue = this.#queues.of(delivery.subscription, delivery.namespace, nowMs);
       this.#queues.count(queue, "accepted", 1);
       // A first claim under an old epoch is stored as not claimed: its owner is somebody else.
       const claimed = delivery.as === "claimed" && delivery.epoch === SINGLE_OWNER_EPOCH && delivery.orderKey === undefined;
       this.#deliveries.insert({
-        id: ++this.#lastId,
+        id: ++this.#tables.lastId,
         queue: queue.queue,
         state: claimed ? CLAIMED : this.#firstState(queue.queue, delivery),
         due: delivery.dueAtMs,
@@ -327,44 +263,22 @@ export class Writer {
       this.#deliveries.log(row, completion.attempt, { nowMs, historyMs: historyRetentionMs, bodiesMs: bodiesRetentionMs });
     }
     if (next.state !== "ready") {
-      this.#end(row, { state: next.state, reason: next.reason, nowMs, retentionMs: historyRetentionMs });
+      this.#endings.end(row, { state: next.state, reason: next.reason, nowMs, retentionMs: historyRetentionMs });
       return true;
     }
     if (next.uncounted === true) row.attempt -= 1;
-    else this.#countOn(row, "retried", 0);
+    else this.#countRetry(row);
     // An attempt that came to an end clears the suspicion that this delivery kills the process.
     row.crashes = 0;
     row.loneCrashes = 0;
     this.#deliveries.ready(row, next.dueAtMs);
-    if (next.parked !== undefined) this.#parked.put(row, next.parked);
+    if (next.parked !== undefined) this.#tables.parked.put(row, next.parked);
     return true;
   }
 
-  #end(row: Hot, end: End): void {
-    this.#deliveries.end(row, end);
-    this.#parked.remove(row.id);
-    this.#countOn(row, end.state, -1);
+  #countRetry(row: Hot): void {
     const queue = this.#queues.byNumber(row.queue);
-    if (end.state === "failed" && queue?.forwards === true) this.#forward(row, queue, end);
-  }
-
-  /** A dead letter for a delivery that failed: waits in a queue of its own, on the same event. */
-  #forward(row: Hot, failed: Queue, end: End): void {
-    const { nowMs, reason } = end;
-    const last = row.attempt === 0 ? undefined : this.#deliveries.lastAttempt(row.id);
-    const times = { acceptedAtMs: row.accepted, endedAtMs: nowMs };
-    const note: DeadLetterNote = { deliveryId: row.id, reason, attempts: row.attempt, ...last, ...times };
-    const queue = this.#queues.of(deadLetterQueue(failed.subscription), failed.namespace, nowMs);
-    this.#queues.count(queue, "accepted", 1);
-    const { event, eventDay, eventId, type, historyMs } = row;
-    const zero = { cut: 0, attempt: 0, crashes: 0, loneCrashes: 0, lone: 0, resent: 0, epoch: SINGLE_OWNER_EPOCH };
-    const place = { id: ++this.#lastId, queue: queue.queue, state: INDEXED, due: nowMs, orderKey: null, accepted: nowMs };
-    this.#deliveries.insert({ ...place, ...zero, event, eventDay, eventId, type, historyMs, note: JSON.stringify(note) });
-  }
-
-  #countOn(row: Hot, counter: "delivered" | "retried" | "failed" | "discarded", pendingBy: number): void {
-    const queue = this.#queues.byNumber(row.queue);
-    if (queue !== undefined) this.#queues.count(queue, counter, pendingBy);
+    if (queue !== undefined) this.#queues.count(queue, "retried", 0);
   }
 
   #interrupt(row: Hot, nowMs: number): void {
@@ -374,109 +288,10 @@ export class Writer {
     row.crashes += 1;
     if (row.lone === 1) row.loneCrashes += 1;
     if (row.loneCrashes >= LONE_CRASHES_MAX) {
-      this.#end(row, { state: "failed", reason: "Quarantined", nowMs, retentionMs: row.historyMs });
+      this.#endings.end(row, { state: "failed", reason: "Quarantined", nowMs, retentionMs: row.historyMs });
     } else {
       this.#deliveries.ready(row, nowMs);
     }
-  }
-
-  #call(method: string, args: readonly unknown[]): unknown {
-    switch (method) {
-      case "endAll":
-        return this.#endAll(args[0] as EndAllRequest);
-      case "resend":
-        return this.#resend(args[0] as DeliveryId, args[1] as number);
-      case "index":
-        for (const id of args[0] as readonly DeliveryId[]) this.#deliveries.index(id);
-        return null;
-      case "setPause":
-        return this.#setPause(args[0] as string, args[1] as PauseReason, { untilMs: args[2] as number | null, nowMs: args[3] as number });
-      case "unpark":
-        return this.#unpark(args[0] as UnparkRequest);
-      case "setForwarding": {
-        const queue = this.#queues.of(args[0] as string, "", args[2] as number);
-        queue.forwards = args[1] as boolean;
-        this.#queues.touch(queue);
-        return null;
-      }
-      case "forgetQueue":
-        return this.#forgetQueue(args[0] as string, args[1] as number);
-      case "putState": {
-        const put = this.#db.prepare("INSERT OR REPLACE INTO state (kind, key, value) VALUES (?, ?, ?)");
-        for (const entry of args[0] as readonly StateEntry[]) put.run(entry.kind, entry.key, entry.value);
-        return null;
-      }
-      case "deleteState":
-        this.#db.prepare("DELETE FROM state WHERE kind = ? AND key = ?").run(args[0] as StateKind, args[1] as string);
-        return null;
-      case "dropExpired": {
-        const dropped = this.#retention.step(args[0] as number, this.#lastId);
-        if (dropped.tables > 0 || dropped.idempotencyKeys > 0) {
-          this.#events.forgetDays();
-          this.#deliveries.forgetDays();
-          this.#idempotency.forgetDays();
-          this.#results.forgetDays();
-        }
-        if (dropped.more) return dropped;
-        const idempotencyKeys = dropped.idempotencyKeys + this.#idempotency.dropExpired(args[0] as number);
-        return { ...dropped, idempotencyKeys, more: this.#queues.letGo(args[0] as number) };
-      }
-      default:
-        throw new Error(`unknown call '${method}'`);
-    }
-  }
-
-  #endAll(request: EndAllRequest): number {
-    const queue = this.#queues.find(request.subscription);
-    if (queue === undefined) return 0;
-    const rows = this.#deliveries.readyRows(queue.queue, request.limit);
-    const { state, reason, nowMs } = request;
-    for (const row of rows) this.#end(row, { state, reason, nowMs, retentionMs: request.historyRetentionMs });
-    return rows.length;
-  }
-
-  #unpark({ subscription, mark, nowMs, limit }: UnparkRequest): number {
-    const queue = this.#queues.find(subscription);
-    const marks = queue === undefined ? [] : this.#parked.takeOthers(queue.queue, mark, limit);
-    for (const { delivery, attempt } of marks) {
-      const row = this.#deliveries.get(delivery);
-      // Tried again meanwhile: it goes its own way.
-      if (row?.state === INDEXED && row.attempt === attempt) this.#deliveries.ready(row, nowMs);
-    }
-    return marks.length;
-  }
-
-  #resend(id: DeliveryId, nowMs: number): "resent" | "not_found" | "body_gone" | "not_ended" {
-    if (this.#deliveries.get(id) !== undefined) return "not_ended";
-    const outcome = this.#deliveries.findOutcome(id);
-    if (outcome === undefined || outcome.expiresAtMs <= nowMs || outcome.state === "discarded") return "not_found";
-    const { hot } = outcome;
-    if (deadLetterOwner(this.#queues.byNumber(hot.queue)?.subscription ?? "") !== undefined) return "not_found";
-    const stored = this.#events.read({ event: hot.event, day: hot.eventDay });
-    if (stored === undefined || stored.expiresAtMs <= nowMs) return "body_gone";
-    this.#deliveries.removeOutcome(outcome);
-    this.#deliveries.insert({ ...hot, state: INDEXED, due: nowMs, resent: 1 });
-    const queue = this.#queues.byNumber(hot.queue);
-    if (queue !== undefined) {
-      const current = this.#queues.of(queue.subscription, queue.namespace, nowMs);
-      current.pending += 1;
-      this.#queues.touch(current);
-    }
-    return "resent";
-  }
-
-  #setPause(subscription: string, reason: PauseReason, to: { readonly untilMs: number | null; readonly nowMs: number }): null {
-    const queue: Queue = this.#queues.of(subscription, "", to.nowMs);
-    const { [reason]: _lifted, ...others } = queue.pauses;
-    queue.pauses = to.untilMs === null ? others : { ...others, [reason]: to.untilMs };
-    this.#queues.touch(queue);
-    return null;
-  }
-
-  #forgetQueue(subscription: string, nowMs: number): null {
-    const queue = this.#queues.find(subscription);
-    if (queue?.pending === 0) this.#queues.forget(queue, nowMs);
-    return null;
   }
 }
 

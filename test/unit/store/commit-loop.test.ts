@@ -4,6 +4,7 @@ import { expect, test } from "vitest";
 import { CommitLoop } from "../../../src/store/sqlite/commit-loop.ts";
 import { DiskRoom } from "../../../src/store/sqlite/disk-room.ts";
 import { ReserveFile } from "../../../src/store/sqlite/disk.ts";
+import type { Call, WriteCalls } from "../../../src/store/sqlite/calls.ts";
 import { ANSWER, writeCall } from "../../../src/store/sqlite/message.ts";
 import { PacketReader, PacketWriter, type Packet } from "../../../src/store/sqlite/packet.ts";
 import { ReadGate } from "../../../src/store/sqlite/read-gate.ts";
@@ -73,9 +74,12 @@ function loopOf(failures: ReadonlyMap<number, number>): {
   return { db, clock, tried: () => ({ transactions, operations }), loop, replies, fatal };
 }
 
-function push(loop: CommitLoop, ids: readonly number[], method = "forgetQueue"): void {
+const FORGET: Call<WriteCalls> = { method: "forgetQueue", args: ["", 0] };
+const RESEND: Call<WriteCalls> = { method: "resend", args: [0, 0] };
+
+function push(loop: CommitLoop, ids: readonly number[], call: Call<WriteCalls> = FORGET): void {
   const out = new PacketWriter();
-  for (const id of ids) writeCall(out, id, { method, args: [] });
+  for (const id of ids) writeCall(out, id, call);
   loop.push(out.take().packet);
 }
 
@@ -117,12 +121,12 @@ test("on a disk that is full to the end few writes are tried in vain, and what g
   expect(transactions).toBeLessThanOrEqual(10);
   expect(answersOf(replies[0])).toHaveLength(BATCH);
   expect(answersOf(replies[0]).every(([, code]) => code === "disk_full")).toBe(true);
-  push(loop, [DEFECT_ID], "resend");
+  push(loop, [DEFECT_ID], RESEND);
   loop.step();
   expect(tried().transactions).toBe(transactions);
   expect(answersOf(replies[1])).toEqual([[DEFECT_ID, "disk_full"]]);
   await clock.advance(1_000);
-  push(loop, [DEFECT_ID], "resend");
+  push(loop, [DEFECT_ID], RESEND);
   loop.step();
   expect(tried().transactions).toBe(transactions + 1);
 });

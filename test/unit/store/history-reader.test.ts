@@ -6,7 +6,6 @@ import { expect, test } from "vitest";
 import { HOT_COLUMNS } from "../../../src/store/sqlite/delivery-table.ts";
 import { Reader } from "../../../src/store/sqlite/reader.ts";
 import { dayTableName, dayTableSql } from "../../../src/store/sqlite/schema.ts";
-import type { HistoryPage } from "../../../src/store/store.ts";
 
 const DAY = 20_000;
 
@@ -32,7 +31,7 @@ test("a delivery that ends while a page is read is on it once", () => {
     }
     return prepare(sql);
   };
-  const page = new Reader(db).read("history", [{ namespace: "ns", limit: 10 }, 10]) as HistoryPage;
+  const page = new Reader(db).history({ namespace: "ns", limit: 10 }, 10);
   db.close();
   writer.close();
   rmSync(folder, { recursive: true });

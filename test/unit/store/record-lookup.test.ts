@@ -3,7 +3,6 @@ import { expect, test } from "vitest";
 import { RECORD_LOOKUPS_MAX } from "../../../src/store/sqlite/history-reader.ts";
 import { Reader } from "../../../src/store/sqlite/reader.ts";
 import { dayTableName, dayTableSql, migrate } from "../../../src/store/sqlite/schema.ts";
-import type { HistoryPage } from "../../../src/store/store.ts";
 
 const DAYS = [20_000, 20_001, 20_002];
 /** Below a window of attempts, so that only the bound over all days can stop a page. */
@@ -47,7 +46,7 @@ test("what others have of a record id is looked at in steps, and nothing behind 
   let beforeId: number | undefined;
   do {
     const filter = { namespace: "shop", limit: 50, recordId: "r", ...(beforeId === undefined ? {} : { beforeId }) };
-    const page = reader.read("history", [filter, 10]) as HistoryPage;
+    const page = reader.history(filter, 10);
     pages.push(page.deliveries.map(({ id }) => id));
     beforeId = page.nextBeforeId;
   } while (beforeId !== undefined && pages.length < 10);

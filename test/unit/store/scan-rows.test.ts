@@ -2,7 +2,7 @@ import { DatabaseSync } from "node:sqlite";
 import { expect, test } from "vitest";
 import { Reader } from "../../../src/store/sqlite/reader.ts";
 import { dayTableName, dayTableSql, migrate } from "../../../src/store/sqlite/schema.ts";
-import { HISTORY_SCAN_ROWS_MAX, type HistoryPage } from "../../../src/store/store.ts";
+import { HISTORY_SCAN_ROWS_MAX } from "../../../src/store/store.ts";
 import { seededRandom } from "../../support/sim/seeded-random.ts";
 
 const DAYS = 30;
@@ -37,7 +37,7 @@ test.each([
   const seen: number[] = [];
   let pages = 0;
   for (let before = Number.MAX_SAFE_INTEGER, more = true; more; pages++) {
-    const page = reader.read("history", [{ namespace: "shop", limit: 50, type: "wanted", beforeId: before }, 10]) as HistoryPage;
+    const page = reader.history({ namespace: "shop", limit: 50, type: "wanted", beforeId: before }, 10);
     seen.push(...page.deliveries.map(({ id }) => id));
     const next = page.nextBeforeId;
     expect((Math.min(before, ROWS + 1) - (next ?? 1)) / HISTORY_SCAN_ROWS_MAX).toBeLessThanOrEqual(1 + SLACK_ROWS / HISTORY_SCAN_ROWS_MAX);

@@ -4,6 +4,7 @@ import { join } from "node:path";
 import type { DatabaseSync } from "node:sqlite";
 import { afterEach, expect, it } from "vitest";
 import { KEY_ROW_BYTES } from "../../../src/core/stored-bytes.ts";
+import type { Call, WriteCalls } from "../../../src/store/sqlite/calls.ts";
 import { CommitLoop } from "../../../src/store/sqlite/commit-loop.ts";
 import { openDatabase } from "../../../src/store/sqlite/database.ts";
 import { DiskRoom } from "../../../src/store/sqlite/disk-room.ts";
@@ -59,6 +60,9 @@ function sideOf(db: DatabaseSync): Side {
   const writer = new Writer(db, HOUR_MS, GENERATION);
   return { db, writer, clock, replies, loop: new CommitLoop({ db, writer, room, clock, gate: new ReadGate(), help, reply, fatal }) };
 }
+
+/** A write that fails without any statement having failed. */
+const NO_SUCH_CALL = { method: "no such method", args: [] } as unknown as Call<WriteCalls>;
 
 /** Anything that may be asked, at random, about ids up to `ids`. */
 class Asking {
@@ -148,8 +152,8 @@ class Asking {
   #call(kind: number): (out: PacketWriter, callId: number) => void {
     const subscription = this.#subscription();
     const { nowMs } = this;
-    const ended = { subscription, state: "failed", reason: "SubscriptionDeleted", nowMs, historyRetentionMs: HOUR_MS, limit: 3 };
-    const calls: { method: string; args: unknown[] }[] = [
+    const ended = { subscription, state: "failed", reason: "SubscriptionDeleted", nowMs, historyRetentionMs: HOUR_MS, limit: 3 } as const;
+    const calls: Call<WriteCalls>[] = [
       { method: "setPause", args: [subscription, "CircuitOpen", this.below(2) === 0 ? null : nowMs, nowMs] },
       { method: "endAll", args: [ended] },
       { method: "forgetQueue", args: [subscription, nowMs] },
@@ -157,10 +161,11 @@ class Asking {
       { method: "setForwarding", args: [subscription, this.below(2) === 0, nowMs] },
       { method: "unpark", args: [{ subscription, mark: "mark 0", nowMs, limit: 2 }] },
       { method: "putState", args: [[{ kind: "meta", key: "k", value: `"${this.below(9)}"` }]] },
-      { method: "no such method", args: [] },
+      NO_SUCH_CALL,
     ];
-    const call = kind === 12 ? { method: "dropExpired", args: [nowMs] } : (calls[this.below(calls.length)] ?? calls[0]);
-    return (out, callId) => writeCall(out, callId, call ?? { method: "", args: [] });
+    const drop: Call<WriteCalls> = { method: "dropExpired", args: [nowMs] };
+    const call = kind === 12 ? drop : (calls[this.below(calls.length)] ?? NO_SUCH_CALL);
+    return (out, callId) => writeCall(out, callId, call);
   }
 
   #subscription(): string {

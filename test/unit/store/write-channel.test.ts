@@ -23,9 +23,9 @@ function frozen(): { readonly clock: ManualClock; readonly channel: WriteChannel
 test("tells for how long the oldest write has waited, whichever is answered first", async () => {
   const { clock, channel, answer } = frozen();
   expect(channel.oldestMs()).toBe(0);
-  const first = channel.call("forgetQueue", ["a"]);
+  const first = channel.call({ method: "forgetQueue", args: ["a", 0] });
   await clock.advance(40_000);
-  const second = channel.call("forgetQueue", ["b"]);
+  const second = channel.call({ method: "forgetQueue", args: ["b", 0] });
   await clock.advance(5_000);
   expect(channel.oldestMs()).toBe(45_000);
   answer(0);
@@ -38,7 +38,7 @@ test("tells for how long the oldest write has waited, whichever is answered firs
 
 test("a step of the wall clock ages no write", async () => {
   const { clock, channel, answer } = frozen();
-  const write = channel.call("forgetQueue", ["a"]);
+  const write = channel.call({ method: "forgetQueue", args: ["a", 0] });
   clock.stepWall(3_600_000);
   expect(channel.oldestMs()).toBe(0);
   answer(0);
