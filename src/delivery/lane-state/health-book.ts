@@ -71,7 +71,7 @@ export class HealthBook implements LanePart {
     this.notify(lane, "transition");
   }
 
-  /** Notes one attempt and judges the endpoint anew. */
+  /** Notes one attempt and judges the endpoint again. */
   attempted(lane: Lane, attempt: LastAttempt, outcome: Outcome): void {
     const isFailure = outcome.class !== "success";
     const failure = isFailure ? failureOf(attempt, outcome) : undefined;

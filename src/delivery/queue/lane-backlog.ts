@@ -15,7 +15,7 @@ export interface Waiting {
   readonly resent: boolean;
   /** Of one key only one is here at a time: the lowest unfinished. */
   readonly orderKey: string | undefined;
-  /** Of a dead letter: what it tells. */
+  /** Of a dead letter: what it says of the delivery that failed. */
   readonly deadLetter?: DeadLetterNote | undefined;
   /** Fresh ones have it; of rows it comes with the claim. */
   readonly event: Event | undefined;
