@@ -161,7 +161,7 @@ export class PauseKeeper implements LanePart {
 
   #writeFailed(error: unknown, changes: number): boolean {
     if (error instanceof StoreError && error.code === "closed") return false;
-    this.#parts.log.warn({ err: error, changes }, "pauses could not be stored: trying again");
+    this.#parts.log.warn({ err: error, pauses: changes }, "pauses could not be stored: trying again");
     return true;
   }
 }
