@@ -2,6 +2,7 @@ import { readFileSync } from "node:fs";
 import { join, resolve } from "node:path";
 import { describe, expect, it } from "vitest";
 import { cycles, importGraph, importsOf, sourceFiles } from "./support/house/import-graph.ts";
+import { earlyCaptures, longConstructors } from "./support/house/constructors.ts";
 import { laneBreaches } from "./support/house/lane-writers.ts";
 import { importBreaches, lockBreaches, textBreaches } from "./support/house/rules.ts";
 
@@ -24,6 +25,15 @@ describe("house rules", () => {
 
   it("keeps one owner per sharp edge and names that say something", () => {
     expect(sourceFiles(ROOT, "src").flatMap((file) => textBreaches(file, readFileSync(join(ROOT, file), "utf8")))).toEqual([]);
+  });
+
+  it("captures no field before it exists", () => {
+    expect(sourceFiles(ROOT, "src").flatMap((file) => earlyCaptures(file, readFileSync(join(ROOT, file), "utf8")))).toEqual([]);
+  });
+
+  it("keeps the constructors of the engine short", () => {
+    const files = sourceFiles(ROOT, "src").filter((file) => file.startsWith("src/delivery/"));
+    expect(files.flatMap((file) => longConstructors(file, readFileSync(join(ROOT, file), "utf8")))).toEqual([]);
   });
 
   it("lets nobody but its parts write the fields of a lane", () => {
@@ -72,6 +82,24 @@ describe("the gates themselves can fail", () => {
     ["src/cli/a.ts", "console.log(text);"],
   ])("refuses in %s: %s", (file, text) => {
     expect(textBreaches(file, text)).toHaveLength(1);
+  });
+
+  const constructor = (...lines: string[]): string =>
+    ["class A {", "  constructor(b: B) {", ...lines.map((line) => `    ${line}`), "  }", "}"].join("\n");
+
+  it.each([
+    [["this.#queue = new Queue(() => this.#claims.soon());", "this.#claims = new Claims();"], 1],
+    [["const made = make({", "  wake: () => this.#claims.soon(),", "});", "this.#claims = new Claims(made);"], 1],
+    [["this.#claims = new Claims();", "this.#queue = new Queue(() => this.#claims.soon());"], 0],
+    [["this.#queue = new Queue(() => this.refresh());", "this.#atMs = 0;"], 0],
+  ] as const)("finds in a constructor of %j closures over fields that do not exist yet: %i", (lines, found) => {
+    expect(earlyCaptures("src/delivery/a.ts", constructor(...lines))).toHaveLength(found);
+  });
+
+  it("refuses a constructor of more than 30 lines", () => {
+    const lines = Array.from({ length: 31 }, (_, n) => `this.#a${n} = ${n};`);
+    expect(longConstructors("src/delivery/a.ts", constructor(...lines))).toHaveLength(1);
+    expect(longConstructors("src/delivery/a.ts", constructor(...lines.slice(1)))).toEqual([]);
   });
 
   it.each([

@@ -118,7 +118,7 @@ const ENGINE_FAULTS: readonly Planted[] = [
   {
     name: "receivers that are dead keep the memory of fresh deliveries",
     file: "src/delivery/queue/scheduler.ts",
-    find: `        if (lane.backlog.fresh.length > 0) this.#shelf.shelve(lane);\n`,
+    find: `        if (lane.backlog.freshCount > 0) this.#shelf.shelve(lane);\n`,
     replace: ``,
     suite: TIME,
   },

@@ -35,7 +35,7 @@ export interface EngineParts {
   readonly clock: Clock;
   readonly random: Random;
   readonly events: BusinessEvents;
-  /** How dead letters name the deliveries that they tell of. */
+  /** How dead letters name the deliveries that failed. */
   readonly deliveryNames: Pick<DeliveryNames, "nameOf">;
   readonly metrics: Metrics;
   readonly log: Log;

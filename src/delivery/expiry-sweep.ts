@@ -78,14 +78,14 @@ export class ExpirySweep {
       if (endsAtMs(row.acceptedAtMs) <= nowMs && row.resent !== true) ids.push(row.id);
       else nextMs = Math.min(nextMs, endsAtMs(row.acceptedAtMs));
     }
-    for (let head = lane.backlog.fresh.peek(); head !== undefined; head = lane.backlog.fresh.peek()) {
+    for (let head = lane.backlog.freshHead; head !== undefined; head = lane.backlog.freshHead) {
       if (endsAtMs(head.acceptedAtMs) > nowMs) {
         nextMs = Math.min(nextMs, endsAtMs(head.acceptedAtMs));
         break;
       }
       ids.push(head.id);
       fresh.push(head);
-      lane.backlog.fresh.shift();
+      lane.backlog.takeFresh();
     }
     const uncovered = rows.some((row) => row.orderKey !== undefined);
     const isFull = (rows.length === WINDOW_ROWS || uncovered) && ids.length > 0;
@@ -99,7 +99,7 @@ export class ExpirySweep {
     try {
       changed = await store.complete(completions);
     } catch (error) {
-      for (const waiting of fresh.toReversed()) lane.backlog.fresh.unshift(waiting);
+      for (const waiting of fresh.toReversed()) lane.backlog.putBack(waiting);
       throw error;
     } finally {
       lane.count.written();

@@ -57,7 +57,7 @@ export class QueueEnding {
     const { scheduler, fresh, store, clock, tally } = this.#parts;
     lane.end(how);
     for (const id of lane.backlog.dropWindow()) scheduler.letGo(lane, id);
-    for (let waiting = lane.backlog.fresh.shift(); waiting !== undefined; waiting = lane.backlog.fresh.shift()) fresh.taken(lane, waiting);
+    for (let waiting = lane.backlog.takeFresh(); waiting !== undefined; waiting = lane.backlog.takeFresh()) fresh.taken(lane, waiting);
     scheduler.refresh(lane);
     const [state, reason] = how === "discard" ? (["discarded", "Discarded"] as const) : (["failed", "SubscriptionDeleted"] as const);
     const historyRetentionMs = (lane.route?.subscription.policy ?? BUILT_IN_POLICY).retention.historyMs;

@@ -60,11 +60,12 @@ export class RouteWatch {
   /** Gives the lane this route, and the lane of its dead letters the one that follows from it. */
   adopt(lane: Lane, route: Route | undefined): void {
     const before = lane.route;
-    const { scheduler, laneParts, deadLetters, life, clock } = this.#parts;
-    if (before === route || !life.isRestored) return;
+    if (before === route || !this.#parts.life.isRestored) return;
+    const { scheduler, laneParts, deadLetters, clock } = this.#parts;
     lane.adopt(route, clock.nowMs());
     if (before !== undefined) this.#letGo(lane, before);
     for (const part of laneParts) part.routeChanged(lane);
+    // Their route comes before what the dead letters make of this one: asked for again, their lane is open again.
     const letters = route === undefined ? undefined : scheduler.lanes.get(deadLetterQueue(lane.uid));
     if (letters !== undefined) this.adopt(letters, deadLetterRoute(route));
     deadLetters.routeChanged(lane);

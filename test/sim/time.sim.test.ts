@@ -328,7 +328,7 @@ describe("a crowd", () => {
     for (let i = 0; i < 60; i++) await world.post("bad");
     await world.clock.advance(5_000);
     for (const [uid, lane] of world.engine.lanes)
-      if (uid.startsWith("dead")) expect([uid, lane.backlog.fresh.length, lane.backlog.freshReserved]).toEqual([uid, 0, 0]);
+      if (uid.startsWith("dead")) expect([uid, lane.backlog.freshCount, lane.backlog.freshReserved]).toEqual([uid, 0, 0]);
     expect(await whatIsWrong(world)).toEqual([]);
     await world.clock.advance(3_600_000 * 2);
     expect(await forgotten(world)).toBe(0);

@@ -60,7 +60,7 @@ const LEFT_OUT = "headers and bodies are left out: the namespace is over its sto
 
 /**
  * The value of `history.recordIdField` (a path like `data.id`, or an attribute: `subject`, `id`, `source`) in an event; undefined when
- * there is none. Objects and arrays are no record ids.
+ * there is none. Objects and arrays are not record ids.
  */
 export function recordIdOf(event: Event, path: string | undefined): string | undefined {
   return path === undefined ? undefined : eventValue(event, path)?.slice(0, RECORD_ID_CHARS_MAX);

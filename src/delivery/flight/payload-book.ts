@@ -14,7 +14,7 @@ const keys = new WeakMap<PayloadSpec, string>();
 
 /** The longest history there is (720 h), and a day: no attempt that was made in this way is kept for longer. */
 const KEPT_MS = 31 * 86_400_000;
-/** Ways of making bodies that are in use no more, remembered at most; up to some 2 KiB each. */
+/** Ways of making bodies that are no longer in use, remembered at most; up to some 2 KiB each. */
 export const RECIPES_LEFT_MAX = 10_000;
 /** Expressions kept compiled: those that were looked at last. */
 const COMPILED_MAX = 64;

@@ -71,7 +71,7 @@ export class HealthBook implements LanePart {
     this.notify(lane, "transition");
   }
 
-  /** Notes one attempt and judges the endpoint anew. */
+  /** Notes one attempt and judges the endpoint again. */
   attempted(lane: Lane, attempt: LastAttempt, outcome: Outcome): void {
     const isFailure = outcome.class !== "success";
     const failure = isFailure ? failureOf(attempt, outcome) : undefined;
@@ -123,6 +123,7 @@ export class HealthBook implements LanePart {
     return {
       ...counters,
       sinceMs: clock.shownMs(counters.sinceMs),
+      // Each that failed can be found and sent again, or was forwarded: the number of them all, which never falls.
       deadLettered: counters.failed,
       pending,
       oldestPendingAtMs: pending > 0 ? shown(oldestAcceptedAtMs) : undefined,

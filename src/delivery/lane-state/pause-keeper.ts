@@ -32,8 +32,8 @@ type Change =
 type AutomaticReason = "AutoSuspended" | "EndpointGone";
 
 /**
- * Pauses that the receiver brought about (those of the spec are worked out from the route, see LaneGate.specPause): each reason has its own end, rows are never touched. They act in memory at once and are written behind, coalesced per reason and
- * again until the store takes them; a crash in between costs at most one attempt that a pause would have held back.
+ * Pauses that the receiver brought about; those of the spec are worked out from the route, see LaneGate. Each reason has its own end, and rows are
+ * never touched. They act in memory at once and are written behind; a crash in between costs at most one attempt that a pause would have held back.
  */
 export class PauseKeeper implements LanePart {
   /** Of suspensions; pauses are kept with the queue. */
@@ -67,7 +67,7 @@ export class PauseKeeper implements LanePart {
 
   #restorePauses(lane: Lane, queue: QueueState, nowMs: number): void {
     for (const [reason, untilMs] of Object.entries(queue.pauses) as [PauseReason, number][]) {
-      // Earlier versions stored what follows from the spec; restored, it would stand for ever beside a spec that says otherwise.
+      // Earlier versions stored what follows from the spec; restored, it would last forever beside a spec that says otherwise.
       if (reason === "BySpec" || reason === "RefsUnresolved") this.#note(lane, reason, null);
       else if (reason === "CircuitOpen") {
         lane.gate.restoreCircuit(lane.standing.record.consecutiveFailures, untilMs);
@@ -161,7 +161,7 @@ export class PauseKeeper implements LanePart {
 
   #writeFailed(error: unknown, changes: number): boolean {
     if (error instanceof StoreError && error.code === "closed") return false;
-    this.#parts.log.warn({ err: error, changes }, "pauses could not be stored: retrying");
+    this.#parts.log.warn({ err: error, pauses: changes }, "pauses could not be stored: retrying");
     return true;
   }
 }

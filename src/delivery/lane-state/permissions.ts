@@ -11,7 +11,7 @@ import type { Lane } from "../queue/lane.ts";
 import { FOREVER_MS } from "../queue/lane-gate.ts";
 import type { LanePart } from "./lane-part.ts";
 
-/** A permission is asked for anew after this long (less up to a tenth), and stands for LIFE_MS if no answer comes. */
+/** A permission is renewed after this long (less up to a tenth), and stands for LIFE_MS if no answer comes. */
 const RENEW_MS = 20 * 3_600_000;
 const LIFE_MS = 24 * 3_600_000;
 /** After a refusal, or no answer, it is asked again: 5 s, doubled each time, at most an hour. */
@@ -55,7 +55,7 @@ interface Entry {
  *   asking   nothing is sent, its deliveries wait. Crash: asked again.
  *   allowed  deliveries go out, no faster than the receiver said. Kept in the store with its endpoint and end, so a crash asks nobody.
  *   refused  the receiver answered without permission: nothing is sent, asked again with backoff. Crash: asked again.
- * For another endpoint it is asked anew: asking. An answer that does not come leaves a permission standing until its end.
+ * Another endpoint must be asked first: asking. An answer that does not come leaves a permission standing until its end.
  */
 export class Permissions implements LanePart {
   readonly stateKind = "handshake";

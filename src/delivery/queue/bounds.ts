@@ -7,7 +7,7 @@ export interface EngineBounds {
   readonly freshMax: number;
   readonly freshBytesMax: number;
   /**
-   * One subscription may always hold so many fresh ones, and more while memory is free: at most as many as half of what is left. So a busy one
+   * One subscription may always hold this many fresh ones, and more while memory is free: at most half of what is left. So a busy one
    * never takes the last room, and a burst of one alone need not go through the due index, which costs twice as much.
    */
   readonly freshPerLaneMin: number;
@@ -16,7 +16,7 @@ export interface EngineBounds {
   /** Rows held in all windows together, and how many of them one namespace may hold, so that memory does not grow with backlogs. */
   readonly rowsMax: number;
   readonly rowsPerNamespaceMax: number;
-  /** So many rows a subscription may always hold, whatever the others hold; above it, at most half of what is free. */
+  /** A subscription may always hold this many rows, whatever the others hold; above it, at most half of what is free. */
   readonly rowsFloor: number;
   /** Rows of one window. */
   readonly windowMax: number;

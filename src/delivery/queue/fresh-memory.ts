@@ -56,7 +56,7 @@ export class FreshMemory {
   /** One that was promised room is committed, and waits in the lane. */
   put(lane: Lane, waiting: Waiting): void {
     this.#ids.add(waiting.id);
-    lane.backlog.fresh.push(waiting);
+    lane.backlog.addFresh(waiting);
   }
 
   /** One of the last process came back, or one that was forgotten; its body comes with the claim. */

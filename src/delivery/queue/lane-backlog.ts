@@ -15,7 +15,7 @@ export interface Waiting {
   readonly resent: boolean;
   /** Of one key only one is here at a time: the lowest unfinished. */
   readonly orderKey: string | undefined;
-  /** Of a dead letter: what it tells. */
+  /** Of a dead letter: what it says of the delivery that failed. */
   readonly deadLetter?: DeadLetterNote | undefined;
   /** Fresh ones have it; of rows it comes with the claim. */
   readonly event: Event | undefined;
@@ -36,11 +36,11 @@ export const LONE_LEVEL = 2;
  * nothing of it: all of it are rows of the store.
  */
 export class LaneBacklog {
-  readonly fresh = new Line<Waiting>();
+  readonly #fresh = new Line<Waiting>();
   /** Loaded rows never tried (or resent), and those tried before; oldest due first. */
-  readonly rows: Readonly<Record<WorkKind, Line<Waiting>>> = { fresh: new Line(), retry: new Line() };
+  readonly #rows: Readonly<Record<WorkKind, Line<Waiting>>> = { fresh: new Line(), retry: new Line() };
   /** Loaded rows with crashes behind them, by how many (see suspects.ts). */
-  readonly suspects: readonly Line<Waiting>[] = SUSPECT_LEVELS.map(() => new Line<Waiting>());
+  readonly #suspects: readonly Line<Waiting>[] = SUSPECT_LEVELS.map(() => new Line<Waiting>());
   #freshReserved = 0;
   #indexDueAtMs = Number.POSITIVE_INFINITY;
   #windowLimit = WINDOW_MIN;
@@ -50,6 +50,16 @@ export class LaneBacklog {
   /** Rows let go while a window was being read: what was read of them is old. */
   readonly #letGo = new Set<DeliveryId>();
   #expiryCheckAtMs = 0;
+
+  /** Fresh ones that wait. */
+  get freshCount(): number {
+    return this.#fresh.length;
+  }
+
+  /** The oldest of those. */
+  get freshHead(): Waiting | undefined {
+    return this.#fresh.peek();
+  }
 
   /** Fresh ones held or promised room. */
   get freshReserved(): number {
@@ -88,33 +98,51 @@ export class LaneBacklog {
 
   /** Loaded rows that wait for their turn, suspects left out. */
   get windowRows(): number {
-    return this.rows.fresh.length + this.rows.retry.length;
+    return this.#rows.fresh.length + this.#rows.retry.length;
   }
 
   get hasSuspects(): boolean {
-    return this.suspects.some((line) => line.length > 0);
+    return this.#suspects.some((line) => line.length > 0);
   }
 
   hasReady(kind: WorkKind, nowMs: number): boolean {
-    if (kind === "fresh" && this.fresh.length > 0) return true;
-    const head = this.rows[kind].peek();
+    if (kind === "fresh" && this.#fresh.length > 0) return true;
+    const head = this.#rows[kind].peek();
     return head !== undefined && head.dueAtMs <= nowMs;
   }
 
   /** Takes the oldest that is ready. */
   take(kind: WorkKind, nowMs: number): Waiting | undefined {
-    const row = this.rows[kind].peek();
+    const row = this.#rows[kind].peek();
     const rowReady = row !== undefined && row.dueAtMs <= nowMs;
-    const fresh = kind === "fresh" ? this.fresh.peek() : undefined;
-    if (fresh !== undefined && !(rowReady && row.acceptedAtMs < fresh.acceptedAtMs)) return this.fresh.shift();
-    return rowReady ? this.rows[kind].shift() : undefined;
+    const fresh = kind === "fresh" ? this.#fresh.peek() : undefined;
+    if (fresh !== undefined && !(rowReady && row.acceptedAtMs < fresh.acceptedAtMs)) return this.#fresh.shift();
+    return rowReady ? this.#rows[kind].shift() : undefined;
+  }
+
+  addFresh(waiting: Waiting): void {
+    this.#fresh.push(waiting);
+  }
+
+  /** Takes the oldest fresh one, ready or not. */
+  takeFresh(): Waiting | undefined {
+    return this.#fresh.shift();
+  }
+
+  /** The oldest with crashes behind it of this level (see suspects.ts). */
+  suspectHead(level: number): Waiting | undefined {
+    return this.#suspects[level]?.peek();
+  }
+
+  takeSuspect(level: number): Waiting | undefined {
+    return this.#suspects[level]?.shift();
   }
 
   /** Gives a delivery back to where it came from (its claim was not written). */
   putBack(waiting: Waiting): void {
-    if (waiting.isFresh) this.fresh.unshift(waiting);
+    if (waiting.isFresh) this.#fresh.unshift(waiting);
     else if (waiting.crashes > 0) this.#suspectsOf(waiting).unshift(waiting);
-    else this.rows[kindOf(waiting)].unshift(waiting);
+    else this.#rows[kindOf(waiting)].unshift(waiting);
   }
 
   /** Room for one more fresh one is promised. */
@@ -137,7 +165,7 @@ export class LaneBacklog {
   nextRowAtMs(nowMs: number): number {
     let atMs = this.#indexDueAtMs > nowMs ? this.#indexDueAtMs : Number.POSITIVE_INFINITY;
     for (const kind of WORK_KINDS) {
-      const head = this.rows[kind].peek();
+      const head = this.#rows[kind].peek();
       if (head !== undefined && head.dueAtMs > nowMs) atMs = Math.min(atMs, head.dueAtMs);
     }
     return atMs;
@@ -206,14 +234,14 @@ export class LaneBacklog {
       const waiting = waitingOf(row, undefined, false);
       if (waiting.crashes > 0) this.#suspectsOf(waiting).push(waiting);
       else {
-        const line = this.rows[kindOf(waiting)];
+        const line = this.#rows[kindOf(waiting)];
         resort ||= line.length > 0;
         line.push(waiting);
       }
     }
     if (!resort) return;
     for (const kind of WORK_KINDS) {
-      const line = this.rows[kind];
+      const line = this.#rows[kind];
       const sorted = emptied(line).toSorted((a, b) => a.dueAtMs - b.dueAtMs || a.id - b.id);
       for (const waiting of sorted) line.push(waiting);
     }
@@ -221,18 +249,18 @@ export class LaneBacklog {
 
   /** Forgets the loaded rows (they stay in the store); answers their ids. */
   dropWindow(): DeliveryId[] {
-    const dropped = [...emptied(this.rows.fresh), ...emptied(this.rows.retry), ...this.suspects.flatMap((line) => emptied(line))];
+    const dropped = [...emptied(this.#rows.fresh), ...emptied(this.#rows.retry), ...this.#suspects.flatMap((line) => emptied(line))];
     for (const waiting of dropped) this.noteDue(waiting.dueAtMs);
     return dropped.map((waiting) => waiting.id);
   }
 
   /** The line in which a row with crashes behind it waits. */
   #suspectsOf({ crashes }: Waiting): Line<Waiting> {
-    return this.suspects[suspectLevel(crashes)] as Line<Waiting>;
+    return this.#suspects[suspectLevel(crashes)] as Line<Waiting>;
   }
 
   #headIsDue(kind: WorkKind, nowMs: number): boolean {
-    const head = this.rows[kind].peek();
+    const head = this.#rows[kind].peek();
     return head !== undefined && head.dueAtMs <= nowMs;
   }
 }

@@ -16,7 +16,7 @@ export const FOREVER_MS = Number.MAX_SAFE_INTEGER;
 export class LaneGate {
   #route: Route | undefined;
   #breaker = new Breaker();
-  /** What the receiver brought about, each reason with its end. What the spec says is not here: see `specPause`. */
+  /** What the receiver brought about, each reason with its end. What the spec says is not here: see `#specPause`. */
   readonly #pauses: Partial<Record<ReceiverPause, number>> = {};
   #cap = Number.POSITIVE_INFINITY;
   #bucket: TokenBucket | undefined;
@@ -45,14 +45,14 @@ export class LaneGate {
   }
 
   /** Why the spec holds everything back. Worked out from the route in force and kept nowhere, so it cannot outlive what it comes from. */
-  get specPause(): SpecPause | undefined {
+  get #specPause(): SpecPause | undefined {
     const subscription = this.#route?.subscription;
     if (subscription === undefined) return undefined;
     if (subscription.spec.suspend) return "BySpec";
     return subscription.target === undefined ? "RefsUnresolved" : undefined;
   }
 
-  /** A new route: policies apply at once, the bucket is made anew only if its limit changed. */
+  /** A new route: policies apply at once; the bucket is replaced only if its limit changed. */
   adopt(route: Route | undefined, nowMs: number): void {
     const before = this.#route?.subscription.policy.rateLimit;
     this.#route = route;
@@ -61,7 +61,7 @@ export class LaneGate {
     if (!same) this.#bucket = limit === undefined ? undefined : new TokenBucket(limit, nowMs);
   }
 
-  /** The receiver allows this much and no more; undefined = any. */
+  /** The receiver allows at most this rate; undefined = any. */
   obey(limit: RateLimit | undefined, nowMs: number): void {
     const perMs = limit === undefined ? 0 : limit.requests / limit.perMs;
     if (perMs === this.#obeyedPerMs) return;
@@ -69,7 +69,7 @@ export class LaneGate {
     this.#obeyed = limit === undefined ? undefined : new TokenBucket(limit, nowMs);
   }
 
-  /** Sets (or with null lifts) the end of one reason; answers whether that is another than before. */
+  /** Sets (or with null lifts) the end of one reason; answers whether that changed anything. */
   pause(reason: ReceiverPause, untilMs: number | null): boolean {
     if ((this.#pauses[reason] ?? null) === untilMs) return false;
     if (untilMs === null) delete this.#pauses[reason];
@@ -84,7 +84,7 @@ export class LaneGate {
 
   /** Why and until when nothing may be sent; the latest end wins. */
   pausedUntil(nowMs: number, but?: PauseReason): { readonly reason: PauseReason; readonly untilMs: number } | undefined {
-    const bySpec = this.specPause;
+    const bySpec = this.#specPause;
     if (bySpec !== undefined) return { reason: bySpec, untilMs: FOREVER_MS };
     let latest: { readonly reason: PauseReason; readonly untilMs: number } | undefined;
     for (const reason in this.#pauses) {

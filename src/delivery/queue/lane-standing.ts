@@ -10,7 +10,7 @@ import {
 import type { RecentFailure, Suspension } from "../../core/health.ts";
 import type { Route } from "../../core/route-table.ts";
 
-/** How the receiver of a lane is doing, and what is said of it. The record is kept in the store as a snapshot; the rest follows from it or is told anew. */
+/** How the receiver of a lane is doing, and what is reported of it. The store keeps a snapshot of the record; the rest follows from it, or is learned again. */
 export class LaneStanding {
   #record: EndpointRecord = emptyRecord();
   #verdict: EndpointVerdict | undefined;
@@ -38,7 +38,7 @@ export class LaneStanding {
     return this.#suspended ?? this.#suspendedBySpec;
   }
 
-  /** What is said of the endpoint: that it has not given permission, or the verdict. */
+  /** The verdict on the endpoint, or that it has not given permission. */
   shown(circuitIsOpen: boolean): EndpointVerdict {
     return this.#withheld ?? this.#verdict ?? judgeEndpoint(this.#record, circuitIsOpen, undefined);
   }
@@ -65,14 +65,14 @@ export class LaneStanding {
     noteUnsendable(this.#record, failure);
   }
 
-  /** Judges the endpoint anew; answers whether the verdict is another. */
+  /** Judges the endpoint again; answers whether the verdict changed. */
   judge(circuitIsOpen: boolean): boolean {
     const before = this.#verdict;
     this.#verdict = judgeEndpoint(this.#record, circuitIsOpen, before);
     return before?.healthy !== this.#verdict.healthy || before?.reason !== this.#verdict.reason;
   }
 
-  /** A receiver that must give permission first has not given it: this is said instead of the verdict. */
+  /** A receiver that must give permission first has not given it: this is reported instead of the verdict. */
   withhold(verdict: EndpointVerdict): void {
     this.#withheld = verdict;
   }
@@ -87,7 +87,7 @@ export class LaneStanding {
     this.#suspendedEndpoint = endpoint;
   }
 
-  /** The automatic suspension is over, and the failing that led to it begins anew. */
+  /** Ends the automatic suspension. The time of failing that led to it starts over. */
   lift(): void {
     this.#suspended = undefined;
     this.#suspendedEndpoint = undefined;

@@ -105,7 +105,7 @@ export class Scheduler {
       this.#suspects.withdraw(lane);
       if (openAtMs - nowMs > WINDOW_KEPT_MS) {
         for (const id of lane.backlog.dropWindow()) this.loader.letGo(lane, id);
-        if (lane.backlog.fresh.length > 0) this.#shelf.shelve(lane);
+        if (lane.backlog.freshCount > 0) this.#shelf.shelve(lane);
       }
       this.#setWake(lane, openAtMs >= FOREVER_MS ? Number.POSITIVE_INFINITY : openAtMs);
       return;
@@ -130,8 +130,7 @@ export class Scheduler {
   reserveNow(lane: Lane): SlotHold<Lane> | undefined {
     const nowMs = this.#clock.nowMs();
     // Probes are picked, never reserved: an abandoned accept must not use one up.
-    if (lane.backlog.fresh.length > 0 || this.#queue.freshWaits || lane.gate.circuitIsOpen || lane.openAtMs(nowMs) > nowMs)
-      return undefined;
+    if (lane.backlog.freshCount > 0 || this.#queue.freshWaits || lane.gate.circuitIsOpen || lane.openAtMs(nowMs) > nowMs) return undefined;
     const hold = this.#queue.takeNow(lane, nowMs, true);
     if (hold === undefined) return undefined;
     lane.gate.started(nowMs);

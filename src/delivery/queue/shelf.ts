@@ -38,10 +38,10 @@ export class Shelf {
 
   async #move(lane: Lane): Promise<void> {
     const { store, clock, log, fresh, moved } = this.#parts;
-    while (lane.backlog.fresh.length > 0 && !mayGo(lane, clock.nowMs())) {
+    while (lane.backlog.freshCount > 0 && !mayGo(lane, clock.nowMs())) {
       const step: Waiting[] = [];
-      for (let one = lane.backlog.fresh.peek(); one !== undefined && step.length < STEP; one = lane.backlog.fresh.peek()) {
-        lane.backlog.fresh.shift();
+      for (let one = lane.backlog.freshHead; one !== undefined && step.length < STEP; one = lane.backlog.freshHead) {
+        lane.backlog.takeFresh();
         step.push(one);
       }
       try {
@@ -49,7 +49,7 @@ export class Shelf {
       } catch (error) {
         if (error instanceof StoreError && error.code === "closed") return;
         log.warn({ err: error, subscription: lane.uid }, "waiting deliveries could not be moved to the due index: retrying");
-        for (const one of step.toReversed()) lane.backlog.fresh.unshift(one);
+        for (const one of step.toReversed()) lane.backlog.putBack(one);
         await new Promise<void>((resolve) => void clock.after(RETRY_MS, resolve));
         continue;
       }

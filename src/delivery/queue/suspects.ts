@@ -37,7 +37,7 @@ export class Suspects {
   /** The lane may send: its suspects wait for their turn. */
   offer(lane: Lane): void {
     for (const [level, { waiting }] of this.#groups.entries()) {
-      if (lane.backlog.suspects[level]?.length === 0) continue;
+      if (lane.backlog.suspectHead(level) === undefined) continue;
       let lanes = waiting.get(lane.namespace);
       if (lanes === undefined) waiting.set(lane.namespace, (lanes = new Set()));
       lanes.add(lane);
@@ -76,9 +76,9 @@ export class Suspects {
       // Healthy receivers first: they are done soonest.
       const lanes = [...(group.waiting.get(namespace) ?? [])];
       for (const lane of lanes.toSorted((a, b) => a.standing.record.consecutiveFailures - b.standing.record.consecutiveFailures)) {
-        if (lane.backlog.suspects[level]?.peek() === undefined || !takeSlot(lane)) continue;
-        const waiting = lane.backlog.suspects[level]?.shift();
-        assert(waiting !== undefined, "a non-empty line has a head");
+        if (lane.backlog.suspectHead(level) === undefined || !takeSlot(lane)) continue;
+        const waiting = lane.backlog.takeSuspect(level);
+        assert(waiting !== undefined, "a line that has a head gives it");
         // Behind the others of its namespace, or out of the line.
         remove(group, lane);
         this.offer(lane);

@@ -1,5 +1,4 @@
 import { WELL } from "../../../src/core/fairness/fair-share.ts";
-import type { Line } from "../../../src/core/line.ts";
 import type { Lane } from "../../../src/delivery/queue/lane.ts";
 import type { ReadyDelivery, Store } from "../../../src/store/store.ts";
 import type { World } from "./world.ts";
@@ -120,10 +119,7 @@ function idleSlots({ engine, slotsMax }: World, nowMs: number): Wrong[] {
 
 /** For tests of the oracle itself: forgets everything that a lane holds in memory, as a defect would. */
 export function makeForget(lane: Lane): void {
+  while (lane.backlog.takeFresh() !== undefined);
+  lane.backlog.dropWindow();
   lane.backlog.forgetDue();
-  for (const line of [lane.backlog.fresh, lane.backlog.rows.fresh, lane.backlog.rows.retry]) drain(line);
-}
-
-function drain<T>(line: Line<T>): void {
-  while (line.shift() !== undefined);
 }
