@@ -78,17 +78,16 @@ function isUsed(term: string, code: string): boolean {
 const SECTIONS = ["Added", "Changed", "Fixed", "Security"];
 
 function changelogFaults(page: string): string[] {
-  return page
-    .split(/^## /m)
-    .slice(1)
-    .flatMap((version) => {
-      const name = version.split("\n")[0] ?? "";
-      const sections = version.split(/^### /m).slice(1);
-      const headings = sections.map((section) => section.split("\n")[0] ?? "");
-      const isOrdered = headings.length > 0 && headings.join() === SECTIONS.filter((heading) => headings.includes(heading)).join();
-      const empty = sections.filter((section) => !/^- \S/m.test(section));
-      return [...(isOrdered ? [] : [`${name}: ${headings.join(", ")}`]), ...empty.map((section) => `${name}: ${section.trim()} is empty`)];
-    });
+  const faults: string[] = [];
+  for (const version of page.split(/^## /m).slice(1)) {
+    const name = version.split("\n")[0] ?? "";
+    const sections = version.split(/^### /m).slice(1);
+    const headings = sections.map((section) => section.split("\n")[0] ?? "");
+    const isOrdered = headings.length > 0 && headings.join() === SECTIONS.filter((heading) => headings.includes(heading)).join();
+    if (!isOrdered) faults.push(`${name}: ${headings.join(", ")}`);
+    for (const section of sections) if (!/^- \S/m.test(section)) faults.push(`${name}: ${section.trim()} is empty`);
+  }
+  return faults;
 }
 
 describe("the gates can fail", () => {
