@@ -142,7 +142,7 @@ async function post(options: PublishOptions, request: PublishRequest, token: str
     response = await fetch(url, { method: "POST", headers, body: new Uint8Array(request.body), redirect: "manual", signal });
     text = await response.text();
   } catch (error) {
-    throw new CommandFailure(`no answer from ${options.server}: ${reasonOf(error)}. Is the operator running? --server says where.`);
+    throw new CommandFailure(`no answer from ${options.server}: ${reasonOf(error)}. Is the operator running? --server sets its address.`);
   }
   if (response.status < 200 || response.status > 299) throw new CommandFailure(refusalText(response, text));
   return text;

@@ -22,7 +22,7 @@ Examples:
   postrider verify --scheme github --secret-file key.txt \\
     --headers-file headers.txt --body @body.json --tolerance 0
 
-  # the subscription's own scheme and style, and its key from a Secret next to it
+  # the subscription's own scheme and style, and its key from a Secret there
   postrider verify -f manifests/ --subscription shop/orders \\
     --headers-file headers.txt --body @body.json
 

@@ -62,7 +62,7 @@ function listed(words: readonly string[]): string {
 function oneOf<const T extends readonly [string, ...string[]]>(words: T) {
   return z.enum(words, {
     error: ({ input }) =>
-      `'${String(input).slice(0, 64)}' is not known; write ${listed(words)}${didYouMean(String(input), words).replace(",", ";")}`,
+      `'${String(input).slice(0, 64)}' is not supported; write ${listed(words)}${didYouMean(String(input), words).replace(",", ";")}`,
   });
 }
 
@@ -94,7 +94,7 @@ export const SETTINGS = {
   "api-auth": z.array(authMode).optional().describe(`who may use the API: ${AUTH_MODES}`),
   "metrics-auth": oneOf(["none", "kubernetes"])
     .default("none")
-    .describe("who may read /metrics: everyone, or ServiceAccounts that RBAC lets get the path /metrics; probes need no token"),
+    .describe("who may read /metrics: everyone, or ServiceAccounts that RBAC allows to get /metrics; probes need no token"),
   "token-issuer": z
     .array(z.string().min(1))
     .default([])
@@ -139,7 +139,7 @@ export const SETTINGS = {
     .describe("the name under which receivers are asked for permission to send (WebHook-Request-Origin)"),
   "dns-server": z.array(z.string()).default([]).describe("ask this resolver (ip or ip:port) for receivers' names; repeatable"),
   "per-subscription-metrics": oneOf(["full", "counters", "off"]).default("full").describe("which metrics are shown per subscription"),
-  "log-level": oneOf(["trace", "debug", "info", "warn", "error", "fatal", "silent"]).default("info").describe("least level logged"),
+  "log-level": oneOf(["trace", "debug", "info", "warn", "error", "fatal", "silent"]).default("info").describe("lowest level logged"),
 } as const;
 
 export type SettingName = keyof typeof SETTINGS;

@@ -95,7 +95,7 @@ export class Acceptance {
   unready(namespace: string): Refusal | undefined {
     const retryAfterSeconds = RETRY_AFTER_SECONDS;
     if (!this.#parts.routes.ready(namespace)) {
-      const detail = `Subscriptions of namespace ${namespace} have not been read yet: try again shortly. /readyz of the metrics port says why.`;
+      const detail = `Subscriptions of namespace ${namespace} have not been read yet: try again shortly. See /readyz on the metrics port.`;
       return refuse("not_ready", detail, { retryAfterSeconds });
     }
     if (!this.#parts.intake.accepting()) {
@@ -293,7 +293,7 @@ function tooManyDeliveries(found: {
 }
 
 function tooFast(namespace: string, waitSeconds: number, perSecond: number): Checked<never> {
-  const detail = `Namespace ${namespace} makes more than its ${perSecond} deliveries per second: wait ${waitSeconds} s.`;
+  const detail = `Namespace ${namespace} publishes more than its ${perSecond} deliveries per second: wait ${waitSeconds} s.`;
   return refused("rate_limited", detail, { retryAfterSeconds: waitSeconds });
 }
 

@@ -148,7 +148,7 @@ function readData(body: Uint8Array, place: DataPlace): Checked<DataPart> {
   const pointer = `${base}/data`;
   const text = data.kind === "string" ? jsonString(body, data) : undefined;
   if (text === undefined || !text.isWellFormed()) {
-    const detail = `With datacontenttype ${shown(media.essence)}, data must be a string of whole characters; send bytes as data_base64.`;
+    const detail = `With datacontenttype ${shown(media.essence)}, data must be a well-formed string; send bytes as data_base64.`;
     return refused("event_invalid", detail, { offset: data.start, pointer });
   }
   const bytes = Buffer.from(text, "utf8");

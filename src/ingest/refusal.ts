@@ -46,7 +46,7 @@ const KINDS = {
   result_unknown: [404, "There is no such result"],
   method_not_allowed: [405, "This path supports other methods"],
   request_timeout: [408, "The request arrived too slowly"],
-  idempotency_conflict: [409, "The same idempotency key came with other content"],
+  idempotency_conflict: [409, "The idempotency key was used for other content"],
   result_gone: [410, "The result has been deleted"],
   event_too_large: [413, "The event is too large"],
   request_too_large: [413, "The request is too large"],

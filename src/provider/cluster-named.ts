@@ -161,7 +161,7 @@ export class ClusterNamed {
   #hint(kind: NamedKind, namespace: string): string {
     const { bindingHint, tokensBindingHint } = this.#options;
     const command = (kind === "ServiceAccount" ? tokensBindingHint : bindingHint).replaceAll("{namespace}", namespace);
-    return `${kind}s of namespace ${namespace} may not be read; allow it with: ${command}`;
+    return `Postrider lacks permission to read ${kind}s of namespace ${namespace}; allow it with: ${command}`;
   }
 
   #follow(kind: NamedKind, namespace: string, signal: AbortSignal): Scope {

@@ -189,7 +189,7 @@ export class Exchange implements DispatchHandler, WheelEntry {
     }
     const seconds = `${this.#options.policy.timeoutMs / 1_000} s`;
     if (this.#begun) {
-      this.#fail("timeout", "ETIMEDOUT", `the receiver's answer had begun, but its head had not ended after ${seconds}`);
+      this.#fail("timeout", "ETIMEDOUT", `the receiver's answer had started, but its head was incomplete after ${seconds}`);
       return;
     }
     const waitedFor = this.#before ?? (this.#controller === undefined ? "no connection" : "no answer");
@@ -338,7 +338,7 @@ function explain(code: string, said: string): readonly [connectionStatus: string
   }
   if (code === "UND_ERR_HEADERS_OVERFLOW") return [code, "the head of the receiver's answer is too long (over 16 KiB)"];
   if (code === "ANSWER_TOO_LONG")
-    return [code, `the head of the receiver's answer is too long (over ${ANSWER_BYTES_MAX} bytes and no end)`];
+    return [code, `the head of the receiver's answer is too long (over ${ANSWER_BYTES_MAX} bytes without an end)`];
   if (code.startsWith("HPE_") || code === "ERR_ASSERTION") return [code, `the receiver's answer is not valid HTTP${reasonIn(said)}`];
   if (code.startsWith("UND_ERR_RES")) return [code, "the receiver's answer is not valid HTTP, or contradicts its own length"];
   return [code, `the request failed (${code})`];

@@ -61,7 +61,7 @@ function bundleOf(text: string): { readonly ok: true; readonly pem: string } | {
   }
   const read = readCertificates(text);
   if (!read.ok) return read;
-  if (read.certificates.length === 0) return { ok: false, fault: "it holds no certificate in PEM form (-----BEGIN CERTIFICATE-----)" };
+  if (read.certificates.length === 0) return { ok: false, fault: "it contains no certificate in PEM form (-----BEGIN CERTIFICATE-----)" };
   const pem = read.certificates.join("\n");
   const fault = unusable({ ca: pem });
   return fault === undefined ? { ok: true, pem } : { ok: false, fault };

@@ -53,7 +53,7 @@ const URL_RULES: readonly UrlRule[] = [
     name: "characters",
     judge: ({ raw }) =>
       /[^\x21-\x7e]/.test(raw)
-        ? "the URL holds spaces, control characters or characters outside ASCII: percent-encode them (host names as xn--…)"
+        ? "the URL contains spaces, control characters or characters outside ASCII: percent-encode them (host names as xn--…)"
         : undefined,
   },
   {
@@ -61,7 +61,7 @@ const URL_RULES: readonly UrlRule[] = [
     judge: ({ scheme }) =>
       scheme === "https" || scheme === "http"
         ? undefined
-        : "the URL must begin with https:// (or http:// where the cluster policy allows it)",
+        : "the URL must start with https:// (or http:// where the cluster policy allows it)",
   },
   {
     name: "shape",
@@ -74,7 +74,7 @@ const URL_RULES: readonly UrlRule[] = [
   {
     name: "userinfo",
     judge: ({ authority }) =>
-      authority.includes("@") ? "the URL holds credentials (user@host): use endpoint.auth with a Secret" : undefined,
+      authority.includes("@") ? "the URL contains credentials (user@host): use endpoint.auth with a Secret" : undefined,
   },
   {
     name: "plain-http",

@@ -99,7 +99,7 @@ export function tokenClaim(style: TokenStyle, request: ReceivedRequest): Claim |
     return failed(
       "SignatureMalformed",
       `the body is neither a JSON object nor a form with a field '${style.field}' that holds the token`,
-      "does the subscription place the token in a header, or in another field? `-f subscription.yaml` says",
+      "does the subscription place the token in a header, or in another field? `-f subscription.yaml` shows it",
     );
   const at = token.indexOf(style.separator);
   const [timestamp, mac] = [token.slice(0, Math.max(at, 0)), token.slice(at + style.separator.length)];

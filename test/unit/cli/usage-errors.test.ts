@@ -60,7 +60,7 @@ describe("wrong usage", () => {
     ["key pubic", "(Did you mean public?); see postrider key --help"],
     ["key public --ouput pem", "(Did you mean --output?); see postrider key public --help"],
     ["run --prvider file", "(Did you mean --provider?)"],
-    ["run --provider files --store memory:", "'files' is not known; write cluster or file; did you mean file?"],
+    ["run --provider files --store memory:", "'files' is not supported; write cluster or file; did you mean file?"],
     ["run --store memory: --log-level inof", "did you mean info?"],
     ["run --store memory: --ingest-auth statik", "did you mean static?"],
     ["run --store memory: --max-in-flight many", "--max-in-flight: expected a whole number\n"],
@@ -90,10 +90,10 @@ describe("help", () => {
 describe("--data that is no JSON", () => {
   it.each<[string, string | undefined, string]>([
     ['{"a":1}', undefined, ""],
-    ["{broken", "at byte 1 (column 2)", "Names need double quotes, and the whole single ones for the shell"],
+    ["{broken", "at byte 1 (column 2)", "Names need double quotes, and the shell needs single quotes around it all"],
     ["hello", "at byte 0 (column 1)", `write --data`],
     ["hello world", "at byte 0 (column 1)", `'"hello world"'`],
-    ["{'a':1}", "at byte 1 (column 2)", "JSON takes double quotes"],
+    ["{'a':1}", "at byte 1 (column 2)", "JSON uses double quotes"],
     ['{"a":1,}', "at byte 7 (column 8)", "no comma after the last item"],
     ['{"a":1,\n "ü": x}', "(line 2, column 7)", ""],
     ["", "--data is empty", ""],
