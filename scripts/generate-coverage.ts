@@ -19,7 +19,7 @@ export function coveragePage(): string {
 Generated from \`crds/\` and \`test/fields/cases/\` by \`npm run generate\`. For each field \`npx vitest run test/fields\` looks at the same behaviour twice, with the
 field and as if it were ignored: it must show the first time and must not the second. Where that is what an endpoint was resolved to (\`tls\`,
 \`auth.oauth2ClientCredentials\`, \`auth.serviceAccountToken\`, the proxy), \`test/integration/attempt/\` and \`test/integration/control-plane/service-account-token.test.ts\`
-see the same on the wire. The fields of \`status\` are each compared with what must stand there in
+see the same on the wire. Each field of \`status\` is compared with its expected value in
 \`test/fields/status.test.ts\`.
 
 ${spec.length} fields of \`spec\`: ${spec.length - refused - missing.length} shown, ${missing.length} missing, ${refused} of ${REFUSED_KIND}, which comes later.

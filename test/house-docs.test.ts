@@ -31,6 +31,20 @@ describe("pages", () => {
     expect(promises.length).toBeGreaterThanOrEqual(30);
     expect(promises.filter(({ lines }) => lines.join() !== "Bar,Measured,Test")).toEqual([]);
   });
+
+  it("docs/ARCHITECTURE.md explains only words that the sources use", () => {
+    const terms = termsOf(read("docs/ARCHITECTURE.md"));
+    const code = sources
+      .filter((file) => file.startsWith("src/"))
+      .map(read)
+      .join("\n");
+    expect(terms.length).toBeGreaterThanOrEqual(30);
+    expect(terms.filter((term) => !isUsed(term, code))).toEqual([]);
+  });
+
+  it("CHANGELOG.md has Added, Changed, Fixed and Security in every version, in this order and none of them empty", () => {
+    expect(changelogFaults(read("CHANGELOG.md"))).toEqual([]);
+  });
 });
 
 it("comments name only files that exist, and no design that is not here", () => {
@@ -45,6 +59,35 @@ function promisesOf(page: string): { number: number; lines: string[] }[] {
     number: Number(number),
     lines: Array.from(body.matchAll(/^- \*\*(\w+):\*\* \S/gm), ([, name = ""]) => name),
   }));
+}
+
+/** The words of the glossary, in bold. */
+function termsOf(page: string): string[] {
+  const section = page.split(/^## /m).find((part) => part.startsWith("Glossary\n")) ?? "";
+  return Array.from(section.matchAll(/\*\*([\w ]+)\*\*/g), ([, term = ""]) => term);
+}
+
+/** As a word of its own, or as a part of a name: `claim`, `ClaimLoop`, `dueLoader`. */
+function isUsed(term: string, code: string): boolean {
+  const [first = "", ...rest] = term;
+  const upper = first.toUpperCase();
+  const tail = rest.join("").replaceAll(/ (.)/g, (_, letter: string) => ` ?[${letter}${letter.toUpperCase()}]`);
+  return new RegExp(`(?:\\b[${first}${upper}]|(?<=[a-z])${upper})${tail}(?:s?\\b|s?[A-Z])`).test(code);
+}
+
+const SECTIONS = ["Added", "Changed", "Fixed", "Security"];
+
+function changelogFaults(page: string): string[] {
+  const faults: string[] = [];
+  for (const version of page.split(/^## /m).slice(1)) {
+    const name = version.split("\n")[0] ?? "";
+    const sections = version.split(/^### /m).slice(1);
+    const headings = sections.map((section) => section.split("\n")[0] ?? "");
+    const isOrdered = headings.length > 0 && headings.join() === SECTIONS.filter((heading) => headings.includes(heading)).join();
+    if (!isOrdered) faults.push(`${name}: ${headings.join(", ")}`);
+    for (const section of sections) if (!/^- \S/m.test(section)) faults.push(`${name}: ${section.trim()} is empty`);
+  }
+  return faults;
 }
 
 describe("the gates can fail", () => {
@@ -74,6 +117,22 @@ describe("the gates can fail", () => {
     ["const a = 'src/nowhere.ts';", 0],
   ])("%s", (text, count) => {
     expect(commentBreaches("src/a.ts", text, files)).toHaveLength(count);
+  });
+
+  it("at a word that no source uses", () => {
+    expect(termsOf("## Glossary\n\n- **claim**: a note; its **engine time**\n\n## Next\n\n- **lane**")).toEqual(["claim", "engine time"]);
+    const code = "class ClaimLoop {} const engineTimeMs = planes;";
+    expect(["claim", "engine time", "lane"].filter((term) => isUsed(term, code))).toEqual(["claim", "engine time"]);
+  });
+
+  it.each([
+    ["### Fixed\n\n- a\n\n### Added\n\n- b\n", "1: Fixed, Added"],
+    ["### Added\n\n- a\n\n### Added\n\n- b\n", "1: Added, Added"],
+    ["### Removed\n\n- a\n", "1: Removed"],
+    ["### Added\n\n- a\n\n### Fixed\n", "1: Fixed is empty"],
+    ["Nothing.\n", "1: "],
+  ])("at a changelog of %j", (text, fault) => {
+    expect(changelogFaults(`# Changelog\n\n## 1\n\n${text}`)).toEqual([fault]);
   });
 
   it("at a promise without a bar, or out of turn", () => {

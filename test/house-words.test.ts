@@ -8,7 +8,7 @@ const ROOT = resolve(import.meta.dirname, "..");
 const RULES = wordList(readFileSync(join(ROOT, "CONTRIBUTING.md"), "utf8"));
 const READ_BY_PEOPLE = [
   "{src,scripts}/**/*.ts",
-  "{README,SECURITY,CHANGELOG}.md",
+  "*.md",
   "docs/**/*.md",
   "examples/**/*.{md,yaml}",
   "charts/*/values.yaml",

@@ -20,7 +20,7 @@ export function dataFault(data: Uint8Array, given: string): string | undefined {
 function hintOf(text: string, given: string): string {
   const isInline = given !== "-" && !given.startsWith("@");
   if (isInline && /^[\w./~-]{1,255}$/.test(text) && existsSync(text)) return `. For the file's content write --data @${text}`;
-  if (/^[{[]\s*'/.test(text) || /^'.*'$/s.test(text)) return '. JSON takes double quotes: \'{"order":"o-1"}\'';
+  if (/^[{[]\s*'/.test(text) || /^'.*'$/s.test(text)) return '. JSON uses double quotes: \'{"order":"o-1"}\'';
   if (/^\{\s*[A-Za-z_$]/.test(text))
     return `. Names need double quotes${isInline ? ", and the shell needs single quotes around it all" : ""}: '{"order":"o-1"}'`;
   if (/^[^{["\d-]/.test(text) && !/^(true|false|null)\b/.test(text))

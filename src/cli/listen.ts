@@ -21,7 +21,7 @@ Examples:
   postrider listen --port 9999 --secret whsec_…
   postrider listen --port 9999 --secret-file key.txt --scheme github
 
-  # the subscription's own style, and its key from a Secret next to it
+  # the subscription's own style, and its key from a Secret there
   postrider listen --port 9999 -f manifests/ --subscription shop/orders
 
   # verify, then forward to the app under development; its answer is passed back

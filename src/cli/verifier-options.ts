@@ -55,7 +55,7 @@ export function readVerifier(options: VerifierOptions, command: Command): Verifi
   if (secret !== undefined && secretFile !== undefined) usage(command, "give either --secret or --secret-file");
   if (options.scheme !== undefined && filename !== undefined)
     usage(command, "give either --scheme or -f: the subscription says how it signs");
-  if (options.subscription !== undefined && filename === undefined) usage(command, "--subscription needs -f FILE, which holds it");
+  if (options.subscription !== undefined && filename === undefined) usage(command, "--subscription needs -f FILE, which contains it");
   const own = secretFile !== undefined ? [readSecretFile(secretFile)] : secret !== undefined ? [Buffer.from(secret)] : undefined;
   if (filename === undefined) {
     if (own === undefined && (options.scheme === undefined || SCHEMES[options.scheme.scheme].needsKey)) return undefined;

@@ -12,7 +12,7 @@ import type { VerifierOptions } from "./verifier-options.ts";
 
 const EXAMPLES = `
 Examples:
-  # headers one by one, the body exactly as received (a file, so that no shell
+  # headers one by one, the body as received (from a file, so that no shell
   # changes a byte)
   postrider verify --secret whsec_… --body @body.json -H 'webhook-id: 0198…' \\
     -H 'webhook-timestamp: 1767225600' -H 'webhook-signature: v1,K5oZ…'
@@ -22,7 +22,7 @@ Examples:
   postrider verify --scheme github --secret-file key.txt \\
     --headers-file headers.txt --body @body.json --tolerance 0
 
-  # the subscription's own scheme and style, and its key from a Secret next to it
+  # the subscription's own scheme and style, and its key from a Secret there
   postrider verify -f manifests/ --subscription shop/orders \\
     --headers-file headers.txt --body @body.json
 

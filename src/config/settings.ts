@@ -86,7 +86,7 @@ export const SETTINGS = {
   "api-auth": z.array(authMode).optional().describe(`who may use the API: ${AUTH_MODES}`),
   "metrics-auth": oneOf(["none", "kubernetes"])
     .default("none")
-    .describe("who may read /metrics: everyone, or ServiceAccounts that RBAC lets get the path /metrics; probes need no token"),
+    .describe("who may read /metrics: everyone, or ServiceAccounts that RBAC allows to get /metrics; probes need no token"),
   "token-issuer": z
     .array(z.string().min(1))
     .default([])

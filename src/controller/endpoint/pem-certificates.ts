@@ -29,7 +29,7 @@ export function readCertificates(text: string): PemCertificates {
     return { ok: false, fault: "a line like -----BEGIN CERTIFICATE----- or -----END CERTIFICATE----- is damaged" };
   }
   if (CONTAINER.test(text)) {
-    return { ok: false, fault: "it holds certificates as PKCS #7: convert them with `openssl pkcs7 -print_certs`" };
+    return { ok: false, fault: "it contains certificates as PKCS #7: convert them with `openssl pkcs7 -print_certs`" };
   }
   const certificates: string[] = [];
   for (const [i, part] of parts.entries()) {

@@ -57,7 +57,7 @@ export function headerMissing(name: string, headers: Readonly<Record<string, str
   const hint =
     other === undefined
       ? undefined
-      : `there is '${other}': give the header under the name it came with, ${name}, because frameworks rewrite names with underscores`;
+      : `'${other}' was given: use the header's original name, ${name}, because frameworks rewrite names with underscores`;
   return failed("HeaderMissing", `the header ${name} is missing: is this request signed at all, or does a proxy drop headers?`, hint);
 }
 

@@ -96,7 +96,7 @@ describe("postrider publish", () => {
   it("waits for the receivers' answers", async () => {
     ingest = await runningIngest();
     expect(await run("-n", "shop", "--server", ingest.url, "--type", "order.paid", "--wait", "1s")).toBe(0);
-    expect(output.text).toContain("still under way");
+    expect(output.text).toContain("still in progress");
   });
 
   it("says when nobody answers, and what is wrong usage", async () => {

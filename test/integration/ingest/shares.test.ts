@@ -97,7 +97,7 @@ describe("deliveries of one request", () => {
     const refused = await running.post(BODY);
     expect(await problemOf(refused)).toMatchObject({
       code: "rate_limited",
-      detail: "Namespace shop makes more than its 10 deliveries per second: wait 1 s.",
+      detail: "Namespace shop publishes more than its 10 deliveries per second: wait 1 s.",
     });
     expect(refused.headers.get("retry-after")).toBe("1");
     for (let i = 0; i < 10; i++) expect((await running.post('{"type":"nobody.cares"}', {}, "other")).status).toBe(202);

@@ -142,7 +142,7 @@ describe("the cluster provider", () => {
     await start(WATCHES);
     expect(await provider.findSecret("closed-7", "none")).toEqual({
       state: "forbidden",
-      message: "Secrets of namespace closed-7 may not be read; allow it with: kubectl -n closed-7 create rolebinding",
+      message: "Postrider lacks permission to read Secrets of namespace closed-7; allow it with: kubectl -n closed-7 create rolebinding",
     });
     for (let second = 0; second < 60; second++) await clock.advance(1_000);
     server.dropConnections();

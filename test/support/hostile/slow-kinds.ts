@@ -6,7 +6,7 @@ const NO_ANSWER = { class: "timeout", connectionStatus: "ETIMEDOUT", message: /^
 const HALF_A_HEAD = {
   class: "timeout",
   connectionStatus: "ETIMEDOUT",
-  message: /answer had begun, but its head had not ended after/,
+  message: /answer had started, but its head was incomplete after/,
 } as const;
 /** After any deadline these tests set. */
 const LATE_MS = 4_200;

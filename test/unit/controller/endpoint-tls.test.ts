@@ -168,7 +168,7 @@ describe.skipIf(certificates === undefined)("every certificate of a bundle count
     ["a first line of four hyphens", () => ca.replace("-----BEGIN", "----BEGIN") + good.cert, /is damaged/],
     ["a first line in small letters", () => ca.replace("BEGIN CERTIFICATE", "begin certificate") + good.cert, /is damaged/],
     ["a first line that is missing", () => good.cert + ca.replace("-----BEGIN CERTIFICATE-----\n", ""), /is damaged/],
-    ["PKCS #7 beside it", () => `${good.cert}-----BEGIN PKCS7-----\nMAA=\n-----END PKCS7-----\n`, /holds certificates as PKCS #7/],
+    ["PKCS #7 beside it", () => `${good.cert}-----BEGIN PKCS7-----\nMAA=\n-----END PKCS7-----\n`, /contains certificates as PKCS #7/],
     ["written line breaks", () => ca.replaceAll("\n", "\\n") + good.cert, /certificate 1 of 2 cannot be read/],
     ["a line too few", () => good.cert + ca.split("\n").toSpliced(3, 1).join("\n"), /certificate 2 of 2 cannot be read/],
     [
