@@ -20,7 +20,7 @@ const DELIVERY_BODIES_BYTES_MAX = 8 * 1024 * 1024;
 const QUOTA_RETRY_AFTER_SECONDS = 60;
 
 export interface HandlerParts {
-  readonly store: Pick<Store, "tell" | "history" | "readDelivery" | "attemptsOf" | "readEvent" | "readBody">;
+  readonly store: Pick<Store, "advanceTo" | "history" | "readDelivery" | "attemptsOf" | "readEvent" | "readBody">;
   readonly clock: Clock;
   readonly deliveryNames: DeliveryNames;
   readonly directory: SubscriptionDirectory;
@@ -59,7 +59,7 @@ export class ApiHandlers {
   /** @throws StoreError when the store cannot be read. */
   async answer(call: ApiCall): Promise<ApiAnswer> {
     const { namespace, action } = call.route;
-    this.#parts.store.tell(this.#parts.clock.nowMs());
+    this.#parts.store.advanceTo(this.#parts.clock.nowMs());
     switch (action.kind) {
       case "subscriptions":
         return ok(new StreamedList(this.#parts.directory.list(namespace)));

@@ -5,9 +5,9 @@
  * Durability: a promise that resolved means the change survives a kill and a power loss (memory excepted). A rejection with
  * `StoreError.code === "unknown"` means the change may or may not be there.
  *
- * Leases: with several replicas each subscription's queue is owned by one of them at a time; `epoch` grows with each change of
- * owner and every claim and completion is conditional on it, so a frozen owner changes nothing when it wakes. A single process
- * owns all queues under epoch 1 and never loses them; the calls are the same.
+ * Epochs: with several replicas each subscription's queue is owned by one of them at a time; `epoch` grows with each change of owner and every claim
+ * and completion is conditional on it, so a frozen owner changes nothing when it wakes. A single process owns all queues under epoch 1 and never
+ * loses them; the calls are the same. How a replica comes by a queue is not part of this seam.
  */
 import type { DeadLetterNote } from "../core/dead-letter.ts";
 import type { DeliveryState, EndReason, TerminalState } from "../core/delivery.ts";
@@ -19,17 +19,7 @@ import type { StorageUsage } from "./usage-book.ts";
 
 export type DeliveryId = number;
 
-/** What the store can do that not every engine can; callers ask, they never test the class. */
-export interface StoreCapabilities {
-  /** Survives the process. */
-  readonly durable: boolean;
-  /** Several processes may share it (leases mean something). */
-  readonly shared: boolean;
-}
-
 export interface Store {
-  readonly capabilities: StoreCapabilities;
-
   /**
    * Opens, migrates and checks (sync level asserted after a first write, no network file system, no second process, no newer
    * schema). Rows found `claimed` are turned back: each gets an attempt `unknown`, which uses up none of those it may have, and its crash is
@@ -42,11 +32,7 @@ export interface Store {
   /** One transaction for the whole request: keys, events and all their deliveries, or nothing. */
   accept(request: AcceptRequest): Promise<AcceptResult>;
 
-  /** Leases up to `limit` queues that have work due (or all of `prefer`), for `ttlMs`. Single-owner engines grant all. */
-  lease(request: LeaseRequest): Promise<readonly Lease[]>;
-  /** Renews all leases of `owner` in one statement; answers those still held. */
-  renew(owner: string, nowMs: number, ttlMs: number): Promise<readonly Lease[]>;
-  /** Hands queues back (drain). */
+  /** Hands queues back (drain): with one owner nobody else takes them. */
   release(owner: string): Promise<void>;
 
   /**
@@ -94,7 +80,7 @@ export interface Store {
   forgetQueue(subscription: string): Promise<void>;
 
   /** Time goes on although nothing is written: reads that take no time themselves hide what is past its retention at the latest that was told. */
-  tell(nowMs: number): void;
+  advanceTo(nowMs: number): void;
   /**
    * How engine time stands to the wall now. Where the wall was put back behind it (it had been ahead by mistake), what is past its retention is hidden and
    * dropped as of the wall: shown for longer rather than never again.
@@ -109,9 +95,10 @@ export interface Store {
   /** The event of a claimed delivery; undefined when its body is gone. */
   readBody(id: DeliveryId): Promise<Event | undefined>;
   readDelivery(id: DeliveryId): Promise<DeliveryRecord | undefined>;
+  /** All that is still known of an event, whoever may see it. No room asks for it: suites see by it what a store holds. */
   deliveriesOf(eventId: string): Promise<readonly DeliveryRecord[]>;
   attemptsOf(id: DeliveryId): Promise<readonly AttemptRecord[]>;
-  /** Newest first; pages by `beforeId`. */
+  /** Newest first; pages by `beforeId`. No room asks for it, but suites: what it leaves out of a page is a fault, which of `history` it need not be. */
   listDeliveries(filter: DeliveryFilter): Promise<readonly DeliveryRecord[]>;
   /**
    * One page of what was and is owed, newest first, each with its first and last attempt. A page may hold fewer rows than its limit although
@@ -216,21 +203,6 @@ export interface AcceptedItem {
   readonly duplicate: boolean;
   /** Ids in the order of `AcceptItem.deliveries`; empty for a duplicate. */
   readonly deliveryIds: readonly DeliveryId[];
-}
-
-export interface LeaseRequest {
-  readonly owner: string;
-  readonly nowMs: number;
-  readonly ttlMs: number;
-  readonly limit: number;
-  readonly prefer?: readonly string[];
-}
-
-export interface Lease {
-  readonly subscription: string;
-  readonly epoch: number;
-  /** Exclusive end; single-owner engines answer Number.MAX_SAFE_INTEGER. */
-  readonly untilMs: number;
 }
 
 export interface ReadyDelivery {

@@ -2,7 +2,6 @@ import { deadLetterQueue, type DeadLetterNote } from "../../core/dead-letter.ts"
 import type { DeliveryState, EndReason, TerminalState } from "../../core/delivery.ts";
 import type { Event } from "../../core/event.ts";
 import {
-  INTERRUPTED_MESSAGE,
   SINGLE_OWNER_EPOCH,
   WINDOW_ROWS_MAX,
   type AcceptItem,
@@ -15,7 +14,6 @@ import {
   type HistoryFilter,
   type HistoryPage,
   isOfState,
-  type Lease,
   type NewDelivery,
   type PauseReason,
   type QueueCounters,
@@ -259,36 +257,6 @@ export function idempotencyKeyOf(request: AcceptRequest, item: AcceptItem): stri
 
 export function sameBytes(a: Uint8Array, b: Uint8Array): boolean {
   return a.length === b.length && a.every((byte, i) => byte === b[i]);
-}
-
-/** A store of one owner: every lease is its, for ever. */
-export function leaseOf(subscription: string): Lease {
-  return { subscription, epoch: SINGLE_OWNER_EPOCH, untilMs: Number.MAX_SAFE_INTEGER };
-}
-
-/** The attempt that was under way when the process ended. */
-export function interruptedAttempt(row: DeliveryRow): AttemptRecord {
-  return {
-    deliveryId: row.id,
-    eventId: row.eventId,
-    subscription: row.subscription,
-    namespace: row.namespace,
-    eventType: row.eventType,
-    attempt: row.attempt,
-    startedAtMs: row.dueAtMs,
-    durationMs: 0,
-    outcome: "unknown",
-    statusCode: undefined,
-    connectionStatus: "unknown",
-    tlsStatus: "none",
-    message: INTERRUPTED_MESSAGE,
-    url: "",
-    recordId: undefined,
-    requestHeaders: [],
-    requestBody: undefined,
-    responseHeaders: [],
-    responseBody: undefined,
-  };
 }
 
 /** Queues as the seam tells of them. */

@@ -1,6 +1,5 @@
 import type { Event } from "../../core/event.ts";
 import { parseClock, startingFrame } from "../../core/clock-frame.ts";
-import { LONE_CRASHES_MAX } from "../../core/delivery.ts";
 import type { ClockFrame } from "../../lib/clock.ts";
 import {
   CLOCK_KEY,
@@ -23,8 +22,6 @@ import {
   type HistoryFilter,
   type HistoryPage,
   type EndAllRequest,
-  type Lease,
-  type LeaseRequest,
   type OpenOptions,
   type ParkedQueue,
   type PauseReason,
@@ -40,31 +37,24 @@ import {
 } from "../store.ts";
 import {
   bump,
-  deadLetterOf,
   earliestDue,
-  emptyQueue,
-  endRow,
   idempotencyKeyOf,
-  interruptedAttempt,
   isPending,
-  leaseOf,
   matches,
-  newRow,
   pageOf,
   queueStates,
   sameBytes,
   toReady,
   toRecord,
-  type DeliveryRow,
   type IdempotencyRow,
-  type QueueRow,
   shown,
   type StoredEvent,
 } from "./memory-row.ts";
 import { keptOf } from "../unmatched.ts";
+import { ToldTime } from "../told-time.ts";
 import type { StorageUsage } from "../usage-book.ts";
+import { DeliveryBook } from "./delivery-book.ts";
 import { MemoryUsage } from "./memory-usage.ts";
-import { OrderBook } from "./order-book.ts";
 import { parkedQueues, unparkRows } from "./parked-rows.ts";
 import { ResultBook } from "./result-book.ts";
 
@@ -78,22 +68,15 @@ export interface MemoryStoreOptions {
  * process, but `open` on the same instance acts as a restart (claimed rows are turned back), so simulated crashes are truthful.
  */
 export class MemoryStore implements Store {
-  readonly capabilities = { durable: false, shared: false } as const;
   readonly #options: MemoryStoreOptions;
-  readonly #rows = new Map<DeliveryId, DeliveryRow>();
+  readonly #time = new ToldTime();
+  readonly #usage = new MemoryUsage();
+  readonly #book = new DeliveryBook(this.#usage, this.#time);
   readonly #events = new Map<string, StoredEvent>();
-  readonly #queues = new Map<string, QueueRow>();
-  readonly #order = new OrderBook();
   readonly #results = new ResultBook();
   readonly #idempotency = new Map<string, IdempotencyRow>();
   readonly #state = new Map<string, StateEntry>();
-  readonly #usage = new MemoryUsage();
-  #lastId = 0;
   #open = false;
-  /** The latest time a write told the store; rows past their retention are hidden as of then. */
-  #nowMs = 0;
-  /** How far the wall was put back behind engine time. */
-  #behindMs = 0;
   #opened: OpenOptions = { owner: "", nowMs: 0, idempotencyTtlMs: 0 };
 
   constructor(options: MemoryStoreOptions = {}) {
@@ -104,11 +87,11 @@ export class MemoryStore implements Store {
     this.#open = true;
     this.#opened = options;
     const clock = startingFrame(parseClock(this.#state.get(`meta ${CLOCK_KEY}`)?.value), options.nowMs);
-    this.tell(clock.nowMs);
-    this.setClock(clock);
-    const claimed = [...this.#rows.values()].filter((row) => row.state === "claimed");
-    for (const row of claimed) this.#interrupt(row, clock.nowMs);
-    return { interrupted: claimed.length, pending: [...this.#rows.values()].filter(isPending).length, warnings: [], clock };
+    this.#time.advanceTo(clock.nowMs);
+    this.#time.setClock(clock);
+    const claimed = this.#book.claimed();
+    for (const row of claimed) this.#book.interrupt(row, clock.nowMs);
+    return { interrupted: claimed.length, pending: this.#book.pending(), warnings: [], clock };
   }
 
   async close(): Promise<void> {
@@ -117,7 +100,7 @@ export class MemoryStore implements Store {
 
   async accept(request: AcceptRequest): Promise<AcceptResult> {
     this.#writable("accept");
-    this.tell(request.nowMs);
+    this.#time.advanceTo(request.nowMs);
     const seen = new Map<string, IdempotencyRow>();
     for (const [index, item] of request.items.entries()) {
       const key = idempotencyKeyOf(request, item);
@@ -134,24 +117,14 @@ export class MemoryStore implements Store {
     return result;
   }
 
-  async lease(request: LeaseRequest): Promise<readonly Lease[]> {
-    this.#check();
-    const subscriptions = request.prefer ?? [...this.#queues.values()].filter((q) => q.pending > 0).map((q) => q.subscription);
-    return subscriptions.slice(0, request.prefer === undefined ? request.limit : undefined).map(leaseOf);
-  }
-
-  async renew(_owner: string, _nowMs: number, _ttlMs: number): Promise<readonly Lease[]> {
-    this.#check();
-    return [...this.#queues.keys()].map(leaseOf);
-  }
-
   async release(_owner: string): Promise<void> {
     this.#check();
   }
 
   async due(subscription: string, nowMs: number, limit: number): Promise<readonly ReadyDelivery[]> {
     this.#check();
-    return this.#indexed()
+    return this.#book
+      .indexed()
       .filter((row) => row.subscription === subscription && row.dueAtMs <= nowMs)
       .toSorted((a, b) => a.dueAtMs - b.dueAtMs || a.id - b.id)
       .slice(0, Math.min(limit, WINDOW_ROWS_MAX))
@@ -160,23 +133,23 @@ export class MemoryStore implements Store {
 
   async nextDue(limit: number): Promise<readonly { readonly subscription: string; readonly dueAtMs: number }[]> {
     this.#check();
-    return earliestDue(this.#indexed()).slice(0, limit);
+    return earliestDue(this.#book.indexed()).slice(0, limit);
   }
 
   async fresh(afterId: DeliveryId, limit: number): Promise<readonly ReadyDelivery[]> {
     this.#check();
-    return this.#byId((row) => row.state === "ready" && !row.indexed, afterId, limit);
+    return this.#book.byId((row) => row.state === "ready" && !row.indexed, afterId, limit);
   }
 
   async claimed(afterId: DeliveryId, limit: number): Promise<readonly ReadyDelivery[]> {
     this.#check();
-    return this.#byId((row) => row.state === "claimed", afterId, limit);
+    return this.#book.byId((row) => row.state === "claimed", afterId, limit);
   }
 
   async index(ids: readonly DeliveryId[]): Promise<void> {
     this.#check();
     for (const id of ids) {
-      const row = this.#rows.get(id);
+      const row = this.#book.rows.get(id);
       if (row?.state === "ready") row.indexed = true;
     }
   }
@@ -184,8 +157,8 @@ export class MemoryStore implements Store {
   async claim(claims: readonly ClaimRequest[]): Promise<readonly (Claimed | undefined)[]> {
     this.#writable("claim");
     return claims.map((request) => {
-      const row = this.#rows.get(request.id);
-      if (row?.state !== "ready" || request.epoch !== SINGLE_OWNER_EPOCH || this.#order.isBehind(row)) return undefined;
+      const row = this.#book.rows.get(request.id);
+      if (row?.state !== "ready" || request.epoch !== SINGLE_OWNER_EPOCH || this.#book.isBehind(row)) return undefined;
       row.state = "claimed";
       row.epoch = request.epoch;
       row.lone = request.lone;
@@ -202,61 +175,60 @@ export class MemoryStore implements Store {
 
   async endAll(request: EndAllRequest): Promise<number> {
     this.#writable("endAll");
-    this.tell(request.nowMs);
-    const rows = [...this.#rows.values()].filter((row) => row.subscription === request.subscription && row.state === "ready");
+    this.#time.advanceTo(request.nowMs);
+    const rows = [...this.#book.rows.values()].filter((row) => row.subscription === request.subscription && row.state === "ready");
     const ended = rows.toSorted((a, b) => a.id - b.id).slice(0, request.limit);
     for (const row of ended) {
-      endRow(row, { state: request.state, reason: request.reason, nowMs: request.nowMs, retentionMs: request.historyRetentionMs });
-      this.#countEnd(row);
+      this.#book.end(row, { state: request.state, reason: request.reason, nowMs: request.nowMs, retentionMs: request.historyRetentionMs });
     }
     return ended.length;
   }
 
   async resend(id: DeliveryId, nowMs: number): Promise<Resent> {
     this.#writable("complete");
-    this.tell(nowMs);
-    const row = this.#visible(id);
+    this.#time.advanceTo(nowMs);
+    const row = this.#book.findVisible(id);
     if (row === undefined || row.state === "discarded" || row.deadLetter !== undefined) return "not_found";
     if (isPending(row)) return "not_ended";
     if (!this.#bodyReadable(row.eventId)) return "body_gone";
     Object.assign(row, { state: "ready", indexed: true, dueAtMs: nowMs, resent: true, reason: undefined, endedAtMs: undefined });
     row.expiresAtMs = undefined;
-    this.#queue(row.subscription, row.namespace).pending += 1;
+    this.#book.queueOf(row.subscription, row.namespace).pending += 1;
     this.#usage.add(row.namespace, 0, 1);
     return "resent";
   }
 
   async setPause(subscription: string, reason: PauseReason, untilMs: number | null): Promise<void> {
     this.#check();
-    const queue = this.#queue(subscription, "");
+    const queue = this.#book.queueOf(subscription, "");
     const { [reason]: _lifted, ...others } = queue.pauses;
     queue.pauses = untilMs === null ? others : { ...others, [reason]: untilMs };
   }
 
   async setForwarding(subscription: string, on: boolean): Promise<void> {
     this.#check();
-    this.#queue(subscription, "").forwards = on;
+    this.#book.queueOf(subscription, "").forwards = on;
   }
 
   async parked(): Promise<readonly ParkedQueue[]> {
     this.#check();
-    return parkedQueues(this.#rows.values());
+    return parkedQueues(this.#book.rows.values());
   }
 
   async unpark(request: UnparkRequest): Promise<number> {
     this.#check();
-    this.tell(request.nowMs);
-    return unparkRows(this.#rows.values(), request);
+    this.#time.advanceTo(request.nowMs);
+    return unparkRows(this.#book.rows.values(), request);
   }
 
   async queues(): Promise<readonly QueueState[]> {
     this.#check();
-    return queueStates(this.#queues.values(), this.#rows.values(), this.#opened.owner);
+    return queueStates(this.#book.queues.values(), this.#book.rows.values(), this.#opened.owner);
   }
 
   async forgetQueue(subscription: string): Promise<void> {
     this.#check();
-    if (this.#queues.get(subscription)?.pending === 0) this.#queues.delete(subscription);
+    if (this.#book.queues.get(subscription)?.pending === 0) this.#book.queues.delete(subscription);
   }
 
   async readEvent(namespace: string, eventId: string): Promise<Event | undefined> {
@@ -267,27 +239,28 @@ export class MemoryStore implements Store {
 
   async result(namespace: string, eventId: string, nowMs: number): Promise<StoredResult | undefined> {
     this.#check();
-    this.tell(nowMs);
-    const rows = this.#visibleRows().filter((row) => row.eventId === eventId && row.deadLetter === undefined);
-    return this.#results.read(namespace, eventId, { rows, nowMs: this.#asOfMs });
+    this.#time.advanceTo(nowMs);
+    const rows = this.#book.visible().filter((row) => row.eventId === eventId && row.deadLetter === undefined);
+    return this.#results.read(namespace, eventId, { rows, nowMs: this.#time.asOfMs });
   }
 
   async readBody(id: DeliveryId): Promise<Event | undefined> {
     this.#check();
-    const row = this.#visible(id);
+    const row = this.#book.findVisible(id);
     if (row === undefined) return undefined;
     return isPending(row) || this.#bodyReadable(row.eventId) ? this.#events.get(row.eventId)?.event : undefined;
   }
 
   async readDelivery(id: DeliveryId): Promise<DeliveryRecord | undefined> {
     this.#check();
-    const row = this.#visible(id);
+    const row = this.#book.findVisible(id);
     return row === undefined ? undefined : toRecord(row);
   }
 
   async deliveriesOf(eventId: string): Promise<readonly DeliveryRecord[]> {
     this.#check();
-    return this.#visibleRows()
+    return this.#book
+      .visible()
       .filter((row) => row.eventId === eventId && row.deadLetter === undefined)
       .toSorted((a, b) => a.id - b.id)
       .map(toRecord);
@@ -295,12 +268,15 @@ export class MemoryStore implements Store {
 
   async attemptsOf(id: DeliveryId): Promise<readonly AttemptRecord[]> {
     this.#check();
-    return (this.#rows.get(id)?.history ?? []).filter((stored) => stored.expiresAtMs > this.#asOfMs).map((one) => shown(one, this.#asOfMs));
+    return (this.#book.rows.get(id)?.history ?? [])
+      .filter((stored) => stored.expiresAtMs > this.#time.asOfMs)
+      .map((one) => shown(one, this.#time.asOfMs));
   }
 
   async listDeliveries(filter: DeliveryFilter): Promise<readonly DeliveryRecord[]> {
     this.#check();
-    return this.#visibleRows()
+    return this.#book
+      .visible()
       .filter((row) => matches(row, filter))
       .toSorted((a, b) => b.id - a.id)
       .slice(0, Math.min(filter.limit, WINDOW_ROWS_MAX))
@@ -309,7 +285,7 @@ export class MemoryStore implements Store {
 
   async history(filter: HistoryFilter): Promise<HistoryPage> {
     this.#check();
-    return pageOf(this.#visibleRows(), filter, this.#asOfMs);
+    return pageOf(this.#book.visible(), filter, this.#time.asOfMs);
   }
 
   async putState(entries: readonly StateEntry[]): Promise<void> {
@@ -330,21 +306,21 @@ export class MemoryStore implements Store {
 
   async dropExpired(nowMs: number): Promise<Dropped> {
     this.#check();
-    this.tell(nowMs);
-    const asOfMs = this.#asOfMs;
-    const owed = new Set([...this.#rows.values()].filter(isPending).map((row) => row.eventId));
+    this.#time.advanceTo(nowMs);
+    const asOfMs = this.#time.asOfMs;
+    const owed = new Set([...this.#book.rows.values()].filter(isPending).map((row) => row.eventId));
     const dropped = new Set<string>();
     this.#results.drop(asOfMs, owed);
     for (const [id, stored] of this.#events) {
       if (stored.expiresAtMs <= asOfMs && !owed.has(id) && this.#events.delete(id)) dropped.add("event");
     }
-    for (const [id, row] of this.#rows) {
+    for (const [id, row] of this.#book.rows) {
       row.history = row.history.filter((stored) => stored.expiresAtMs > asOfMs);
-      if (row.expiresAtMs !== undefined && row.expiresAtMs <= asOfMs && this.#rows.delete(id)) dropped.add("outcome");
+      if (row.expiresAtMs !== undefined && row.expiresAtMs <= asOfMs && this.#book.rows.delete(id)) dropped.add("outcome");
     }
     const expired = [...this.#idempotency].filter(([, known]) => known.expiresAtMs <= asOfMs);
     for (const [key] of expired) this.#idempotency.delete(key);
-    this.#usage.recount({ events: this.#events, rows: this.#rows, keys: this.#idempotency, results: this.#results.namespaces() });
+    this.#usage.recount({ events: this.#events, rows: this.#book.rows, keys: this.#idempotency, results: this.#results.namespaces() });
     return { tables: dropped.size, idempotencyKeys: expired.length, more: false };
   }
 
@@ -370,105 +346,36 @@ export class MemoryStore implements Store {
     const kept = keptOf(item);
     this.#events.set(event.id, { event: kept.event, expiresAtMs: request.nowMs + kept.retentionMs });
     this.#usage.accepted(kept.event, key !== undefined);
-    const deliveryIds = deliveries.map((delivery) => {
-      const row = newRow(++this.#lastId, item, delivery, request.nowMs);
-      this.#order.add(row);
-      return this.#owe(row);
-    });
+    const deliveryIds = deliveries.map((delivery) => this.#book.accept(item, delivery, request.nowMs));
     return { eventId: event.id, matched: deliveries.length, duplicate: false, deliveryIds };
   }
 
   #completeOne(completion: Completion): boolean {
-    this.tell(completion.nowMs);
-    const row = this.#rows.get(completion.id);
+    this.#time.advanceTo(completion.nowMs);
+    const row = this.#book.rows.get(completion.id);
     const held =
       row?.state === "claimed"
         ? row.epoch === completion.epoch
         : row?.state === "ready" && completion.attempt === undefined && completion.epoch === SINGLE_OWNER_EPOCH;
-    if (row === undefined || !held || (completion.next.state === "ready" && this.#order.isBehind(row))) return false;
+    if (row === undefined || !held || (completion.next.state === "ready" && this.#book.isBehind(row))) return false;
     const { attempt, historyRetentionMs: historyMs, bodiesRetentionMs: bodiesMs = historyMs } = completion;
-    if (attempt !== undefined) this.#log(row, attempt, completion.nowMs + historyMs, completion.nowMs + bodiesMs);
+    if (attempt !== undefined) this.#book.log(row, attempt, completion.nowMs + historyMs, completion.nowMs + bodiesMs);
     const { next } = completion;
     if (next.state === "ready") {
       if (next.uncounted === true) row.attempt -= 1;
-      else bump(this.#queue(row.subscription, row.namespace), "retried");
+      else bump(this.#book.queueOf(row.subscription, row.namespace), "retried");
       // An attempt that came to an end clears the suspicion that this delivery kills the process.
       Object.assign(row, { state: "ready", indexed: true, dueAtMs: next.dueAtMs, crashes: 0, loneCrashes: 0, lone: false });
       row.parked = next.parked;
       return true;
     }
-    endRow(row, { ...next, nowMs: completion.nowMs, retentionMs: completion.historyRetentionMs });
-    this.#countEnd(row);
+    this.#book.end(row, { ...next, nowMs: completion.nowMs, retentionMs: completion.historyRetentionMs });
     return true;
-  }
-
-  #interrupt(row: DeliveryRow, nowMs: number): void {
-    this.#log(row, interruptedAttempt(row), nowMs + row.historyRetentionMs);
-    // It may never have reached the receiver: it uses up nothing.
-    row.cutOff += 1;
-    row.crashes += 1;
-    if (row.lone) row.loneCrashes += 1;
-    if (row.loneCrashes >= LONE_CRASHES_MAX) {
-      endRow(row, { state: "failed", reason: "Quarantined", nowMs, retentionMs: row.historyRetentionMs });
-      this.#countEnd(row);
-      return;
-    }
-    Object.assign(row, { state: "ready", indexed: true, dueAtMs: nowMs, lone: false });
-  }
-
-  #log(row: DeliveryRow, attempt: AttemptRecord, expiresAtMs: number, bodiesUntilMs = expiresAtMs): void {
-    const { id: deliveryId, eventId, eventType, subscription, namespace } = row;
-    const whose = { deliveryId, eventId, eventType, subscription, namespace };
-    this.#usage.attempt(namespace, attempt);
-    row.history = [...row.history, { attempt: { ...attempt, ...whose }, expiresAtMs, bodiesUntilMs }];
-  }
-
-  #countEnd(row: DeliveryRow): void {
-    this.#order.remove(row);
-    const queue = this.#queue(row.subscription, row.namespace);
-    queue.pending -= 1;
-    this.#usage.add(row.namespace, 0, -1);
-    if (row.state === "delivered" || row.state === "failed" || row.state === "discarded") bump(queue, row.state);
-    if (row.state === "failed" && row.reason !== undefined && queue.forwards) this.#owe(deadLetterOf(row, ++this.#lastId, row.reason));
-  }
-
-  #owe(row: DeliveryRow): DeliveryId {
-    this.#rows.set(row.id, row);
-    this.#usage.row(row);
-    const queue = this.#queue(row.subscription, row.namespace);
-    queue.pending += 1;
-    bump(queue, "accepted");
-    return row.id;
-  }
-
-  #queue(subscription: string, namespace: string): QueueRow {
-    const found = this.#queues.get(subscription) ?? emptyQueue(subscription, namespace, this.#nowMs);
-    if (found.namespace === "") found.namespace = namespace;
-    this.#queues.set(subscription, found);
-    return found;
-  }
-
-  #byId(wanted: (row: DeliveryRow) => boolean, afterId: DeliveryId, limit: number): ReadyDelivery[] {
-    const rows = [...this.#rows.values()].filter((row) => row.id > afterId && wanted(row)).toSorted((a, b) => a.id - b.id);
-    return rows.slice(0, Math.min(limit, WINDOW_ROWS_MAX)).map(toReady);
-  }
-
-  #indexed(): DeliveryRow[] {
-    return [...this.#rows.values()].filter((row) => row.state === "ready" && row.indexed && !this.#order.isBehind(row));
-  }
-
-  #visibleRows(): DeliveryRow[] {
-    return [...this.#rows.values()].filter((row) => row.expiresAtMs === undefined || row.expiresAtMs > this.#asOfMs);
-  }
-
-  #visible(id: DeliveryId): DeliveryRow | undefined {
-    const row = this.#rows.get(id);
-    return row?.expiresAtMs !== undefined && row.expiresAtMs <= this.#asOfMs ? undefined : row;
   }
 
   #bodyReadable(eventId: string): boolean {
     const stored = this.#events.get(eventId);
-    return stored !== undefined && stored.expiresAtMs > this.#asOfMs;
+    return stored !== undefined && stored.expiresAtMs > this.#time.asOfMs;
   }
 
   #known(key: string, nowMs: number): IdempotencyRow | undefined {
@@ -476,16 +383,12 @@ export class MemoryStore implements Store {
     return known !== undefined && known.expiresAtMs > nowMs ? known : undefined;
   }
 
-  tell(nowMs: number): void {
-    this.#nowMs = Math.max(this.#nowMs, nowMs);
+  advanceTo(nowMs: number): void {
+    this.#time.advanceTo(nowMs);
   }
 
-  setClock({ offsetMs }: Pick<ClockFrame, "offsetMs">): void {
-    this.#behindMs = Math.max(0, -offsetMs);
-  }
-
-  get #asOfMs(): number {
-    return this.#nowMs - this.#behindMs;
+  setClock(frame: Pick<ClockFrame, "offsetMs">): void {
+    this.#time.setClock(frame);
   }
 
   #check(): void {

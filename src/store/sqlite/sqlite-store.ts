@@ -2,7 +2,6 @@ import { statSync } from "node:fs";
 import type { Event } from "../../core/event.ts";
 import { SystemClock, type ClockFrame } from "../../lib/clock.ts";
 import {
-  SINGLE_OWNER_EPOCH,
   StoreError,
   type AcceptRequest,
   type AcceptResult,
@@ -18,8 +17,6 @@ import {
   type HistoryFilter,
   type HistoryPage,
   type EndAllRequest,
-  type Lease,
-  type LeaseRequest,
   type OpenOptions,
   type ParkedQueue,
   type PauseReason,
@@ -33,6 +30,7 @@ import {
   type StoredResult,
   type UnparkRequest,
 } from "../store.ts";
+import { ToldTime } from "../told-time.ts";
 import { UsageBook, type StorageUsage } from "../usage-book.ts";
 import type { AnswerTo, Call, ReadCalls, WriteCalls } from "./calls.ts";
 import { databasePath } from "./database.ts";
@@ -62,18 +60,14 @@ export interface SqliteStoreOptions {
  * kill and a power loss. After `onFatal` nothing is taken any more: the process must exit and open the store again.
  */
 export class SqliteStore implements Store {
-  readonly capabilities = { durable: true, shared: false } as const;
   readonly #options: SqliteStoreOptions;
+  readonly #time = new ToldTime();
   /** For lengths only: the store is told what time it is. */
   readonly #clock = new SystemClock();
   #threads: SqliteThreads | undefined;
   #closing: Promise<void> | undefined;
   #owner = "";
   #dead = false;
-  /** The latest time a write told the store; rows past their retention are hidden as of then. */
-  #nowMs = 0;
-  /** How far the wall was put back behind engine time. */
-  #behindMs = 0;
 
   constructor(options: SqliteStoreOptions) {
     this.#options = options;
@@ -101,8 +95,8 @@ export class SqliteStore implements Store {
     });
     this.#threads = threads;
     const { interrupted, pending, warnings, clock } = opened;
-    this.tell(clock.nowMs);
-    this.setClock(clock);
+    this.#time.advanceTo(clock.nowMs);
+    this.#time.setClock(clock);
     return { interrupted, pending, warnings, clock };
   }
 
@@ -112,21 +106,8 @@ export class SqliteStore implements Store {
   }
 
   async accept(request: AcceptRequest): Promise<AcceptResult> {
-    this.tell(request.nowMs);
+    this.#time.advanceTo(request.nowMs);
     return this.#open().writes.accept(request);
-  }
-
-  async lease(request: LeaseRequest): Promise<readonly Lease[]> {
-    if (request.prefer !== undefined) return request.prefer.map(leaseOf);
-    const queues = await this.queues();
-    return queues
-      .filter((queue) => queue.pending > 0)
-      .slice(0, request.limit)
-      .map((queue) => leaseOf(queue.subscription));
-  }
-
-  async renew(_owner: string, _nowMs: number, _ttlMs: number): Promise<readonly Lease[]> {
-    return (await this.queues()).map((queue) => leaseOf(queue.subscription));
   }
 
   async release(_owner: string): Promise<void> {
@@ -158,26 +139,26 @@ export class SqliteStore implements Store {
   }
 
   async complete(completions: readonly Completion[]): Promise<readonly boolean[]> {
-    for (const completion of completions) this.tell(completion.nowMs);
+    for (const completion of completions) this.#time.advanceTo(completion.nowMs);
     return this.#open().writes.complete(completions);
   }
 
   async endAll(request: EndAllRequest): Promise<number> {
-    this.tell(request.nowMs);
+    this.#time.advanceTo(request.nowMs);
     return this.#write({ method: "endAll", args: [request] });
   }
 
   async resend(id: DeliveryId, nowMs: number): Promise<Resent> {
-    this.tell(nowMs);
-    return this.#write({ method: "resend", args: [id, this.#asOfMs] });
+    this.#time.advanceTo(nowMs);
+    return this.#write({ method: "resend", args: [id, this.#time.asOfMs] });
   }
 
   async setPause(subscription: string, reason: PauseReason, untilMs: number | null): Promise<void> {
-    await this.#write({ method: "setPause", args: [subscription, reason, untilMs, this.#nowMs] });
+    await this.#write({ method: "setPause", args: [subscription, reason, untilMs, this.#time.nowMs] });
   }
 
   async setForwarding(subscription: string, on: boolean): Promise<void> {
-    await this.#write({ method: "setForwarding", args: [subscription, on, this.#nowMs] });
+    await this.#write({ method: "setForwarding", args: [subscription, on, this.#time.nowMs] });
   }
 
   async parked(): Promise<readonly ParkedQueue[]> {
@@ -185,7 +166,7 @@ export class SqliteStore implements Store {
   }
 
   async unpark(request: UnparkRequest): Promise<number> {
-    this.tell(request.nowMs);
+    this.#time.advanceTo(request.nowMs);
     return this.#write({ method: "unpark", args: [request] });
   }
 
@@ -194,40 +175,40 @@ export class SqliteStore implements Store {
   }
 
   async forgetQueue(subscription: string): Promise<void> {
-    await this.#write({ method: "forgetQueue", args: [subscription, this.#nowMs] });
+    await this.#write({ method: "forgetQueue", args: [subscription, this.#time.nowMs] });
   }
 
   async readEvent(namespace: string, eventId: string): Promise<Event | undefined> {
-    return this.#question({ method: "readEvent", args: [namespace, eventId, this.#asOfMs] });
+    return this.#question({ method: "readEvent", args: [namespace, eventId, this.#time.asOfMs] });
   }
 
   async result(namespace: string, eventId: string, nowMs: number): Promise<StoredResult | undefined> {
-    this.tell(nowMs);
-    return this.#question({ method: "result", args: [namespace, eventId, this.#asOfMs] });
+    this.#time.advanceTo(nowMs);
+    return this.#question({ method: "result", args: [namespace, eventId, this.#time.asOfMs] });
   }
 
   async readBody(id: DeliveryId): Promise<Event | undefined> {
-    return this.#question({ method: "readBody", args: [id, this.#asOfMs] });
+    return this.#question({ method: "readBody", args: [id, this.#time.asOfMs] });
   }
 
   async readDelivery(id: DeliveryId): Promise<DeliveryRecord | undefined> {
-    return this.#question({ method: "readDelivery", args: [id, this.#asOfMs] });
+    return this.#question({ method: "readDelivery", args: [id, this.#time.asOfMs] });
   }
 
   async deliveriesOf(eventId: string): Promise<readonly DeliveryRecord[]> {
-    return this.#question({ method: "deliveriesOf", args: [eventId, this.#asOfMs] });
+    return this.#question({ method: "deliveriesOf", args: [eventId, this.#time.asOfMs] });
   }
 
   async attemptsOf(id: DeliveryId): Promise<readonly AttemptRecord[]> {
-    return this.#question({ method: "attemptsOf", args: [id, this.#asOfMs] });
+    return this.#question({ method: "attemptsOf", args: [id, this.#time.asOfMs] });
   }
 
   async listDeliveries(filter: DeliveryFilter): Promise<readonly DeliveryRecord[]> {
-    return this.#question({ method: "listDeliveries", args: [filter, this.#asOfMs] });
+    return this.#question({ method: "listDeliveries", args: [filter, this.#time.asOfMs] });
   }
 
   async history(filter: HistoryFilter): Promise<HistoryPage> {
-    return this.#question({ method: "history", args: [filter, this.#asOfMs] });
+    return this.#question({ method: "history", args: [filter, this.#time.asOfMs] });
   }
 
   async putState(entries: readonly StateEntry[]): Promise<void> {
@@ -243,8 +224,8 @@ export class SqliteStore implements Store {
   }
 
   async dropExpired(nowMs: number): Promise<Dropped> {
-    this.tell(nowMs);
-    return this.#write({ method: "dropExpired", args: [nowMs - this.#behindMs] });
+    this.#time.advanceTo(nowMs);
+    return this.#write({ method: "dropExpired", args: [this.#time.asOf(nowMs)] });
   }
 
   async health(): Promise<StoreHealth> {
@@ -283,20 +264,11 @@ export class SqliteStore implements Store {
     return this.#open().writes.call(call);
   }
 
-  tell(nowMs: number): void {
-    this.#nowMs = Math.max(this.#nowMs, nowMs);
+  advanceTo(nowMs: number): void {
+    this.#time.advanceTo(nowMs);
   }
 
-  setClock({ offsetMs }: Pick<ClockFrame, "offsetMs">): void {
-    this.#behindMs = Math.max(0, -offsetMs);
+  setClock(frame: Pick<ClockFrame, "offsetMs">): void {
+    this.#time.setClock(frame);
   }
-
-  /** As of when rows past their retention are hidden. */
-  get #asOfMs(): number {
-    return this.#nowMs - this.#behindMs;
-  }
-}
-
-function leaseOf(subscription: string): Lease {
-  return { subscription, epoch: SINGLE_OWNER_EPOCH, untilMs: Number.MAX_SAFE_INTEGER };
 }

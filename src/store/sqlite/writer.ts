@@ -2,14 +2,15 @@ import type { DatabaseSync } from "node:sqlite";
 import { LONE_CRASHES_MAX } from "../../core/delivery.ts";
 import { eventBytes, KEY_ROW_BYTES, RESULT_ROW_BYTES } from "../../core/stored-bytes.ts";
 import { unreachable } from "../../lib/assert.ts";
-import { INTERRUPTED_MESSAGE, SINGLE_OWNER_EPOCH, type ClaimRequest, type NewDelivery } from "../store.ts";
+import { SINGLE_OWNER_EPOCH, type ClaimRequest, type NewDelivery } from "../store.ts";
+import { interruptedAttempt } from "../interrupted-attempt.ts";
 import { keptOf } from "../unmatched.ts";
 import { answerCall, type WriteCalls } from "./calls.ts";
 import { BEHIND, CLAIMED, FRESH, INDEXED, type DeliveryTable } from "./delivery-table.ts";
 import { Endings } from "./endings.ts";
 import { packEventId } from "./event-id.ts";
 import type { EventTable } from "./event-table.ts";
-import { writeEvent, type AttemptTold, type Hot } from "./generated/rows.ts";
+import { writeEvent, type Hot } from "./generated/rows.ts";
 import type { Known } from "./idempotency-table.ts";
 import { ANSWER, CLAIMED_EVENT, type Operation, type PackedCompletion, type PackedRequest } from "./message.ts";
 import type { PacketWriter } from "./packet.ts";
@@ -282,7 +283,8 @@ export class Writer {
   }
 
   #interrupt(row: Hot, nowMs: number): void {
-    this.#deliveries.log(row, interruptedAttempt(row), { nowMs, historyMs: row.historyMs, bodiesMs: row.historyMs });
+    const attempt = { ...interruptedAttempt(row.attempt, row.due), requestHeadersText: "[]", responseHeadersText: "[]" };
+    this.#deliveries.log(row, attempt, { nowMs, historyMs: row.historyMs, bodiesMs: row.historyMs });
     // It may never have reached the receiver: it uses up nothing.
     this.#deliveries.cutOff(row);
     row.crashes += 1;
@@ -293,23 +295,4 @@ export class Writer {
       this.#deliveries.ready(row, nowMs);
     }
   }
-}
-
-function interruptedAttempt(row: Hot): AttemptTold {
-  return {
-    attempt: row.attempt,
-    startedAtMs: row.due,
-    durationMs: 0,
-    outcome: "unknown",
-    statusCode: undefined,
-    connectionStatus: "unknown",
-    tlsStatus: "none",
-    message: INTERRUPTED_MESSAGE,
-    url: "",
-    recordId: undefined,
-    requestHeadersText: "[]",
-    requestBody: undefined,
-    responseHeadersText: "[]",
-    responseBody: undefined,
-  };
 }

@@ -57,23 +57,6 @@ export function historyCases(engine: Engine): void {
       expect((await store().queues())[0]?.counters).toMatchObject({ sinceMs: START_MS + 50, accepted: 1, delivered: 0 });
     });
 
-    it("grants leases: all that are asked for, or those with work", async () => {
-      await accept(store(), [item(), item({ deliveries: [delivery({ subscription: "sub-b" })] })]);
-      const request = { owner: "test", nowMs: START_MS, ttlMs: 30_000, limit: 10 };
-      const held = await store().lease(request);
-      expect(held.map((lease) => lease.subscription).toSorted()).toEqual(["sub-a", "sub-b"]);
-      expect(await store().lease({ ...request, limit: 1 })).toHaveLength(1);
-      const preferred = await store().lease({ ...request, prefer: ["sub-b", "sub-z"] });
-      expect(preferred.map((lease) => lease.subscription)).toEqual(["sub-b", "sub-z"]);
-      for (const lease of [...held, ...preferred]) {
-        expect(lease.epoch).toBeGreaterThan(0);
-        expect(lease.untilMs).toBeGreaterThan(START_MS);
-      }
-      const renewed = await store().renew("test", START_MS + 5_000, 30_000);
-      expect(renewed.map((lease) => lease.subscription)).toEqual(expect.arrayContaining(["sub-a", "sub-b"]));
-      await store().release("test");
-    });
-
     it("keeps small state, by kind and key, over a restart", async () => {
       await store().putState([
         { kind: "route", key: "b", value: '{"n":1}' },
@@ -123,12 +106,12 @@ export function historyCases(engine: Engine): void {
         item({ event: stored, deliveries: [delivery({ as: "claimed" })], bodyRetentionMs: HOUR_MS }),
       ]);
       await store().complete([completion(id, { historyRetentionMs: 2 * HOUR_MS })]);
-      store().tell(START_MS + HOUR_MS);
+      store().advanceTo(START_MS + HOUR_MS);
       expect([await store().readEvent(NAMESPACE, stored.id), await store().readBody(id)]).toEqual([undefined, undefined]);
       expect(await store().attemptsOf(id)).toHaveLength(1);
-      store().tell(START_MS + 2 * HOUR_MS);
+      store().advanceTo(START_MS + 2 * HOUR_MS);
       // Time that goes back brings nothing back.
-      store().tell(START_MS);
+      store().advanceTo(START_MS);
       expect([await store().attemptsOf(id), await store().readDelivery(id)]).toEqual([[], undefined]);
       expect((await store().history({ namespace: NAMESPACE, limit: 10 })).deliveries).toEqual([]);
     });

@@ -294,7 +294,7 @@ const dropCommand = command("drop what is over", async (model, harness) => {
 function laterCommand(hours: number): Command {
   return command(`${hours} h later`, async (model, harness) => {
     model.nowMs += hours * HOUR_MS;
-    harness.store().tell(model.nowMs);
+    harness.store().advanceTo(model.nowMs);
   });
 }
 

@@ -231,7 +231,7 @@ export function usageCases(engine: Engine): void {
       expect(read).toMatchObject({ id: lonely.id, type: lonely.type, subject: "42", extensions, dataContentType: "application/json" });
       expect(read?.data.byteLength).toBe(0);
       expect(read !== undefined && isDataLeftOut(read)).toBe(true);
-      store().tell(START_MS + UNMATCHED_KEPT_MS);
+      store().advanceTo(START_MS + UNMATCHED_KEPT_MS);
       expect(await store().readEvent(NAMESPACE, lonely.id)).toBeUndefined();
       const later = START_MS + 2 * DAY_MS;
       expect(await store().result(NAMESPACE, lonely.id, later)).toMatchObject({ matched: 0, owed: 0, deliveries: [] });

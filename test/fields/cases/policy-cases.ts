@@ -40,7 +40,7 @@ async function keptAfter(rig: FieldRig, agesMs: readonly number[]): Promise<(str
   const kept: (string | undefined)[][] = [];
   for (const ageMs of agesMs) {
     await world.clock.advance(acceptedAtMs + ageMs - world.clock.nowMs());
-    world.store.tell(world.clock.nowMs());
+    world.store.advanceTo(world.clock.nowMs());
     const attempts = await world.store.attemptsOf(delivery?.id ?? 0);
     kept.push(attempts.map(({ responseBody }) => responseBody && Buffer.from(responseBody).toString()));
   }

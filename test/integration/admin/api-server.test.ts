@@ -32,7 +32,14 @@ describe("the API's server", () => {
       watch: { open: () => undefined, closed: () => undefined },
       clock: new SystemClock(),
       deliveryNames: testDeliveryNames,
-      store: { tell: () => undefined, history: nothing, readDelivery: nothing, attemptsOf: nothing, readEvent: nothing, readBody: nothing },
+      store: {
+        advanceTo: () => undefined,
+        history: nothing,
+        readDelivery: nothing,
+        attemptsOf: nothing,
+        readEvent: nothing,
+        readBody: nothing,
+      },
       directory: { list: () => [], get: () => undefined, nameOf: () => undefined },
       acts: { storageFull: () => undefined, resend: nothing, test: nothing, resume: nothing, bodyOf: nothing },
     });

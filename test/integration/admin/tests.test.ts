@@ -65,7 +65,14 @@ beforeEach(async () => {
     clock,
     watch: new Metrics({ version: "test", defaults: false }).doorOf("api"),
     deliveryNames: testDeliveryNames,
-    store: { tell: () => undefined, history: nothing, readDelivery: nothing, attemptsOf: nothing, readEvent: nothing, readBody: nothing },
+    store: {
+      advanceTo: () => undefined,
+      history: nothing,
+      readDelivery: nothing,
+      attemptsOf: nothing,
+      readEvent: nothing,
+      readBody: nothing,
+    },
     directory: {
       list: () => [],
       get: (namespace, name) => routes.map(known).find((one) => one.namespace === namespace && one.name === name),

@@ -56,7 +56,7 @@ export function historyOf(setup: HistorySetup): Pick<HandlerParts, "store" | "ac
   };
   return {
     store: {
-      tell: () => undefined,
+      advanceTo: () => undefined,
       history: async ({ namespace, limit, beforeId = deliveries + 1 }) => {
         const ids = Array.from({ length: Math.max(0, Math.min(limit, beforeId - 1)) }, (_, i) => beforeId - 1 - i);
         const last = ids.at(-1) ?? 1;

@@ -37,7 +37,7 @@ const READS: ReadonlySet<string> = new Set([
   "result",
 ]);
 /** What a start needs at once, and what has no answer to wait for. */
-const DIRECT: ReadonlySet<string> = new Set(["open", "close", "tell", "capabilities", "health"]);
+const DIRECT: ReadonlySet<string> = new Set(["open", "close", "advanceTo", "health"]);
 /** Calls that a lost answer leaves in doubt. */
 const COMMITS: ReadonlySet<string> = new Set(["accept", "claim", "complete"]);
 

@@ -24,7 +24,7 @@ function caller(acts: Partial<DeliveryActs>): (path: string) => Promise<ApiAnswe
     clock: new ManualClock(NOW_MS),
     deliveryNames: testDeliveryNames,
     store: {
-      tell: (nowMs) => told.push(nowMs),
+      advanceTo: (nowMs) => told.push(nowMs),
       history: unused,
       attemptsOf: unused,
       readEvent: unused,

@@ -1,0 +1,24 @@
+import { INTERRUPTED_MESSAGE, type AttemptRecord } from "./store.ts";
+
+/** An attempt without what its delivery knows. */
+export type OwnerlessAttempt = Omit<AttemptRecord, "deliveryId" | "eventId" | "subscription" | "namespace" | "eventType">;
+
+/** What is logged of an attempt that was under way when the process ended. */
+export function interruptedAttempt(attempt: number, startedAtMs: number): OwnerlessAttempt {
+  return {
+    attempt,
+    startedAtMs,
+    durationMs: 0,
+    outcome: "unknown",
+    statusCode: undefined,
+    connectionStatus: "unknown",
+    tlsStatus: "none",
+    message: INTERRUPTED_MESSAGE,
+    url: "",
+    recordId: undefined,
+    requestHeaders: [],
+    requestBody: undefined,
+    responseHeaders: [],
+    responseBody: undefined,
+  };
+}
