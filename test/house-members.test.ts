@@ -8,9 +8,6 @@ const ROOT = resolve(import.meta.dirname, "..");
 
 /** Members that no source reads, and why they stay. An entry that is read again, or gone, must be taken out. */
 const KEPT: Readonly<Record<string, string>> = {
-  lease: "the seam of a store that several processes share; test/conformance holds both engines to it",
-  renew: "the same",
-  capabilities: "the same",
   listDeliveries: "tests look at what a store holds through it",
   deliveriesOf: "tests look at what a store holds through it",
   failingInFlight: "test/unit/core/fair-queue-model.test.ts compares it with the model",

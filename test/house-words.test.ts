@@ -71,4 +71,8 @@ describe("the gate can fail", () => {
       { kind: "string", text: "'five", line: 2 },
     ]);
   });
+
+  it("reads on behind a regular expression that begins with an equals sign", () => {
+    expect(piecesOf('const a = [...b.matchAll(/=>[^=`]/g)];\nconst c = "d"; e /= 2;').map(({ text }) => text)).toEqual(["d"]);
+  });
 });

@@ -34,13 +34,15 @@ export function piecesOf(source: string): Piece[] {
   const open: { text: string; line: number; braces: number }[] = [];
   let line = 1;
   let counted = 0;
+  let end = 0;
   const put = (kind: Piece["kind"], text: string, first = line): void => {
     pieces.push({ kind, text, line: first });
   };
   let before: SyntaxKind = SyntaxKind.Unknown;
   for (let token = scanner.scan(); token !== SyntaxKind.EndOfFile; token = scanner.scan()) {
     const inner = open.at(-1);
-    if (token === SyntaxKind.SlashToken && !ENDS_A_VALUE.has(before)) token = scanner.reScanSlashToken();
+    if ((token === SyntaxKind.SlashToken || token === SyntaxKind.SlashEqualsToken) && !ENDS_A_VALUE.has(before))
+      token = scanner.reScanSlashToken();
     else if (token === SyntaxKind.OpenBraceToken && inner !== undefined) inner.braces++;
     else if (token === SyntaxKind.CloseBraceToken && inner !== undefined && inner.braces-- === 0)
       token = scanner.reScanTemplateToken(false);
@@ -58,6 +60,8 @@ export function piecesOf(source: string): Piece[] {
       open.pop();
     }
     if (!COMMENTS.has(token) && !SPACES.has(token)) before = token;
+    if (scanner.getTokenEnd() <= end) throw new Error(`line ${line}: the scanner does not advance past "${scanner.getTokenText()}"`);
+    end = scanner.getTokenEnd();
   }
   return pieces;
 }
