@@ -1,17 +1,9 @@
 import { startOperator } from "./compose.ts";
 import { VERSION } from "./version.ts";
-import { demoCommand } from "../cli/demo/demo.ts";
-import { keyCommand } from "../cli/key.ts";
-import { listenCommand } from "../cli/listen.ts";
+import { commandsOf } from "../cli/commands.ts";
 import type { StartOperator } from "../cli/operator.ts";
 import { ProcessSignals } from "../cli/process-signals.ts";
 import { createProgram, EXIT_FAILED, runProgram } from "../cli/program.ts";
-import { publishCommand } from "../cli/publish.ts";
-import { runCommand } from "../cli/run.ts";
-import { uninstallCommand } from "../cli/uninstall.ts";
-import { validateCommand } from "../cli/validate.ts";
-import { verifyCommand } from "../cli/verify.ts";
-import { compileBody, compileFilter } from "../core/expression/compile.ts";
 import { SystemClock } from "../lib/clock.ts";
 import { systemRandom } from "../lib/random.ts";
 import { createLog, flushLog } from "../observe/log.ts";
@@ -66,15 +58,6 @@ export async function runProcess(argv: readonly string[], { exit, kill }: Ends):
     ]);
     return new KubeTransport(kubernetesCredentials(kubeconfig), clock);
   };
-  const program = createProgram(VERSION, [
-    runCommand(start, signals),
-    demoCommand({ start, signals, clock, random: systemRandom }),
-    publishCommand(),
-    listenCommand(clock, signals),
-    validateCommand({ filter: compileFilter, body: compileBody }, clock, VERSION),
-    verifyCommand(clock),
-    keyCommand(systemRandom),
-    uninstallCommand(clock, connect),
-  ]);
+  const program = createProgram(VERSION, commandsOf({ version: VERSION, start, connect, signals, clock, random: systemRandom }));
   return runProgram(program, argv);
 }

@@ -45,8 +45,11 @@ interface UninstallOptions {
   readonly kubeconfig?: string;
 }
 
-/** `postrider uninstall`: takes our finalizer off every subscription; `connect` opens the API server of a kubeconfig. */
-export function uninstallCommand(clock: Clock, connect: (kubeconfig: string | undefined) => Promise<KubernetesApi>): Command {
+/** Opens the API server of a kubeconfig. */
+export type Connect = (kubeconfig: string | undefined) => Promise<KubernetesApi>;
+
+/** `postrider uninstall`: takes our finalizer off every subscription. */
+export function uninstallCommand(clock: Clock, connect: Connect): Command {
   return new Command("uninstall")
     .description("before the operator is removed: take its finalizer off every subscription")
     .option("--statefulset <namespace/name>", "stop this operator first, so that it cannot put finalizers back", namespacedName)

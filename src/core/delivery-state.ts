@@ -2,6 +2,7 @@ import { delayBefore } from "./backoff.ts";
 import type { EndReason, TerminalState } from "./delivery.ts";
 import type { Outcome } from "./outcome.ts";
 import { inRanges, type Policy } from "./policy.ts";
+import { pauseFor } from "./retry-after.ts";
 
 /** What the decision needs to know of a delivery whose attempt just ended. */
 export interface AttemptedDelivery {
@@ -57,7 +58,7 @@ const SLOW_DOWN_CODES: ReadonlySet<number> = new Set([429, 502, 503, 504]);
  * could only come after the age is used up is not waited for.
  */
 export function next(delivery: EndedAttempt, outcome: Outcome, policy: Policy, moment: Moment): Transition {
-  const pauseMs = retryAfter(outcome, policy);
+  const pauseMs = isRetryable(outcome, policy) ? pauseFor(outcome.retryAfterMs, policy.retry.retryAfterMaxMs) : undefined;
   const isSlow = outcome.class === "timeout" && outcome.stalled !== true;
   const slowDown = isSlow || (outcome.statusCode !== undefined && SLOW_DOWN_CODES.has(outcome.statusCode));
   if (outcome.class === "success") return { next: { state: "delivered", reason: "Delivered" }, pauseMs: undefined, ...CALM };
@@ -94,14 +95,6 @@ function answered(outcome: Outcome): boolean {
 function isRetryable(outcome: Outcome, policy: Policy): boolean {
   if (!answered(outcome) || outcome.statusCode === undefined || outcome.tokenDropped === true) return true;
   return inRanges(outcome.statusCode, policy.retry.retryableCodes);
-}
-
-/** Only a retryable answer may pause its subscription; `retryAfterMax` 0 ignores the header. */
-function retryAfter(outcome: Outcome, policy: Policy): number | undefined {
-  const { retryAfterMs } = outcome;
-  const max = policy.retry.retryAfterMaxMs;
-  if (retryAfterMs === undefined || retryAfterMs <= 0 || max <= 0 || !isRetryable(outcome, policy)) return undefined;
-  return Math.min(retryAfterMs, max);
 }
 
 function failed(reason: EndReason): Transition["next"] {

@@ -32,3 +32,16 @@ function waitOf(value: string, answeredMs: number): number | undefined {
   const atMs = parseHttpDate(text, answeredMs);
   return atMs === undefined ? undefined : Math.max(0, atMs - answeredMs);
 }
+
+/**
+ * How long a retryable answer pauses its subscription, ms: as long as the receiver asked for, at most the policy's `retryAfterMax`, of which 0 ignores
+ * the header.
+ */
+export function pauseFor(retryAfterMs: number | undefined, maxMs: number): number | undefined {
+  return retryAfterMs === undefined || retryAfterMs <= 0 || maxMs <= 0 ? undefined : Math.min(retryAfterMs, maxMs);
+}
+
+/** When a pause ends that is asked for now, while another one may hold: an answer that was on its way does not shorten what a later one asked for. */
+export function pauseUntilMs(nowMs: number, pauseMs: number, heldUntilMs: number | undefined): number {
+  return Math.max(heldUntilMs ?? 0, nowMs + pauseMs);
+}

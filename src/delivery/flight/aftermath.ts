@@ -1,6 +1,7 @@
 import type { Transition } from "../../core/delivery-state.ts";
 import type { Event } from "../../core/event.ts";
 import type { Outcome } from "../../core/outcome.ts";
+import { pauseUntilMs } from "../../core/retry-after.ts";
 import type { Route } from "../../core/route-table.ts";
 import type { Clock } from "../../lib/clock.ts";
 import type { BusinessEvents } from "../../observe/events.ts";
@@ -47,7 +48,7 @@ export class Aftermath {
     else if (gate.failed(probe, nowMs, policy.circuitBreaker)) pauses.set(lane, "CircuitOpen", gate.circuitOpenUntilMs ?? null);
     if (transition.slowDown) gate.slowDown();
     if (transition.pauseMs !== undefined) {
-      pauses.set(lane, "RetryAfter", Math.max(gate.pauseEndMs("RetryAfter") ?? 0, nowMs + transition.pauseMs));
+      pauses.set(lane, "RetryAfter", pauseUntilMs(nowMs, transition.pauseMs, gate.pauseEndMs("RetryAfter")));
     }
     const { event, attempt } = flight;
     const { statusCode, durationMs } = outcome;
