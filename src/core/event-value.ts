@@ -8,10 +8,10 @@ const ORDER_KEY_CHARS_MAX = 256;
 
 /**
  * The value at a path of an event as text: an attribute (`subject`, `id`, `source`, `type`, an extension), or a member of its data such as
- * `data.id`. Numbers are spelled as received, so 64-bit ones stay apart. Undefined where there is none, or an object, a list, null or "".
+ * `data.id`, with or without `event.` before it. Numbers are spelled as received, so 64-bit ones stay apart. Undefined where there is none, or an object, a list, null or "".
  */
 export function eventValue(event: Event, path: string): string | undefined {
-  const [head = "", ...rest] = path.split(".");
+  const [head = "", ...rest] = path.replace(/^event\.(?=.)/, "").split(".");
   const value = head === "data" ? dataAt(event, rest) : rest.length === 0 ? attribute(event, head) : undefined;
   return value === "" ? undefined : value;
 }

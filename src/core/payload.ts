@@ -1,7 +1,7 @@
 import { unreachable } from "../lib/assert.ts";
-import { uuidv7Ms } from "../lib/random.ts";
 import type { Event } from "./event.ts";
 import { asBuffer, dataAsJson, dataAsText } from "./event-data.ts";
+import { eventTime } from "./event-time.ts";
 import type { CompiledBody } from "./expression/compile.ts";
 import { scanJson } from "./json-scan.ts";
 import type { PayloadSpec } from "./subscription.ts";
@@ -54,25 +54,6 @@ export function renderPayload(event: Event, spec: PayloadSpec, body: CompiledBod
     default:
       return unreachable(spec.format);
   }
-}
-
-/**
- * When the event happened as its producer said it, else when we received it by the wall clock of that moment. That stands in the id: it must be
- * the same in every attempt's body, also once the clock has been put right.
- */
-function eventTime(event: Event): string {
-  return event.time ?? instantText(uuidv7Ms(event.id) ?? event.receivedAtMs);
-}
-
-/** The last instant spelled: under load many events share their millisecond. */
-const lastInstant = { atMs: Number.NaN, text: "" };
-
-function instantText(atMs: number): string {
-  if (lastInstant.atMs !== atMs) {
-    lastInstant.text = new Date(atMs).toISOString();
-    lastInstant.atMs = atMs;
-  }
-  return lastInstant.text;
 }
 
 /** Why a body cannot hold a token, for people. */

@@ -1,6 +1,6 @@
 import type { DataKind, Extensions, ExtensionValue } from "../core/event.ts";
 import { EVENT_TYPE_CHARS_MAX } from "../core/event.ts";
-import { isDateTime } from "../core/instant.ts";
+import { isDateTime, isTimestamp } from "../core/instant.ts";
 import { parseMediaType } from "./media-type.ts";
 import { type Checked, type Refusal, refuse, refused } from "./refusal.ts";
 
@@ -114,6 +114,7 @@ export function attributeMistake(name: string, value: string): string | undefine
   if (CONTROL.test(value) || !value.isWellFormed()) return "contains a control character or a lone surrogate";
   if ((name === "source" || name === "type") && /\s/.test(value)) return "contains white space";
   if (name === "time" && (!isDateTime(value) || TOO_FINE.test(value))) return "is not an RFC 3339 time such as 2026-01-31T12:00:00Z";
+  if (name === "time" && !isTimestamp(value)) return "is not a time of the years 0001 to 9999 (UTC)";
   if (name === "datacontenttype" && parseMediaType(value) === undefined) return "is not a media type such as application/json";
   return undefined;
 }

@@ -1,5 +1,6 @@
 import { celEnv, celFunc, celList, celMethod, CelScalar, isCelList, isCelMap, isCelUint, listType } from "@bufbuild/cel";
 import type { CelEnv, CelFunc, CelInput, CelList, CelMap, CelValue } from "@bufbuild/cel";
+import { plainDateTime } from "../instant.ts";
 import { rawJsonOf } from "./input.ts";
 import { buildsBytes, buildsList, buildsText, charge, chargeChars, chargePattern, patternOf } from "./meter.ts";
 import { MATCHES } from "./patterns.ts";
@@ -174,7 +175,7 @@ function paying(func: CelFunc): CelFunc {
     if (typeof this === "string" || this instanceof Uint8Array) chargeChars(this.length);
     price(args);
     try {
-      return work.apply(this, args);
+      return work.apply(this, func.name === "timestamp" ? args.map(readableTime) : args);
     } catch (error) {
       charge(FAILURE);
       throw error;
@@ -190,6 +191,11 @@ function paying(func: CelFunc): CelFunc {
 function itemSteps(range: CelList | CelMap): number {
   if (rawJsonOf(range) === undefined) return OWN_ITEM;
   return isCelMap(range) ? READ_MEMBER : READ_ITEM;
+}
+
+/** What the ingest takes for a time is one here, too. */
+function readableTime(value: CelValue): CelValue {
+  return typeof value === "string" ? plainDateTime(value) : value;
 }
 
 function chargeTexts(args: readonly (CelValue | undefined)[]): void {

@@ -1,6 +1,7 @@
 import { celMap } from "@bufbuild/cel";
 import type { CelInput } from "@bufbuild/cel";
 import type { Event, ExtensionValue } from "../event.ts";
+import { eventTime } from "../event-time.ts";
 import { asBuffer, dataAsJson } from "../event-data.ts";
 import { EventList, EventMap, rawAt, valueAt } from "../event-values.ts";
 import { indexJson, type JsonIndex } from "../json-index.ts";
@@ -20,7 +21,7 @@ interface Parsed {
 /** Read once per event, however many filters and bodies look at it; gone with the event. */
 const parsedEvents = new WeakMap<Event, Parsed>();
 
-/** The event as CEL sees it: id, source, type, subject, time, dataContentType, data, extensions; absent attributes are absent. */
+/** The event as CEL sees it: id, source, type, subject, time, dataContentType, data, extensions; subject and dataContentType are absent where the event has none. */
 export function eventBinding(event: Event): EventBinding {
   return parsedOf(event).binding;
 }
@@ -64,11 +65,11 @@ function parsedOf(event: Event): Parsed {
     ["id", event.id],
     ["source", event.source],
     ["type", event.type],
+    ["time", eventTime(event)],
     ["data", data],
     ["extensions", celMap(new Map(Object.entries(event.extensions).map(([name, value]) => [name, celValue(value)])))],
   ]);
   if (event.subject !== undefined) fields.set("subject", event.subject);
-  if (event.time !== undefined) fields.set("time", event.time);
   if (event.dataContentType !== undefined) fields.set("dataContentType", event.dataContentType);
   const parsed = { binding: celMap(fields), index, data };
   parsedEvents.set(event, parsed);

@@ -167,3 +167,47 @@ describe("no content type is invented, and no character", () => {
     expect(sent(event, "StandardWebhooks")).not.toContain("\ufffd");
   });
 });
+
+describe("event.time", () => {
+  const year = compileFilter("timestamp(event.time).getFullYear() > 0 && has(event.time)");
+
+  // RFC 3339, 5.6 and 5.7: lower case, leap seconds, nine digits, the offsets furthest from UTC.
+  it.each([
+    "2026-01-02T03:04:05Z",
+    "2026-01-02t03:04:05z",
+    "2016-12-31T23:59:60Z",
+    "2016-12-31T18:59:60.5-05:00",
+    "2026-01-02T03:04:05.123456789Z",
+    "2026-01-02T23:59:59-23:59",
+    "0001-01-01T00:00:00Z",
+    "9999-12-31T23:59:59.999999999Z",
+    "2024-02-29T00:00:00+00:00",
+  ])("as it was accepted is read by timestamp(): %s", async (time) => {
+    await start();
+    const [body, headers] = structured("1", `"time":"${time}",`);
+    const told = await post(body, headers);
+    const event = (await running!.store.readEvent("shop", String(told.body["id"])))!;
+    expect(event.time).toBe(time);
+    expect(year.ok && year.value.evaluate(event)).toMatchObject({ ok: true, matched: true });
+  });
+
+  it.each(["2024-04-31T12:00:00Z", "2026-02-29T00:00:00Z", "0000-01-01T00:00:00Z", "9999-12-31T23:59:59-01:00", "2026-01-02 03:04:05Z"])(
+    "that never was, or that no filter could read, is refused: %s",
+    async (time) => {
+      await start();
+      const [body, headers] = structured("1", `"time":"${time}",`);
+      expect(await post(body, headers)).toMatchObject({ status: 400, body: { code: "attribute_invalid", pointer: "/time" } });
+    },
+  );
+
+  it("is the time of acceptance where none was given, as in the default body", async () => {
+    await start();
+    const told = await post('{"type":"order.paid","data":1}', { "content-type": "application/json" });
+    const event = (await running!.store.readEvent("shop", String(told.body["id"])))!;
+    expect(event.time).toBeUndefined();
+    expect(year.ok && year.value.evaluate(event)).toMatchObject({ ok: true, matched: true });
+    const { timestamp } = JSON.parse(sent(event, "StandardWebhooks")) as { timestamp: string };
+    const same = compileFilter(`event.time == '${timestamp}'`);
+    expect(same.ok && same.value.evaluate(event)).toMatchObject({ ok: true, matched: true });
+  });
+});
