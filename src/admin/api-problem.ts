@@ -21,6 +21,7 @@ const KINDS = {
   subscription_not_found: [404, "There is no such subscription"],
   method_not_allowed: [405, "This path supports other methods"],
   delivery_not_ended: [409, "The delivery has not ended"],
+  suspended_by_spec: [409, "The subscription is suspended by its spec"],
   subscription_not_ready: [409, "The subscription cannot be called now"],
   body_gone: [410, "The retention of the event's body is over"],
   subscription_gone: [410, "The delivery's subscription has been deleted"],

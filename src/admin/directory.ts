@@ -1,6 +1,6 @@
 import type { Event } from "../core/event.ts";
 import type { Outcome } from "../core/outcome.ts";
-import type { AttemptRecord, DeliveryId } from "../store/store.ts";
+import type { AttemptRecord, DeliveryId, PauseReason } from "../store/store.ts";
 
 /** A subscription as its manifest and the controller have it. */
 export interface KnownSubscription {
@@ -37,6 +37,12 @@ export type TestResult =
   | { readonly kind: "held"; readonly what: "rate" | "in flight"; readonly message: string; readonly retryAfterMs: number }
   | { readonly kind: "blocked"; readonly message: string };
 
+/** What holds a subscription's deliveries back, and until when, engine time, ms; undefined = until something happens. */
+export interface Hold {
+  readonly reason: PauseReason | "RateLimit";
+  readonly untilMs: number | undefined;
+}
+
 /** What the API does beside reading; the app joins it to the engine. */
 export interface DeliveryActs {
   /** One extra attempt for a delivery that has ended. */
@@ -50,6 +56,8 @@ export interface DeliveryActs {
   test(request: TestRequest, signal: AbortSignal): Promise<TestResult>;
   /** Lifts an automatic suspension and closes the circuit. */
   resume(uid: string): Promise<void>;
+  /** Why deliveries of this queue (a subscription's uid, or that of its dead letters) wait although they are due; undefined = nothing holds them back. */
+  heldBack(queue: string): Hold | undefined;
   /** The bytes that an attempt sent, made again of its event; undefined where that cannot be done. */
   bodyOf(attempt: AttemptRecord, event: Event | undefined): Uint8Array | undefined;
 }

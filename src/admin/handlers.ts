@@ -6,7 +6,7 @@ import type { AttemptRecord, DeliveryRecord, Store } from "../store/store.ts";
 import { StreamedList } from "./answer-text.ts";
 import { ok, problem, type ApiAnswer } from "./api-problem.ts";
 import type { ApiRoute } from "./api-routes.ts";
-import type { DeliveryActs, SubscriptionDirectory } from "./directory.ts";
+import type { DeliveryActs, KnownSubscription, SubscriptionDirectory } from "./directory.ts";
 import { readHistoryQuery, type HistoryQuery } from "./history-query.ts";
 import { TestPots } from "./test-pots.ts";
 import { readTestRequest } from "./test-request.ts";
@@ -198,6 +198,10 @@ export class ApiHandlers {
   async #resume(namespace: string, name: string): Promise<ApiAnswer> {
     const found = this.#parts.directory.get(namespace, name);
     if (found === undefined) return noSuchSubscription(namespace, name);
+    if (isSuspendedBySpec(found)) {
+      const detail = `spec.suspend of subscription ${name} is true, which this call cannot change: set it to false in the manifest, or with kubectl patch webhooksubscription ${name} -n ${namespace} --type merge -p '{"spec":{"suspend":false}}'`;
+      return problem({ code: "suspended_by_spec", detail });
+    }
     await this.#parts.acts.resume(found.uid);
     return ok({ namespace, name, resumed: true });
   }
@@ -257,12 +261,17 @@ export class ApiHandlers {
       uid,
       name: this.#parts.directory.nameOf(uid),
       isDeadLetter: owner !== undefined,
+      hold: this.#parts.acts.heldBack(subscription),
     };
   }
 }
 
 function bounded(attempt: AttemptRecord, bytesLeft: number): AttemptRecord {
   return bytesLeft >= 0 ? attempt : { ...attempt, responseBody: undefined };
+}
+
+function isSuspendedBySpec({ spec }: KnownSubscription): boolean {
+  return typeof spec === "object" && spec !== null && "suspend" in spec && spec.suspend === true;
 }
 
 function noSuchSubscription(namespace: string, name: string): ApiAnswer {

@@ -3,6 +3,7 @@ import { RECONNECTED_NOTE } from "../core/outcome.ts";
 import type { Outcome } from "../core/outcome.ts";
 import type { Clock } from "../lib/clock.ts";
 import type { AttemptRecord, DeliveryRecord, DeliverySummary } from "../store/store.ts";
+import type { Hold } from "./directory.ts";
 
 /**
  * How the API shows things: one function per shape. Times are RFC 3339, lengths milliseconds; what is not known is null. What secrets there
@@ -31,6 +32,8 @@ export interface DeliveryLabel {
   readonly name: string | undefined;
   /** It is the forwarding of a dead letter. */
   readonly isDeadLetter: boolean;
+  /** What holds its queue back. */
+  readonly hold: Hold | undefined;
 }
 
 export function deliveryView(record: DeliveryRecord, label: DeliveryLabel, wall: Wall): View {
@@ -46,9 +49,23 @@ export function deliveryView(record: DeliveryRecord, label: DeliveryLabel, wall:
     reason: record.reason ?? null,
     attempts: record.attempts,
     acceptedTime: shown(record.acceptedAtMs, wall),
-    nextAttemptTime: shown(record.dueAtMs, wall),
+    nextAttemptTime: shown(nextAttemptAtMs(record, label.hold), wall),
+    waitingFor: waitingFor(record, label.hold, wall),
     endedTime: shown(record.endedAtMs, wall),
   };
+}
+
+/** When it is tried next: when it is due, but not before what holds its queue back is over; undefined where only an event can end that. */
+function nextAttemptAtMs({ state, dueAtMs }: DeliveryRecord, hold: Hold | undefined): number | undefined {
+  if (state !== "ready" || hold === undefined || dueAtMs === undefined) return dueAtMs;
+  return hold.untilMs === undefined ? undefined : Math.max(dueAtMs, hold.untilMs);
+}
+
+/** Why one that has not ended waits, beside its schedule. One with a reason of its own (`PayloadInvalid`) waits for another spec. */
+function waitingFor({ state, reason }: DeliveryRecord, hold: Hold | undefined, wall: Wall): View | null {
+  if (state !== "ready") return null;
+  if (hold !== undefined) return { reason: hold.reason, untilTime: shown(hold.untilMs, wall) };
+  return reason === undefined ? null : { reason, untilTime: null };
 }
 
 /** A row of the schedule: the delivery with its record, its first and its last attempt. */

@@ -56,6 +56,7 @@ export function buildApi(ground: ApiGround): ApiServer {
       storageFull: (namespace) => ground.storage.full(namespace)?.detail,
       test: (order, signal) => tests.send(order, signal),
       resume,
+      heldBack: (queue) => engine.heldBack(queue),
       bodyOf: (attempt, event) => payloads.bodyOf(attempt, event),
     },
   });

@@ -10,6 +10,7 @@ import { bootEngine } from "./boot.ts";
 import type { Draining } from "./lifetime.ts";
 import type { HealthCallback } from "./lane-state/health-book.ts";
 import type { EndHow, Lane } from "./queue/lane.ts";
+import type { Held } from "./queue/lane-gate.ts";
 import { dropLeftovers } from "./leftovers.ts";
 import type { ResendResult } from "./queue-acts.ts";
 
@@ -77,6 +78,10 @@ export class Engine implements Service {
   }
 
   /** The lane of a subscription that has a route, for what is sent beside the queue. */
+  heldBack(queue: string): Held | undefined {
+    return this.lanes.get(queue)?.gate.heldBack(this.#parts.clock.nowMs());
+  }
+
   laneOf(uid: string): Lane | undefined {
     const { inForce, scheduler, routes } = this.#all;
     const route = inForce.routeOf(uid);

@@ -9,6 +9,12 @@ export type SpecPause = Extract<PauseReason, "BySpec" | "RefsUnresolved">;
 /** Pauses that the receiver brought about. */
 export type ReceiverPause = Exclude<PauseReason, SpecPause>;
 
+/** What holds a lane back. */
+export interface Held {
+  readonly reason: PauseReason | "RateLimit";
+  readonly untilMs: number | undefined;
+}
+
 /** An end that only an event can bring: a suspension, an unresolved reference. */
 export const FOREVER_MS = Number.MAX_SAFE_INTEGER;
 
@@ -93,6 +99,14 @@ export class LaneGate {
       if (untilMs > nowMs && untilMs > (latest?.untilMs ?? 0)) latest = { reason: reason as ReceiverPause, untilMs };
     }
     return latest;
+  }
+
+  /** Why nothing is sent now, and until when; undefined as an end = until something happens. */
+  heldBack(nowMs: number): Held | undefined {
+    const pause = this.pausedUntil(nowMs);
+    if (pause !== undefined) return { reason: pause.reason, untilMs: pause.untilMs === FOREVER_MS ? undefined : pause.untilMs };
+    const openAtMs = this.openAtMs(nowMs);
+    return openAtMs > nowMs && Number.isFinite(openAtMs) ? { reason: "RateLimit", untilMs: openAtMs } : undefined;
   }
 
   /** When one more may be sent: `nowMs` = now, a later time, or Infinity = only after something happened. */

@@ -41,7 +41,7 @@ describe("the API's server", () => {
         readBody: nothing,
       },
       directory: { list: () => [], get: () => undefined, nameOf: () => undefined },
-      acts: { storageFull: () => undefined, resend: nothing, test: nothing, resume: nothing, bodyOf: nothing },
+      acts: { storageFull: () => undefined, resend: nothing, test: nothing, resume: nothing, heldBack: () => undefined, bodyOf: nothing },
     });
     url = await server.open();
     stop = new AbortController();

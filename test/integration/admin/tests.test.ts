@@ -82,6 +82,7 @@ beforeEach(async () => {
       storageFull: () => undefined,
       resend: nothing,
       resume: nothing,
+      heldBack: () => undefined,
       bodyOf: nothing,
       test: (order, signal) => tests.send(order, signal),
     },

@@ -233,7 +233,9 @@ describe("a kept connection that dies before the first byte of an answer", () =>
     for (const attempt of [1, 2]) {
       const done = await attempter.attempt({ route, event: anEvent(), attempt });
       const record = attemptRecord({ id: 1, attempt, event: anEvent(), recordId: undefined }, route.subscription, done);
-      rows.push(attemptView(record, { id: "x", uid: "uid-1", name: "orders", isDeadLetter: false }, undefined, new LeapingClock()));
+      rows.push(
+        attemptView(record, { id: "x", uid: "uid-1", name: "orders", isDeadLetter: false, hold: undefined }, undefined, new LeapingClock()),
+      );
       await new Promise((resolve) => setImmediate(resolve));
     }
     expect(rows).toMatchObject([

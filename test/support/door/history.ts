@@ -70,6 +70,13 @@ export function historyOf(setup: HistorySetup): Pick<HandlerParts, "store" | "ac
       readEvent: nothing,
       readBody: async () => undefined,
     },
-    acts: { storageFull: () => undefined, resend: nothing, test: nothing, resume: nothing, bodyOf: () => Buffer.alloc(bodyBytes, "x") },
+    acts: {
+      storageFull: () => undefined,
+      resend: nothing,
+      test: nothing,
+      resume: nothing,
+      heldBack: () => undefined,
+      bodyOf: () => Buffer.alloc(bodyBytes, "x"),
+    },
   };
 }

@@ -42,7 +42,14 @@ export async function runningApi(parts: Partial<HandlerParts> = {}): Promise<Run
       readBody: nothing,
     },
     directory: { list: () => [], get: () => undefined, nameOf: () => undefined },
-    acts: { storageFull: () => undefined, resend: nothing, test: nothing, resume: nothing, bodyOf: () => undefined },
+    acts: {
+      storageFull: () => undefined,
+      resend: nothing,
+      test: nothing,
+      resume: nothing,
+      heldBack: () => undefined,
+      bodyOf: () => undefined,
+    },
     ...parts,
   });
   return { ...(await started(server)), metrics };

@@ -79,6 +79,7 @@ export class ApiOverRoutes {
         resend: (id) => engine.resend(id),
         test: (order, signal) => tests.send(order, signal),
         resume: (uid) => engine.resume(uid),
+        heldBack: (queue) => engine.heldBack(queue),
         bodyOf: () => undefined,
       },
     });

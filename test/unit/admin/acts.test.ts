@@ -19,7 +19,7 @@ const NAME = testDeliveryNames.nameOf("shop", RECORD.id);
 const KNOWN = { uid: "uid-1", namespace: "shop", name: "orders", generation: 1, spec: null, status: null };
 
 /** POSTs below namespace `shop`, the engine answering as given. */
-function caller(acts: Partial<DeliveryActs>): (path: string) => Promise<ApiAnswer> {
+function caller(acts: Partial<DeliveryActs>, spec: unknown = null): (path: string) => Promise<ApiAnswer> {
   const handlers = new ApiHandlers({
     clock: new ManualClock(NOW_MS),
     deliveryNames: testDeliveryNames,
@@ -31,8 +31,16 @@ function caller(acts: Partial<DeliveryActs>): (path: string) => Promise<ApiAnswe
       readBody: unused,
       readDelivery: async () => RECORD,
     },
-    directory: { list: () => [KNOWN], get: () => KNOWN, nameOf: () => KNOWN.name },
-    acts: { storageFull: () => undefined, resend: unused, test: unused, resume: unused, bodyOf: unused, ...acts },
+    directory: { list: () => [KNOWN], get: () => ({ ...KNOWN, spec }), nameOf: () => KNOWN.name },
+    acts: {
+      storageFull: () => undefined,
+      resend: unused,
+      test: unused,
+      resume: unused,
+      heldBack: () => undefined,
+      bodyOf: unused,
+      ...acts,
+    },
   });
   return (path) => {
     const routed = routeOf("POST", `/v1/namespaces/shop${path}`);
@@ -104,4 +112,16 @@ it("a test that a ceiling of the cluster policy holds back is answered with when
     headers: { "retry-after": "2" },
     body: { code: "tests_too_fast", detail: "one an hour" },
   });
+});
+
+it("a subscription that its spec suspends is not resumed: the answer says what to change", async () => {
+  const resumed: string[] = [];
+  const resume = async (uid: string): Promise<void> => void resumed.push(uid);
+  expect(await caller({ resume }, { suspend: true })("/subscriptions/orders/resume")).toMatchObject({
+    status: 409,
+    body: { code: "suspended_by_spec", detail: expect.stringContaining("spec.suspend") as string },
+  });
+  expect(resumed).toEqual([]);
+  expect((await caller({ resume }, { suspend: false })("/subscriptions/orders/resume")).status).toBe(200);
+  expect(resumed).toEqual(["uid-1"]);
 });

@@ -29,6 +29,7 @@ async function scene(stepMs: number) {
       resend: async () => "not_found",
       test: async () => ({ kind: "blocked", message: "" }),
       resume: async () => undefined,
+      heldBack: (queue) => world.engine.heldBack(queue),
       bodyOf: () => undefined,
     },
   });
@@ -70,7 +71,7 @@ it.each([HOUR, -HOUR, 10 * YEAR, -10 * YEAR])("after a step of %d ms `since` and
 
 it("an attempt tells the wall's time it was begun at, one that a crash cut off when it was due, by the wall", () => {
   const wall = { shownMs: (atMs: number) => atMs + HOUR };
-  const label = { id: "x", uid: "a", name: "a", isDeadLetter: false };
+  const label = { id: "x", uid: "a", name: "a", isDeadLetter: false, hold: undefined };
   const attempt = {
     deliveryId: 1,
     attempt: 1,
