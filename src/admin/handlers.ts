@@ -10,7 +10,7 @@ import type { DeliveryActs, KnownSubscription, SubscriptionDirectory } from "./d
 import { readHistoryQuery, type HistoryQuery } from "./history-query.ts";
 import { TestPots } from "./test-pots.ts";
 import { readTestRequest } from "./test-request.ts";
-import { attemptView, deliveryView, eventView, summaryView, testView, type DeliveryLabel } from "./views.ts";
+import { attemptView, eventView, summaryView, testView, type DeliveryLabel } from "./views.ts";
 
 /** Bodies of one page of the log together, in bytes: the page ends before the delivery that goes beyond. */
 const PAGE_BODIES_BYTES_MAX = 1024 * 1024;
@@ -137,7 +137,11 @@ export class ApiHandlers {
 
   async #delivery(namespace: string, deliveryName: string): Promise<ApiAnswer> {
     const record = await this.#own(namespace, deliveryName);
-    return record === undefined ? NO_SUCH_DELIVERY : ok(deliveryView(record, this.#label(record), this.#parts.clock));
+    if (record === undefined) return NO_SUCH_DELIVERY;
+    // The row of the list: the newest one before the next.
+    const { deliveries } = await this.#parts.store.history({ namespace, beforeId: record.id + 1, limit: 1 });
+    const summary = deliveries.find(({ id }) => id === record.id);
+    return summary === undefined ? NO_SUCH_DELIVERY : ok(summaryView(summary, this.#label(summary), this.#parts.clock));
   }
 
   async #attemptsOfOne(namespace: string, deliveryName: string): Promise<ApiAnswer> {

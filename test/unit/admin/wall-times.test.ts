@@ -58,6 +58,8 @@ it.each([HOUR, -HOUR, 5 * 24 * HOUR, 10 * YEAR, -10 * YEAR])("after a step of %d
   near(newest?.["acceptedTime"]);
   near(newest?.["endedTime"]);
   near((await get(`deliveries/${String(newest?.["id"])}`))["acceptedTime"]);
+  // The same row, alone.
+  expect(await get(`deliveries/${String(newest?.["id"])}`)).toEqual(newest);
   near((await get(`events/${second?.id}`))["receivedTime"]);
 });
 
