@@ -1,13 +1,18 @@
-import { celList, celMap } from "@bufbuild/cel";
+import { celList, celMap, celUint } from "@bufbuild/cel";
 import type { CelList, CelMap, CelValue } from "@bufbuild/cel";
 import { charge, evaluationNumber } from "./expression/meter.ts";
 import { ASCII_TEXT, END, ESCAPED_TEXT, type JsonIndex, NEXT, SIZE, START, UTF8_TEXT, VALUE_FIELDS } from "./json-index.ts";
 
 const INT64_MAX = 2n ** 63n - 1n;
+const UINT64_MAX = 2n ** 64n - 1n;
 const INT64_MIN = -(2n ** 63n);
 
 /** A number with so few characters is exact as a double. */
 const SAFE_CHARS = 15;
+/** Significant digits that writers of doubles print, so that the same double is read again (IEEE 754: 17). */
+const DOUBLE_DIGITS_MAX = 17;
+/** Characters of a number in a message. */
+const SHOWN_CHARS_MAX = 60;
 
 /** What an event's map and list share with those of an expression: the marks by which CEL knows them. */
 const MAP_MARK = markOf(celMap(new Map()));
@@ -52,12 +57,29 @@ function textAt({ bytes, values }: JsonIndex, place: number): string {
   return kind === ESCAPED_TEXT ? (JSON.parse(bytes.toString("utf8", start - 1, end + 1)) as string) : "";
 }
 
-/** Written without point or exponent and within 64 bits: an int, exact; else a double. */
+/**
+ * Written without point or exponent: an int, or a uint above that, exact to 64 bits. Else a double, of as many digits as writers of doubles print.
+ * @throws for any other number: a filter that takes one id for the next, or a body that changes an amount, would be wrong without a word
+ */
 function numberOf(text: string): CelValue {
-  if (!/^-?\d{1,19}$/.test(text)) return Number(text);
-  if (text.length <= SAFE_CHARS) return BigInt(Number(text));
-  const integer = BigInt(text);
-  return integer >= INT64_MIN && integer <= INT64_MAX ? integer : Number(text);
+  if (/^-?\d{1,20}$/.test(text)) {
+    if (text.length <= SAFE_CHARS) return BigInt(Number(text));
+    const integer = BigInt(text);
+    if (integer >= INT64_MIN && integer <= INT64_MAX) return integer;
+    if (integer > INT64_MAX && integer <= UINT64_MAX) return celUint(integer);
+  } else if (text.length <= DOUBLE_DIGITS_MAX || significantDigits(text) <= DOUBLE_DIGITS_MAX) return Number(text);
+  const shown = text.length <= SHOWN_CHARS_MAX ? text : `${text.slice(0, SHOWN_CHARS_MAX)}…`;
+  throw new Error(
+    `the event's number ${shown} is not exact in an expression (64-bit integers, decimals of ${DOUBLE_DIGITS_MAX} digits): send it as a string, or pass on the object that contains it`,
+  );
+}
+
+function significantDigits(text: string): number {
+  return text
+    .replace(/[eE].*$/, "")
+    .replaceAll(/[-.]/g, "")
+    .replace(/^0+/, "")
+    .replace(/0+$/, "").length;
 }
 
 /** A part of an event's data, with the bytes it was received as. */

@@ -38,10 +38,10 @@ export function jsonBytesAt(event: Event, path: readonly string[]): Uint8Array |
   if (index === undefined) return undefined;
   let value: unknown = data;
   let place: number | undefined = 0;
-  for (const name of path) {
+  for (const [at, name] of path.entries()) {
     place = value instanceof EventMap ? value.placeOf(name) : undefined;
     if (place === undefined) return undefined;
-    value = (value as EventMap).get(name);
+    if (at < path.length - 1) value = (value as EventMap).get(name);
   }
   return rawAt(index, place);
 }
