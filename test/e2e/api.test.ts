@@ -3,6 +3,7 @@ import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { afterAll, beforeAll, describe, expect, it } from "vitest";
 import { RecordingReceiver } from "../support/fields/recording-receiver.ts";
+import { loopbackPolicy, manifestFile, secret, subscription } from "../support/manifests.ts";
 import { OperatorProcess } from "../support/operator/operator-process.ts";
 
 const WAIT_MS = 15_000;
@@ -12,41 +13,18 @@ const FOREIGN_TOKEN = "a-token-of-the-api-of-depot";
 // oxlint-disable-next-line typescript/no-explicit-any -- any JSON
 type Json = any;
 
-const manifests = (receiver: string): string => `apiVersion: postrider.dev/v1alpha1
-kind: ClusterDeliveryPolicy
-metadata: {name: test}
-spec:
-  retry: {maxAttempts: 2, schedule: ["0s", "100ms"], jitterPercent: 0}
-  egress: {allowedCIDRs: ["127.0.0.0/8"], allowPlainHTTP: true}
----
-apiVersion: postrider.dev/v1alpha1
-kind: WebhookSubscription
-metadata: {name: form, namespace: shop}
-spec:
-  events: {types: ["order.*"]}
-  endpoint: {url: "${receiver}/hook?key=secret", headers: [{name: X-Key, value: canary-of-the-request}]}
-  payload: {format: Form, body: "{'event': event.type, 'data': event.data}"}
-  history: {recordIdField: data.id}
-  signing: {scheme: None}
----
-apiVersion: postrider.dev/v1alpha1
-kind: WebhookSubscription
-metadata: {name: elsewhere, namespace: depot}
-spec:
-  events: {types: ["*"]}
-  endpoint: {url: "${receiver}/depot"}
-  signing: {scheme: None}
----
-apiVersion: v1
-kind: Secret
-metadata: {name: api, namespace: shop, labels: {postrider.dev/api-token: "true"}}
-stringData: {support: ${TOKEN}}
----
-apiVersion: v1
-kind: Secret
-metadata: {name: api, namespace: depot, labels: {postrider.dev/api-token: "true"}}
-stringData: {support: ${FOREIGN_TOKEN}}
-`;
+const manifests = (receiver: string): string =>
+  manifestFile(
+    loopbackPolicy('retry: {maxAttempts: 2, schedule: ["0s", "100ms"], jitterPercent: 0}'),
+    subscription({
+      name: "form",
+      endpoint: `{url: "${receiver}/hook?key=secret", headers: [{name: X-Key, value: canary-of-the-request}]}`,
+      more: ["payload: {format: Form, body: \"{'event': event.type, 'data': event.data}\"}", "history: {recordIdField: data.id}"],
+    }),
+    subscription({ name: "elsewhere", namespace: "depot", types: ["*"], url: `${receiver}/depot` }),
+    secret("shop", "api", "api-token", { support: TOKEN }),
+    secret("depot", "api", "api-token", { support: FOREIGN_TOKEN }),
+  );
 
 describe("the read and act API, through the binary", () => {
   const directory = mkdtempSync(join(tmpdir(), "postrider-api-"));

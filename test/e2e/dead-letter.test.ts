@@ -7,7 +7,7 @@ import { Webhook } from "standardwebhooks";
 import { afterEach, expect, it, vi } from "vitest";
 import { freePort } from "../support/free-port.ts";
 import { OperatorProcess } from "../support/operator/operator-process.ts";
-import { shopManifests } from "../support/operator/shop-manifests.ts";
+import { shopManifests } from "../support/manifests.ts";
 
 const SECRET = "whsec_MfKQ9r8GKYqrTwjUPD8ILPZIo2LaLaSwMfKQ9r8GKYo=";
 
@@ -88,9 +88,6 @@ it("forwards what failed as a signed CloudEvent, also when it is killed in betwe
 });
 
 function manifests(port: number, letterPort: number): string {
-  return `${shopManifests({ name: "billing", port, secret: SECRET, retryMs: 200 })}  deadLetter:
-    endpoint:
-      url: "http://127.0.0.1:${letterPort}/dead"
-      headers: [{name: x-team, value: night}]
-`;
+  const deadLetter = `deadLetter: {endpoint: {url: "http://127.0.0.1:${letterPort}/dead", headers: [{name: x-team, value: night}]}}`;
+  return shopManifests({ name: "billing", port, secret: SECRET, retryMs: 200, more: [deadLetter] });
 }

@@ -9,6 +9,7 @@ import { afterEach, expect, it } from "vitest";
 import { namedSigning } from "../../src/core/signing/signing-styles.ts";
 import { verifyRequest } from "../../src/core/signing/verify.ts";
 import { TokenServer } from "../support/delivery/token-server.ts";
+import { loopbackPolicy, manifestFile, secret, subscription } from "../support/manifests.ts";
 import { OperatorProcess } from "../support/operator/operator-process.ts";
 
 const ARRIVES_WITHIN_MS = 20_000;
@@ -72,32 +73,16 @@ it("asks for permission, fetches a token and signs the message: the binary with 
 });
 
 function manifests(url: string, tokenUrl: string): string {
-  return `apiVersion: postrider.dev/v1alpha1
-kind: ClusterDeliveryPolicy
-metadata: {name: loopback}
-spec:
-  egress: {allowedCIDRs: [127.0.0.0/8], allowPlainHTTP: true}
----
-apiVersion: postrider.dev/v1alpha1
-kind: WebhookSubscription
-metadata: {name: orders, namespace: shop}
-spec:
-  events: {types: ["*"]}
-  endpoint:
-    url: "${url}"
-    auth:
-      oauth2ClientCredentials:
-        tokenURL: "${tokenUrl}"
-        clientIDSecretRef: {name: keys, key: id}
-        clientSecretRef: {name: keys, key: secret}
-        scopes: [hooks]
-  signing: {scheme: HTTPMessageSignatures, secretRefs: [{name: keys, key: sign}]}
-  verification: CloudEventsHandshake
----
-apiVersion: v1
-kind: Secret
-metadata: {name: keys, namespace: shop, labels: {postrider.dev/use: "true"}}
-type: Opaque
-stringData: {id: client-4711, secret: ${CLIENT_SECRET}, sign: "${WHSEC}"}
-`;
+  const oauth2 = `tokenURL: "${tokenUrl}", clientIDSecretRef: {name: keys, key: id}, clientSecretRef: {name: keys, key: secret}, scopes: [hooks]`;
+  return manifestFile(
+    loopbackPolicy(),
+    subscription({
+      name: "orders",
+      types: ["*"],
+      endpoint: `{url: "${url}", auth: {oauth2ClientCredentials: {${oauth2}}}}`,
+      signing: "{scheme: HTTPMessageSignatures, secretRefs: [{name: keys, key: sign}]}",
+      more: ["verification: CloudEventsHandshake"],
+    }),
+    secret("shop", "keys", "use", { id: "client-4711", secret: CLIENT_SECRET, sign: WHSEC }),
+  );
 }

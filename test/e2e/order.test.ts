@@ -5,6 +5,7 @@ import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { afterEach, expect, it } from "vitest";
 import { countOf } from "../support/full-run.ts";
+import { defaultPolicy, loopbackPolicy, manifestFile, subscription } from "../support/manifests.ts";
 import { seededRandom } from "../support/sim/seeded-random.ts";
 import { freePort } from "../support/free-port.ts";
 import { OperatorProcess } from "../support/operator/operator-process.ts";
@@ -123,27 +124,15 @@ async function until(done: () => boolean, withinMs: number): Promise<void> {
 }
 
 function manifests(port: number): string {
-  return `apiVersion: postrider.dev/v1alpha1
-kind: ClusterDeliveryPolicy
-metadata: {name: here}
-spec: {egress: {allowedCIDRs: ["127.0.0.0/8"], allowPlainHTTP: true}}
----
-apiVersion: postrider.dev/v1alpha1
-kind: DeliveryPolicy
-metadata: {name: quick, namespace: shop, labels: {postrider.dev/default: "true"}}
-spec:
-  maxInFlight: 64
-  timeout: 5s
-  circuitBreaker: {consecutiveFailures: 1000}
-  retry: {maxAttempts: 50, backoff: {policy: Constant, initialDelay: 100ms, maxDelay: 100ms}}
----
-apiVersion: postrider.dev/v1alpha1
-kind: WebhookSubscription
-metadata: {name: ordered, namespace: shop}
-spec:
-  events: {types: ["order.*"]}
-  ordering: {mode: PerKey, key: data.key}
-  endpoint: {url: "http://127.0.0.1:${port}/hooks"}
-  signing: {scheme: None}
-`;
+  return manifestFile(
+    loopbackPolicy(),
+    defaultPolicy(
+      "shop",
+      "maxInFlight: 64",
+      "timeout: 5s",
+      "circuitBreaker: {consecutiveFailures: 1000}",
+      "retry: {maxAttempts: 50, backoff: {policy: Constant, initialDelay: 100ms, maxDelay: 100ms}}",
+    ),
+    subscription({ name: "ordered", url: `http://127.0.0.1:${port}/hooks`, more: ["ordering: {mode: PerKey, key: data.key}"] }),
+  );
 }

@@ -7,6 +7,7 @@ import { join } from "node:path";
 import { setTimeout as delay } from "node:timers/promises";
 import { Webhook } from "standardwebhooks";
 import { afterEach, expect, it } from "vitest";
+import { loopbackPolicy, secret, subscription } from "../support/manifests.ts";
 import { OperatorProcess } from "../support/operator/operator-process.ts";
 
 const ROTATIONS = 5;
@@ -95,9 +96,9 @@ it("rotates keys under load and never fails a receiver that knows either listed 
     writeFileSync(join(directory, file), text);
     renameSync(join(directory, file), join(directory, "manifests", file));
   };
-  const list = (keys: readonly number[]): void => write("subscription.yaml", subscription(port, keys));
-  write("policy.yaml", POLICY);
-  write("secret.yaml", secret({}));
+  const list = (keys: readonly number[]): void => write("subscription.yaml", orders(port, keys));
+  write("policy.yaml", loopbackPolicy());
+  write("secret.yaml", keySecret({}));
   list([1]);
   const operator = await OperatorProcess.start({ manifests: join(directory, "manifests"), store: `sqlite:${join(directory, "store")}` });
   cleanups.push(() => operator.signal("SIGKILL"));
@@ -116,7 +117,7 @@ it("rotates keys under load and never fails a receiver that knows either listed 
   await receiver.settled();
   // An edit in place replaces at once: whoever wants an overlap lists both.
   const replaced = secretOf(99);
-  write("secret.yaml", secret({ [ROTATIONS + 1]: replaced }));
+  write("secret.yaml", keySecret({ [ROTATIONS + 1]: replaced }));
   effectsMs.push(await receiver.until(() => receiver.newest(replaced), EFFECT_WITHIN_MS));
   const posted = await load.stop();
   expect(failuresOfRotation).toBe(0);
@@ -147,32 +148,14 @@ function startLoad(url: string): { stop: () => Promise<number> } {
   };
 }
 
-const POLICY = `apiVersion: postrider.dev/v1alpha1
-kind: ClusterDeliveryPolicy
-metadata: {name: loopback}
-spec:
-  egress: {allowedCIDRs: [127.0.0.0/8], allowPlainHTTP: true}
-`;
-
-function subscription(port: number, keys: readonly number[]): string {
-  return `apiVersion: postrider.dev/v1alpha1
-kind: WebhookSubscription
-metadata: {name: orders, namespace: shop}
-spec:
-  events: {types: ["*"]}
-  endpoint: {url: "http://127.0.0.1:${port}/"}
-  signing: {scheme: StandardWebhooks, secretRefs: [${keys.map((n) => `{name: keys, key: k${n}}`).join(", ")}]}
-`;
+function orders(port: number, keys: readonly number[]): string {
+  const refs = keys.map((n) => `{name: keys, key: k${n}}`).join(", ");
+  const signing = `{scheme: StandardWebhooks, secretRefs: [${refs}]}`;
+  return subscription({ name: "orders", types: ["*"], url: `http://127.0.0.1:${port}/`, signing });
 }
 
 /** All keys in one Secret; `changed` ones have another value. */
-function secret(changed: Readonly<Record<number, string>>): string {
-  const lines = Array.from({ length: ROTATIONS + 1 }, (_, i) => `  k${i + 1}: ${changed[i + 1] ?? secretOf(i + 1)}`);
-  return `apiVersion: v1
-kind: Secret
-metadata: {name: keys, namespace: shop, labels: {postrider.dev/use: "true"}}
-type: Opaque
-stringData:
-${lines.join("\n")}
-`;
+function keySecret(changed: Readonly<Record<number, string>>): string {
+  const keys = Array.from({ length: ROTATIONS + 1 }, (_, i) => i + 1);
+  return secret("shop", "keys", "use", Object.fromEntries(keys.map((n) => [`k${n}`, changed[n] ?? secretOf(n)])));
 }

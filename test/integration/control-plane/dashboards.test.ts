@@ -5,6 +5,7 @@ import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { afterAll, beforeAll, describe, expect, it } from "vitest";
 import { ALERTS } from "../../../scripts/monitoring/alerts.ts";
+import { loopbackPolicy, manifestFile, subscription } from "../../support/manifests.ts";
 import { hasPrometheus, PrometheusServer } from "../../support/observe/prometheus-server.ts";
 import { OperatorProcess } from "../../support/operator/operator-process.ts";
 import { ControlPlane } from "../../support/kube/control-plane.ts";
@@ -110,7 +111,7 @@ describeOnControlPlane(
         await new Promise<void>((done) => receiver.listen(0, "127.0.0.1", done));
         await controlPlane.kubectlOutput(["create", "namespace", NS]);
         await controlPlane.kubectlOutput(["apply", "--filename", "-"], {
-          input: JSON.stringify({ apiVersion: "v1", kind: "List", items: manifests((receiver.address() as AddressInfo).port) }),
+          input: manifests((receiver.address() as AddressInfo).port),
         });
         operator = await OperatorProcess.start({ kubeconfig: chart.operatorKubeconfig, store: `sqlite:${store}` });
         prometheus = await PrometheusServer.start(operator.ready.metrics, [join(CHART, "rules/alerts.yaml")]);
@@ -193,24 +194,13 @@ async function post(ingest: string, type: string): Promise<void> {
   );
 }
 
-function manifests(port: number): object[] {
-  const apiVersion = "postrider.dev/v1alpha1";
-  const subscription = (name: string, path: string, more: object): object => ({
-    apiVersion,
-    kind: "WebhookSubscription",
-    metadata: { name, namespace: NS },
-    spec: { events: { types: ["order.*"], ...more }, endpoint: { url: `http://127.0.0.1:${port}${path}` }, signing: { scheme: "None" } },
-  });
-  const retry = { maxAttempts: 2, schedule: ["0s", "100ms"], jitterPercent: 0 };
-  return [
-    {
-      apiVersion,
-      kind: "ClusterDeliveryPolicy",
-      metadata: { name: "test" },
-      spec: { retry, egress: { allowedCIDRs: ["127.0.0.0/8"], allowPlainHTTP: true } },
-    },
-    subscription("works", "/", {}),
-    subscription("fails", "/dead", {}),
-    subscription("picky", "/", { filter: "event.data.size > 1000" }),
-  ];
+function manifests(port: number): string {
+  const at = (name: string, path: string, filter = "true"): string =>
+    subscription({ name, namespace: NS, filter, url: `http://127.0.0.1:${port}${path}` });
+  return manifestFile(
+    loopbackPolicy('retry: {maxAttempts: 2, schedule: ["0s", "100ms"], jitterPercent: 0}'),
+    at("works", "/"),
+    at("fails", "/dead"),
+    at("picky", "/", "event.data.size > 1000"),
+  );
 }

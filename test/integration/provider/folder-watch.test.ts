@@ -5,7 +5,7 @@ import pino from "pino";
 import { expect, it } from "vitest";
 import { SystemClock } from "../../../src/lib/clock.ts";
 import { FileProvider, RESCAN_MS } from "../../../src/provider/file.ts";
-import { SPEC, subscriptionYaml } from "../../support/controller/file-operator.ts";
+import { SPEC, subscriptionYaml } from "../../support/manifests.ts";
 
 /** Never comes to the look that is taken although nothing was heard. */
 class DeafClock extends SystemClock {

@@ -145,18 +145,3 @@ async function writeManifest(directory: string, file: string, text: string): Pro
   await mkdir(dirname(path), { recursive: true });
   await writeFile(path, text);
 }
-
-/** A subscription of namespace `shop`. */
-export function subscriptionYaml(name: string, spec: string, metadata = ""): string {
-  return `apiVersion: postrider.dev/v1alpha1
-kind: WebhookSubscription
-metadata:
-  name: ${name}
-  namespace: shop
-${metadata}spec:
-${spec}
-`;
-}
-
-export const SPEC = `  events: {types: [order.paid]}
-  endpoint: {url: "https://example.com/hooks"}`;
