@@ -4,6 +4,7 @@ import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { defaultPolicy, loopbackPolicy, manifestFile, subscription } from "../support/manifests.ts";
 import { lineReader, startPinned } from "./machine.ts";
+import { until } from "../support/until.ts";
 
 export interface SystemOptions {
   /** Receiver's address, host:port. */
@@ -76,14 +77,14 @@ export class System {
 
   /** Waits until every one of `subscriptions` is ready: their keys are generated after the start. @throws after `withinMs`. */
   async settled(subscriptions: number, withinMs = SETTLED_WITHIN_MS): Promise<void> {
-    const untilMs = performance.now() + withinMs;
-    for (;;) {
+    let ready = 0;
+    const areReady = async (): Promise<boolean> => {
       const text = await (await fetch(`${this.metrics}/metrics`)).text();
-      const ready = text.match(/^postrider_subscription_ready\{[^}]*\} 1$/gm)?.length ?? 0;
-      if (ready >= subscriptions) return;
-      if (performance.now() > untilMs) throw new Error(`${ready} of ${subscriptions} subscriptions are ready after ${withinMs} ms`);
-      await new Promise((resolve) => setTimeout(resolve, SETTLED_POLL_MS));
-    }
+      ready = text.match(/^postrider_subscription_ready\{[^}]*\} 1$/gm)?.length ?? 0;
+      return ready >= subscriptions;
+    };
+    const seen = (): string => `${ready} of ${subscriptions} subscriptions are ready`;
+    await until(areReady, { withinMs, everyMs: SETTLED_POLL_MS, seen });
   }
 
   /** Ends the process; `keep` leaves its files for another start. */

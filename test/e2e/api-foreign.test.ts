@@ -7,6 +7,7 @@ import { RecordingReceiver } from "../support/fields/recording-receiver.ts";
 import { countOf } from "../support/full-run.ts";
 import { loopbackPolicy, manifestFile, secret, subscription } from "../support/manifests.ts";
 import { OperatorProcess } from "../support/operator/operator-process.ts";
+import { untilGiven } from "../support/until.ts";
 
 const WAIT_MS = 20_000;
 const SPACES = ["shop", "depot", "shop-2"] as const;
@@ -56,13 +57,12 @@ describe("the API and what is not the caller's", () => {
     return { status: response.status, text, body: JSON.parse(text) };
   };
   const rowsOf = async (space: string, count: number): Promise<Json[]> => {
-    const untilMs = performance.now() + WAIT_MS;
-    for (;;) {
-      const { items } = (await call(`${space}/deliveries?limit=500&state=delivered`, tokenOf(space))).body;
-      if (items.length >= count) return items;
-      if (performance.now() > untilMs) throw new Error(`${items.length} of ${count} delivered`);
-      await new Promise((done) => setTimeout(done, 20));
-    }
+    let items: Json[] = [];
+    const look = async (): Promise<Json[] | undefined> => {
+      ({ items } = (await call(`${space}/deliveries?limit=500&state=delivered`, tokenOf(space))).body);
+      return items.length >= count ? items : undefined;
+    };
+    return untilGiven(look, { withinMs: WAIT_MS, seen: () => `${items.length} of ${count} delivered` });
   };
   const publish = async (space: string, data: object): Promise<void> => {
     const init = { method: "POST", headers: { "content-type": "application/json" }, body: JSON.stringify({ type: "a.b", data }) };

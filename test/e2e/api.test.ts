@@ -5,6 +5,7 @@ import { afterAll, beforeAll, describe, expect, it } from "vitest";
 import { RecordingReceiver } from "../support/fields/recording-receiver.ts";
 import { loopbackPolicy, manifestFile, secret, subscription } from "../support/manifests.ts";
 import { OperatorProcess } from "../support/operator/operator-process.ts";
+import { untilGiven } from "../support/until.ts";
 
 const WAIT_MS = 15_000;
 const TOKEN = "a-token-of-the-api-of-shop";
@@ -63,13 +64,12 @@ describe("the read and act API, through the binary", () => {
   };
   /** The one delivery of a record, once `holds`. */
   const settled = async (recordId: string, holds: (row: Json) => boolean): Promise<Json> => {
-    const untilMs = performance.now() + WAIT_MS;
-    for (;;) {
-      const [row] = (await call(`shop/deliveries?recordId=${recordId}`)).body.items as Json[];
-      if (row !== undefined && holds(row)) return row;
-      if (performance.now() > untilMs) throw new Error(`not within ${WAIT_MS} ms: ${JSON.stringify(row)}`);
-      await new Promise((resolve) => setTimeout(resolve, 20));
-    }
+    let row: Json;
+    const look = async (): Promise<Json> => {
+      [row] = (await call(`shop/deliveries?recordId=${recordId}`)).body.items as Json[];
+      return row !== undefined && holds(row) ? row : undefined;
+    };
+    return untilGiven(look, { withinMs: WAIT_MS, seen: () => row });
   };
 
   it("shows the schedule: record, first attempt, type, last status, URL, attempts", async () => {
@@ -119,14 +119,13 @@ describe("the read and act API, through the binary", () => {
 
   /** Publishes until the changed subscription is what attempts are made by; answers that delivery. */
   const rawDelivery = async (): Promise<string> => {
-    for (let i = 0; i < 100; i++) {
+    const look = async (): Promise<string | undefined> => {
       await publish("order.new", { id: "r4" });
       const sentBefore = receiver.requests.length;
       const { items } = (await call("shop/deliveries?recordId=r4&state=delivered&limit=1")).body;
-      if (items.length > 0 && receiver.requests[sentBefore - 1]?.body === '{"id":"r4"}') return items[0].id;
-      await new Promise((resolve) => setTimeout(resolve, 50));
-    }
-    throw new Error("the change was not obeyed within 5 s");
+      return items.length > 0 && receiver.requests[sentBefore - 1]?.body === '{"id":"r4"}' ? items[0].id : undefined;
+    };
+    return untilGiven(look, { withinMs: WAIT_MS, everyMs: 50, seen: () => "the change is not obeyed" });
   };
 
   it("still shows what was sent after the subscription has changed", async () => {
@@ -197,11 +196,8 @@ describe("the read and act API, through the binary", () => {
 
   it("shows nobody what is another namespace's, and acts on nothing of it", async () => {
     const foreign = await publish("order.paid", { id: "d1" }, "depot");
-    const untilMs = performance.now() + WAIT_MS;
-    let theirs: Json[] = [];
-    while (theirs.length === 0 && performance.now() < untilMs)
-      theirs = (await call("depot/deliveries", { token: FOREIGN_TOKEN })).body.items;
-    const { id } = theirs[0];
+    const theirs = async (): Promise<Json> => (await call("depot/deliveries", { token: FOREIGN_TOKEN })).body.items[0];
+    const { id } = await untilGiven(theirs, { withinMs: WAIT_MS });
     for (const path of [
       `shop/deliveries/${id}`,
       `shop/deliveries/${id}/attempts`,

@@ -9,6 +9,7 @@ import { defaultPolicy, loopbackPolicy, manifestFile, subscription } from "../su
 import { seededRandom } from "../support/sim/seeded-random.ts";
 import { freePort } from "../support/free-port.ts";
 import { OperatorProcess } from "../support/operator/operator-process.ts";
+import { until } from "../support/until.ts";
 
 const KEYS = 200;
 const EVENTS_PER_KEY = countOf(50, 500);
@@ -65,12 +66,12 @@ it(`keeps the order of ${KEYS} keys x ${EVENTS_PER_KEY} events over ${KILLS} kil
     ),
   );
   for (let kill = 1; kill <= KILLS; kill++) {
-    await until(() => posted >= (total * kill) / (KILLS + 1), 600_000);
+    await until(() => posted >= (total * kill) / (KILLS + 1), { withinMs: 600_000 });
     await operator.signal("SIGKILL");
     operator = await OperatorProcess.start(source);
   }
   await producers;
-  await until(() => ledger.ended.size === total, 600_000);
+  await until(() => ledger.ended.size === total, { withinMs: 600_000 });
   expect(await operator.signal("SIGTERM")).toBe(0);
   expect(ledger.outOfOrder).toEqual([]);
   expect(ledger.refused).toBeGreaterThan(total / 20);
@@ -113,14 +114,6 @@ async function post(url: string, key: string, n: number): Promise<void> {
     await new Promise((resolve) => setTimeout(resolve, 50));
   }
   throw new Error(`${key} ${n} was never accepted`);
-}
-
-async function until(done: () => boolean, withinMs: number): Promise<void> {
-  const deadline = performance.now() + withinMs;
-  while (!done()) {
-    if (performance.now() > deadline) throw new Error(`not within ${withinMs} ms`);
-    await new Promise((resolve) => setTimeout(resolve, 5));
-  }
 }
 
 function manifests(port: number): string {

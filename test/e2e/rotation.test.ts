@@ -9,6 +9,7 @@ import { Webhook } from "standardwebhooks";
 import { afterEach, expect, it } from "vitest";
 import { loopbackPolicy, secret, subscription } from "../support/manifests.ts";
 import { OperatorProcess } from "../support/operator/operator-process.ts";
+import { until } from "../support/until.ts";
 
 const ROTATIONS = 5;
 /** An edited Secret or subscription acts within this (issue 4, item 3). */
@@ -65,11 +66,8 @@ class OneKeyReceiver {
   /** Waits for `holds`, looked at while requests arrive. */
   async until(holds: () => boolean, withinMs: number): Promise<number> {
     const startedMs = performance.now();
-    while (!holds()) {
-      if (performance.now() - startedMs > withinMs)
-        throw new Error(`not within ${withinMs} ms: ${holds.toString()}; ${this.arrivals.length} arrivals, ${this.failures} failures`);
-      await delay(PAUSE_MS);
-    }
+    const seen = (): string => `${holds.toString()}; ${this.arrivals.length} arrivals, ${this.failures} failures`;
+    await until(holds, { withinMs, everyMs: PAUSE_MS, seen });
     return performance.now() - startedMs;
   }
 
@@ -79,8 +77,8 @@ class OneKeyReceiver {
   }
 
   async settled(): Promise<void> {
-    const until = this.arrivals.length + SETTLED_ARRIVALS;
-    await this.until(() => this.arrivals.length >= until, EFFECT_WITHIN_MS * 2);
+    const arrivals = this.arrivals.length + SETTLED_ARRIVALS;
+    await this.until(() => this.arrivals.length >= arrivals, EFFECT_WITHIN_MS * 2);
   }
 }
 

@@ -7,6 +7,7 @@ import { join } from "node:path";
 import { afterEach, expect, it } from "vitest";
 import { clusterPolicy, manifestFile, namespace, subscription } from "../support/manifests.ts";
 import { OperatorProcess } from "../support/operator/operator-process.ts";
+import { until } from "../support/until.ts";
 
 const cleanups: (() => unknown)[] = [];
 afterEach(async () => {
@@ -73,9 +74,6 @@ it("a Service that loses its selector gets nothing more, without a restart; what
   };
   const condition = async (): Promise<string> =>
     JSON.stringify(await (await fetch(`${operator.ready.api}/v1/namespaces/shop/subscriptions/orders`)).json());
-  const until = async (holds: () => boolean | Promise<boolean>): Promise<void> => {
-    while (!(await holds())) await new Promise<void>((resolve) => setTimeout(resolve, 20));
-  };
 
   const first = await publish();
   await until(() => got.length === 1);

@@ -8,6 +8,7 @@ import { ClusterProvider } from "../../../src/provider/cluster.ts";
 import { FaultyApiServer } from "../../support/kube/faulty-api-server.ts";
 import { COLLECTION, subscription } from "../../support/kube/watched-collection.ts";
 import { ManualClock, settle } from "../../support/time/manual-clock.ts";
+import { Changes } from "../../support/until.ts";
 
 const SECRETS = "/api/v1/secrets";
 const SERVICES = "/api/v1/services";
@@ -22,7 +23,7 @@ describe("the cluster provider", () => {
   let stop: AbortController;
   let running: Promise<void>;
   let told: (ObjectRef | undefined)[];
-  let wake: () => void;
+  let changes: Changes;
 
   beforeEach(async () => {
     server = await FaultyApiServer.start();
@@ -43,10 +44,10 @@ describe("the cluster provider", () => {
       tokenLabels: [INGEST_TOKEN_LABEL],
     });
     told = [];
-    wake = () => undefined;
+    changes = new Changes();
     provider.onChange((ref) => {
       told.push(ref);
-      wake();
+      changes.happened();
     });
     stop = new AbortController();
   });
@@ -57,9 +58,7 @@ describe("the cluster provider", () => {
     await server.stop();
   });
 
-  async function until(holds: () => boolean): Promise<void> {
-    while (!holds()) await new Promise<void>((resolve) => (wake = resolve));
-  }
+  const until = (holds: () => boolean): Promise<void> => changes.until(holds);
 
   async function start(watches = WATCHES): Promise<void> {
     running = provider.run(stop.signal);
