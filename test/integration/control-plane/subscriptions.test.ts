@@ -1,8 +1,8 @@
 import { afterAll, beforeAll, expect, it, vi } from "vitest";
 import type { Condition } from "../../../src/core/conditions.ts";
 import { SystemClock } from "../../../src/lib/clock.ts";
-import { ClusterOperator } from "../../support/controller/cluster-operator.ts";
 import { QUIET } from "../../support/controller/fake-deliveries.ts";
+import { KubeconfigOperator } from "../../support/controller/kubeconfig-operator.ts";
 import { describeOnControlPlane } from "../../support/kube/shared-control-plane.ts";
 import { subscription, type SubscriptionManifest } from "../../support/manifests.ts";
 
@@ -18,11 +18,14 @@ function manifest(name: string, said: Partial<SubscriptionManifest> = {}, classN
 }
 
 describeOnControlPlane("subscriptions on a real API server", (controlPlane) => {
-  let operator: ClusterOperator;
+  let operator: KubeconfigOperator;
 
   const apply = (text: string): Promise<string> => controlPlane.kubectlOutput(["apply", "-f", "-"], { input: text });
   const run = (...args: string[]): Promise<string> => controlPlane.kubectlOutput(["-n", NAMESPACE, ...args]);
-  const route = (name: string): ReturnType<ClusterOperator["route"]> => operator.route(NAMESPACE, name);
+  const route = (name: string): ReturnType<KubeconfigOperator["route"]> => operator.route(NAMESPACE, name);
+
+  const operatorOf = (className: string, clock = new SystemClock()): KubeconfigOperator =>
+    new KubeconfigOperator({ kubeconfig: controlPlane.kubeconfig, className, bindingHint: "kubectl create rolebinding", clock });
 
   async function condition(name: string, type: string): Promise<Condition | undefined> {
     const { status } = JSON.parse(await run("get", "whsub", name, "-o", "json")) as { status?: { conditions?: Condition[] } };
@@ -46,7 +49,7 @@ describeOnControlPlane("subscriptions on a real API server", (controlPlane) => {
       interval: 200,
     });
     await controlPlane.kubectl(["create", "namespace", NAMESPACE]);
-    operator = new ClusterOperator(controlPlane, CLASS);
+    operator = operatorOf(CLASS).run();
     await operator.until(() => operator.controller.ready);
   });
   afterAll(() => operator.stop());
@@ -159,7 +162,7 @@ describeOnControlPlane("subscriptions on a real API server", (controlPlane) => {
       override shownMs = (atMs: number): number => atMs + 3_600_000;
     }
     const className = `${CLASS}-ahead`;
-    const ahead = new ClusterOperator(controlPlane, className, undefined, new AheadClock());
+    const ahead = operatorOf(className, new AheadClock()).run();
     try {
       await ahead.until(() => ahead.controller.ready);
       await apply(manifest("unhurried", { signing: UNSIGNED }, className));

@@ -334,7 +334,10 @@ describe("those who wait", () => {
     const answers = [call(`results/${id}?wait=10s`), call(`results/${id}?wait=10s`)];
     await waiting(2);
     const more = await call(`results/${id}?wait=10s`);
-    expect(more).toMatchObject({ http: 503, body: { code: "overloaded", detail: expect.stringContaining("2 requests are already waiting") } });
+    expect(more).toMatchObject({
+      http: 503,
+      body: { code: "overloaded", detail: expect.stringContaining("2 requests are already waiting") },
+    });
     expect(more.headers.get("retry-after")).toBe("5");
     expect((await call(`results/${id}`)).http).toBe(200);
     const raw = new RawClient(ingest!.port);

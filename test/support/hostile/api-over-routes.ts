@@ -1,4 +1,3 @@
-import { pino } from "pino";
 import { ApiServer } from "../../../src/admin/api-server.ts";
 import { apiOpenToAll } from "../../../src/admin/authenticator.ts";
 import type { KnownSubscription } from "../../../src/admin/directory.ts";
@@ -15,6 +14,7 @@ import { MemoryStore } from "../../../src/store/memory/memory-store.ts";
 import { anEvent } from "../delivery/attempt-input.ts";
 import { testDeliveryNames } from "../delivery/test-delivery-names.ts";
 import { untilGiven } from "../until.ts";
+import { silentLog } from "../silent-log.ts";
 
 // oxlint-disable-next-line typescript/no-explicit-any -- any JSON
 type Json = any;
@@ -32,7 +32,7 @@ export class ApiOverRoutes {
   }
 
   static async start(routes: readonly Route[], attempter: HttpAttempter): Promise<ApiOverRoutes> {
-    const [clock, log, store] = [new SystemClock(), pino({ level: "silent" }), new MemoryStore()];
+    const [clock, log, store] = [new SystemClock(), silentLog, new MemoryStore()];
     const metrics = new Metrics({ version: "test", defaults: false });
     const events = new BusinessEvents(metrics, log, testDeliveryNames);
     const parts = {

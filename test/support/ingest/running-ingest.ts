@@ -11,12 +11,12 @@ import type { HubLimits } from "../../../src/ingest/results/result-hub.ts";
 import { StorageQuota } from "../../../src/ingest/storage-quota.ts";
 import type { StorageLimit } from "../../../src/core/storage-share.ts";
 import { BusinessEvents } from "../../../src/observe/events.ts";
-import { createLog } from "../../../src/observe/log.ts";
 import { Metrics } from "../../../src/observe/metrics.ts";
 import { MemoryStore } from "../../../src/store/memory/memory-store.ts";
 import type { AcceptRequest, AcceptResult, NewDelivery, Store } from "../../../src/store/store.ts";
 import { testDeliveryNames } from "../delivery/test-delivery-names.ts";
 import { routeFor, specOf } from "../routes.ts";
+import { silentLog } from "../silent-log.ts";
 
 export function route(name: string, types: readonly string[], filter?: CompiledFilter): Route {
   return routeFor({ namespace: "shop", name, uid: `uid-${name}`, spec: specOf("https://example.com/", { types }) }, { filter });
@@ -88,7 +88,7 @@ export async function runningIngest(setup: IngestSetup = {}) {
   await store.open({ owner: "test", nowMs: clock.nowMs(), idempotencyTtlMs: 86_400_000 });
   const state = { ready: true, diskLow: false, table: RouteTable.build(setup.routes ?? [route("orders", ["order.*"])]) };
   const metrics = new Metrics({ version: "test", defaults: false });
-  const log = createLog("silent");
+  const log = silentLog;
   const events = new BusinessEvents(metrics, log, testDeliveryNames);
   const intake = new RecordingIntake();
   let tell = (_eventId: string | undefined): void => undefined;

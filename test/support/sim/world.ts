@@ -1,4 +1,3 @@
-import { pino } from "pino";
 import type { Event } from "../../../src/core/event.ts";
 import type { Outcome, OutcomeClass } from "../../../src/core/outcome.ts";
 import { BUILT_IN_POLICY, type Policy } from "../../../src/core/policy.ts";
@@ -22,6 +21,7 @@ import { StoreError, type Store } from "../../../src/store/store.ts";
 import { endpointAt, routeFor, specOf, targetAt } from "../routes.ts";
 import { ManualClock, settle } from "../time/manual-clock.ts";
 import { testDeliveryNames } from "../delivery/test-delivery-names.ts";
+import { silentLog } from "../silent-log.ts";
 
 export function outcome(cls: OutcomeClass, fields: Partial<Outcome> = {}): Outcome {
   const statusCode = cls === "success" ? 200 : cls === "server_error" ? 500 : cls === "client_error" ? 400 : undefined;
@@ -216,7 +216,7 @@ export class World {
     this.behind = this.#mortal(options.latency === undefined ? this.store : latentStore(this.store, this.clock, options.latency));
     this.network = new FakeAttempter(this.clock, options.receiver);
     this.slotsMax = options.slotsMax ?? 2_048;
-    const log = pino({ level: "silent" });
+    const log = silentLog;
     this.engine = new Engine({
       store: this.behind,
       attempter: this.network,
