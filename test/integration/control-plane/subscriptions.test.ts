@@ -191,6 +191,8 @@ describeOnControlPlane("subscriptions on a real API server", (controlPlane) => {
     }
     await run("wait", "--for=condition=Accepted", "dpol/a-default", "--timeout=15s");
     await run("wait", "--for=jsonpath={.status.conditions[0].reason}=Conflicted", "dpol/b-default", "--timeout=15s");
+    const reasons = await run("get", "dpol", "a-default", "b-default", "-o", "jsonpath={.items[*].status.conditions[0].reason}");
+    expect(reasons).toBe("Accepted Conflicted");
     await run("delete", "dpol", "a-default", "b-default");
   });
 });

@@ -118,6 +118,7 @@ describe("with an API server in trouble", () => {
     server.dropConnections();
     await accepted("away");
     await delivered("away");
+    expect(received).toContain("away");
     heal();
     const known = server.objects.get(COLLECTION, "orders", "shop");
     if (known === undefined) throw new Error("gone");
