@@ -1,6 +1,7 @@
 import { readFileSync } from "node:fs";
 import { join, resolve } from "node:path";
 import { describe, expect, it } from "vitest";
+import { testsWithoutAssertion } from "./support/house/assertions.ts";
 import { cycles, importGraph, importsOf, sourceFiles } from "./support/house/import-graph.ts";
 import { earlyCaptures, longConstructors } from "./support/house/constructors.ts";
 import { laneBreaches } from "./support/house/lane-writers.ts";
@@ -38,6 +39,12 @@ describe("house rules", () => {
 
   it("lets nobody but its parts write the fields of a lane", () => {
     expect(sourceFiles(ROOT, "src").flatMap((file) => laneBreaches(file, readFileSync(join(ROOT, file), "utf8")))).toEqual([]);
+  });
+
+  it("has no test that can only fail by time-out", () => {
+    const files = sourceFiles(ROOT, "test").filter((file) => file.endsWith(".test.ts"));
+    expect(files.length).toBeGreaterThan(200);
+    expect(files.flatMap((file) => testsWithoutAssertion(file, readFileSync(join(ROOT, file), "utf8")))).toEqual([]);
   });
 
   it("holds no private addresses in lock files", () => {
@@ -124,6 +131,20 @@ describe("the gates themselves can fail", () => {
     "lanes.delete(lane);",
   ])("allows what reads a lane: %s", (text) => {
     expect(laneBreaches("src/delivery/flight/a.ts", text)).toEqual([]);
+  });
+
+  const HELPED = "async function sees(n: number): Promise<void> {\n  expect(n).toBe(1);\n}\n";
+
+  it.each([
+    ['it("a", async () => {\n  await done;\n});\n', 1],
+    ['describe("a", () => {\n  test.each([1])("b", async (n) => {\n    await done(n);\n  });\n});\n', 1],
+    [`${HELPED}it("a", async () => {\n  await done;\n});\n`, 1],
+    ['it("a", async () => {\n  await done;\n});\nit("b", () => {\n  expect(1).toBe(1);\n});\n', 1],
+    ['it("a", () => expect(1).toBe(1));\n', 0],
+    ['it.each([\n  [1],\n])("a", (n) => {\n  expect(n).toBe(1);\n});\n', 0],
+    [`${HELPED}it("a", async () => {\n  await sees(1);\n});\n`, 0],
+  ])("finds in %j tests without an assertion: %i", (text, found) => {
+    expect(testsWithoutAssertion("test/a.test.ts", text)).toHaveLength(found);
   });
 
   it("refuses a lock file with addresses", () => {

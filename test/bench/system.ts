@@ -2,7 +2,9 @@ import type { ChildProcess } from "node:child_process";
 import { mkdirSync, mkdtempSync, rmSync, writeFileSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
+import { defaultPolicy, loopbackPolicy, manifestFile, subscription } from "../support/manifests.ts";
 import { lineReader, startPinned } from "./machine.ts";
+import { until } from "../support/until.ts";
 
 export interface SystemOptions {
   /** Receiver's address, host:port. */
@@ -75,14 +77,14 @@ export class System {
 
   /** Waits until every one of `subscriptions` is ready: their keys are generated after the start. @throws after `withinMs`. */
   async settled(subscriptions: number, withinMs = SETTLED_WITHIN_MS): Promise<void> {
-    const untilMs = performance.now() + withinMs;
-    for (;;) {
+    let ready = 0;
+    const areReady = async (): Promise<boolean> => {
       const text = await (await fetch(`${this.metrics}/metrics`)).text();
-      const ready = text.match(/^postrider_subscription_ready\{[^}]*\} 1$/gm)?.length ?? 0;
-      if (ready >= subscriptions) return;
-      if (performance.now() > untilMs) throw new Error(`${ready} of ${subscriptions} subscriptions are ready after ${withinMs} ms`);
-      await new Promise((resolve) => setTimeout(resolve, SETTLED_POLL_MS));
-    }
+      ready = text.match(/^postrider_subscription_ready\{[^}]*\} 1$/gm)?.length ?? 0;
+      return ready >= subscriptions;
+    };
+    const seen = (): string => `${ready} of ${subscriptions} subscriptions are ready`;
+    await until(areReady, { withinMs, everyMs: SETTLED_POLL_MS, seen });
   }
 
   /** Ends the process; `keep` leaves its files for another start. */
@@ -96,31 +98,28 @@ export class System {
 
 function manifests(options: SystemOptions): string {
   const [host = "127.0.0.1", port = "80"] = options.receiver.split(":");
-  const namespaces = [...new Set(options.subscriptions.map((subscription) => subscription.namespace ?? "bench"))];
-  const policies = namespaces.map(
-    (namespace) => `---
-apiVersion: postrider.dev/v1alpha1
-kind: DeliveryPolicy
-metadata: {name: bench, namespace: ${namespace}, labels: {postrider.dev/default: "true"}}
-spec:
-  maxInFlight: ${options.maxInFlight ?? 128}
-  timeout: ${options.timeout ?? "15s"}
-  retry: {maxAttempts: 100, backoff: {policy: Constant, initialDelay: ${options.initialDelay ?? "1h"}, maxDelay: ${options.initialDelay ?? "1h"}}}
-`,
+  const namespaces = [...new Set(options.subscriptions.map((one) => one.namespace ?? "bench"))];
+  const delay = options.initialDelay ?? "1h";
+  return manifestFile(
+    loopbackPolicy(),
+    ...namespaces.map((namespace) =>
+      defaultPolicy(
+        namespace,
+        `maxInFlight: ${options.maxInFlight ?? 128}`,
+        `timeout: ${options.timeout ?? "15s"}`,
+        `retry: {maxAttempts: 100, backoff: {policy: Constant, initialDelay: ${delay}, maxDelay: ${delay}}}`,
+      ),
+    ),
+    ...options.subscriptions.map((one) =>
+      subscription({
+        name: one.name,
+        namespace: one.namespace ?? "bench",
+        types: [one.type],
+        ...(one.filter === undefined ? {} : { filter: one.filter }),
+        url: `http://${one.host ?? host}:${one.port ?? port}${one.path ?? "/hook"}`,
+        signing: "{}",
+        more: one.body === undefined ? [] : [`payload: {body: ${JSON.stringify(one.body)}}`],
+      }),
+    ),
   );
-  const subscriptions = options.subscriptions.map(
-    (subscription) => `---
-apiVersion: postrider.dev/v1alpha1
-kind: WebhookSubscription
-metadata: {name: ${subscription.name}, namespace: ${subscription.namespace ?? "bench"}}
-spec:
-  events: {types: ["${subscription.type}"]${subscription.filter === undefined ? "" : `, filter: ${JSON.stringify(subscription.filter)}`}}
-${subscription.body === undefined ? "" : `  payload: {body: ${JSON.stringify(subscription.body)}}\n`}  endpoint: {url: "http://${subscription.host ?? host}:${subscription.port ?? port}${subscription.path ?? "/hook"}"}
-`,
-  );
-  return `apiVersion: postrider.dev/v1alpha1
-kind: ClusterDeliveryPolicy
-metadata: {name: bench}
-spec: {egress: {allowedCIDRs: ["127.0.0.0/8"], allowPlainHTTP: true}}
-${policies.join("")}${subscriptions.join("")}`;
 }

@@ -91,6 +91,7 @@ describe.skipIf(reason !== undefined)("the chart on a real node", () => {
   /** Says what the cluster looked like when a step fails. */
   const step = (name: string, body: () => Promise<void>): void => {
     it(name, async () => {
+      expect.hasAssertions();
       onTestFailed(async () => log(await diagnosis(node)));
       const begun = Date.now();
       await body();

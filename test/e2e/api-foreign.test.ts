@@ -5,7 +5,9 @@ import fc from "fast-check";
 import { afterAll, beforeAll, describe, expect, it } from "vitest";
 import { RecordingReceiver } from "../support/fields/recording-receiver.ts";
 import { countOf } from "../support/full-run.ts";
+import { loopbackPolicy, manifestFile, secret, subscription } from "../support/manifests.ts";
 import { OperatorProcess } from "../support/operator/operator-process.ts";
+import { untilGiven } from "../support/until.ts";
 
 const WAIT_MS = 20_000;
 const SPACES = ["shop", "depot", "shop-2"] as const;
@@ -18,26 +20,16 @@ const recordOf = (space: string): string => `canary-record-of-${space}`;
 // oxlint-disable-next-line typescript/no-explicit-any -- any JSON
 type Json = any;
 
-const POLICY = `apiVersion: postrider.dev/v1alpha1
-kind: ClusterDeliveryPolicy
-metadata: {name: test}
-spec: {egress: {allowedCIDRs: ["127.0.0.0/8"], allowPlainHTTP: true}}
-`;
-const manifestsOf = (space: string, url: string): string => `---
-apiVersion: postrider.dev/v1alpha1
-kind: WebhookSubscription
-metadata: {name: of-${space}, namespace: ${space}}
-spec:
-  events: {types: ["*"]}
-  endpoint: {url: "${url}/${space}"}
-  history: {recordIdField: data.id}
-  signing: {scheme: None}
----
-apiVersion: v1
-kind: Secret
-metadata: {name: api, namespace: ${space}, labels: {postrider.dev/api-token: "true"}}
-stringData: {support: ${tokenOf(space)}}
-`;
+const manifestsOf = (space: string, url: string): readonly string[] => [
+  subscription({
+    name: `of-${space}`,
+    namespace: space,
+    types: ["*"],
+    url: `${url}/${space}`,
+    more: ["history: {recordIdField: data.id}"],
+  }),
+  secret(space, "api", "api-token", { support: tokenOf(space) }),
+];
 
 /** Answers that a page could take for something to run. */
 const HOSTILE_ANSWERS = [
@@ -65,13 +57,12 @@ describe("the API and what is not the caller's", () => {
     return { status: response.status, text, body: JSON.parse(text) };
   };
   const rowsOf = async (space: string, count: number): Promise<Json[]> => {
-    const untilMs = performance.now() + WAIT_MS;
-    for (;;) {
-      const { items } = (await call(`${space}/deliveries?limit=500&state=delivered`, tokenOf(space))).body;
-      if (items.length >= count) return items;
-      if (performance.now() > untilMs) throw new Error(`${items.length} of ${count} delivered`);
-      await new Promise((done) => setTimeout(done, 20));
-    }
+    let items: Json[] = [];
+    const look = async (): Promise<Json[] | undefined> => {
+      ({ items } = (await call(`${space}/deliveries?limit=500&state=delivered`, tokenOf(space))).body);
+      return items.length >= count ? items : undefined;
+    };
+    return untilGiven(look, { withinMs: WAIT_MS, seen: () => `${items.length} of ${count} delivered` });
   };
   const publish = async (space: string, data: object): Promise<void> => {
     const init = { method: "POST", headers: { "content-type": "application/json" }, body: JSON.stringify({ type: "a.b", data }) };
@@ -81,7 +72,7 @@ describe("the API and what is not the caller's", () => {
   beforeAll(async () => {
     receiver = await RecordingReceiver.start();
     mkdirSync(join(directory, "manifests"));
-    const text = [POLICY, ...SPACES.map((space) => manifestsOf(space, receiver.url))].join("");
+    const text = manifestFile(loopbackPolicy(), ...SPACES.flatMap((space) => manifestsOf(space, receiver.url)));
     writeFileSync(join(directory, "manifests", "all.yaml"), text);
     operator = await OperatorProcess.start({
       manifests: join(directory, "manifests"),

@@ -3,7 +3,9 @@ import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { afterAll, beforeAll, describe, expect, it } from "vitest";
 import { RecordingReceiver } from "../support/fields/recording-receiver.ts";
+import { loopbackPolicy, manifestFile, secret, subscription } from "../support/manifests.ts";
 import { OperatorProcess } from "../support/operator/operator-process.ts";
+import { untilGiven } from "../support/until.ts";
 
 const WAIT_MS = 15_000;
 const TOKEN = "a-token-of-the-api-of-shop";
@@ -12,41 +14,18 @@ const FOREIGN_TOKEN = "a-token-of-the-api-of-depot";
 // oxlint-disable-next-line typescript/no-explicit-any -- any JSON
 type Json = any;
 
-const manifests = (receiver: string): string => `apiVersion: postrider.dev/v1alpha1
-kind: ClusterDeliveryPolicy
-metadata: {name: test}
-spec:
-  retry: {maxAttempts: 2, schedule: ["0s", "100ms"], jitterPercent: 0}
-  egress: {allowedCIDRs: ["127.0.0.0/8"], allowPlainHTTP: true}
----
-apiVersion: postrider.dev/v1alpha1
-kind: WebhookSubscription
-metadata: {name: form, namespace: shop}
-spec:
-  events: {types: ["order.*"]}
-  endpoint: {url: "${receiver}/hook?key=secret", headers: [{name: X-Key, value: canary-of-the-request}]}
-  payload: {format: Form, body: "{'event': event.type, 'data': event.data}"}
-  history: {recordIdField: data.id}
-  signing: {scheme: None}
----
-apiVersion: postrider.dev/v1alpha1
-kind: WebhookSubscription
-metadata: {name: elsewhere, namespace: depot}
-spec:
-  events: {types: ["*"]}
-  endpoint: {url: "${receiver}/depot"}
-  signing: {scheme: None}
----
-apiVersion: v1
-kind: Secret
-metadata: {name: api, namespace: shop, labels: {postrider.dev/api-token: "true"}}
-stringData: {support: ${TOKEN}}
----
-apiVersion: v1
-kind: Secret
-metadata: {name: api, namespace: depot, labels: {postrider.dev/api-token: "true"}}
-stringData: {support: ${FOREIGN_TOKEN}}
-`;
+const manifests = (receiver: string): string =>
+  manifestFile(
+    loopbackPolicy('retry: {maxAttempts: 2, schedule: ["0s", "100ms"], jitterPercent: 0}'),
+    subscription({
+      name: "form",
+      endpoint: `{url: "${receiver}/hook?key=secret", headers: [{name: X-Key, value: canary-of-the-request}]}`,
+      more: ["payload: {format: Form, body: \"{'event': event.type, 'data': event.data}\"}", "history: {recordIdField: data.id}"],
+    }),
+    subscription({ name: "elsewhere", namespace: "depot", types: ["*"], url: `${receiver}/depot` }),
+    secret("shop", "api", "api-token", { support: TOKEN }),
+    secret("depot", "api", "api-token", { support: FOREIGN_TOKEN }),
+  );
 
 describe("the read and act API, through the binary", () => {
   const directory = mkdtempSync(join(tmpdir(), "postrider-api-"));
@@ -85,13 +64,12 @@ describe("the read and act API, through the binary", () => {
   };
   /** The one delivery of a record, once `holds`. */
   const settled = async (recordId: string, holds: (row: Json) => boolean): Promise<Json> => {
-    const untilMs = performance.now() + WAIT_MS;
-    for (;;) {
-      const [row] = (await call(`shop/deliveries?recordId=${recordId}`)).body.items as Json[];
-      if (row !== undefined && holds(row)) return row;
-      if (performance.now() > untilMs) throw new Error(`not within ${WAIT_MS} ms: ${JSON.stringify(row)}`);
-      await new Promise((resolve) => setTimeout(resolve, 20));
-    }
+    let row: Json;
+    const look = async (): Promise<Json> => {
+      [row] = (await call(`shop/deliveries?recordId=${recordId}`)).body.items as Json[];
+      return row !== undefined && holds(row) ? row : undefined;
+    };
+    return untilGiven(look, { withinMs: WAIT_MS, seen: () => row });
   };
 
   it("shows the schedule: record, first attempt, type, last status, URL, attempts", async () => {
@@ -141,14 +119,13 @@ describe("the read and act API, through the binary", () => {
 
   /** Publishes until the changed subscription is what attempts are made by; answers that delivery. */
   const rawDelivery = async (): Promise<string> => {
-    for (let i = 0; i < 100; i++) {
+    const look = async (): Promise<string | undefined> => {
       await publish("order.new", { id: "r4" });
       const sentBefore = receiver.requests.length;
       const { items } = (await call("shop/deliveries?recordId=r4&state=delivered&limit=1")).body;
-      if (items.length > 0 && receiver.requests[sentBefore - 1]?.body === '{"id":"r4"}') return items[0].id;
-      await new Promise((resolve) => setTimeout(resolve, 50));
-    }
-    throw new Error("the change was not obeyed within 5 s");
+      return items.length > 0 && receiver.requests[sentBefore - 1]?.body === '{"id":"r4"}' ? items[0].id : undefined;
+    };
+    return untilGiven(look, { withinMs: WAIT_MS, everyMs: 50, seen: () => "the change is not obeyed" });
   };
 
   it("still shows what was sent after the subscription has changed", async () => {
@@ -219,11 +196,8 @@ describe("the read and act API, through the binary", () => {
 
   it("shows nobody what is another namespace's, and acts on nothing of it", async () => {
     const foreign = await publish("order.paid", { id: "d1" }, "depot");
-    const untilMs = performance.now() + WAIT_MS;
-    let theirs: Json[] = [];
-    while (theirs.length === 0 && performance.now() < untilMs)
-      theirs = (await call("depot/deliveries", { token: FOREIGN_TOKEN })).body.items;
-    const { id } = theirs[0];
+    const theirs = async (): Promise<Json> => (await call("depot/deliveries", { token: FOREIGN_TOKEN })).body.items[0];
+    const { id } = await untilGiven(theirs, { withinMs: WAIT_MS });
     for (const path of [
       `shop/deliveries/${id}`,
       `shop/deliveries/${id}/attempts`,

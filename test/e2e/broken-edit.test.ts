@@ -2,16 +2,16 @@ import { mkdirSync, mkdtempSync, rmSync, writeFileSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { expect, it } from "vitest";
+import { subscription } from "../support/manifests.ts";
 import { OperatorProcess } from "../support/operator/operator-process.ts";
 
-const GOOD = `apiVersion: postrider.dev/v1alpha1
-kind: WebhookSubscription
-metadata: {name: orders, namespace: shop}
-spec:
-  events: {types: [order.paid]}
-  endpoint: {url: https://example.com/hooks}
-  suspend: true
-`;
+const GOOD = subscription({
+  name: "orders",
+  types: ["order.paid"],
+  url: "https://example.com/hooks",
+  signing: "{}",
+  more: ["suspend: true"],
+});
 
 it("a broken edit of a running folder is told by API, metric, readyz and log, and mended by the next", async () => {
   const home = mkdtempSync(join(tmpdir(), "postrider-edit-"));
@@ -23,12 +23,12 @@ it("a broken edit of a running folder is told by API, metric, readyz and log, an
   try {
     const { api, metrics } = operator.ready;
     const page = async (url: string): Promise<string> => (await fetch(url)).text();
-    const subscription = (): Promise<string> => page(`${api}/v1/namespaces/shop/subscriptions/orders`);
+    const shown = (): Promise<string> => page(`${api}/v1/namespaces/shop/subscriptions/orders`);
     await expect.poll(() => page(`${metrics}/metrics`), { timeout: 20_000 }).toContain("postrider_manifests_refused 0");
 
     write(GOOD.replace("endpoint:", "endpont:"));
-    await expect.poll(subscription, { timeout: 20_000 }).toContain("did you mean endpoint?");
-    expect(await subscription()).toContain("stays in force until this is fixed");
+    await expect.poll(shown, { timeout: 20_000 }).toContain("did you mean endpoint?");
+    expect(await shown()).toContain("stays in force until this is fixed");
     expect(await page(`${metrics}/metrics`)).toContain("postrider_manifests_refused 1");
     const ready = await fetch(`${metrics}/readyz?verbose`);
     expect([ready.status, await ready.text()]).toEqual([
@@ -39,7 +39,7 @@ it("a broken edit of a running folder is told by API, metric, readyz and log, an
 
     write(GOOD);
     await expect.poll(() => page(`${metrics}/metrics`), { timeout: 20_000 }).toContain("postrider_manifests_refused 0");
-    await expect.poll(subscription, { timeout: 20_000 }).not.toContain("did you mean");
+    await expect.poll(shown, { timeout: 20_000 }).not.toContain("did you mean");
   } finally {
     await operator.kill();
     rmSync(home, { recursive: true });

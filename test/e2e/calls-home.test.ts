@@ -5,6 +5,7 @@ import type { AddressInfo } from "node:net";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { expect, it, vi } from "vitest";
+import { loopbackPolicy, manifestFile, subscription } from "../support/manifests.ts";
 import { OperatorProcess } from "../support/operator/operator-process.ts";
 
 /** Before a line of ours runs: every connection, every name asked for and every datagram socket is told on stderr. */
@@ -47,14 +48,5 @@ it("speaks to nobody but the receiver: no telemetry, no look for updates", async
 });
 
 function manifests(url: string): string {
-  return `apiVersion: postrider.dev/v1alpha1
-kind: ClusterDeliveryPolicy
-metadata: {name: all}
-spec: {egress: {allowedCIDRs: ["127.0.0.0/8"], allowPlainHTTP: true}}
----
-apiVersion: postrider.dev/v1alpha1
-kind: WebhookSubscription
-metadata: {name: orders, namespace: shop}
-spec: {events: {types: ["*"]}, endpoint: {url: "${url}"}}
-`;
+  return manifestFile(loopbackPolicy(), subscription({ name: "orders", types: ["*"], url, signing: "{}" }));
 }

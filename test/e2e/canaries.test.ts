@@ -13,6 +13,7 @@ import { ConnectProxy } from "../support/delivery/connect-proxy.ts";
 import { TokenServer } from "../support/delivery/token-server.ts";
 import { PAIR_TWO } from "../support/fields/key-pairs.ts";
 import { OperatorProcess } from "../support/operator/operator-process.ts";
+import { untilGiven } from "../support/until.ts";
 
 const WAIT_MS = 30_000;
 
@@ -138,17 +139,14 @@ it("keeps secrets out of logs, metrics, rows, statuses and the API's answers", {
     // What became of it is in the answer where that was known within a second.
     expect([200, 202], name).toContain(answer.status);
   }
-  const untilMs = performance.now() + WAIT_MS;
-  const ended = async (): Promise<Json[]> => {
-    for (;;) {
-      const rows = [...(await api("shop/deliveries?limit=500")).items, ...(await api("behind/deliveries")).items];
-      // One more than events: the dead letter.
-      if (rows.length > WORKING.length && rows.every(({ state }) => state === "delivered" || state === "failed")) return rows;
-      if (performance.now() > untilMs) throw new Error(`not ended in time: ${JSON.stringify(rows.map((r) => [r.eventType, r.state]))}`);
-      await new Promise((done) => setTimeout(done, 50));
-    }
+  let found: Json[] = [];
+  const ended = async (): Promise<Json[] | undefined> => {
+    found = [...(await api("shop/deliveries?limit=500")).items, ...(await api("behind/deliveries")).items];
+    // One more than events: the dead letter.
+    return found.length > WORKING.length && found.every(({ state }) => state === "delivered" || state === "failed") ? found : undefined;
   };
-  const rows = await ended();
+  const states = (): unknown => found.map((row) => [row.eventType, row.state]);
+  const rows = await untilGiven(ended, { withinMs: WAIT_MS, everyMs: 50, seen: states });
   for (const { id, eventId, namespace } of rows) {
     for (const path of [`deliveries/${id}`, `deliveries/${id}/attempts`, `events/${eventId}`]) await api(`${namespace}/${path}`);
   }

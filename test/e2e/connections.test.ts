@@ -9,6 +9,7 @@ import { setTimeout as delay } from "node:timers/promises";
 import { afterAll, beforeAll, describe, expect, it } from "vitest";
 import { startNameServer } from "../support/delivery/name-server.ts";
 import { startSilentListener } from "../support/delivery/silent-listener.ts";
+import { clusterPolicy, manifestFile, subscription } from "../support/manifests.ts";
 import { OperatorProcess } from "../support/operator/operator-process.ts";
 
 const WITHIN_MS = 30_000;
@@ -86,27 +87,16 @@ async function attemptsOf(subscription: string): Promise<readonly Attempt[]> {
 }
 
 function manifests(urls: Readonly<Record<string, string>>): string {
-  const base = `apiVersion: postrider.dev/v1alpha1
-kind: ClusterDeliveryPolicy
-metadata: {name: base}
-spec:
-  egress: {allowedCIDRs: [127.0.0.0/8, "::1/128"], allowedHosts: ["*.example.test", localhost, 127.0.0.6], allowPlainHTTP: true}
-  timeout: 20s
-  connectTimeout: 10s
-  retry: {maxAttempts: 1}
-  maxInFlight: 1
-`;
-  const subscriptions = Object.entries(urls).map(
-    ([name, url]) => `apiVersion: postrider.dev/v1alpha1
-kind: WebhookSubscription
-metadata: {name: ${name}, namespace: shop}
-spec:
-  events: {types: ["t.${name}"]}
-  endpoint: {url: "${url}"}
-  signing: {scheme: None}
-`,
+  return manifestFile(
+    clusterPolicy(
+      'egress: {allowedCIDRs: [127.0.0.0/8, "::1/128"], allowedHosts: ["*.example.test", localhost, 127.0.0.6], allowPlainHTTP: true}',
+      "timeout: 20s",
+      "connectTimeout: 10s",
+      "retry: {maxAttempts: 1}",
+      "maxInFlight: 1",
+    ),
+    ...Object.entries(urls).map(([name, url]) => subscription({ name, types: [`t.${name}`], url })),
   );
-  return [base, ...subscriptions].join("---\n");
 }
 
 beforeAll(async () => {

@@ -7,7 +7,8 @@ import { Webhook } from "standardwebhooks";
 import { afterEach, expect, it, vi } from "vitest";
 import { freePort } from "../support/free-port.ts";
 import { OperatorProcess } from "../support/operator/operator-process.ts";
-import { shopManifests } from "../support/operator/shop-manifests.ts";
+import { shopManifests } from "../support/manifests.ts";
+import { Changes } from "../support/until.ts";
 
 const SECRET = "whsec_MfKQ9r8GKYqrTwjUPD8ILPZIo2LaLaSwMfKQ9r8GKYo=";
 
@@ -24,21 +25,19 @@ interface Arrival {
 /** A server that answers what it is told to and keeps what came. */
 async function receiver(status: () => number): Promise<{ port: number; arrivals: Arrival[]; until: (n: number) => Promise<void> }> {
   const arrivals: Arrival[] = [];
-  let told = (): void => undefined;
+  const changes = new Changes();
   const server = createServer((request, response) => {
     let body = "";
     request.setEncoding("utf8").on("data", (part: string) => (body += part));
     request.on("end", () => {
       arrivals.push({ headers: request.headers as Record<string, string>, body });
       response.writeHead(status()).end();
-      told();
+      changes.happened();
     });
   });
   await new Promise<void>((done) => server.listen(0, "127.0.0.1", done));
   cleanups.push(() => new Promise((done) => server.close(done).closeAllConnections()));
-  const until = async (n: number): Promise<void> => {
-    while (arrivals.length < n) await new Promise<void>((done) => (told = done));
-  };
+  const until = (n: number): Promise<void> => changes.until(() => arrivals.length >= n);
   return { port: (server.address() as AddressInfo).port, arrivals, until };
 }
 
@@ -88,9 +87,6 @@ it("forwards what failed as a signed CloudEvent, also when it is killed in betwe
 });
 
 function manifests(port: number, letterPort: number): string {
-  return `${shopManifests({ name: "billing", port, secret: SECRET, retryMs: 200 })}  deadLetter:
-    endpoint:
-      url: "http://127.0.0.1:${letterPort}/dead"
-      headers: [{name: x-team, value: night}]
-`;
+  const deadLetter = `deadLetter: {endpoint: {url: "http://127.0.0.1:${letterPort}/dead", headers: [{name: x-team, value: night}]}}`;
+  return shopManifests({ name: "billing", port, secret: SECRET, retryMs: 200, more: [deadLetter] });
 }

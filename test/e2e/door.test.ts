@@ -5,6 +5,7 @@ import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { afterEach, expect, it } from "vitest";
 import { countOf, fullRun } from "../support/full-run.ts";
+import { loopbackPolicy, manifestFile, subscription } from "../support/manifests.ts";
 import { OperatorProcess } from "../support/operator/operator-process.ts";
 
 const SUBSCRIPTIONS = 1_000;
@@ -48,7 +49,7 @@ function batchOf(events: number): string {
 }
 
 /** One namespace with a thousand subscriptions, and one with a single one; a receiver that answers at once. */
-async function started(greedySpec = ""): Promise<OperatorProcess> {
+async function started(greedySpec: readonly string[] = []): Promise<OperatorProcess> {
   const directory = mkdtempSync(join(tmpdir(), "postrider-door-"));
   cleanups.push(() => rmSync(directory, { recursive: true, force: true }));
   const receiver = createServer((incoming, response) => incoming.resume().on("end", () => response.writeHead(200).end()));
@@ -59,9 +60,9 @@ async function started(greedySpec = ""): Promise<OperatorProcess> {
   });
   const { port } = receiver.address() as AddressInfo;
   mkdirSync(join(directory, "manifests"));
-  writeFileSync(join(directory, "manifests", "policy.yaml"), POLICY);
-  const greedy = Array.from({ length: SUBSCRIPTIONS }, (_, i) => subscription("greedy", `s${i}`, port) + greedySpec).join("---\n");
-  writeFileSync(join(directory, "manifests", "all.yaml"), `${greedy}---\n${subscription("shop", "orders", port)}`);
+  writeFileSync(join(directory, "manifests", "policy.yaml"), loopbackPolicy());
+  const greedy = Array.from({ length: SUBSCRIPTIONS }, (_, i) => ordersOf("greedy", `s${i}`, port, greedySpec));
+  writeFileSync(join(directory, "manifests", "all.yaml"), manifestFile(...greedy, ordersOf("shop", "orders", port)));
   const operator = await OperatorProcess.start({
     manifests: join(directory, "manifests"),
     store: `sqlite:${join(directory, "store")}`,
@@ -138,7 +139,7 @@ async function mostAllowed(operator: OperatorProcess, times: number) {
 }
 
 it(`10 events for ${SUBSCRIPTIONS} subscriptions, the most that is allowed, one request after the other: others do not wait`, async () => {
-  const operator = await started("  suspend: true\n");
+  const operator = await started(["suspend: true"]);
   const barMs = await barOf(operator);
   const seen = await mostAllowed(operator, countOf(20, 100));
   console.log(
@@ -161,19 +162,6 @@ it.runIf(fullRun)(
   240_000,
 );
 
-const POLICY = `apiVersion: postrider.dev/v1alpha1
-kind: ClusterDeliveryPolicy
-metadata: {name: here}
-spec: {egress: {allowedCIDRs: ["127.0.0.0/8"], allowPlainHTTP: true}}
-`;
-
-function subscription(namespace: string, name: string, port: number): string {
-  return `apiVersion: postrider.dev/v1alpha1
-kind: WebhookSubscription
-metadata: {name: ${name}, namespace: ${namespace}}
-spec:
-  events: {types: ["a.*"]}
-  endpoint: {url: "http://127.0.0.1:${port}/${name}"}
-  signing: {scheme: None}
-`;
+function ordersOf(namespace: string, name: string, port: number, more: readonly string[] = []): string {
+  return subscription({ name, namespace, types: ["a.*"], url: `http://127.0.0.1:${port}/${name}`, more });
 }

@@ -9,6 +9,7 @@ import { afterEach, describe, expect, it } from "vitest";
 import { makeCertificates } from "../support/delivery/certificates.ts";
 import type { Certificate } from "../support/delivery/certificates.ts";
 import { ConnectProxy } from "../support/delivery/connect-proxy.ts";
+import { manifestFile, namespace, subscription } from "../support/manifests.ts";
 import { OperatorProcess } from "../support/operator/operator-process.ts";
 
 const certificates = makeCertificates();
@@ -75,34 +76,23 @@ data: {tls.crt: ${b64(cert)}, tls.key: ${b64(key)}}
 }
 
 function manifests(port: number, ca: string, endpoint: string): string {
-  return `apiVersion: v1
-kind: Namespace
-metadata: {name: shop}
----
-apiVersion: v1
+  const tls = "tls: {caRef: {kind: ConfigMap, name: authorities}, clientCertSecretRef: {name: client}, serverName: receiver.shop.svc}";
+  return manifestFile(
+    namespace("shop"),
+    `apiVersion: v1
 kind: Service
 metadata: {name: receiver, namespace: shop}
 spec: {clusterIP: 127.0.0.1, selector: {app: receiver}, ports: [{port: ${port}}]}
----
-apiVersion: v1
+`,
+    `apiVersion: v1
 kind: ConfigMap
 metadata: {name: authorities, namespace: shop}
 data:
   ca.crt: |
 ${ca.replaceAll(/^/gm, "    ")}
----
-apiVersion: postrider.dev/v1alpha1
-kind: WebhookSubscription
-metadata: {name: orders, namespace: shop}
-spec:
-  events: {types: ["order.*"]}
-  endpoint:
-    ${endpoint}
-    tls:
-      caRef: {kind: ConfigMap, name: authorities}
-      clientCertSecretRef: {name: client}
-      serverName: receiver.shop.svc
-`;
+`,
+    subscription({ name: "orders", endpoint: `{${endpoint}, ${tls}}`, signing: "{}" }),
+  );
 }
 
 async function start(
@@ -177,7 +167,7 @@ metadata: {name: base}
 spec: {egress: {allowedCIDRs: [127.0.0.0/8], proxySecretRef: {name: way-out, key: url}}}
 `;
     const { operator, write } = await start({
-      "all.yaml": manifests(port, all.ca, `url: https://127.0.0.1:${port}/out`),
+      "all.yaml": manifests(port, all.ca, `url: "https://127.0.0.1:${port}/out"`),
       "client.yaml": clientSecret(all.clients[0]),
       "policy.yaml": policy,
     });

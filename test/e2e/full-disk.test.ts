@@ -2,6 +2,7 @@ import { mkdirSync, mkdtempSync, rmSync, writeFileSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { afterEach, expect, it } from "vitest";
+import { subscription } from "../support/manifests.ts";
 import { OperatorProcess } from "../support/operator/operator-process.ts";
 
 const cleanups: (() => void | Promise<unknown>)[] = [];
@@ -35,11 +36,4 @@ it("a full disk: events are answered 507 with Retry-After, the process stays rea
   expect(gauge("free_bytes")).toBeLessThan(gauge("free_min_bytes"));
 });
 
-const MANIFEST = `apiVersion: postrider.dev/v1alpha1
-kind: WebhookSubscription
-metadata: {name: orders, namespace: shop}
-spec:
-  events: {types: ["a.*"]}
-  endpoint: {url: "https://192.0.2.1/hooks"}
-  signing: {scheme: None}
-`;
+const MANIFEST = subscription({ name: "orders", types: ["a.*"], url: "https://192.0.2.1/hooks" });

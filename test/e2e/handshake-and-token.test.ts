@@ -4,12 +4,13 @@ import { createServer, type IncomingMessage } from "node:http";
 import type { AddressInfo } from "node:net";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
-import { setTimeout as delay } from "node:timers/promises";
 import { afterEach, expect, it } from "vitest";
 import { namedSigning } from "../../src/core/signing/signing-styles.ts";
 import { verifyRequest } from "../../src/core/signing/verify.ts";
 import { TokenServer } from "../support/delivery/token-server.ts";
+import { loopbackPolicy, manifestFile, secret, subscription } from "../support/manifests.ts";
 import { OperatorProcess } from "../support/operator/operator-process.ts";
+import { until } from "../support/until.ts";
 
 const ARRIVES_WITHIN_MS = 20_000;
 const CLIENT_SECRET = "canary-client-secret-4711";
@@ -57,7 +58,7 @@ it("asks for permission, fetches a token and signs the message: the binary with 
     body: '{"type":"order.paid","data":{"n":1}}',
   });
   expect(answer.status).toBe(202);
-  for (const untilMs = performance.now() + ARRIVES_WITHIN_MS; seen.length < 2 && performance.now() < untilMs;) await delay(20);
+  await until(() => seen.length >= 2, { withinMs: ARRIVES_WITHIN_MS, seen: () => seen.map(({ request }) => request.method) });
   expect(seen.map(({ request }) => request.method)).toEqual(["OPTIONS", "POST"]);
   const [asked, sent] = seen;
   expect(asked?.request.headers).toMatchObject({ "webhook-request-origin": "hooks.example.com" });
@@ -72,32 +73,16 @@ it("asks for permission, fetches a token and signs the message: the binary with 
 });
 
 function manifests(url: string, tokenUrl: string): string {
-  return `apiVersion: postrider.dev/v1alpha1
-kind: ClusterDeliveryPolicy
-metadata: {name: loopback}
-spec:
-  egress: {allowedCIDRs: [127.0.0.0/8], allowPlainHTTP: true}
----
-apiVersion: postrider.dev/v1alpha1
-kind: WebhookSubscription
-metadata: {name: orders, namespace: shop}
-spec:
-  events: {types: ["*"]}
-  endpoint:
-    url: "${url}"
-    auth:
-      oauth2ClientCredentials:
-        tokenURL: "${tokenUrl}"
-        clientIDSecretRef: {name: keys, key: id}
-        clientSecretRef: {name: keys, key: secret}
-        scopes: [hooks]
-  signing: {scheme: HTTPMessageSignatures, secretRefs: [{name: keys, key: sign}]}
-  verification: CloudEventsHandshake
----
-apiVersion: v1
-kind: Secret
-metadata: {name: keys, namespace: shop, labels: {postrider.dev/use: "true"}}
-type: Opaque
-stringData: {id: client-4711, secret: ${CLIENT_SECRET}, sign: "${WHSEC}"}
-`;
+  const oauth2 = `tokenURL: "${tokenUrl}", clientIDSecretRef: {name: keys, key: id}, clientSecretRef: {name: keys, key: secret}, scopes: [hooks]`;
+  return manifestFile(
+    loopbackPolicy(),
+    subscription({
+      name: "orders",
+      types: ["*"],
+      endpoint: `{url: "${url}", auth: {oauth2ClientCredentials: {${oauth2}}}}`,
+      signing: "{scheme: HTTPMessageSignatures, secretRefs: [{name: keys, key: sign}]}",
+      more: ["verification: CloudEventsHandshake"],
+    }),
+    secret("shop", "keys", "use", { id: "client-4711", secret: CLIENT_SECRET, sign: WHSEC }),
+  );
 }

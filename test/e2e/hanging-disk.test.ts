@@ -4,6 +4,7 @@ import { mkdirSync, mkdtempSync, rmSync, writeFileSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { afterEach, expect, it } from "vitest";
+import { subscription } from "../support/manifests.ts";
 import { OperatorProcess } from "../support/operator/operator-process.ts";
 
 const DRAIN_MS = 2_000;
@@ -85,11 +86,4 @@ it.skipIf(!canTrace)(
   120_000,
 );
 
-const MANIFEST = `apiVersion: postrider.dev/v1alpha1
-kind: WebhookSubscription
-metadata: {name: orders, namespace: shop}
-spec:
-  events: {types: ["a.*"]}
-  endpoint: {url: "https://192.0.2.1/hooks"}
-  signing: {scheme: None}
-`;
+const MANIFEST = subscription({ name: "orders", types: ["a.*"], url: "https://192.0.2.1/hooks" });

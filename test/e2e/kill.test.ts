@@ -4,8 +4,9 @@ import { join } from "node:path";
 import { afterEach, expect, it } from "vitest";
 import { freePort } from "../support/free-port.ts";
 import { OperatorProcess } from "../support/operator/operator-process.ts";
-import { shopManifests } from "../support/operator/shop-manifests.ts";
+import { shopManifests } from "../support/manifests.ts";
 import { VerifyingReceiver } from "../support/operator/verifying-receiver.ts";
+import { until } from "../support/until.ts";
 
 const SECRET = "whsec_MfKQ9r8GKYqrTwjUPD8ILPZIo2LaLaSwMfKQ9r8GKYo=";
 const EVENTS = 10_000;
@@ -35,7 +36,7 @@ it(`delivers every acknowledged event over ${KILLS} kills`, async () => {
   const acknowledged = new Set<string>();
   const producers = produce(`${operator.ready.ingest}/v1/namespaces/shop/events`, acknowledged);
   for (let kill = 1; kill <= KILLS; kill++) {
-    await until(() => acknowledged.size >= (EVENTS * kill) / (KILLS + 1), 60_000);
+    await until(() => acknowledged.size >= (EVENTS * kill) / (KILLS + 1));
     await operator.signal("SIGKILL");
     operator = await start();
   }
@@ -78,14 +79,6 @@ async function postUntilAccepted(url: string, n: number): Promise<string> {
     await new Promise((resolve) => setTimeout(resolve, 50));
   }
   throw new Error(`event ${n} was never accepted`);
-}
-
-async function until(done: () => boolean, withinMs: number): Promise<void> {
-  const deadline = performance.now() + withinMs;
-  while (!done()) {
-    if (performance.now() > deadline) throw new Error(`not within ${withinMs} ms`);
-    await new Promise((resolve) => setTimeout(resolve, 5));
-  }
 }
 
 function manifests(port: number): string {

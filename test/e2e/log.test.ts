@@ -7,6 +7,7 @@ import { tmpdir } from "node:os";
 import { join, resolve } from "node:path";
 import { createInterface } from "node:readline";
 import { afterEach, expect, it } from "vitest";
+import { loopbackPolicy, manifestFile, subscription } from "../support/manifests.ts";
 
 const ROOT = resolve(import.meta.dirname, "../..");
 /** A line is out this long after its time at the latest; what a kill may cost. */
@@ -56,7 +57,7 @@ function started(manifest: string): {
 const delayOf = ({ time, seenMs }: Line): number => seenMs - Date.parse(time);
 
 it("tells what it does while it does it: the first line at once, not when 4 KiB have gathered", async () => {
-  const { lines, ready } = started(subscription("https://192.0.2.1/hooks"));
+  const { lines, ready } = started(manifests("https://192.0.2.1/hooks"));
   await ready;
   await expect.poll(() => lines.filter(({ event }) => event === "store.opened"), { interval: 10 }).toHaveLength(1);
   expect(Math.max(...lines.map(delayOf))).toBeLessThan(OUT_WITHIN_MS);
@@ -71,7 +72,7 @@ it("a kill costs no line that is older", async () => {
     receiver.close();
     receiver.closeAllConnections();
   });
-  const { child, lines, ready } = started(subscription(`http://127.0.0.1:${(receiver.address() as AddressInfo).port}/hooks`));
+  const { child, lines, ready } = started(manifests(`http://127.0.0.1:${(receiver.address() as AddressInfo).port}/hooks`));
   const ingest = await ready;
   const post = (): Promise<Response> =>
     fetch(`${ingest}/v1/namespaces/shop/events`, {
@@ -89,18 +90,6 @@ it("a kill costs no line that is older", async () => {
   expect(Math.max(...lines.map(delayOf))).toBeLessThan(OUT_WITHIN_MS);
 });
 
-function subscription(url: string): string {
-  return `apiVersion: postrider.dev/v1alpha1
-kind: ClusterDeliveryPolicy
-metadata: {name: here}
-spec: {egress: {allowedCIDRs: ["127.0.0.0/8"], allowPlainHTTP: true}}
----
-apiVersion: postrider.dev/v1alpha1
-kind: WebhookSubscription
-metadata: {name: orders, namespace: shop}
-spec:
-  events: {types: ["a.*"]}
-  endpoint: {url: "${url}"}
-  signing: {scheme: None}
-`;
+function manifests(url: string): string {
+  return manifestFile(loopbackPolicy(), subscription({ name: "orders", types: ["a.*"], url }));
 }

@@ -1,5 +1,6 @@
 import { describe, it } from "vitest";
 import { FileOperator } from "../support/controller/file-operator.ts";
+import { manifestFile, subscription } from "../support/manifests.ts";
 
 /** Here because it measures: nothing else runs beside these tests. */
 describe("many subscriptions from files", () => {
@@ -8,12 +9,17 @@ describe("many subscriptions from files", () => {
     { timeout: 60_000 },
     async ({ expect, onTestFinished }) => {
       const one = (index: number): string =>
-        `apiVersion: postrider.dev/v1alpha1\nkind: WebhookSubscription\nmetadata: {name: s${index}, namespace: n${index % 100}}\n` +
-        `spec:\n  events: {types: [a.b], filter: "event.data.size > ${index}"}\n  endpoint: {url: "https://r${index}.example.com/"}\n  signing: {scheme: None}\n---\n`;
+        subscription({
+          name: `s${index}`,
+          namespace: `n${index % 100}`,
+          types: ["a.b"],
+          filter: `event.data.size > ${index}`,
+          url: `https://r${index}.example.com/`,
+        });
       const files = Object.fromEntries(
         Array.from({ length: 100 }, (_, file) => [
           `f${file}.yaml`,
-          Array.from({ length: 100 }, (_, index) => one(file * 100 + index)).join(""),
+          manifestFile(...Array.from({ length: 100 }, (_, index) => one(file * 100 + index))),
         ]),
       );
       const operator = new FileOperator(await FileOperator.prepare(files));

@@ -5,9 +5,11 @@ import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { afterEach, expect, it } from "vitest";
 import { countOf } from "../support/full-run.ts";
+import { defaultPolicy, loopbackPolicy, manifestFile, subscription } from "../support/manifests.ts";
 import { seededRandom } from "../support/sim/seeded-random.ts";
 import { freePort } from "../support/free-port.ts";
 import { OperatorProcess } from "../support/operator/operator-process.ts";
+import { until } from "../support/until.ts";
 
 const KEYS = 200;
 const EVENTS_PER_KEY = countOf(50, 500);
@@ -64,12 +66,12 @@ it(`keeps the order of ${KEYS} keys x ${EVENTS_PER_KEY} events over ${KILLS} kil
     ),
   );
   for (let kill = 1; kill <= KILLS; kill++) {
-    await until(() => posted >= (total * kill) / (KILLS + 1), 600_000);
+    await until(() => posted >= (total * kill) / (KILLS + 1), { withinMs: 600_000 });
     await operator.signal("SIGKILL");
     operator = await OperatorProcess.start(source);
   }
   await producers;
-  await until(() => ledger.ended.size === total, 600_000);
+  await until(() => ledger.ended.size === total, { withinMs: 600_000 });
   expect(await operator.signal("SIGTERM")).toBe(0);
   expect(ledger.outOfOrder).toEqual([]);
   expect(ledger.refused).toBeGreaterThan(total / 20);
@@ -114,36 +116,16 @@ async function post(url: string, key: string, n: number): Promise<void> {
   throw new Error(`${key} ${n} was never accepted`);
 }
 
-async function until(done: () => boolean, withinMs: number): Promise<void> {
-  const deadline = performance.now() + withinMs;
-  while (!done()) {
-    if (performance.now() > deadline) throw new Error(`not within ${withinMs} ms`);
-    await new Promise((resolve) => setTimeout(resolve, 5));
-  }
-}
-
 function manifests(port: number): string {
-  return `apiVersion: postrider.dev/v1alpha1
-kind: ClusterDeliveryPolicy
-metadata: {name: here}
-spec: {egress: {allowedCIDRs: ["127.0.0.0/8"], allowPlainHTTP: true}}
----
-apiVersion: postrider.dev/v1alpha1
-kind: DeliveryPolicy
-metadata: {name: quick, namespace: shop, labels: {postrider.dev/default: "true"}}
-spec:
-  maxInFlight: 64
-  timeout: 5s
-  circuitBreaker: {consecutiveFailures: 1000}
-  retry: {maxAttempts: 50, backoff: {policy: Constant, initialDelay: 100ms, maxDelay: 100ms}}
----
-apiVersion: postrider.dev/v1alpha1
-kind: WebhookSubscription
-metadata: {name: ordered, namespace: shop}
-spec:
-  events: {types: ["order.*"]}
-  ordering: {mode: PerKey, key: data.key}
-  endpoint: {url: "http://127.0.0.1:${port}/hooks"}
-  signing: {scheme: None}
-`;
+  return manifestFile(
+    loopbackPolicy(),
+    defaultPolicy(
+      "shop",
+      "maxInFlight: 64",
+      "timeout: 5s",
+      "circuitBreaker: {consecutiveFailures: 1000}",
+      "retry: {maxAttempts: 50, backoff: {policy: Constant, initialDelay: 100ms, maxDelay: 100ms}}",
+    ),
+    subscription({ name: "ordered", url: `http://127.0.0.1:${port}/hooks`, more: ["ordering: {mode: PerKey, key: data.key}"] }),
+  );
 }

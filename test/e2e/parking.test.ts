@@ -5,6 +5,7 @@ import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { afterEach, expect, it, vi } from "vitest";
 import { freePort } from "../support/free-port.ts";
+import { loopbackPolicy, manifestFile, subscription } from "../support/manifests.ts";
 import { OperatorProcess } from "../support/operator/operator-process.ts";
 
 const cleanups: (() => void | Promise<unknown>)[] = [];
@@ -73,20 +74,6 @@ async function receiver(): Promise<{ port: number; bodies: string[] }> {
 }
 
 function manifests(port: number, body: string): string {
-  return `apiVersion: postrider.dev/v1alpha1
-kind: ClusterDeliveryPolicy
-metadata: {name: here}
-spec: {egress: {allowedCIDRs: ["127.0.0.0/8"], allowPlainHTTP: true}}
----
-apiVersion: postrider.dev/v1alpha1
-kind: WebhookSubscription
-metadata: {name: billing, namespace: shop}
-spec:
-  events: {types: ["order.*"]}
-  endpoint: {url: "http://127.0.0.1:${port}/hooks"}
-  signing: {scheme: None}
-  payload:
-    format: Raw
-    body: "${body}"
-`;
+  const payload = `payload: {format: Raw, body: "${body}"}`;
+  return manifestFile(loopbackPolicy(), subscription({ name: "billing", url: `http://127.0.0.1:${port}/hooks`, more: [payload] }));
 }

@@ -3,6 +3,7 @@ import { writeFileSync } from "node:fs";
 import { join, resolve } from "node:path";
 import { promisify } from "node:util";
 import { afterAll, beforeAll, expect, it } from "vitest";
+import { subscription } from "../support/manifests.ts";
 import { withOneByteChanged } from "../support/systems/altered-bytes.ts";
 import { PIPE_EVENTS, pipeFormSample, pipeJsonSample, pipeRawFormSample, readPipeWebhook } from "../support/systems/pipe-receiver.ts";
 import { RunningExample } from "../support/systems/running-example.ts";
@@ -82,11 +83,7 @@ it("takes URLs of up to 200 characters", async () => {
   const url = (length: number): string => `https://example.com/${"a".repeat(length - "https://example.com/".length)}`;
   const validate = async (length: number) => {
     const file = join(example.manifests, "long.yaml");
-    writeFileSync(
-      file,
-      `apiVersion: postrider.dev/v1alpha1\nkind: WebhookSubscription\nmetadata: {name: long, namespace: pipe}\n` +
-        `spec: {events: {types: [none]}, endpoint: {url: "${url(length)}"}, signing: {scheme: None}}\n`,
-    );
+    writeFileSync(file, subscription({ name: "long", namespace: "pipe", types: ["none"], url: url(length) }));
     const args = ["src/main.ts", "validate", "-f", example.manifests];
     return promisify(execFile)(process.execPath, args, { cwd: resolve(import.meta.dirname, "../..") });
   };

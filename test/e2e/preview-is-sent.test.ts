@@ -7,6 +7,7 @@ import { tmpdir } from "node:os";
 import { join, resolve } from "node:path";
 import { promisify } from "node:util";
 import { expect, it } from "vitest";
+import { loopbackPolicy, manifestFile, secret, subscription } from "../support/manifests.ts";
 import { OperatorProcess } from "../support/operator/operator-process.ts";
 
 const ROOT = resolve(import.meta.dirname, "../..");
@@ -15,16 +16,24 @@ const OF_THE_MOMENT = new Set(["webhook-id", "webhook-timestamp", "webhook-signa
 const EVENT = '{"type":"order.paid","subject":"o-1","time":"2026-01-02T03:04:05Z","data":{"total": 12.50,"b":"Zoë","a":1e2}}';
 
 function manifests(port: number): string {
-  const subscription = (name: string, payload: string, filter = "true"): string =>
-    `---\napiVersion: postrider.dev/v1alpha1\nkind: WebhookSubscription\nmetadata: {name: ${name}, namespace: shop}\nspec:\n  events: {types: [order.*], filter: "${filter}"}\n  endpoint: {url: "http://127.0.0.1:${port}/${name}", headers: [{name: X-Team, value: red}]}\n  payload: ${payload}\n  signing: {secretRefs: [{name: key, key: secret}]}\n`;
-  return `apiVersion: postrider.dev/v1alpha1\nkind: ClusterDeliveryPolicy\nmetadata: {name: all}\nspec: {egress: {allowPlainHTTP: true, allowedCIDRs: [127.0.0.0/8]}}\n---\napiVersion: v1\nkind: Secret\nmetadata: {name: key, namespace: shop, labels: {postrider.dev/use: "true"}}\nstringData: {secret: whsec_${Buffer.alloc(32, 5).toString("base64")}}\n${[
-    subscription("standard", "{}"),
-    subscription("structured", "{format: CloudEventsStructured}"),
-    subscription("binary", "{format: CloudEventsBinary}"),
-    subscription("form", "{format: Form}"),
-    subscription("made", "{body: \"{'kind': event.type, 'total': event.data.total}\"}"),
-    subscription("nothing", "{}", "event.data.total > 100.0"),
-  ].join("")}`;
+  const pays = (name: string, payload: string, filter = "true"): string =>
+    subscription({
+      name,
+      filter,
+      endpoint: `{url: "http://127.0.0.1:${port}/${name}", headers: [{name: X-Team, value: red}]}`,
+      signing: "{secretRefs: [{name: key, key: secret}]}",
+      more: [`payload: ${payload}`],
+    });
+  return manifestFile(
+    loopbackPolicy(),
+    secret("shop", "key", "use", { secret: `whsec_${Buffer.alloc(32, 5).toString("base64")}` }),
+    pays("standard", "{}"),
+    pays("structured", "{format: CloudEventsStructured}"),
+    pays("binary", "{format: CloudEventsBinary}"),
+    pays("form", "{format: Form}"),
+    pays("made", "{body: \"{'kind': event.type, 'total': event.data.total}\"}"),
+    pays("nothing", "{}", "event.data.total > 100.0"),
+  );
 }
 
 it("what validate --event shows is what is sent, format by format", async () => {

@@ -2,6 +2,7 @@ import { chmodSync, chownSync, mkdirSync, mkdtempSync, readdirSync, rmSync, stat
 import { tmpdir } from "node:os";
 import { join, relative } from "node:path";
 import { afterEach, beforeEach, describe, expect, it } from "vitest";
+import { manifestFile, namespace, subscription } from "../support/manifests.ts";
 import { OperatorProcess } from "../support/operator/operator-process.ts";
 
 const isRoot = process.geteuid?.() === 0;
@@ -19,16 +20,8 @@ beforeEach(() => {
     mkdirSync(one, { recursive: true });
     chmodSync(one, 0o755);
   }
-  const text = `apiVersion: v1
-kind: Namespace
-metadata: {name: shop}
----
-apiVersion: postrider.dev/v1alpha1
-kind: WebhookSubscription
-metadata: {name: orders, namespace: shop}
-spec: {events: {types: ["*"]}, endpoint: {url: "https://receiver.example.com/"}}
-`;
-  writeFileSync(join(manifests, "a.yaml"), text);
+  const orders = subscription({ name: "orders", types: ["*"], url: "https://receiver.example.com/", signing: "{}" });
+  writeFileSync(join(manifests, "a.yaml"), manifestFile(namespace("shop"), orders));
 });
 afterEach(() => rmSync(directory, { recursive: true, force: true }));
 

@@ -2,6 +2,7 @@ import { mkdirSync, mkdtempSync, rmSync, writeFileSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { afterEach, expect, it, vi } from "vitest";
+import { clusterPolicy, manifestFile, subscription } from "../support/manifests.ts";
 import { OperatorProcess } from "../support/operator/operator-process.ts";
 
 const FLAGS = ["--store-size-max", "128Mi", "--store-free-min", "32Mi"];
@@ -77,8 +78,8 @@ it(
     const directory = mkdtempSync(join(tmpdir(), "postrider-quota-"));
     cleanups.push(() => rmSync(directory, { recursive: true, force: true }));
     mkdirSync(join(directory, "manifests"));
-    writeFileSync(join(directory, "manifests", "all.yaml"), ["shop", "depot"].map(subscription).join("---\n"));
-    writeFileSync(join(directory, "manifests", "policy.yaml"), policy(""));
+    writeFileSync(join(directory, "manifests", "all.yaml"), manifestFile(orders("shop"), orders("depot")));
+    writeFileSync(join(directory, "manifests", "policy.yaml"), policy());
     const operator = await start(directory);
     const poured = await pour(operator);
     expect(Object.keys(poured.statuses).toSorted()).toEqual(["202", "429"]);
@@ -110,21 +111,5 @@ it(
   },
 );
 
-function subscription(namespace: string): string {
-  return `apiVersion: postrider.dev/v1alpha1
-kind: WebhookSubscription
-metadata: {name: orders, namespace: ${namespace}}
-spec:
-  events: {types: ["order.*"]}
-  endpoint: {url: "https://192.0.2.1/hooks"}
-  signing: {scheme: None}
-`;
-}
-
-const policy = (limits: string): string => `apiVersion: postrider.dev/v1alpha1
-kind: ClusterDeliveryPolicy
-metadata: {name: all}
-spec:
-  egress: {allowedCIDRs: ["192.0.2.0/24"]}
-  ${limits}
-`;
+const orders = (namespace: string): string => subscription({ name: "orders", namespace, url: "https://192.0.2.1/hooks" });
+const policy = (...limits: readonly string[]): string => clusterPolicy('egress: {allowedCIDRs: ["192.0.2.0/24"]}', ...limits);

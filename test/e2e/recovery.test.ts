@@ -5,6 +5,7 @@ import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { afterEach, expect, it, vi } from "vitest";
 import { countOf } from "../support/full-run.ts";
+import { defaultPolicy, loopbackPolicy, manifestFile, subscription } from "../support/manifests.ts";
 import { OperatorProcess } from "../support/operator/operator-process.ts";
 
 /** What one window of the ramp is, and what the retry budget may have saved up. */
@@ -49,7 +50,7 @@ async function receiver(
   return { port: (server.address() as AddressInfo).port, requests, isIdle: () => open === 0 };
 }
 
-async function operatorFor(port: number, policy: string): Promise<OperatorProcess> {
+async function operatorFor(port: number, policy: readonly string[]): Promise<OperatorProcess> {
   const directory = mkdtempSync(join(tmpdir(), "postrider-recovery-"));
   cleanups.push(() => rmSync(directory, { recursive: true, force: true }));
   mkdirSync(join(directory, "manifests"));
@@ -79,10 +80,11 @@ async function post(operator: OperatorProcess, count: number): Promise<void> {
 it("a receiver that comes back gets one probe, then at most twice as much per 10 s (promise 17)", { timeout: 120_000 }, async () => {
   let healthy = false;
   const { port, requests, isIdle } = await receiver(() => (healthy ? 204 : 503));
-  const operator = await operatorFor(
-    port,
-    "maxInFlight: 32, circuitBreaker: {consecutiveFailures: 10, openFor: 2s}, retry: {maxAttempts: 100, backoff: {policy: Constant, initialDelay: 200ms, maxDelay: 200ms}}",
-  );
+  const operator = await operatorFor(port, [
+    "maxInFlight: 32",
+    "circuitBreaker: {consecutiveFailures: 10, openFor: 2s}",
+    "retry: {maxAttempts: 100, backoff: {policy: Constant, initialDelay: 200ms, maxDelay: 200ms}}",
+  ]);
   for (let left = BACKLOG; left > 0; left -= 1_000) await post(operator, 1_000);
   await vi.waitUntil(() => requests.length >= 10, { timeout: 10_000 });
   // It stays dead for two more looks at it.
@@ -112,10 +114,11 @@ it("a receiver that comes back gets one probe, then at most twice as much per 10
 
 it("retries stay below a fifth of first sends and 10 a second, although everything fails (promise 18)", { timeout: 60_000 }, async () => {
   const { port, requests } = await receiver(() => 500);
-  const operator = await operatorFor(
-    port,
-    "maxInFlight: 100, circuitBreaker: {consecutiveFailures: 1000}, retry: {maxAttempts: 100, backoff: {policy: Constant, initialDelay: 100ms, maxDelay: 100ms}}",
-  );
+  const operator = await operatorFor(port, [
+    "maxInFlight: 100",
+    "circuitBreaker: {consecutiveFailures: 1000}",
+    "retry: {maxAttempts: 100, backoff: {policy: Constant, initialDelay: 100ms, maxDelay: 100ms}}",
+  ]);
   const fromMs = performance.now();
   for (let left = SENDS; left > 0; left -= 100) {
     await post(operator, 100);
@@ -130,23 +133,10 @@ it("retries stay below a fifth of first sends and 10 a second, although everythi
   expect(retries).toBeLessThanOrEqual(firsts * 0.2 + 10 * seconds + RETRY_BURST + 1);
 });
 
-function manifests(port: number, policy: string): string {
-  return `apiVersion: postrider.dev/v1alpha1
-kind: ClusterDeliveryPolicy
-metadata: {name: here}
-spec: {egress: {allowedCIDRs: ["127.0.0.0/8"], allowPlainHTTP: true}}
----
-apiVersion: postrider.dev/v1alpha1
-kind: DeliveryPolicy
-metadata: {name: quick, namespace: shop, labels: {postrider.dev/default: "true"}}
-spec: {${policy}}
----
-apiVersion: postrider.dev/v1alpha1
-kind: WebhookSubscription
-metadata: {name: billing, namespace: shop}
-spec:
-  events: {types: ["order.*"]}
-  endpoint: {url: "http://127.0.0.1:${port}/hooks"}
-  signing: {scheme: None}
-`;
+function manifests(port: number, policy: readonly string[]): string {
+  return manifestFile(
+    loopbackPolicy(),
+    defaultPolicy("shop", ...policy),
+    subscription({ name: "billing", url: `http://127.0.0.1:${port}/hooks` }),
+  );
 }

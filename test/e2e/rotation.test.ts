@@ -7,7 +7,9 @@ import { join } from "node:path";
 import { setTimeout as delay } from "node:timers/promises";
 import { Webhook } from "standardwebhooks";
 import { afterEach, expect, it } from "vitest";
+import { loopbackPolicy, secret, subscription } from "../support/manifests.ts";
 import { OperatorProcess } from "../support/operator/operator-process.ts";
+import { until } from "../support/until.ts";
 
 const ROTATIONS = 5;
 /** An edited Secret or subscription acts within this (issue 4, item 3). */
@@ -64,11 +66,8 @@ class OneKeyReceiver {
   /** Waits for `holds`, looked at while requests arrive. */
   async until(holds: () => boolean, withinMs: number): Promise<number> {
     const startedMs = performance.now();
-    while (!holds()) {
-      if (performance.now() - startedMs > withinMs)
-        throw new Error(`not within ${withinMs} ms: ${holds.toString()}; ${this.arrivals.length} arrivals, ${this.failures} failures`);
-      await delay(PAUSE_MS);
-    }
+    const seen = (): string => `${holds.toString()}; ${this.arrivals.length} arrivals, ${this.failures} failures`;
+    await until(holds, { withinMs, everyMs: PAUSE_MS, seen });
     return performance.now() - startedMs;
   }
 
@@ -78,8 +77,8 @@ class OneKeyReceiver {
   }
 
   async settled(): Promise<void> {
-    const until = this.arrivals.length + SETTLED_ARRIVALS;
-    await this.until(() => this.arrivals.length >= until, EFFECT_WITHIN_MS * 2);
+    const arrivals = this.arrivals.length + SETTLED_ARRIVALS;
+    await this.until(() => this.arrivals.length >= arrivals, EFFECT_WITHIN_MS * 2);
   }
 }
 
@@ -95,9 +94,9 @@ it("rotates keys under load and never fails a receiver that knows either listed 
     writeFileSync(join(directory, file), text);
     renameSync(join(directory, file), join(directory, "manifests", file));
   };
-  const list = (keys: readonly number[]): void => write("subscription.yaml", subscription(port, keys));
-  write("policy.yaml", POLICY);
-  write("secret.yaml", secret({}));
+  const list = (keys: readonly number[]): void => write("subscription.yaml", orders(port, keys));
+  write("policy.yaml", loopbackPolicy());
+  write("secret.yaml", keySecret({}));
   list([1]);
   const operator = await OperatorProcess.start({ manifests: join(directory, "manifests"), store: `sqlite:${join(directory, "store")}` });
   cleanups.push(() => operator.signal("SIGKILL"));
@@ -116,7 +115,7 @@ it("rotates keys under load and never fails a receiver that knows either listed 
   await receiver.settled();
   // An edit in place replaces at once: whoever wants an overlap lists both.
   const replaced = secretOf(99);
-  write("secret.yaml", secret({ [ROTATIONS + 1]: replaced }));
+  write("secret.yaml", keySecret({ [ROTATIONS + 1]: replaced }));
   effectsMs.push(await receiver.until(() => receiver.newest(replaced), EFFECT_WITHIN_MS));
   const posted = await load.stop();
   expect(failuresOfRotation).toBe(0);
@@ -147,32 +146,14 @@ function startLoad(url: string): { stop: () => Promise<number> } {
   };
 }
 
-const POLICY = `apiVersion: postrider.dev/v1alpha1
-kind: ClusterDeliveryPolicy
-metadata: {name: loopback}
-spec:
-  egress: {allowedCIDRs: [127.0.0.0/8], allowPlainHTTP: true}
-`;
-
-function subscription(port: number, keys: readonly number[]): string {
-  return `apiVersion: postrider.dev/v1alpha1
-kind: WebhookSubscription
-metadata: {name: orders, namespace: shop}
-spec:
-  events: {types: ["*"]}
-  endpoint: {url: "http://127.0.0.1:${port}/"}
-  signing: {scheme: StandardWebhooks, secretRefs: [${keys.map((n) => `{name: keys, key: k${n}}`).join(", ")}]}
-`;
+function orders(port: number, keys: readonly number[]): string {
+  const refs = keys.map((n) => `{name: keys, key: k${n}}`).join(", ");
+  const signing = `{scheme: StandardWebhooks, secretRefs: [${refs}]}`;
+  return subscription({ name: "orders", types: ["*"], url: `http://127.0.0.1:${port}/`, signing });
 }
 
 /** All keys in one Secret; `changed` ones have another value. */
-function secret(changed: Readonly<Record<number, string>>): string {
-  const lines = Array.from({ length: ROTATIONS + 1 }, (_, i) => `  k${i + 1}: ${changed[i + 1] ?? secretOf(i + 1)}`);
-  return `apiVersion: v1
-kind: Secret
-metadata: {name: keys, namespace: shop, labels: {postrider.dev/use: "true"}}
-type: Opaque
-stringData:
-${lines.join("\n")}
-`;
+function keySecret(changed: Readonly<Record<number, string>>): string {
+  const keys = Array.from({ length: ROTATIONS + 1 }, (_, i) => i + 1);
+  return secret("shop", "keys", "use", Object.fromEntries(keys.map((n) => [`k${n}`, changed[n] ?? secretOf(n)])));
 }

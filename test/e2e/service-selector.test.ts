@@ -5,37 +5,33 @@ import type { AddressInfo } from "node:net";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { afterEach, expect, it } from "vitest";
+import { clusterPolicy, manifestFile, namespace, subscription } from "../support/manifests.ts";
 import { OperatorProcess } from "../support/operator/operator-process.ts";
+import { until } from "../support/until.ts";
 
 const cleanups: (() => unknown)[] = [];
 afterEach(async () => {
   for (const cleanup of cleanups.splice(0).toReversed()) await cleanup();
 });
 
-const SUBSCRIPTION = (port: number): string => `apiVersion: v1
-kind: Namespace
-metadata: {name: shop}
----
-apiVersion: postrider.dev/v1alpha1
-kind: WebhookSubscription
-metadata: {name: orders, namespace: shop}
-spec: {events: {types: ["*"]}, endpoint: {serviceRef: {name: receiver, port: ${port}}}}
----
-apiVersion: postrider.dev/v1alpha1
-kind: WebhookSubscription
-metadata: {name: beside, namespace: shop}
-spec: {events: {types: ["*"]}, endpoint: {serviceRef: {name: beside, port: ${port}, path: /beside}}}
----
-apiVersion: v1
+const SUBSCRIPTIONS = (port: number): string =>
+  manifestFile(
+    namespace("shop"),
+    ...["receiver", "beside"].map((service) =>
+      subscription({
+        name: service === "receiver" ? "orders" : service,
+        types: ["*"],
+        endpoint: `{serviceRef: {name: ${service}, port: ${port}${service === "receiver" ? "" : ", path: /beside"}}}`,
+        signing: "{}",
+      }),
+    ),
+    `apiVersion: v1
 kind: Service
 metadata: {name: beside, namespace: shop}
 spec: {clusterIP: 127.0.0.1, ports: [{port: ${port}}], selector: {app: beside}}
-`;
-const POLICY = `apiVersion: postrider.dev/v1alpha1
-kind: ClusterDeliveryPolicy
-metadata: {name: here}
-spec: {egress: {services: SameNamespaceAny}}
-`;
+`,
+  );
+const POLICY = clusterPolicy("egress: {services: SameNamespaceAny}");
 const SERVICE = (port: number, selector: string): string => `apiVersion: v1
 kind: Service
 metadata: {name: receiver, namespace: shop}
@@ -61,7 +57,7 @@ it("a Service that loses its selector gets nothing more, without a restart; what
     writeFileSync(join(directory, `${file}.new`), text);
     renameSync(join(directory, `${file}.new`), join(directory, "manifests", file));
   };
-  write("all.yaml", SUBSCRIPTION(port));
+  write("all.yaml", SUBSCRIPTIONS(port));
   write("service.yaml", SERVICE(port, ", selector: {app: receiver}"));
   const operator = await OperatorProcess.start({ manifests: join(directory, "manifests"), store: `sqlite:${join(directory, "store")}` });
   cleanups.push(() => operator.signal("SIGKILL"));
@@ -78,9 +74,6 @@ it("a Service that loses its selector gets nothing more, without a restart; what
   };
   const condition = async (): Promise<string> =>
     JSON.stringify(await (await fetch(`${operator.ready.api}/v1/namespaces/shop/subscriptions/orders`)).json());
-  const until = async (holds: () => boolean | Promise<boolean>): Promise<void> => {
-    while (!(await holds())) await new Promise<void>((resolve) => setTimeout(resolve, 20));
-  };
 
   const first = await publish();
   await until(() => got.length === 1);

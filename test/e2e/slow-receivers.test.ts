@@ -4,6 +4,7 @@ import type { AddressInfo } from "node:net";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { afterEach, expect, it, vi } from "vitest";
+import { defaultPolicy, loopbackPolicy, manifestFile, subscription } from "../support/manifests.ts";
 import { OperatorProcess } from "../support/operator/operator-process.ts";
 
 /** Receivers that are slow answer 200 after this long: much longer than the bar, and never a failure. */
@@ -109,26 +110,12 @@ async function publish(operator: OperatorProcess, namespace: string, count: numb
 }
 
 function manifests(port: number, { namespaces, limits }: Attack): string {
+  const orders = (namespace: string, path: string): string =>
+    subscription({ name: "orders", namespace, types: ["order.paid"], url: `http://127.0.0.1:${port}/${path}`, signing: "{}" });
   const slow = Array.from({ length: namespaces }, (_, n) => `slow${n}`);
-  const subscription = (namespace: string, path: string): string => `---
-apiVersion: postrider.dev/v1alpha1
-kind: WebhookSubscription
-metadata: {name: orders, namespace: ${namespace}}
-spec:
-  events: {types: [order.paid]}
-  endpoint: {url: "http://127.0.0.1:${port}/${path}"}
-`;
-  const policy = (namespace: string): string => `---
-apiVersion: postrider.dev/v1alpha1
-kind: DeliveryPolicy
-metadata: {name: much, namespace: ${namespace}, labels: {postrider.dev/default: "true"}}
-spec: {maxInFlight: 1024, timeout: 5m}
-`;
-  return `apiVersion: postrider.dev/v1alpha1
-kind: ClusterDeliveryPolicy
-metadata: {name: here}
-spec:
-  egress: {allowedCIDRs: ["127.0.0.0/8"], allowPlainHTTP: true}
-  limits: ${limits}
-${slow.map((namespace) => policy(namespace) + subscription(namespace, "slow")).join("")}${subscription("healthy", "healthy")}`;
+  return manifestFile(
+    loopbackPolicy(`limits: ${limits}`),
+    ...slow.flatMap((namespace) => [defaultPolicy(namespace, "maxInFlight: 1024", "timeout: 5m"), orders(namespace, "slow")]),
+    orders("healthy", "healthy"),
+  );
 }

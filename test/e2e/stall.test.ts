@@ -4,7 +4,7 @@ import { join } from "node:path";
 import { afterEach, describe, expect, it } from "vitest";
 import { fullRun } from "../support/full-run.ts";
 import { OperatorProcess } from "../support/operator/operator-process.ts";
-import { shopManifests } from "../support/operator/shop-manifests.ts";
+import { shopManifests } from "../support/manifests.ts";
 import { VerifyingReceiver } from "../support/operator/verifying-receiver.ts";
 
 const SECRET = "whsec_MfKQ9r8GKYqrTwjUPD8ILPZIo2LaLaSwMfKQ9r8GKYo=";

@@ -7,6 +7,7 @@ import { setTimeout as delay } from "node:timers/promises";
 import { afterEach, describe, expect, it, vi } from "vitest";
 import { canTrace } from "../integration/store/child-process.ts";
 import { countOf } from "../support/full-run.ts";
+import { loopbackPolicy, manifestFile, namedPolicy, subscription } from "../support/manifests.ts";
 import { OperatorProcess, type OperatorProcessOptions } from "../support/operator/operator-process.ts";
 
 const cleanups: (() => void | Promise<unknown>)[] = [];
@@ -35,27 +36,11 @@ class Receiver {
   }
 }
 
-const subscription = (namespace: string, port: number): string => `
-apiVersion: postrider.dev/v1alpha1
-kind: WebhookSubscription
-metadata: {name: hook, namespace: ${namespace}}
-spec:
-  events: {types: ["order.*"]}
-  endpoint: {url: "http://127.0.0.1:${port}/${namespace}"}
-  signing: {scheme: None}
-  policyRef: {name: wide}
----
-apiVersion: postrider.dev/v1alpha1
-kind: DeliveryPolicy
-metadata: {name: wide, namespace: ${namespace}}
-spec: {maxInFlight: 64, timeout: 10s}
-`;
-const CLUSTER_POLICY = `
-apiVersion: postrider.dev/v1alpha1
-kind: ClusterDeliveryPolicy
-metadata: {name: local}
-spec: {egress: {allowPlainHTTP: true, allowedCIDRs: ["127.0.0.0/8"]}, limits: {maxInFlight: 64}}
-`;
+const hook = (namespace: string, port: number): string =>
+  manifestFile(
+    subscription({ name: "hook", namespace, url: `http://127.0.0.1:${port}/${namespace}`, more: ["policyRef: {name: wide}"] }),
+    namedPolicy(namespace, "wide", "maxInFlight: 64", "timeout: 10s"),
+  );
 
 async function scene(namespaces: readonly string[], answerMs: (path: string) => number) {
   const receiver = new Receiver(answerMs);
@@ -64,7 +49,10 @@ async function scene(namespaces: readonly string[], answerMs: (path: string) => 
   cleanups.push(() => rmSync(directory, { recursive: true, force: true }));
   mkdirSync(join(directory, "manifests"));
   const manifests = join(directory, "manifests");
-  writeFileSync(join(manifests, "all.yaml"), [CLUSTER_POLICY, ...namespaces.map((name) => subscription(name, port))].join("---\n"));
+  writeFileSync(
+    join(manifests, "all.yaml"),
+    manifestFile(loopbackPolicy("limits: {maxInFlight: 64}"), ...namespaces.map((name) => hook(name, port))),
+  );
   const start = async (more: Partial<OperatorProcessOptions> = {}): Promise<OperatorProcess> => {
     const operator = await OperatorProcess.start({ manifests, store: `sqlite:${join(directory, "store")}`, ...more });
     cleanups.push(() => operator.kill());

@@ -6,6 +6,7 @@ import { join } from "node:path";
 import { afterEach, expect, it } from "vitest";
 import { freePort } from "../support/free-port.ts";
 import { countOf } from "../support/full-run.ts";
+import { defaultPolicy, loopbackPolicy, manifestFile, subscription } from "../support/manifests.ts";
 import { OperatorProcess } from "../support/operator/operator-process.ts";
 
 const RUNS = countOf(3, 20);
@@ -205,23 +206,9 @@ it("a stop with nothing under way takes no second, however slowly somebody is se
 });
 
 function manifests(port: number): string {
-  const subscription = (name: string): string => `apiVersion: postrider.dev/v1alpha1
-kind: WebhookSubscription
-metadata: {name: ${name}, namespace: shop}
-spec:
-  events: {types: ["a.*"]}
-  endpoint: {url: "http://127.0.0.1:${port}/${name}"}
-  signing: {scheme: None}
-`;
-  return `apiVersion: postrider.dev/v1alpha1
-kind: ClusterDeliveryPolicy
-metadata: {name: here}
-spec: {egress: {allowedCIDRs: ["127.0.0.0/8"], allowPlainHTTP: true}}
----
-apiVersion: postrider.dev/v1alpha1
-kind: DeliveryPolicy
-metadata: {name: patient, namespace: shop, labels: {postrider.dev/default: "true"}}
-spec: {timeout: 30s, maxInFlight: 16, retry: {maxAttempts: 50}}
----
-${["quick", "slow", "stuck"].map(subscription).join("---\n")}`;
+  return manifestFile(
+    loopbackPolicy(),
+    defaultPolicy("shop", "timeout: 30s", "maxInFlight: 16", "retry: {maxAttempts: 50}"),
+    ...["quick", "slow", "stuck"].map((name) => subscription({ name, types: ["a.*"], url: `http://127.0.0.1:${port}/${name}` })),
+  );
 }

@@ -4,6 +4,7 @@ import { join } from "node:path";
 import { afterAll, afterEach, beforeAll, describe, expect, it } from "vitest";
 import { alone, Crowd, statusOf } from "../support/door/crowd.ts";
 import { RecordingReceiver } from "../support/fields/recording-receiver.ts";
+import { loopbackPolicy, manifestFile, secret, subscription } from "../support/manifests.ts";
 import { OperatorProcess } from "../support/operator/operator-process.ts";
 
 /** Each namespace has so many tokens, whose last character is their number. */
@@ -16,28 +17,20 @@ const ROUNDS = 4;
 /** What a machine that does much else meanwhile must still manage; alone it takes a few ms. */
 const ACCEPT_MS_MAX = 1_000;
 
-const secret = (namespace: string, token: string): string => `apiVersion: v1
-kind: Secret
-metadata: {name: tokens, namespace: ${namespace}, labels: {postrider.dev/ingest-token: "true", postrider.dev/api-token: "true"}}
-stringData: {${Array.from({ length: CALLERS }, (_, i) => `c${i}: ${token}${i}`).join(", ")}}
----
-`;
-const subscription = (namespace: string, receiver: string): string => `apiVersion: postrider.dev/v1alpha1
-kind: WebhookSubscription
-metadata: {name: orders, namespace: ${namespace}}
-spec:
-  events: {types: ["order.*"]}
-  endpoint: {url: "${receiver}/hook"}
-  signing: {scheme: None}
----
-`;
-const manifests = (receiver: string): string => `apiVersion: postrider.dev/v1alpha1
-kind: ClusterDeliveryPolicy
-metadata: {name: test}
-spec:
-  egress: {allowedCIDRs: ["127.0.0.0/8"], allowPlainHTTP: true}
----
-${secret("shop", SHOP)}${secret("depot", DEPOT)}${subscription("shop", receiver)}${subscription("depot", receiver)}`;
+const tokens = (namespace: string, token: string): string =>
+  secret(
+    namespace,
+    "tokens",
+    ["ingest-token", "api-token"],
+    Object.fromEntries(Array.from({ length: CALLERS }, (_, i) => [`c${i}`, `${token}${i}`])),
+  );
+const manifests = (receiver: string): string =>
+  manifestFile(
+    loopbackPolicy(),
+    tokens("shop", SHOP),
+    tokens("depot", DEPOT),
+    ...["shop", "depot"].map((namespace) => subscription({ name: "orders", namespace, url: `${receiver}/hook` })),
+  );
 
 /** The binary with its own numbers, all of it from one address: whoever has nothing but a socket, or another namespace's token, hinders nobody of depot. */
 describe("at the doors of the binary", () => {

@@ -2,25 +2,16 @@ import { mkdirSync, mkdtempSync, readdirSync, readFileSync, rmSync, writeFileSyn
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { afterEach, expect, it } from "vitest";
+import { manifestFile, secret, subscription } from "../support/manifests.ts";
 import { OperatorProcess } from "../support/operator/operator-process.ts";
 
 const TOKEN = "canarytoken5d1f07b2a9";
 const SHORT = "canaryshort42";
 
-const MANIFESTS = `apiVersion: v1
-kind: Secret
-metadata: {name: publish, namespace: shop, labels: {postrider.dev/ingest-token: "true"}}
-stringData: {partner: "${TOKEN}\\n", weak: "${SHORT}"}
----
-apiVersion: postrider.dev/v1alpha1
-kind: WebhookSubscription
-metadata: {name: orders, namespace: shop}
-spec:
-  suspend: true
-  events: {types: ["order.*"]}
-  endpoint: {url: "https://example.com/hooks"}
-  signing: {scheme: None}
-`;
+const MANIFESTS = manifestFile(
+  secret("shop", "publish", "ingest-token", { partner: `${TOKEN}\n`, weak: SHORT }),
+  subscription({ name: "orders", url: "https://example.com/hooks", more: ["suspend: true"] }),
+);
 
 const cleanups: (() => unknown)[] = [];
 afterEach(async () => {

@@ -3,7 +3,7 @@ import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { afterEach, describe, expect, it } from "vitest";
 import { OperatorProcess } from "../support/operator/operator-process.ts";
-import { shopManifests } from "../support/operator/shop-manifests.ts";
+import { shopManifests } from "../support/manifests.ts";
 import { VerifyingReceiver } from "../support/operator/verifying-receiver.ts";
 import { SteppedWall } from "../support/time/stepped-wall.ts";
 

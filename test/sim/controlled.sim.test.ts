@@ -1,5 +1,4 @@
 import { describe, expect, test } from "vitest";
-import { pino } from "pino";
 import { acceptedSpecsIn } from "../../src/app/accepted-specs.ts";
 import { MemoryStore } from "../../src/store/memory/memory-store.ts";
 import { ControlledManifests, controllerOn, LISTED_KINDS, manifest, namespace } from "../support/sim/controller-world.ts";
@@ -8,6 +7,7 @@ import { whatIsWrong } from "../support/sim/oracle.ts";
 import { seededRandom } from "../support/sim/seeded-random.ts";
 import { outcome, World, type Receiver } from "../support/sim/world.ts";
 import { ManualClock } from "../support/time/manual-clock.ts";
+import { silentLog } from "../support/silent-log.ts";
 
 const SEEDS = (process.env["POSTRIDER_SIM_SEEDS"] ?? "1,2,3,4,5,6,7,8").split(",").map(Number);
 const SUBSCRIPTIONS = ["kept", "edited", "suspended", "resumed", "removed"] as const;
@@ -45,7 +45,7 @@ async function twoLives(seed: number) {
       latency: latencyOf(seed * 10 + life),
       awayMs: report.clock.awayMs,
     });
-    const acceptedSpecs = acceptedSpecsIn(world.behind, pino({ level: "silent" }));
+    const acceptedSpecs = acceptedSpecsIn(world.behind, silentLog);
     const controller = controllerOn({
       manifests,
       acceptedSpecs,

@@ -1,5 +1,4 @@
 import { describe, expect, test } from "vitest";
-import { pino } from "pino";
 import { WallClockWatch } from "../../src/app/wall-clock-watch.ts";
 import { clockText } from "../../src/core/clock-frame.ts";
 import { MemoryStore } from "../../src/store/memory/memory-store.ts";
@@ -10,6 +9,7 @@ import { makeForget, whatIsWrong } from "../support/sim/oracle.ts";
 import { seededRandom } from "../support/sim/seeded-random.ts";
 import { eventOf, outcome, routeOf, World, type PolicyChange, type Receiver } from "../support/sim/world.ts";
 import { ManualClock } from "../support/time/manual-clock.ts";
+import { silentLog } from "../support/silent-log.ts";
 
 const HOUR_MS = 3_600_000;
 const YEAR_MS = 8_766 * HOUR_MS;
@@ -183,7 +183,7 @@ describe("the wall clock", () => {
     async (_name, stepMs) => {
       const { state, receiver, routes, delaysMs } = scene();
       const world = new World({ receiver, latency: latencyOf(3) });
-      const watch = new WallClockWatch(world.clock, pino({ level: "silent" }));
+      const watch = new WallClockWatch(world.clock, silentLog);
       const abort = new AbortController();
       void watch.run(abort.signal);
       await world.start(routes);

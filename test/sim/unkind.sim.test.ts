@@ -10,7 +10,7 @@ import { whatIsWrong } from "../support/sim/oracle.ts";
 import { seededRandom } from "../support/sim/seeded-random.ts";
 import { World, outcome, routeOf, type PolicyChange, type Receiver } from "../support/sim/world.ts";
 import { ManualClock } from "../support/time/manual-clock.ts";
-import { pino } from "pino";
+import { silentLog } from "../support/silent-log.ts";
 
 const SEEDS = (process.env["POSTRIDER_SIM_SEEDS"] ?? "1,2,3,4,5,6,7,8,9,10,11,12").split(",").map(Number);
 const STEPS = Number(process.env["POSTRIDER_SIM_STEPS"] ?? "60");
@@ -117,7 +117,7 @@ class Unkind {
       latency: latencyOf(seed, () => this.#unknown),
       awayMs: report.clock.awayMs,
     });
-    this.#watch = new WallClockWatch(clock, pino({ level: "silent" }));
+    this.#watch = new WallClockWatch(clock, silentLog);
     const { world } = this;
     // Stored routes are known at once and wait for their references.
     const stored = this.#routes.map((route) => ({ ...route, subscription: { ...route.subscription, target: undefined } }));

@@ -8,8 +8,8 @@ import { ApiTokenAuthenticator } from "../../../src/admin/authenticator.ts";
 import { tokenDigest } from "../../../src/core/access-token.ts";
 import { EVENT_BYTES_MAX } from "../../../src/core/event.ts";
 import { SystemClock } from "../../../src/lib/clock.ts";
-import { createLog } from "../../../src/observe/log.ts";
 import { testDeliveryNames } from "../../support/delivery/test-delivery-names.ts";
+import { silentLog } from "../../support/silent-log.ts";
 
 const TOKEN = "a-token-of-sixteen-bytes";
 const TEST_PATH = "/v1/namespaces/shop/subscriptions/orders/test";
@@ -18,7 +18,7 @@ const nothing = (): never => {
 };
 
 describe("the API's server", () => {
-  const log = createLog("silent");
+  const log = silentLog;
   const errors = vi.spyOn(log, "error");
   let url: string;
   let stop: AbortController;

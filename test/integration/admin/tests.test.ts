@@ -4,7 +4,6 @@ import { Metrics } from "../../../src/observe/metrics.ts";
 import { createServer, type Server } from "node:http";
 import { connect, type AddressInfo, type Socket } from "node:net";
 import { setTimeout as sleep } from "node:timers/promises";
-import { pino } from "pino";
 import { afterEach, beforeEach, expect, test, vi } from "vitest";
 import { ApiServer } from "../../../src/admin/api-server.ts";
 import { apiOpenToAll } from "../../../src/admin/authenticator.ts";
@@ -13,6 +12,7 @@ import { HttpAttempter } from "../../../src/attempt/http-attempter.ts";
 import { TestSender } from "../../../src/delivery/test-sender.ts";
 import { SystemClock } from "../../../src/lib/clock.ts";
 import { aRoute } from "../../support/delivery/attempt-input.ts";
+import { silentLog } from "../../support/silent-log.ts";
 
 const WAIT = { timeout: 20_000, interval: 10 };
 const nothing = (): never => {
@@ -61,7 +61,7 @@ beforeEach(async () => {
   const server = new ApiServer({
     listen: { host: "127.0.0.1", port: 0 },
     authenticator: apiOpenToAll,
-    log: pino({ level: "silent" }),
+    log: silentLog,
     clock,
     watch: new Metrics({ version: "test", defaults: false }).doorOf("api"),
     deliveryNames: testDeliveryNames,

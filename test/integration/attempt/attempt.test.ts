@@ -13,6 +13,7 @@ import { parseKey } from "../../../src/core/signing/sign.ts";
 import { RECIPES } from "../../support/signing/recipes.ts";
 import { aKey, anEvent, aRoute, WHSEC } from "../../support/delivery/attempt-input.ts";
 import type { RouteChange } from "../../support/delivery/attempt-input.ts";
+import { UNSIGNED } from "../../support/routes.ts";
 
 let attempter: HttpAttempter;
 const servers: Server[] = [];
@@ -131,7 +132,7 @@ describe("a receiver that behaves", () => {
 
   test("keeps its id and gets no signature under scheme None", async () => {
     const { url, seen } = await receiver((res) => res.end());
-    await send(url, { target: { keys: [] }, spec: { signing: { scheme: "None", secretRefs: [], hmac: undefined, token: undefined } } });
+    await send(url, { target: { keys: [] }, spec: { signing: UNSIGNED } });
     expect(seen[0]!.headers["webhook-id"]).toBe(anEvent().id);
     expect(seen[0]!.headers["webhook-signature"]).toBeUndefined();
   });

@@ -339,6 +339,7 @@ describeOnControlPlane(
       await kubectl("delete", "whsub", "signed", "--namespace", NS, "--timeout=10s");
       // Kubernetes' collector looks for new kinds every 30 s, and again as long after a look that came too early.
       await kubectl("wait", "--for=delete", "secret/signed-signing", "--namespace", NS, "--timeout=80s");
+      expect(await kubectl("get", "secret", "signed-signing", "--namespace", NS, "--ignore-not-found", "--output=name")).toBe("");
     });
 
     it("never gives an object the status of its predecessor of the same name", async () => {

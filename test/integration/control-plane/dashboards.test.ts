@@ -5,17 +5,20 @@ import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { afterAll, beforeAll, describe, expect, it } from "vitest";
 import { ALERTS } from "../../../scripts/monitoring/alerts.ts";
+import { loopbackPolicy, manifestFile, subscription } from "../../support/manifests.ts";
 import { hasPrometheus, PrometheusServer } from "../../support/observe/prometheus-server.ts";
 import { OperatorProcess } from "../../support/operator/operator-process.ts";
 import { ControlPlane } from "../../support/kube/control-plane.ts";
 import { installChart } from "../../support/kube/installed-chart.ts";
 import { describeOnControlPlane } from "../../support/kube/shared-control-plane.ts";
+import { until } from "../../support/until.ts";
 
 const CHART = join(import.meta.dirname, "../../../charts/postrider");
 const NS = "shop";
 /** All panels must show something within this time of traffic. */
 const SHOWN_WITHIN_MS = 45_000;
 const LOOK_EVERY_MS = 500;
+const SHOWN = { timeout: SHOWN_WITHIN_MS, interval: LOOK_EVERY_MS };
 const POST_EVERY_MS = 50;
 /** What Grafana would fill in. */
 const FILLED: readonly (readonly [string, string])[] = [
@@ -110,14 +113,13 @@ describeOnControlPlane(
         await new Promise<void>((done) => receiver.listen(0, "127.0.0.1", done));
         await controlPlane.kubectlOutput(["create", "namespace", NS]);
         await controlPlane.kubectlOutput(["apply", "--filename", "-"], {
-          input: JSON.stringify({ apiVersion: "v1", kind: "List", items: manifests((receiver.address() as AddressInfo).port) }),
+          input: manifests((receiver.address() as AddressInfo).port),
         });
         operator = await OperatorProcess.start({ kubeconfig: chart.operatorKubeconfig, store: `sqlite:${store}` });
         prometheus = await PrometheusServer.start(operator.ready.metrics, [join(CHART, "rules/alerts.yaml")]);
         // The first failure must be seen as an increase: from a series that was there at 0.
-        await until(
-          async () => (await prometheus.query('postrider_deliveries_total{outcome="failed",subscription="fails"} == 0')).length > 0,
-        );
+        const zero = 'postrider_deliveries_total{outcome="failed",subscription="fails"} == 0';
+        await until(async () => (await prometheus.query(zero)).length > 0, { withinMs: SHOWN_WITHIN_MS, everyMs: LOOK_EVERY_MS });
         let n = 0;
         traffic = setInterval(
           () => void post(operator.ready.ingest, ["order.paid", "order.odd", "nobody.cares", ""][n++ % 4] ?? ""),
@@ -143,12 +145,12 @@ describeOnControlPlane(
         );
         expect(queries.length).toBeGreaterThan(10);
         let empty = queries;
-        await until(async () => {
+        const unfilled = async (): Promise<typeof queries> => {
           const answers = await Promise.all(empty.map(([, expr]) => prometheus.query(expr)));
           empty = empty.filter((_, i) => answers[i]?.some(({ value }) => Number.isFinite(value)) !== true);
-          return empty.length === 0;
-        });
-        expect(empty).toEqual([]);
+          return empty;
+        };
+        await expect.poll(unfilled, SHOWN).toEqual([]);
       });
 
       it("every metric that an alert reads is there, and Prometheus evaluates every alert", async () => {
@@ -163,19 +165,12 @@ describeOnControlPlane(
 
       it("the first delivery that fails for good is an increase that the alert sees", async () => {
         const firing = 'ALERTS{alertname="PostriderDeliveriesFailed",alertstate="firing",subscription="fails"}';
-        await until(async () => (await prometheus.query(firing)).length > 0);
-        expect(await prometheus.query(firing)).toHaveLength(1);
+        await expect.poll(() => prometheus.query(firing), SHOWN).toHaveLength(1);
       });
     });
   },
   ["helm"],
 );
-
-/** Looks again and again; gives up silently, what is expected is told by the caller. */
-async function until(holds: () => Promise<boolean>): Promise<void> {
-  const endMs = performance.now() + SHOWN_WITHIN_MS;
-  while (!(await holds()) && performance.now() < endMs) await new Promise((resolve) => setTimeout(resolve, LOOK_EVERY_MS));
-}
 
 function filled(expr: string, subscription: string): string {
   const variables: readonly (readonly [string, string])[] = [
@@ -193,24 +188,13 @@ async function post(ingest: string, type: string): Promise<void> {
   );
 }
 
-function manifests(port: number): object[] {
-  const apiVersion = "postrider.dev/v1alpha1";
-  const subscription = (name: string, path: string, more: object): object => ({
-    apiVersion,
-    kind: "WebhookSubscription",
-    metadata: { name, namespace: NS },
-    spec: { events: { types: ["order.*"], ...more }, endpoint: { url: `http://127.0.0.1:${port}${path}` }, signing: { scheme: "None" } },
-  });
-  const retry = { maxAttempts: 2, schedule: ["0s", "100ms"], jitterPercent: 0 };
-  return [
-    {
-      apiVersion,
-      kind: "ClusterDeliveryPolicy",
-      metadata: { name: "test" },
-      spec: { retry, egress: { allowedCIDRs: ["127.0.0.0/8"], allowPlainHTTP: true } },
-    },
-    subscription("works", "/", {}),
-    subscription("fails", "/dead", {}),
-    subscription("picky", "/", { filter: "event.data.size > 1000" }),
-  ];
+function manifests(port: number): string {
+  const at = (name: string, path: string, filter = "true"): string =>
+    subscription({ name, namespace: NS, filter, url: `http://127.0.0.1:${port}${path}` });
+  return manifestFile(
+    loopbackPolicy('retry: {maxAttempts: 2, schedule: ["0s", "100ms"], jitterPercent: 0}'),
+    at("works", "/"),
+    at("fails", "/dead"),
+    at("picky", "/", "event.data.size > 1000"),
+  );
 }

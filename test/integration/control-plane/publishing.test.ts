@@ -15,10 +15,12 @@ import { describeOnControlPlane } from "../../support/kube/shared-control-plane.
 import { resigned, tampered } from "../../support/kube/signed-token.ts";
 import { OperatorProcess } from "../../support/operator/operator-process.ts";
 import { ManualClock } from "../../support/time/manual-clock.ts";
+import { until } from "../../support/until.ts";
 
 /** What a revoked token may still do, from our promise; the API server's own memory of tokens is part of it. */
 const REVOKED_FOR_MS = 60_000;
 const POLL_MS = 200;
+const PATIENCE = { everyMs: POLL_MS };
 const EVENT = '{"type":"order.paid","data":{"n":1}}';
 
 /** Promise 13, with tokens that kubectl makes and under the rights of the chart's ServiceAccount. */
@@ -237,12 +239,12 @@ describeOnControlPlane(
             .split(" "),
         );
         await withOperator(["--ingest-auth", "kubernetes", "--ingest-auth", "static"], async (post) => {
-          while ((await post(strong)).status !== 202) await delay(POLL_MS);
+          await until(async () => (await post(strong)).status === 202, PATIENCE);
           expect(await (await post(strong)).json()).toMatchObject({ matched: 1 });
           expect([(await post(weak)).status, (await post(till)).status]).toEqual([401, 202]);
           const events = () =>
             kubectl("get", "events.events.k8s.io", "--namespace", "shop", "--output", "jsonpath={.items[*]['regarding','reason','note']}");
-          while (!(await events()).includes("TokenIgnored")) await delay(POLL_MS);
+          await until(async () => (await events()).includes("TokenIgnored"), PATIENCE);
           const told = await events();
           expect(told).toContain("can be guessed: weak");
           expect(told).toMatch(/"kind":"Secret".*"name":"partner"/);
@@ -297,9 +299,8 @@ describeOnControlPlane(
 
     it("as a user sees it: kubectl create token, auth can-i, and an API server that goes and comes", { timeout: 60_000 }, async () => {
       await withOperator([], async (post, operator) => {
-        const until = async (token: string, status: number): Promise<void> => {
-          while ((await post(token)).status !== status) await delay(POLL_MS);
-        };
+        const answers = (token: string, status: number): Promise<void> =>
+          until(async () => (await post(token)).status === status, PATIENCE);
         const canPublish = async (name: string): Promise<string> => {
           const args = [
             "auth",
@@ -314,7 +315,7 @@ describeOnControlPlane(
           return (await controlPlane.kubectl(args)).stdout.trim();
         };
         expect([await canPublish("till"), await canPublish("visitor")]).toEqual(["yes", "no"]);
-        await until(till, 202);
+        await answers(till, 202);
         const visitor = await tokenOf("shop", "visitor");
         expect((await post(visitor)).status).toBe(403);
         const newcomer = await tokenOf("shop", "till");
@@ -324,9 +325,9 @@ describeOnControlPlane(
         expect([away.status, away.headers.get("retry-after")]).toEqual([503, "5"]);
         expect(await away.json()).toMatchObject({ code: "reviews_unavailable" });
         await controlPlane.startApiServer();
-        await until(newcomer, 202);
+        await answers(newcomer, 202);
         await letPublish("shop", "visitor");
-        await until(visitor, 202);
+        await answers(visitor, 202);
         expect(await canPublish("visitor")).toBe("yes");
         expect(await operator.signal("SIGTERM")).toBe(0);
         const log = [...operator.stdoutLines, operator.stderr()].join("\n");

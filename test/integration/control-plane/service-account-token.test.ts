@@ -13,6 +13,7 @@ import { ControlPlane } from "../../support/kube/control-plane.ts";
 import { installChart, type InstalledChart } from "../../support/kube/installed-chart.ts";
 import { describeOnControlPlane } from "../../support/kube/shared-control-plane.ts";
 import { OperatorProcess } from "../../support/operator/operator-process.ts";
+import { untilGiven } from "../../support/until.ts";
 
 const NS = "shop";
 const AUDIENCE = "https://receiver.test";
@@ -79,16 +80,16 @@ describeOnControlPlane(
 
     /** ResolvedRefs, once it has this reason. */
     async function resolvedRefs(reason: string): Promise<Condition> {
-      const deadline = performance.now() + CONDITION_WITHIN_MS;
-      for (let last: Condition | undefined; ;) {
+      let last: Condition | undefined;
+      const look = async (): Promise<Condition | undefined> => {
         const object = JSON.parse(await kubectl("get", "whsub", "orders", "--namespace", NS, "--output=json")) as {
           readonly status?: { readonly conditions?: readonly Condition[] };
         };
         last = object.status?.conditions?.find(({ type }) => type === "ResolvedRefs");
-        if (last?.reason === reason) return last;
-        if (performance.now() > deadline) throw new Error(`ResolvedRefs is not ${reason} but ${JSON.stringify(last)}`);
-        await new Promise((resolve) => setTimeout(resolve, POLL_MS));
-      }
+        return last?.reason === reason ? last : undefined;
+      };
+      const seen = (): string => `ResolvedRefs is not ${reason} but ${JSON.stringify(last)}`;
+      return untilGiven(look, { withinMs: CONDITION_WITHIN_MS, everyMs: POLL_MS, seen });
     }
 
     /** Runs the command that a condition shows. */
@@ -111,9 +112,7 @@ describeOnControlPlane(
       await kubectl("create", "serviceaccount", "till", "--namespace", NS);
       await runShown((await resolvedRefs("RefNotPermitted")).message);
       await resolvedRefs("ResolvedRefs");
-      const deadline = performance.now() + CONDITION_WITHIN_MS;
-      while (authorizations.length === 0 && performance.now() < deadline) await new Promise((resolve) => setTimeout(resolve, POLL_MS));
-      expect(authorizations).toHaveLength(1);
+      await expect.poll(() => authorizations, { timeout: CONDITION_WITHIN_MS, interval: POLL_MS }).toHaveLength(1);
       const token = (authorizations[0] ?? "").replace("Bearer ", "");
       const claims = JSON.parse(Buffer.from(token.split(".")[1] ?? "", "base64url").toString()) as { iat: number; exp: number };
       // As expirationSeconds says; without it an hour.

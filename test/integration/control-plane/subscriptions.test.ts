@@ -1,30 +1,31 @@
 import { afterAll, beforeAll, expect, it, vi } from "vitest";
 import type { Condition } from "../../../src/core/conditions.ts";
 import { SystemClock } from "../../../src/lib/clock.ts";
-import { ClusterOperator } from "../../support/controller/cluster-operator.ts";
 import { QUIET } from "../../support/controller/fake-deliveries.ts";
+import { KubeconfigOperator } from "../../support/controller/kubeconfig-operator.ts";
 import { describeOnControlPlane } from "../../support/kube/shared-control-plane.ts";
+import { subscription, type SubscriptionManifest } from "../../support/manifests.ts";
 
 const NAMESPACE = "subscriptions";
 const CLASS = "subscriptions-test";
+const UNSIGNED = "{scheme: None}";
 
-function manifest(name: string, spec = "", url = "https://example.com/hooks"): string {
-  return `apiVersion: postrider.dev/v1alpha1
-kind: WebhookSubscription
-metadata: {name: ${name}, namespace: ${NAMESPACE}}
-spec:
-  className: ${CLASS}
-  events: {types: [order.paid]}
-  endpoint: {url: "${url}"}
-${spec}`;
+/** Signed with a generated key unless `said` says otherwise. */
+function manifest(name: string, said: Partial<SubscriptionManifest> = {}, className = CLASS): string {
+  const { more = [], url = "https://example.com/hooks", ...rest } = said;
+  const spec = { name, namespace: NAMESPACE, types: ["order.paid"], signing: "{}", ...rest };
+  return subscription({ ...spec, url, more: [`className: ${className}`, ...more] });
 }
 
 describeOnControlPlane("subscriptions on a real API server", (controlPlane) => {
-  let operator: ClusterOperator;
+  let operator: KubeconfigOperator;
 
   const apply = (text: string): Promise<string> => controlPlane.kubectlOutput(["apply", "-f", "-"], { input: text });
   const run = (...args: string[]): Promise<string> => controlPlane.kubectlOutput(["-n", NAMESPACE, ...args]);
-  const route = (name: string): ReturnType<ClusterOperator["route"]> => operator.route(NAMESPACE, name);
+  const route = (name: string): ReturnType<KubeconfigOperator["route"]> => operator.route(NAMESPACE, name);
+
+  const operatorOf = (className: string, clock = new SystemClock()): KubeconfigOperator =>
+    new KubeconfigOperator({ kubeconfig: controlPlane.kubeconfig, className, bindingHint: "kubectl create rolebinding", clock });
 
   async function condition(name: string, type: string): Promise<Condition | undefined> {
     const { status } = JSON.parse(await run("get", "whsub", name, "-o", "json")) as { status?: { conditions?: Condition[] } };
@@ -48,7 +49,7 @@ describeOnControlPlane("subscriptions on a real API server", (controlPlane) => {
       interval: 200,
     });
     await controlPlane.kubectl(["create", "namespace", NAMESPACE]);
-    operator = new ClusterOperator(controlPlane, CLASS);
+    operator = operatorOf(CLASS).run();
     await operator.until(() => operator.controller.ready);
   });
   afterAll(() => operator.stop());
@@ -73,7 +74,7 @@ describeOnControlPlane("subscriptions on a real API server", (controlPlane) => {
   });
 
   it("follow an edit within a second, and do not lose what was accepted to a wrong one", async () => {
-    await apply(manifest("edited", "  signing: {scheme: None}\n"));
+    await apply(manifest("edited", { signing: UNSIGNED }));
     await operator.until(() => route("edited")?.subscription.target !== undefined);
     const edited = operator.until(() => route("edited")?.subscription.spec.suspend === true);
     await run("patch", "whsub", "edited", "--type=merge", "-p", '{"spec":{"suspend":true}}');
@@ -92,7 +93,7 @@ describeOnControlPlane("subscriptions on a real API server", (controlPlane) => {
   });
 
   it("say what is wrong with a Secret, a policy or an address, and heal by themselves", async () => {
-    await apply(manifest("unnamed", "  signing: {secretRefs: [{name: keys, key: secret}]}\n  policyRef: {name: careful}\n"));
+    await apply(manifest("unnamed", { signing: "{secretRefs: [{name: keys, key: secret}]}", more: ["policyRef: {name: careful}"] }));
     await shows("unnamed", "ResolvedRefs", "PolicyNotFound");
     await apply(
       `apiVersion: postrider.dev/v1alpha1\nkind: DeliveryPolicy\nmetadata: {name: careful, namespace: ${NAMESPACE}}\nspec: {maxInFlight: 2}\n`,
@@ -107,7 +108,7 @@ describeOnControlPlane("subscriptions on a real API server", (controlPlane) => {
     await shows("unnamed", "Ready", "Ready");
     expect(route("unnamed")?.subscription.policy.maxInFlight).toBe(2);
 
-    await apply(manifest("inner", "  signing: {scheme: None}\n", "https://10.1.2.3/"));
+    await apply(manifest("inner", { signing: UNSIGNED, url: "https://10.1.2.3/" }));
     await shows("inner", "Ready", "EgressDenied");
     await run("patch", "whsub", "inner", "--type=merge", "-p", '{"spec":{"endpoint":{"url":"https://example.com/"}}}');
     await operator.until(() => route("inner") !== undefined);
@@ -115,7 +116,7 @@ describeOnControlPlane("subscriptions on a real API server", (controlPlane) => {
   });
 
   it("obey a resume annotation once and echo it", async () => {
-    await apply(manifest("gone", "  signing: {scheme: None}\n"));
+    await apply(manifest("gone", { signing: UNSIGNED }));
     await operator.until(() => route("gone") !== undefined);
     const uid = route("gone")?.subscription.uid ?? "";
     operator.deliveries.healths.set(uid, {
@@ -132,7 +133,7 @@ describeOnControlPlane("subscriptions on a real API server", (controlPlane) => {
   });
 
   it("drain before they go, and are gone at once with Discard", async () => {
-    await apply(manifest("leaving", "  signing: {scheme: None}\n"));
+    await apply(manifest("leaving", { signing: UNSIGNED }));
     await operator.until(() => route("leaving") !== undefined);
     const uid = route("leaving")?.subscription.uid ?? "";
     await vi.waitUntil(async () => (await run("get", "whsub", "leaving", "-o", "jsonpath={.metadata.finalizers}")).includes("drain"));
@@ -146,7 +147,7 @@ describeOnControlPlane("subscriptions on a real API server", (controlPlane) => {
     await operator.until(() => route("leaving") === undefined);
     await vi.waitUntil(() => !operator.stored.has(uid));
 
-    await apply(manifest("dropped", "  signing: {scheme: None}\n  deletionPolicy: Discard\n"));
+    await apply(manifest("dropped", { signing: UNSIGNED, more: ["deletionPolicy: Discard"] }));
     await operator.until(() => route("dropped") !== undefined);
     const dropped = route("dropped")?.subscription.uid ?? "";
     operator.deliveries.pendings.set(dropped, 3);
@@ -161,10 +162,10 @@ describeOnControlPlane("subscriptions on a real API server", (controlPlane) => {
       override shownMs = (atMs: number): number => atMs + 3_600_000;
     }
     const className = `${CLASS}-ahead`;
-    const ahead = new ClusterOperator(controlPlane, className, undefined, new AheadClock());
+    const ahead = operatorOf(className, new AheadClock()).run();
     try {
       await ahead.until(() => ahead.controller.ready);
-      await apply(manifest("unhurried", "  signing: {scheme: None}\n").replace(CLASS, className));
+      await apply(manifest("unhurried", { signing: UNSIGNED }, className));
       await ahead.until(() => ahead.route(NAMESPACE, "unhurried") !== undefined);
       const uid = ahead.route(NAMESPACE, "unhurried")?.subscription.uid ?? "";
       await vi.waitUntil(async () => (await run("get", "whsub", "unhurried", "-o", "jsonpath={.metadata.finalizers}")).includes("drain"));
@@ -190,6 +191,8 @@ describeOnControlPlane("subscriptions on a real API server", (controlPlane) => {
     }
     await run("wait", "--for=condition=Accepted", "dpol/a-default", "--timeout=15s");
     await run("wait", "--for=jsonpath={.status.conditions[0].reason}=Conflicted", "dpol/b-default", "--timeout=15s");
+    const reasons = await run("get", "dpol", "a-default", "b-default", "-o", "jsonpath={.items[*].status.conditions[0].reason}");
+    expect(reasons).toBe("Accepted Conflicted");
     await run("delete", "dpol", "a-default", "b-default");
   });
 });

@@ -116,6 +116,7 @@ describe("a full house never keeps out who comes", () => {
     for (const client of own) await client.send(good("")).until(/correlationId/);
     await crowdAt(running.port).come(500, "");
     for (const client of own) await client.send(good("")).until(/correlationId[\s\S]*correlationId/);
+    expect(own.filter(({ socket }) => socket.destroyed)).toEqual([]);
   });
 
   it("connections opened and closed in a storm do not hinder a producer", async () => {

@@ -10,7 +10,8 @@ import type { EgressPolicy } from "../../../src/core/policy.ts";
 import { HttpAttempter } from "../../../src/attempt/http-attempter.ts";
 import { SystemClock } from "../../../src/lib/clock.ts";
 import corpus from "../../corpus/destinations.json" with { type: "json" };
-import { FileOperator, SPEC, subscriptionYaml } from "../../support/controller/file-operator.ts";
+import { FileOperator } from "../../support/controller/file-operator.ts";
+import { SPEC, subscriptionYaml } from "../../support/manifests.ts";
 import { anEvent, aRoute, LOOPBACK_EGRESS } from "../../support/delivery/attempt-input.ts";
 import { ApiOverRoutes } from "../../support/hostile/api-over-routes.ts";
 

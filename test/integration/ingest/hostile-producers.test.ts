@@ -303,6 +303,6 @@ describe("stopping", () => {
     await raw.until(/100 Continue/);
     running.abort.abort();
     await running.done;
-    await raw.closed;
+    expect(status(await raw.closed)).toEqual(["100", "503"]);
   });
 });

@@ -5,12 +5,12 @@ import { join } from "node:path";
 import { afterEach, expect, it } from "vitest";
 import { RetentionSweep } from "../../../src/app/retention-sweep.ts";
 import { StoreWatch } from "../../../src/ingest/store-watch.ts";
-import { createLog } from "../../../src/observe/log.ts";
 import { Metrics } from "../../../src/observe/metrics.ts";
 import { SqliteStore } from "../../../src/store/sqlite/sqlite-store.ts";
 import { runningIngest } from "../../support/ingest/running-ingest.ts";
 import { route } from "../../support/ingest/running-ingest.ts";
 import { SystemClock } from "../../../src/lib/clock.ts";
+import { silentLog } from "../../support/silent-log.ts";
 
 const DAY_MS = 86_400_000;
 const MI = 2 ** 20;
@@ -53,7 +53,7 @@ it(
     const full = store.usage().of("shop");
     expect(full).toBeGreaterThan(8 * MI);
 
-    const sweep = new RetentionSweep(store, clock, createLog("silent"));
+    const sweep = new RetentionSweep(store, clock, silentLog);
     const { signal } = new AbortController();
     await sweep.sweep(signal);
     expect(store.usage().of("shop")).toBe(full);

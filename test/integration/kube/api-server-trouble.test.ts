@@ -9,6 +9,7 @@ import { FaultyApiServer } from "../../support/kube/faulty-api-server.ts";
 import type { FakeObject } from "../../support/kube/object-map.ts";
 import { COLLECTION } from "../../support/kube/watched-collection.ts";
 import { OperatorProcess } from "../../support/operator/operator-process.ts";
+import { Changes } from "../../support/until.ts";
 
 const POLICIES = "/apis/postrider.dev/v1alpha1/clusterdeliverypolicies";
 const NAMESPACES = "/api/v1/namespaces";
@@ -20,7 +21,7 @@ describe("with an API server in trouble", () => {
   let operator: OperatorProcess;
   let directory: string;
   const received: string[] = [];
-  let told = (): void => undefined;
+  const changes = new Changes();
 
   beforeAll(async () => {
     directory = mkdtempSync(join(tmpdir(), "postrider-trouble-"));
@@ -31,7 +32,7 @@ describe("with an API server in trouble", () => {
       request.on("end", () => {
         response.writeHead(204).end();
         received.push((JSON.parse(body) as { data: { step: string } }).data.step);
-        told();
+        changes.happened();
       });
     });
     await new Promise<void>((resolve) => receiver.listen(0, "127.0.0.1", resolve));
@@ -92,9 +93,7 @@ describe("with an API server in trouble", () => {
     }
   }
 
-  async function delivered(step: string): Promise<void> {
-    while (!received.includes(step)) await new Promise<void>((resolve) => (told = resolve));
-  }
+  const delivered = (step: string): Promise<void> => changes.until(() => received.includes(step));
 
   it("refuses events with 503 and Retry-After until the manifests have been read, then accepts and delivers", async () => {
     const heal = server.fail({ status: 500 });
@@ -119,6 +118,7 @@ describe("with an API server in trouble", () => {
     server.dropConnections();
     await accepted("away");
     await delivered("away");
+    expect(received).toContain("away");
     heal();
     const known = server.objects.get(COLLECTION, "orders", "shop");
     if (known === undefined) throw new Error("gone");

@@ -2,12 +2,13 @@ import { afterEach, beforeEach, describe, expect, it } from "vitest";
 import type { ObjectRef } from "../../../src/controller/objects.ts";
 import { DRAIN_FINALIZER, INGEST_TOKEN_LABEL } from "../../../src/controller/objects.ts";
 import { KubeTransport } from "../../../src/kube/transport.ts";
-import { createLog } from "../../../src/observe/log.ts";
 import { Metrics } from "../../../src/observe/metrics.ts";
 import { ClusterProvider } from "../../../src/provider/cluster.ts";
 import { FaultyApiServer } from "../../support/kube/faulty-api-server.ts";
 import { COLLECTION, subscription } from "../../support/kube/watched-collection.ts";
 import { ManualClock, settle } from "../../support/time/manual-clock.ts";
+import { Changes } from "../../support/until.ts";
+import { silentLog } from "../../support/silent-log.ts";
 
 const SECRETS = "/api/v1/secrets";
 const SERVICES = "/api/v1/services";
@@ -22,7 +23,7 @@ describe("the cluster provider", () => {
   let stop: AbortController;
   let running: Promise<void>;
   let told: (ObjectRef | undefined)[];
-  let wake: () => void;
+  let changes: Changes;
 
   beforeEach(async () => {
     server = await FaultyApiServer.start();
@@ -32,7 +33,7 @@ describe("the cluster provider", () => {
       transport,
       clock,
       random: { next: () => 0, bytes: (n) => new Uint8Array(n) },
-      log: createLog("silent"),
+      log: silentLog,
       metrics: new Metrics({ version: "test" }),
       className: "postrider",
       namespaces: [],
@@ -43,10 +44,10 @@ describe("the cluster provider", () => {
       tokenLabels: [INGEST_TOKEN_LABEL],
     });
     told = [];
-    wake = () => undefined;
+    changes = new Changes();
     provider.onChange((ref) => {
       told.push(ref);
-      wake();
+      changes.happened();
     });
     stop = new AbortController();
   });
@@ -57,9 +58,7 @@ describe("the cluster provider", () => {
     await server.stop();
   });
 
-  async function until(holds: () => boolean): Promise<void> {
-    while (!holds()) await new Promise<void>((resolve) => (wake = resolve));
-  }
+  const until = (holds: () => boolean): Promise<void> => changes.until(holds);
 
   async function start(watches = WATCHES): Promise<void> {
     running = provider.run(stop.signal);

@@ -4,10 +4,10 @@ import { afterEach, describe, expect, it } from "vitest";
 import { HealthServer, LOOP_STALL_MAX_MS, type HealthCheck } from "../../../src/observe/health-server.ts";
 import { reviewedScrapes, type ScrapeAccess } from "../../../src/observe/scrape-access.ts";
 import { BusinessEvents } from "../../../src/observe/events.ts";
-import { createLog } from "../../../src/observe/log.ts";
 import { Metrics } from "../../../src/observe/metrics.ts";
 import { ManualClock } from "../../support/time/manual-clock.ts";
 import { testDeliveryNames } from "../../support/delivery/test-delivery-names.ts";
+import { silentLog } from "../../support/silent-log.ts";
 
 const abort: AbortController[] = [];
 const running: Promise<void>[] = [];
@@ -102,7 +102,7 @@ describe("stalls of the loop", () => {
 describe("metrics", () => {
   async function exposition(): Promise<string> {
     const { get, metrics } = await start({});
-    const events = new BusinessEvents(metrics, createLog("silent"), testDeliveryNames);
+    const events = new BusinessEvents(metrics, silentLog, testDeliveryNames);
     events.ingestAnswered(202, 0.002);
     events.eventAccepted("shop", 0);
     events.filterFailed({ namespace: "shop", name: "a" }, "no such key");

@@ -3,7 +3,8 @@ import { join } from "node:path";
 import { describe, it } from "vitest";
 import type { TestContext } from "vitest";
 import { QUIET } from "../../support/controller/fake-deliveries.ts";
-import { FileOperator, SPEC, subscriptionYaml } from "../../support/controller/file-operator.ts";
+import { FileOperator } from "../../support/controller/file-operator.ts";
+import { SPEC, subscriptionYaml } from "../../support/manifests.ts";
 
 type Finished = TestContext["onTestFinished"];
 

@@ -1,11 +1,11 @@
 import { mkdir, mkdtemp, rename, rm, symlink, writeFile } from "node:fs/promises";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
-import pino from "pino";
 import { expect, it } from "vitest";
 import { SystemClock } from "../../../src/lib/clock.ts";
 import { FileProvider, RESCAN_MS } from "../../../src/provider/file.ts";
-import { SPEC, subscriptionYaml } from "../../support/controller/file-operator.ts";
+import { SPEC, subscriptionYaml } from "../../support/manifests.ts";
+import { silentLog } from "../../support/silent-log.ts";
 
 /** Never comes to the look that is taken although nothing was heard. */
 class DeafClock extends SystemClock {
@@ -23,7 +23,7 @@ it("hears of files that editors put in place of others, in folders that are new 
     directory: root,
     secretsDirectory: keys,
     clock: new DeafClock(),
-    log: pino({ level: "silent" }),
+    log: silentLog,
   });
   await mkdir(join(root, "team", "deep"), { recursive: true });
   await symlink(elsewhere, join(root, "linked"));

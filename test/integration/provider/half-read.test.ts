@@ -1,7 +1,8 @@
 import { mkdir, rm, symlink } from "node:fs/promises";
 import { join } from "node:path";
 import { describe, expect, it, onTestFinished } from "vitest";
-import { FileOperator, SPEC, subscriptionYaml } from "../../support/controller/file-operator.ts";
+import { FileOperator } from "../../support/controller/file-operator.ts";
+import { SPEC, subscriptionYaml } from "../../support/manifests.ts";
 
 const ORDERS = subscriptionYaml("orders", SPEC);
 const BILLS = subscriptionYaml("bills", SPEC);

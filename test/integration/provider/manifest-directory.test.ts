@@ -3,7 +3,7 @@ import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { expect, it } from "vitest";
 import { ManifestDirectory, type DirectoryScan } from "../../../src/provider/manifest-directory.ts";
-import { SPEC, subscriptionYaml } from "../../support/controller/file-operator.ts";
+import { SPEC, subscriptionYaml } from "../../support/manifests.ts";
 
 it("takes a file for deleted only when it is not there, not when it cannot be looked at", async ({ onTestFinished }) => {
   const root = await mkdtemp(join(tmpdir(), "postrider-manifests-"));

@@ -5,11 +5,11 @@ import type { Controller } from "../../../src/controller/controller.ts";
 import type { WatchedObject } from "../../../src/controller/objects.ts";
 import { RouteTable } from "../../../src/core/route-table.ts";
 import type { Route } from "../../../src/core/route-table.ts";
-import { createLog } from "../../../src/observe/log.ts";
 import { MemoryStore } from "../../../src/store/memory/memory-store.ts";
 import { ControlledManifests, controllerOn, manifest, namespace } from "../sim/controller-world.ts";
 import { ManualClock } from "../time/manual-clock.ts";
 import { FakeDeliveries } from "./fake-deliveries.ts";
+import { silentLog } from "../silent-log.ts";
 
 export const INSIDE = "https://inside.example.org/hook";
 export const OUTSIDE = "https://outside.example.net/steal";
@@ -25,7 +25,7 @@ export class Disk {
   }
 
   async specs(): Promise<readonly AcceptedSpec[]> {
-    return acceptedSpecsIn(this.store, createLog("silent")).load();
+    return acceptedSpecsIn(this.store, silentLog).load();
   }
 
   async generations(): Promise<Record<string, number>> {
@@ -50,7 +50,7 @@ export class Life {
     this.manifests = manifests;
     this.controller = controllerOn({
       manifests,
-      acceptedSpecs: acceptedSpecsIn(disk.store, createLog("silent")),
+      acceptedSpecs: acceptedSpecsIn(disk.store, silentLog),
       deliveries: this.deliveries,
       clock: disk.clock,
       onTable: (table) => {

@@ -3,13 +3,14 @@ import { Controller } from "../../../src/controller/controller.ts";
 import { RouteTable } from "../../../src/core/route-table.ts";
 import { readCustomResource } from "../../../src/api/custom-resource.ts";
 import { KubeTransport } from "../../../src/kube/transport.ts";
-import { createLog } from "../../../src/observe/log.ts";
 import { Metrics } from "../../../src/observe/metrics.ts";
 import { ClusterProvider } from "../../../src/provider/cluster.ts";
 import type { FaultyApiServer } from "../kube/faulty-api-server.ts";
 import type { FakeObject } from "../kube/object-map.ts";
 import { ManualClock } from "../time/manual-clock.ts";
 import { FakeDeliveries } from "./fake-deliveries.ts";
+import { specsIn } from "./operator.ts";
+import { silentLog } from "../silent-log.ts";
 
 const GROUP = "/apis/postrider.dev/v1alpha1";
 /** Where each kind lives on the API server. */
@@ -54,7 +55,7 @@ export class FaultyCluster {
 
   constructor(server: FaultyApiServer, stored: Map<string, AcceptedSpec>, namespaces: readonly string[] = []) {
     const { clock, metrics } = this;
-    const log = createLog("silent");
+    const log = silentLog;
     const random = { next: () => 0, bytes: (n: number) => new Uint8Array(n) };
     const names = { className: "postrider", systemNamespace: "postrider-system" };
     this.provider = new ClusterProvider({
@@ -77,11 +78,7 @@ export class FaultyCluster {
       clock,
       random,
       log,
-      acceptedSpecs: {
-        load: () => Promise.resolve([...stored.values()]),
-        save: (specs) => Promise.resolve(specs.forEach((spec) => stored.set(spec.uid, JSON.parse(JSON.stringify(spec)) as AcceptedSpec))),
-        forget: (uid) => Promise.resolve(void stored.delete(uid)),
-      },
+      acceptedSpecs: specsIn(stored),
       onTable: (table) => {
         this.table = table;
         for (const { subscription } of table.routes()) if (subscription.target !== undefined) this.aimed.add(subscription.target.url);

@@ -2,64 +2,26 @@ import { mkdir, mkdtemp, rm, writeFile } from "node:fs/promises";
 import { tmpdir } from "node:os";
 import { dirname, join } from "node:path";
 import type { AcceptedSpec } from "../../../src/controller/subscription/accepted-specs.ts";
-import { Controller } from "../../../src/controller/controller.ts";
 import type { ObjectRef } from "../../../src/controller/objects.ts";
 import type { WebhookSubscriptionStatus } from "../../../src/api/generated/custom-resources.ts";
-import { RouteTable } from "../../../src/core/route-table.ts";
 import type { Route } from "../../../src/core/route-table.ts";
 import { SystemClock } from "../../../src/lib/clock.ts";
-import { systemRandom } from "../../../src/lib/random.ts";
-import { createLog } from "../../../src/observe/log.ts";
 import { FileProvider } from "../../../src/provider/file.ts";
-import { FakeDeliveries } from "./fake-deliveries.ts";
+import { silentLog } from "../silent-log.ts";
+import { Operator } from "./operator.ts";
 
 const WAIT_MS = 8_000;
 
-/** File provider and controller on a directory of its own, with last accepted specs that outlive it as in a store. */
-export class FileOperator {
+/** On a directory of its own, with last accepted specs that outlive it as in a store. */
+export class FileOperator extends Operator<FileProvider> {
   readonly directory: string;
-  readonly stored: Map<string, AcceptedSpec>;
-  readonly deliveries = new FakeDeliveries();
-  readonly provider: FileProvider;
-  readonly controller: Controller;
-  table = RouteTable.empty;
-  #abort = new AbortController();
-  #done: Promise<unknown> = Promise.resolve();
-  #heard: (() => void)[] = [];
 
   constructor(directory: string, stored = new Map<string, AcceptedSpec>()) {
-    this.directory = directory;
-    this.stored = stored;
     const clock = new SystemClock();
-    const log = createLog("silent");
-    this.provider = new FileProvider({ directory: join(directory, "manifests"), secretsDirectory: join(directory, "secrets"), clock, log });
-    const heard = (): void => this.#heard.splice(0).forEach((resolve) => resolve());
-    this.controller = new Controller({
-      resources: this.provider,
-      sink: this.provider,
-      deliveries: this.deliveries,
-      clock,
-      random: systemRandom,
-      log,
-      className: "postrider",
-      systemNamespace: "postrider-system",
-      acceptedSpecs: {
-        load: () => Promise.resolve([...stored.values()]),
-        save: (specs) => Promise.resolve(specs.forEach((spec) => stored.set(spec.uid, JSON.parse(JSON.stringify(spec)) as AcceptedSpec))),
-        forget: (uid) => Promise.resolve(void stored.delete(uid)),
-      },
-      onTable: (table) => {
-        this.table = table;
-        heard();
-      },
-      onReady: heard,
-    });
-    const writeStatus = this.provider.writeStatus.bind(this.provider);
-    this.provider.writeStatus = (object, status) => {
-      const written = writeStatus(object, status);
-      heard();
-      return written;
-    };
+    const [manifests, secretsDirectory] = [join(directory, "manifests"), join(directory, "secrets")];
+    const provider = new FileProvider({ directory: manifests, secretsDirectory, clock, log: silentLog });
+    super({ provider, clock, stored, waitMs: WAIT_MS });
+    this.directory = directory;
   }
 
   static async start(files: Readonly<Record<string, string>>): Promise<FileOperator> {
@@ -74,15 +36,6 @@ export class FileOperator {
     const directory = await mkdtemp(join(tmpdir(), "postrider-files-"));
     for (const [file, text] of Object.entries(files)) await writeManifest(directory, file, text);
     return directory;
-  }
-
-  run(): void {
-    this.#done = Promise.all([this.provider.run(this.#abort.signal), this.controller.run(this.#abort.signal)]);
-  }
-
-  async stop(): Promise<void> {
-    this.#abort.abort();
-    await this.#done;
   }
 
   /** A new process on the same directory and store. */
@@ -108,7 +61,7 @@ export class FileOperator {
   }
 
   route(name: string, namespace = "shop"): Route | undefined {
-    return [...this.table.routes()].find(({ subscription }) => subscription.name === name && subscription.namespace === namespace);
+    return this.find(namespace, name);
   }
 
   status(name: string, namespace = "shop"): WebhookSubscriptionStatus | undefined {
@@ -124,20 +77,6 @@ export class FileOperator {
     const status: WebhookSubscriptionStatus | undefined = this.provider.statusOf({ kind, namespace, name });
     return status?.conditions?.find((condition) => condition.type === type);
   }
-
-  /** Waits for a table or a status after which `holds` is true. */
-  async until(holds: () => boolean, waitMs = WAIT_MS): Promise<void> {
-    const timer = setTimeout(() => this.#heard.splice(0).forEach((resolve) => resolve()), waitMs);
-    const endMs = performance.now() + waitMs;
-    try {
-      while (!holds()) {
-        if (performance.now() > endMs) throw new Error(`waited ${waitMs} ms for ${holds.toString()}`);
-        await new Promise<void>((resolve) => this.#heard.push(resolve));
-      }
-    } finally {
-      clearTimeout(timer);
-    }
-  }
 }
 
 async function writeManifest(directory: string, file: string, text: string): Promise<void> {
@@ -145,18 +84,3 @@ async function writeManifest(directory: string, file: string, text: string): Pro
   await mkdir(dirname(path), { recursive: true });
   await writeFile(path, text);
 }
-
-/** A subscription of namespace `shop`. */
-export function subscriptionYaml(name: string, spec: string, metadata = ""): string {
-  return `apiVersion: postrider.dev/v1alpha1
-kind: WebhookSubscription
-metadata:
-  name: ${name}
-  namespace: shop
-${metadata}spec:
-${spec}
-`;
-}
-
-export const SPEC = `  events: {types: [order.paid]}
-  endpoint: {url: "https://example.com/hooks"}`;

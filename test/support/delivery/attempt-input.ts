@@ -4,7 +4,8 @@ import type { EgressPolicy, Policy } from "../../../src/core/policy.ts";
 import type { Route } from "../../../src/core/route-table.ts";
 import { parseKey } from "../../../src/core/signing/sign.ts";
 import type { SigningKey } from "../../../src/core/signing/style.ts";
-import type { SigningSpec, SubscriptionSpec, Target } from "../../../src/core/subscription.ts";
+import type { SubscriptionSpec, Target } from "../../../src/core/subscription.ts";
+import { routeFor, specOf, targetAt, UNSIGNED } from "../routes.ts";
 
 export const WHSEC = "whsec_MfKQ9r8GKYqrTwjUPD8ILPZIo2LaLaSwMfKQ9r8GKYqr";
 
@@ -40,37 +41,19 @@ export interface RouteChange {
 }
 
 export function aRoute(change: RouteChange): Route {
-  const signing: SigningSpec = { scheme: "StandardWebhooks", secretRefs: [], hmac: undefined, token: undefined };
-  const spec: SubscriptionSpec = {
-    className: "postrider",
-    suspend: false,
-    types: ["*"],
-    filter: undefined,
-    endpoint: { address: { kind: "url", url: change.url }, headers: [], auth: undefined },
-    payload: { format: "StandardWebhooks", formParameter: "payload", body: undefined },
-    signing,
-    policyName: undefined,
-    history: { captureResponse: true, answerInResults: false, recordIdField: undefined },
-    deletionPolicy: "Drain",
-    ...change.spec,
-  };
-  return {
-    subscription: {
+  const spec = specOf(change.url, { signing: { ...UNSIGNED, scheme: "StandardWebhooks" }, ...change.spec });
+  return routeFor(
+    {
       namespace: "shop",
       name: "orders",
       uid: change.uid ?? "uid-1",
-      generation: 1,
       spec,
       policy: { ...BUILT_IN_POLICY, timeoutMs: 2_000, connectTimeoutMs: 1_000, ...change.policy },
       egress: change.egress ?? LOOPBACK_EGRESS,
-      blocked: undefined,
-      target: { url: change.url, headers: [], authorization: undefined, keys: [aKey()], ...change.target },
+      target: { ...targetAt(change.url), keys: [aKey()], ...change.target },
     },
-    filter: undefined,
-    body: undefined,
-    draining: false,
-    ...change.route,
-  };
+    change.route,
+  );
 }
 
 export function aKey(secret = WHSEC): SigningKey {

@@ -5,8 +5,8 @@ import { ApiTokenAuthenticator } from "../../../src/admin/authenticator.ts";
 import { tokenDigest } from "../../../src/core/access-token.ts";
 import { SystemClock } from "../../../src/lib/clock.ts";
 import { HealthServer } from "../../../src/observe/health-server.ts";
-import { createLog } from "../../../src/observe/log.ts";
 import { Metrics } from "../../../src/observe/metrics.ts";
+import { silentLog } from "../silent-log.ts";
 
 export const API_TOKEN = "a-token-of-sixteen-bytes";
 
@@ -29,7 +29,7 @@ export async function runningApi(parts: Partial<HandlerParts> = {}): Promise<Run
   const server = new ApiServer({
     listen: { host: "127.0.0.1", port: 0 },
     authenticator: new ApiTokenAuthenticator({ tokens: { tokens: (namespace) => tokens.get(namespace) ?? [] } }),
-    log: createLog("silent"),
+    log: silentLog,
     watch: metrics.doorOf("api"),
     clock: new SystemClock(),
     deliveryNames: testDeliveryNames,

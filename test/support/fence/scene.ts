@@ -6,6 +6,7 @@ import type { AddressInfo } from "node:net";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { fileURLToPath } from "node:url";
+import { loopbackPolicy, manifestFile, secret, subscription } from "../manifests.ts";
 import { OperatorProcess } from "../operator/operator-process.ts";
 import type { WitnessAsked, WitnessReport, WitnessTold } from "./witness-report.ts";
 
@@ -27,7 +28,7 @@ export interface Attack {
   /** Where the bar of promise 30 is not met, what is asserted instead: docs/promises.md says so. */
   readonly residentMiB?: number;
   /** Further manifests of the attacker's; `receiver` answers at once below /quick, 200 after a minute below /slow, never below /hang. */
-  readonly manifests?: (receiver: string) => string;
+  readonly manifests?: (receiver: string) => readonly string[];
   /** Goes on until it is told to end; what it opened it closes. */
   readonly run: (scene: Scene, signal: AbortSignal) => Promise<void>;
 }
@@ -59,8 +60,8 @@ export class Attacked {
     const [{ port }] = (await once(witness, "message")) as [Extract<WitnessTold, { kind: "ready" }>];
     mkdirSync(join(directory, "manifests"));
     const evil = `http://127.0.0.1:${(receiver.address() as AddressInfo).port}`;
-    const texts = [basics(port), ...attacks.map(({ manifests }) => manifests?.(evil) ?? "")];
-    writeFileSync(join(directory, "manifests", "all.yaml"), texts.join(""));
+    const objects = [...basics(port), ...attacks.flatMap(({ manifests }) => manifests?.(evil) ?? [])];
+    writeFileSync(join(directory, "manifests", "all.yaml"), manifestFile(...objects));
     const operator = await OperatorProcess.start({
       manifests: join(directory, "manifests"),
       store: `sqlite:${join(directory, "store")}`,
@@ -104,42 +105,10 @@ function slowReceiver(): Server {
   });
 }
 
-function basics(port: number): string {
-  const spaces = ["good", ...EVIL_SPACES];
-  return `apiVersion: postrider.dev/v1alpha1
-kind: ClusterDeliveryPolicy
-metadata: {name: here}
-spec: {egress: {allowedCIDRs: ["127.0.0.0/8"], allowPlainHTTP: true}}
----
-${subscription("good", "things", { url: `http://127.0.0.1:${port}/`, types: ["good.*"] })}${spaces
-    .map(
-      (space) => `apiVersion: v1
-kind: Secret
-metadata: {name: token, namespace: ${space}, labels: {postrider.dev/ingest-token: "true", postrider.dev/api-token: "true"}}
-stringData: {token: ${tokenOf(space)}}
----
-`,
-    )
-    .join("")}`;
-}
-
-export interface SubscriptionSpec {
-  readonly url: string;
-  readonly types: readonly string[];
-  readonly filter?: string;
-  /** Further lines of the spec. */
-  readonly more?: readonly string[];
-}
-
-export function subscription(namespace: string, name: string, { url, types, filter, more = [] }: SubscriptionSpec): string {
-  const filtered = filter === undefined ? "" : `, filter: ${JSON.stringify(filter)}`;
-  return `apiVersion: postrider.dev/v1alpha1
-kind: WebhookSubscription
-metadata: {name: ${name}, namespace: ${namespace}}
-spec:
-  events: {types: ${JSON.stringify(types)}${filtered}}
-  endpoint: {url: "${url}"}
-  signing: {scheme: None}
-${more.map((line) => `  ${line}\n`).join("")}---
-`;
+function basics(port: number): readonly string[] {
+  return [
+    loopbackPolicy(),
+    subscription({ name: "things", namespace: "good", types: ["good.*"], url: `http://127.0.0.1:${port}/` }),
+    ...["good", ...EVIL_SPACES].map((space) => secret(space, "token", ["ingest-token", "api-token"], { token: tokenOf(space) })),
+  ];
 }

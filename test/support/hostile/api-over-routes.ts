@@ -1,4 +1,3 @@
-import { pino } from "pino";
 import { ApiServer } from "../../../src/admin/api-server.ts";
 import { apiOpenToAll } from "../../../src/admin/authenticator.ts";
 import type { KnownSubscription } from "../../../src/admin/directory.ts";
@@ -14,6 +13,8 @@ import { Metrics } from "../../../src/observe/metrics.ts";
 import { MemoryStore } from "../../../src/store/memory/memory-store.ts";
 import { anEvent } from "../delivery/attempt-input.ts";
 import { testDeliveryNames } from "../delivery/test-delivery-names.ts";
+import { untilGiven } from "../until.ts";
+import { silentLog } from "../silent-log.ts";
 
 // oxlint-disable-next-line typescript/no-explicit-any -- any JSON
 type Json = any;
@@ -31,7 +32,7 @@ export class ApiOverRoutes {
   }
 
   static async start(routes: readonly Route[], attempter: HttpAttempter): Promise<ApiOverRoutes> {
-    const [clock, log, store] = [new SystemClock(), pino({ level: "silent" }), new MemoryStore()];
+    const [clock, log, store] = [new SystemClock(), silentLog, new MemoryStore()];
     const metrics = new Metrics({ version: "test", defaults: false });
     const events = new BusinessEvents(metrics, log, testDeliveryNames);
     const parts = {
@@ -122,14 +123,14 @@ export class ApiOverRoutes {
 
   /** All deliveries, once each has ended after so many attempts. */
   async ended(count: number, attempts: number): Promise<readonly Json[]> {
-    const untilMs = performance.now() + WAIT_MS;
-    for (;;) {
-      const { items } = (await this.call("GET", "deliveries?limit=500")).body;
-      const done = (items as Json[]).filter((row) => row.attempts >= attempts && row.state !== "ready" && row.state !== "claimed");
-      if (done.length === count) return done;
-      if (performance.now() > untilMs) throw new Error(`${done.length} of ${count} ended: ${JSON.stringify(items[0])}`);
-      await new Promise((resolve) => setTimeout(resolve, 20));
-    }
+    let items: readonly Json[] = [];
+    let done: readonly Json[] = [];
+    const look = async (): Promise<readonly Json[] | undefined> => {
+      ({ items } = (await this.call("GET", "deliveries?limit=500")).body);
+      done = items.filter((row) => row.attempts >= attempts && row.state !== "ready" && row.state !== "claimed");
+      return done.length === count ? done : undefined;
+    };
+    return untilGiven(look, { withinMs: WAIT_MS, seen: () => `${done.length} of ${count} ended: ${JSON.stringify(items[0])}` });
   }
 
   stop(): Promise<unknown> {

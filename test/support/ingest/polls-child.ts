@@ -1,6 +1,7 @@
 import type { StoredResult } from "../../../src/store/store.ts";
 import { route, runningIngest } from "./running-ingest.ts";
 import type { PollsAsked, PollsSeen } from "./polls.ts";
+import { until } from "../until.ts";
 
 /** A process of its own with a real ingest, which says how much memory and how many timers those who wait for results cost it. */
 const perNamespace = Number(process.argv[2]);
@@ -50,7 +51,7 @@ async function act(asked: PollsAsked): Promise<PollsSeen> {
     await ingest.stop();
     return seen();
   }
-  while ((await open()) !== asked.waiting) await new Promise((resolve) => setTimeout(resolve, 5));
+  await until(async () => (await open()) === asked.waiting, { everyMs: 5 });
   // Collected only at rest: a forced collection while all are open moves them, which costs more than they do.
   if (asked.collected) globalThis.gc?.();
   return seen();

@@ -1,6 +1,5 @@
 import { connect, type Socket } from "node:net";
 import { type CompiledFilter } from "../../../src/core/expression/compile.ts";
-import { BUILT_IN_EGRESS, BUILT_IN_POLICY } from "../../../src/core/policy.ts";
 import { RouteTable, type Route } from "../../../src/core/route-table.ts";
 import type { Event } from "../../../src/core/event.ts";
 import { type Clock, SystemClock } from "../../../src/lib/clock.ts";
@@ -12,40 +11,15 @@ import type { HubLimits } from "../../../src/ingest/results/result-hub.ts";
 import { StorageQuota } from "../../../src/ingest/storage-quota.ts";
 import type { StorageLimit } from "../../../src/core/storage-share.ts";
 import { BusinessEvents } from "../../../src/observe/events.ts";
-import { createLog } from "../../../src/observe/log.ts";
 import { Metrics } from "../../../src/observe/metrics.ts";
 import { MemoryStore } from "../../../src/store/memory/memory-store.ts";
 import type { AcceptRequest, AcceptResult, NewDelivery, Store } from "../../../src/store/store.ts";
 import { testDeliveryNames } from "../delivery/test-delivery-names.ts";
+import { routeFor, specOf } from "../routes.ts";
+import { silentLog } from "../silent-log.ts";
 
 export function route(name: string, types: readonly string[], filter?: CompiledFilter): Route {
-  return {
-    subscription: {
-      namespace: "shop",
-      name,
-      uid: `uid-${name}`,
-      generation: 1,
-      spec: {
-        className: "postrider",
-        suspend: false,
-        types,
-        filter: undefined,
-        endpoint: { address: { kind: "url", url: "https://example.com/" }, headers: [], auth: undefined },
-        payload: { format: "StandardWebhooks", formParameter: "payload", body: undefined },
-        signing: { scheme: "None", secretRefs: [], hmac: undefined, token: undefined },
-        policyName: undefined,
-        history: { captureResponse: true, answerInResults: false, recordIdField: undefined },
-        deletionPolicy: "Drain",
-      },
-      policy: BUILT_IN_POLICY,
-      egress: BUILT_IN_EGRESS,
-      blocked: undefined,
-      target: undefined,
-    },
-    filter,
-    body: undefined,
-    draining: false,
-  };
+  return routeFor({ namespace: "shop", name, uid: `uid-${name}`, spec: specOf("https://example.com/", { types }) }, { filter });
 }
 
 /** Remembers what it was asked, so that a test sees that every admit was followed by exactly one end. */
@@ -114,7 +88,7 @@ export async function runningIngest(setup: IngestSetup = {}) {
   await store.open({ owner: "test", nowMs: clock.nowMs(), idempotencyTtlMs: 86_400_000 });
   const state = { ready: true, diskLow: false, table: RouteTable.build(setup.routes ?? [route("orders", ["order.*"])]) };
   const metrics = new Metrics({ version: "test", defaults: false });
-  const log = createLog("silent");
+  const log = silentLog;
   const events = new BusinessEvents(metrics, log, testDeliveryNames);
   const intake = new RecordingIntake();
   let tell = (_eventId: string | undefined): void => undefined;

@@ -3,7 +3,6 @@ import { closeSync, existsSync, mkdtempSync, openSync, readFileSync, rmSync, wri
 import { Agent, get } from "node:https";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
-import { setTimeout as delay } from "node:timers/promises";
 import { freePort } from "../free-port.ts";
 import { binaries } from "./binaries.ts";
 import type { BinaryName } from "./binaries.ts";
@@ -11,6 +10,7 @@ import { GuardedProcess } from "./guarded-process.ts";
 import { USERS, kubectl, kubectlOutput, tokenOf } from "./kubectl.ts";
 import type { ControlPlaneAccess, KubectlOptions, User } from "./kubectl.ts";
 import type { CommandResult } from "../node/command.ts";
+import { until } from "../until.ts";
 
 /**
  * A real etcd and kube-apiserver on free loopback ports, with a scratch folder that goes away on stop(). The API server alone can
@@ -146,7 +146,7 @@ async function startAll(layout: Layout, processes: Map<BinaryName, GuardedProces
     "--secure-port=0",
   ]);
   const managed = ["get", "serviceaccount", "default", "--namespace=default", "--ignore-not-found", "--output=name"];
-  await until(layout, processes.get("kube-controller-manager"), async () => (await kubectl(accessOf(layout), managed)).stdout !== "");
+  await served(layout, processes.get("kube-controller-manager"), async () => (await kubectl(accessOf(layout), managed)).stdout !== "");
 }
 
 /** The flags of controller-runtime's envtest, and users by token. */
@@ -168,7 +168,7 @@ async function startApiServer(layout: Layout, processes: Map<BinaryName, Guarded
     `--service-account-signing-key-file=${at("service-account.key")}`,
     ...layout.apiServerFlags,
   ]);
-  await until(layout, processes.get("kube-apiserver"), () => isReady(layout));
+  await served(layout, processes.get("kube-apiserver"), () => isReady(layout));
   writeFileSync(at("kubeconfig"), kubeconfig(layout), { mode: 0o600 });
   await kubectlOutput(accessOf(layout), ["get", "namespace", "default", "--output=name"]);
 }
@@ -180,17 +180,15 @@ function launch(layout: Layout, processes: Map<BinaryName, GuardedProcess>, name
 }
 
 /** Asks again until it holds, the server has ended, or the time is over. */
-async function until(layout: Layout, server: GuardedProcess | undefined, holds: () => Promise<boolean>): Promise<void> {
+async function served(layout: Layout, server: GuardedProcess | undefined, holds: () => Promise<boolean>): Promise<void> {
   if (server === undefined) throw new Error("not started");
-  const deadlineMs = performance.now() + START_TIMEOUT_MS;
-  while (!(await holds())) {
-    const late = performance.now() > deadlineMs;
-    if (!server.running || late) {
-      const why = late ? `not ready after ${START_TIMEOUT_MS / 1_000} s` : `ended with ${await server.ended()}`;
-      throw new Error(`${server.name} ${why}; the last lines of its log:\n${logTail(layout, server.name)}`);
-    }
-    await delay(POLL_MS);
-  }
+  const said = (why: string): string => `${server.name} ${why}; the last lines of its log:\n${logTail(layout, server.name)}`;
+  const looked = async (): Promise<boolean> => {
+    if (await holds()) return true;
+    if (!server.running) throw new Error(said(`ended with ${await server.ended()}`));
+    return false;
+  };
+  await until(looked, { withinMs: START_TIMEOUT_MS, everyMs: POLL_MS, seen: () => said("is not ready") });
 }
 
 function isReady(layout: Layout): Promise<boolean> {

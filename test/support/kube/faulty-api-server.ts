@@ -3,6 +3,7 @@ import type { IncomingMessage, Server, ServerResponse } from "node:http";
 import type { AddressInfo, Socket } from "node:net";
 import { ObjectMap, mergePatch } from "./object-map.ts";
 import type { Collection, FakeObject } from "./object-map.ts";
+import { Changes } from "../until.ts";
 
 /**
  * A loopback API server for what a real one does not do on demand: 410, storms of 409, 429, silence, resets, nonsense. It lists in
@@ -66,7 +67,7 @@ export class FaultyApiServer {
   readonly #watches = new Set<Watch>();
   readonly #faults = new Set<ActiveFault>();
   readonly #pages = new Map<string, { readonly objects: readonly FakeObject[]; readonly version: number }>();
-  readonly #waiting = new Set<() => void>();
+  readonly #changes = new Changes();
   #silent = false;
 
   private constructor(server: Server) {
@@ -77,7 +78,7 @@ export class FaultyApiServer {
       this.#sockets.add(socket);
       socket.on("close", () => {
         this.#sockets.delete(socket);
-        this.#wake();
+        this.#changes.happened();
       });
     });
     server.on("request", (request: IncomingMessage, response: ServerResponse) => {
@@ -161,8 +162,8 @@ export class FaultyApiServer {
   }
 
   /** Resolves once a condition over this server holds; looked at after every request, watch and close. Never polls. */
-  async until(holds: (server: this) => boolean): Promise<void> {
-    while (!holds(this)) await new Promise<void>((resolve) => this.#waiting.add(resolve));
+  until(holds: (server: this) => boolean): Promise<void> {
+    return this.#changes.until(() => holds(this), { seen: () => holds.toString() });
   }
 
   async #serve(incoming: IncomingMessage, response: ServerResponse): Promise<void> {
@@ -178,7 +179,7 @@ export class FaultyApiServer {
     else if (request.kind === "list") this.#list(target, request, response);
     else if (request.kind === "get") this.#get(target, response);
     else this.#write(target, request, response);
-    this.#wake();
+    this.#changes.happened();
   }
 
   #faultFor(request: RecordedRequest): Fault | undefined {
@@ -215,7 +216,7 @@ export class FaultyApiServer {
     this.#watches.add(watch);
     response.on("close", () => {
       this.#watches.delete(watch);
-      this.#wake();
+      this.#changes.happened();
     });
     response.writeHead(200, { "content-type": "application/json" });
     response.flushHeaders();
@@ -263,13 +264,7 @@ export class FaultyApiServer {
         if (watch.matches(object)) writeEvent(watch, type, object);
       }
     }
-    this.#wake();
-  }
-
-  #wake(): void {
-    const waiting = [...this.#waiting];
-    this.#waiting.clear();
-    for (const resolve of waiting) resolve();
+    this.#changes.happened();
   }
 }
 

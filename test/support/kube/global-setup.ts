@@ -1,10 +1,10 @@
 import { join } from "node:path";
-import { setTimeout as delay } from "node:timers/promises";
 import type { TestProject } from "vitest/node";
 import { binaries, unavailable } from "./binaries.ts";
 import type { BinaryName } from "./binaries.ts";
 import { ControlPlane } from "./control-plane.ts";
 import type { ControlPlaneAccess } from "./kubectl.ts";
+import { until } from "../until.ts";
 
 /** The CRDs under test: installed once, before any test file runs. */
 export const CRD_FOLDER = join(import.meta.dirname, "../../../crds");
@@ -53,11 +53,15 @@ export async function setup(project: TestProject): Promise<(() => Promise<void>)
 
 /** Established is not yet served: the paths of a new group appear a moment later, and until then answer 404. */
 async function served(controlPlane: ControlPlane): Promise<void> {
-  const deadlineMs = performance.now() + SERVED_TIMEOUT_MS;
-  for (;;) {
+  let complaint = "";
+  const isServed = async (): Promise<boolean> => {
     const { code, stderr } = await controlPlane.kubectl(["get", "whsub,dpol,cdpol,dreplay"]);
-    if (code === 0) return;
-    if (performance.now() > deadlineMs) throw new Error(`the CRDs are not served after ${SERVED_TIMEOUT_MS} ms: ${stderr}`);
-    await delay(SERVED_POLL_MS);
-  }
+    complaint = stderr;
+    return code === 0;
+  };
+  await until(isServed, {
+    withinMs: SERVED_TIMEOUT_MS,
+    everyMs: SERVED_POLL_MS,
+    seen: () => `the CRDs are not served: ${complaint}`,
+  });
 }

@@ -3,6 +3,7 @@ import type { KubeObject, ReflectorLimits, RestartReason, RetryPace } from "../.
 import { KubeTransport } from "../../../src/kube/transport.ts";
 import { ManualClock, settle } from "../time/manual-clock.ts";
 import type { FaultyApiServer } from "./faulty-api-server.ts";
+import { Changes } from "../until.ts";
 
 export const COLLECTION = "/apis/postrider.dev/v1alpha1/webhooksubscriptions";
 
@@ -29,7 +30,7 @@ export class WatchedCollection {
   /** Called inside the handler; what it throws, the handler throws. */
   onChanged = (_object: KubeObject): void => undefined;
   readonly #abort = new AbortController();
-  #waiting: (() => void)[] = [];
+  readonly #changes = new Changes();
   #done: Promise<void> | undefined;
 
   constructor(server: FaultyApiServer, options: WatchedOptions = {}) {
@@ -50,24 +51,24 @@ export class WatchedCollection {
           this.replaced.push(objects.length);
           this.objects.clear();
           for (const object of objects) this.objects.set(object.metadata.name, object);
-          this.#wake();
+          this.#changes.happened();
         },
         changed: (object) => {
-          this.#wake();
+          this.#changes.happened();
           this.onChanged(object);
           this.objects.set(object.metadata.name, object);
         },
         deleted: (object) => {
           this.objects.delete(object.metadata.name);
-          this.#wake();
+          this.#changes.happened();
         },
         restarted: (reason, message) => {
           this.restarts.push({ reason, message, atMs: this.clock.nowMs() });
-          this.#wake();
+          this.#changes.happened();
         },
         failed: (error) => {
           this.failures.push(error);
-          this.#wake();
+          this.#changes.happened();
         },
       },
     });
@@ -78,8 +79,8 @@ export class WatchedCollection {
     return this;
   }
 
-  async until(holds: () => boolean): Promise<void> {
-    while (!holds()) await new Promise<void>((resolve) => this.#waiting.push(resolve));
+  until(holds: () => boolean): Promise<void> {
+    return this.#changes.until(holds);
   }
 
   /** Waits for the n-th restart, and until its pause has begun. */
@@ -109,10 +110,6 @@ export class WatchedCollection {
   async end(): Promise<void> {
     await this.stop();
     await this.transport.close();
-  }
-
-  #wake(): void {
-    for (const resolve of this.#waiting.splice(0)) resolve();
   }
 }
 

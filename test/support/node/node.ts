@@ -1,12 +1,12 @@
 import { mkdirSync, readFileSync, rmSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
-import { setTimeout as delay } from "node:timers/promises";
 import { attempt, output, type CommandOptions, type CommandResult } from "./command.ts";
 import { writeScratchImage } from "./image.ts";
 import { NAME_PREFIX, rememberMachineSettings, removeTraces, sweepDead } from "./machine.ts";
 import { ProcessGroup } from "./process-group.ts";
 import { NODE_ADDRESS, NODE_NAME, PAUSE_IMAGE, POD_CIDR, SERVICE_CIDR, writeNodeFiles, type NodeFiles } from "./settings.ts";
+import { until } from "../until.ts";
 
 /** The Kubernetes programs of a node, as ../kube/binaries.ts names them. */
 export const NODE_BINARIES = [
@@ -274,13 +274,13 @@ export class RealNode {
 
   /** Asks again and again; throws after two minutes, or at once when one of the node's programs has died. */
   async until(what: string, check: () => Promise<boolean>, timeoutMs = READY_TIMEOUT_MS): Promise<void> {
-    const end = Date.now() + timeoutMs;
-    while (!(await check())) {
+    const looked = async (): Promise<boolean> => {
+      if (await check()) return true;
       const dead = this.#processes.deceased();
       if (dead !== undefined) throw new Error(`while waiting until ${what}: ${dead}`);
-      if (Date.now() > end) throw new Error(`not within ${timeoutMs} ms: ${what}`);
-      await delay(POLL_MS);
-    }
+      return false;
+    };
+    await until(looked, { withinMs: timeoutMs, everyMs: POLL_MS, seen: () => what });
   }
 
   logTail(program: string): string {

@@ -4,6 +4,7 @@ import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { stringify } from "yaml";
 import { freePort } from "../free-port.ts";
+import { until } from "../until.ts";
 
 const UP_WITHIN_MS = 20_000;
 const LOOK_EVERY_MS = 200;
@@ -86,15 +87,11 @@ export class PrometheusServer {
   }
 
   async #up(): Promise<void> {
-    const untilMs = performance.now() + UP_WITHIN_MS;
-    for (;;) {
-      const ready = await fetch(`${this.url}/-/ready`).then(
+    const isReady = (): Promise<boolean> =>
+      fetch(`${this.url}/-/ready`).then(
         ({ ok }) => ok,
         () => false,
       );
-      if (ready) return;
-      if (performance.now() > untilMs) throw new Error(`Prometheus is not ready after ${UP_WITHIN_MS} ms`);
-      await new Promise((resolve) => setTimeout(resolve, LOOK_EVERY_MS));
-    }
+    await until(isReady, { withinMs: UP_WITHIN_MS, everyMs: LOOK_EVERY_MS, seen: () => "Prometheus is not ready" });
   }
 }

@@ -1,6 +1,7 @@
 import { createServer, type Server } from "node:http";
 import type { AddressInfo } from "node:net";
 import { Webhook } from "standardwebhooks";
+import { until } from "../until.ts";
 
 /** A receiver that checks every signature with the independent npm package `standardwebhooks` and counts arrivals by id. */
 export class VerifyingReceiver {
@@ -52,11 +53,7 @@ export class VerifyingReceiver {
 
   /** Settles when `done` holds, looked at after each arrival; rejects after `withinMs`. */
   async until(done: () => boolean, withinMs: number): Promise<void> {
-    const deadline = performance.now() + withinMs;
-    while (!done()) {
-      if (performance.now() > deadline) throw new Error(`not within ${withinMs} ms: ${this.arrivals.size} ids arrived`);
-      await new Promise((resolve) => setTimeout(resolve, 20));
-    }
+    await until(done, { withinMs, seen: () => `${this.arrivals.size} ids arrived` });
   }
 
   #take(headers: Record<string, string>, body: string): number {

@@ -16,8 +16,8 @@ import type {
   WriteResult,
 } from "../../../src/controller/objects.ts";
 import { DRAIN_FINALIZER, USE_LABEL, objectKey } from "../../../src/controller/objects.ts";
-import { createLog } from "../../../src/observe/log.ts";
 import { ObjectCache, refOf } from "../../../src/provider/object-cache.ts";
+import { silentLog } from "../silent-log.ts";
 
 type SeamsOfController = Pick<ControllerOptions, "acceptedSpecs" | "deliveries" | "clock" | "onTable">;
 
@@ -191,7 +191,7 @@ export class ControlledManifests implements Resources, ResultSink {
 export function controllerOn({ manifests, ...parts }: SeamsOfController & { manifests: ControlledManifests }): Controller {
   const random = { next: () => 0, bytes: (n: number) => new Uint8Array(n).fill(7) };
   const names = { className: "postrider", systemNamespace: "postrider-system" };
-  return new Controller({ ...parts, ...names, resources: manifests, sink: manifests, random, log: createLog("silent") });
+  return new Controller({ ...parts, ...names, resources: manifests, sink: manifests, random, log: silentLog });
 }
 
 function nameOf(object: WatchedObject): string {

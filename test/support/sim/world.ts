@@ -1,9 +1,7 @@
-import { pino } from "pino";
 import type { Event } from "../../../src/core/event.ts";
 import type { Outcome, OutcomeClass } from "../../../src/core/outcome.ts";
-import { BUILT_IN_EGRESS, BUILT_IN_POLICY, type Policy } from "../../../src/core/policy.ts";
+import { BUILT_IN_POLICY, type Policy } from "../../../src/core/policy.ts";
 import { RouteTable, type Route } from "../../../src/core/route-table.ts";
-import type { EndpointSpec, Subscription, Target } from "../../../src/core/subscription.ts";
 import type { AttemptDone, AttemptInput, Attempter } from "../../../src/delivery/attempter.ts";
 import type { PermissionAsker } from "../../../src/delivery/attempter.ts";
 import type { EngineBounds } from "../../../src/delivery/queue/bounds.ts";
@@ -20,8 +18,10 @@ import { BusinessEvents } from "../../../src/observe/events.ts";
 import { Metrics } from "../../../src/observe/metrics.ts";
 import { MemoryStore, type MemoryStoreOptions } from "../../../src/store/memory/memory-store.ts";
 import { StoreError, type Store } from "../../../src/store/store.ts";
+import { endpointAt, routeFor, specOf, targetAt } from "../routes.ts";
 import { ManualClock, settle } from "../time/manual-clock.ts";
 import { testDeliveryNames } from "../delivery/test-delivery-names.ts";
+import { silentLog } from "../silent-log.ts";
 
 export function outcome(cls: OutcomeClass, fields: Partial<Outcome> = {}): Outcome {
   const statusCode = cls === "success" ? 200 : cls === "server_error" ? 500 : cls === "client_error" ? 400 : undefined;
@@ -62,43 +62,23 @@ export function routeOf(
 ): Route {
   const url = fields.url ?? `https://${uid}.test/`;
   const { deadLetterUrl } = fields;
-  const subscription: Subscription = {
+  const spec = specOf(url, {
+    suspend: fields.suspend ?? false,
+    history: { captureResponse: true, answerInResults: false, recordIdField: fields.recordIdField },
+    ordering: fields.orderingKey === undefined ? undefined : { key: fields.orderingKey },
+    deadLetter: deadLetterUrl === undefined ? undefined : endpointAt(deadLetterUrl),
+    verification: fields.handshake === true ? "CloudEventsHandshake" : undefined,
+  });
+  const deadLetter = deadLetterUrl === undefined ? undefined : targetAt(deadLetterUrl);
+  return routeFor({
     uid,
     namespace: fields.namespace ?? "ns",
     name: uid,
-    generation: 1,
-    spec: {
-      className: "postrider",
-      suspend: fields.suspend ?? false,
-      types: ["*"],
-      filter: undefined,
-      endpoint: endpointOf(url),
-      payload: { format: "StandardWebhooks", formParameter: "payload", body: undefined },
-      signing: { scheme: "None", secretRefs: [], hmac: undefined, token: undefined },
-      policyName: undefined,
-      history: { captureResponse: true, answerInResults: false, recordIdField: fields.recordIdField },
-      deletionPolicy: "Drain",
-      ordering: fields.orderingKey === undefined ? undefined : { key: fields.orderingKey },
-      deadLetter: deadLetterUrl === undefined ? undefined : endpointOf(deadLetterUrl),
-      verification: fields.handshake === true ? "CloudEventsHandshake" : undefined,
-    },
+    spec,
     policy: policyOf(fields.policy),
-    egress: BUILT_IN_EGRESS,
     blocked: fields.blocked === true ? { reason: "SecretNotFound", message: "no" } : undefined,
-    target:
-      fields.blocked === true
-        ? undefined
-        : { ...targetOf(url), deadLetter: deadLetterUrl === undefined ? undefined : targetOf(deadLetterUrl) },
-  };
-  return { subscription, filter: undefined, body: undefined, draining: false };
-}
-
-function endpointOf(url: string): EndpointSpec {
-  return { address: { kind: "url", url }, headers: [], auth: undefined };
-}
-
-function targetOf(url: string): Target {
-  return { url, headers: [], authorization: undefined, keys: [] };
+    target: fields.blocked === true ? undefined : { ...targetAt(url), deadLetter },
+  });
 }
 
 export interface Sent {
@@ -236,7 +216,7 @@ export class World {
     this.behind = this.#mortal(options.latency === undefined ? this.store : latentStore(this.store, this.clock, options.latency));
     this.network = new FakeAttempter(this.clock, options.receiver);
     this.slotsMax = options.slotsMax ?? 2_048;
-    const log = pino({ level: "silent" });
+    const log = silentLog;
     this.engine = new Engine({
       store: this.behind,
       attempter: this.network,

@@ -1,5 +1,6 @@
 import { createServer, type IncomingHttpHeaders, type Server } from "node:http";
 import type { AddressInfo } from "node:net";
+import { Changes } from "../until.ts";
 
 const WAIT_MS = 30_000;
 
@@ -16,7 +17,7 @@ export interface Received {
 export class SystemReceiver {
   readonly received: Received[] = [];
   readonly #server: Server;
-  #heard: (() => void)[] = [];
+  readonly #changes = new Changes();
 
   constructor(answer: (request: Received) => number) {
     this.#server = createServer((request, response) => {
@@ -28,7 +29,7 @@ export class SystemReceiver {
         this.received.push(one);
         const statusCode = answer(one);
         response.writeHead(statusCode, { "content-type": "text/plain", "x-receiver": "system" }).end(`answered ${statusCode}`);
-        for (const wake of this.#heard.splice(0)) wake();
+        this.#changes.happened();
       });
     });
   }
@@ -49,18 +50,8 @@ export class SystemReceiver {
   }
 
   /** Settles when `holds`, looked at after each request. */
-  async until(holds: () => boolean, waitMs = WAIT_MS): Promise<void> {
-    const endMs = performance.now() + waitMs;
-    const timer = setTimeout(() => this.#heard.splice(0).forEach((wake) => wake()), waitMs);
-    try {
-      while (!holds()) {
-        if (performance.now() >= endMs) {
-          throw new Error(`waited ${waitMs} ms for ${holds.toString()}; got ${this.received.map(({ path }) => path).join(" ")}`);
-        }
-        await new Promise<void>((wake) => this.#heard.push(wake));
-      }
-    } finally {
-      clearTimeout(timer);
-    }
+  until(holds: () => boolean, withinMs = WAIT_MS): Promise<void> {
+    const seen = (): string => `${holds.toString()}; got ${this.received.map(({ path }) => path).join(" ")}`;
+    return this.#changes.until(holds, { withinMs, seen });
   }
 }

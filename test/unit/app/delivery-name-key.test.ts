@@ -1,15 +1,15 @@
 import { mkdtempSync, rmSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
-import pino from "pino";
 import { expect, it } from "vitest";
 import { keptDeliveryNames } from "../../../src/app/delivery-name-key.ts";
 import { systemRandom } from "../../../src/lib/random.ts";
 import { MemoryStore } from "../../../src/store/memory/memory-store.ts";
 import { SqliteStore } from "../../../src/store/sqlite/sqlite-store.ts";
 import { StoreError } from "../../../src/store/store.ts";
+import { silentLog } from "../../support/silent-log.ts";
 
-const log = pino({ level: "silent" });
+const log = silentLog;
 const OPEN = { owner: "o", nowMs: 1_000, idempotencyTtlMs: 1_000 };
 
 it("deliveries keep their names over restarts, and those of another store are others", async () => {

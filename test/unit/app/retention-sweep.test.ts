@@ -1,8 +1,8 @@
 import { expect, it } from "vitest";
 import { FIRST_SWEEP_MS, RetentionSweep, SWEEP_EVERY_MS } from "../../../src/app/retention-sweep.ts";
-import { createLog } from "../../../src/observe/log.ts";
 import type { Dropped } from "../../../src/store/store.ts";
 import { ManualClock, settle } from "../../support/time/manual-clock.ts";
+import { silentLog } from "../../support/silent-log.ts";
 
 function sweeping(drop: (nowMs: number) => Promise<Dropped>, awayMs?: number) {
   const clock = new ManualClock();
@@ -14,7 +14,7 @@ function sweeping(drop: (nowMs: number) => Promise<Dropped>, awayMs?: number) {
     },
   };
   const abort = new AbortController();
-  const done = new RetentionSweep(store, clock, createLog("silent"), awayMs === undefined ? {} : { awayMs }).run(abort.signal);
+  const done = new RetentionSweep(store, clock, silentLog, awayMs === undefined ? {} : { awayMs }).run(abort.signal);
   return { clock, asked, abort, done };
 }
 
@@ -113,7 +113,7 @@ it("has others tidy up, each of them though another fails", async () => {
   }));
   const store = { dropExpired: () => Promise.reject(new Error("down")) };
   const abort = new AbortController();
-  const done = new RetentionSweep(store, clock, createLog("silent"), { others }).run(abort.signal);
+  const done = new RetentionSweep(store, clock, silentLog, { others }).run(abort.signal);
   await clock.advance(SWEEP_EVERY_MS);
   expect(told).toEqual(["one true", "two true"]);
   abort.abort();

@@ -2,8 +2,8 @@ import { expect, it } from "vitest";
 import { shutDown, type Stoppable } from "../../../src/app/shut-down.ts";
 import { Supervisor } from "../../../src/app/supervise.ts";
 import type { Service } from "../../../src/lib/service.ts";
-import { createLog } from "../../../src/observe/log.ts";
 import { ManualClock } from "../../support/time/manual-clock.ts";
+import { silentLog } from "../../support/silent-log.ts";
 
 const DRAIN_MS = 25_000;
 const NEVER = new Promise<never>(() => undefined);
@@ -16,7 +16,7 @@ async function stopping({ stuck = [], idleAfterMs = 0, drainMs = DRAIN_MS }: { s
   const startMs = clock.monotonicMs();
   const told: string[] = [];
   const tell = (what: string): void => void told.push(`${clock.monotonicMs() - startMs} ${what}`);
-  const log = createLog("silent");
+  const log = silentLog;
   const supervisor = new Supervisor(clock, log);
   const service = (name: Name): Service => ({
     name,

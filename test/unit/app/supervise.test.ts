@@ -1,9 +1,9 @@
-import { pino } from "pino";
 import { expect, it } from "vitest";
 import { Supervisor } from "../../../src/app/supervise.ts";
 import { ManualClock } from "../../support/time/manual-clock.ts";
+import { silentLog } from "../../support/silent-log.ts";
 
-const log = pino({ level: "silent" });
+const log = silentLog;
 
 function untilAborted(signal: AbortSignal): Promise<void> {
   return new Promise((resolve) => signal.addEventListener("abort", () => resolve(), { once: true }));

@@ -4,6 +4,7 @@ import { KEEP_EVERY_MS, STEP_HARMLESS_MS, STEP_HELD_MS, WallClockWatch } from ".
 import { startingFrame } from "../../../src/core/clock-frame.ts";
 import type { ClockFrame } from "../../../src/lib/clock.ts";
 import { ManualClock } from "../../support/time/manual-clock.ts";
+import { silentLog } from "../../support/silent-log.ts";
 
 function scene() {
   const clock = new ManualClock();
@@ -23,7 +24,7 @@ function scene() {
     },
   };
   const abort = new AbortController();
-  const done = new WallClockWatch(watched, pino({ level: "silent" })).run(abort.signal);
+  const done = new WallClockWatch(watched, silentLog).run(abort.signal);
   return {
     clock,
     step: (ms: number) => (driftMs += ms),

@@ -1,14 +1,14 @@
 import { describe, expect, it } from "vitest";
 import { DRAIN_MAX_MS, Departures } from "../../../src/controller/subscription/departures.ts";
 import type { Departure } from "../../../src/controller/subscription/departures.ts";
-import { createLog } from "../../../src/observe/log.ts";
 import { FakeDeliveries, QUIET } from "../../support/controller/fake-deliveries.ts";
 import { ManualClock } from "../../support/time/manual-clock.ts";
+import { silentLog } from "../../support/silent-log.ts";
 
 class Bench {
   readonly clock = new ManualClock();
   readonly deliveries = new FakeDeliveries();
-  readonly departures = new Departures(this.clock, createLog("silent"), this.deliveries);
+  readonly departures = new Departures(this.clock, silentLog, this.deliveries);
   readonly finished: string[] = [];
   failures = 0;
 

@@ -2,8 +2,8 @@ import { describe, expect, it } from "vitest";
 import type { ReportedObject, ResultSink, WriteResult } from "../../../src/controller/objects.ts";
 import { COUNTERS_EVERY_MS, StatusReporter, TRANSITION_DEBOUNCE_MS } from "../../../src/controller/status-reporter.ts";
 import type { DueStatus } from "../../../src/controller/status-reporter.ts";
-import { createLog } from "../../../src/observe/log.ts";
 import { ManualClock } from "../../support/time/manual-clock.ts";
+import { silentLog } from "../../support/silent-log.ts";
 
 /** Objects whose status is a number that the test sets; every write is noted with its time. */
 class Bench {
@@ -31,7 +31,7 @@ class Bench {
       },
       written: (key: string, status: object) => void this.there.set(key, status),
     };
-    this.reporter = new StatusReporter({ clock: this.clock, log: createLog("silent"), sink, source });
+    this.reporter = new StatusReporter({ clock: this.clock, log: silentLog, sink, source });
     this.reporter.start();
   }
 

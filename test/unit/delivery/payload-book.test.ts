@@ -2,13 +2,13 @@ import { expect, it } from "vitest";
 import { compileBody } from "../../../src/core/expression/compile.ts";
 import { RouteTable, type Route } from "../../../src/core/route-table.ts";
 import { PayloadBook, payloadKeyOf } from "../../../src/delivery/flight/payload-book.ts";
-import { createLog } from "../../../src/observe/log.ts";
 import { MemoryStore } from "../../../src/store/memory/memory-store.ts";
 import { event } from "../../conformance/store/fixture.ts";
 import { routeOf } from "../../support/sim/world.ts";
+import { silentLog } from "../../support/silent-log.ts";
 
 const DAY_MS = 86_400_000;
-const log = createLog("silent");
+const log = silentLog;
 
 function withBody(uid: string, body: string): Route {
   const { subscription, ...route } = routeOf(uid);

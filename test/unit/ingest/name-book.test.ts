@@ -1,14 +1,14 @@
 import { expect, it } from "vitest";
 import { RouteTable } from "../../../src/core/route-table.ts";
 import { NameBook } from "../../../src/ingest/name-book.ts";
-import { createLog } from "../../../src/observe/log.ts";
 import { MemoryStore } from "../../../src/store/memory/memory-store.ts";
 import { StoreError } from "../../../src/store/store.ts";
 import { route } from "../../support/ingest/running-ingest.ts";
 import { settle } from "../../support/time/manual-clock.ts";
+import { silentLog } from "../../support/silent-log.ts";
 
 const DAY_MS = 86_400_000;
-const log = createLog("silent");
+const log = silentLog;
 const TABLE = RouteTable.build([route("alpha", ["a"]), route("beta", ["b"])]);
 
 async function opened(fault?: () => StoreError | undefined): Promise<MemoryStore> {

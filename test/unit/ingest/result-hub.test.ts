@@ -1,8 +1,8 @@
 import { describe, expect, it } from "vitest";
 import { type Known, type PollEnd, ResultHub, type Waiter } from "../../../src/ingest/results/result-hub.ts";
-import { createLog } from "../../../src/observe/log.ts";
 import { RESULT_BYTES_MAX, type ResultDelivery, type StoredResult } from "../../../src/store/store.ts";
 import { ManualClock } from "../../support/time/manual-clock.ts";
+import { silentLog } from "../../support/silent-log.ts";
 
 const WAIT_MS = 30_000;
 
@@ -48,7 +48,7 @@ function setUp() {
   const clock = new ManualClock();
   const store = new HeldStore();
   const counts: number[] = [];
-  const hub = new ResultHub({ store, clock, log: createLog("silent"), onCount: (open) => counts.push(open) });
+  const hub = new ResultHub({ store, clock, log: silentLog, onCount: (open) => counts.push(open) });
   return { clock, store, hub, counts };
 }
 

@@ -5,6 +5,7 @@ import { KubeTransport } from "../../../src/kube/transport.ts";
 import { SystemClock } from "../../../src/lib/clock.ts";
 import { systemRandom } from "../../../src/lib/random.ts";
 import { FaultyApiServer } from "../../support/kube/faulty-api-server.ts";
+import { Changes } from "../../support/until.ts";
 
 const COLLECTION = "/apis/postrider.dev/v1alpha1/webhooksubscriptions";
 const subscription = (name: string, spec: object = {}) => ({ metadata: { name, namespace: "shop" }, spec });
@@ -16,7 +17,7 @@ describe("the faulty API server, seen by the real reflector", () => {
   let running: Promise<void>;
   let seen: Set<string>;
   let restarts: string[];
-  let told: () => void;
+  let changes: Changes;
 
   beforeEach(async () => {
     server = await FaultyApiServer.start();
@@ -24,21 +25,21 @@ describe("the faulty API server, seen by the real reflector", () => {
     transport = new KubeTransport({ server: server.url, current: async () => ({ headers: {}, tls: {} }) }, clock);
     seen = new Set();
     restarts = [];
-    told = () => undefined;
+    changes = new Changes();
     stop = new AbortController();
     const changed = (object: KubeObject): void => {
       seen.add(object.metadata.name);
-      told();
+      changes.happened();
     };
     const handler = {
       replace: (objects: readonly KubeObject[]) => {
         seen = new Set(objects.map((one) => one.metadata.name));
-        told();
+        changes.happened();
       },
       changed,
       deleted: (object: KubeObject) => {
         seen.delete(object.metadata.name);
-        told();
+        changes.happened();
       },
       restarted: (reason: string) => void restarts.push(reason),
       failed: (error: unknown) => {
@@ -59,7 +60,7 @@ describe("the faulty API server, seen by the real reflector", () => {
   /** Resolves when the reflector holds exactly these. */
   async function holds(...names: string[]): Promise<void> {
     const wanted = names.sort().join(" ");
-    while ([...seen].sort().join(" ") !== wanted) await new Promise<void>((resolve) => (told = resolve));
+    await changes.until(() => [...seen].sort().join(" ") === wanted);
   }
   const watching = () => server.until((one) => one.openWatches === 1);
 
