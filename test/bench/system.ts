@@ -3,6 +3,7 @@ import { mkdirSync, mkdtempSync, rmSync, writeFileSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { lineReader, startPinned } from "./machine.ts";
+import { NODE_FLAGS } from "../support/operator/node-flags.ts";
 
 export interface SystemOptions {
   /** Receiver's address, host:port. */
@@ -59,6 +60,7 @@ export class System {
     const auth = ["--ingest-auth", "none", "--api-auth", "none", "--log-level", options.logLevel ?? "warn"];
     const store = ["--provider", "file", "--manifests", join(directory, "manifests"), "--store", `sqlite:${join(directory, "store")}`];
     const child = startPinned((options.pinned ?? true) ? 0 : undefined, process.execPath, [
+      ...NODE_FLAGS,
       "src/main.ts",
       "run",
       ...store,
