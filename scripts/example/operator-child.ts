@@ -19,7 +19,18 @@ export interface OperatorChild extends Addresses {
 export async function startOperatorChild(directory: string, auth: readonly string[]): Promise<OperatorChild> {
   const place = ["--manifests", join(directory, "manifests"), "--store", `sqlite:${join(directory, "store")}`, "--store-reserve", "1Mi"];
   const listen = ["ingest", "api", "metrics"].flatMap((name) => [`--${name}-listen`, "127.0.0.1:0"]);
-  const args = ["src/main.ts", "run", "--provider", "file", ...place, ...listen, ...auth, "--log-level", "error"];
+  const args = [
+    "--max-semi-space-size=16",
+    "src/main.ts",
+    "run",
+    "--provider",
+    "file",
+    ...place,
+    ...listen,
+    ...auth,
+    "--log-level",
+    "error",
+  ];
   const child = spawn(process.execPath, args, { cwd: ROOT, stdio: ["ignore", "pipe", "inherit"] });
   process.once("exit", () => child.kill("SIGKILL"));
   const exited = new Promise<number | null>((done) => child.once("exit", done));

@@ -5,6 +5,7 @@ import { join } from "node:path";
 import { defaultPolicy, loopbackPolicy, manifestFile, subscription } from "../support/manifests.ts";
 import { lineReader, startPinned } from "./machine.ts";
 import { until } from "../support/until.ts";
+import { NODE_FLAGS } from "../support/operator/node-flags.ts";
 
 export interface SystemOptions {
   /** Receiver's address, host:port. */
@@ -61,6 +62,7 @@ export class System {
     const auth = ["--ingest-auth", "none", "--api-auth", "none", "--log-level", options.logLevel ?? "warn"];
     const store = ["--provider", "file", "--manifests", join(directory, "manifests"), "--store", `sqlite:${join(directory, "store")}`];
     const child = startPinned((options.pinned ?? true) ? 0 : undefined, process.execPath, [
+      ...NODE_FLAGS,
       "src/main.ts",
       "run",
       ...store,

@@ -1,6 +1,7 @@
 import { readFileSync } from "node:fs";
 import { resolve } from "node:path";
 import { expect, it } from "vitest";
+import { NODE_FLAGS } from "../support/operator/node-flags.ts";
 
 const ROOT = resolve(import.meta.dirname, "../..");
 const PINNED = /^[a-z0-9./-]+:[A-Za-z0-9._-]+@sha256:[0-9a-f]{64}$/;
@@ -36,4 +37,13 @@ it("the page on installing names the same images", () => {
   for (const base of basesOf(readFileSync(resolve(ROOT, "Dockerfile"), "utf8"))) {
     expect(page).toContain(`\`${base.replace("docker.io/library/", "").replace(/@.*$/, "")}\``);
   }
+});
+
+it("image, scripts and tests start Node with the same flags", () => {
+  const flags = NODE_FLAGS.join(" ");
+  const { scripts } = JSON.parse(readFileSync(resolve(ROOT, "package.json"), "utf8")) as { scripts: Record<string, string> };
+  expect(scripts["postrider"]).toBe(`exec node ${flags} src/main.ts`);
+  expect(scripts["demo"]).toBe(`exec node ${flags} src/main.ts demo`);
+  const entry = /^ENTRYPOINT (\[.*\])$/m.exec(readFileSync(resolve(ROOT, "Dockerfile"), "utf8"))?.[1] ?? "[]";
+  expect(JSON.parse(entry)).toEqual(["node", ...NODE_FLAGS, "/app/src/main.ts"]);
 });

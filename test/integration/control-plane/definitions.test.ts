@@ -79,7 +79,7 @@ describeOnControlPlane("custom resource definitions", (controlPlane) => {
       ["whsub.spec.endpoint", ["url", "urlSecretRef", "serviceRef", "headers"], /exactly one/i],
       ["whsub.spec.signing", ["scheme", "secretRefs"], /sign/i],
       ["whsub.status.delivery", ["pending", "lastAttempt"], /./],
-      ["dpol.spec.retry", ["maxAttempts", "schedule", "backoff"], /made again/],
+      ["dpol.spec.retry", ["maxAttempts", "schedule", "backoff"], /is retried/],
       ["cdpol.spec.egress", ["allowedCIDRs", "deniedCIDRs", "allowPlainHTTP"], /./],
       ["dreplay.spec", ["subscriptionRef", "from", "window"], /./],
     ] as const)("%s", async (path, fields, words) => {

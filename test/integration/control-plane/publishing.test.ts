@@ -246,7 +246,7 @@ describeOnControlPlane(
             kubectl("get", "events.events.k8s.io", "--namespace", "shop", "--output", "jsonpath={.items[*]['regarding','reason','note']}");
           await until(async () => (await events()).includes("TokenIgnored"), PATIENCE);
           const told = await events();
-          expect(told).toContain("can be guessed: weak");
+          expect(told).toContain("can be guessed and are ignored as tokens: weak");
           expect(told).toMatch(/"kind":"Secret".*"name":"partner"/);
           expect(told).not.toContain(weak);
         });

@@ -83,7 +83,7 @@ describeOnControlPlane("subscriptions on a real API server", (controlPlane) => {
     expect(performance.now() - doneMs).toBeLessThan(1_000);
     await shows("edited", "Suspended", "BySpec");
     await run("patch", "whsub", "edited", "--type=merge", "-p", '{"spec":{"suspend":false,"events":{"filter":"event.data.("}}}');
-    expect((await shows("edited", "Accepted", "InvalidFilter")).message).toContain("goes on");
+    expect((await shows("edited", "Accepted", "InvalidFilter")).message).toContain("stays in force");
     expect(route("edited")?.subscription.generation).toBe(2);
     await run("patch", "whsub", "edited", "--type=merge", "-p", '{"spec":{"events":{"filter":"event.data.size > 1"}}}');
     await operator.until(() => route("edited")?.filter !== undefined);

@@ -1,6 +1,7 @@
 import { spawn, type ChildProcess } from "node:child_process";
 import { resolve } from "node:path";
 import { createInterface } from "node:readline";
+import { NODE_FLAGS } from "./node-flags.ts";
 
 const ROOT = resolve(import.meta.dirname, "../../..");
 const READY_WITHIN_MS = 20_000;
@@ -76,6 +77,7 @@ export class OperatorProcess {
       tracer ?? process.execPath,
       [
         ...(tracer === undefined ? [] : [...tracing, process.execPath]),
+        ...NODE_FLAGS,
         ...later(options.laterMs),
         "src/main.ts",
         "run",
