@@ -29,12 +29,6 @@ function listenFault({ host, port, flag }: ListenAddress, { code, message }: Nod
   return `cannot listen on ${where}: ${message}${other}`;
 }
 
-/**
- * Connections that the kernel holds until they are accepted (it takes the smaller of this and net.core.somaxconn). Node's 511 overflow in a storm of
- * connections, and whoever is dropped then tries again after 1, 2, 4, 8 and 16 s.
- */
-const BACKLOG = 4_096;
-
 /** Node's own switch, which its types leave out. */
 type HalfOpenServer = Server & { httpAllowHalfOpen: boolean };
 
@@ -46,7 +40,7 @@ export async function listenOn(server: Server, address: ListenAddress): Promise<
   await new Promise<void>((resolve, reject) => {
     const refused = (error: Error): void => reject(new ListenError(address, error));
     server.once("error", refused);
-    server.listen({ host: host === "" ? undefined : host, port, backlog: BACKLOG }, () => {
+    server.listen({ host: host === "" ? undefined : host, port }, () => {
       server.off("error", refused);
       resolve();
     });
