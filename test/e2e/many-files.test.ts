@@ -31,7 +31,10 @@ describe("many subscriptions from files", () => {
       const tookMs = performance.now() - startedMs;
       expect(tookMs).toBeLessThan(10_000);
 
-      await operator.write("f0.yaml", one(0).replace("a.b", "c.d") + Array.from({ length: 99 }, (_, index) => one(index + 1)).join(""));
+      await operator.write(
+        "f0.yaml",
+        manifestFile(one(0).replace("a.b", "c.d"), ...Array.from({ length: 99 }, (_, index) => one(index + 1))),
+      );
       const editedMs = performance.now();
       await operator.until(() => operator.route("s0", "n0")?.subscription.spec.types[0] === "c.d");
       expect(performance.now() - editedMs).toBeLessThan(1_000);
