@@ -136,11 +136,11 @@ export class ApiHandlers {
   }
 
   async #delivery(namespace: string, deliveryName: string): Promise<ApiAnswer> {
-    const record = await this.#own(namespace, deliveryName);
-    if (record === undefined) return NO_SUCH_DELIVERY;
+    const id = this.#parts.deliveryNames.idOf(namespace, deliveryName);
+    if (id === undefined) return NO_SUCH_DELIVERY;
     // The row of the list: the newest one before the next.
-    const { deliveries } = await this.#parts.store.history({ namespace, beforeId: record.id + 1, limit: 1 });
-    const summary = deliveries.find(({ id }) => id === record.id);
+    const { deliveries } = await this.#parts.store.history({ namespace, beforeId: id + 1, limit: 1 });
+    const summary = deliveries.find((one) => one.id === id);
     return summary === undefined ? NO_SUCH_DELIVERY : ok(summaryView(summary, this.#label(summary), this.#parts.clock));
   }
 

@@ -1,5 +1,6 @@
 import { celList, celMap, celUint } from "@bufbuild/cel";
 import type { CelList, CelMap, CelValue } from "@bufbuild/cel";
+import { decimalOf } from "./decimal.ts";
 import { charge, evaluationNumber } from "./expression/meter.ts";
 import { ASCII_TEXT, END, ESCAPED_TEXT, type JsonIndex, NEXT, SIZE, START, UTF8_TEXT, VALUE_FIELDS } from "./json-index.ts";
 
@@ -67,19 +68,11 @@ function numberOf(text: string): CelValue {
     const integer = BigInt(text);
     if (integer >= INT64_MIN && integer <= INT64_MAX) return integer;
     if (integer > INT64_MAX && integer <= UINT64_MAX) return celUint(integer);
-  } else if (text.length <= DOUBLE_DIGITS_MAX || significantDigits(text) <= DOUBLE_DIGITS_MAX) return Number(text);
+  } else if (text.length <= DOUBLE_DIGITS_MAX || decimalOf(text).digits.length <= DOUBLE_DIGITS_MAX) return Number(text);
   const shown = text.length <= SHOWN_CHARS_MAX ? text : `${text.slice(0, SHOWN_CHARS_MAX)}…`;
   throw new Error(
     `the event's number ${shown} is not exact in an expression (64-bit integers, decimals of ${DOUBLE_DIGITS_MAX} digits): send it as a string, or pass on the object that contains it`,
   );
-}
-
-function significantDigits(text: string): number {
-  return text
-    .replace(/[eE].*$/, "")
-    .replaceAll(/[-.]/g, "")
-    .replace(/^0+/, "")
-    .replace(/0+$/, "").length;
 }
 
 /** A part of an event's data, with the bytes it was received as. */

@@ -49,15 +49,20 @@ function unescaped(data: Uint8Array): Uint8Array {
   const bytes = Buffer.from(data);
   let to = from;
   while (from < data.length) {
-    const isEscape = data[from] === PERCENT && isHex(data[from + 1]) && isHex(data[from + 2]);
-    bytes[to++] = isEscape ? Number.parseInt(String.fromCharCode(data[from + 1]!, data[from + 2]!), 16) : data[from]!;
+    const high = data[from] === PERCENT ? hexDigit(data[from + 1]) : -1;
+    const low = high < 0 ? -1 : hexDigit(data[from + 2]);
+    const isEscape = low >= 0;
+    bytes[to++] = isEscape ? high * 16 + low : data[from]!;
     from += isEscape ? 3 : 1;
   }
   return bytes.subarray(0, to);
 }
 
-function isHex(byte: number | undefined): boolean {
-  return byte !== undefined && /[0-9a-f]/i.test(String.fromCharCode(byte));
+/** What a hexadecimal digit stands for; -1 for any other byte. */
+function hexDigit(byte = 0): number {
+  if (byte >= 0x30 && byte <= 0x39) return byte - 0x30;
+  const letter = byte | 0x20;
+  return letter >= 0x61 && letter <= 0x66 ? letter - 0x57 : -1;
 }
 
 /** How data of this type that is not JSON is shown to wrappers and expressions; bytes that are not UTF-8 text are binary. */

@@ -1,4 +1,5 @@
 import { isDeepStrictEqual } from "node:util";
+import { decimalOf, type Decimal } from "../core/decimal.ts";
 import type { Event } from "../core/event.ts";
 import { isUtf8Charset, parseMediaType } from "./media-type.ts";
 
@@ -21,17 +22,12 @@ function mediaTypeOf({ dataContentType, dataKind }: Event): string {
   return isUtf8Charset(media.charset) ? media.essence : `${media.essence};charset=${media.charset}`;
 }
 
-/** A number by its exact decimal value: no two of them are mixed up by what a double can hold. */
+/** A number by its value: no two of them are mixed up by what a double can hold, and no object of the data is one. */
 class ExactNumber {
-  readonly digits: string;
-  readonly exponent: number;
+  readonly decimal: Decimal;
 
   constructor(source: string) {
-    const [, sign = "", whole = "", fraction = "", power = "0"] = /^(-?)(\d+)(?:\.(\d+))?(?:[eE]([+-]?\d+))?$/.exec(source) ?? [];
-    const all = `${whole}${fraction}`.replace(/^0+/, "");
-    const digits = all.replace(/0+$/, "");
-    this.digits = digits === "" ? "0" : sign + digits;
-    this.exponent = digits === "" ? 0 : Number(power) - fraction.length + (all.length - digits.length);
+    this.decimal = decimalOf(source);
   }
 }
 

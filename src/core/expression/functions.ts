@@ -171,11 +171,12 @@ interface Implemented {
 function paying(func: CelFunc): CelFunc {
   const { _impl: work } = func as unknown as Implemented;
   const price = PRICES[func.name] ?? chargeTexts;
+  const readsTime = func.name === "timestamp";
   function paid(this: unknown, ...args: CelValue[]): CelInput {
     if (typeof this === "string" || this instanceof Uint8Array) chargeChars(this.length);
     price(args);
     try {
-      return work.apply(this, func.name === "timestamp" ? args.map(readableTime) : args);
+      return work.apply(this, readsTime ? args.map(readableTime) : args);
     } catch (error) {
       charge(FAILURE);
       throw error;

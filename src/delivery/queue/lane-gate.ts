@@ -106,7 +106,8 @@ export class LaneGate {
     const pause = this.pausedUntil(nowMs);
     if (pause !== undefined) return { reason: pause.reason, untilMs: pause.untilMs === FOREVER_MS ? undefined : pause.untilMs };
     const openAtMs = this.openAtMs(nowMs);
-    return openAtMs > nowMs && Number.isFinite(openAtMs) ? { reason: "RateLimit", untilMs: openAtMs } : undefined;
+    if (openAtMs <= nowMs || !Number.isFinite(openAtMs)) return undefined;
+    return { reason: this.#breaker.isOpen ? "CircuitOpen" : "RateLimit", untilMs: openAtMs };
   }
 
   /** When one more may be sent: `nowMs` = now, a later time, or Infinity = only after something happened. */
