@@ -158,7 +158,7 @@ function serviceRef(): Schema {
       name: objectName("Name of the Service."),
       port: whole("Port of the Service.", 1, 65_535),
       path: text("Path and query of the request.", { max: 1_024, pattern: '^/[!"$-~]*$', default: "/" }),
-      scheme: choice("HTTP, or HTTPS with the certificate checked against the Service's DNS name.", ["http", "https"], { default: "http" }),
+      scheme: choice("HTTP, or HTTPS with the certificate checked against the Service's DNS name.", ["HTTP", "HTTPS"], { default: "HTTP" }),
     },
     { required: ["name", "port"] },
   );

@@ -44,6 +44,14 @@ export function choice(
   return withRules(schema, options.rules);
 }
 
+/**
+ * A CamelCase word in a status. Its values are documented, not enforced: an operator that is one version newer than the CRDs writes words that
+ * these do not know, and its whole status would be rejected.
+ */
+export function openChoice(description: string, values: readonly string[]): Schema {
+  return text(`${description} One of ${values.join(", ")}; later versions may add others.`, { max: 64, pattern: "^[A-Za-z][A-Za-z0-9]*$" });
+}
+
 /** A boolean, always with a default. */
 export function flag(description: string, byDefault: boolean): Schema {
   return { description, type: "boolean", default: byDefault };

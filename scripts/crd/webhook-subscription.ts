@@ -1,6 +1,6 @@
 import { endpoint } from "./endpoint-fields.ts";
 import type { Definition } from "./definition.ts";
-import { choice, fields, flag, instant, list, rule, text, whole } from "./schema.ts";
+import { choice, fields, flag, instant, list, openChoice, rule, text, whole } from "./schema.ts";
 import type { Schema } from "../../src/api/schema.ts";
 import { conditions, counter, observedGeneration, objectName, OPT_IN, secretKeyRef, status } from "./shared-fields.ts";
 
@@ -178,7 +178,7 @@ function history(): Schema {
       "Whether results on the ingest port show the receiver's answer to everyone who may publish in the namespace; otherwise only to ServiceAccounts that may get attempts.history.postrider.dev.",
       false,
     ),
-    recordIdField: text("Path of the event field by which people look up records, for example data.id.", {
+    recordIDField: text("Path of the event field by which people look up records, for example data.id.", {
       max: 256,
       pattern: "^[A-Za-z_][A-Za-z0-9_]*([.][A-Za-z_][A-Za-z0-9_]*)*$",
     }),
@@ -227,14 +227,15 @@ function spec(): Schema {
   );
 }
 
-const OUTCOMES = ["success", "client_error", "server_error", "timeout", "connect_error", "dns_error", "tls_error", "blocked"];
+const FAILURES = ["ClientError", "ServerError", "Timeout", "ConnectError", "DNSError", "TLSError", "Blocked"];
+const OUTCOMES = ["Success", ...FAILURES];
 const STATUS_CODE_MAX = 999;
 const DURATION_MS_MAX = 3_600_000;
 
 function attemptFields(): Record<string, Schema> {
   return {
     time: instant("When it was made."),
-    eventId: text("Id of the event.", { min: 0, max: 128 }),
+    eventID: text("Id of the event.", { min: 0, max: 128 }),
     eventType: text("Type of the event.", { min: 0, max: 253 }),
     attempt: whole("Number of the attempt, from 1.", 0, 1_000_000),
     statusCode: whole("HTTP status; absent when there was no answer.", 0, STATUS_CODE_MAX),
@@ -256,14 +257,14 @@ function delivery(): Schema {
     nextAttemptTime: instant("When the next attempt is due."),
     lastSuccessTime: instant("When an attempt last succeeded."),
     lastFailureTime: instant("When an attempt last failed."),
-    lastAttempt: fields("The latest attempt.", { ...attemptFields(), outcome: choice("How it ended.", OUTCOMES) }),
+    lastAttempt: fields("The latest attempt.", { ...attemptFields(), outcome: openChoice("How it ended.", OUTCOMES) }),
   });
 }
 
 function statusFields(): Schema {
   const failure = fields("A failed attempt.", {
     ...attemptFields(),
-    reason: choice("How it ended.", OUTCOMES),
+    reason: openChoice("How it failed.", FAILURES),
     message: text("What went wrong.", { min: 0, max: 256 }),
   });
   return status("What Postrider found and did; written by the controller.", {
@@ -273,7 +274,7 @@ function statusFields(): Schema {
     signingSecretName: text("Secret that holds the generated signing key.", { min: 0, max: 253 }),
     lastHandledResume: text("Value of the annotation postrider.dev/resume that was last obeyed.", { min: 0, max: 256 }),
     effectivePolicy: fields("The policy that is obeyed.", {
-      kind: choice("Kind of the winning policy.", ["DeliveryPolicy", "ClusterDeliveryPolicy", "BuiltIn"]),
+      kind: openChoice("Kind of the winning policy.", ["DeliveryPolicy", "ClusterDeliveryPolicy", "BuiltIn"]),
       name: text("Name of the winning policy; empty for the built-in one.", { min: 0, max: 253 }),
       generation: counter("Its generation."),
       clamped: list(

@@ -1,3 +1,4 @@
+import { type DeliveryState, STATE_NAMES } from "../core/delivery.ts";
 import { isDay } from "../core/instant.ts";
 import type { HistoryFilter } from "../store/store.ts";
 import type { ApiProblem } from "./api-problem.ts";
@@ -6,16 +7,13 @@ import type { ApiProblem } from "./api-problem.ts";
 export const PAGE_ROWS_DEFAULT = 50;
 export const PAGE_ROWS_MAX = 500;
 const TEXT_CHARS_MAX = 256;
-/** `pending` is both states of a delivery that has not ended. */
-const STATES: ReadonlySet<string> = new Set<NonNullable<HistoryFilter["state"]>>([
-  "pending",
-  "ready",
-  "claimed",
-  "delivered",
-  "failed",
-  "discarded",
+/** As the API spells them, read in any case. `Pending` is both states of a delivery that has not ended. */
+const STATES: ReadonlyMap<string, NonNullable<HistoryFilter["state"]>> = new Map([
+  ["Pending", "pending"],
+  ...Object.entries(STATE_NAMES).map(([state, name]) => [name, state as DeliveryState] as const),
 ]);
-const PARAMETERS = ["subscription", "state", "type", "recordId", "since", "until", "limit", "cursor"] as const;
+const STATES_IN_ANY_CASE = new Map([...STATES].map(([name, state]) => [name.toLowerCase(), state]));
+const PARAMETERS = ["subscription", "state", "type", "recordID", "since", "until", "limit", "cursor"] as const;
 
 /** What a list is asked for; `subscription` is a name, which the directory turns into its uid. */
 export interface HistoryQuery extends Omit<HistoryFilter, "namespace" | "subscription"> {
@@ -28,34 +26,38 @@ export type QueryRead = { readonly ok: true; readonly query: HistoryQuery } | { 
 export function readHistoryQuery(parameters: URLSearchParams, beforeIdOf: (cursor: string) => number | undefined): QueryRead {
   const given = new Map<string, string>();
   for (const [name, value] of parameters) {
-    if (!(PARAMETERS as readonly string[]).includes(name))
-      return refused(`${name} is not a parameter of this list; supported are ${PARAMETERS.join(", ")}`);
+    if (!(PARAMETERS as readonly string[]).includes(name)) return refused(unknownParameter(name));
     if (given.has(name)) return refused(`${name} appears twice: give it once`);
     if (value.length === 0 || value.length > TEXT_CHARS_MAX) return refused(`${name} must have 1 to ${TEXT_CHARS_MAX} characters`);
     given.set(name, value);
   }
   const limit = whole(given.get("limit") ?? String(PAGE_ROWS_DEFAULT), PAGE_ROWS_MAX);
   if (limit === undefined) return refused(`limit must be a whole number from 1 to ${PAGE_ROWS_MAX}`);
-  const state = given.get("state");
-  if (state !== undefined && !STATES.has(state)) return refused(`state must be one of ${[...STATES].join(", ")}`);
+  const state = STATES_IN_ANY_CASE.get((given.get("state") ?? "").toLowerCase());
+  if (given.has("state") && state === undefined) return refused(`state must be one of ${[...STATES.keys()].join(", ")}`);
   const times = readTimes(given);
   if (typeof times === "string") return refused(times);
   const cursor = given.get("cursor");
   const beforeId = cursor === undefined ? undefined : beforeIdOf(cursor);
   if (cursor !== undefined && beforeId === undefined) return refused("cursor is not a nextCursor of this list");
-  const [subscriptionName, type, recordId] = [given.get("subscription"), given.get("type"), given.get("recordId")];
+  const [subscriptionName, type, recordId] = [given.get("subscription"), given.get("type"), given.get("recordID")];
   return {
     ok: true,
     query: {
       limit,
       ...times,
       ...(subscriptionName === undefined ? {} : { subscriptionName }),
-      ...(state === undefined ? {} : { state: state as NonNullable<HistoryFilter["state"]> }),
+      ...(state === undefined ? {} : { state }),
       ...(type === undefined ? {} : { type }),
       ...(recordId === undefined ? {} : { recordId }),
       ...(beforeId === undefined ? {} : { beforeId }),
     },
   };
+}
+
+function unknownParameter(name: string): string {
+  const meant = PARAMETERS.find((parameter) => parameter.toLowerCase() === name.toLowerCase());
+  return `${name} is not a parameter of this list; ${meant === undefined ? `supported are ${PARAMETERS.join(", ")}` : `its name is ${meant}`}`;
 }
 
 function readTimes(given: ReadonlyMap<string, string>): { sinceMs?: number; untilMs?: number } | string {

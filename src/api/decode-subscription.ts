@@ -33,7 +33,7 @@ export function decodeSubscription(resource: WebhookSubscription): Decoded<Subsc
       history: {
         captureResponse: spec.history?.captureResponse ?? true,
         answerInResults: spec.history?.answerInResults ?? false,
-        recordIdField: spec.history?.recordIdField,
+        recordIdField: spec.history?.recordIDField,
       },
       deletionPolicy: spec.deletionPolicy,
       ...(spec.ordering?.mode === "PerKey" ? { ordering: { key: spec.ordering.key ?? ORDERING_KEY } } : {}),
@@ -60,7 +60,7 @@ function addressOf(endpoint: Endpoint): EndpointSpec["address"] {
   if (urlSecretRef !== undefined) return { kind: "urlSecretRef", ref: urlSecretRef };
   assert(serviceRef !== undefined, "the schema's rules leave exactly one of url, urlSecretRef and serviceRef");
   const { name, port, path, scheme } = serviceRef;
-  return { kind: "serviceRef", name, port, path, scheme };
+  return { kind: "serviceRef", name, port, path, scheme: scheme === "HTTPS" ? "https" : "http" };
 }
 
 function tlsSpec({ caRef, clientCertSecretRef, serverName, minVersion }: NonNullable<Endpoint["tls"]>): TlsSpec {

@@ -34,6 +34,7 @@ export const PATTERN_WORDS: ReadonlyMap<string, Words> = new Map<string, Words>(
   ["^[ -~]*$", ASCII],
   ["^[ -~]+$", ASCII],
   ["^[-_A-Za-z0-9]+$", { what: "a field's name", write: "letters, digits, '-' and '_'" }],
+  ["^[A-Za-z][A-Za-z0-9]*$", { what: "a word", write: "letters and digits, for example ClientError" }],
   ["^[!-~]+$", { what: "a separator", write: "printable ASCII without spaces" }],
   [
     "^[A-Za-z_][A-Za-z0-9_]*([.][A-Za-z_][A-Za-z0-9_]*)*$",

@@ -362,7 +362,7 @@ function conflict(found: Conflict, isBatch: boolean): Checked<never> {
   const { index, eventId } = found;
   const detail =
     "You used this idempotency key (the Idempotency-Key header, else source and id) for other content: send a new key for a new event. Nothing of this request was stored.";
-  return refused("idempotency_conflict", detail, isBatch ? { index, eventId } : { eventId });
+  return refused("idempotency_conflict", detail, isBatch ? { index, eventID: eventId } : { eventID: eventId });
 }
 
 function storeRefusal(error: unknown): Refusal {

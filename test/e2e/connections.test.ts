@@ -130,13 +130,13 @@ beforeAll(async () => {
 describe("the binary's connections", () => {
   it("a name whose first address is silent is delivered to at the first attempt", async () => {
     await publish("t.first-dead");
-    await expect.poll(() => attemptsOf("first-dead"), { timeout: WITHIN_MS }).toMatchObject([{ attempt: 1, outcome: "success" }]);
+    await expect.poll(() => attemptsOf("first-dead"), { timeout: WITHIN_MS }).toMatchObject([{ attempt: 1, outcome: "Success" }]);
     expect(seen["127.0.0.3"]).toHaveLength(1);
   });
 
   it("localhost is ::1 where nothing else listens", async () => {
     await publish("t.local");
-    await expect.poll(() => attemptsOf("local"), { timeout: WITHIN_MS }).toMatchObject([{ attempt: 1, outcome: "success" }]);
+    await expect.poll(() => attemptsOf("local"), { timeout: WITHIN_MS }).toMatchObject([{ attempt: 1, outcome: "Success" }]);
     expect(seen["::1"]).toHaveLength(1);
   });
 

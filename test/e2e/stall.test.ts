@@ -117,7 +117,7 @@ async function history(operator: OperatorProcess, count: number) {
     const answer = await fetch(`${operator.ready.api}/v1/namespaces/shop/deliveries?limit=500`);
     const { items } = (await answer.json()) as { items: { state: string; attempts: number }[] };
     const found = { states: items.map(({ state }) => state), attempts: items.map(({ attempts }) => attempts) };
-    if (found.states.filter((state) => state === "delivered").length === count || performance.now() > deadline) return found;
+    if (found.states.filter((state) => state === "Delivered").length === count || performance.now() > deadline) return found;
     await passed(50);
   }
 }

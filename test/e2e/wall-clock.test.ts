@@ -49,7 +49,7 @@ describe.skipIf(typeof wall === "string")("a step of the wall clock while the op
       expect(receiver.changedBodies).toBe(0);
       expect(receiver.refused).toBe(0);
       const { items } = await api(operator, "deliveries?limit=100");
-      expect(items.filter(({ state }) => state === "failed")).toEqual([]);
+      expect(items.filter(({ state }) => state === "Failed")).toEqual([]);
       // The times of attempts are the machine's at that moment.
       const { items: attempts } = await api(operator, "attempts?limit=100");
       const last = attempts.filter(({ outcome }) => outcome === "success").map(({ time }) => Date.parse(String(time)));

@@ -57,7 +57,7 @@ export interface WebhookSubscriptionSpec {
       /** Path and query of the request. */
       readonly path: string;
       /** HTTP, or HTTPS with the certificate checked against the Service's DNS name. */
-      readonly scheme: "http" | "https";
+      readonly scheme: "HTTP" | "HTTPS";
     };
     /** Extra request headers. */
     readonly headers?: readonly {
@@ -247,7 +247,7 @@ export interface WebhookSubscriptionSpec {
         /** Path and query of the request. */
         readonly path: string;
         /** HTTP, or HTTPS with the certificate checked against the Service's DNS name. */
-        readonly scheme: "http" | "https";
+        readonly scheme: "HTTP" | "HTTPS";
       };
       /** Extra request headers. */
       readonly headers?: readonly {
@@ -362,7 +362,7 @@ export interface WebhookSubscriptionSpec {
     /** Whether results on the ingest port show the receiver's answer to everyone who may publish in the namespace; otherwise only to ServiceAccounts that may get attempts.history.postrider.dev. */
     readonly answerInResults: boolean;
     /** Path of the event field by which people look up records, for example data.id. */
-    readonly recordIdField?: string;
+    readonly recordIDField?: string;
   };
   /** Drain: pending deliveries are still tried for up to 5 minutes after the subscription is deleted. Discard: they end at once. */
   readonly deletionPolicy: "Drain" | "Discard";
@@ -395,8 +395,8 @@ export interface WebhookSubscriptionStatus {
   readonly lastHandledResume?: string;
   /** The policy that is obeyed. */
   readonly effectivePolicy?: {
-    /** Kind of the winning policy. */
-    readonly kind?: "DeliveryPolicy" | "ClusterDeliveryPolicy" | "BuiltIn";
+    /** Kind of the winning policy. One of DeliveryPolicy, ClusterDeliveryPolicy, BuiltIn; later versions may add others. */
+    readonly kind?: string;
     /** Name of the winning policy; empty for the built-in one. */
     readonly name?: string;
     /** Its generation. */
@@ -442,7 +442,7 @@ export interface WebhookSubscriptionStatus {
       /** When it was made. */
       readonly time?: string;
       /** Id of the event. */
-      readonly eventId?: string;
+      readonly eventID?: string;
       /** Type of the event. */
       readonly eventType?: string;
       /** Number of the attempt, from 1. */
@@ -451,8 +451,8 @@ export interface WebhookSubscriptionStatus {
       readonly statusCode?: number;
       /** How long it took, in milliseconds. */
       readonly durationMs?: number;
-      /** How it ended. */
-      readonly outcome?: "success" | "client_error" | "server_error" | "timeout" | "connect_error" | "dns_error" | "tls_error" | "blocked";
+      /** How it ended. One of Success, ClientError, ServerError, Timeout, ConnectError, DNSError, TLSError, Blocked; later versions may add others. */
+      readonly outcome?: string;
     };
   };
   /** The latest failed attempts, newest first. */
@@ -460,7 +460,7 @@ export interface WebhookSubscriptionStatus {
     /** When it was made. */
     readonly time?: string;
     /** Id of the event. */
-    readonly eventId?: string;
+    readonly eventID?: string;
     /** Type of the event. */
     readonly eventType?: string;
     /** Number of the attempt, from 1. */
@@ -469,8 +469,8 @@ export interface WebhookSubscriptionStatus {
     readonly statusCode?: number;
     /** How long it took, in milliseconds. */
     readonly durationMs?: number;
-    /** How it ended. */
-    readonly reason?: "success" | "client_error" | "server_error" | "timeout" | "connect_error" | "dns_error" | "tls_error" | "blocked";
+    /** How it failed. One of ClientError, ServerError, Timeout, ConnectError, DNSError, TLSError, Blocked; later versions may add others. */
+    readonly reason?: string;
     /** What went wrong. */
     readonly message?: string;
   }[];

@@ -1,6 +1,7 @@
 import type { WebhookSubscriptionStatus } from "../../api/generated/custom-resources.ts";
 import { mergeConditions, wholeSeconds } from "../../core/conditions.ts";
 import type { ConditionDraft } from "../../core/conditions.ts";
+import { OUTCOME_NAMES } from "../../core/outcome.ts";
 import { FAILURE_MESSAGE_CHARS_MAX, RECENT_FAILURES_MAX } from "../../core/health.ts";
 import type { SubscriptionHealth } from "../../core/health.ts";
 import type { Problem } from "../../core/problem.ts";
@@ -152,12 +153,12 @@ function deliveryStatus(health: SubscriptionHealth): NonNullable<WebhookSubscrip
       lastAttempt &&
       dropUndefined({
         time: wholeSeconds(lastAttempt.atMs),
-        eventId: lastAttempt.eventId,
+        eventID: lastAttempt.eventId,
         eventType: lastAttempt.eventType,
         attempt: lastAttempt.attempt,
         statusCode: lastAttempt.statusCode,
         durationMs: Math.round(lastAttempt.durationMs),
-        outcome: lastAttempt.outcome,
+        outcome: OUTCOME_NAMES[lastAttempt.outcome],
       }),
   });
 }
@@ -166,12 +167,12 @@ function failuresStatus({ recentFailures }: SubscriptionHealth): NonNullable<Web
   return recentFailures.slice(0, RECENT_FAILURES_MAX).map((failure) =>
     dropUndefined({
       time: wholeSeconds(failure.atMs),
-      eventId: failure.eventId,
+      eventID: failure.eventId,
       eventType: failure.eventType,
       attempt: failure.attempt,
       statusCode: failure.statusCode,
       durationMs: Math.round(failure.durationMs),
-      reason: failure.reason,
+      reason: OUTCOME_NAMES[failure.reason],
       message: failure.message.slice(0, FAILURE_MESSAGE_CHARS_MAX),
     }),
   );

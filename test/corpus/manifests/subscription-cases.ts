@@ -52,9 +52,9 @@ const endpoints: BadManifest[] = [
   bad("three targets", at({ ...ENDPOINT, urlSecretRef: REF, serviceRef: { name: "s", port: 80 } }), { field: "spec.endpoint", message: ONE_TARGET }),
   bad("service without port", at({ serviceRef: { name: "s" } }), { field: "spec.endpoint.serviceRef.port", message: "Required value" }),
   bad("service port 0", at({ serviceRef: { name: "s", port: 0 } }), { field: "spec.endpoint.serviceRef.port", message: "should be greater than or equal to 1" }),
-  bad("service scheme in capitals", at({ serviceRef: { name: "s", port: 80, scheme: "HTTP" } }), {
+  bad("service scheme in small letters", at({ serviceRef: { name: "s", port: 80, scheme: "http" } }), {
     field: "spec.endpoint.serviceRef.scheme",
-    message: 'supported values: "http", "https"',
+    message: 'supported values: "HTTP", "HTTPS"',
   }),
   bad("secret in another namespace", at({ urlSecretRef: { ...REF, namespace: "kube-system" } }), {
     field: "spec.endpoint.urlSecretRef.namespace",
@@ -241,13 +241,13 @@ export const goodSubscriptions: readonly GoodManifest[] = [
     ordering: { mode: "None" },
     policyRef: { name: "careful" },
     verification: "None",
-    history: { captureResponse: false, answerInResults: true, recordIdField: "data.id" },
+    history: { captureResponse: false, answerInResults: true, recordIDField: "data.id" },
     deletionPolicy: "Discard",
   }),
   good("everything else", {
     events: EVENTS,
     endpoint: {
-      serviceRef: { name: "receiver", port: 8080, path: "/hooks?a=b", scheme: "https" },
+      serviceRef: { name: "receiver", port: 8080, path: "/hooks?a=b", scheme: "HTTPS" },
       auth: { oauth2ClientCredentials: { tokenURL: "https://id.example.com/token", clientIDSecretRef: REF, clientSecretRef: REF, scopes: ["a", "b"], audience: "x" } },
       tls: { caRef: { kind: "ConfigMap", name: "ca" }, clientCertSecretRef: { name: "client" }, serverName: "receiver.example.com", minVersion: "TLS13" },
     },

@@ -72,7 +72,7 @@ const GENERAL: readonly SubscriptionCase[] = [
     shows: { headers: [{ name: "content-type", value: "text/plain" }], body: { text: "HELLO WORLD" } },
   },
   {
-    field: "spec.history.recordIdField",
+    field: "spec.history.recordIDField",
     value: "data.id",
     observe: async (rig) => {
       const world = await rig.world(() => ({ afterMs: 1, outcome: outcome("success") }));

@@ -7,7 +7,7 @@ const read = (query: string): unknown => readHistoryQuery(new URLSearchParams(qu
 it.each([
   ["", { limit: PAGE_ROWS_DEFAULT }],
   ["limit=500", { limit: 500 }],
-  ["subscription=orders&type=order.paid&recordId=7", { limit: 50, subscriptionName: "orders", type: "order.paid", recordId: "7" }],
+  ["subscription=orders&type=order.paid&recordID=7", { limit: 50, subscriptionName: "orders", type: "order.paid", recordId: "7" }],
   ["state=failed", { limit: 50, state: "failed" }],
   ["state=pending", { limit: 50, state: "pending" }],
   ["since=2026-01-02T04:04:05+01:00", { limit: 50, sinceMs: Date.UTC(2026, 0, 2, 3, 4, 5) }],
@@ -28,7 +28,7 @@ it.each([
   ["limit=501", /1 to 500/],
   ["limit=1e2", /1 to 500/],
   ["type=", /1 to 256 characters/],
-  [`recordId=${"x".repeat(257)}`, /1 to 256 characters/],
+  [`recordID=${"x".repeat(257)}`, /1 to 256 characters/],
   ["type=a&type=b", /appears twice/],
   ["since=2026-01-02", /must be a time/],
   ["until=2026-13-45T00:00:00Z", /must be a time/],

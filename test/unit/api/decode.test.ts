@@ -62,7 +62,7 @@ describe("a subscription", () => {
         },
         signing: { scheme: "HMAC", secretRefs: [REF], hmac: { header: "X-Hub-Signature-256", prefix: "sha256=" } },
         policyRef: { name: "careful" },
-        history: { answerInResults: true, recordIdField: "data.id" },
+        history: { answerInResults: true, recordIDField: "data.id" },
         deletionPolicy: "Discard",
       }),
     );
