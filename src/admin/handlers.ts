@@ -215,7 +215,10 @@ export class ApiHandlers {
     namespace: string,
     parameters: URLSearchParams,
   ): (Omit<HistoryQuery, "subscriptionName"> & { namespace: string; subscription?: string }) | ApiAnswer {
-    const read = readHistoryQuery(parameters, (cursor) => this.#parts.deliveryNames.beforeIdOf(namespace, cursor));
+    const read = readHistoryQuery(parameters, {
+      beforeIdOf: (cursor) => this.#parts.deliveryNames.beforeIdOf(namespace, cursor),
+      nowMs: this.#parts.clock.shownMs(this.#parts.clock.nowMs()),
+    });
     if (!read.ok) return problem(read.problem);
     const { subscriptionName, ...asked } = read.query;
     const query = { ...asked, ...this.#engineTimes(asked) };

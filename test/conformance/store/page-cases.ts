@@ -3,6 +3,8 @@ import type { DeliveryId, HistoryFilter, HistoryPage } from "../../../src/store/
 import { accept, attempt, completion, delivery, event, HOUR_MS, item, NAMESPACE, START_MS } from "./fixture.ts";
 import type { Engine, Harness } from "./harness.ts";
 
+const ONE_EVENT = "01a225fa-f62f-7000-84b1-dddeb8db1e54";
+
 export function pageCases(engine: Engine): void {
   describe("pages of history", () => {
     let harness: Harness;
@@ -108,6 +110,34 @@ export function pageCases(engine: Engine): void {
       const ids = [...(await claimed(3)), ...(await claimed(1, "sub-b"))];
       await store().complete([completion(ids[2] ?? 0)]);
       expect(idsOf(await page(filter))).toEqual(expected.map((i) => ids[i]));
+    });
+
+    it.each<[Partial<HistoryFilter>, readonly number[]]>([
+      [{ state: ["delivered", "failed"] }, [3, 2]],
+      [{ state: ["pending", "failed"] }, [3, 1, 0]],
+      [{ state: ["claimed", "discarded"] }, [1, 0]],
+      [{ statusCode: { from: 500, to: 599 } }, [3]],
+      [{ statusCode: { from: 200, to: 200 } }, [2]],
+      [{ statusCode: { from: 200, to: 599 }, limit: 1 }, [3]],
+      [{ eventId: ONE_EVENT }, [3]],
+      [{ eventId: ONE_EVENT, state: "delivered" }, []],
+      [{ eventId: ONE_EVENT, namespace: "elsewhere" }, []],
+      [{ eventId: ONE_EVENT, recordId: "other" }, []],
+      [{ eventId: "01a225fa-f62f-7000-84b1-000000000000" }, []],
+    ])("filter by states, status and event: %j", async (filter, expected) => {
+      const ids = await claimed(3);
+      const deliveries = [delivery({ as: "claimed" })];
+      ids.push(...(await accept(store(), [item({ event: event({ id: ONE_EVENT }), deliveries })])));
+      await store().complete([
+        completion(ids[2] ?? 0),
+        completion(ids[3] ?? 0, {
+          attempt: attempt(ids[3] ?? 0, { statusCode: 503, outcome: "server_error" }),
+          next: { state: "failed", reason: "AttemptsExhausted" },
+        }),
+      ]);
+      const found = await page(filter);
+      expect(idsOf(found)).toEqual(expected.map((i) => ids[i]));
+      if (filter.limit === 1) expect(idsOf(await page({ ...filter, beforeId: found.nextBeforeId ?? 0 }))).toEqual([ids[2]]);
     });
 
     it("keep how a body was made, over a restart", async () => {
