@@ -5,10 +5,10 @@ import type { Metrics } from "../observe/metrics.ts";
 
 /** What the class lets begin. Each is called at most once. */
 export interface ClassSteps {
-  /** Whatever serves what the store knows: engine and controller. */
+  /** Serves what the store knows, and reads manifests. */
   readonly serve: () => void;
-  /** Whatever talks to the API server: manifests, statuses, finalizers. */
-  readonly see: () => void;
+  /** Judges them: verdicts, statuses, finalizers. */
+  readonly judge: () => void;
   /** Another installation has the class although we had begun: nothing more may be sent or written. */
   readonly lost: () => void;
 }
@@ -25,7 +25,7 @@ export class ClassGate {
   readonly #metrics: Pick<Metrics, "classHeld">;
   #standing: ClassStanding;
   #steps: ClassSteps | undefined;
-  readonly #begun = { serve: false, see: false, lost: false };
+  readonly #begun = { serve: false, judge: false, lost: false };
 
   /** `isGuarded`: there is a Lease to wait for. */
   constructor(isGuarded: boolean, log: Log, metrics: Pick<Metrics, "classHeld">) {
@@ -58,6 +58,11 @@ export class ClassGate {
     return this.#begun.serve ? undefined : message;
   }
 
+  /** Why no manifest may be judged yet; undefined once the class was held. */
+  heldBack(): string | undefined {
+    return this.#begun.judge ? undefined : this.#standing.message;
+  }
+
   /** Readiness: the class first; what has not begun because of it is not asked. */
   checks(others: readonly HealthCheck[]): HealthCheck[] {
     const note = (): string | undefined => (this.#standing.message === "" ? undefined : this.#standing.message);
@@ -81,9 +86,9 @@ export class ClassGate {
       begun.serve = true;
       steps.serve();
     }
-    if (kind === "held" && !begun.see) {
-      begun.see = true;
-      steps.see();
+    if (kind === "held" && !begun.judge) {
+      begun.judge = true;
+      steps.judge();
     }
     if (kind === "in-use" && begun.serve) {
       begun.lost = true;

@@ -83,6 +83,8 @@ interface Rooms {
   readonly gate: ClassGate;
   /** Absent with files: nobody else serves the same folder. */
   readonly lease: Service | undefined;
+  /** Manifests may be judged from now on. */
+  readonly onJudged: () => void;
   readonly tidied: readonly Tidied[];
   /** How long nobody ran before this start, ms. */
   readonly awayMs: number;
@@ -135,6 +137,7 @@ interface Source {
   readonly retainNamed: ((isNamed: (ref: ObjectRef) => boolean) => void) | undefined;
   readonly gate: ClassGate;
   readonly lease: Service | undefined;
+  readonly onJudged: () => void;
 }
 
 async function sourceOf(config: Config, parts: ComposeParts, { metrics, owner }: Ground): Promise<Source> {
@@ -146,7 +149,8 @@ async function sourceOf(config: Config, parts: ComposeParts, { metrics, owner }:
     const kept = config.store.kind === "sqlite" ? config.store.directory : directory;
     const onRefused = (count: number): void => metrics.manifestsRefused.set(count);
     const provider = new FileProvider({ directory, secretsDirectory: join(kept, ".keys"), clock, log, onRefused });
-    return { provider, serviceAccounts: undefined, retainNamed: undefined, gate: new ClassGate(false, log, metrics), lease: undefined };
+    const gate = new ClassGate(false, log, metrics);
+    return { provider, serviceAccounts: undefined, retainNamed: undefined, gate, lease: undefined, onJudged: () => undefined };
   }
   // Loaded here only: the Kubernetes client alone holds more memory than everything else.
   const [{ kubernetesCredentials }, { KubeTransport }, { ClusterProvider }, { KubeServiceAccountTokens }, { ClassLease }] =
@@ -159,7 +163,9 @@ async function sourceOf(config: Config, parts: ComposeParts, { metrics, owner }:
     ]);
   const credentials = kubernetesCredentials(config.kubeconfig);
   const transport = new KubeTransport(credentials, clock);
+  const gate = new ClassGate(true, log, metrics);
   const provider = new ClusterProvider({
+    heldBack: () => gate.heldBack(),
     transport,
     clock,
     random,
@@ -175,7 +181,6 @@ async function sourceOf(config: Config, parts: ComposeParts, { metrics, owner }:
   });
   const bindingHint = config["tokens-binding-hint"];
   const serviceAccounts = new KubeServiceAccountTokens({ transport, clock, bindingHint });
-  const gate = new ClassGate(true, log, metrics);
   const lease = new ClassLease({
     transport: new KubeTransport(credentials, clock),
     clock,
@@ -184,7 +189,8 @@ async function sourceOf(config: Config, parts: ComposeParts, { metrics, owner }:
     me: { installation: installationOf(config), pod: hostname(), process: owner, namespaces: config.namespace },
     onStanding: (standing) => gate.note(standing),
   });
-  return { provider, serviceAccounts, retainNamed: (isNamed) => provider.retainNamed(isNamed), gate, lease };
+  const retainNamed = (isNamed: (ref: ObjectRef) => boolean): void => provider.retainNamed(isNamed);
+  return { provider, serviceAccounts, retainNamed, gate, lease, onJudged: () => provider.released() };
 }
 
 /** The same after every restart; the chart names the release. */
@@ -205,7 +211,7 @@ async function build(config: Config, parts: ComposeParts, ground: Ground): Promi
   const { store, metrics, deliveryNames } = ground;
   const { clock, log } = parts;
   const events = new BusinessEvents(metrics, log, deliveryNames);
-  const { provider, serviceAccounts, retainNamed, gate, lease } = await sourceOf(config, parts, ground);
+  const { provider, serviceAccounts, retainNamed, ...guard } = await sourceOf(config, parts, ground);
   const authenticators = await buildAuthenticators(config, { provider, clock, log });
   const attempter = attempterOf(config, parts, serviceAccounts);
   const engine = engineOf(config, parts, { ...ground, events, attempter, recordKept: (namespace) => storage.recordKept(namespace) });
@@ -221,6 +227,7 @@ async function build(config: Config, parts: ComposeParts, ground: Ground): Promi
   events.onFilterFailed((name, message) => controller.filterFailed(name, message));
   const storeWatch = new StoreWatch(store, metrics, clock);
   const storage = quotaOf({ store, metrics, storeWatch, controller });
+  const { gate } = guard;
   const ready = (namespace: string): boolean => gate.closed() === undefined && controller.isReady(namespace) && engine.ready;
   const ingest = buildIngest({
     listen: flagged(config, "ingest-listen"),
@@ -265,7 +272,7 @@ async function build(config: Config, parts: ComposeParts, ground: Ground): Promi
   });
   const tidied = [payloads, names, engine, namedObjects(retainNamed, controller), seriesOf(metrics, () => table)];
   const { awayMs } = ground;
-  return { store, provider, authenticators, engine, attempter, controller, ingest, api, health, storeWatch, gate, lease, tidied, awayMs };
+  return { store, provider, authenticators, engine, attempter, controller, ingest, api, health, storeWatch, ...guard, tidied, awayMs };
 }
 
 function controllerOf(
@@ -405,8 +412,8 @@ async function start(rooms: Rooms, parts: ComposeParts, config: Config): Promise
     supervisor.start(service);
   let isLost = false;
   rooms.gate.open({
-    serve: () => [engine, controller].forEach((service) => supervisor.start(service)),
-    see: () => supervisor.start(provider),
+    serve: () => [engine, provider, controller].forEach((service) => supervisor.start(service)),
+    judge: () => rooms.onJudged(),
     lost: () => {
       isLost = true;
       // At once: another installation writes statuses now.

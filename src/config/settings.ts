@@ -68,7 +68,7 @@ function whole(min: number, max: number) {
 const shortName = z.string().refine((text) => text.length >= 1 && text.length <= 63, { error: "expected a name of 1 to 63 characters" });
 
 /** As `spec.className` is written, and namespaces. */
-const label = z.string().regex(/^[a-z0-9]([-a-z0-9]{0,61}[a-z0-9])?$/, "expected 1 to 63 lower-case letters, digits and hyphens");
+const label = z.string().regex(/^[a-z0-9]([-a-z0-9]{0,61}[a-z0-9])?$/, "expected a name of 1 to 63 lower-case letters, digits and hyphens");
 
 const authMode = oneOf(["kubernetes", "static", "none"]);
 const AUTH_MODES =

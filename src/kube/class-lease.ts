@@ -79,6 +79,8 @@ export class ClassLease implements Service {
   #written: ReadLease | undefined;
   #since: string | undefined;
   #hasHeld = false;
+  /** The Lease that was read last names our installation: nobody else serves, whether or not it can be written now. */
+  #isNamed = false;
   #standing: ClassStanding;
 
   constructor(options: ClassLeaseOptions) {
@@ -152,6 +154,7 @@ export class ClassLease implements Service {
       this.#stand("in-use", inUseMessage(this.#options.className, decision.holder, decision.isReplaced));
       return true;
     }
+    this.#isNamed = lease.holders.some(({ installation }) => installation === me.installation);
     const outcome = await this.#put(lease, decision.holders, signal);
     if (outcome !== "done") return outcome === "settled";
     this.#since = mine.since;
@@ -201,6 +204,7 @@ export class ClassLease implements Service {
   #trouble(kind: "away" | "forbidden", why: string): void {
     const { namespace } = this.#options;
     if (this.#standing.kind === "held" || this.#standing.kind === "in-use") return;
+    if (kind === "away" && this.#isNamed) return this.#stand("held", "");
     const lease = classLeaseName(this.#options.className);
     const allow = `kubectl -n ${namespace} create role ${lease} --verb=get,create,update --resource=leases.coordination.k8s.io --resource-name=${lease}`;
     const message =

@@ -13,6 +13,8 @@ export class FakeLeaseServer {
   trouble: number | "away" | "silent" | undefined;
   /** How long each answer takes, ms. */
   delayMs = 0;
+  /** Reads are answered, writes are not. */
+  readOnly = false;
   /** Called once between a read and the write that follows it. */
   meanwhile: (() => void) | undefined;
   readonly requests: string[] = [];
@@ -50,6 +52,7 @@ export class FakeLeaseServer {
     if (trouble === "away") throw new Error("connect ECONNREFUSED");
     if (typeof trouble === "number") return status(trouble, { message: `it says ${trouble}` });
     if (request.method === "GET") return this.lease === undefined ? status(404, {}) : status(200, structuredClone(this.lease));
+    if (this.readOnly) return status(500, { message: "etcdserver: mvcc: database space exceeded" });
     const { meanwhile } = this;
     this.meanwhile = undefined;
     meanwhile?.();

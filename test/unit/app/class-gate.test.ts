@@ -4,13 +4,13 @@ import type { ClassStanding } from "../../../src/kube/class-lease.ts";
 import { Metrics } from "../../../src/observe/metrics.ts";
 import { silentLog } from "../../support/silent-log.ts";
 
-/** What a gate lets begin, one letter each: serve, see, lost. */
+/** What a gate lets begin, serve, judge, lost. */
 function gated(isGuarded = true) {
   const metrics = new Metrics({ version: "test", defaults: false });
   const gate = new ClassGate(isGuarded, silentLog, metrics);
   const begun: string[] = [];
   const step = (letter: string) => () => void begun.push(letter);
-  gate.open({ serve: step("serve"), see: step("see"), lost: step("lost") });
+  gate.open({ serve: step("serve"), judge: step("judge"), lost: step("lost") });
   const stand = (...kinds: ClassStanding["kind"][]): void =>
     kinds.forEach((kind) => gate.note({ kind, message: kind === "held" ? "" : kind }));
   return { gate, begun, stand, metrics };
@@ -18,22 +18,22 @@ function gated(isGuarded = true) {
 
 it.each([
   [[], []],
-  [["held"], ["serve", "see"]],
+  [["held"], ["serve", "judge"]],
   [["away"], ["serve"]],
   [
     ["away", "held"],
-    ["serve", "see"],
+    ["serve", "judge"],
   ],
   [["away", "forbidden"], ["serve"]],
   [["forbidden"], []],
   [["in-use"], []],
   [
     ["in-use", "held"],
-    ["serve", "see"],
+    ["serve", "judge"],
   ],
   [
     ["held", "in-use", "held"],
-    ["serve", "see", "lost"],
+    ["serve", "judge", "lost"],
   ],
   [
     ["away", "in-use"],
@@ -47,7 +47,7 @@ it.each([
 
 it("begins at once with files", () => {
   const { gate, begun } = gated(false);
-  expect([begun, gate.closed()]).toEqual([["serve", "see"], undefined]);
+  expect([begun, gate.closed()]).toEqual([["serve", "judge"], undefined]);
 });
 
 it.each([

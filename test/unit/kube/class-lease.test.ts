@@ -172,6 +172,20 @@ describe("the Lease of a class", () => {
     expect(one.stood.map(({ kind }) => kind)).toEqual(["away", "away", "held"]);
   });
 
+  it("holds what names it already when nothing can be written, as after a restart with a full etcd", async () => {
+    const one = start("hooks/one", { process: "a" });
+    await clock.advance(0);
+    one.freeze();
+    server.readOnly = true;
+    const again = start("hooks/one", { process: "b" });
+    const two = start("hooks/two");
+    await clock.advance(5 * renewEveryMs);
+    expect([again.kind(), two.kind()]).toEqual(["held", "in-use"]);
+    server.readOnly = false;
+    await clock.advance(renewEveryMs);
+    expect([again.kind(), two.kind(), server.holder]).toEqual(["held", "in-use", "hooks/one"]);
+  });
+
   it("says which permission is missing, and begins once it is there", async () => {
     server.trouble = 403;
     const one = start("hooks/one");
