@@ -38,6 +38,7 @@ import { CLOCK_KEY, type Store } from "../store/store.ts";
 import { acceptedSpecsIn } from "./accepted-specs.ts";
 import { type Authenticators, buildAuthenticators, tokenLabels } from "./authenticators.ts";
 import { buildApi } from "./build-api.ts";
+import { ClassGate } from "./class-gate.ts";
 import { keptDeliveryNames } from "./delivery-name-key.ts";
 import { RetentionSweep, type Tidied } from "./retention-sweep.ts";
 import { shutDown } from "./shut-down.ts";
@@ -60,6 +61,11 @@ export interface ComposeParts {
 /** The ingest, once it closes, answers what is under way within so long, ms. */
 const INGEST_CLOSES_MS = 1_500;
 
+/** Statuses that are being written when the class is lost may take so long, ms. */
+const DESKS_CLOSE_MS = 500;
+/** The class is somebody else's: whoever starts this process again finds it waiting. */
+const EXIT_CLASS_LOST = 69;
+
 type Provider = Resources & ResultSink & Service;
 
 /** Everything that a running operator is made of, named once. */
@@ -74,6 +80,11 @@ interface Rooms {
   readonly api: ApiServer;
   readonly health: HealthServer;
   readonly storeWatch: StoreWatch;
+  readonly gate: ClassGate;
+  /** Absent with files: nobody else serves the same folder. */
+  readonly lease: Service | undefined;
+  /** Manifests may be judged from now on. */
+  readonly onJudged: () => void;
   readonly tidied: readonly Tidied[];
   /** How long nobody ran before this start, ms. */
   readonly awayMs: number;
@@ -124,9 +135,12 @@ interface Source {
   readonly serviceAccounts: ServiceAccountTokens | undefined;
   /** Lets go of what was read because somebody named it; with files everything stays as long as its file. */
   readonly retainNamed: ((isNamed: (ref: ObjectRef) => boolean) => void) | undefined;
+  readonly gate: ClassGate;
+  readonly lease: Service | undefined;
+  readonly onJudged: () => void;
 }
 
-async function sourceOf(config: Config, parts: ComposeParts, metrics: Metrics): Promise<Source> {
+async function sourceOf(config: Config, parts: ComposeParts, { metrics, owner }: Ground): Promise<Source> {
   const { clock, random, log } = parts;
   if (config.provider === "file") {
     const directory = config.manifests ?? ".";
@@ -135,17 +149,23 @@ async function sourceOf(config: Config, parts: ComposeParts, metrics: Metrics): 
     const kept = config.store.kind === "sqlite" ? config.store.directory : directory;
     const onRefused = (count: number): void => metrics.manifestsRefused.set(count);
     const provider = new FileProvider({ directory, secretsDirectory: join(kept, ".keys"), clock, log, onRefused });
-    return { provider, serviceAccounts: undefined, retainNamed: undefined };
+    const gate = new ClassGate(false, log, metrics);
+    return { provider, serviceAccounts: undefined, retainNamed: undefined, gate, lease: undefined, onJudged: () => undefined };
   }
   // Loaded here only: the Kubernetes client alone holds more memory than everything else.
-  const [{ kubernetesCredentials }, { KubeTransport }, { ClusterProvider }, { KubeServiceAccountTokens }] = await Promise.all([
-    import("../kube/credentials.ts"),
-    import("../kube/transport.ts"),
-    import("../provider/cluster.ts"),
-    import("../kube/service-account-tokens.ts"),
-  ]);
-  const transport = new KubeTransport(kubernetesCredentials(config.kubeconfig), clock);
+  const [{ kubernetesCredentials }, { KubeTransport }, { ClusterProvider }, { KubeServiceAccountTokens }, { ClassLease }] =
+    await Promise.all([
+      import("../kube/credentials.ts"),
+      import("../kube/transport.ts"),
+      import("../provider/cluster.ts"),
+      import("../kube/service-account-tokens.ts"),
+      import("../kube/class-lease.ts"),
+    ]);
+  const credentials = kubernetesCredentials(config.kubeconfig);
+  const transport = new KubeTransport(credentials, clock);
+  const gate = new ClassGate(true, log, metrics);
   const provider = new ClusterProvider({
+    heldBack: () => gate.heldBack(),
     transport,
     clock,
     random,
@@ -161,7 +181,21 @@ async function sourceOf(config: Config, parts: ComposeParts, metrics: Metrics): 
   });
   const bindingHint = config["tokens-binding-hint"];
   const serviceAccounts = new KubeServiceAccountTokens({ transport, clock, bindingHint });
-  return { provider, serviceAccounts, retainNamed: (isNamed) => provider.retainNamed(isNamed) };
+  const lease = new ClassLease({
+    transport: new KubeTransport(credentials, clock),
+    clock,
+    className: config.class,
+    namespace: config["class-lease-namespace"],
+    me: { installation: installationOf(config), pod: hostname(), process: owner, namespaces: config.namespace },
+    onStanding: (standing) => gate.note(standing),
+  });
+  const retainNamed = (isNamed: (ref: ObjectRef) => boolean): void => provider.retainNamed(isNamed);
+  return { provider, serviceAccounts, retainNamed, gate, lease, onJudged: () => provider.released() };
+}
+
+/** The same after every restart; the chart names the release. */
+function installationOf(config: Config): string {
+  return config.installation ?? `${config["system-namespace"]}/${hostname()}`;
 }
 
 interface Ground {
@@ -177,7 +211,7 @@ async function build(config: Config, parts: ComposeParts, ground: Ground): Promi
   const { store, metrics, deliveryNames } = ground;
   const { clock, log } = parts;
   const events = new BusinessEvents(metrics, log, deliveryNames);
-  const { provider, serviceAccounts, retainNamed } = await sourceOf(config, parts, metrics);
+  const { provider, serviceAccounts, retainNamed, ...guard } = await sourceOf(config, parts, ground);
   const authenticators = await buildAuthenticators(config, { provider, clock, log });
   const attempter = attempterOf(config, parts, serviceAccounts);
   const engine = engineOf(config, parts, { ...ground, events, attempter, recordKept: (namespace) => storage.recordKept(namespace) });
@@ -193,7 +227,8 @@ async function build(config: Config, parts: ComposeParts, ground: Ground): Promi
   events.onFilterFailed((name, message) => controller.filterFailed(name, message));
   const storeWatch = new StoreWatch(store, metrics, clock);
   const storage = quotaOf({ store, metrics, storeWatch, controller });
-  const ready = (namespace: string): boolean => controller.isReady(namespace) && engine.ready;
+  const { gate } = guard;
+  const ready = (namespace: string): boolean => gate.closed() === undefined && controller.isReady(namespace) && engine.ready;
   const ingest = buildIngest({
     listen: flagged(config, "ingest-listen"),
     authenticator: authenticators.ingest,
@@ -202,7 +237,7 @@ async function build(config: Config, parts: ComposeParts, ground: Ground): Promi
     diskLow: () => storeWatch.low(),
     storage,
     store,
-    routes: { ready, table: () => table },
+    routes: { ready, table: () => table, closed: () => gate.closed() },
     intake: engine,
     ends: engine,
     nameOf: (uid) => names.nameOf(uid),
@@ -213,14 +248,9 @@ async function build(config: Config, parts: ComposeParts, ground: Ground): Promi
     deliveriesMax: config["ingest-deliveries-max"],
     drainMs: INGEST_CLOSES_MS,
   });
-  const checks = checksOf({ controller, engine, storeWatch, provider });
-  const health = new HealthServer({
-    listen: flagged(config, "metrics-listen"),
-    metrics,
-    clock,
-    authorize: authenticators.metrics,
-    ...checks,
-  });
+  const listen = flagged(config, "metrics-listen");
+  const checks = checksOf({ controller, engine, storeWatch, provider, gate });
+  const health = new HealthServer({ listen, metrics, clock, authorize: authenticators.metrics, ...checks });
   const api = buildApi({
     listen: flagged(config, "api-listen"),
     authenticator: authenticators.api,
@@ -237,10 +267,12 @@ async function build(config: Config, parts: ComposeParts, ground: Ground): Promi
     deliveryNames,
     storage,
     table: () => table,
+    closed: () => gate.closed(),
     watch: metrics.doorOf("api"),
   });
   const tidied = [payloads, names, engine, namedObjects(retainNamed, controller), seriesOf(metrics, () => table)];
-  return { store, provider, authenticators, engine, attempter, controller, ingest, api, health, storeWatch, tidied, awayMs: ground.awayMs };
+  const { awayMs } = ground;
+  return { store, provider, authenticators, engine, attempter, controller, ingest, api, health, storeWatch, ...guard, tidied, awayMs };
 }
 
 function controllerOf(
@@ -310,7 +342,8 @@ function seriesOf(metrics: Metrics, table: () => RouteTable): Tidied {
  * Ready: requests can be answered. A full disk is no reason: not ready, a Pod alone is behind no Service, and producers would find nobody instead of
  * 507, nor anybody the API. Nor is a stop: a Pod that goes and is ready is used as long as there is no other.
  */
-function checksOf({ controller, engine, storeWatch, provider }: Pick<Rooms, "controller" | "engine" | "storeWatch" | "provider">) {
+function checksOf(rooms: Pick<Rooms, "controller" | "engine" | "storeWatch" | "provider" | "gate">) {
+  const { controller, engine, storeWatch, provider, gate } = rooms;
   const ready: HealthCheck[] = [
     {
       name: "routes",
@@ -322,7 +355,10 @@ function checksOf({ controller, engine, storeWatch, provider }: Pick<Rooms, "con
   ];
   // No reason to fail: what was good before goes on.
   if (provider instanceof FileProvider) ready.push({ name: "manifests", reason: () => undefined, note: () => provider.refusedNote() });
-  return { ready, started: ready, alive: [{ name: "store", reason: () => storeWatch.hanging() }] };
+  const alive = [{ name: "store", reason: () => storeWatch.hanging() }];
+  return provider instanceof FileProvider
+    ? { ready, started: ready, alive }
+    : { ready: gate.checks(ready), started: gate.started(ready), alive };
 }
 
 function notRead(missing: string | undefined): string | undefined {
@@ -359,7 +395,7 @@ function engineOf(
 }
 
 async function start(rooms: Rooms, parts: ComposeParts, config: Config): Promise<Operator> {
-  const { store, provider, engine, controller, ingest, api, health, storeWatch } = rooms;
+  const { store, provider, engine, controller, ingest, api, health, storeWatch, lease } = rooms;
   const supervisor = new Supervisor(parts.clock, parts.log);
   await storeWatch.look();
   const urls = { metrics: await health.open(), api: await api.open(), ingest: await ingest.open() };
@@ -369,27 +405,38 @@ async function start(rooms: Rooms, parts: ComposeParts, config: Config): Promise
     new RetentionSweep(store, clock, log, { awayMs: rooms.awayMs, others: rooms.tidied }),
     health,
     storeWatch,
-    engine,
-    provider,
-    controller,
     api,
     ingest,
+    ...(lease === undefined ? [] : [lease]),
   ])
     supervisor.start(service);
+  let isLost = false;
+  rooms.gate.open({
+    serve: () => [engine, provider, controller].forEach((service) => supervisor.start(service)),
+    judge: () => rooms.onJudged(),
+    lost: () => {
+      isLost = true;
+      // At once: another installation writes statuses now.
+      const desks = [controller, provider, ...(lease === undefined ? [] : [lease])];
+      void supervisor.stop(DESKS_CLOSE_MS, desks).then(() => stop());
+    },
+  });
   // With files everything is there at once; with a cluster the API server may be away, and the ready line must not wait for it.
   if (config.provider === "file") await settled(parts.clock, () => controller.ready && engine.ready);
   let finish = (_code: number): void => {};
   const finished = new Promise<number>((resolve) => (finish = resolve));
   let stopping = false;
+  function stop(): void {
+    if (stopping) return;
+    stopping = true;
+    const stoppable = { ...rooms, desks: [controller, provider] };
+    const shut = shutDown(stoppable, { supervisor, clock, log, drainMs: config["drain-timeout"], kill: parts.kill });
+    void shut.then((code) => finish(isLost ? EXIT_CLASS_LOST : code));
+  }
   return {
     urls,
     finished,
-    stop: () => {
-      if (stopping) return;
-      stopping = true;
-      const stoppable = { ...rooms, desks: [controller, provider] };
-      void shutDown(stoppable, { supervisor, clock, log, drainMs: config["drain-timeout"], kill: parts.kill }).then(finish);
-    },
+    stop,
     isStuck: () => storeWatch.isWaiting(),
     counters: async () => countersOf(store, provider),
   };

@@ -186,13 +186,11 @@ export interface ResultSink {
   /** `status` is the whole status that we own. */
   writeStatus(object: ReportedObject, status: object): Promise<WriteResult>;
   recordEvent(object: ReportedObject | SecretObject, note: EventNote): void;
-  /** Adds or removes the drain finalizer. A provider without finalizers answers done. */
+  /** Adds or removes the drain finalizer of our class. A provider without finalizers answers done. */
   setFinalizer(object: WebhookSubscription, present: boolean): Promise<WriteResult>;
   createSigningSecret(secret: NewSigningSecret): Promise<CreateSecretResult>;
 }
 
-/** The finalizer that holds a deleted subscription until its deliveries have ended. */
-export const DRAIN_FINALIZER = "postrider.dev/drain";
 /** A Secret or ServiceAccount may be used by subscriptions only with this label set to "true". */
 export const USE_LABEL = "postrider.dev/use";
 /** Every value of an Opaque Secret with this label set to "true" is an ingest token of its namespace. */

@@ -34,9 +34,9 @@ export class ObjectWriter {
 
   /**
    * Server-side apply on `/status` with the resourceVersion that was read: 409 when the object changed, so one that was
-   * recreated under the same name never gets its predecessor's status.
+   * recreated under the same name never gets its predecessor's status. Without a status all that was written under our name is given up.
    */
-  async applyStatus(object: ObjectVersion, status: object): Promise<WriteOutcome> {
+  async applyStatus(object: ObjectVersion, status: object | undefined): Promise<WriteOutcome> {
     const { apiVersion, kind, name, namespace, uid, resourceVersion } = object;
     const body = { apiVersion, kind, metadata: { name, namespace, uid, resourceVersion }, status };
     const query = new URLSearchParams({ fieldManager: `${this.#fieldManager}-status`, force: "true" });

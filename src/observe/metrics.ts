@@ -111,6 +111,7 @@ export class Metrics {
     "Manifests in files that are rejected now, and files that cannot be read; their last good state stays in force.",
     [],
   );
+  readonly classHeld = this.#gauge("class_held", "1 while this installation serves its class; with files always.", []);
   readonly loopStallMax = this.#gauge(
     "loop_stall_max_seconds",
     "Longest time the event loop stood still in the last 5 to 10 minutes, in seconds (0: never a quarter of a second).",

@@ -16,9 +16,9 @@ import {
   type SecretsState,
   type Unlisted,
   type WriteResult,
-  DRAIN_FINALIZER,
 } from "../controller/objects.ts";
 import type { WebhookSubscription } from "../api/generated/custom-resources.ts";
+import { drainFinalizersAfter } from "../core/drain-finalizer.ts";
 import { EventRecorder } from "../kube/event-recorder.ts";
 import { ObjectWriter, type ObjectVersion, type WriteOutcome } from "../kube/object-writer.ts";
 import { Reflector, type KubeObject, type ReflectorHandler } from "../kube/reflector.ts";
@@ -54,6 +54,8 @@ export interface ClusterProviderOptions {
   readonly systemNamespace: string;
   /** Labels of Secrets that hold static tokens; each costs a watch per namespace, so only those in use are named. */
   readonly tokenLabels?: readonly string[];
+  /** Why nothing may be judged yet although it is read: another installation may serve the class. Undefined = it may. */
+  readonly heldBack?: () => string | undefined;
 }
 
 /** Manifests from a cluster's API server, and results back to it. What was last seen stays in force while the API server is away. */
@@ -91,7 +93,7 @@ export class ClusterProvider implements Resources, ResultSink, Service {
     const changed = (ref: ObjectRef): void => this.#tell(ref);
     this.#secrets = new ClusterSecrets({ transport, clock, random, log, metrics, bindingHint, tokenLabels, changed, pace });
     this.#named = new ClusterNamed({ transport, clock, random, log, metrics, bindingHint, tokensBindingHint, changed, pace });
-    this.#writer = new ObjectWriter(transport, `postrider-${className}`);
+    this.#writer = new ObjectWriter(transport, managerOf(className));
     const told = (result: string): void => metrics.kubernetesEvents.inc({ result });
     this.#recorder = new EventRecorder({ transport, clock, random, controller: { name: "postrider.dev/controller", instance }, told });
     this.#lists = new ClusterLists({ namespaces, log, metrics, exists: (namespace) => this.knowsNamespace(namespace) });
@@ -114,11 +116,20 @@ export class ClusterProvider implements Resources, ResultSink, Service {
   }
 
   get synced(): boolean {
-    return this.#lists.settled;
+    return this.#heldBack === undefined && this.#lists.settled;
   }
 
   isListed(namespace: string): boolean {
-    return this.#lists.isListed(namespace);
+    return this.#heldBack === undefined && this.#lists.isListed(namespace);
+  }
+
+  /** What was held back may be judged. */
+  released(): void {
+    this.#tell(undefined);
+  }
+
+  get #heldBack(): string | undefined {
+    return this.#options.heldBack?.();
   }
 
   knowsNamespace(namespace: string): boolean {
@@ -131,7 +142,8 @@ export class ClusterProvider implements Resources, ResultSink, Service {
   }
 
   unlisted(): readonly Unlisted[] {
-    return this.#lists.unlisted();
+    const trouble = this.#heldBack;
+    return [...this.#lists.unlisted(), ...(trouble === undefined ? [] : [{ what: "Lease of the class", trouble }])];
   }
 
   /** Where no subscription of ours lives there is nothing to be read; that is known once the subscriptions have been listed. */
@@ -167,9 +179,28 @@ export class ClusterProvider implements Resources, ResultSink, Service {
   async writeStatus(object: ReportedObject, status: object): Promise<WriteResult> {
     const outcome = await this.#writer.applyStatus(versionOf(this.#latest(object)), status);
     this.#remember(object.kind, outcome);
+    if (object.kind === "WebhookSubscription") await this.#dropStatusOfOthers(outcome);
     const result = resultOf(outcome);
     this.#options.metrics.statusWrites.inc({ result: result.kind });
     return result;
+  }
+
+  /**
+   * What another installation wrote into the status of a subscription that is ours now, and we do not write: without this it would stay forever. An apply
+   * without a status in its name gives its fields up. Tried again with the next status when it fails.
+   */
+  async #dropStatusOfOthers(outcome: WriteOutcome): Promise<void> {
+    if (outcome.kind !== "done") return;
+    const object = outcome.object as WebhookSubscription & ManagedObject;
+    const others = new Set((object.metadata?.managedFields ?? []).map(({ manager }) => statusClass(manager)));
+    for (const className of others) {
+      if (className === undefined || className === this.#options.className) continue;
+      const dropped = await new ObjectWriter(this.#options.transport, managerOf(className)).applyStatus(
+        versionOf(this.#latest(object)),
+        undefined,
+      );
+      this.#remember(object.kind, dropped);
+    }
   }
 
   recordEvent(object: ReportedObject | SecretObject, note: EventNote): void {
@@ -181,8 +212,8 @@ export class ClusterProvider implements Resources, ResultSink, Service {
   async setFinalizer(object: WebhookSubscription, present: boolean): Promise<WriteResult> {
     const latest = this.#latest(object);
     const before = latest.metadata.finalizers ?? [];
-    if (before.includes(DRAIN_FINALIZER) === present) return { kind: "done" };
-    const after = present ? [...before, DRAIN_FINALIZER] : before.filter((name) => name !== DRAIN_FINALIZER);
+    const after = drainFinalizersAfter(before, this.#options.className, present);
+    if (after === before) return { kind: "done" };
     const outcome = await this.#writer.setFinalizers(versionOf(latest), after);
     if (present) this.#remember(object.kind, outcome);
     return resultOf(outcome);
@@ -308,6 +339,19 @@ export class ClusterProvider implements Resources, ResultSink, Service {
   #tell(ref: ObjectRef | undefined): void {
     for (const callback of this.#callbacks) callback(ref);
   }
+}
+
+interface ManagedObject {
+  readonly metadata: { readonly managedFields?: readonly { readonly manager?: string }[] };
+}
+
+function managerOf(className: string): string {
+  return `postrider-${className}`;
+}
+
+/** The class whose installation writes statuses under this name; undefined for anybody else. */
+function statusClass(manager: string | undefined): string | undefined {
+  return /^postrider-(.+)-status$/.exec(manager ?? "")?.[1];
 }
 
 function isNamedKind(kind: ObjectKind): kind is NamedKind {

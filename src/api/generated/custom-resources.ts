@@ -26,7 +26,7 @@ export interface WebhookSubscription {
 
 /** What is delivered, where to, and how. */
 export interface WebhookSubscriptionSpec {
-  /** The Postrider installation that serves this subscription. It cannot be changed. */
+  /** The Postrider installation that serves this subscription. Changed, the one before delivers what it has accepted; the signing key stays. */
   readonly className: string;
   /** While true nothing is sent: deliveries wait until their maxAge. */
   readonly suspend: boolean;

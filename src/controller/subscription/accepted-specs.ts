@@ -23,6 +23,8 @@ export interface AcceptedSpec {
   readonly lastHandledResume: string | undefined;
   /** Since when it is on its way out (engine time): it matches nothing new, and its five minutes go on over restarts. */
   readonly leavingSinceMs?: number | undefined;
+  /** Since when it is ours while another installation still delivers what it accepted (engine time); over restarts that is not waited for again. */
+  readonly takenOverSinceMs?: number | undefined;
 }
 
 /** Where last accepted specs are kept; the app joins it to the store's state of kind `route`. Calls may reject: they are tried again. */

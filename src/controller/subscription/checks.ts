@@ -10,7 +10,7 @@ import type { EndpointSpec, SecretKeyRef, SubscriptionSpec, Target } from "../..
 import { audienceProblem, tokenUrlProblem } from "../endpoint/auth.ts";
 import type { ExpressionCache } from "./expression-cache.ts";
 import type { SubscriptionFacts } from "./facts.ts";
-import { generatesKey } from "./facts.ts";
+import { generatesKey, HAND_OVER_MAX_MS } from "./facts.ts";
 import { NamedReader } from "../endpoint/named-refs.ts";
 import type { References } from "../endpoint/references.ts";
 import { lookupProblem, SecretReader } from "../endpoint/secret-refs.ts";
@@ -167,8 +167,9 @@ export function judgeSubscription(facts: SubscriptionFacts, expressions: Express
   const { effective, problem: policyProblem } = chosen.resolution;
   const keys = signingKeys(facts, spec);
   const refs = policyProblem ?? keys.problem;
-  const resolved =
-    refs === undefined ? resolveTarget(spec, keys.refs, referencesOf(facts), effective) : { ok: false as const, problem: refs };
+  const found = refs === undefined ? resolveTarget(spec, keys.refs, referencesOf(facts), effective) : { ok: false as const, problem: refs };
+  const waits = found.ok ? handOverProblem(facts, spec) : undefined;
+  const resolved = waits === undefined ? found : { ok: false as const, problem: waits };
   const active: ActiveSpec = {
     spec,
     generation,
@@ -179,6 +180,14 @@ export function judgeSubscription(facts: SubscriptionFacts, expressions: Express
     target: resolved.ok ? resolved.value : undefined,
   };
   return { refusal: refusal ?? facts.newerRefused, active, needsKey: keys.missing, ownKey: keys.own };
+}
+
+/** Without an order both may send at the same time; with one, what was accepted first is sent first. */
+function handOverProblem({ drainedBy }: SubscriptionFacts, { ordering }: SubscriptionSpec): Problem | undefined {
+  if (drainedBy === undefined || ordering === undefined) return undefined;
+  const command = `postrider uninstall --class ${drainedBy}`;
+  const message = `the installation of class ${drainedBy} still delivers what it accepted, and order is kept: deliveries wait for it, for at most ${HAND_OVER_MAX_MS / 60_000} minutes; if it is gone for good, end this with \`${command}\``;
+  return { field: "spec.className", reason: "HandingOver", message };
 }
 
 function referencesOf({ object, secrets, named, systemSecrets, systemNamespace }: SubscriptionFacts): References {

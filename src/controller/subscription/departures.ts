@@ -12,6 +12,8 @@ export interface Departure {
   readonly uid: string;
   readonly namespace: string;
   readonly name: string;
+  /** The class that serves it now; undefined = it was deleted. */
+  readonly to?: string | undefined;
   /** `discard`: by `deletionPolicy`, or because the namespace is going away. */
   readonly how: "drain" | "discard";
   /** Engine time. */
@@ -82,7 +84,7 @@ export class Departures {
   async #step(uid: string): Promise<void> {
     const departure = await this.#aimed(uid);
     if (departure === undefined) return;
-    const { namespace, name, how, finish, tell } = departure;
+    const { namespace, name, how, finish, tell, to } = departure;
     if (!this.#deliveries.ready) {
       // Nobody knows yet what it is owed: let go now, its deliveries would be nobody's.
       this.#queue.addAfter(uid, LOOK_EVERY_MS);
@@ -102,7 +104,9 @@ export class Departures {
     if (sum + underWay > 0) tell?.(sum, underWay);
     this.#departing.delete(uid);
     this.#queue.forget(uid);
-    this.#log.info({ event: "subscription.deleted", namespace, subscription: name, uid, how, ended: sum }, "subscription deleted");
+    const about = { namespace, subscription: name, uid, how, ended: sum };
+    if (to === undefined) this.#log.info({ event: "subscription.deleted", ...about }, "subscription deleted");
+    else this.#log.info({ event: "subscription.handed_over", ...about, to }, "subscription handed over to another class");
   }
 
   /** What departs under this uid, its `hopeless` known. */

@@ -4,7 +4,7 @@ import type { AcceptedSpec } from "./accepted-specs.ts";
 import { judgeSubscription } from "./checks.ts";
 import { Departures } from "./departures.ts";
 import type { Departure } from "./departures.ts";
-import { hasFinalizer } from "./drain-finalizers.ts";
+import { isHeldFor } from "../../core/drain-finalizer.ts";
 import { gatherFacts } from "./facts.ts";
 import type { SubscriptionFacts } from "./facts.ts";
 import { aimedRoute } from "./route-of.ts";
@@ -45,8 +45,10 @@ export class Leavers {
       const { uid, namespace, name } = spec;
       const object = resources.get("WebhookSubscription", namespace, name);
       if (object === undefined ? !resources.isGone("WebhookSubscription", namespace, name) : !resources.isListed(namespace)) continue;
-      if (object?.metadata.uid === uid && object.spec.className === className) continue;
-      this.depart(uid);
+      const isSame = object !== undefined && object.metadata.uid === uid;
+      if (isSame && object.spec.className === className) continue;
+      if (isSame) this.handOver(object);
+      else this.depart(uid);
     }
   }
 
@@ -69,15 +71,23 @@ export class Leavers {
     }
   }
 
-  /** Ends a deleted subscription; `facts` while its object is still there. Events about what was not delivered are recorded on `lastSeen`. */
-  depart(uid: string, facts?: SubscriptionFacts, lastSeen: WebhookSubscription | undefined = facts?.object): void {
+  /**
+   * The subscription is another installation's from now on: it matches nothing new here, what was accepted is delivered, whatever its deletionPolicy says,
+   * then our finalizer and all that we know of it go. The key stays. Undone by `cancel`, should it come back.
+   */
+  handOver(object: WebhookSubscription): void {
+    this.depart(object.metadata.uid ?? "", undefined, object, object.spec.className);
+  }
+
+  /** Ends a deleted subscription, or one that `to` has now; `facts` while its object is still there. Events about what was not delivered are recorded on `lastSeen`. */
+  depart(uid: string, facts?: SubscriptionFacts, lastSeen: WebhookSubscription | undefined = facts?.object, to?: string): void {
     const { routes, accepted } = this.#parts;
     const route = routes.get(uid);
     const last = accepted.get(uid);
     const leaver = route?.subscription ?? last;
     if (route !== undefined && !route.draining) routes.set({ ...route, draining: true });
-    const { namespace = "", name = "" } = facts?.object.metadata ?? leaver ?? {};
-    const how = this.#howOf(leaver, facts);
+    const { namespace = "", name = "" } = facts?.object.metadata ?? leaver ?? lastSeen?.metadata ?? {};
+    const how = this.#howOf(leaver, facts, to);
     // The store's routes do not know where they lead before the manifests are read; this one has no manifest any more.
     const isUnaimed = route?.subscription.blocked?.reason === "Starting" && last !== undefined;
     this.#departures.begin({
@@ -88,14 +98,20 @@ export class Leavers {
       sinceMs: this.#noteSince(last, facts?.object),
       hopeless: route === undefined || route.subscription.blocked !== undefined || leaver?.spec.suspend === true,
       aim: isUnaimed ? () => this.#aim(last) : undefined,
-      tell: lastSeen && ((ended, underWay) => this.#tell(lastSeen, how, { ended, underWay })),
-      finish: () => this.#letGo(uid, facts?.object),
+      to,
+      tell: lastSeen && ((ended, underWay) => this.#tell(lastSeen, how, { ended, underWay, to })),
+      finish: () => this.#letGo(uid, to === undefined ? facts?.object : lastSeen, to),
     });
   }
 
-  #howOf(leaver: Pick<Subscription, "namespace" | "spec"> | undefined, facts: SubscriptionFacts | undefined): Departure["how"] {
+  #howOf(
+    leaver: Pick<Subscription, "namespace" | "spec"> | undefined,
+    facts: SubscriptionFacts | undefined,
+    to: string | undefined,
+  ): Departure["how"] {
     const namespace = this.#parts.resources.get("Namespace", "", leaver?.namespace ?? "");
     const isTerminating = facts?.terminating ?? namespace?.terminating ?? false;
+    if (to !== undefined && !isTerminating) return "drain";
     const policy = facts?.object.spec.deletionPolicy ?? leaver?.spec.deletionPolicy ?? "Drain";
     return policy === "Discard" || isTerminating ? "discard" : "drain";
   }
@@ -118,21 +134,35 @@ export class Leavers {
     return accepted.get(uid)?.leavingSinceMs ?? clock.nowMs() - (isJustNow ? 0 : agoMs);
   }
 
-  #tell(lastSeen: WebhookSubscription, how: Departure["how"], { ended, underWay }: { ended: number; underWay: number }): void {
+  #tell(
+    lastSeen: WebhookSubscription,
+    how: Departure["how"],
+    { ended, underWay, to }: { ended: number; underWay: number; to: string | undefined },
+  ): void {
     const isDiscard = how === "discard";
     const fate = isDiscard ? "were discarded" : "went to the dead-letter store";
     const more = underWay === 0 ? "" : ` ${underWay} attempts were in flight: what they do not deliver ends the same way.`;
-    const message = `Deleted: ${ended} deliveries that had not ended ${fate}.${more}`;
+    const what = to === undefined ? "Deleted" : `Handed over to class ${to}`;
+    const message = `${what}: ${ended} deliveries that had not ended ${fate}.${more}`;
     this.#parts.sink.recordEvent(lastSeen, { type: "Warning", reason: isDiscard ? "Discarded" : "DeadLettered", message });
   }
 
   /** Lets the object, the route and what was accepted go. Rejects to be called again. */
-  async #letGo(uid: string, object: WebhookSubscription | undefined): Promise<void> {
-    const { resources, sink, routes, accepted } = this.#parts;
-    if (object !== undefined && hasFinalizer(object)) {
-      const current = resources.get("WebhookSubscription", object.metadata.namespace, object.metadata.name) ?? object;
+  async #letGo(uid: string, object: WebhookSubscription | undefined, to: string | undefined): Promise<void> {
+    const { resources, sink, routes, accepted, className } = this.#parts;
+    const newest = (): WebhookSubscription | undefined =>
+      object && resources.get("WebhookSubscription", object.metadata.namespace, object.metadata.name);
+    const current = newest() ?? object;
+    if (current !== undefined && isHeldFor(current.metadata.finalizers, className)) {
       const result = current.metadata.uid === uid ? await sink.setFinalizer(current, false) : ({ kind: "gone" } as const);
       if (result.kind === "failed" || result.kind === "conflict") throw new Error(`the finalizer cannot be removed yet (${result.kind})`);
+    }
+    if (to !== undefined) {
+      const now = newest();
+      // It came back to us while its finalizer was written.
+      if (now?.metadata.uid === uid && now.spec.className === className) return;
+      const message = `class ${className} has delivered what it accepted, and serves it no longer; class ${to} serves it now`;
+      if (object !== undefined) sink.recordEvent(object, { type: "Normal", reason: "HandedOver", message });
     }
     routes.delete(uid);
     accepted.forget(uid);

@@ -1,12 +1,14 @@
 import { isDeepStrictEqual } from "node:util";
 import { newSigningSecret, SIGNING_SECRET_KEY, signingSecretName } from "./signing-secret.ts";
+import type { WebhookSubscription } from "../../api/generated/custom-resources.ts";
 import type { Problem } from "../../core/problem.ts";
 import type { Reason } from "../../core/reasons.ts";
 import { RESUME_ANNOTATION, refOfKey } from "../objects.ts";
 import type { SubscriptionKey } from "../objects.ts";
 import { judgeSubscription } from "./checks.ts";
 import type { Verdict } from "./checks.ts";
-import { hasFinalizer } from "./drain-finalizers.ts";
+import { drainFinalizer, drainingClasses, isHeldFor } from "../../core/drain-finalizer.ts";
+import { isHeldAsWanted } from "./drain-finalizers.ts";
 import { dependenciesOf, gatherFacts } from "./facts.ts";
 import type { SubscriptionFacts } from "./facts.ts";
 import type { Known } from "./known-book.ts";
@@ -49,7 +51,10 @@ export class Subscriptions {
     const object = resources.get("WebhookSubscription", namespace, name);
     const known = this.#parts.known.get(key);
     const isOurs = object !== undefined && object.spec.className === className;
-    if (known !== undefined && (!isOurs || known.uid !== object.metadata.uid)) this.#forget(key, known);
+    const isHandedOver = object !== undefined && !isOurs && (known?.uid === object.metadata.uid || isHeldByName(object, className));
+    if (known !== undefined && (!isOurs || known.uid !== object.metadata.uid)) this.#forget(key, known, isHandedOver);
+    // What we accepted is delivered, then our finalizer goes.
+    if (isHandedOver) this.#leavers.handOver(object);
     if (object === undefined && known === undefined && resources.isGone("WebhookSubscription", namespace, name))
       this.#leavers.departUnseen(namespace, name);
     if (!isOurs) return NOTHING;
@@ -74,10 +79,12 @@ export class Subscriptions {
     known.endpointMoved ||= hasMoved(facts, verdict);
     const isResumed = await this.#resume(known);
     const { active } = verdict;
+    const { className } = this.#parts;
+    const { finalizers } = object.metadata;
     const wantsFinalizer = active?.spec.deletionPolicy === "Drain";
     return {
       recheckMs: isResumed ? this.#recheckMs(known, active?.blocked?.reason) : RESUME_AGAIN_MS,
-      finalizerDue: wantsFinalizer !== hasFinalizer(object) && (active !== undefined || hasFinalizer(object)),
+      finalizerDue: !isHeldAsWanted(object, className, wantsFinalizer) && (active !== undefined || isHeldFor(finalizers, className)),
       ready: verdict.refusal === undefined && active?.blocked === undefined,
     };
   }
@@ -121,7 +128,15 @@ export class Subscriptions {
       signingSecretName: signingName,
       lastHandledResume: resume,
       leavingSinceMs,
+      takenOverSinceMs: this.#takenOverSinceMs(known),
     });
+  }
+
+  /** Since when another installation has been waited for; undefined once its finalizer is gone. */
+  #takenOverSinceMs({ uid, object }: Known): number | undefined {
+    const { accepted, clock, className } = this.#parts;
+    if (drainingClasses(object.metadata.finalizers, className).length === 0) return undefined;
+    return accepted.get(uid)?.takenOverSinceMs ?? clock.nowMs();
   }
 
   /** Answers whether a key was made; otherwise the verdict says why not. */
@@ -162,11 +177,16 @@ export class Subscriptions {
     return true;
   }
 
-  #forget(key: SubscriptionKey, known: Known): void {
+  #forget(key: SubscriptionKey, known: Known, isHandedOver: boolean): void {
     this.#parts.known.forget(key, known);
     this.#parts.dependencies.delete(key);
-    if (this.#parts.routes.get(known.uid) !== undefined) this.#leavers.depart(known.uid, undefined, known.object);
+    if (!isHandedOver && this.#parts.routes.get(known.uid) !== undefined) this.#leavers.depart(known.uid, undefined, known.object);
   }
+}
+
+/** Whether it is held for a class that it no longer has. */
+function isHeldByName({ metadata }: WebhookSubscription, className: string): boolean {
+  return metadata.finalizers?.includes(drainFinalizer(className)) ?? false;
 }
 
 /** Whether the spec that is obeyed from now on sends somewhere else than the one before. */

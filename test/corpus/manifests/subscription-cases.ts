@@ -180,7 +180,6 @@ const others: BadManifest[] = [
   bad("field in wrong case", base({ endpoint: { URL: "https://example.com/" } }), { field: "spec.endpoint.URL", message: 'unknown field "spec.endpoint.URL"' }),
   bad("suspend a string", base({ suspend: "true" }), { field: "spec.suspend", message: "must be of type boolean" }),
   bad("class name in capitals", base({ className: "Postrider" }), { field: "spec.className", message: " is not a", server: "should match" }),
-  bad("class name changed", base(), { field: "spec.className", message: "className cannot be changed", update: base({ className: "other" }) }),
   bad("form parameter without form", base({ payload: { formParameter: "payload" } }), { field: "spec.payload.formParameter", message: "formParameter needs format: Form" }),
   bad("form parameter with a space", base({ payload: { format: "Form", formParameter: "a b" } }), { field: "spec.payload.formParameter", message: " is not a", server: "should match" }),
   bad("body with cloud events", base({ payload: { format: "CloudEventsBinary", body: "event.data" } }), {

@@ -52,6 +52,22 @@ describe("rights", () => {
     ]);
   });
 
+  it.each([{}, { namespaces: ["a", "b"] }])("hold one Lease by name, and no other: %j", async (values) => {
+    const objects = await render({ ...values, className: "second", classLeaseNamespace: "platform" });
+    expect(one(objects, "Role", "hooks-pr-postrider-class")).toMatchObject({
+      metadata: { namespace: "platform" },
+      rules: [
+        {
+          apiGroups: ["coordination.k8s.io"],
+          resources: ["leases"],
+          resourceNames: ["postrider-class-second"],
+          verbs: ["get", "create", "update"],
+        },
+      ],
+    });
+    expect(rulesOf(objects).filter(({ resources }) => resources.includes("leases"))).toHaveLength(1);
+  });
+
   it("for callers lie ready in roles that nothing binds", async () => {
     const objects = await render();
     expect(one(objects, "ClusterRole", "hooks-pr-postrider-publisher").rules).toEqual([
@@ -119,8 +135,8 @@ describe("rights", () => {
       "subjectaccessreviews",
     ]);
     const roles = objects.filter(({ kind, metadata }) => kind === "Role" && metadata.namespace !== "hooks");
-    expect(roles.map(({ metadata }) => metadata.namespace)).toEqual(["a", "b"]);
-    expect(roles[0]?.rules?.map(({ resources }) => resources?.[0])).toContain("webhooksubscriptions");
+    expect(roles.map(({ metadata }) => metadata.namespace)).toEqual(["kube-system", "a", "b"]);
+    expect(roles[1]?.rules?.map(({ resources }) => resources?.[0])).toContain("webhooksubscriptions");
     expect(objects.filter(({ kind }) => kind === "ClusterRoleBinding").map(({ metadata }) => metadata.name)).toEqual([
       "hooks-pr-postrider",
     ]);

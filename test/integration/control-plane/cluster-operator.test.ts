@@ -1,6 +1,6 @@
 import { TRANSITION_DEBOUNCE_MS } from "../../../src/controller/status-reporter.ts";
 import { afterAll, beforeAll, describe, expect, it } from "vitest";
-import { DRAIN_FINALIZER } from "../../../src/controller/objects.ts";
+import { drainFinalizer } from "../../../src/core/drain-finalizer.ts";
 import { KubeconfigOperator } from "../../support/controller/kubeconfig-operator.ts";
 import { ControlPlane } from "../../support/kube/control-plane.ts";
 import { installChart, installRights } from "../../support/kube/installed-chart.ts";
@@ -135,7 +135,7 @@ describeOnControlPlane(
         () => route()?.subscription.blocked === undefined && route()?.subscription.policy.maxInFlight === 4,
       );
       policyAwayMs = performance.now() - goneMs;
-      await operator.until(() => operator.object(NS, "followed")?.metadata.finalizers?.includes(DRAIN_FINALIZER) === true);
+      await operator.until(() => operator.object(NS, "followed")?.metadata.finalizers?.includes(drainFinalizer("postrider")) === true);
       await timed(
         "delete",
         kubectl("delete", "whsub", "followed", "--namespace", NS, "--wait=false"),
@@ -289,7 +289,7 @@ describeOnControlPlane(
       await subscribe("drained");
       await subscribe("discarded", { deletionPolicy: "Discard" });
       await operator.until(
-        () => operator.object(NS, "drained")?.metadata.finalizers?.includes(DRAIN_FINALIZER) === true && isReady("discarded"),
+        () => operator.object(NS, "drained")?.metadata.finalizers?.includes(drainFinalizer("postrider")) === true && isReady("discarded"),
       );
       expect(operator.object(NS, "discarded")?.metadata.finalizers).toBeUndefined();
       const uid = operator.object(NS, "drained")?.metadata.uid ?? "";
@@ -297,7 +297,7 @@ describeOnControlPlane(
       await kubectl("delete", "whsub", "drained", "discarded", "--namespace", NS, "--wait=false");
       await operator.until(() => operator.route(NS, "drained")?.draining === true && operator.object(NS, "discarded") === undefined);
       await operator.until(() => operator.condition(NS, "drained", "Programmed")?.reason === "Draining");
-      expect((await read("whsub", "drained")).metadata.finalizers).toEqual([DRAIN_FINALIZER]);
+      expect((await read("whsub", "drained")).metadata.finalizers).toEqual([drainFinalizer("postrider")]);
       operator.deliveries.pendings.set(uid, 0);
       operator.deliveries.tell(uid, "counters");
       await operator.until(() => operator.object(NS, "drained") === undefined && operator.route(NS, "drained") === undefined);
@@ -312,7 +312,7 @@ describeOnControlPlane(
       const uids: string[] = [];
       for (const name of names) await apply({ kind: "WebhookSubscription", metadata: { name, namespace }, spec: SPEC });
       for (const name of names) {
-        await operator.until(() => operator.object(namespace, name)?.metadata.finalizers?.includes(DRAIN_FINALIZER) === true);
+        await operator.until(() => operator.object(namespace, name)?.metadata.finalizers?.includes(drainFinalizer("postrider")) === true);
         const uid = operator.object(namespace, name)?.metadata.uid ?? "";
         operator.deliveries.pendings.set(uid, 100_000);
         uids.push(uid);
@@ -402,7 +402,7 @@ describeOnControlPlane(
         await apply({ kind: "WebhookSubscription", metadata: { name: "elsewhere" }, spec });
         await apply({ kind: "WebhookSubscription", metadata: { name: "inside", namespace: "only" }, spec });
         await second.until(() => second.condition("only", "inside", "Ready")?.status === "True");
-        await second.until(() => second.object("only", "inside")?.metadata.finalizers?.includes(DRAIN_FINALIZER) === true);
+        await second.until(() => second.object("only", "inside")?.metadata.finalizers?.includes(drainFinalizer("second")) === true);
         expect([...second.table.routes()].map(({ subscription }) => subscription.name)).toEqual(["inside"]);
         await operator.until(() => operator.object(NS, "elsewhere") !== undefined && operator.object("only", "inside") !== undefined);
         expect(operator.route(NS, "elsewhere")).toBeUndefined();
@@ -415,7 +415,7 @@ describeOnControlPlane(
 
     it("is followed by `postrider uninstall` under the hook's rights: no finalizer is left, and only then the exit code is 0", async () => {
       await subscribe("left-behind");
-      await operator.until(() => operator.object(NS, "left-behind")?.metadata.finalizers?.includes(DRAIN_FINALIZER) === true);
+      await operator.until(() => operator.object(NS, "left-behind")?.metadata.finalizers?.includes(drainFinalizer("postrider")) === true);
       const uninstall = (...args: string[]) =>
         attempt([process.execPath, "src/main.ts", "uninstall", ...args, `--kubeconfig=${chart.uninstallKubeconfig}`], {
           timeoutMs: 60_000,

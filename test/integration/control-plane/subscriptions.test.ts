@@ -68,7 +68,7 @@ describeOnControlPlane("subscriptions on a real API server", (controlPlane) => {
     });
     expect(Buffer.from(secret.data.secret, "base64").toString()).toMatch(/^whsec_[A-Za-z0-9+/]{43}=$/);
     await vi.waitUntil(async () =>
-      (await run("get", "whsub", "orders", "-o", "jsonpath={.metadata.finalizers}")).includes("postrider.dev/drain"),
+      (await run("get", "whsub", "orders", "-o", "jsonpath={.metadata.finalizers}")).includes("drain.postrider.dev/"),
     );
     expect(await run("get", "whsub", "orders")).toMatch(/orders\s+True\s+Unknown\s+example\.com/);
   });

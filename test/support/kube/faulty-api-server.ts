@@ -238,7 +238,9 @@ export class FaultyApiServer {
       return answer(response, known === undefined ? 404 : 200, known ?? status(404, "not found"));
     }
     if (method === "POST" && known !== undefined) return answer(response, 409, status(409, "already exists", "AlreadyExists"));
-    if (method !== "POST" && known === undefined) return answer(response, 404, status(404, "not found"));
+    // As on the real one, PUT creates a Lease.
+    const creates = method === "POST" || (method === "PUT" && target.collection.endsWith("/leases"));
+    if (!creates && known === undefined) return answer(response, 404, status(404, "not found"));
     const { resourceVersion, uid } = sent.metadata ?? {};
     const isStale =
       (resourceVersion !== undefined && resourceVersion !== known?.metadata.resourceVersion) ||
@@ -249,10 +251,12 @@ export class FaultyApiServer {
     const changed =
       target.subresource === "status"
         ? { ...known, status: mergePatch(method === "PUT" ? undefined : known?.["status"], sentStatus) }
-        : mergePatch(known ?? {}, rest);
+        : method === "PUT"
+          ? rest
+          : mergePatch(known ?? {}, rest);
     const object = changed as FakeObject;
     const stored = this.put(target.collection, { ...object, metadata: { ...object.metadata, name, ...namespace } });
-    answer(response, method === "POST" ? 201 : 200, stored);
+    answer(response, known === undefined ? 201 : 200, stored);
   }
 
   #publish(): void {

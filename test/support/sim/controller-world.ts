@@ -15,7 +15,8 @@ import type {
   WatchedObject,
   WriteResult,
 } from "../../../src/controller/objects.ts";
-import { DRAIN_FINALIZER, USE_LABEL, objectKey } from "../../../src/controller/objects.ts";
+import { USE_LABEL, objectKey } from "../../../src/controller/objects.ts";
+import { drainFinalizersAfter } from "../../../src/core/drain-finalizer.ts";
 import { ObjectCache, refOf } from "../../../src/provider/object-cache.ts";
 import { silentLog } from "../silent-log.ts";
 
@@ -172,7 +173,7 @@ export class ControlledManifests implements Resources, ResultSink {
 
   setFinalizer(object: ReportedObject, present: boolean): Promise<WriteResult> {
     this.finalizers.push({ object: nameOf(object), present });
-    const finalizers = present ? [DRAIN_FINALIZER] : [];
+    const finalizers = drainFinalizersAfter(object.metadata.finalizers ?? [], "postrider", present);
     if (!present && object.metadata.deletionTimestamp !== undefined) this.remove(refOf(object.kind, object));
     else this.apply({ ...object, metadata: { ...object.metadata, finalizers } } as WatchedObject);
     return Promise.resolve({ kind: "done" });
