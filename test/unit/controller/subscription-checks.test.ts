@@ -69,7 +69,7 @@ async function judge(given: Given): Promise<Verdict> {
   const spec = `{events: ${given.events ?? "{types: [a]}"}, endpoint: ${given.endpoint ?? '{url: "https://example.com/x"}'}, ${given.rest ?? "signing: {scheme: None}"}}`;
   const subscription = object("WebhookSubscription", spec) as WebhookSubscription;
   const facts = await gatherFacts(
-    { resources: shelf, policies: new PolicyView(shelf), systemNamespace: "postrider-system" },
+    { resources: shelf, policies: new PolicyView(shelf, "postrider"), systemNamespace: "postrider-system" },
     subscription,
     given.lastAccepted,
   );
