@@ -32,8 +32,8 @@ export interface AcceptedRules<K extends AcceptedOnlyKind> {
   readonly listed?: () => void;
   /** Whether its status is ours to write; by default it is. */
   readonly isOurs?: (object: ObjectsByKind[K]) => boolean;
-  /** `refusal` is what `judge` said. */
-  readonly more: (object: ObjectsByKind[K], refusal: Problem | undefined) => StatusMore;
+  /** `refusal` is what `judge` said. Undefined while it is not known: the status is reported again once it is. */
+  readonly more: (object: ObjectsByKind[K], refusal: Problem | undefined) => StatusMore | undefined;
 }
 
 /** Shows what became of the objects of a kind that is judged and nothing more. */
@@ -56,17 +56,18 @@ export class AcceptedReconciler<K extends AcceptedOnlyKind> implements Reconcile
 
   listed(): void {
     this.#rules.listed?.();
-    this.#reportAll("transition");
+    this.reportAll("transition");
   }
 
   changed(ref: ObjectRef): void {
     const affected = this.#rules.affectedBy(ref);
     if (affected === undefined) return;
     if (affected.which === "itself") this.#report(ref.namespace, ref.name, affected.lane);
-    else this.#reportAll(affected.lane, affected.which === "all" ? undefined : ref.namespace);
+    else this.reportAll(affected.lane, affected.which === "all" ? undefined : ref.namespace);
   }
 
-  #reportAll(lane: StatusLane, namespace?: string): void {
+  /** The statuses of all objects, or of those of a namespace, may be others now. */
+  reportAll(lane: StatusLane, namespace?: string): void {
     for (const { metadata } of this.#resources.list(this.kind, namespace)) this.#report(metadata.namespace ?? "", metadata.name, lane);
   }
 
@@ -86,10 +87,11 @@ export class AcceptedReconciler<K extends AcceptedOnlyKind> implements Reconcile
     const generation = object.metadata.generation ?? 1;
     const newer = this.#resources.refusalOf?.({ kind: this.kind, namespace, name });
     const refusal = newer === undefined ? this.#rules.judge(object) : stillObeyed(newer, generation);
-    const { conditions: more, fields } = this.#rules.more(object, refusal);
+    const more = this.#rules.more(object, refusal);
+    if (more === undefined) return undefined;
     const before = conditionsOf(object.status) ?? conditionsOf(current) ?? [];
-    const conditions = mergeConditions(before, [acceptedDraft(refusal), ...more], generation, this.#clock.trueMs());
-    return { object, current, status: { observedGeneration: generation, conditions, ...fields } };
+    const conditions = mergeConditions(before, [acceptedDraft(refusal), ...more.conditions], generation, this.#clock.trueMs());
+    return { object, current, status: { observedGeneration: generation, conditions, ...more.fields } };
   }
 
   written(key: ObjectKey<K>, status: object): void {

@@ -81,13 +81,12 @@ export interface Standing {
 }
 
 /**
- * How each policy that selects a namespace fares there, the same whichever installation asks: a policy of one class is compared with those of its
- * class and those of all; one of all classes with its like, and with what each class named by a policy obeys instead.
+ * How each of the policies that select a namespace fares there, the same whichever installation asks: a policy of one class is compared with those
+ * of its class and those of all; one of all classes with its like, and with what each class named by a policy obeys instead.
  *
- * @param ranked all cluster policies, sorted by `byRank`
+ * @param selecting those that select it, sorted by `byRank`
  */
-export function standingsIn(ranked: readonly ClusterCandidate[], labels: PolicyPlace["labels"]): Standing[] {
-  const selecting = ranked.filter((candidate) => selects(candidate, labels));
+export function standingsOf(selecting: readonly ClusterCandidate[]): Standing[] {
   const firstOf = new Map<string, ClusterCandidate>();
   for (const className of new Set(["", ...selecting.map(classOf)])) {
     const first = selecting.find((candidate) => isFor(candidate, className));

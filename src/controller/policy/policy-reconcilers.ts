@@ -23,12 +23,12 @@ export function policyReconciler(parts: PolicyReconcilerParts): Reconciler<"Deli
 
 /**
  * ClusterDeliveryPolicies. How far one reaches depends on all others and on the labels of all namespaces. An installation writes the status of those
- * of its own class and of those of every class; what it says of the latter is the same whichever installation says it (`standingsIn`).
+ * of its own class and of those of every class; what it says of the latter is the same whichever installation says it (`standingsOf`).
  */
 export function clusterPolicyReconciler(parts: PolicyReconcilerParts): Reconciler<"ClusterDeliveryPolicy"> {
-  const { policies, resources, className } = parts;
-  const reach = new ClusterPolicyReach(resources, policies);
-  return new AcceptedReconciler("ClusterDeliveryPolicy", parts, {
+  const { policies, resources, className, clock } = parts;
+  const reach = new ClusterPolicyReach({ resources, policies, clock, known: () => reconciler.reportAll("transition") });
+  const reconciler = new AcceptedReconciler("ClusterDeliveryPolicy", parts, {
     judge: (object) => {
       const candidate = policies.clusterPolicy(object);
       return candidate.accepted ? undefined : candidate.refusal;
@@ -41,10 +41,11 @@ export function clusterPolicyReconciler(parts: PolicyReconcilerParts): Reconcile
     listed: () => reach.listed(),
     isOurs: (object) => ["", className].includes(policies.clusterPolicy(object).policy.className ?? ""),
     more: ({ metadata }, refusal) => {
-      const { namespaces, shadowed } = reach.of(metadata.name);
-      return { conditions: [...kstatusDrafts(refusal), shadowed], fields: { namespaces } };
+      const found = reach.of(metadata.name);
+      return found && { conditions: [...kstatusDrafts(refusal), found.shadowed], fields: { namespaces: found.namespaces } };
     },
   });
+  return reconciler;
 }
 
 function refusalOf(object: DeliveryPolicy, policies: PolicyView): Problem | undefined {

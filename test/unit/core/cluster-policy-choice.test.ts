@@ -1,5 +1,5 @@
 import { describe, expect, it } from "vitest";
-import { byRank, clusterPolicyFor, matchesSelector, standingsIn } from "../../../src/core/cluster-policy-choice.ts";
+import { byRank, clusterPolicyFor, matchesSelector, selects, standingsOf } from "../../../src/core/cluster-policy-choice.ts";
 import { BUILT_IN_EGRESS, BUILT_IN_LIMITS } from "../../../src/core/policy.ts";
 import type { ClusterPolicy, LabelSelector } from "../../../src/core/policy.ts";
 import type { ClusterCandidate } from "../../../src/core/policy-candidate.ts";
@@ -56,7 +56,7 @@ describe("of several cluster policies that select a namespace", () => {
 describe("standings in a namespace", () => {
   const standings = (...candidates: ClusterCandidate[]): Record<string, [boolean, string[]]> =>
     Object.fromEntries(
-      standingsIn(candidates.toSorted(byRank), LABELS).map(({ name, applies, shadowedBy }) => [
+      standingsOf(candidates.toSorted(byRank).filter((candidate) => selects(candidate, LABELS))).map(({ name, applies, shadowedBy }) => [
         name,
         [applies, shadowedBy.map((by) => `${by.name}/${by.className}`)],
       ]),
