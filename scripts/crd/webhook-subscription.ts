@@ -263,6 +263,28 @@ function delivery(): Schema {
   });
 }
 
+/** What deliveries obey, with every default and ceiling applied. */
+function effectiveValues(): Schema {
+  const duration = (description: string): Schema => text(description, { max: 32 });
+  return fields("What applies to each delivery, after built-in values and ceilings.", {
+    timeout: duration("Total time of one attempt."),
+    connectTimeout: duration("Time for DNS, TCP and TLS."),
+    maxAttempts: counter("Most attempts of one delivery."),
+    maxAge: duration("Longest time a delivery is tried for."),
+    maxInFlight: counter("Most requests to the receiver at the same time."),
+    rateLimit: fields("Most requests to the receiver in a period; absent without a limit.", {
+      requests: counter("How many requests are allowed in each period."),
+      per: duration("The period."),
+      burst: counter("How many requests may go out at once after a quiet time."),
+    }),
+    retention: fields("How long the record is kept.", {
+      history: duration("How long deliveries and attempts stay visible after they ended."),
+      bodies: duration("How long bodies of events, requests and answers are kept."),
+      responseBytes: counter("How much of an answer's body is kept, in bytes."),
+    }),
+  });
+}
+
 function statusFields(): Schema {
   const failure = fields("A failed attempt.", {
     ...attemptFields(),
@@ -291,6 +313,7 @@ function statusFields(): Schema {
         name: text("Its name.", { min: 0, max: 253 }),
         generation: counter("Its generation."),
       }),
+      values: effectiveValues(),
     }),
     delivery: delivery(),
     recentFailures: list("The latest failed attempts, newest first.", failure, { max: 10, type: "atomic" }),
@@ -309,6 +332,7 @@ export const webhookSubscription: Definition = {
   description: "A WebhookSubscription delivers the events of its namespace that match to one receiver, as signed HTTP requests.",
   spec: spec(),
   status: statusFields(),
+  selectable: [".spec.className", ".spec.suspend", ".spec.policyRef.name"],
   columns: [
     { name: "Ready", type: "string", jsonPath: ready("status"), description: "Whether the subscription is in the routing table." },
     {
@@ -316,6 +340,12 @@ export const webhookSubscription: Definition = {
       type: "string",
       jsonPath: '.status.conditions[?(@.type=="EndpointHealthy")].status',
       description: "Whether the receiver accepts deliveries.",
+    },
+    {
+      name: "Suspended",
+      type: "string",
+      jsonPath: '.status.conditions[?(@.type=="Suspended")].status',
+      description: "Whether nothing is sent, by spec.suspend or because the receiver failed for too long.",
     },
     { name: "Endpoint", type: "string", jsonPath: ".status.endpointHost", description: "Host of the receiver." },
     { name: "Pending", type: "integer", jsonPath: ".status.delivery.pending", description: "Deliveries that have not ended." },
@@ -328,6 +358,20 @@ export const webhookSubscription: Definition = {
     { name: "Last-Success", type: "date", jsonPath: ".status.delivery.lastSuccessTime", description: "When an attempt last succeeded." },
     { name: "Age", type: "date", jsonPath: ".metadata.creationTimestamp" },
     { name: "Policy", type: "string", priority: 1, jsonPath: ".status.effectivePolicy.name", description: "The policy that is obeyed." },
+    {
+      name: "Cluster-Policy",
+      type: "string",
+      priority: 1,
+      jsonPath: ".status.effectivePolicy.cluster.name",
+      description: "The ClusterDeliveryPolicy whose limits and egress rules apply.",
+    },
+    {
+      name: "Health",
+      type: "string",
+      priority: 1,
+      jsonPath: '.status.conditions[?(@.type=="EndpointHealthy")].reason',
+      description: "Why Healthy is as it is.",
+    },
     { name: "Failed", type: "integer", priority: 1, jsonPath: ".status.delivery.failed", description: "Deliveries that failed for good." },
     { name: "Reason", type: "string", priority: 1, jsonPath: ready("reason") },
     { name: "Message", type: "string", priority: 1, jsonPath: ready("message") },

@@ -4,6 +4,7 @@ import type { HmacStyle, TokenStyle } from "../core/signing/style.ts";
 import type { AuthSpec, EndpointSpec, PayloadSpec, SigningSpec, SubscriptionSpec, TlsSpec } from "../core/subscription.ts";
 import { assert } from "../lib/assert.ts";
 import type { WebhookSubscription, WebhookSubscriptionSpec } from "./generated/custom-resources.ts";
+import { newerProblems } from "./newer-objects.ts";
 import { notImplementedProblems } from "./not-implemented.ts";
 
 /** Form parameter of `payload.format: Form` where none is named (as Pipe's webhooks have it). */
@@ -16,7 +17,7 @@ const ORDERING_KEY = "subject";
  * schema leaves to us filled in; or a problem for each field that this version does not obey.
  */
 export function decodeSubscription(resource: WebhookSubscription): Decoded<SubscriptionSpec> {
-  const problems = notImplementedProblems(resource);
+  const problems = [...notImplementedProblems(resource), ...newerProblems(resource)];
   if (problems.length > 0) return { ok: false, problems };
   const { spec } = resource;
   return {

@@ -64,6 +64,8 @@ export const CONDITION_REASONS = {
   /** kstatus; while there is something to do, the reason is that of the condition behind it. */
   Reconciling: ["Reconciled"],
   Stalled: ["Reconciled"],
+  /** Of a ClusterDeliveryPolicy. */
+  Shadowed: ["NotShadowed", "OtherPolicyApplies"],
 } as const;
 
 /** Reasons of Kubernetes Events that tell of no condition. */

@@ -332,7 +332,10 @@ export class ClusterProvider implements Resources, ResultSink, Service {
   }
 
   #hasProxy(): boolean {
-    for (const { spec } of this.#cache.list("ClusterDeliveryPolicy")) if (spec?.egress?.proxySecretRef !== undefined) return true;
+    for (const { spec } of this.#cache.list("ClusterDeliveryPolicy")) {
+      const isOurs = (spec?.className ?? this.#options.className) === this.#options.className;
+      if (isOurs && spec?.egress?.proxySecretRef !== undefined) return true;
+    }
     return false;
   }
 

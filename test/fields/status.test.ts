@@ -67,6 +67,17 @@ const SUBSCRIPTION: Readonly<Record<string, unknown>> = {
   "status.effectivePolicy.clamped[]": "maxInFlight",
   "status.effectivePolicy.cluster.name": "cluster",
   "status.effectivePolicy.cluster.generation": 1,
+  "status.effectivePolicy.values.timeout": "15s",
+  "status.effectivePolicy.values.connectTimeout": "1s500ms",
+  "status.effectivePolicy.values.maxAttempts": 10,
+  "status.effectivePolicy.values.maxAge": "96h",
+  "status.effectivePolicy.values.maxInFlight": 5,
+  "status.effectivePolicy.values.rateLimit.requests": 7,
+  "status.effectivePolicy.values.rateLimit.per": "1m30s",
+  "status.effectivePolicy.values.rateLimit.burst": 9,
+  "status.effectivePolicy.values.retention.history": "72h",
+  "status.effectivePolicy.values.retention.bodies": "36h",
+  "status.effectivePolicy.values.retention.responseBytes": 4_096,
   "status.delivery.since": iso(1),
   "status.delivery.accepted": 101,
   "status.delivery.delivered": 102,
@@ -110,7 +121,7 @@ const POLICY: Readonly<Record<string, unknown>> = {
 const EXPECTED: Readonly<Record<string, Readonly<Record<string, unknown>>>> = {
   WebhookSubscription: SUBSCRIPTION,
   DeliveryPolicy: POLICY,
-  ClusterDeliveryPolicy: POLICY,
+  ClusterDeliveryPolicy: { ...POLICY, "status.namespaces": 1 },
 };
 
 const NAMES = { WebhookSubscription: "orders", DeliveryPolicy: "careful", ClusterDeliveryPolicy: "cluster" } as const;
@@ -130,7 +141,13 @@ describe("the fields of status", () => {
       policyRef: { name: "careful" },
     });
     const resumed = { ...orders, metadata: { name: "orders", namespace: "shop", annotations: { "postrider.dev/resume": "once" } } };
-    const careful = { apiVersion, kind: "DeliveryPolicy", metadata: { name: "careful", namespace: "shop" }, spec: { maxInFlight: 500 } };
+    const rules = {
+      maxInFlight: 500,
+      connectTimeout: "1500ms",
+      rateLimit: { requests: 7, per: "90s", burst: 9 },
+      retention: { bodies: "36h" },
+    };
+    const careful = { apiVersion, kind: "DeliveryPolicy", metadata: { name: "careful", namespace: "shop" }, spec: rules };
     const cluster = { apiVersion, kind: "ClusterDeliveryPolicy", metadata: { name: "cluster" }, spec: { limits: { maxInFlight: 5 } } };
     operator = await FileOperator.start({ "all.yaml": [resumed, careful, cluster].map((object) => stringify(object)).join("---\n") });
     await operator.until(() => operator.route("orders")?.subscription.target !== undefined);

@@ -410,6 +410,37 @@ export interface WebhookSubscriptionStatus {
       /** Its generation. */
       readonly generation?: number;
     };
+    /** What applies to each delivery, after built-in values and ceilings. */
+    readonly values?: {
+      /** Total time of one attempt. */
+      readonly timeout?: string;
+      /** Time for DNS, TCP and TLS. */
+      readonly connectTimeout?: string;
+      /** Most attempts of one delivery. */
+      readonly maxAttempts?: number;
+      /** Longest time a delivery is tried for. */
+      readonly maxAge?: string;
+      /** Most requests to the receiver at the same time. */
+      readonly maxInFlight?: number;
+      /** Most requests to the receiver in a period; absent without a limit. */
+      readonly rateLimit?: {
+        /** How many requests are allowed in each period. */
+        readonly requests?: number;
+        /** The period. */
+        readonly per?: string;
+        /** How many requests may go out at once after a quiet time. */
+        readonly burst?: number;
+      };
+      /** How long the record is kept. */
+      readonly retention?: {
+        /** How long deliveries and attempts stay visible after they ended. */
+        readonly history?: string;
+        /** How long bodies of events, requests and answers are kept. */
+        readonly bodies?: string;
+        /** How much of an answer's body is kept, in bytes. */
+        readonly responseBytes?: number;
+      };
+    };
   };
   /** Counters since `since`, and the latest attempt. The full record is in the history API. */
   readonly delivery?: {
@@ -557,7 +588,7 @@ export interface DeliveryPolicySpec {
 export interface DeliveryPolicyStatus {
   /** Generation of the object that the controller last acted upon; -1 until it first has. */
   readonly observedGeneration?: number;
-  /** State of the object, one entry per aspect: Accepted. */
+  /** State of the object, one entry per aspect: Accepted, Ready, Stalled. */
   readonly conditions?: readonly {
     /** Which aspect. */
     readonly type: string;
@@ -574,7 +605,7 @@ export interface DeliveryPolicyStatus {
   }[];
 }
 
-/** A ClusterDeliveryPolicy sets ceilings and egress rules for namespaces, and the rules for deliveries where no DeliveryPolicy does. If several select a namespace, one applies: those with a selector come first, then the first by name. */
+/** A ClusterDeliveryPolicy sets ceilings and egress rules for namespaces, and the rules for deliveries where no DeliveryPolicy does. If several select a namespace, one applies as a whole: the one with the highest priority, then one with a selector that is not empty, then the oldest, then the first by name. One that applies nowhere or not everywhere says so in its condition Shadowed. */
 export interface ClusterDeliveryPolicy {
   readonly apiVersion: "postrider.dev/v1alpha1";
   readonly kind: "ClusterDeliveryPolicy";
@@ -585,7 +616,11 @@ export interface ClusterDeliveryPolicy {
 
 /** The rules. */
 export interface ClusterDeliveryPolicySpec {
-  /** The namespaces this policy is for, by their labels; {} selects all. Policies with a selector come before those without. */
+  /** The only Postrider installation that obeys this policy, by its class. Default: every installation. */
+  readonly className?: string;
+  /** Of several policies that select a namespace the one with the highest priority applies. */
+  readonly priority: number;
+  /** The namespaces this policy is for, by their labels. Without it, or with {}, it is for all of them. */
   readonly namespaceSelector?: {
     /** Labels that must be there with these values. */
     readonly matchLabels?: Readonly<Record<string, string>>;
@@ -663,7 +698,7 @@ export interface ClusterDeliveryPolicySpec {
     /** How much of an answer's body is kept, in bytes. Default: 4096. */
     readonly responseBytes?: number;
   };
-  /** Ceilings for every subscription of these namespaces, whatever policy it follows. A value that a policy leaves out takes the ceiling. */
+  /** Ceilings for every subscription of these namespaces, whatever policy it follows. A value that a policy leaves out is the built-in one, lowered to the ceiling if it is above it. Only rateLimit, for which nothing is built in, takes its ceiling. */
   readonly limits?: {
     /** Longest URL, in characters. Default: 2048. */
     readonly urlLength?: number;
@@ -726,7 +761,7 @@ export interface ClusterDeliveryPolicySpec {
 export interface ClusterDeliveryPolicyStatus {
   /** Generation of the object that the controller last acted upon; -1 until it first has. */
   readonly observedGeneration?: number;
-  /** State of the object, one entry per aspect: Accepted. */
+  /** State of the object, one entry per aspect: Accepted, Ready, Stalled, Shadowed. */
   readonly conditions?: readonly {
     /** Which aspect. */
     readonly type: string;
@@ -741,9 +776,11 @@ export interface ClusterDeliveryPolicyStatus {
     /** Generation of the object that this describes. */
     readonly observedGeneration?: number;
   }[];
+  /** Namespaces in which this policy applies: those that it selects and in which no other policy comes before it. */
+  readonly namespaces?: number;
 }
 
-/** A DeliveryReplay sends recorded deliveries of one subscription again, once. Deleting it stops it. */
+/** A DeliveryReplay sends recorded deliveries of one subscription again, once. Deleting it stops it. This version does not obey it, which its condition Accepted says, and its fields may change until a version does. */
 export interface DeliveryReplay {
   readonly apiVersion: "postrider.dev/v1alpha1";
   readonly kind: "DeliveryReplay";
@@ -791,7 +828,7 @@ export interface DeliveryReplaySpec {
 export interface DeliveryReplayStatus {
   /** Generation of the object that the controller last acted upon; -1 until it first has. */
   readonly observedGeneration?: number;
-  /** State of the object, one entry per aspect: Accepted, Complete, Failed. */
+  /** State of the object, one entry per aspect: Accepted, Stalled, Complete, Failed. */
   readonly conditions?: readonly {
     /** Which aspect. */
     readonly type: string;

@@ -4,8 +4,10 @@ import type { ConditionDraft } from "../../core/conditions.ts";
 import { OUTCOME_NAMES } from "../../core/outcome.ts";
 import { FAILURE_MESSAGE_CHARS_MAX, RECENT_FAILURES_MAX } from "../../core/health.ts";
 import type { SubscriptionHealth } from "../../core/health.ts";
+import type { Policy } from "../../core/policy.ts";
 import type { Problem } from "../../core/problem.ts";
 import type { ConditionType, Reason } from "../../core/reasons.ts";
+import { durationText } from "../../lib/duration.ts";
 import type { ActiveSpec, Verdict } from "./checks.ts";
 import { generatesKey } from "./facts.ts";
 import { hostOf } from "./checks.ts";
@@ -131,6 +133,26 @@ function policyStatus({ effective }: ActiveSpec): WebhookSubscriptionStatus["eff
     generation: effective.kind === "BuiltIn" ? undefined : effective.generation,
     clamped: effective.clamped.length === 0 ? undefined : effective.clamped,
     cluster: effective.cluster,
+    values: policyValues(effective.policy),
+  });
+}
+
+type PolicyValues = NonNullable<NonNullable<WebhookSubscriptionStatus["effectivePolicy"]>["values"]>;
+
+/** What applies, with every built-in value and ceiling in it. */
+function policyValues({ timeoutMs, connectTimeoutMs, retry, maxInFlight, rateLimit, retention }: Policy): PolicyValues {
+  return dropUndefined({
+    timeout: durationText(timeoutMs),
+    connectTimeout: durationText(connectTimeoutMs),
+    maxAttempts: retry.maxAttempts,
+    maxAge: durationText(retry.maxAgeMs),
+    maxInFlight,
+    rateLimit: rateLimit && { requests: rateLimit.requests, per: durationText(rateLimit.perMs), burst: rateLimit.burst },
+    retention: {
+      history: durationText(retention.historyMs),
+      bodies: durationText(retention.bodiesMs),
+      responseBytes: retention.responseBytes,
+    },
   });
 }
 

@@ -275,13 +275,14 @@ describeOnControlPlane(
         "NAME",
         "READY",
         "HEALTHY",
+        "SUSPENDED",
         "ENDPOINT",
         "PENDING",
         "LAST-STATUS",
         "LAST-SUCCESS",
         "AGE",
       ]);
-      expect(row).toMatch(/^columns\s+True\s+Unknown\s+example\.com\s/);
+      expect(row).toMatch(/^columns\s+True\s+Unknown\s+False\s+example\.com\s/);
       await kubectl("wait", "--for=condition=Ready", "whsub/columns", "--namespace", NS, "--timeout=5s");
     });
 

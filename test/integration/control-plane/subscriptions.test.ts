@@ -70,7 +70,7 @@ describeOnControlPlane("subscriptions on a real API server", (controlPlane) => {
     await vi.waitUntil(async () =>
       (await run("get", "whsub", "orders", "-o", "jsonpath={.metadata.finalizers}")).includes("drain.postrider.dev/"),
     );
-    expect(await run("get", "whsub", "orders")).toMatch(/orders\s+True\s+Unknown\s+example\.com/);
+    expect(await run("get", "whsub", "orders")).toMatch(/orders\s+True\s+Unknown\s+False\s+example\.com/);
   });
 
   it("follow an edit within a second, and do not lose what was accepted to a wrong one", async () => {

@@ -72,7 +72,7 @@ async function judge(given: Given): Promise<Verdict> {
   const facts = await gatherFacts(
     {
       resources: shelf,
-      policies: new PolicyView(shelf),
+      policies: new PolicyView(shelf, "postrider"),
       systemNamespace: "postrider-system",
       className: "postrider",
       clock: new ManualClock(),
