@@ -124,6 +124,8 @@ interface Source {
   readonly serviceAccounts: ServiceAccountTokens | undefined;
   /** Lets go of what was read because somebody named it; with files everything stays as long as its file. */
   readonly retainNamed: ((isNamed: (ref: ObjectRef) => boolean) => void) | undefined;
+  /** What cannot be followed now, for people; with files `refusedNote` says it. */
+  readonly lostSight: (() => string | undefined) | undefined;
 }
 
 async function sourceOf(config: Config, parts: ComposeParts, metrics: Metrics): Promise<Source> {
@@ -135,7 +137,7 @@ async function sourceOf(config: Config, parts: ComposeParts, metrics: Metrics): 
     const kept = config.store.kind === "sqlite" ? config.store.directory : directory;
     const onRefused = (count: number): void => metrics.manifestsRefused.set(count);
     const provider = new FileProvider({ directory, secretsDirectory: join(kept, ".keys"), clock, log, onRefused });
-    return { provider, serviceAccounts: undefined, retainNamed: undefined };
+    return { provider, serviceAccounts: undefined, retainNamed: undefined, lostSight: undefined };
   }
   // Loaded here only: the Kubernetes client alone holds more memory than everything else.
   const [{ kubernetesCredentials }, { KubeTransport }, { ClusterProvider }, { KubeServiceAccountTokens }] = await Promise.all([
@@ -161,7 +163,8 @@ async function sourceOf(config: Config, parts: ComposeParts, metrics: Metrics): 
   });
   const bindingHint = config["tokens-binding-hint"];
   const serviceAccounts = new KubeServiceAccountTokens({ transport, clock, bindingHint });
-  return { provider, serviceAccounts, retainNamed: (isNamed) => provider.retainNamed(isNamed) };
+  const lostSight = (): string | undefined => provider.lostSight();
+  return { provider, serviceAccounts, retainNamed: (isNamed) => provider.retainNamed(isNamed), lostSight };
 }
 
 interface Ground {
@@ -177,7 +180,7 @@ async function build(config: Config, parts: ComposeParts, ground: Ground): Promi
   const { store, metrics, deliveryNames } = ground;
   const { clock, log } = parts;
   const events = new BusinessEvents(metrics, log, deliveryNames);
-  const { provider, serviceAccounts, retainNamed } = await sourceOf(config, parts, metrics);
+  const { provider, serviceAccounts, retainNamed, lostSight } = await sourceOf(config, parts, metrics);
   const authenticators = await buildAuthenticators(config, { provider, clock, log });
   const attempter = attempterOf(config, parts, serviceAccounts);
   const engine = engineOf(config, parts, { ...ground, events, attempter, recordKept: (namespace) => storage.recordKept(namespace) });
@@ -213,7 +216,7 @@ async function build(config: Config, parts: ComposeParts, ground: Ground): Promi
     deliveriesMax: config["ingest-deliveries-max"],
     drainMs: INGEST_CLOSES_MS,
   });
-  const checks = checksOf({ controller, engine, storeWatch, provider });
+  const checks = checksOf({ controller, engine, storeWatch, provider, lostSight });
   const health = new HealthServer({
     listen: flagged(config, "metrics-listen"),
     metrics,
@@ -310,7 +313,13 @@ function seriesOf(metrics: Metrics, table: () => RouteTable): Tidied {
  * Ready: requests can be answered. A full disk is no reason: not ready, a Pod alone is behind no Service, and producers would find nobody instead of
  * 507, nor anybody the API. Nor is a stop: a Pod that goes and is ready is used as long as there is no other.
  */
-function checksOf({ controller, engine, storeWatch, provider }: Pick<Rooms, "controller" | "engine" | "storeWatch" | "provider">) {
+function checksOf({
+  controller,
+  engine,
+  storeWatch,
+  provider,
+  lostSight,
+}: Pick<Rooms, "controller" | "engine" | "storeWatch" | "provider"> & Pick<Source, "lostSight">) {
   const ready: HealthCheck[] = [
     {
       name: "routes",
@@ -322,6 +331,7 @@ function checksOf({ controller, engine, storeWatch, provider }: Pick<Rooms, "con
   ];
   // No reason to fail: what was good before goes on.
   if (provider instanceof FileProvider) ready.push({ name: "manifests", reason: () => undefined, note: () => provider.refusedNote() });
+  if (lostSight !== undefined) ready.push({ name: "watches", reason: () => undefined, note: lostSight });
   return { ready, started: ready, alive: [{ name: "store", reason: () => storeWatch.hanging() }] };
 }
 
