@@ -138,6 +138,8 @@ interface Source {
   readonly gate: ClassGate;
   readonly lease: Service | undefined;
   readonly onJudged: () => void;
+  /** What cannot be followed now, for people; with files `refusedNote` says it. */
+  readonly lostSight: (() => string | undefined) | undefined;
 }
 
 async function sourceOf(config: Config, parts: ComposeParts, { metrics, owner }: Ground): Promise<Source> {
@@ -150,7 +152,15 @@ async function sourceOf(config: Config, parts: ComposeParts, { metrics, owner }:
     const onRefused = (count: number): void => metrics.manifestsRefused.set(count);
     const provider = new FileProvider({ directory, secretsDirectory: join(kept, ".keys"), clock, log, onRefused });
     const gate = new ClassGate(false, log, metrics);
-    return { provider, serviceAccounts: undefined, retainNamed: undefined, gate, lease: undefined, onJudged: () => undefined };
+    return {
+      provider,
+      serviceAccounts: undefined,
+      retainNamed: undefined,
+      lostSight: undefined,
+      gate,
+      lease: undefined,
+      onJudged: () => undefined,
+    };
   }
   // Loaded here only: the Kubernetes client alone holds more memory than everything else.
   const [{ kubernetesCredentials }, { KubeTransport }, { ClusterProvider }, { KubeServiceAccountTokens }, { ClassLease }] =
@@ -190,7 +200,8 @@ async function sourceOf(config: Config, parts: ComposeParts, { metrics, owner }:
     onStanding: (standing) => gate.note(standing),
   });
   const retainNamed = (isNamed: (ref: ObjectRef) => boolean): void => provider.retainNamed(isNamed);
-  return { provider, serviceAccounts, retainNamed, gate, lease, onJudged: () => provider.released() };
+  const lostSight = (): string | undefined => provider.lostSight();
+  return { provider, serviceAccounts, retainNamed, lostSight, gate, lease, onJudged: () => provider.released() };
 }
 
 /** The same after every restart; the chart names the release. */
@@ -211,7 +222,7 @@ async function build(config: Config, parts: ComposeParts, ground: Ground): Promi
   const { store, metrics, deliveryNames } = ground;
   const { clock, log } = parts;
   const events = new BusinessEvents(metrics, log, deliveryNames);
-  const { provider, serviceAccounts, retainNamed, ...guard } = await sourceOf(config, parts, ground);
+  const { provider, serviceAccounts, retainNamed, lostSight, ...guard } = await sourceOf(config, parts, ground);
   const authenticators = await buildAuthenticators(config, { provider, clock, log });
   const attempter = attempterOf(config, parts, serviceAccounts);
   const engine = engineOf(config, parts, { ...ground, events, attempter, recordKept: (namespace) => storage.recordKept(namespace) });
@@ -249,7 +260,7 @@ async function build(config: Config, parts: ComposeParts, ground: Ground): Promi
     drainMs: INGEST_CLOSES_MS,
   });
   const listen = flagged(config, "metrics-listen");
-  const checks = checksOf({ controller, engine, storeWatch, provider, gate });
+  const checks = checksOf({ controller, engine, storeWatch, provider, gate, lostSight });
   const health = new HealthServer({ listen, metrics, clock, authorize: authenticators.metrics, ...checks });
   const api = buildApi({
     listen: flagged(config, "api-listen"),
@@ -342,8 +353,8 @@ function seriesOf(metrics: Metrics, table: () => RouteTable): Tidied {
  * Ready: requests can be answered. A full disk is no reason: not ready, a Pod alone is behind no Service, and producers would find nobody instead of
  * 507, nor anybody the API. Nor is a stop: a Pod that goes and is ready is used as long as there is no other.
  */
-function checksOf(rooms: Pick<Rooms, "controller" | "engine" | "storeWatch" | "provider" | "gate">) {
-  const { controller, engine, storeWatch, provider, gate } = rooms;
+function checksOf(rooms: Pick<Rooms, "controller" | "engine" | "storeWatch" | "provider" | "gate"> & Pick<Source, "lostSight">) {
+  const { controller, engine, storeWatch, provider, gate, lostSight } = rooms;
   const ready: HealthCheck[] = [
     {
       name: "routes",
@@ -355,6 +366,7 @@ function checksOf(rooms: Pick<Rooms, "controller" | "engine" | "storeWatch" | "p
   ];
   // No reason to fail: what was good before goes on.
   if (provider instanceof FileProvider) ready.push({ name: "manifests", reason: () => undefined, note: () => provider.refusedNote() });
+  if (lostSight !== undefined) ready.push({ name: "watches", reason: () => undefined, note: lostSight });
   const alive = [{ name: "store", reason: () => storeWatch.hanging() }];
   return provider instanceof FileProvider
     ? { ready, started: ready, alive }

@@ -19,6 +19,7 @@ import {
 } from "../controller/objects.ts";
 import type { WebhookSubscription } from "../api/generated/custom-resources.ts";
 import { drainFinalizersAfter } from "../core/drain-finalizer.ts";
+import { AccessWatch } from "../kube/access-watch.ts";
 import { EventRecorder } from "../kube/event-recorder.ts";
 import { ObjectWriter, type ObjectVersion, type WriteOutcome } from "../kube/object-writer.ts";
 import { Reflector, type KubeObject, type ReflectorHandler } from "../kube/reflector.ts";
@@ -35,6 +36,7 @@ import { ClusterNamed } from "./cluster-named.ts";
 import { ClusterSecrets } from "./cluster-secrets.ts";
 import { NAMED_PLURALS } from "./named-object.ts";
 import { ObjectCache, refOf } from "./object-cache.ts";
+import { WatchSight } from "./watch-sight.ts";
 
 export interface ClusterProviderOptions {
   readonly transport: KubeTransport;
@@ -52,7 +54,7 @@ export interface ClusterProviderOptions {
   readonly tokensBindingHint: string;
   /** Where Secrets live that cluster policies name. */
   readonly systemNamespace: string;
-  /** Labels of Secrets that hold static tokens; each costs a watch per namespace, so only those in use are named. */
+  /** Labels of Secrets that hold static tokens; each costs one more watch wherever Secrets are watched, so only those in use are named. */
   readonly tokenLabels?: readonly string[];
   /** Why nothing may be judged yet although it is read: another installation may serve the class. Undefined = it may. */
   readonly heldBack?: () => string | undefined;
@@ -70,6 +72,7 @@ export class ClusterProvider implements Resources, ResultSink, Service {
   readonly #pace: PartedRetryPace;
   readonly #lists: ClusterLists;
   readonly #named: ClusterNamed;
+  readonly #access: AccessWatch;
   #signal: AbortSignal | undefined;
 
   constructor(options: ClusterProviderOptions) {
@@ -88,15 +91,19 @@ export class ClusterProvider implements Resources, ResultSink, Service {
       tokenLabels = [],
     } = options;
     this.#pace = new PartedRetryPace(clock);
-    // Of their own: namespaces whose Secrets are closed to us are asked for ever, and must not hold up the watches of manifests.
+    // Of their own: a thousand namespaces' watches of Secrets must not delay those of manifests.
     const pace = new PartedRetryPace(clock);
     const changed = (ref: ObjectRef): void => this.#tell(ref);
-    this.#secrets = new ClusterSecrets({ transport, clock, random, log, metrics, bindingHint, tokenLabels, changed, pace });
-    this.#named = new ClusterNamed({ transport, clock, random, log, metrics, bindingHint, tokensBindingHint, changed, pace });
+    this.#access = new AccessWatch({ transport, clock, random, asked: (result) => metrics.accessChecks.inc({ result }) });
+    const sight = new WatchSight(clock);
+    metrics.readWatches(() => sight.silentSeconds());
+    const watched = { transport, clock, random, log, metrics, changed, pace, access: this.#access, sight, bindingHint };
+    this.#secrets = new ClusterSecrets({ ...watched, tokenLabels, asOne: namespaces.length === 0 });
+    this.#named = new ClusterNamed({ ...watched, tokensBindingHint });
     this.#writer = new ObjectWriter(transport, managerOf(className));
     const told = (result: string): void => metrics.kubernetesEvents.inc({ result });
     this.#recorder = new EventRecorder({ transport, clock, random, controller: { name: "postrider.dev/controller", instance }, told });
-    this.#lists = new ClusterLists({ namespaces, log, metrics, exists: (namespace) => this.knowsNamespace(namespace) });
+    this.#lists = new ClusterLists({ namespaces, log, metrics, clock, sight, exists: (namespace) => this.knowsNamespace(namespace) });
   }
 
   /** Leaves no connection behind when it settles. */
@@ -111,7 +118,9 @@ export class ClusterProvider implements Resources, ResultSink, Service {
       const handler = this.#handler(list);
       return new Reflector({ name: kind.plural, path: collectionPath(kind, namespace), transport, clock, random, handler, pace });
     });
-    await Promise.all([...reflectors, this.#recorder, this.#secrets, this.#named].map(async (service) => service.run(signal)));
+    await Promise.all(
+      [...reflectors, this.#access, this.#recorder, this.#secrets, this.#named].map(async (service) => service.run(signal)),
+    );
     await transport.close();
   }
 
@@ -144,6 +153,11 @@ export class ClusterProvider implements Resources, ResultSink, Service {
   unlisted(): readonly Unlisted[] {
     const trouble = this.#heldBack;
     return [...this.#lists.unlisted(), ...(trouble === undefined ? [] : [{ what: "Lease of the class", trouble }])];
+  }
+
+  /** What was read and cannot be followed now, for people; undefined while all is. */
+  lostSight(): string | undefined {
+    return this.#lists.lostSight();
   }
 
   /** Where no subscription of ours lives there is nothing to be read; that is known once the subscriptions have been listed. */
@@ -276,6 +290,7 @@ export class ClusterProvider implements Resources, ResultSink, Service {
       changed: (object) => this.#put(kind, object),
       deleted: (object) => this.#drop({ kind: kind.kind, namespace: object.metadata.namespace ?? "", name: object.metadata.name }),
       opened: () => this.#lists.followed(list),
+      heard: () => this.#lists.heard(list),
       restarted: (reason, message, status) => {
         if (this.#lists.broke(list, reason, message, status)) this.#tell(undefined);
       },
@@ -310,7 +325,10 @@ export class ClusterProvider implements Resources, ResultSink, Service {
     this.#named.retain(isNamed);
   }
 
-  #followNamesIn({ kind, namespace }: ObjectRef): void {
+  #followNamesIn({ kind, namespace, name }: ObjectRef): void {
+    const changedIn = kind === "Namespace" ? name : namespace;
+    this.#secrets.prompt(changedIn);
+    this.#named.prompt(changedIn);
     if (kind === "WebhookSubscription") this.#followSecrets(namespace);
     if (kind === "ClusterDeliveryPolicy") this.#followSecrets(this.#options.systemNamespace);
   }

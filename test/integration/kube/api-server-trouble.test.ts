@@ -119,6 +119,11 @@ describe("with an API server in trouble", () => {
     await accepted("away");
     await delivered("away");
     expect(received).toContain("away");
+    const readyz = await fetch(`${operator.ready.metrics}/readyz?verbose`);
+    expect([readyz.status, await readyz.text()]).toEqual([
+      200,
+      expect.stringMatching(/^\[\+\] watches ok: no change arrives, what was read stays in force: .*Namespace for \d+ s: /m),
+    ]);
     heal();
     const known = server.objects.get(COLLECTION, "orders", "shop");
     if (known === undefined) throw new Error("gone");

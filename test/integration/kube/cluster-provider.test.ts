@@ -140,6 +140,7 @@ describe("the cluster provider", () => {
     for (let n = 0; n < 100; n++) server.put(COLLECTION, { metadata: { name: "a", namespace: `closed-${n}` }, spec: SPEC });
     server.fail({ status: 403 }, { matching: ({ path }) => path.endsWith("/secrets") });
     await start(WATCHES);
+    await until(() => provider.secretsOf("closed-7") === "closed");
     expect(await provider.findSecret("closed-7", "none")).toEqual({
       state: "forbidden",
       message: "Postrider lacks permission to read Secrets of namespace closed-7; allow it with: kubectl -n closed-7 create rolebinding",
