@@ -63,7 +63,11 @@ export class ClusterLists {
     });
     this.#common = this.#lists.filter(({ namespace }) => namespace === undefined);
     this.#ofNamespace = new Map(served.map((name) => [name, this.#lists.filter(({ namespace }) => namespace === name)]));
-    for (const list of this.#lists) metrics.watchSynced.set(labelsOf(list), 0);
+    for (const list of this.#lists) {
+      metrics.watchSynced.set(labelsOf(list), 0);
+      // There at 0, so that the first one is seen as an increase.
+      metrics.watchRestarts.inc({ kind: list.kind.kind, reason: "network" }, 0);
+    }
   }
 
   all(): readonly ClusterList[] {

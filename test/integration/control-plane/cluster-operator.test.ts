@@ -123,6 +123,8 @@ describeOnControlPlane(
         () => route()?.subscription.policy.maxInFlight === 3,
       );
       await timed("policy edit", policy(2), () => route()?.subscription.policy.maxInFlight === 2);
+      // The edits above are written after one debounce; a write that was due while the policy is away would rightly tell of it.
+      await new Promise((done) => setTimeout(done, 2 * TRANSITION_DEBOUNCE_MS));
       const goneMs = performance.now();
       await timed(
         "policy delete",
