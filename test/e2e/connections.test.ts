@@ -146,7 +146,7 @@ describe("the binary's connections", () => {
       await expect.poll(async () => (await attemptsOf("short")).length, { timeout: WITHIN_MS }).toBe(i);
     }
     const attempts = await attemptsOf("short");
-    expect(attempts.map(({ outcome, attempt }) => `${outcome} ${attempt}`)).toEqual(Array.from({ length: 10 }, () => "success 1"));
+    expect(attempts.map(({ outcome, attempt }) => `${outcome} ${attempt}`)).toEqual(Array.from({ length: 10 }, () => "Success 1"));
     expect(attempts.filter(({ reconnected }) => reconnected).length).toBeGreaterThan(0);
     for (const { reconnected, message } of attempts) expect(message.includes("on a new connection")).toBe(reconnected);
   });
@@ -165,6 +165,6 @@ describe("the binary's connections", () => {
     await expect.poll(() => seen["127.0.0.5"]?.length ?? 0, { timeout: WITHIN_MS }).toBeGreaterThan(5);
     const late = (seen["127.0.0.4"] ?? []).filter((atMs) => atMs > movedMs + FOLLOWED_AFTER_MS);
     expect(late).toEqual([]);
-    expect((await attemptsOf("moves")).every(({ outcome }) => outcome === "success")).toBe(true);
+    expect((await attemptsOf("moves")).every(({ outcome }) => outcome === "Success")).toBe(true);
   });
 });

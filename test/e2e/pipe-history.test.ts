@@ -32,7 +32,7 @@ const retry = async (id: string): Promise<number> =>
 
 it("shows in the schedule what Pipe's table has: a row for each event and webhook", async () => {
   await example.post(example.sample("video_converted.event"));
-  await expect.poll(async () => (await schedule()).map(({ state }) => state), { timeout: 20_000 }).toEqual(["failed", "failed"]);
+  await expect.poll(async () => (await schedule()).map(({ state }) => state), { timeout: 20_000 }).toEqual(["Failed", "Failed"]);
   for (const [subscription, path] of [
     ["json", "/pipe/json"],
     ["form", "/pipe/form"],
@@ -52,12 +52,12 @@ it("shows in the schedule what Pipe's table has: a row for each event and webhoo
 it("sends again at the press of Retry, after a failure and after a success, and logs each firing", async () => {
   const before = await rowOf("json");
   answerWith = 200;
-  for (const [index, state] of ["failed", "delivered"].entries()) {
+  for (const [index, state] of ["Failed", "Delivered"].entries()) {
     const { id, state: now } = await rowOf("json");
     expect(now).toBe(state);
     expect(await retry(id)).toBe(202);
     await expect.poll(async () => (await rowOf("json")).attempts, { timeout: 20_000 }).toBe(index + 2);
-    await expect.poll(async () => (await rowOf("json")).state, { timeout: 20_000 }).toBe("delivered");
+    await expect.poll(async () => (await rowOf("json")).state, { timeout: 20_000 }).toBe("Delivered");
   }
   const after = await rowOf("json");
   expect(after).toMatchObject({ id: before.id, firstAttemptTime: before.firstAttemptTime, attempts: 3, lastAttempt: { statusCode: 200 } });
