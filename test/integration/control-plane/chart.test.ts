@@ -2,6 +2,7 @@ import { afterAll, beforeAll, expect, it } from "vitest";
 import { CI_VALUES } from "../../support/chart/ci-values.ts";
 import { CHART, helm, IMAGE, renderChart } from "../../support/chart/rendered-chart.ts";
 import { binaries } from "../../support/kube/binaries.ts";
+import { attempt } from "../../support/node/command.ts";
 import { ControlPlane } from "../../support/kube/control-plane.ts";
 import { describeOnControlPlane } from "../../support/kube/shared-control-plane.ts";
 
@@ -100,6 +101,15 @@ describeOnControlPlane(
 
     it("refuses the values of an older chart when they are reused", { timeout: 120_000 }, async () => {
       await expect(onCluster("upgrade", { image: { ...IMAGE }, tls: null }, "--reuse-values")).rejects.toThrow(/--reset-then-reuse-values/);
+    });
+
+    it("is uninstalled when it has granted nothing: no hook waits for permissions that are not given", { timeout: 120_000 }, async () => {
+      await onCluster("upgrade", { image: { ...IMAGE }, rbac: { create: false } });
+      const args = ["uninstall", "pr", "--namespace", "hooks", "--kubeconfig", controlPlane.access.kubeconfig, "--timeout", "20s"];
+      const { code, stderr } = await attempt([binary, ...args]);
+      expect([code, stderr]).toEqual([0, ""]);
+      const left = await controlPlane.kubectlOutput(["-n", "hooks", "get", "statefulset,pvc,job,serviceaccount", "--output=name"]);
+      expect(left).toBe("persistentvolumeclaim/pr-postrider-data\n");
     });
   },
   ["helm"],
