@@ -143,8 +143,11 @@ export class SecretScope {
 
   #handler(label: string, reading: AbortController, seen: Sight): ReflectorHandler {
     const { log } = this.#options;
+    // What was in the socket as the permission was taken back must not come in after it.
+    const isOver = (): boolean => reading.signal.aborted;
     return {
       replace: (objects) => {
+        if (isOver()) return;
         const before = this.state;
         this.#listed.add(label);
         this.#access.granted();
@@ -152,8 +155,12 @@ export class SecretScope {
         if (this.#listed.size === this.#labels.length) this.#trouble = undefined;
         if (this.state !== before) this.#sink.turned();
       },
-      changed: (object) => this.#sink.put(label, object),
-      deleted: (object) => this.#sink.drop(label, object),
+      changed: (object) => {
+        if (!isOver()) this.#sink.put(label, object);
+      },
+      deleted: (object) => {
+        if (!isOver()) this.#sink.drop(label, object);
+      },
       heard: () => seen.heard(),
       restarted: (reason, message) => this.#restarted(label, reading, { reason, message }),
       failed: (error) => log.error({ err: error, kind: "Secret", namespace: this.namespace }, "a change could not be handled"),
