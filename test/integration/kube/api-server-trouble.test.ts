@@ -13,6 +13,7 @@ import { Changes } from "../../support/until.ts";
 
 const POLICIES = "/apis/postrider.dev/v1alpha1/clusterdeliverypolicies";
 const NAMESPACES = "/api/v1/namespaces";
+const PATIENT = { timeout: 10_000 };
 
 /** The real binary with the cluster provider; what it must do whatever becomes of the API server. */
 describe("with an API server in trouble", () => {
@@ -101,11 +102,15 @@ describe("with an API server in trouble", () => {
     const answer = await post("early");
     expect(answer.status).toBe(503);
     expect(Number(answer.headers.get("retry-after"))).toBeGreaterThan(0);
-    const unready = await fetch(`${operator.ready.metrics}/readyz?verbose`);
-    expect(unready.status).toBe(503);
-    expect(await unready.text()).toMatch(
-      /\[-\] routes failed: subscriptions have not been read yet \(Namespace: HTTP 500: told to fail; .*WebhookSubscription: /,
-    );
+    // Each kind is asked by itself: the first answers may still be on their way.
+    await expect
+      .poll(async () => {
+        const unready = await fetch(`${operator.ready.metrics}/readyz?verbose`);
+        return `${unready.status} ${await unready.text()}`;
+      }, PATIENT)
+      .toMatch(
+        /^503 [\s\S]*\[-\] routes failed: subscriptions have not been read yet \(Namespace: HTTP 500: told to fail; .*WebhookSubscription: /,
+      );
     heal();
     await accepted("first");
     await delivered("first");
