@@ -17,8 +17,8 @@ const STATES: ReadonlySet<string> = new Set<NonNullable<HistoryFilter["state"]>>
 ]);
 const PARAMETERS = ["subscription", "state", "type", "recordId", "since", "until", "limit", "cursor"] as const;
 
-/** What a list is asked for; `subscription` is a name, which the directory turns into its uid. */
-export interface HistoryQuery extends Omit<HistoryFilter, "namespace" | "subscription"> {
+/** What a list is asked for; `subscription` is a name, which the directory turns into the uids that had it. */
+export interface HistoryQuery extends Omit<HistoryFilter, "namespace" | "subscriptions"> {
   readonly subscriptionName?: string;
 }
 

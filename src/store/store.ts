@@ -346,7 +346,8 @@ export interface ResultDelivery extends DeliveryRecord {
 
 export interface DeliveryFilter {
   readonly namespace: string;
-  readonly subscription?: string;
+  /** Of any of these (uids): a name may have belonged to several, one after another. */
+  readonly subscriptions?: readonly string[];
   /** `pending`: whatever has not ended, ready or claimed. */
   readonly state?: DeliveryState | "pending";
   readonly type?: string;

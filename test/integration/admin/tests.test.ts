@@ -76,7 +76,7 @@ beforeEach(async () => {
     directory: {
       list: () => [],
       get: (namespace, name) => routes.map(known).find((one) => one.namespace === namespace && one.name === name),
-      nameOf: () => undefined,
+      nameOf: () => undefined, uidsOf: () => [],
     },
     acts: {
       storageFull: () => undefined,

@@ -1,6 +1,6 @@
 import { expect, it } from "vitest";
 import { RouteTable } from "../../../src/core/route-table.ts";
-import { NameBook } from "../../../src/ingest/name-book.ts";
+import { NameBook, SAME_NAME_MAX } from "../../../src/ingest/name-book.ts";
 import { MemoryStore } from "../../../src/store/memory/memory-store.ts";
 import { StoreError } from "../../../src/store/store.ts";
 import { route } from "../../support/ingest/running-ingest.ts";
@@ -49,8 +49,8 @@ it("writes what is new and nothing twice, and again what could not be written", 
   book.note(TABLE);
   expect(written).toEqual(["uid-alpha", "uid-alpha uid-beta"]);
   expect(await store.listState("name")).toEqual([
-    { key: "uid-alpha", value: '"alpha"' },
-    { key: "uid-beta", value: '"beta"' },
+    { key: "uid-alpha", value: '"shop/alpha"' },
+    { key: "uid-beta", value: '"shop/beta"' },
   ]);
 });
 
@@ -67,5 +67,48 @@ it("lets go of a name when no result of its subscription can be left, in memory 
   expect(next.nameOf("uid-beta")).toBe("beta");
   await next.tidy(31 * DAY_MS);
   expect([next.nameOf("uid-alpha"), next.nameOf("uid-beta")]).toEqual(["alpha", undefined]);
-  expect(await store.listState("name")).toEqual([{ key: "uid-alpha", value: '"alpha"' }]);
+  expect(await store.listState("name")).toEqual([{ key: "uid-alpha", value: '"shop/alpha"' }]);
+});
+
+it("knows everyone who has or had a name in a namespace, in the next process too, until nothing is left of them", async () => {
+  const store = await opened();
+  const book = new NameBook(store, log);
+  const tableOf = (...uids: string[]): RouteTable =>
+    RouteTable.build(uids.map((uid) => ({ ...route("alpha", ["a"]), subscription: { ...route("alpha", ["a"]).subscription, uid } })));
+  book.note(tableOf("first"));
+  book.note(tableOf("second"));
+  await book.tidy(0);
+  book.note(tableOf("third"));
+  await settle();
+  expect(book.uidsOf("shop", "alpha")).toEqual(["first", "second", "third"]);
+  expect(book.uidsOf("bank", "alpha")).toEqual([]);
+  expect(book.uidsOf("shop", "beta")).toEqual([]);
+  const next = new NameBook(store, log);
+  await next.load();
+  expect([...next.uidsOf("shop", "alpha")].sort()).toEqual(["first", "second", "third"]);
+  next.note(tableOf("third"));
+  await next.tidy(32 * DAY_MS);
+  await next.tidy(64 * DAY_MS);
+  expect(next.uidsOf("shop", "alpha")).toEqual(["third"]);
+});
+
+it("finds what version 0.1 has left, whose names say no namespace, and writes the namespace once it is known", async () => {
+  const store = await opened();
+  await store.putState([{ kind: "name", key: "uid-alpha", value: '"alpha"' }]);
+  const book = new NameBook(store, log);
+  await book.load();
+  expect([book.nameOf("uid-alpha"), book.uidsOf("anywhere", "alpha")]).toEqual(["alpha", ["uid-alpha"]]);
+  book.note(TABLE);
+  await settle();
+  expect([book.nameOf("uid-alpha"), book.uidsOf("anywhere", "alpha"), book.uidsOf("shop", "alpha")]).toEqual(["alpha", [], ["uid-alpha"]]);
+  expect(await store.listState("name")).toContainEqual({ key: "uid-alpha", value: '"shop/alpha"' });
+});
+
+it("searches for at most a thousand of one name", async () => {
+  const book = new NameBook(await opened(), log);
+  const { subscription, ...rest } = route("alpha", ["a"]);
+  const routes = Array.from({ length: SAME_NAME_MAX + 7 }, (_, n) => ({ ...rest, subscription: { ...subscription, uid: `uid-${n}` } }));
+  book.note(RouteTable.build(routes));
+  expect(book.uidsOf("shop", "alpha")).toHaveLength(SAME_NAME_MAX);
+  expect(book.uidsOf("shop", "alpha").at(-1)).toBe(`uid-${SAME_NAME_MAX + 6}`);
 });
