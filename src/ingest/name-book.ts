@@ -56,7 +56,8 @@ export class NameBook {
 
   /** Who has this name, or had it; the latest last. */
   uidsOf(namespace: string, name: string): readonly string[] {
-    return [name, `${namespace}/${name}`].flatMap((text) => [...(this.#uids.get(text) ?? [])]).slice(-SAME_NAME_MAX);
+    const [anywhere, here] = [this.#uids.get(name) ?? [], this.#uids.get(`${namespace}/${name}`) ?? []];
+    return [...anywhere, ...here].slice(-SAME_NAME_MAX);
   }
 
   /** Everything in the table; what is new or has changed is indexed on the way. */

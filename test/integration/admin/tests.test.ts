@@ -76,7 +76,8 @@ beforeEach(async () => {
     directory: {
       list: () => [],
       get: (namespace, name) => routes.map(known).find((one) => one.namespace === namespace && one.name === name),
-      nameOf: () => undefined, uidsOf: () => [],
+      nameOf: () => undefined,
+      uidsOf: () => [],
     },
     acts: {
       storageFull: () => undefined,

@@ -1,5 +1,5 @@
 import { expect, it } from "vitest";
-import { RouteTable } from "../../../src/core/route-table.ts";
+import { type Route, RouteTable } from "../../../src/core/route-table.ts";
 import { NameBook, SAME_NAME_MAX } from "../../../src/ingest/name-book.ts";
 import { MemoryStore } from "../../../src/store/memory/memory-store.ts";
 import { StoreError } from "../../../src/store/store.ts";
@@ -10,6 +10,12 @@ import { silentLog } from "../../support/silent-log.ts";
 const DAY_MS = 86_400_000;
 const log = silentLog;
 const TABLE = RouteTable.build([route("alpha", ["a"]), route("beta", ["b"])]);
+
+/** A subscription of the name alpha under this uid. */
+function alphaOf(uid: string): Route {
+  const alpha = route("alpha", ["a"]);
+  return { ...alpha, subscription: { ...alpha.subscription, uid } };
+}
 
 async function opened(fault?: () => StoreError | undefined): Promise<MemoryStore> {
   const store = new MemoryStore(fault === undefined ? {} : { fault });
@@ -73,8 +79,7 @@ it("lets go of a name when no result of its subscription can be left, in memory 
 it("knows everyone who has or had a name in a namespace, in the next process too, until nothing is left of them", async () => {
   const store = await opened();
   const book = new NameBook(store, log);
-  const tableOf = (...uids: string[]): RouteTable =>
-    RouteTable.build(uids.map((uid) => ({ ...route("alpha", ["a"]), subscription: { ...route("alpha", ["a"]).subscription, uid } })));
+  const tableOf = (uid: string): RouteTable => RouteTable.build([alphaOf(uid)]);
   book.note(tableOf("first"));
   book.note(tableOf("second"));
   await book.tidy(0);
@@ -106,8 +111,7 @@ it("finds what version 0.1 has left, whose names say no namespace, and writes th
 
 it("searches for at most a thousand of one name", async () => {
   const book = new NameBook(await opened(), log);
-  const { subscription, ...rest } = route("alpha", ["a"]);
-  const routes = Array.from({ length: SAME_NAME_MAX + 7 }, (_, n) => ({ ...rest, subscription: { ...subscription, uid: `uid-${n}` } }));
+  const routes = Array.from({ length: SAME_NAME_MAX + 7 }, (_, n) => alphaOf(`uid-${n}`));
   book.note(RouteTable.build(routes));
   expect(book.uidsOf("shop", "alpha")).toHaveLength(SAME_NAME_MAX);
   expect(book.uidsOf("shop", "alpha").at(-1)).toBe(`uid-${SAME_NAME_MAX + 6}`);
