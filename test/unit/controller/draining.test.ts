@@ -24,12 +24,14 @@ let disk: Disk;
 let life: Life;
 
 /** Signs with a generated key, and authenticates with a token from a Secret. */
-function orders(change: { url?: string; policy?: string; suspend?: boolean; deleted?: boolean; generation?: number } = {}): WatchedObject {
-  const { url = INSIDE, policy, suspend = false, deleted = false, generation = 1 } = change;
+function orders(
+  change: { url?: string; policy?: string; suspend?: boolean; deleted?: boolean; generation?: number; uid?: string } = {},
+): WatchedObject {
+  const { url = INSIDE, policy, suspend = false, deleted = false, generation = 1, uid = UID } = change;
   const leaving = deleted ? { deletionTimestamp: new Date(disk.clock.trueMs()).toISOString() } : {};
   return manifest(
     "WebhookSubscription",
-    { name: "orders", namespace: "shop", uid: UID, generation, finalizers: [DRAIN_FINALIZER], ...leaving },
+    { name: "orders", namespace: "shop", uid, generation, finalizers: [DRAIN_FINALIZER], ...leaving },
     {
       className: "postrider",
       suspend,
@@ -228,6 +230,27 @@ describe("a process that starts in the middle of a drain", () => {
     await pass(5);
     expect(sub()?.target?.authorization).toBe(`Bearer ${TOKEN}`);
     expect(deadLetters()).toEqual([]);
+  });
+
+  it("on a store that was restored into another cluster sends what is owed to the old uid, with the key that was restored", async () => {
+    await life.end();
+    const before = cluster.get("Secret", "shop", "orders-signing");
+    drop("WebhookSubscription", "orders");
+    cluster.apply(orders({ uid: "uid-restored" }));
+    life = new Life(disk, cluster);
+    life.deliveries.pendings.set(UID, 16);
+    await life.begin();
+    await pass(60);
+    const routes = [...life.table.routes()].map(({ subscription: { uid, target }, draining }) => [
+      uid,
+      [draining, target?.authorization] as const,
+    ]);
+    expect(Object.fromEntries(routes)).toEqual({ "uid-restored": [false, `Bearer ${TOKEN}`], [UID]: [true, `Bearer ${TOKEN}`] });
+    expect(cluster.get("Secret", "shop", "orders-signing")).toEqual(before);
+    expect(deadLetters()).toEqual([]);
+    await pass(250);
+    expect(life.deliveries.ended).toEqual([{ uid: UID, how: "dead-letter" }]);
+    expect(notes()).toEqual([expect.stringContaining("because the 5 minutes after a deletion were over") as string]);
   });
 
   it("tells it where object and Secret are both gone", async () => {
