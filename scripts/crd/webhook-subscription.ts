@@ -132,9 +132,15 @@ function signing(): Schema {
       ]),
       secretRefs: list(
         "Keys, all of which sign, in this order: list the old and the new one while receivers switch. " +
-          "Absent: a Secret <subscription>-signing is generated and owned by the subscription.",
+          "Absent: a Secret <subscription>-signing is generated, or one with the label postrider.dev/signing-for that is there already is used.",
         secretKeyRef(`A key of a Secret that holds a signing key. ${OPT_IN}`),
         { min: 1, max: 3, type: "atomic" },
+      ),
+      secretDeletionPolicy: choice(
+        "What happens to the generated Secret after the subscription was deleted. Retain: it stays, and a subscription of this name that is " +
+          "created later signs with the same key. Delete: it is deleted once the deliveries have ended. Secrets in secretRefs are never deleted.",
+        ["Retain", "Delete"],
+        { default: "Retain" },
       ),
       hmac: hmac(),
       token: token(),
@@ -285,6 +291,21 @@ function effectiveValues(): Schema {
   });
 }
 
+function signingKey(): Schema {
+  return fields("A key that signs.", {
+    secretName: text("Secret that holds it.", { min: 0, max: 253 }),
+    fingerprint: text(
+      "First 16 hex digits of the SHA-256 of the Secret's value, or of the public key whpk_... where the key is Ed25519. Only for generated " +
+        "and Ed25519 keys: a short key that someone chose could be guessed from it.",
+      { min: 0, max: 64 },
+    ),
+    publicKey: text("The public key of an Ed25519 key, whpk_<base64>: receivers verify with it, and it is not secret.", {
+      min: 0,
+      max: 128,
+    }),
+  });
+}
+
 function statusFields(): Schema {
   const failure = fields("A failed attempt.", {
     ...attemptFields(),
@@ -296,6 +317,10 @@ function statusFields(): Schema {
     conditions: conditions("Ready, Accepted, ResolvedRefs, Programmed, EndpointHealthy, Suspended, Reconciling, Stalled"),
     endpointHost: text("Host that deliveries go to; never the whole URL, which may hold a secret.", { min: 0, max: 253 }),
     signingSecretName: text("Secret that holds the generated signing key.", { min: 0, max: 253 }),
+    signingKeys: list("The keys that sign, first the one that is listed first. Never their values.", signingKey(), {
+      max: 3,
+      type: "atomic",
+    }),
     lastHandledResume: text("Value of the annotation postrider.dev/resume that was last obeyed.", { min: 0, max: 256 }),
     effectivePolicy: fields("The policy that is obeyed.", {
       kind: openChoice("Kind of the winning policy.", ["DeliveryPolicy", "ClusterDeliveryPolicy", "BuiltIn"]),

@@ -16,8 +16,8 @@ const STATES: ReadonlyMap<string, WantedState> = new Map([
 const STATES_IN_ANY_CASE = new Map([...STATES].map(([name, state]) => [name.toLowerCase(), state]));
 const PARAMETERS = ["subscription", "state", "statusCode", "type", "recordID", "eventID", "since", "until", "limit", "cursor"] as const;
 
-/** What a list is asked for; `subscription` is a name, which the directory turns into its uid. */
-export interface HistoryQuery extends Omit<HistoryFilter, "namespace" | "subscription"> {
+/** What a list is asked for; `subscription` is a name, which the directory turns into the uids that had it. */
+export interface HistoryQuery extends Omit<HistoryFilter, "namespace" | "subscriptions"> {
   readonly subscriptionName?: string;
 }
 

@@ -101,6 +101,7 @@ function signingSpec(signing: Signing | undefined): SigningSpec {
   return {
     scheme,
     secretRefs: signing?.secretRefs ?? [],
+    secretDeletionPolicy: signing?.secretDeletionPolicy ?? "Retain",
     hmac: hmacStyle(signing?.hmac),
     token: scheme === "TimestampToken" ? tokenStyle(signing?.token) : undefined,
   };

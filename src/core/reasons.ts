@@ -69,7 +69,18 @@ export const CONDITION_REASONS = {
 } as const;
 
 /** Reasons of Kubernetes Events that tell of no condition. */
-export const EVENT_REASONS = ["FilterFailed", "TokenIgnored", "Discarded", "DeadLettered", "HandedOver"] as const;
+export const EVENT_REASONS = [
+  "FilterFailed",
+  "TokenIgnored",
+  "Discarded",
+  "DeadLettered",
+  "HandedOver",
+  "SigningKeyGenerated",
+  "SigningKeyAdopted",
+  "SigningKeyChanged",
+  "SecretNotAdopted",
+  "SecretNotDeleted",
+] as const;
 
 /**
  * What is wrong with a manifest before the controller looks at it: `validate` shows it behind each message, the API server says most of them too. A

@@ -33,6 +33,7 @@ import type { Metrics } from "../observe/metrics.ts";
 import { CLUSTER_KINDS, collectionPath, differsForUs, objectPath, watchedObject, type ClusterKind } from "./cluster-kinds.ts";
 import { ClusterLists, type ClusterList } from "./cluster-lists.ts";
 import { ClusterNamed } from "./cluster-named.ts";
+import { ClusterSigningSecrets } from "./cluster-signing-secrets.ts";
 import { ClusterSecrets } from "./cluster-secrets.ts";
 import { NAMED_PLURALS } from "./named-object.ts";
 import { ObjectCache, refOf } from "./object-cache.ts";
@@ -67,6 +68,7 @@ export class ClusterProvider implements Resources, ResultSink, Service {
   readonly #cache = new ObjectCache();
   readonly #secrets: ClusterSecrets;
   readonly #writer: ObjectWriter;
+  readonly #signingSecrets: ClusterSigningSecrets;
   readonly #recorder: EventRecorder;
   readonly #callbacks: ((ref: ObjectRef | undefined) => void)[] = [];
   readonly #pace: PartedRetryPace;
@@ -101,6 +103,7 @@ export class ClusterProvider implements Resources, ResultSink, Service {
     this.#secrets = new ClusterSecrets({ ...watched, tokenLabels, asOne: namespaces.length === 0 });
     this.#named = new ClusterNamed({ ...watched, tokensBindingHint });
     this.#writer = new ObjectWriter(transport, managerOf(className));
+    this.#signingSecrets = new ClusterSigningSecrets(this.#writer, (namespace, secret) => this.#secrets.remember(namespace, secret));
     const told = (result: string): void => metrics.kubernetesEvents.inc({ result });
     this.#recorder = new EventRecorder({ transport, clock, random, controller: { name: "postrider.dev/controller", instance }, told });
     this.#lists = new ClusterLists({ namespaces, log, metrics, clock, sight, exists: (namespace) => this.knowsNamespace(namespace) });
@@ -233,26 +236,17 @@ export class ClusterProvider implements Resources, ResultSink, Service {
     return resultOf(outcome);
   }
 
-  async createSigningSecret({ owner, name, key, value }: NewSigningSecret): Promise<CreateSecretResult> {
-    const { namespace, uid = "" } = owner.metadata;
-    const outcome = await this.#writer.create(`/api/v1/namespaces/${namespace}/secrets`, {
-      apiVersion: "v1",
-      kind: "Secret",
-      metadata: {
-        name,
-        namespace,
-        labels: { [USE_LABEL]: "true", "app.kubernetes.io/managed-by": "postrider" },
-        ownerReferences: [
-          { apiVersion: owner.apiVersion, kind: owner.kind, name: owner.metadata.name, uid, controller: true, blockOwnerDeletion: false },
-        ],
-      },
-      type: "Opaque",
-      stringData: { [key]: value },
-    });
-    if (outcome.kind === "exists") return { kind: "exists" };
-    // The watch tells of it a moment later; until then the subscription would seem to lack its key.
-    if (outcome.kind === "done") this.#secrets.remember(namespace, outcome.object as KubeObject);
-    return resultOf(outcome);
+  async createSigningSecret(secret: NewSigningSecret): Promise<CreateSecretResult> {
+    const outcome = await this.#signingSecrets.create(secret);
+    return outcome.kind === "exists" ? { kind: "exists" } : resultOf(outcome);
+  }
+
+  async adoptSigningSecret(secret: SecretObject, signingFor: string): Promise<WriteResult> {
+    return resultOf(await this.#signingSecrets.adopt(secret, signingFor));
+  }
+
+  async deleteSigningSecret(secret: SecretObject): Promise<WriteResult> {
+    return resultOf(await this.#signingSecrets.delete(secret));
   }
 
   /** The version last seen of the same object: a caller may hold one that is older by a status of ours. */

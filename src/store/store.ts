@@ -349,7 +349,8 @@ export type WantedState = DeliveryState | "pending";
 
 export interface DeliveryFilter {
   readonly namespace: string;
-  readonly subscription?: string;
+  /** Of any of these (uids): a name may have belonged to several, one after another. */
+  readonly subscriptions?: readonly string[];
   /** Any of these. */
   readonly state?: WantedState | readonly WantedState[];
   readonly type?: string;

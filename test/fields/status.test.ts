@@ -60,6 +60,9 @@ const SUBSCRIPTION: Readonly<Record<string, unknown>> = {
   "status.conditions[].message": expect.stringMatching(/./),
   "status.endpointHost": "hooks.example.com",
   "status.signingSecretName": "orders-signing",
+  "status.signingKeys[].secretName": "orders-signing",
+  "status.signingKeys[].fingerprint": expect.stringMatching(/^[0-9a-f]{16}$/),
+  "status.signingKeys[].publicKey": expect.stringMatching(/^whpk_[A-Za-z0-9+/]{43}=$/),
   "status.lastHandledResume": "once",
   "status.effectivePolicy.kind": "DeliveryPolicy",
   "status.effectivePolicy.name": "careful",
@@ -137,7 +140,7 @@ describe("the fields of status", () => {
     const apiVersion = "postrider.dev/v1alpha1";
     const orders = subscription("orders", {
       endpoint: { url: "https://hooks.example.com/in" },
-      signing: { scheme: "StandardWebhooks" },
+      signing: { scheme: "StandardWebhooksEd25519" },
       policyRef: { name: "careful" },
     });
     const resumed = { ...orders, metadata: { name: "orders", namespace: "shop", annotations: { "postrider.dev/resume": "once" } } };

@@ -175,13 +175,15 @@ export interface WebhookSubscriptionSpec {
   readonly signing?: {
     /** The signature scheme. Default: StandardWebhooks. */
     readonly scheme?: "StandardWebhooks" | "StandardWebhooksEd25519" | "HMAC" | "TimestampToken" | "HTTPMessageSignatures" | "None";
-    /** Keys, all of which sign, in this order: list the old and the new one while receivers switch. Absent: a Secret <subscription>-signing is generated and owned by the subscription. */
+    /** Keys, all of which sign, in this order: list the old and the new one while receivers switch. Absent: a Secret <subscription>-signing is generated, or one with the label postrider.dev/signing-for that is there already is used. */
     readonly secretRefs?: readonly {
       /** Name of the Secret. */
       readonly name: string;
       /** Key within the Secret's data. */
       readonly key: string;
     }[];
+    /** What happens to the generated Secret after the subscription was deleted. Retain: it stays, and a subscription of this name that is created later signs with the same key. Delete: it is deleted once the deliveries have ended. Secrets in secretRefs are never deleted. */
+    readonly secretDeletionPolicy: "Retain" | "Delete";
     /** How an HMAC signature is made and written, with scheme HMAC: GitHub, Shopify, Slack, Stripe and similar styles. */
     readonly hmac?: {
       /** Hash of the HMAC. SHA1 is for receivers that support nothing better. */
@@ -391,6 +393,15 @@ export interface WebhookSubscriptionStatus {
   readonly endpointHost?: string;
   /** Secret that holds the generated signing key. */
   readonly signingSecretName?: string;
+  /** The keys that sign, first the one that is listed first. Never their values. */
+  readonly signingKeys?: readonly {
+    /** Secret that holds it. */
+    readonly secretName?: string;
+    /** First 16 hex digits of the SHA-256 of the Secret's value, or of the public key whpk_... where the key is Ed25519. Only for generated and Ed25519 keys: a short key that someone chose could be guessed from it. */
+    readonly fingerprint?: string;
+    /** The public key of an Ed25519 key, whpk_<base64>: receivers verify with it, and it is not secret. */
+    readonly publicKey?: string;
+  }[];
   /** Value of the annotation postrider.dev/resume that was last obeyed. */
   readonly lastHandledResume?: string;
   /** The policy that is obeyed. */

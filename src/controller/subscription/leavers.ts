@@ -1,13 +1,17 @@
 import type { WebhookSubscription } from "../../api/generated/custom-resources.ts";
+import type { Route } from "../../core/route-table.ts";
 import type { Subscription } from "../../core/subscription.ts";
+import { subscriptionOf } from "./accepted-specs.ts";
 import type { AcceptedSpec } from "./accepted-specs.ts";
 import { judgeSubscription } from "./checks.ts";
 import { Departures } from "./departures.ts";
-import type { Departure } from "./departures.ts";
+import type { Departure, Hopeless } from "./departures.ts";
+import { deletedNote } from "./deleted-note.ts";
+import { dropSigningSecret } from "./dropped-secret.ts";
 import { isHeldFor } from "../../core/drain-finalizer.ts";
 import { gatherFacts } from "./facts.ts";
 import type { SubscriptionFacts } from "./facts.ts";
-import { aimedRoute } from "./route-of.ts";
+import { aimedRoute, isUnknownNow } from "./route-of.ts";
 import type { SubscriptionParts } from "./subscription-parts.ts";
 
 /** Finds the subscriptions that are on their way out, and what becomes of what is still owed to them. */
@@ -90,16 +94,17 @@ export class Leavers {
     const how = this.#howOf(leaver, facts, to);
     // The store's routes do not know where they lead before the manifests are read; this one has no manifest any more.
     const isUnaimed = route?.subscription.blocked?.reason === "Starting" && last !== undefined;
+    const about = lastSeen ?? (last === undefined ? undefined : subscriptionOf(last));
     this.#departures.begin({
       uid,
       namespace,
       name,
       how,
       sinceMs: this.#noteSince(last, facts?.object),
-      hopeless: route === undefined || route.subscription.blocked !== undefined || leaver?.spec.suspend === true,
+      hopeless: isUnaimed ? undefined : hopelessOf(route, leaver?.spec.suspend === true),
       aim: isUnaimed ? () => this.#aim(last) : undefined,
       to,
-      tell: lastSeen && ((ended, underWay) => this.#tell(lastSeen, how, { ended, underWay, to })),
+      tell: about && ((ended) => this.#parts.sink.recordEvent(about, deletedNote(about.metadata, { how, to }, ended))),
       finish: () => this.#letGo(uid, to === undefined ? facts?.object : lastSeen, to),
     });
   }
@@ -134,22 +139,12 @@ export class Leavers {
     return accepted.get(uid)?.leavingSinceMs ?? clock.nowMs() - (isJustNow ? 0 : agoMs);
   }
 
-  #tell(
-    lastSeen: WebhookSubscription,
-    how: Departure["how"],
-    { ended, underWay, to }: { ended: number; underWay: number; to: string | undefined },
-  ): void {
-    const isDiscard = how === "discard";
-    const fate = isDiscard ? "were discarded" : "went to the dead-letter store";
-    const more = underWay === 0 ? "" : ` ${underWay} attempts were in flight: what they do not deliver ends the same way.`;
-    const what = to === undefined ? "Deleted" : `Handed over to class ${to}`;
-    const message = `${what}: ${ended} deliveries that had not ended ${fate}.${more}`;
-    this.#parts.sink.recordEvent(lastSeen, { type: "Warning", reason: isDiscard ? "Discarded" : "DeadLettered", message });
-  }
-
   /** Lets the object, the route and what was accepted go. Rejects to be called again. */
   async #letGo(uid: string, object: WebhookSubscription | undefined, to: string | undefined): Promise<void> {
     const { resources, sink, routes, accepted, className } = this.#parts;
+    const last = accepted.get(uid);
+    // Who takes it over signs with the same key.
+    if (last !== undefined && to === undefined) await dropSigningSecret(this.#parts, last);
     const newest = (): WebhookSubscription | undefined =>
       object && resources.get("WebhookSubscription", object.metadata.namespace, object.metadata.name);
     const current = newest() ?? object;
@@ -169,19 +164,29 @@ export class Leavers {
   }
 
   /** Gives the route of a subscription that was deleted while nobody was running what it needs to drain. Answers whether that is hopeless. */
-  async #aim(last: AcceptedSpec): Promise<boolean> {
+  async #aim(last: AcceptedSpec): Promise<Hopeless | "unknown" | undefined> {
     const { resources, routes, expressions } = this.#parts;
-    const { uid, namespace, name, generation, spec } = last;
+    const { uid, namespace, spec } = last;
     const namespaces = [...resources.list("Namespace")];
     // Not served any more: its own policies are not read, and nothing is sent under another.
-    if (!resources.knowsNamespace(namespace)) return true;
-    if (namespaces.length > 0 && !namespaces.some(({ metadata }) => metadata.name === namespace)) return true;
+    if (!resources.knowsNamespace(namespace)) return { why: `the namespace ${namespace} is no longer served` };
+    if (namespaces.length > 0 && !namespaces.some(({ metadata }) => metadata.name === namespace))
+      return { why: `the namespace ${namespace} is gone` };
     // No spec can be read of an object that is gone, so what is judged is the last accepted one.
-    const gone = { metadata: { uid, namespace, name, generation }, spec: {} } as WebhookSubscription;
-    const { active } = judgeSubscription(await gatherFacts(this.#parts, gone, last), expressions);
+    const { active } = judgeSubscription(await gatherFacts(this.#parts, subscriptionOf(last), last), expressions);
     const route = routes.get(uid);
-    if (active?.target === undefined || route === undefined) return true;
-    routes.set(aimedRoute(route, active));
-    return spec.suspend;
+    if (isUnknownNow(active?.blocked?.reason)) return "unknown";
+    if (active?.target === undefined || route === undefined) return { why: active?.blocked?.message ?? "its route is gone" };
+    const aimed = aimedRoute(route, active);
+    routes.set(aimed);
+    return hopelessOf(aimed, spec.suspend);
   }
+}
+
+/** Nothing can be sent of what is left, and why. What cannot be read at the moment may be there a second later: that is not the end. */
+function hopelessOf(route: Route | undefined, isSuspended: boolean): Hopeless | undefined {
+  if (route === undefined) return { why: "no spec of it was accepted" };
+  const { blocked } = route.subscription;
+  if (blocked !== undefined && !isUnknownNow(blocked.reason)) return { why: blocked.message };
+  return isSuspended ? { why: "it was suspended" } : undefined;
 }

@@ -40,6 +40,7 @@ export function composeStatus(
     conditions,
     endpointHost: url === undefined ? undefined : hostOf(url),
     signingSecretName: active !== undefined && generatesKey(active.spec) ? input.signingName : undefined,
+    signingKeys: verdict.signingKeys.length === 0 ? undefined : verdict.signingKeys.map((key) => dropUndefined({ ...key })),
     lastHandledResume: input.lastHandledResume,
     effectivePolicy: active === undefined ? undefined : policyStatus(active),
     delivery: health === undefined ? undefined : deliveryStatus(health),

@@ -245,7 +245,7 @@ export function pageOf(rows: readonly DeliveryRow[], filter: HistoryFilter, nowM
 export function matches(row: DeliveryRow, filter: DeliveryFilter): boolean {
   return (
     row.namespace === filter.namespace &&
-    (filter.subscription === undefined || row.subscription === filter.subscription) &&
+    (filter.subscriptions?.includes(row.subscription) ?? true) &&
     isOfState(row.state, filter.state) &&
     (filter.type === undefined || row.eventType === filter.type) &&
     (filter.sinceMs === undefined || row.acceptedAtMs >= filter.sinceMs) &&

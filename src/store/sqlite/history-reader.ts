@@ -248,7 +248,7 @@ function glance(row: Row): NonNullable<DeliverySummary["lastAttempt"]> {
 function fits(record: DeliveryRecord, filter: DeliveryFilter): boolean {
   return (
     record.namespace === filter.namespace &&
-    (filter.subscription === undefined || record.subscription === filter.subscription) &&
+    (filter.subscriptions?.includes(record.subscription) ?? true) &&
     isOfState(record.state, filter.state) &&
     (filter.type === undefined || record.eventType === filter.type) &&
     (filter.sinceMs === undefined || record.acceptedAtMs >= filter.sinceMs) &&
@@ -281,7 +281,11 @@ export function conditions(filter: DeliveryFilter): { readonly where: string; re
     parts.push(sql);
     values.push(value);
   };
-  add("queue = (SELECT queue FROM subscription_queue WHERE subscription = ?)", filter.subscription);
+  if (filter.subscriptions !== undefined) {
+    const places = filter.subscriptions.map(() => "?").join(", ");
+    parts.push(`queue IN (SELECT queue FROM subscription_queue WHERE subscription IN (${places}))`);
+    values.push(...filter.subscriptions);
+  }
   add("type = ?", filter.type);
   add("accepted >= ?", filter.sinceMs);
   add("accepted < ?", filter.untilMs);

@@ -93,12 +93,16 @@ export function pageCases(engine: Engine): void {
       for (const id of [mine, not]) await store().complete([completion(id, { attempt: attempt(id, { recordId: "rec-1" }) })]);
       await store().complete([completion(other, { attempt: attempt(other, { recordId: "rec-2" }) })]);
       expect(idsOf(await page({ recordId: "rec-1" }))).toEqual([mine]);
-      expect(idsOf(await page({ recordId: "rec-1", subscription: "sub-b" }))).toEqual([]);
+      expect(idsOf(await page({ recordId: "rec-1", subscriptions: ["sub-b"] }))).toEqual([]);
       expect(idsOf(await store().history({ namespace: "elsewhere", limit: 5, recordId: "rec-1" }))).toEqual([not]);
     });
 
     it.each([
-      [{ subscription: "sub-b" }, [3]],
+      [{ subscriptions: ["sub-b"] }, [3]],
+      [{ subscriptions: ["sub-b", "sub-a"] }, [3, 2, 1, 0]],
+      [{ subscriptions: ["sub-b", "sub-unknown"], state: "claimed" as const }, [3]],
+      [{ subscriptions: ["sub-unknown"] }, []],
+      [{ subscriptions: [] }, []],
       [{ state: "delivered" as const }, [2]],
       [{ state: "failed" as const }, []],
       [{ state: "claimed" as const }, [3, 1, 0]],

@@ -215,6 +215,14 @@ const SIGNING: readonly SubscriptionCase[] = [
     shows: true,
   },
   {
+    field: "spec.signing.secretDeletionPolicy",
+    value: "Delete",
+    instead: "Retain",
+    beside: { "spec.signing": { scheme: "StandardWebhooks" } },
+    observe: (rig) => rig.keepsKey(),
+    shows: false,
+  },
+  {
     field: "spec.signing.hmac.algorithm",
     value: "SHA512",
     instead: "SHA256",

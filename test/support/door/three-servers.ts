@@ -41,7 +41,7 @@ export async function runningApi(parts: Partial<HandlerParts> = {}): Promise<Run
       readEvent: nothing,
       readBody: nothing,
     },
-    directory: { list: () => [], get: () => undefined, nameOf: () => undefined },
+    directory: { list: () => [], get: () => undefined, nameOf: () => undefined, uidsOf: () => [] },
     acts: {
       storageFull: () => undefined,
       resend: nothing,

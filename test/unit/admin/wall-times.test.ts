@@ -23,7 +23,7 @@ async function scene(stepMs: number) {
     clock: world.clock,
     deliveryNames: testDeliveryNames,
     store: world.store,
-    directory: { list: () => [], get: () => undefined, nameOf: () => "a" },
+    directory: { list: () => [], get: () => undefined, nameOf: () => "a", uidsOf: () => [] },
     acts: {
       storageFull: () => undefined,
       resend: async () => "not_found",

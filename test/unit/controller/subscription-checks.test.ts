@@ -285,7 +285,7 @@ describe("what is sent", () => {
   it("asks for a key when none is named, once", async () => {
     expect(await judge({ rest: "suspend: false" })).toMatchObject({ needsKey: true, active: { blocked: { reason: "SecretPending" } } });
     const made = await judge({ rest: "suspend: false", secrets: { "orders-signing": secret({ secret: WHSEC }, "u1") } });
-    expect(made).toMatchObject({ needsKey: false, ownKey: "orders-signing", active: { blocked: undefined } });
+    expect(made).toMatchObject({ needsKey: false, ownKey: { metadata: { name: "s" } }, active: { blocked: undefined } });
   });
 
   it("reads Ed25519 keys", async () => {
