@@ -138,9 +138,9 @@ function signing(): Schema {
       ),
       secretDeletionPolicy: choice(
         "What happens to the generated Secret after the subscription was deleted. Retain: it stays, and a subscription of this name that is " +
-          "created later signs with the same key. Delete: it is deleted once the deliveries have ended. Secrets in secretRefs are never deleted.",
+          "created later signs with the same key. Delete: it is deleted once the deliveries have ended. Secrets in secretRefs are never deleted. " +
+          "Default: Retain.",
         ["Retain", "Delete"],
-        { default: "Retain" },
       ),
       hmac: hmac(),
       token: token(),

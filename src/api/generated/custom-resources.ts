@@ -182,8 +182,8 @@ export interface WebhookSubscriptionSpec {
       /** Key within the Secret's data. */
       readonly key: string;
     }[];
-    /** What happens to the generated Secret after the subscription was deleted. Retain: it stays, and a subscription of this name that is created later signs with the same key. Delete: it is deleted once the deliveries have ended. Secrets in secretRefs are never deleted. */
-    readonly secretDeletionPolicy: "Retain" | "Delete";
+    /** What happens to the generated Secret after the subscription was deleted. Retain: it stays, and a subscription of this name that is created later signs with the same key. Delete: it is deleted once the deliveries have ended. Secrets in secretRefs are never deleted. Default: Retain. */
+    readonly secretDeletionPolicy?: "Retain" | "Delete";
     /** How an HMAC signature is made and written, with scheme HMAC: GitHub, Shopify, Slack, Stripe and similar styles. */
     readonly hmac?: {
       /** Hash of the HMAC. SHA1 is for receivers that support nothing better. */

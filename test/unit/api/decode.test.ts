@@ -40,7 +40,7 @@ describe("a subscription", () => {
         filter: undefined,
         endpoint: { address: { kind: "url", url: "https://example.com/" }, headers: [], auth: undefined },
         payload: { format: "StandardWebhooks", formParameter: "payload", body: undefined },
-        signing: { scheme: "StandardWebhooks", secretRefs: [], hmac: undefined, token: undefined },
+        signing: { scheme: "StandardWebhooks", secretRefs: [], secretDeletionPolicy: "Retain", hmac: undefined, token: undefined },
         policyName: undefined,
         history: { captureResponse: true, answerInResults: false, recordIdField: undefined },
         deletionPolicy: "Drain",

@@ -208,7 +208,7 @@ describe("a process that starts in the middle of a drain", () => {
     expect(note).toContain(
       "16 deliveries that had not ended went to the dead-letter store, because the generated Secret orders-signing is gone",
     );
-    expect(note).toContain("GET /v1/namespaces/shop/deliveries?subscription=orders&state=failed");
+    expect(note).toContain("GET /v1/namespaces/shop/deliveries?subscription=orders&state=Failed");
   });
 
   it("waits where Secrets cannot be read yet: they may be there a moment later", async () => {
