@@ -77,7 +77,7 @@ describe("a process that stood still", () => {
     const attempts = (await (await fetch(`${operator.ready.api}/v1/namespaces/shop/attempts?limit=500`)).json()) as {
       items: { outcome: string; message: string }[];
     };
-    const timedOut = attempts.items.filter(({ outcome }) => outcome === "timeout");
+    const timedOut = attempts.items.filter(({ outcome }) => outcome === "Timeout");
     expect(timedOut).toHaveLength(IN_FLIGHT);
     for (const { message } of timedOut) expect(message).toMatch(/^no answer within 1 s; Postrider itself was frozen for \d\.\d s of it$/);
     expect(await operator.signal("SIGTERM")).toBe(0);
