@@ -146,12 +146,16 @@ it(
     const accepted = new Set<string>();
     const exits: number[] = [];
     for (let run = 0; run < RUNS; run++) {
+      const already = receiver.arrivals.length;
       const operator = await start();
       const url = `${operator.ready.ingest}/v1/namespaces/shop/events`;
       const seen: Posted[] = [];
       const producers = Promise.all(Array.from({ length: 8 }, () => produce(url, seen)));
       const upload = dripping(operator.ready.ingest);
-      await expect.poll(() => receiver.arrivals.length, { timeout: 20_000 }).toBeGreaterThan(run * 10 + 30);
+      // Of this run: an attempt without an answer must be under way, whatever the run before has left.
+      const arrived = (): readonly Arrival[] => receiver.arrivals.slice(already);
+      await expect.poll(() => arrived().length, { timeout: 20_000 }).toBeGreaterThan(30);
+      await expect.poll(() => arrived().some(({ path }) => path === "/stuck"), { timeout: 20_000 }).toBe(true);
       await new Promise((resolve) => setTimeout(resolve, 300 + run * 37));
       const stoppedMs = performance.now();
       expect(await operator.signal("SIGTERM"), operator.stderr()).toBe(0);
