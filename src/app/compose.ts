@@ -30,7 +30,7 @@ import { BusinessEvents } from "../observe/events.ts";
 import { HealthServer } from "../observe/health-server.ts";
 import type { HealthCheck } from "../observe/health-server.ts";
 import type { Log } from "../observe/log.ts";
-import { Metrics } from "../observe/metrics.ts";
+import { Metrics, type ServerName } from "../observe/metrics.ts";
 import { FileProvider } from "../provider/file.ts";
 import { MemoryStore } from "../store/memory/memory-store.ts";
 import { SqliteStore } from "../store/sqlite/sqlite-store.ts";
@@ -38,6 +38,7 @@ import { CLOCK_KEY, type Store } from "../store/store.ts";
 import { acceptedSpecsIn } from "./accepted-specs.ts";
 import { type Authenticators, buildAuthenticators, tokenLabels } from "./authenticators.ts";
 import { buildApi } from "./build-api.ts";
+import { Certificates } from "./certificates.ts";
 import { keptDeliveryNames } from "./delivery-name-key.ts";
 import { RetentionSweep, type Tidied } from "./retention-sweep.ts";
 import { shutDown } from "./shut-down.ts";
@@ -73,6 +74,7 @@ interface Rooms {
   readonly ingest: IngestServer;
   readonly api: ApiServer;
   readonly health: HealthServer;
+  readonly certificates: Certificates;
   readonly storeWatch: StoreWatch;
   readonly tidied: readonly Tidied[];
   /** How long nobody ran before this start, ms. */
@@ -85,6 +87,7 @@ interface Rooms {
 export async function startOperator(config: Config, parts: ComposeParts): Promise<Operator> {
   const { clock, log } = parts;
   const metrics = new Metrics({ version: VERSION, perSubscription: config["per-subscription-metrics"] });
+  const certificates = await Certificates.read(config, { clock, log, metrics });
   const owner = uuidv7(clock.trueMs());
   const store = parts.store ?? storeOf(config);
   const report = await store.open({
@@ -99,7 +102,7 @@ export async function startOperator(config: Config, parts: ComposeParts): Promis
   log.info({ event: "store.opened", pending: report.pending, interrupted: report.interrupted }, "store opened");
   try {
     const deliveryNames = await keptDeliveryNames(store, parts.random, log);
-    const rooms = await build(config, parts, { store, metrics, owner, awayMs: report.clock.awayMs, deliveryNames });
+    const rooms = await build(config, parts, { store, metrics, certificates, owner, awayMs: report.clock.awayMs, deliveryNames });
     return await start(rooms, parts, config);
   } catch (error) {
     await store.close();
@@ -167,6 +170,7 @@ async function sourceOf(config: Config, parts: ComposeParts, metrics: Metrics): 
 interface Ground {
   readonly store: Store;
   readonly metrics: Metrics;
+  readonly certificates: Certificates;
   readonly owner: string;
   /** How long nobody ran before this start, ms. */
   readonly awayMs: number;
@@ -174,7 +178,7 @@ interface Ground {
 }
 
 async function build(config: Config, parts: ComposeParts, ground: Ground): Promise<Rooms> {
-  const { store, metrics, deliveryNames } = ground;
+  const { store, metrics, certificates, deliveryNames } = ground;
   const { clock, log } = parts;
   const events = new BusinessEvents(metrics, log, deliveryNames);
   const { provider, serviceAccounts, retainNamed } = await sourceOf(config, parts, metrics);
@@ -195,7 +199,7 @@ async function build(config: Config, parts: ComposeParts, ground: Ground): Promi
   const storage = quotaOf({ store, metrics, storeWatch, controller });
   const ready = (namespace: string): boolean => controller.isReady(namespace) && engine.ready;
   const ingest = buildIngest({
-    listen: flagged(config, "ingest-listen"),
+    listen: listenOf(config, "ingest", certificates),
     authenticator: authenticators.ingest,
     rateLimitPerSecond: config["ingest-rate-limit"],
     tokenInQuery: config["ingest-token-in-query"],
@@ -213,16 +217,16 @@ async function build(config: Config, parts: ComposeParts, ground: Ground): Promi
     deliveriesMax: config["ingest-deliveries-max"],
     drainMs: INGEST_CLOSES_MS,
   });
-  const checks = checksOf({ controller, engine, storeWatch, provider });
+  const checks = checksOf({ controller, engine, storeWatch, provider, certificates });
   const health = new HealthServer({
-    listen: flagged(config, "metrics-listen"),
+    listen: listenOf(config, "metrics", certificates),
     metrics,
     clock,
     authorize: authenticators.metrics,
     ...checks,
   });
   const api = buildApi({
-    listen: flagged(config, "api-listen"),
+    listen: listenOf(config, "api", certificates),
     authenticator: authenticators.api,
     clock,
     log,
@@ -240,7 +244,8 @@ async function build(config: Config, parts: ComposeParts, ground: Ground): Promi
     watch: metrics.doorOf("api"),
   });
   const tidied = [payloads, names, engine, namedObjects(retainNamed, controller), seriesOf(metrics, () => table)];
-  return { store, provider, authenticators, engine, attempter, controller, ingest, api, health, storeWatch, tidied, awayMs: ground.awayMs };
+  const { awayMs } = ground;
+  return { store, provider, authenticators, engine, attempter, controller, ingest, api, health, certificates, storeWatch, tidied, awayMs };
 }
 
 function controllerOf(
@@ -291,9 +296,9 @@ function quotaOf({ store, metrics, storeWatch, controller }: Pick<Rooms, "store"
   return quota;
 }
 
-/** Where to listen, with the flag that a message names when the address cannot be had. */
-function flagged(config: Config, name: "ingest-listen" | "api-listen" | "metrics-listen"): ListenAddress {
-  return { ...config[name], flag: `--${name}` };
+/** Where to listen, with the flag that a message names when the address cannot be had, and with which certificate. */
+function listenOf(config: Config, port: ServerName, certificates: Certificates): ListenAddress {
+  return { ...config[`${port}-listen`], flag: `--${port}-listen`, identity: certificates.sourceOf(port) };
 }
 
 /** Objects that were read because somebody named them. */
@@ -310,7 +315,8 @@ function seriesOf(metrics: Metrics, table: () => RouteTable): Tidied {
  * Ready: requests can be answered. A full disk is no reason: not ready, a Pod alone is behind no Service, and producers would find nobody instead of
  * 507, nor anybody the API. Nor is a stop: a Pod that goes and is ready is used as long as there is no other.
  */
-function checksOf({ controller, engine, storeWatch, provider }: Pick<Rooms, "controller" | "engine" | "storeWatch" | "provider">) {
+function checksOf(rooms: Pick<Rooms, "controller" | "engine" | "storeWatch" | "provider" | "certificates">) {
+  const { controller, engine, storeWatch, provider, certificates } = rooms;
   const ready: HealthCheck[] = [
     {
       name: "routes",
@@ -322,6 +328,7 @@ function checksOf({ controller, engine, storeWatch, provider }: Pick<Rooms, "con
   ];
   // No reason to fail: what was good before goes on.
   if (provider instanceof FileProvider) ready.push({ name: "manifests", reason: () => undefined, note: () => provider.refusedNote() });
+  if (certificates.check !== undefined) ready.push(certificates.check);
   return { ready, started: ready, alive: [{ name: "store", reason: () => storeWatch.hanging() }] };
 }
 
@@ -359,7 +366,7 @@ function engineOf(
 }
 
 async function start(rooms: Rooms, parts: ComposeParts, config: Config): Promise<Operator> {
-  const { store, provider, engine, controller, ingest, api, health, storeWatch } = rooms;
+  const { store, provider, engine, controller, ingest, api, health, certificates, storeWatch } = rooms;
   const supervisor = new Supervisor(parts.clock, parts.log);
   await storeWatch.look();
   const urls = { metrics: await health.open(), api: await api.open(), ingest: await ingest.open() };
@@ -368,6 +375,7 @@ async function start(rooms: Rooms, parts: ComposeParts, config: Config): Promise
     new WallClockWatch(clock, log, keepClock(store, log)),
     new RetentionSweep(store, clock, log, { awayMs: rooms.awayMs, others: rooms.tidied }),
     health,
+    certificates,
     storeWatch,
     engine,
     provider,

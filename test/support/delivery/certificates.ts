@@ -21,6 +21,8 @@ export interface TestCertificates {
   readonly service: Certificate;
   /** Two of clients, by the CA; their subjects are `CN=client-one` and `CN=client-two`. */
   readonly clients: readonly [Certificate, Certificate];
+  /** For `localhost`, by the CA; of no use to a client. */
+  readonly serverOnly: Certificate;
   /** For 127.0.0.1, by an intermediate authority below the CA; `cert` is the leaf alone. */
   readonly deep: Certificate;
   readonly intermediate: string;
@@ -88,6 +90,7 @@ export function makeCertificates(): TestCertificates | undefined {
       otherHost: issue("other", "subjectAltName=DNS:other.example", days),
       service: issue("service", "subjectAltName=DNS:receiver.shop.svc", days),
       clients: [issue("client-one", "extendedKeyUsage=clientAuth", days), issue("client-two", "extendedKeyUsage=clientAuth", days)],
+      serverOnly: issue("server-only", `${local}\nextendedKeyUsage=serverAuth`, days),
       deep: issue("deep", local, days, "middle"),
       intermediate,
       weak: weakClient(),

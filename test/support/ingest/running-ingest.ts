@@ -10,6 +10,7 @@ import type { IngestLimits } from "../../../src/ingest/ingest-server.ts";
 import type { HubLimits } from "../../../src/ingest/results/result-hub.ts";
 import { StorageQuota } from "../../../src/ingest/storage-quota.ts";
 import type { StorageLimit } from "../../../src/core/storage-share.ts";
+import type { IdentitySource } from "../../../src/lib/tls/identity-source.ts";
 import { BusinessEvents } from "../../../src/observe/events.ts";
 import { Metrics } from "../../../src/observe/metrics.ts";
 import { MemoryStore } from "../../../src/store/memory/memory-store.ts";
@@ -79,6 +80,8 @@ export interface IngestSetup {
   readonly roomBytes?: () => number | undefined;
   readonly storageLimit?: (namespace: string) => StorageLimit;
   readonly drainMs?: number;
+  /** Given = TLS. */
+  readonly identity?: IdentitySource;
 }
 
 /** A real ingest on a free port over a real store, in memory where none is given. */
@@ -94,7 +97,7 @@ export async function runningIngest(setup: IngestSetup = {}) {
   let tell = (_eventId: string | undefined): void => undefined;
   const digests = (setup.tokens ?? []).flatMap((token) => storedTokenDigest(Buffer.from(token)) ?? []);
   const server = buildIngest({
-    listen: { host: "127.0.0.1", port: 0 },
+    listen: { host: "127.0.0.1", port: 0, identity: setup.identity },
     authenticator:
       setup.tokens === undefined && setup.reviewer === undefined
         ? ingestOpenToAll
