@@ -86,19 +86,12 @@ async function readAll(response: IncomingMessage): Promise<IngestAnswer> {
   };
 }
 
-const UNTRUSTED = new Set([
-  "DEPTH_ZERO_SELF_SIGNED_CERT",
-  "SELF_SIGNED_CERT_IN_CHAIN",
-  "UNABLE_TO_GET_ISSUER_CERT",
-  "UNABLE_TO_GET_ISSUER_CERT_LOCALLY",
-  "UNABLE_TO_VERIFY_LEAF_SIGNATURE",
-  "CERT_SIGNATURE_FAILURE",
-]);
+const UNTRUSTED = /SELF_SIGNED_CERT|^UNABLE_TO_/;
 
 /** What is wrong and what to do. */
 function callFault(error: unknown, server: string): string {
   const code = error instanceof Error && "code" in error ? String(error.code) : "";
-  if (UNTRUSTED.has(code))
+  if (UNTRUSTED.test(code))
     return `its certificate is not issued by an authority that is trusted here (${code}). Give the authority's certificate: --ca-file FILE. In a cluster, cert-manager keeps it as ca.crt in the Secret of the port's certificate.`;
   if (code === "ERR_TLS_CERT_ALTNAME_INVALID")
     return `its certificate is for another name. ${messageOf(error)} Use a name of the certificate in --server, or issue a certificate for this one.`;

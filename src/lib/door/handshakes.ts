@@ -11,7 +11,7 @@ export const HANDSHAKES_BEGUN_MAX = 512;
  * A handshake costs the event loop 0.5 to 2 ms, a thousand times what a request for nothing costs its sender. All together take half of the time at
  * most, and no more than 10 ms in a row, so that those who are in are served.
  */
-const TIME_SHARE = 1 / 2;
+const TIME_PERCENT = 50;
 const IN_A_ROW_MS = 10;
 /** What one is charged at least: a part of it that can be put off (a second ClientHello) is not measured; and at most: a pause of the whole process. */
 const COST_MIN_MS = 0.5;
@@ -119,8 +119,8 @@ export class Handshakes {
   }
 
   #charge(startedMs: number, costMs: number): void {
-    const charged = Math.min(Math.max(costMs, COST_MIN_MS), COST_MAX_MS) / TIME_SHARE;
-    this.#spentUntilMs = Math.max(this.#spentUntilMs, startedMs - IN_A_ROW_MS / TIME_SHARE) + charged;
+    const charged = Math.min(Math.max(costMs, COST_MIN_MS), COST_MAX_MS) * (100 / TIME_PERCENT);
+    this.#spentUntilMs = Math.max(this.#spentUntilMs, startedMs - IN_A_ROW_MS * (100 / TIME_PERCENT)) + charged;
   }
 }
 
