@@ -62,7 +62,11 @@ function takeOver(server: Server): Accept {
   const [accept, ...others] = server.listeners("connection") as Accept[];
   if (accept === undefined || others.length > 0) throw new Error("a TLS server of this Node accepts connections in another way");
   server.removeAllListeners("connection");
-  return (socket) => accept.call(server, socket);
+  return (socket) => {
+    // Who has closed a half within the handshake will not end it; behind it, a half is enough to be answered.
+    socket.allowHalfOpen = false;
+    accept.call(server, socket);
+  };
 }
 
 interface Secured extends ListenerParts {
@@ -105,6 +109,7 @@ function secure({ server, door, accept, identity, clock, watch }: Secured): void
   // Before requests are read from it.
   server.prependListener("secureConnection", (secured: TLSSocket) => {
     const socket = over(secured);
+    secured.allowHalfOpen = true;
     if (socket !== undefined && door.secured(socket, secured)) watch.shaken(secured.isSessionReused() ? "resumed" : "full");
     else secured.destroy();
   });

@@ -236,6 +236,23 @@ describe("handshakes that do not come to an end", () => {
     raw.destroy();
   });
 
+  it("of clients that have left hold no place", async () => {
+    const { port, metrics } = await ingest({ limits: { handshakeDeadlineMs: 60_000 } });
+    const bytes = await hello;
+    const leavers = Array.from({ length: 50 }, () => {
+      const socket = connect({ port, host: "127.0.0.1" });
+      socket.on("error", () => undefined);
+      socket.write(bytes);
+      // Once it has been answered: the half of the server is open, and it waits for the other.
+      socket.once("data", () => socket.end());
+      return socket;
+    });
+    await expect.poll(() => leavers.every(({ bytesRead }) => bytesRead > 0), PATIENT).toBe(true);
+    await expect.poll(() => openNow(metrics), { timeout: 5_000 }).toBe(0);
+    expect(await closedFor(metrics, "handshake")).toBe(0);
+    expect(await handshakes(metrics)).toEqual({ unfinished: 50 });
+  });
+
   it("make room for others when the port is full", async () => {
     const { port, metrics } = await ingest({ limits: { connections: 20 } });
     const crowd = crowdAt(port);
