@@ -1,6 +1,6 @@
 # Postrider's image: Node and the sources as they are, nothing else. Node runs the TypeScript directly, so there is no build step.
 #
-#   docker build -t registry.example.com/postrider:0.1.0 .
+#   docker build -t registry.example.com/postrider:0.2.0 .
 #
 # BUILD_IMAGE needs npm and a shell; BASE_IMAGE needs Node 24 and glibc, and neither shell nor package manager.
 # A private npm registry: --secret id=npmrc,src=$HOME/.npmrc

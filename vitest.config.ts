@@ -6,6 +6,7 @@ import { defineConfig } from "vitest/config";
  */
 const EXEC_ARGV = ["--wasm-wrapper-tiering-budget=2000000000"];
 
+const ATTACKS = "test/e2e/fence*.test.ts";
 const SUITES_ON_THE_CONTROL_PLANE = "test/integration/control-plane/**/*.test.ts";
 
 export default defineConfig({
@@ -24,9 +25,8 @@ export default defineConfig({
         test: {
           name: "integration",
           execArgv: EXEC_ARGV,
-          // test/pace measures processor time: of this project, one file runs at a time.
-          include: ["test/integration/**/*.test.ts", "test/fields/**/*.test.ts", "test/pace/**/*.test.ts"],
-          fileParallelism: false,
+          include: ["test/integration/**/*.test.ts", "test/fields/**/*.test.ts"],
+          maxWorkers: 2,
           exclude: [SUITES_ON_THE_CONTROL_PLANE],
           testTimeout: 30_000,
         },
@@ -41,8 +41,18 @@ export default defineConfig({
         },
       },
       {
-        // The real binary as a child process, from outside.
-        test: { name: "e2e", include: ["test/e2e/**/*.test.ts"], testTimeout: 60_000, fileParallelism: false },
+        // One file at a time: the real binary as a child process, from outside; and what measures processor time.
+        test: {
+          name: "e2e",
+          include: ["test/e2e/**/*.test.ts", "test/pace/**/*.test.ts"],
+          exclude: [ATTACKS],
+          testTimeout: 60_000,
+          fileParallelism: false,
+        },
+      },
+      {
+        // The real binary under attack: minutes, so not part of `npm test`. .ci/run and `npm run test:full` have it.
+        test: { name: "fence", include: [ATTACKS], testTimeout: 60_000, fileParallelism: false },
       },
       {
         // Real Pods on a real node: root and Linux, see test/support/node. Not part of `npm test`.

@@ -1,6 +1,6 @@
 /**
  * The chart carries the CRDs as templates and not in its crds/ folder, because Helm never upgrades what is in that folder.
- * Each template is the file of crds/ with two switches around it: crds.enabled and crds.keep.
+ * Each template is the file of crds/ with crds.enabled around it, and crds.keep and crds.annotations in it.
  */
 
 const TEMPLATE_FOLDER = "charts/postrider/templates/crds";
@@ -15,10 +15,7 @@ export function chartTemplate(path: string, crd: string): [path: string, templat
     0,
     "  labels:",
     '    {{- include "postrider.labels" . | nindent 4 }}',
-    "  {{- if .Values.crds.keep }}",
-    "  annotations:",
-    "    helm.sh/resource-policy: keep",
-    "  {{- end }}",
+    '  {{- include "postrider.annotations" (list (.Values.crds.keep | ternary (dict "helm.sh/resource-policy" "keep") dict) .Values.crds.annotations) | nindent 2 }}',
   );
   const body = lines.filter((line) => !line.startsWith("# Generated")).join("\n");
   const name = path.replace(/^crds\//, "");

@@ -1,4 +1,5 @@
 import { NOT_IMPLEMENTED } from "../src/api/not-implemented.ts";
+import { isDuration } from "../src/api/schema.ts";
 import type { Schema } from "../src/api/schema.ts";
 
 const BEGIN = "<!-- fields: generated from crds/ by `npm run generate` -->";
@@ -87,10 +88,6 @@ function typeName(schema: Schema): string {
   if (isDuration(schema)) return "duration";
   if (schema.format === "date-time") return "time";
   return schema.type ?? "";
-}
-
-function isDuration(schema: Schema): boolean {
-  return schema["x-kubernetes-validations"]?.some((entry) => entry.rule.startsWith("duration(self)")) === true;
 }
 
 function bounds(schema: Schema): string {

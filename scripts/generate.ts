@@ -1,6 +1,7 @@
 /**
  * `npm run generate` writes everything that is derived; `npm run generate:check` fails when a derived file is not what it would
- * write. crds/ comes from scripts/crd/, and from crds/ come the types and schemas of src/api/generated and the tables of docs/spec; dashboards and alerts come from scripts/monitoring/.
+ * write. crds/ comes from scripts/crd/, and from crds/ come the types and schemas of src/api/generated and the tables of docs/spec; dashboards and alerts come from scripts/monitoring/;
+ * the list of values in the chart's README.md comes from the comments in its values.yaml.
  */
 import { mkdirSync, readFileSync, writeFileSync } from "node:fs";
 import { dirname, join } from "node:path";
@@ -15,6 +16,8 @@ import { webhookSubscription } from "./crd/webhook-subscription.ts";
 import { chartTemplate } from "./generate-chart.ts";
 import { coveragePage } from "./generate-coverage.ts";
 import { withFieldList } from "./generate-docs.ts";
+import { generatedTemplate, withValueList } from "./generate-values.ts";
+import type { ValuesSchema } from "./generate-values.ts";
 import { typesSource } from "./generate-types.ts";
 import type { CustomResource } from "./generate-types.ts";
 import { monitoringFiles } from "./monitoring/monitoring-files.ts";
@@ -23,6 +26,7 @@ import { monitoringFiles } from "./monitoring/monitoring-files.ts";
 const ROOT =
   parseArgs({ options: { root: { type: "string" }, check: { type: "boolean" } } }).values.root ?? join(import.meta.dirname, "..");
 const DEFINITIONS = [webhookSubscription, deliveryPolicy, clusterDeliveryPolicy, deliveryReplay];
+const CHART = "charts/postrider";
 const CRD_BYTES_MAX = 100 * 1024;
 
 interface DefinitionFile {
@@ -58,6 +62,10 @@ function generatedFiles(): Map<string, string> {
   }
   files.set("docs/spec/coverage.md", coveragePage());
   for (const [path, content] of monitoringFiles()) files.set(path, content);
+  const values = readFileSync(join(ROOT, CHART, "values.yaml"), "utf8");
+  const valuesSchema = JSON.parse(readFileSync(join(ROOT, CHART, "values.schema.json"), "utf8")) as ValuesSchema;
+  files.set(`${CHART}/templates/_generated.tpl`, generatedTemplate(values, valuesSchema));
+  files.set(`${CHART}/README.md`, withValueList(readFileSync(join(ROOT, CHART, "README.md"), "utf8"), values));
   return files;
 }
 

@@ -11,6 +11,7 @@ const READ_BY_PEOPLE = [
   "*.md",
   "docs/**/*.md",
   "examples/**/*.{md,yaml}",
+  "charts/*/*.md",
   "charts/*/values.yaml",
   "charts/*/templates/NOTES.txt",
 ];

@@ -1,12 +1,24 @@
 import type { Definition } from "./definition.ts";
-import { ATTEMPTS_MAX, IN_FLIGHT_MAX, maxAge, policyColumns, policyFields, policyStatus, retention, timeout } from "./delivery-policy.ts";
+import {
+  acceptedColumn,
+  ATTEMPTS_MAX,
+  IN_FLIGHT_MAX,
+  maxAge,
+  policyColumns,
+  policyFields,
+  policyStatus,
+  retention,
+  timeout,
+} from "./delivery-policy.ts";
 import { choice, dictionary, fields, flag, list, rule, text, whole } from "./schema.ts";
 import type { Schema } from "../../src/api/schema.ts";
-import { rateLimit, secretKeyRef } from "./shared-fields.ts";
+import { className, counter, rateLimit, secretKeyRef, status } from "./shared-fields.ts";
 
 const LABEL_KEY = "^([a-z0-9]([-a-z0-9.]*[a-z0-9])?/)?[A-Za-z0-9]([-A-Za-z0-9_.]*[A-Za-z0-9])?$";
 const LABEL_VALUE = "^(([A-Za-z0-9][-A-Za-z0-9_.]*)?[A-Za-z0-9])?$";
 const LABEL_KEY_CHARS_MAX = 317;
+/** Room for an order between any two, and short enough to be read. */
+const PRIORITY_MAX = 1_000_000;
 
 function labelSelector(): Schema {
   const value = (): Schema => text("A label's value.", { min: 0, max: 63, pattern: LABEL_VALUE });
@@ -29,7 +41,7 @@ function labelSelector(): Schema {
     },
   );
   return fields(
-    "The namespaces this policy is for, by their labels; {} selects all. Policies with a selector come before those without.",
+    "The namespaces this policy is for, by their labels. Without it, or with {}, it is for all of them.",
     {
       matchLabels: dictionary("Labels that must be there with these values.", value(), 32, [
         rule(
@@ -61,7 +73,8 @@ function storage(): Schema {
 
 function limits(): Schema {
   return fields(
-    "Ceilings for every subscription of these namespaces, whatever policy it follows. A value that a policy leaves out takes the ceiling.",
+    "Ceilings for every subscription of these namespaces, whatever policy it follows. A value that a policy leaves out is the built-in one, " +
+      "lowered to the ceiling if it is above it. Only rateLimit, for which nothing is built in, takes its ceiling.",
     {
       urlLength: whole("Longest URL, in characters. Default: 2048.", 1, 2_048),
       fanOut: whole("Most subscriptions that one event may match. Default: 10000.", 1, 10_000),
@@ -143,8 +156,41 @@ export const clusterDeliveryPolicy: Definition = {
   scope: "Cluster",
   description:
     "A ClusterDeliveryPolicy sets ceilings and egress rules for namespaces, and the rules for deliveries where no DeliveryPolicy does. " +
-    "If several select a namespace, one applies: those with a selector come first, then the first by name.",
-  spec: fields("The rules.", { namespaceSelector: labelSelector(), ...policyFields(), limits: limits(), egress: egress() }),
-  status: policyStatus(),
-  columns: policyColumns,
+    "If several select a namespace, one applies as a whole: the one with the highest priority, then one with a selector that is not empty, " +
+    "then the oldest, then the first by name. One that applies nowhere or not everywhere says so in its condition Shadowed.",
+  spec: fields("The rules.", {
+    className: className("The only Postrider installation that obeys this policy, by its class. Default: every installation."),
+    priority: {
+      ...whole("Of several policies that select a namespace the one with the highest priority applies.", -PRIORITY_MAX, PRIORITY_MAX),
+      default: 0,
+    },
+    namespaceSelector: labelSelector(),
+    ...policyFields(),
+    limits: limits(),
+    egress: egress(),
+  }),
+  status: status("What Postrider found; written by the controller.", {
+    ...policyStatus("Accepted, Ready, Stalled, Shadowed"),
+    namespaces: counter("Namespaces in which this policy applies: those that it selects and in which no other policy comes before it."),
+  }),
+  columns: [
+    { name: "Priority", type: "integer", jsonPath: ".spec.priority", description: "The highest of a namespace's policies applies." },
+    { name: "Namespaces", type: "integer", jsonPath: ".status.namespaces", description: "Namespaces in which it applies." },
+    acceptedColumn,
+    {
+      name: "Shadowed",
+      type: "string",
+      jsonPath: '.status.conditions[?(@.type=="Shadowed")].status',
+      description: "Whether another policy applies instead in a namespace that it selects.",
+    },
+    { name: "Class", type: "string", priority: 1, jsonPath: ".spec.className", description: "The only installation that obeys it." },
+    ...policyColumns,
+    {
+      name: "Shadowed-By",
+      type: "string",
+      priority: 1,
+      jsonPath: '.status.conditions[?(@.type=="Shadowed")].message',
+      description: "Which policies apply instead, and in how many namespaces.",
+    },
+  ],
 };

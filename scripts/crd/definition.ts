@@ -11,6 +11,10 @@ export interface Definition {
   readonly spec: Schema;
   readonly status: Schema;
   readonly columns: readonly Column[];
+  /** Fields for `kubectl get --field-selector`, as `.spec.suspend`; the API server takes them from 1.32 on. */
+  readonly selectable?: readonly string[];
+  /** Told with every answer about the kind, as a warning; a kind with one is not in the category, whose other kinds it would be told about too. */
+  readonly warning?: string;
 }
 
 /** A column of `kubectl get`; priority 1 shows only with `-o wide`. */
@@ -27,7 +31,7 @@ const VERSION = "v1alpha1";
 
 /** The CustomResourceDefinition as an object, in the order in which people read it. */
 export function definitionObject(definition: Definition): Record<string, unknown> {
-  const { plural, singular, kind, shortNames } = definition;
+  const { plural, singular, kind, shortNames, selectable = [], warning } = definition;
   return {
     apiVersion: "apiextensions.k8s.io/v1",
     kind: "CustomResourceDefinition",
@@ -35,14 +39,23 @@ export function definitionObject(definition: Definition): Record<string, unknown
     spec: {
       group: GROUP,
       scope: definition.scope,
-      names: { kind, listKind: `${kind}List`, plural, singular, shortNames, categories: ["webhooks"] },
+      names: {
+        kind,
+        listKind: `${kind}List`,
+        plural,
+        singular,
+        shortNames,
+        ...(warning === undefined ? { categories: ["webhooks"] } : {}),
+      },
       versions: [
         {
           name: VERSION,
           served: true,
           storage: true,
+          ...(warning === undefined ? {} : { deprecated: true, deprecationWarning: warning }),
           subresources: { status: {} },
           additionalPrinterColumns: definition.columns,
+          ...(selectable.length === 0 ? {} : { selectableFields: selectable.map((jsonPath) => ({ jsonPath })) }),
           schema: { openAPIV3Schema: rootSchema(definition) },
         },
       ],

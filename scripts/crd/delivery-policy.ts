@@ -1,5 +1,5 @@
 import type { Definition } from "./definition.ts";
-import { choice, fields, length, list, rule, whole } from "./schema.ts";
+import { choice, fields, isLength, length, list, rule, whole } from "./schema.ts";
 import type { Schema } from "../../src/api/schema.ts";
 import { conditions, observedGeneration, rateLimit, status, statusCode } from "./shared-fields.ts";
 
@@ -31,7 +31,9 @@ function retry(): Schema {
         {
           rules: [
             rule(
-              "duration(has(self.initialDelay) ? self.initialDelay : '2s') <= duration(has(self.maxDelay) ? self.maxDelay : '1h')",
+              // A field that is no duration has a message of its own.
+              `(has(self.initialDelay) && !${isLength("self.initialDelay")}) || (has(self.maxDelay) && !${isLength("self.maxDelay")}) || ` +
+                "duration(has(self.initialDelay) ? self.initialDelay : '2s') <= duration(has(self.maxDelay) ? self.maxDelay : '1h')",
               "initialDelay (2s if unset) must not be longer than maxDelay (1h if unset)",
             ),
           ],
@@ -114,22 +116,20 @@ export function policyFields(): Record<string, Schema> {
   };
 }
 
-/** The status of both policy kinds: they are judged, nothing more. */
-export function policyStatus(): Schema {
-  return status("What Postrider found; written by the controller.", {
-    observedGeneration: observedGeneration(),
-    conditions: conditions("Accepted"),
-  });
+/** What the status of both policy kinds holds: they are judged, nothing more. */
+export function policyStatus(types: string): Record<string, Schema> {
+  return { observedGeneration: observedGeneration(), conditions: conditions(types) };
 }
 
-/** Columns of both policy kinds. */
+export const acceptedColumn: Definition["columns"][number] = {
+  name: "Accepted",
+  type: "string",
+  jsonPath: '.status.conditions[?(@.type=="Accepted")].status',
+  description: "Whether the policy can be obeyed.",
+};
+
+/** Columns of both policy kinds, after what they say of themselves. */
 export const policyColumns: Definition["columns"] = [
-  {
-    name: "Accepted",
-    type: "string",
-    jsonPath: '.status.conditions[?(@.type=="Accepted")].status',
-    description: "Whether the policy can be obeyed.",
-  },
   { name: "Timeout", type: "string", jsonPath: ".spec.timeout" },
   { name: "Attempts", type: "integer", jsonPath: ".spec.retry.maxAttempts" },
   { name: "Age", type: "date", jsonPath: ".metadata.creationTimestamp" },
@@ -149,6 +149,6 @@ export const deliveryPolicy: Definition = {
     "A DeliveryPolicy says how deliveries are tried, limited and recorded, for the subscriptions that name it, or with the label " +
     'postrider.dev/default: "true" for all of its namespace that name none.',
   spec: fields("The rules. Fields that are left out have their built-in values.", policyFields()),
-  status: policyStatus(),
-  columns: policyColumns,
+  status: status("What Postrider found; written by the controller.", policyStatus("Accepted, Ready, Stalled")),
+  columns: [acceptedColumn, ...policyColumns],
 };

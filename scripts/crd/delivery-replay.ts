@@ -57,7 +57,7 @@ function spec(): Schema {
 function statusFields(): Schema {
   return status("Progress of the replay; written by the controller.", {
     observedGeneration: observedGeneration(),
-    conditions: conditions("Accepted, Complete, Failed"),
+    conditions: conditions("Accepted, Stalled, Complete, Failed"),
     startTime: instant("When it started."),
     completionTime: instant("When it ended."),
     matched: counter("Deliveries that are to be sent again."),
@@ -76,9 +76,14 @@ export const deliveryReplay: Definition = {
   kind: "DeliveryReplay",
   shortNames: ["dreplay"],
   scope: "Namespaced",
-  description: "A DeliveryReplay sends recorded deliveries of one subscription again, once. Deleting it stops it.",
+  description:
+    "A DeliveryReplay sends recorded deliveries of one subscription again, once. Deleting it stops it. This version does not obey it, which its " +
+    "condition Accepted says, and its fields may change until a version does.",
   spec: spec(),
   status: statusFields(),
+  selectable: [".spec.subscriptionRef.name"],
+  warning:
+    "DeliveryReplay has no effect in this version of Postrider, and its fields may change: resend deliveries with the API or `postrider resend`",
   columns: [
     { name: "Subscription", type: "string", jsonPath: ".spec.subscriptionRef.name" },
     { name: "From", type: "string", jsonPath: ".spec.from" },

@@ -1,6 +1,7 @@
 import { choice, fields, list, rule, text, whole } from "./schema.ts";
 import type { Rule, Schema } from "../../src/api/schema.ts";
 import { DENIED_HEADERS, deniedPattern } from "../../src/core/header-rules.ts";
+import { UNIONS } from "../../src/api/unions.ts";
 import { exactlyOne, objectName, OPT_IN, secretKeyRef } from "./shared-fields.ts";
 
 /** Longest URL; a cluster policy's `limits.urlLength` may be shorter. */
@@ -49,7 +50,7 @@ function header(): Schema {
     },
     {
       required: ["name"],
-      rules: [rule(exactlyOne(["value", "valueFrom"]), "set exactly one of value and valueFrom")],
+      rules: [rule(exactlyOne(UNIONS.header), "set exactly one of value and valueFrom")],
     },
   );
 }
@@ -64,7 +65,7 @@ function basicAuth(): Schema {
     },
     {
       required: ["passwordSecretRef"],
-      rules: [rule(exactlyOne(["username", "usernameSecretRef"]), "set exactly one of username and usernameSecretRef")],
+      rules: [rule(exactlyOne(UNIONS.basicUser), "set exactly one of username and usernameSecretRef")],
     },
   );
 }
@@ -105,7 +106,7 @@ function serviceAccountToken(): Schema {
 }
 
 function auth(): Schema {
-  const members = {
+  const members: Record<(typeof UNIONS.auth)[number], Schema> = {
     bearer: fields(
       "A fixed bearer token.",
       { secretRef: secretKeyRef(`A key of a Secret that holds the token. ${OPT_IN}`) },
@@ -115,9 +116,8 @@ function auth(): Schema {
     oauth2ClientCredentials: oauth2(),
     serviceAccountToken: serviceAccountToken(),
   };
-  const names = Object.keys(members);
   return fields("How Postrider authenticates to the receiver: exactly one way.", members, {
-    rules: [rule(exactlyOne(names), `set exactly one of ${names.join(", ")}`)],
+    rules: [rule(exactlyOne(UNIONS.auth), `set exactly one of ${UNIONS.auth.join(", ")}`)],
   });
 }
 
@@ -158,7 +158,7 @@ function serviceRef(): Schema {
       name: objectName("Name of the Service."),
       port: whole("Port of the Service.", 1, 65_535),
       path: text("Path and query of the request.", { max: 1_024, pattern: '^/[!"$-~]*$', default: "/" }),
-      scheme: choice("HTTP, or HTTPS with the certificate checked against the Service's DNS name.", ["http", "https"], { default: "http" }),
+      scheme: choice("HTTP, or HTTPS with the certificate checked against the Service's DNS name.", ["HTTP", "HTTPS"], { default: "HTTP" }),
     },
     { required: ["name", "port"] },
   );
@@ -166,7 +166,6 @@ function serviceRef(): Schema {
 
 /** Where deliveries go: used for `spec.endpoint` and for `spec.deadLetter.endpoint`. */
 export function endpoint(description: string): Schema {
-  const targets = ["url", "urlSecretRef", "serviceRef"];
   return fields(
     description,
     {
@@ -192,7 +191,7 @@ export function endpoint(description: string): Schema {
     },
     {
       rules: [
-        rule(exactlyOne(targets), `set exactly one of ${targets.join(", ")}`),
+        rule(exactlyOne(UNIONS.endpoint), `set exactly one of ${UNIONS.endpoint.join(", ")}`),
         rule(
           "!has(self.auth) || !has(self.headers) || !self.headers.exists(h, h.name.lowerAscii() == 'authorization')",
           "auth already sets the Authorization header: remove it from headers, or remove auth",

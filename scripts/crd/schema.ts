@@ -44,6 +44,14 @@ export function choice(
   return withRules(schema, options.rules);
 }
 
+/**
+ * A CamelCase word in a status. Its values are documented, not enforced: an operator that is one version newer than the CRDs writes words that
+ * these do not know, and its whole status would be rejected.
+ */
+export function openChoice(description: string, values: readonly string[]): Schema {
+  return text(`${description} One of ${values.join(", ")}; later versions may add others.`, { max: 64, pattern: "^[A-Za-z][A-Za-z0-9]*$" });
+}
+
 /** A boolean, always with a default. */
 export function flag(description: string, byDefault: boolean): Schema {
   return { description, type: "boolean", default: byDefault };
@@ -59,16 +67,22 @@ export function instant(description: string): Schema {
   return { description, type: "string", format: "date-time" };
 }
 
-/** GEP-2257 without days: what Go's time.ParseDuration reads, and what people write. */
+/** That a text is a length of time that CEL can read; without it the API server adds a type conversion error of CEL's to our message. */
+export function isLength(text: string): string {
+  return `${text}.matches('${DURATION_PATTERN}')`;
+}
 
-/** A length of time within `from..to`, as a GEP-2257 string such as `1h30m` or `500ms`. */
+/**
+ * A length of time within `from..to`, as a GEP-2257 string such as `1h30m` or `500ms`: without days, as Go's time.ParseDuration reads it. One rule
+ * says all of it and no pattern does, so that whoever writes `1d` reads one sentence.
+ */
 export function length(description: string, from: string, to: string, byDefault?: string): Schema {
-  const schema: Schema = { description, type: "string", minLength: 1, maxLength: 32, pattern: DURATION_PATTERN };
+  const schema: Schema = { description, type: "string", minLength: 1, maxLength: 32 };
   if (byDefault !== undefined) schema.default = byDefault;
   return withRules(schema, [
     rule(
-      `duration(self) >= duration('${from}') && duration(self) <= duration('${to}')`,
-      `must be a duration from ${from} to ${to}, written in h, m, s and ms without spaces, for example 1h30m or 500ms`,
+      `${isLength("self")} && duration(self) >= duration('${from}') && duration(self) <= duration('${to}')`,
+      `must be a duration from ${from} to ${to}, written in h, m, s and ms without spaces (no days), for example 1h30m or 500ms`,
     ),
   ]);
 }

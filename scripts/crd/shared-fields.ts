@@ -9,6 +9,11 @@ export function objectName(description: string): Schema {
   return text(description, { max: NAME_CHARS_MAX, pattern: "^[a-z0-9]([-a-z0-9.]*[a-z0-9])?$" });
 }
 
+/** The class of an installation. */
+export function className(description: string): Schema {
+  return text(description, { max: 63, pattern: "^[a-z0-9]([-a-z0-9]*[a-z0-9])?$" });
+}
+
 /** A reference to one key of a Secret. */
 export function secretKeyRef(description: string): Schema {
   return fields(
@@ -24,7 +29,7 @@ export function secretKeyRef(description: string): Schema {
 /** How a Secret of the subscription's namespace has to be marked before it may be used. */
 export const OPT_IN = 'The Secret must be in this namespace and carry the label postrider.dev/use: "true".';
 
-/** Says that exactly one of these fields is set, as CEL. */
+/** Says that exactly one of these fields is set, as CEL; the names come from `src/api/unions.ts`, so that the rule grows with its list. */
 export function exactlyOne(names: readonly string[]): string {
   return `[${names.map((name) => `has(self.${name})`).join(", ")}].filter(x, x).size() == 1`;
 }

@@ -1,6 +1,6 @@
 import { endpoint } from "./endpoint-fields.ts";
 import type { Definition } from "./definition.ts";
-import { choice, fields, flag, instant, list, rule, text, whole } from "./schema.ts";
+import { choice, fields, flag, instant, list, openChoice, rule, text, whole } from "./schema.ts";
 import type { Schema } from "../../src/api/schema.ts";
 import { conditions, counter, observedGeneration, objectName, OPT_IN, secretKeyRef, status } from "./shared-fields.ts";
 
@@ -132,9 +132,15 @@ function signing(): Schema {
       ]),
       secretRefs: list(
         "Keys, all of which sign, in this order: list the old and the new one while receivers switch. " +
-          "Absent: a Secret <subscription>-signing is generated and owned by the subscription.",
+          "Absent: a Secret <subscription>-signing is generated, or one with the label postrider.dev/signing-for that is there already is used.",
         secretKeyRef(`A key of a Secret that holds a signing key. ${OPT_IN}`),
         { min: 1, max: 3, type: "atomic" },
+      ),
+      secretDeletionPolicy: choice(
+        "What happens to the generated Secret after the subscription was deleted. Retain: it stays, and a subscription of this name that is " +
+          "created later signs with the same key. Delete: it is deleted once the deliveries have ended. Secrets in secretRefs are never deleted. " +
+          "Default: Retain.",
+        ["Retain", "Delete"],
       ),
       hmac: hmac(),
       token: token(),
@@ -178,7 +184,7 @@ function history(): Schema {
       "Whether results on the ingest port show the receiver's answer to everyone who may publish in the namespace; otherwise only to ServiceAccounts that may get attempts.history.postrider.dev.",
       false,
     ),
-    recordIdField: text("Path of the event field by which people look up records, for example data.id.", {
+    recordIDField: text("Path of the event field by which people look up records, for example data.id.", {
       max: 256,
       pattern: "^[A-Za-z_][A-Za-z0-9_]*([.][A-Za-z_][A-Za-z0-9_]*)*$",
     }),
@@ -189,12 +195,14 @@ function spec(): Schema {
   return fields(
     "What is delivered, where to, and how.",
     {
-      className: text("The Postrider installation that serves this subscription. It cannot be changed.", {
-        max: 63,
-        pattern: "^[a-z0-9]([-a-z0-9]*[a-z0-9])?$",
-        default: "postrider",
-        rules: [rule("self == oldSelf", "className cannot be changed: delete the subscription and create it again")],
-      }),
+      className: text(
+        "The Postrider installation that serves this subscription. Changed, the one before delivers what it has accepted; the signing key stays.",
+        {
+          max: 63,
+          pattern: "^[a-z0-9]([-a-z0-9]*[a-z0-9])?$",
+          default: "postrider",
+        },
+      ),
       suspend: flag("While true nothing is sent: deliveries wait until their maxAge.", false),
       events: events(),
       endpoint: endpoint("The receiver."),
@@ -227,14 +235,15 @@ function spec(): Schema {
   );
 }
 
-const OUTCOMES = ["success", "client_error", "server_error", "timeout", "connect_error", "dns_error", "tls_error", "blocked"];
+const FAILURES = ["ClientError", "ServerError", "Timeout", "ConnectError", "DNSError", "TLSError", "Blocked"];
+const OUTCOMES = ["Success", ...FAILURES];
 const STATUS_CODE_MAX = 999;
 const DURATION_MS_MAX = 3_600_000;
 
 function attemptFields(): Record<string, Schema> {
   return {
     time: instant("When it was made."),
-    eventId: text("Id of the event.", { min: 0, max: 128 }),
+    eventID: text("Id of the event.", { min: 0, max: 128 }),
     eventType: text("Type of the event.", { min: 0, max: 253 }),
     attempt: whole("Number of the attempt, from 1.", 0, 1_000_000),
     statusCode: whole("HTTP status; absent when there was no answer.", 0, STATUS_CODE_MAX),
@@ -256,14 +265,51 @@ function delivery(): Schema {
     nextAttemptTime: instant("When the next attempt is due."),
     lastSuccessTime: instant("When an attempt last succeeded."),
     lastFailureTime: instant("When an attempt last failed."),
-    lastAttempt: fields("The latest attempt.", { ...attemptFields(), outcome: choice("How it ended.", OUTCOMES) }),
+    lastAttempt: fields("The latest attempt.", { ...attemptFields(), outcome: openChoice("How it ended.", OUTCOMES) }),
+  });
+}
+
+/** What deliveries obey, with every default and ceiling applied. */
+function effectiveValues(): Schema {
+  const duration = (description: string): Schema => text(description, { max: 32 });
+  return fields("What applies to each delivery, after built-in values and ceilings.", {
+    timeout: duration("Total time of one attempt."),
+    connectTimeout: duration("Time for DNS, TCP and TLS."),
+    maxAttempts: counter("Most attempts of one delivery."),
+    maxAge: duration("Longest time a delivery is tried for."),
+    maxInFlight: counter("Most requests to the receiver at the same time."),
+    rateLimit: fields("Most requests to the receiver in a period; absent without a limit.", {
+      requests: counter("How many requests are allowed in each period."),
+      per: duration("The period."),
+      burst: counter("How many requests may go out at once after a quiet time."),
+    }),
+    retention: fields("How long the record is kept.", {
+      history: duration("How long deliveries and attempts stay visible after they ended."),
+      bodies: duration("How long bodies of events, requests and answers are kept."),
+      responseBytes: counter("How much of an answer's body is kept, in bytes."),
+    }),
+  });
+}
+
+function signingKey(): Schema {
+  return fields("A key that signs.", {
+    secretName: text("Secret that holds it.", { min: 0, max: 253 }),
+    fingerprint: text(
+      "First 16 hex digits of the SHA-256 of the Secret's value, or of the public key whpk_... where the key is Ed25519. Only for generated " +
+        "and Ed25519 keys: a short key that someone chose could be guessed from it.",
+      { min: 0, max: 64 },
+    ),
+    publicKey: text("The public key of an Ed25519 key, whpk_<base64>: receivers verify with it, and it is not secret.", {
+      min: 0,
+      max: 128,
+    }),
   });
 }
 
 function statusFields(): Schema {
   const failure = fields("A failed attempt.", {
     ...attemptFields(),
-    reason: choice("How it ended.", OUTCOMES),
+    reason: openChoice("How it failed.", FAILURES),
     message: text("What went wrong.", { min: 0, max: 256 }),
   });
   return status("What Postrider found and did; written by the controller.", {
@@ -271,9 +317,13 @@ function statusFields(): Schema {
     conditions: conditions("Ready, Accepted, ResolvedRefs, Programmed, EndpointHealthy, Suspended, Reconciling, Stalled"),
     endpointHost: text("Host that deliveries go to; never the whole URL, which may hold a secret.", { min: 0, max: 253 }),
     signingSecretName: text("Secret that holds the generated signing key.", { min: 0, max: 253 }),
+    signingKeys: list("The keys that sign, first the one that is listed first. Never their values.", signingKey(), {
+      max: 3,
+      type: "atomic",
+    }),
     lastHandledResume: text("Value of the annotation postrider.dev/resume that was last obeyed.", { min: 0, max: 256 }),
     effectivePolicy: fields("The policy that is obeyed.", {
-      kind: choice("Kind of the winning policy.", ["DeliveryPolicy", "ClusterDeliveryPolicy", "BuiltIn"]),
+      kind: openChoice("Kind of the winning policy.", ["DeliveryPolicy", "ClusterDeliveryPolicy", "BuiltIn"]),
       name: text("Name of the winning policy; empty for the built-in one.", { min: 0, max: 253 }),
       generation: counter("Its generation."),
       clamped: list(
@@ -288,6 +338,7 @@ function statusFields(): Schema {
         name: text("Its name.", { min: 0, max: 253 }),
         generation: counter("Its generation."),
       }),
+      values: effectiveValues(),
     }),
     delivery: delivery(),
     recentFailures: list("The latest failed attempts, newest first.", failure, { max: 10, type: "atomic" }),
@@ -306,6 +357,7 @@ export const webhookSubscription: Definition = {
   description: "A WebhookSubscription delivers the events of its namespace that match to one receiver, as signed HTTP requests.",
   spec: spec(),
   status: statusFields(),
+  selectable: [".spec.className", ".spec.suspend", ".spec.policyRef.name"],
   columns: [
     { name: "Ready", type: "string", jsonPath: ready("status"), description: "Whether the subscription is in the routing table." },
     {
@@ -313,6 +365,12 @@ export const webhookSubscription: Definition = {
       type: "string",
       jsonPath: '.status.conditions[?(@.type=="EndpointHealthy")].status',
       description: "Whether the receiver accepts deliveries.",
+    },
+    {
+      name: "Suspended",
+      type: "string",
+      jsonPath: '.status.conditions[?(@.type=="Suspended")].status',
+      description: "Whether nothing is sent, by spec.suspend or because the receiver failed for too long.",
     },
     { name: "Endpoint", type: "string", jsonPath: ".status.endpointHost", description: "Host of the receiver." },
     { name: "Pending", type: "integer", jsonPath: ".status.delivery.pending", description: "Deliveries that have not ended." },
@@ -325,6 +383,20 @@ export const webhookSubscription: Definition = {
     { name: "Last-Success", type: "date", jsonPath: ".status.delivery.lastSuccessTime", description: "When an attempt last succeeded." },
     { name: "Age", type: "date", jsonPath: ".metadata.creationTimestamp" },
     { name: "Policy", type: "string", priority: 1, jsonPath: ".status.effectivePolicy.name", description: "The policy that is obeyed." },
+    {
+      name: "Cluster-Policy",
+      type: "string",
+      priority: 1,
+      jsonPath: ".status.effectivePolicy.cluster.name",
+      description: "The ClusterDeliveryPolicy whose limits and egress rules apply.",
+    },
+    {
+      name: "Health",
+      type: "string",
+      priority: 1,
+      jsonPath: '.status.conditions[?(@.type=="EndpointHealthy")].reason',
+      description: "Why Healthy is as it is.",
+    },
     { name: "Failed", type: "integer", priority: 1, jsonPath: ".status.delivery.failed", description: "Deliveries that failed for good." },
     { name: "Reason", type: "string", priority: 1, jsonPath: ready("reason") },
     { name: "Message", type: "string", priority: 1, jsonPath: ready("message") },

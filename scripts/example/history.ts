@@ -2,7 +2,7 @@ import { textTable } from "./text-table.ts";
 
 interface DeliveryRow {
   readonly id: string;
-  readonly recordId: string | null;
+  readonly recordID: string | null;
   readonly firstAttemptTime: string | null;
   readonly eventType: string;
   readonly subscription: string;
@@ -14,7 +14,7 @@ interface DeliveryRow {
 
 interface AttemptRow {
   readonly time: string;
-  readonly recordId: string | null;
+  readonly recordID: string | null;
   readonly eventType: string;
   readonly subscription: string;
   readonly connectionStatus: string;
@@ -33,7 +33,7 @@ export class History {
 
   /** Presses Retry on every delivery that has failed; answers which. */
   async retryFailed(): Promise<string[]> {
-    const failed = await this.#list<DeliveryRow>("deliveries?state=failed");
+    const failed = await this.#list<DeliveryRow>("deliveries?state=Failed");
     for (const { id } of failed) {
       const answer = await fetch(`${this.#base}/deliveries/${id}/resend`, { method: "POST" });
       if (!answer.ok) throw new Error(`resend of ${id}: ${answer.status} ${await answer.text()}`);
@@ -43,7 +43,7 @@ export class History {
 
   /** Whether every delivery has ended well, as the store has it. */
   async settled(): Promise<boolean> {
-    return (await this.#list<DeliveryRow>("deliveries")).every(({ state }) => state === "delivered");
+    return (await this.#list<DeliveryRow>("deliveries")).every(({ state }) => state === "Delivered");
   }
 
   /** One row for each event and webhook. */
@@ -52,7 +52,7 @@ export class History {
     return textTable(
       ["record id", "first attempt", "event", "webhook", "last status", "attempts", "state"],
       rows.map((row) => [
-        row.recordId ?? "—",
+        row.recordID ?? "—",
         row.firstAttemptTime ?? "—",
         row.eventType,
         row.subscription,
@@ -70,7 +70,7 @@ export class History {
       ["time", "record id", "event", "webhook", "connection", "TLS", "status", "ms"],
       rows.map((row) => [
         row.time,
-        row.recordId ?? "—",
+        row.recordID ?? "—",
         row.eventType,
         row.subscription,
         row.connectionStatus,

@@ -191,6 +191,15 @@ export const ALERTS: readonly Alert[] = [
       "Only this namespace waits: it does not exist, or a permission is missing there. /readyz on the metrics port names the cause and the fix.",
   },
   {
+    name: "PostriderManifestsStale",
+    expr: "max by (namespace, job, kind) (postrider_watch_last_event_seconds) > 300",
+    for: "1m",
+    severity: "warning",
+    summary: "Postrider has not heard of any {{ $labels.kind }} for {{ $value | humanizeDuration }}.",
+    description:
+      "The API server sends at least a bookmark every minute. What was read stays in force and deliveries continue, but no change arrives: an edit, a new key or a deletion has no effect. The line watches of /readyz on the metrics port names the cause.",
+  },
+  {
     name: "PostriderReconcileFailing",
     expr: 'sum by (namespace, job) (increase(postrider_reconcile_total{result="error"}[15m])) > 5',
     for: "5m",

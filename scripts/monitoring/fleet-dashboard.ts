@@ -233,5 +233,26 @@ function cluster(dashboard: DashboardBuilder): void {
         },
         [[`sum by (kind, reason) (rate(postrider_watch_restarts_total${OWN}[$__rate_interval]))`, "{{kind}} {{reason}}"]],
       ),
+    )
+    .withPanel(
+      graph(
+        {
+          title: "Silence of the API server",
+          description: "Time since something was last heard of each kind. Below 90 s is normal; above, changes do not arrive.",
+          unit: "s",
+        },
+        [[`max by (kind) (postrider_watch_last_event_seconds${OWN})`, "{{kind}}"]],
+      ),
+    )
+    .withPanel(
+      graph(
+        {
+          title: "Questions about our own permissions",
+          description:
+            "denied: a namespace whose Secrets are closed, asked every 9 s, at most 125 a second in all. unanswered: the API server is away.",
+          unit: "reqps",
+        },
+        [[`sum by (result) (rate(postrider_access_checks_total${OWN}[$__rate_interval]))`, "{{result}}"]],
+      ),
     );
 }

@@ -32,6 +32,7 @@ const KINDS = {
   internal: [500, "Postrider failed internally"],
   coding_unsupported: [501, "This transfer coding is not supported"],
   reads_busy: [503, "Too many reads at once"],
+  not_ready: [503, "Postrider is not ready yet"],
   reviews_unavailable: [503, "Tokens cannot be verified right now"],
   store_unavailable: [503, "The store does not respond"],
 } as const satisfies Record<string, readonly [number, string]>;

@@ -58,10 +58,18 @@ const BUSY = problem({
   retryAfterSeconds: BUSY_RETRY_AFTER_SECONDS,
 });
 
+const NOT_SERVING = problem({
+  code: "not_ready",
+  detail: "This installation does not serve its class now: see /readyz on the metrics port.",
+  retryAfterSeconds: RETRY_AFTER_SECONDS,
+});
+
 export interface ApiServerParts extends HandlerParts {
   readonly listen: ListenAddress;
   readonly authenticator: ApiAuthenticator;
   readonly log: Log;
+  /** Why this installation serves nothing at all; undefined where it does. */
+  readonly closed?: () => string | undefined;
   /** Hears what the server's door does. */
   readonly watch: DoorWatch;
 }
@@ -189,6 +197,7 @@ export class ApiServer implements Service {
     const verdict = await this.#parts.authenticator.authorize(authorizations(request), route.access);
     if (!verdict.granted) return problem(verdict);
     this.#listener.door.know(request);
+    if (this.#parts.closed?.() !== undefined) return NOT_SERVING;
     const body = method === "POST" ? await this.#readBody(request, route.namespace) : new Uint8Array(0);
     if (body === undefined) return problem({ code: "request_too_large", detail: `The body has more than ${BODY_BYTES_MAX} bytes.` });
     const call = { route, parameters: new URLSearchParams(query), body, signal: gone };

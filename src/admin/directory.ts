@@ -20,6 +20,8 @@ export interface SubscriptionDirectory {
   get(namespace: string, name: string): KnownSubscription | undefined;
   /** The name behind a uid, also of one that is gone; undefined where it was never known. */
   nameOf(uid: string): string | undefined;
+  /** Who has this name, and had it before and was deleted. */
+  uidsOf(namespace: string, name: string): readonly string[];
 }
 
 export interface TestRequest {

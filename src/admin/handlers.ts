@@ -210,19 +210,21 @@ export class ApiHandlers {
     return ok({ namespace, name, resumed: true });
   }
 
-  /** The filter of a list, a name in it turned into the uid; or the answer that stands in its way. */
+  /** The filter of a list, a name in it turned into the uids that had it; or the answer that stands in its way. */
   #query(
     namespace: string,
     parameters: URLSearchParams,
-  ): (Omit<HistoryQuery, "subscriptionName"> & { namespace: string; subscription?: string }) | ApiAnswer {
-    const read = readHistoryQuery(parameters, (cursor) => this.#parts.deliveryNames.beforeIdOf(namespace, cursor));
+  ): (Omit<HistoryQuery, "subscriptionName"> & { namespace: string; subscriptions?: readonly string[] }) | ApiAnswer {
+    const read = readHistoryQuery(parameters, {
+      beforeIdOf: (cursor) => this.#parts.deliveryNames.beforeIdOf(namespace, cursor),
+      nowMs: this.#parts.clock.shownMs(this.#parts.clock.nowMs()),
+    });
     if (!read.ok) return problem(read.problem);
     const { subscriptionName, ...asked } = read.query;
     const query = { ...asked, ...this.#engineTimes(asked) };
     if (subscriptionName === undefined) return { ...query, namespace };
-    const found = this.#parts.directory.get(namespace, subscriptionName);
-    // The uid is taken as well: a deleted subscription has no name any more.
-    return { ...query, namespace, subscription: found?.uid ?? subscriptionName };
+    // The text may also be a uid: of several subscriptions that had one name, that shows one.
+    return { ...query, namespace, subscriptions: [...this.#parts.directory.uidsOf(namespace, subscriptionName), subscriptionName] };
   }
 
   /** Callers give times as they read them; the store counts in engine time. */

@@ -1,70 +1,100 @@
+import { type DeliveryState, STATE_NAMES } from "../core/delivery.ts";
 import { isDay } from "../core/instant.ts";
-import type { HistoryFilter } from "../store/store.ts";
+import { parseDuration } from "../lib/duration.ts";
+import type { HistoryFilter, WantedState } from "../store/store.ts";
 import type { ApiProblem } from "./api-problem.ts";
 
 /** Rows on a page where none are asked for, and at most. */
 export const PAGE_ROWS_DEFAULT = 50;
 export const PAGE_ROWS_MAX = 500;
 const TEXT_CHARS_MAX = 256;
-/** `pending` is both states of a delivery that has not ended. */
-const STATES: ReadonlySet<string> = new Set<NonNullable<HistoryFilter["state"]>>([
-  "pending",
-  "ready",
-  "claimed",
-  "delivered",
-  "failed",
-  "discarded",
+/** As the API spells them, read in any case. `Pending` is both states of a delivery that has not ended. */
+const STATES: ReadonlyMap<string, WantedState> = new Map([
+  ["Pending", "pending"],
+  ...Object.entries(STATE_NAMES).map(([state, name]) => [name, state as DeliveryState] as const),
 ]);
-const PARAMETERS = ["subscription", "state", "type", "recordId", "since", "until", "limit", "cursor"] as const;
+const STATES_IN_ANY_CASE = new Map([...STATES].map(([name, state]) => [name.toLowerCase(), state]));
+const PARAMETERS = ["subscription", "state", "statusCode", "type", "recordID", "eventID", "since", "until", "limit", "cursor"] as const;
 
-/** What a list is asked for; `subscription` is a name, which the directory turns into its uid. */
-export interface HistoryQuery extends Omit<HistoryFilter, "namespace" | "subscription"> {
+/** What a list is asked for; `subscription` is a name, which the directory turns into the uids that had it. */
+export interface HistoryQuery extends Omit<HistoryFilter, "namespace" | "subscriptions"> {
   readonly subscriptionName?: string;
 }
 
 export type QueryRead = { readonly ok: true; readonly query: HistoryQuery } | { readonly ok: false; readonly problem: ApiProblem };
 
-/** Reads the parameters of a list; `beforeIdOf` knows the cursors that its pages gave. A parameter that is not known is refused: a misspelt filter must not answer with everything. */
-export function readHistoryQuery(parameters: URLSearchParams, beforeIdOf: (cursor: string) => number | undefined): QueryRead {
+/** What a query is read with: the cursors that this list's pages gave, and the wall's time. */
+export interface QueryContext {
+  readonly beforeIdOf: (cursor: string) => number | undefined;
+  readonly nowMs: number;
+}
+
+/** Reads the parameters of a list. A parameter that is not known is refused: a misspelt filter must not answer with everything. */
+export function readHistoryQuery(parameters: URLSearchParams, { beforeIdOf, nowMs }: QueryContext): QueryRead {
   const given = new Map<string, string>();
   for (const [name, value] of parameters) {
-    if (!(PARAMETERS as readonly string[]).includes(name))
-      return refused(`${name} is not a parameter of this list; supported are ${PARAMETERS.join(", ")}`);
+    if (!(PARAMETERS as readonly string[]).includes(name)) return refused(unknownParameter(name));
     if (given.has(name)) return refused(`${name} appears twice: give it once`);
     if (value.length === 0 || value.length > TEXT_CHARS_MAX) return refused(`${name} must have 1 to ${TEXT_CHARS_MAX} characters`);
     given.set(name, value);
   }
   const limit = whole(given.get("limit") ?? String(PAGE_ROWS_DEFAULT), PAGE_ROWS_MAX);
   if (limit === undefined) return refused(`limit must be a whole number from 1 to ${PAGE_ROWS_MAX}`);
-  const state = given.get("state");
-  if (state !== undefined && !STATES.has(state)) return refused(`state must be one of ${[...STATES].join(", ")}`);
-  const times = readTimes(given);
+  const states = readStates(given.get("state"));
+  if (states === undefined) return refused(`state must be one or several, with commas between them, of ${[...STATES.keys()].join(", ")}`);
+  const statusCode = readStatusCode(given.get("statusCode"));
+  if (statusCode === undefined) return refused("statusCode must be a status such as 503, or a class such as 5xx");
+  const times = readTimes(given, nowMs);
   if (typeof times === "string") return refused(times);
   const cursor = given.get("cursor");
   const beforeId = cursor === undefined ? undefined : beforeIdOf(cursor);
   if (cursor !== undefined && beforeId === undefined) return refused("cursor is not a nextCursor of this list");
-  const [subscriptionName, type, recordId] = [given.get("subscription"), given.get("type"), given.get("recordId")];
   return {
     ok: true,
-    query: {
-      limit,
-      ...times,
-      ...(subscriptionName === undefined ? {} : { subscriptionName }),
-      ...(state === undefined ? {} : { state: state as NonNullable<HistoryFilter["state"]> }),
-      ...(type === undefined ? {} : { type }),
-      ...(recordId === undefined ? {} : { recordId }),
-      ...(beforeId === undefined ? {} : { beforeId }),
-    },
+    query: { limit, ...times, ...states, ...statusCode, ...readTexts(given), ...(beforeId === undefined ? {} : { beforeId }) },
   };
 }
 
-function readTimes(given: ReadonlyMap<string, string>): { sinceMs?: number; untilMs?: number } | string {
+/** What is compared as it is. */
+function readTexts(given: ReadonlyMap<string, string>): Pick<HistoryQuery, "subscriptionName" | "type" | "recordId" | "eventId"> {
+  const names = { subscription: "subscriptionName", type: "type", recordID: "recordId", eventID: "eventId" } as const;
+  const texts: Partial<Record<(typeof names)[keyof typeof names], string>> = {};
+  for (const [parameter, name] of Object.entries(names)) {
+    const text = given.get(parameter);
+    if (text !== undefined) texts[name] = text;
+  }
+  return texts;
+}
+
+/** Undefined where one of them is no state. */
+function readStates(text: string | undefined): Pick<HistoryQuery, "state"> | undefined {
+  if (text === undefined) return {};
+  const states = text.split(",").map((word) => STATES_IN_ANY_CASE.get(word.trim().toLowerCase()));
+  return states.includes(undefined) ? undefined : { state: states.filter((state) => state !== undefined) };
+}
+
+/** Undefined for what is neither a status nor a class of them. */
+function readStatusCode(text: string | undefined): Pick<HistoryQuery, "statusCode"> | undefined {
+  if (text === undefined) return {};
+  const match = /^([1-9])(?:(\d\d)|xx)$/i.exec(text);
+  if (match === null) return undefined;
+  const [, hundred = "", rest] = match;
+  return { statusCode: { from: Number(`${hundred}${rest ?? "00"}`), to: Number(`${hundred}${rest ?? "99"}`) } };
+}
+
+function unknownParameter(name: string): string {
+  const meant = PARAMETERS.find((parameter) => parameter.toLowerCase() === name.toLowerCase());
+  return `${name} is not a parameter of this list; ${meant === undefined ? `supported are ${PARAMETERS.join(", ")}` : `its name is ${meant}`}`;
+}
+
+function readTimes(given: ReadonlyMap<string, string>, nowMs: number): { sinceMs?: number; untilMs?: number } | string {
   const times: { sinceMs?: number; untilMs?: number } = {};
   for (const name of ["since", "until"] as const) {
     const text = given.get(name);
     if (text === undefined) continue;
-    const ms = instantMs(text);
-    if (Number.isNaN(ms)) return `${name} must be a time such as 2026-01-02T03:04:05Z`;
+    const agoMs = parseDuration(text);
+    const ms = agoMs === undefined ? instantMs(text) : nowMs - agoMs;
+    if (Number.isNaN(ms)) return `${name} must be a time such as 2026-01-02T03:04:05Z, or how long ago: 30m, 2h, 48h`;
     times[`${name}Ms`] = ms;
   }
   return times;

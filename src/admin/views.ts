@@ -1,5 +1,6 @@
+import { STATE_NAMES } from "../core/delivery.ts";
 import { type Event, isDataLeftOut } from "../core/event.ts";
-import { RECONNECTED_NOTE } from "../core/outcome.ts";
+import { OUTCOME_NAMES, RECONNECTED_NOTE } from "../core/outcome.ts";
 import type { Outcome } from "../core/outcome.ts";
 import type { Clock } from "../lib/clock.ts";
 import type { AttemptRecord, DeliveryRecord, DeliverySummary } from "../store/store.ts";
@@ -39,13 +40,13 @@ export interface DeliveryLabel {
 export function deliveryView(record: DeliveryRecord, label: DeliveryLabel, wall: Wall): View {
   return {
     id: label.id,
-    eventId: record.eventId,
+    eventID: record.eventId,
     eventType: record.eventType,
     namespace: record.namespace,
     subscription: label.name ?? null,
-    subscriptionUid: label.uid,
+    subscriptionUID: label.uid,
     deadLetter: label.isDeadLetter,
-    state: record.state,
+    state: STATE_NAMES[record.state],
     reason: record.reason ?? null,
     attempts: record.attempts,
     acceptedTime: shown(record.acceptedAtMs, wall),
@@ -73,7 +74,7 @@ export function summaryView(summary: DeliverySummary, label: DeliveryLabel, wall
   const { lastAttempt, recordId, firstAttemptAtMs } = summary;
   return {
     ...deliveryView(summary, label, wall),
-    recordId: recordId ?? null,
+    recordID: recordId ?? null,
     firstAttemptTime: lastAttempt?.attempt === 1 ? attemptTime(lastAttempt, wall) : time(firstAttemptAtMs),
     url: lastAttempt?.url ?? null,
     lastAttempt:
@@ -83,7 +84,7 @@ export function summaryView(summary: DeliverySummary, label: DeliveryLabel, wall
             attempt: lastAttempt.attempt,
             time: attemptTime(lastAttempt, wall),
             durationMs: Math.round(lastAttempt.durationMs),
-            outcome: lastAttempt.outcome,
+            outcome: OUTCOME_NAMES[lastAttempt.outcome],
             statusCode: lastAttempt.statusCode ?? null,
             message: lastAttempt.message,
           },
@@ -93,17 +94,17 @@ export function summaryView(summary: DeliverySummary, label: DeliveryLabel, wall
 /** A row of the log: one firing. `requestBody` is what was sent, a token in it hidden; undefined when it cannot be had any more. */
 export function attemptView(record: AttemptRecord, label: DeliveryLabel, requestBody: Uint8Array | undefined, wall: Wall): View {
   return {
-    deliveryId: label.id,
-    eventId: record.eventId,
+    deliveryID: label.id,
+    eventID: record.eventId,
     eventType: record.eventType,
     namespace: record.namespace,
     subscription: label.name ?? null,
-    subscriptionUid: label.uid,
+    subscriptionUID: label.uid,
     attempt: record.attempt,
     time: attemptTime(record, wall),
     durationMs: Math.round(record.durationMs),
-    recordId: record.recordId ?? null,
-    outcome: record.outcome,
+    recordID: record.recordId ?? null,
+    outcome: OUTCOME_NAMES[record.outcome],
     connectionStatus: record.connectionStatus,
     tlsStatus: record.tlsStatus,
     reconnected: record.message.endsWith(RECONNECTED_NOTE),
@@ -119,7 +120,7 @@ export function eventView(event: Event, wall: Wall): View {
   return {
     id: event.id,
     namespace: event.namespace,
-    sourceId: event.sourceId,
+    sourceID: event.sourceId,
     source: event.source,
     type: event.type,
     subject: event.subject ?? null,
@@ -141,11 +142,11 @@ export function testView(tested: {
 }): View {
   const { outcome } = tested;
   return {
-    eventId: tested.eventId,
+    eventID: tested.eventId,
     eventType: tested.eventType,
     url: tested.url,
     ok: outcome.class === "success",
-    outcome: outcome.class,
+    outcome: OUTCOME_NAMES[outcome.class],
     statusCode: outcome.statusCode ?? null,
     connectionStatus: outcome.connectionStatus,
     tlsStatus: outcome.tlsStatus,

@@ -20,6 +20,7 @@ import type {
   DeliveryPolicySpec,
   ObjectMeta,
 } from "./generated/custom-resources.ts";
+import { newerProblems } from "./newer-objects.ts";
 import { notImplementedProblems } from "./not-implemented.ts";
 import { quantityBytes } from "./quantity.ts";
 import { portRange, statusRange } from "./number-range.ts";
@@ -29,7 +30,7 @@ export const DEFAULT_POLICY_LABEL = "postrider.dev/default";
 
 /** The domain value of a DeliveryPolicy that has passed the schema and its rules. */
 export function decodePolicy(resource: DeliveryPolicy): Decoded<NamespacePolicy> {
-  const problems = notImplementedProblems(resource);
+  const problems = [...notImplementedProblems(resource), ...newerProblems(resource)];
   if (problems.length > 0) return { ok: false, problems };
   const { metadata, spec } = resource;
   const value: NamespacePolicy = {
@@ -43,11 +44,13 @@ export function decodePolicy(resource: DeliveryPolicy): Decoded<NamespacePolicy>
 
 /** The domain value of a ClusterDeliveryPolicy that has passed the schema and its rules; or a problem for each field not obeyed yet. */
 export function decodeClusterPolicy(resource: ClusterDeliveryPolicy): Decoded<ClusterPolicy> {
-  const problems = notImplementedProblems(resource);
+  const problems = [...notImplementedProblems(resource), ...newerProblems(resource)];
   if (problems.length > 0) return { ok: false, problems };
   const { metadata, spec } = resource;
   const value: ClusterPolicy = {
     ...identity(metadata),
+    className: spec.className ?? "",
+    priority: spec.priority,
     namespaceSelector: labelSelector(spec.namespaceSelector),
     fields: policyFields(spec),
     limits: policyLimits(spec.limits),
@@ -62,8 +65,14 @@ function identity(metadata: ObjectMeta): { name: string; uid: string; generation
     name: metadata.name,
     uid: metadata.uid ?? `${metadata.namespace ?? ""}/${metadata.name}`,
     generation: metadata.generation ?? 1,
-    createdAtMs: metadata.creationTimestamp === undefined ? 0 : Date.parse(metadata.creationTimestamp),
+    createdAtMs: createdAtMs(metadata),
   };
+}
+
+/** 0 without a time, as in every manifest file: all of them are equally old. */
+export function createdAtMs({ creationTimestamp }: ObjectMeta): number {
+  const atMs = creationTimestamp === undefined ? 0 : Date.parse(creationTimestamp);
+  return Number.isNaN(atMs) ? 0 : atMs;
 }
 
 /** Each field must be named here: one that is forgotten does not compile. */

@@ -4,6 +4,7 @@ import type { HmacStyle, TokenStyle } from "../core/signing/style.ts";
 import type { AuthSpec, EndpointSpec, PayloadSpec, SigningSpec, SubscriptionSpec, TlsSpec } from "../core/subscription.ts";
 import { assert } from "../lib/assert.ts";
 import type { WebhookSubscription, WebhookSubscriptionSpec } from "./generated/custom-resources.ts";
+import { newerProblems } from "./newer-objects.ts";
 import { notImplementedProblems } from "./not-implemented.ts";
 
 /** Form parameter of `payload.format: Form` where none is named (as Pipe's webhooks have it). */
@@ -16,7 +17,7 @@ const ORDERING_KEY = "subject";
  * schema leaves to us filled in; or a problem for each field that this version does not obey.
  */
 export function decodeSubscription(resource: WebhookSubscription): Decoded<SubscriptionSpec> {
-  const problems = notImplementedProblems(resource);
+  const problems = [...notImplementedProblems(resource), ...newerProblems(resource)];
   if (problems.length > 0) return { ok: false, problems };
   const { spec } = resource;
   return {
@@ -33,7 +34,7 @@ export function decodeSubscription(resource: WebhookSubscription): Decoded<Subsc
       history: {
         captureResponse: spec.history?.captureResponse ?? true,
         answerInResults: spec.history?.answerInResults ?? false,
-        recordIdField: spec.history?.recordIdField,
+        recordIdField: spec.history?.recordIDField,
       },
       deletionPolicy: spec.deletionPolicy,
       ...(spec.ordering?.mode === "PerKey" ? { ordering: { key: spec.ordering.key ?? ORDERING_KEY } } : {}),
@@ -60,7 +61,7 @@ function addressOf(endpoint: Endpoint): EndpointSpec["address"] {
   if (urlSecretRef !== undefined) return { kind: "urlSecretRef", ref: urlSecretRef };
   assert(serviceRef !== undefined, "the schema's rules leave exactly one of url, urlSecretRef and serviceRef");
   const { name, port, path, scheme } = serviceRef;
-  return { kind: "serviceRef", name, port, path, scheme };
+  return { kind: "serviceRef", name, port, path, scheme: scheme === "HTTPS" ? "https" : "http" };
 }
 
 function tlsSpec({ caRef, clientCertSecretRef, serverName, minVersion }: NonNullable<Endpoint["tls"]>): TlsSpec {
@@ -100,6 +101,7 @@ function signingSpec(signing: Signing | undefined): SigningSpec {
   return {
     scheme,
     secretRefs: signing?.secretRefs ?? [],
+    secretDeletionPolicy: signing?.secretDeletionPolicy ?? "Retain",
     hmac: hmacStyle(signing?.hmac),
     token: scheme === "TimestampToken" ? tokenStyle(signing?.token) : undefined,
   };

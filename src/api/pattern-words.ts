@@ -1,5 +1,3 @@
-import { DURATION_PATTERN } from "../lib/duration.ts";
-
 /** What a pattern of our schemas asks for, in words. */
 interface Words {
   /** After "is not". */
@@ -17,7 +15,6 @@ const ASCII: Words = { what: "plain text", write: "printable ASCII only" };
 
 /** By pattern; a test holds every pattern of the schemas to this list. */
 export const PATTERN_WORDS: ReadonlyMap<string, Words> = new Map<string, Words>([
-  [DURATION_PATTERN, { what: "a duration", write: "for example 500ms, 10s, 5m, 24h or 1h30m (units h, m, s, ms; no days, no spaces)" }],
   ["^[a-z0-9]([-a-z0-9]*[a-z0-9])?$", NAME],
   ["^[a-z0-9]([-a-z0-9.]*[a-z0-9])?$", DOTTED_NAME],
   ["^[-._a-zA-Z0-9]+$", { what: "a key of a Secret or ConfigMap", write: "letters, digits, '-', '_' and '.'" }],
@@ -34,6 +31,7 @@ export const PATTERN_WORDS: ReadonlyMap<string, Words> = new Map<string, Words>(
   ["^[ -~]*$", ASCII],
   ["^[ -~]+$", ASCII],
   ["^[-_A-Za-z0-9]+$", { what: "a field's name", write: "letters, digits, '-' and '_'" }],
+  ["^[A-Za-z][A-Za-z0-9]*$", { what: "a word", write: "letters and digits, for example ClientError" }],
   ["^[!-~]+$", { what: "a separator", write: "printable ASCII without spaces" }],
   [
     "^[A-Za-z_][A-Za-z0-9_]*([.][A-Za-z_][A-Za-z0-9_]*)*$",

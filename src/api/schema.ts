@@ -62,3 +62,8 @@ export function schemaOf(kind: Kind): Schema {
 export function isNamespaced(kind: Kind): boolean {
   return KINDS[kind].namespaced;
 }
+
+/** A length of time: its rule is what says so. */
+export function isDuration(schema: Schema): boolean {
+  return schema["x-kubernetes-validations"]?.some(({ rule }) => rule.includes("duration(self)")) === true;
+}

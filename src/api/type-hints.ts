@@ -1,6 +1,6 @@
 import type { Json } from "./defaulting.ts";
 import { isJsonObject } from "./defaulting.ts";
-import { DURATION_PATTERN } from "../lib/duration.ts";
+import { isDuration } from "./schema.ts";
 import type { Schema } from "./schema.ts";
 
 /** Longest value that is written again as it should be. */
@@ -13,7 +13,7 @@ export function typeHint(schema: Schema, value: Json): string {
   switch (schema.type) {
     case "string":
       if (typeof value !== "number" && typeof value !== "boolean") return "";
-      return schema.pattern === DURATION_PATTERN ? `: write ${String(value)}s (units h, m, s, ms)` : `: write "${String(value)}" in quotes`;
+      return isDuration(schema) ? `: write ${String(value)}s (units h, m, s, ms)` : `: write "${String(value)}" in quotes`;
     case "integer":
       if (typeof value !== "string") return typeof value === "number" ? `: write a whole number` : "";
       return /^-?\d+$/.test(value) ? `: write ${value} without quotes` : "";

@@ -34,6 +34,7 @@ export interface ApiGround {
   readonly deliveryNames: DeliveryNames;
   readonly storage: StorageQuota;
   readonly table: () => RouteTable;
+  readonly closed: () => string | undefined;
   readonly watch: DoorWatch;
 }
 
@@ -47,6 +48,7 @@ export function buildApi(ground: ApiGround): ApiServer {
     authenticator,
     log,
     watch: ground.watch,
+    closed: ground.closed,
     store,
     clock,
     deliveryNames: ground.deliveryNames,

@@ -1,18 +1,13 @@
 import { mkdirSync } from "node:fs";
-import { stat } from "node:fs/promises";
-import { hostname } from "node:os";
-import { join } from "node:path";
 import type { ApiServer } from "../admin/api-server.ts";
 import type { Operator, SubscriptionCounters } from "../cli/operator.ts";
-import { ConfigError } from "../config/config.ts";
 import type { Config } from "../config/config.ts";
 import { Controller } from "../controller/controller.ts";
-import type { ObjectRef, Resources, ResultSink } from "../controller/objects.ts";
+import type { Resources } from "../controller/objects.ts";
 import type { DeliveryNames } from "../core/delivery-name.ts";
 import type { RecordKept } from "../core/storage-share.ts";
 import { RouteTable } from "../core/route-table.ts";
 import { HttpAttempter } from "../attempt/http-attempter.ts";
-import type { ServiceAccountTokens } from "../attempt/token/token-issuer.ts";
 import { Engine } from "../delivery/engine.ts";
 import { PayloadBook } from "../delivery/flight/payload-book.ts";
 import { DnsResolver } from "../attempt/connect/resolver.ts";
@@ -25,21 +20,20 @@ import { clockText } from "../core/clock-frame.ts";
 import type { Clock, ClockFrame, SystemClock } from "../lib/clock.ts";
 import type { ListenAddress } from "../lib/listen.ts";
 import { type Random, uuidv7 } from "../lib/random.ts";
-import type { Service } from "../lib/service.ts";
 import { BusinessEvents } from "../observe/events.ts";
 import { HealthServer } from "../observe/health-server.ts";
-import type { HealthCheck } from "../observe/health-server.ts";
 import type { Log } from "../observe/log.ts";
 import { Metrics, type ServerName } from "../observe/metrics.ts";
-import { FileProvider } from "../provider/file.ts";
 import { MemoryStore } from "../store/memory/memory-store.ts";
 import { SqliteStore } from "../store/sqlite/sqlite-store.ts";
 import { CLOCK_KEY, type Store } from "../store/store.ts";
 import { acceptedSpecsIn } from "./accepted-specs.ts";
-import { type Authenticators, buildAuthenticators, tokenLabels } from "./authenticators.ts";
+import { type Authenticators, buildAuthenticators } from "./authenticators.ts";
 import { buildApi } from "./build-api.ts";
 import { Certificates } from "./certificates.ts";
 import { keptDeliveryNames } from "./delivery-name-key.ts";
+import { manifestSource, type ManifestSource, type Provider } from "./manifest-source.ts";
+import { readinessChecks } from "./readiness.ts";
 import { RetentionSweep, type Tidied } from "./retention-sweep.ts";
 import { shutDown } from "./shut-down.ts";
 import { Supervisor } from "./supervise.ts";
@@ -61,12 +55,14 @@ export interface ComposeParts {
 /** The ingest, once it closes, answers what is under way within so long, ms. */
 const INGEST_CLOSES_MS = 1_500;
 
-type Provider = Resources & ResultSink & Service;
+/** Statuses that are being written when the class is lost may take so long, ms. */
+const DESKS_CLOSE_MS = 500;
+/** The class is somebody else's: whoever starts this process again finds it waiting. */
+const EXIT_CLASS_LOST = 69;
 
 /** Everything that a running operator is made of, named once. */
-interface Rooms {
+interface Rooms extends Pick<ManifestSource, "provider" | "gate" | "lease" | "onJudged"> {
   readonly store: Store;
-  readonly provider: Provider;
   readonly authenticators: Authenticators;
   readonly engine: Engine;
   readonly attempter: HttpAttempter;
@@ -121,52 +117,6 @@ function storeOf(config: Config): Store {
   });
 }
 
-/** Where manifests come from, and who makes tokens of ServiceAccounts there. */
-interface Source {
-  readonly provider: Provider;
-  readonly serviceAccounts: ServiceAccountTokens | undefined;
-  /** Lets go of what was read because somebody named it; with files everything stays as long as its file. */
-  readonly retainNamed: ((isNamed: (ref: ObjectRef) => boolean) => void) | undefined;
-}
-
-async function sourceOf(config: Config, parts: ComposeParts, metrics: Metrics): Promise<Source> {
-  const { clock, random, log } = parts;
-  if (config.provider === "file") {
-    const directory = config.manifests ?? ".";
-    // Misspelt, it would be made for the keys below, and every event would match nothing. Later a missing folder is trouble that deletes nothing.
-    if (!(await stat(directory).catch(() => undefined))?.isDirectory()) throw new ConfigError([`--manifests ${directory}: no such folder`]);
-    const kept = config.store.kind === "sqlite" ? config.store.directory : directory;
-    const onRefused = (count: number): void => metrics.manifestsRefused.set(count);
-    const provider = new FileProvider({ directory, secretsDirectory: join(kept, ".keys"), clock, log, onRefused });
-    return { provider, serviceAccounts: undefined, retainNamed: undefined };
-  }
-  // Loaded here only: the Kubernetes client alone holds more memory than everything else.
-  const [{ kubernetesCredentials }, { KubeTransport }, { ClusterProvider }, { KubeServiceAccountTokens }] = await Promise.all([
-    import("../kube/credentials.ts"),
-    import("../kube/transport.ts"),
-    import("../provider/cluster.ts"),
-    import("../kube/service-account-tokens.ts"),
-  ]);
-  const transport = new KubeTransport(kubernetesCredentials(config.kubeconfig), clock);
-  const provider = new ClusterProvider({
-    transport,
-    clock,
-    random,
-    log,
-    metrics,
-    className: config.class,
-    namespaces: config.namespace,
-    instance: hostname(),
-    bindingHint: config["secrets-binding-hint"],
-    tokensBindingHint: config["tokens-binding-hint"],
-    systemNamespace: config["system-namespace"],
-    tokenLabels: tokenLabels(config),
-  });
-  const bindingHint = config["tokens-binding-hint"];
-  const serviceAccounts = new KubeServiceAccountTokens({ transport, clock, bindingHint });
-  return { provider, serviceAccounts, retainNamed: (isNamed) => provider.retainNamed(isNamed) };
-}
-
 interface Ground {
   readonly store: Store;
   readonly metrics: Metrics;
@@ -181,7 +131,7 @@ async function build(config: Config, parts: ComposeParts, ground: Ground): Promi
   const { store, metrics, certificates, deliveryNames } = ground;
   const { clock, log } = parts;
   const events = new BusinessEvents(metrics, log, deliveryNames);
-  const { provider, serviceAccounts, retainNamed } = await sourceOf(config, parts, metrics);
+  const { provider, serviceAccounts, retainNamed, lostSight, ...guard } = await manifestSource(config, { ...parts, ...ground });
   const authenticators = await buildAuthenticators(config, { provider, clock, log });
   const attempter = attempterOf(config, parts, serviceAccounts);
   const engine = engineOf(config, parts, { ...ground, events, attempter, recordKept: (namespace) => storage.recordKept(namespace) });
@@ -197,7 +147,8 @@ async function build(config: Config, parts: ComposeParts, ground: Ground): Promi
   events.onFilterFailed((name, message) => controller.filterFailed(name, message));
   const storeWatch = new StoreWatch(store, metrics, clock);
   const storage = quotaOf({ store, metrics, storeWatch, controller });
-  const ready = (namespace: string): boolean => controller.isReady(namespace) && engine.ready;
+  const { gate } = guard;
+  const ready = (namespace: string): boolean => gate.closed() === undefined && controller.isReady(namespace) && engine.ready;
   const ingest = buildIngest({
     listen: listenOf(config, "ingest", certificates),
     authenticator: authenticators.ingest,
@@ -206,7 +157,7 @@ async function build(config: Config, parts: ComposeParts, ground: Ground): Promi
     diskLow: () => storeWatch.low(),
     storage,
     store,
-    routes: { ready, table: () => table },
+    routes: { ready, table: () => table, closed: () => gate.closed() },
     intake: engine,
     ends: engine,
     nameOf: (uid) => names.nameOf(uid),
@@ -217,14 +168,9 @@ async function build(config: Config, parts: ComposeParts, ground: Ground): Promi
     deliveriesMax: config["ingest-deliveries-max"],
     drainMs: INGEST_CLOSES_MS,
   });
-  const checks = checksOf({ controller, engine, storeWatch, provider, certificates });
-  const health = new HealthServer({
-    listen: listenOf(config, "metrics", certificates),
-    metrics,
-    clock,
-    authorize: authenticators.metrics,
-    ...checks,
-  });
+  const checks = readinessChecks({ controller, engine, storeWatch, provider, certificates, gate, lostSight });
+  const listen = listenOf(config, "metrics", certificates);
+  const health = new HealthServer({ listen, metrics, clock, authorize: authenticators.metrics, ...checks });
   const api = buildApi({
     listen: listenOf(config, "api", certificates),
     authenticator: authenticators.api,
@@ -241,11 +187,13 @@ async function build(config: Config, parts: ComposeParts, ground: Ground): Promi
     deliveryNames,
     storage,
     table: () => table,
+    closed: () => gate.closed(),
     watch: metrics.doorOf("api"),
   });
   const tidied = [payloads, names, engine, namedObjects(retainNamed, controller), seriesOf(metrics, () => table)];
   const { awayMs } = ground;
-  return { store, provider, authenticators, engine, attempter, controller, ingest, api, health, certificates, storeWatch, tidied, awayMs };
+  const servers = { ingest, api, health, certificates };
+  return { store, provider, authenticators, engine, attempter, controller, ...servers, storeWatch, ...guard, tidied, awayMs };
 }
 
 function controllerOf(
@@ -269,7 +217,7 @@ function controllerOf(
   });
 }
 
-function attempterOf(config: Config, { clock, random }: ComposeParts, serviceAccounts: Source["serviceAccounts"]): HttpAttempter {
+function attempterOf(config: Config, { clock, random }: ComposeParts, serviceAccounts: ManifestSource["serviceAccounts"]): HttpAttempter {
   const resolver = new DnsResolver({ clock, ...(config["dns-server"].length > 0 ? { servers: config["dns-server"] } : {}) });
   return new HttpAttempter({ clock, random, version: VERSION, resolver, origin: config["webhook-origin"], serviceAccounts });
 }
@@ -302,38 +250,13 @@ function listenOf(config: Config, port: ServerName, certificates: Certificates):
 }
 
 /** Objects that were read because somebody named them. */
-function namedObjects(retainNamed: Source["retainNamed"], controller: Controller): Tidied {
+function namedObjects(retainNamed: ManifestSource["retainNamed"], controller: Controller): Tidied {
   return { tidy: async () => retainNamed?.((ref) => controller.isNamed(ref)) };
 }
 
 /** Series of namespaces that have gone. */
 function seriesOf(metrics: Metrics, table: () => RouteTable): Tidied {
   return { tidy: () => metrics.forgetNamespaces(new Set(Array.from(table().routes(), ({ subscription }) => subscription.namespace))) };
-}
-
-/**
- * Ready: requests can be answered. A full disk is no reason: not ready, a Pod alone is behind no Service, and producers would find nobody instead of
- * 507, nor anybody the API. Nor is a stop: a Pod that goes and is ready is used as long as there is no other.
- */
-function checksOf(rooms: Pick<Rooms, "controller" | "engine" | "storeWatch" | "provider" | "certificates">) {
-  const { controller, engine, storeWatch, provider, certificates } = rooms;
-  const ready: HealthCheck[] = [
-    {
-      name: "routes",
-      reason: () =>
-        controller.ready ? undefined : `subscriptions have not been read yet (${controller.missing() ?? "the last are looked at"})`,
-      note: () => notRead(controller.missing()),
-    },
-    { name: "engine", reason: () => (engine.ready ? undefined : "the store's deliveries have not been read yet") },
-  ];
-  // No reason to fail: what was good before goes on.
-  if (provider instanceof FileProvider) ready.push({ name: "manifests", reason: () => undefined, note: () => provider.refusedNote() });
-  if (certificates.check !== undefined) ready.push(certificates.check);
-  return { ready, started: ready, alive: [{ name: "store", reason: () => storeWatch.hanging() }] };
-}
-
-function notRead(missing: string | undefined): string | undefined {
-  return missing === undefined ? undefined : `starting: waiting for what has not been read yet: ${missing}`;
 }
 
 interface EngineGround extends Ground {
@@ -366,7 +289,7 @@ function engineOf(
 }
 
 async function start(rooms: Rooms, parts: ComposeParts, config: Config): Promise<Operator> {
-  const { store, provider, engine, controller, ingest, api, health, certificates, storeWatch } = rooms;
+  const { store, provider, engine, controller, ingest, api, health, certificates, storeWatch, lease } = rooms;
   const supervisor = new Supervisor(parts.clock, parts.log);
   await storeWatch.look();
   const urls = { metrics: await health.open(), api: await api.open(), ingest: await ingest.open() };
@@ -377,27 +300,38 @@ async function start(rooms: Rooms, parts: ComposeParts, config: Config): Promise
     health,
     certificates,
     storeWatch,
-    engine,
-    provider,
-    controller,
     api,
     ingest,
+    ...(lease === undefined ? [] : [lease]),
   ])
     supervisor.start(service);
+  let isLost = false;
+  rooms.gate.open({
+    serve: () => [engine, provider, controller].forEach((service) => supervisor.start(service)),
+    judge: () => rooms.onJudged(),
+    lost: () => {
+      isLost = true;
+      // At once: another installation writes statuses now.
+      const desks = [controller, provider, ...(lease === undefined ? [] : [lease])];
+      void supervisor.stop(DESKS_CLOSE_MS, desks).then(() => stop());
+    },
+  });
   // With files everything is there at once; with a cluster the API server may be away, and the ready line must not wait for it.
   if (config.provider === "file") await settled(parts.clock, () => controller.ready && engine.ready);
   let finish = (_code: number): void => {};
   const finished = new Promise<number>((resolve) => (finish = resolve));
   let stopping = false;
+  function stop(): void {
+    if (stopping) return;
+    stopping = true;
+    const stoppable = { ...rooms, desks: [controller, provider] };
+    const shut = shutDown(stoppable, { supervisor, clock, log, drainMs: config["drain-timeout"], kill: parts.kill });
+    void shut.then((code) => finish(isLost ? EXIT_CLASS_LOST : code));
+  }
   return {
     urls,
     finished,
-    stop: () => {
-      if (stopping) return;
-      stopping = true;
-      const stoppable = { ...rooms, desks: [controller, provider] };
-      void shutDown(stoppable, { supervisor, clock, log, drainMs: config["drain-timeout"], kill: parts.kill }).then(finish);
-    },
+    stop,
     isStuck: () => storeWatch.isWaiting(),
     counters: async () => countersOf(store, provider),
   };

@@ -9,7 +9,7 @@ import type { NameBook } from "../ingest/name-book.ts";
 export function subscriptionDirectory(
   resources: Resources,
   controller: Pick<Controller, "compose">,
-  names: Pick<NameBook, "nameOf">,
+  names: Pick<NameBook, "nameOf" | "uidsOf">,
 ): SubscriptionDirectory {
   const known = ({ metadata, spec, status }: WebhookSubscription): KnownSubscription => {
     const { namespace, name, uid = "", generation = 1 } = metadata;
@@ -23,5 +23,9 @@ export function subscriptionDirectory(
       return found === undefined ? undefined : known(found);
     },
     nameOf: (uid) => names.nameOf(uid),
+    uidsOf: (namespace, name) => {
+      const live = resources.get("WebhookSubscription", namespace, name)?.metadata.uid;
+      return [...new Set([...(live === undefined ? [] : [live]), ...names.uidsOf(namespace, name)])];
+    },
   };
 }

@@ -62,15 +62,24 @@ export function checkManifests(files: readonly ManifestText[], expressions: Expr
     }
   }
   const resources = resourcesOf(entries.values());
-  const policies = new PolicyView(resources);
+  const views = new Map<string, PolicyView>();
   const subscriptions: PreviewedSubscription[] = [];
   for (const entry of entries.values()) {
+    const policies = viewFor(entry.object, resources, views);
     const found = objectFindings(entry, resources, policies, expressions);
     findings.push(...found);
     const checked = found.some(({ severity }) => severity === "error") ? undefined : checkedSpec(entry, resources, policies);
     if (checked !== undefined) subscriptions.push(checked);
   }
   return { findings, objects, subscriptions };
+}
+
+/** The policies as the installation sees them whose class a subscription names; files may be for several. */
+function viewFor(object: WatchedObject, resources: Resources, views: Map<string, PolicyView>): PolicyView {
+  const className = object.kind === "WebhookSubscription" ? object.spec.className : "";
+  let view = views.get(className);
+  if (view === undefined) views.set(className, (view = new PolicyView(resources, className)));
+  return view;
 }
 
 function checkedSpec({ ref, object }: Entry, resources: Resources, policies: PolicyView): PreviewedSubscription | undefined {

@@ -26,7 +26,7 @@ function entryLine({ subscription, outcome, reason, message, statusCode, attempt
   const status = typeof statusCode === "number" ? `, HTTP ${statusCode}` : "";
   const times = attempts === 1 ? "1 attempt" : `${String(attempts)} attempts`;
   const why = [reason, message].filter((word) => typeof word === "string" && word !== "").join(": ");
-  return shown`  ${String(subscription)}: ${String(outcome)}${status} after ${times}${why === "" ? "" : ` (${why})`}`;
+  return shown`  ${String(subscription)}: ${String(outcome).toLowerCase()}${status} after ${times}${why === "" ? "" : ` (${why})`}`;
 }
 
 /** A JSON object; undefined for anything else. */

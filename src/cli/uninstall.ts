@@ -1,6 +1,6 @@
 import { Command, InvalidArgumentError } from "commander";
 import { API_VERSION } from "../api/schema.ts";
-import { DRAIN_FINALIZER } from "../controller/objects.ts";
+import { drainFinalizer, drainFinalizersAfter, SHARED_DRAIN_FINALIZER } from "../core/drain-finalizer.ts";
 import { statusMessage, type ApiAnswer, type ApiRequest } from "../kube/transport.ts";
 import type { Clock } from "../lib/clock.ts";
 import { CommandFailure } from "./program.ts";
@@ -15,8 +15,12 @@ Examples:
   # the operator is already gone and subscriptions hang in deletion
   postrider uninstall
 
-It removes the finalizer ${DRAIN_FINALIZER}, which holds a deleted
-subscription until its deliveries have ended, and nothing else.
+  # another installation serves its subscriptions now, and it is gone for good
+  postrider uninstall --class old
+
+It removes the finalizer drain.postrider.dev/CLASS, which holds a subscription
+until the installation of that class has delivered what it accepted, and
+nothing else.
 Exit code: 0 when none is left, 1 when some are left or the API server refuses,
 2 for a wrong flag.`;
 
@@ -53,7 +57,7 @@ export function uninstallCommand(clock: Clock, connect: Connect): Command {
   return new Command("uninstall")
     .description("before the operator is removed: take its finalizer off every subscription")
     .option("--statefulset <namespace/name>", "stop this operator first, so that it cannot put finalizers back", namespacedName)
-    .option("--class <name>", "only subscriptions of this class", "postrider")
+    .option("--class <name>", "the class of the operator", "postrider")
     .option("--namespace <name>", "only this namespace; repeatable", (value: string, before: string[]) => [...before, value], [])
     .option("--timeout <duration>", "give up after this long, for example 90s", seconds, TIMEOUT_DEFAULT_S)
     .option("--kubeconfig <file>", "kubeconfig file (default: in-cluster credentials, then the usual places)")
@@ -144,8 +148,7 @@ export class Uninstallation {
     const { namespace: namespaces, class: className } = this.#options;
     for (const scope of namespaces.length === 0 ? [""] : namespaces.map((name) => `namespaces/${encodeURIComponent(name)}/`)) {
       for (const item of await this.#list(`/apis/${API_VERSION}/${scope}${RESOURCE}`)) {
-        if ((item.spec?.className ?? "postrider") !== className) continue;
-        if (item.metadata.finalizers?.includes(DRAIN_FINALIZER) === true) held.push(item);
+        if (isHeld(item, className)) held.push(item);
       }
     }
     return held;
@@ -187,7 +190,7 @@ export class Uninstallation {
   async #releaseOne({ metadata }: Item): Promise<string | undefined> {
     const { namespace, name, resourceVersion } = metadata;
     const path = `/apis/${API_VERSION}/namespaces/${encodeURIComponent(namespace)}/${RESOURCE}/${encodeURIComponent(name)}`;
-    const finalizers = metadata.finalizers?.filter((each) => each !== DRAIN_FINALIZER) ?? [];
+    const finalizers = drainFinalizersAfter(metadata.finalizers ?? [], this.#options.class, false);
     const answer = await this.#ask({ method: "PATCH", path, contentType: MERGE, body: { metadata: { resourceVersion, finalizers } } });
     if (answer.status < 300 || answer.status === 404) return undefined;
     return `${namespace}/${name}: ${statusMessage(answer)}`;
@@ -229,6 +232,13 @@ export class Uninstallation {
       this.#clock.after(ms, resolve);
     });
   }
+}
+
+/** The finalizer that all classes shared up to 0.1 tells by nothing but the subscription's class whose it is. */
+function isHeld({ metadata, spec }: Item, className: string): boolean {
+  const { finalizers = [] } = metadata;
+  if (finalizers.includes(drainFinalizer(className))) return true;
+  return finalizers.includes(SHARED_DRAIN_FINALIZER) && (spec?.className ?? "postrider") === className;
 }
 
 /** Pods that exist, those that are ending included. */

@@ -67,6 +67,9 @@ function whole(min: number, max: number) {
 
 const shortName = z.string().refine((text) => text.length >= 1 && text.length <= 63, { error: "expected a name of 1 to 63 characters" });
 
+/** As `spec.className` is written, and namespaces. */
+const label = z.string().regex(/^[a-z0-9]([-a-z0-9]{0,61}[a-z0-9])?$/, "expected a name of 1 to 63 lower-case letters, digits and hyphens");
+
 const authMode = oneOf(["kubernetes", "static", "none"]);
 const AUTH_MODES =
   "kubernetes (tokens of ServiceAccounts; default with the cluster), static (labelled Secrets; default with files), none (loopback only); repeatable";
@@ -116,7 +119,15 @@ export const SETTINGS = {
     .describe("most deliveries that one request may create; more are refused with 413"),
   "idempotency-ttl": duration.prefault("24h").describe("how long idempotency keys are remembered"),
   "max-in-flight": whole(1, 65_536).default(2_048).describe("HTTP attempts at once; one namespace may hold half"),
-  class: shortName.default("postrider").describe("serve only subscriptions with this spec.className"),
+  class: label.default("postrider").describe("serve only subscriptions with this spec.className; one installation per class"),
+  installation: z
+    .string()
+    .regex(/^[a-z0-9][-a-z0-9]{0,62}\/[a-z0-9][-a-z0-9.]{0,252}$/, "expected namespace/name, for example postrider-system/postrider")
+    .optional()
+    .describe("namespace/name of this installation, the same after each restart (the chart sets it; default: with the host's name)"),
+  "class-lease-namespace": label
+    .default("kube-system")
+    .describe("namespace of the Lease that one installation of a class holds; the same for all installations of the cluster"),
   "system-namespace": shortName.default("postrider-system").describe("namespace of Secrets named by cluster policies"),
   namespace: z.array(shortName).default([]).describe("serve only this namespace; repeatable"),
   kubeconfig: z.string().optional().describe("kubeconfig file (default: in-cluster credentials, then the usual places)"),

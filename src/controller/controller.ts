@@ -59,7 +59,7 @@ export class Controller implements Service, StatusSource<ObjectKey<ReportedKind>
 
   constructor(options: ControllerOptions) {
     const { resources, sink, deliveries, clock, log } = options;
-    const policies = new PolicyView(resources);
+    const policies = new PolicyView(resources, options.className);
     this.#resources = resources;
     this.#storage = new StorageLimits(resources, policies);
     this.#reporter = new StatusReporter({ clock, log, sink, source: this });

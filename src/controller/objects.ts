@@ -23,8 +23,10 @@ export interface SecretObject {
   readonly metadata: ObjectMeta;
   readonly type: string;
   readonly data: Readonly<Record<string, Uint8Array>>;
-  /** `uid` of the controlling owner. */
+  /** `uid` of the WebhookSubscription that owns it: version 0.1 wrote owners into generated Secrets. */
   readonly controllerUid: string | undefined;
+  /** That owner's name. */
+  readonly ownerName?: string | undefined;
 }
 
 /** A Service, as far as an endpoint that names it needs it. */
@@ -161,14 +163,22 @@ export interface Unlisted {
 /** `conflict`: the object has changed or was recreated, look again; `gone`: it is no more; `failed`: try again later. */
 export type WriteResult =
   | { readonly kind: "done" | "conflict" | "gone" }
-  | { readonly kind: "failed"; readonly message: string; readonly retryAfterMs?: number };
+  | {
+      readonly kind: "failed";
+      readonly message: string;
+      readonly retryAfterMs?: number;
+      /** The API server has refused it (403, 422 …): asking again changes nothing before someone has changed something. */
+      readonly refused?: boolean;
+    };
 
-/** A signing Secret to be made; owned by the subscription where there is somebody who deletes what is owned. */
+/** A signing Secret to be made. It has no owner: it outlives its subscription, so that a restored one signs with the key that receivers know. */
 export interface NewSigningSecret {
   readonly owner: WebhookSubscription;
   readonly name: string;
   readonly key: string;
   readonly value: string;
+  /** Value of SIGNING_FOR_LABEL. */
+  readonly signingFor: string;
 }
 
 /** `exists`: there is a Secret of that name already, which is never overwritten. */
@@ -186,15 +196,19 @@ export interface ResultSink {
   /** `status` is the whole status that we own. */
   writeStatus(object: ReportedObject, status: object): Promise<WriteResult>;
   recordEvent(object: ReportedObject | SecretObject, note: EventNote): void;
-  /** Adds or removes the drain finalizer. A provider without finalizers answers done. */
+  /** Adds or removes the drain finalizer of our class. A provider without finalizers answers done. */
   setFinalizer(object: WebhookSubscription, present: boolean): Promise<WriteResult>;
   createSigningSecret(secret: NewSigningSecret): Promise<CreateSecretResult>;
+  /** Writes SIGNING_FOR_LABEL and takes subscriptions out of the Secret's owners; its values stay. */
+  adoptSigningSecret(secret: SecretObject, signingFor: string): Promise<WriteResult>;
+  /** Deletes this Secret in this version, and no other of its name. */
+  deleteSigningSecret(secret: SecretObject): Promise<WriteResult>;
 }
 
-/** The finalizer that holds a deleted subscription until its deliveries have ended. */
-export const DRAIN_FINALIZER = "postrider.dev/drain";
 /** A Secret or ServiceAccount may be used by subscriptions only with this label set to "true". */
 export const USE_LABEL = "postrider.dev/use";
+/** Names the subscription for which a signing Secret was generated; see `signingForLabel`. Written by us; a Secret without it is not ours. */
+export const SIGNING_FOR_LABEL = "postrider.dev/signing-for";
 /** Every value of an Opaque Secret with this label set to "true" is an ingest token of its namespace. */
 export const INGEST_TOKEN_LABEL = "postrider.dev/ingest-token";
 /** The same for the read and act API. */

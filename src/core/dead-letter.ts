@@ -69,14 +69,14 @@ type NamesDeliveries = Pick<DeliveryNames, "nameOf">;
 /** The event that tells of a failed delivery: the original lies in its data as a CloudEvent, its own data byte for byte. */
 export function deadLetterEvent(event: Event, note: DeadLetterNote, subscription: SubscriptionName, names: NamesDeliveries): Event {
   const { namespace } = subscription;
-  const deliveryId = names.nameOf(namespace, note.deliveryId);
+  const deliveryID = names.nameOf(namespace, note.deliveryId);
   const name = deadLetterOwner(subscription.name) ?? subscription.name;
   // The event's id holds the wall's time at its acceptance. Reckoned from there, all attempts of a letter tell the same times, whatever the clock does.
   const toWallMs = (uuidv7Ms(event.id) ?? note.acceptedAtMs) - note.acceptedAtMs;
   const head = {
     namespace,
     subscription: name,
-    deliveryId,
+    deliveryID,
     reason: note.reason,
     attempts: note.attempts,
     lastStatusCode: note.statusCode ?? null,
@@ -86,7 +86,7 @@ export function deadLetterEvent(event: Event, note: DeadLetterNote, subscription
   };
   const original = renderPayload(event, STRUCTURED, undefined);
   const body = original.ok ? original.payload.body : new TextEncoder().encode("null");
-  const id = `${event.id}-${deliveryId}-${note.endedAtMs}`;
+  const id = `${event.id}-${deliveryID}-${note.endedAtMs}`;
   return {
     id,
     namespace,

@@ -12,6 +12,15 @@
 export type DeliveryState = "ready" | "claimed" | "delivered" | "failed" | "discarded";
 export type TerminalState = "delivered" | "failed" | "discarded";
 
+/** How the API spells a state. */
+export const STATE_NAMES = {
+  ready: "Ready",
+  claimed: "Claimed",
+  delivered: "Delivered",
+  failed: "Failed",
+  discarded: "Discarded",
+} as const satisfies Record<DeliveryState, string>;
+
 /** Why a delivery failed or was discarded: stable words for the API, the dead-letter store and docs/errors.md. */
 export type EndReason =
   | "Delivered"

@@ -12,6 +12,19 @@ export type OutcomeClass =
   | "tls_error"
   | "blocked";
 
+/** How the API and `status` spell an outcome: Kubernetes' enums are CamelCase. `unknown` is an attempt that a crash cut off. */
+export const OUTCOME_NAMES = {
+  success: "Success",
+  client_error: "ClientError",
+  server_error: "ServerError",
+  timeout: "Timeout",
+  connect_error: "ConnectError",
+  dns_error: "DNSError",
+  tls_error: "TLSError",
+  blocked: "Blocked",
+  unknown: "Unknown",
+} as const satisfies Record<OutcomeClass | "unknown", string>;
+
 /** How the message of an outcome that is `reconnected` ends: the log of attempts keeps the message, and knows it by this. */
 export const RECONNECTED_NOTE = " (on a new connection: the receiver had closed the one that was kept)";
 

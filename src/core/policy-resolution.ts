@@ -1,31 +1,13 @@
-import { unreachable } from "../lib/assert.ts";
+import { clusterPolicyFor } from "./cluster-policy-choice.ts";
 import { BUILT_IN_EGRESS, BUILT_IN_LIMITS, BUILT_IN_POLICY, SLOT_TIME_MAX_MS } from "./policy.ts";
-import type {
-  ClusterPolicy,
-  EgressPolicy,
-  LabelSelector,
-  NamespacePolicy,
-  Policy,
-  PolicyFields,
-  PolicyLimits,
-  RateLimit,
-} from "./policy.ts";
+import type { ClusterPolicy, EgressPolicy, NamespacePolicy, Policy, PolicyFields, PolicyLimits, RateLimit } from "./policy.ts";
+import type { ClusterCandidate, NamespaceCandidate } from "./policy-candidate.ts";
 import type { Problem } from "./problem.ts";
 import type { ReasonOf } from "./reasons.ts";
 
-/** A policy object that may or may not be obeyed: one that is not accepted still wins its place, so that nobody falls under another. */
-export type Candidate<T> =
-  | { readonly accepted: true; readonly policy: T }
-  | {
-      readonly accepted: false;
-      readonly policy: Pick<T & { name: string }, "name"> & Partial<T>;
-      readonly refusal: Problem;
-    };
-
-export type NamespaceCandidate = Candidate<NamespacePolicy>;
-export type ClusterCandidate = Candidate<ClusterPolicy>;
-
 export interface PolicyQuestion {
+  /** `--class`: cluster policies of other classes do not apply. */
+  readonly className: string;
   /** `spec.policyRef.name`. */
   readonly policyName: string | undefined;
   readonly namespace: string;
@@ -57,10 +39,11 @@ export interface PolicyResolution {
 
 /**
  * Which policy wins: `policyRef`, else the namespace's default, else the cluster policy, else built-in (docs/spec/deliverypolicy.md). The
- * winner wins whole; `limits` and `egress` always come from the cluster policy that applies.
+ * winner wins whole; `limits` and `egress` always come from the cluster policy that applies (`clusterPolicyFor`, ADR 37).
  */
 export function resolvePolicy(question: PolicyQuestion): PolicyResolution {
-  const cluster = clusterPolicyFor(question.clusterPolicies, question.namespaceLabels);
+  const { className, namespaceLabels: labels } = question;
+  const cluster = clusterPolicyFor(question.clusterPolicies, { className, labels });
   if (cluster !== undefined && !cluster.accepted) {
     return refused(
       undefined,
@@ -104,43 +87,8 @@ export function defaultPolicyOf(candidates: readonly NamespaceCandidate[]): Name
     .toSorted((a, b) => (a.policy.createdAtMs ?? 0) - (b.policy.createdAtMs ?? 0) || byName(a, b))[0];
 }
 
-/** Of the cluster policies that match a namespace, one with a selector comes before one without (`{}` counts as with), then by name. */
-export function clusterPolicyFor(
-  candidates: readonly ClusterCandidate[],
-  labels: Readonly<Record<string, string>>,
-): ClusterCandidate | undefined {
-  return candidates
-    .filter(({ policy }) => policy.namespaceSelector === undefined || matchesSelector(policy.namespaceSelector, labels))
-    .toSorted(
-      (a, b) => Number(a.policy.namespaceSelector === undefined) - Number(b.policy.namespaceSelector === undefined) || byName(a, b),
-    )[0];
-}
-
 function byName(a: { policy: { name: string } }, b: { policy: { name: string } }): number {
   return a.policy.name < b.policy.name ? -1 : a.policy.name > b.policy.name ? 1 : 0;
-}
-
-/** Kubernetes' label selector semantics: all terms must hold, NotIn holds for an absent key, `{}` matches everything. */
-export function matchesSelector(selector: LabelSelector, labels: Readonly<Record<string, string>>): boolean {
-  const value = (key: string): string | undefined => (Object.hasOwn(labels, key) ? labels[key] : undefined);
-  return (
-    Object.entries(selector.matchLabels).every(([key, wanted]) => value(key) === wanted) &&
-    selector.matchExpressions.every(({ key, operator, values }) => {
-      const actual = value(key);
-      switch (operator) {
-        case "In":
-          return actual !== undefined && values.includes(actual);
-        case "NotIn":
-          return actual === undefined || !values.includes(actual);
-        case "Exists":
-          return actual !== undefined;
-        case "DoesNotExist":
-          return actual === undefined;
-        default:
-          return unreachable(operator);
-      }
-    })
-  );
 }
 
 function effectivePolicy(winner: NamespacePolicy | undefined, cluster: ClusterPolicy | undefined): EffectivePolicy {

@@ -76,7 +76,11 @@ export interface ClusterPolicy {
   readonly uid: string;
   readonly generation: number;
   readonly createdAtMs: number;
-  /** Undefined = applies to all namespaces, after those that have one. */
+  /** The only class of installations that obeys it; empty = all. */
+  readonly className: string;
+  /** Of several that select a namespace the highest applies. */
+  readonly priority: number;
+  /** Undefined = all namespaces; of equal priority, those with a selector come first, and `{}` counts as none. */
   readonly namespaceSelector: LabelSelector | undefined;
   readonly fields: PolicyFields;
   readonly limits: PolicyLimits;
@@ -93,7 +97,7 @@ export interface LabelSelector {
   }[];
 }
 
-/** Ceilings of the cluster policy; undefined = no ceiling beyond the CRD's bound. An unset value takes the ceiling. */
+/** Ceilings of the cluster policy; undefined = no ceiling beyond the CRD's bound. What a policy leaves out is built in, lowered to its ceiling; only `rateLimit`, for which nothing is built in, takes it. */
 export interface PolicyLimits
   extends
     Pick<PolicyFields, "timeoutMs" | "maxInFlight" | "rateLimit" | "retention">,

@@ -42,6 +42,8 @@ export const CONDITION_REASONS = {
     "ConfigMapNotFound",
     "ConfigMapKeyNotFound",
     "ConfigMapInvalid",
+    /** It came from another class, whose ordered deliveries come first. */
+    "HandingOver",
     "PolicyNotFound",
     "PolicyNotAccepted",
   ],
@@ -62,10 +64,23 @@ export const CONDITION_REASONS = {
   /** kstatus; while there is something to do, the reason is that of the condition behind it. */
   Reconciling: ["Reconciled"],
   Stalled: ["Reconciled"],
+  /** Of a ClusterDeliveryPolicy. */
+  Shadowed: ["NotShadowed", "OtherPolicyApplies"],
 } as const;
 
 /** Reasons of Kubernetes Events that tell of no condition. */
-export const EVENT_REASONS = ["FilterFailed", "TokenIgnored", "Discarded", "DeadLettered"] as const;
+export const EVENT_REASONS = [
+  "FilterFailed",
+  "TokenIgnored",
+  "Discarded",
+  "DeadLettered",
+  "HandedOver",
+  "SigningKeyGenerated",
+  "SigningKeyAdopted",
+  "SigningKeyChanged",
+  "SecretNotAdopted",
+  "SecretNotDeleted",
+] as const;
 
 /**
  * What is wrong with a manifest before the controller looks at it: `validate` shows it behind each message, the API server says most of them too. A

@@ -93,8 +93,10 @@ export interface PayloadSpec {
 
 export interface SigningSpec extends SigningStyle {
   readonly scheme: SigningScheme;
-  /** Empty = a Secret `<subscription>-signing` is generated and owned. */
+  /** Empty = a Secret `<subscription>-signing` is generated. */
   readonly secretRefs: readonly SecretKeyRef[];
+  /** What happens to the generated Secret once the subscription is deleted and drained. Rows of version 0.1 lack it: Retain. */
+  readonly secretDeletionPolicy?: "Retain" | "Delete";
 }
 
 /** Names one subscription for people and for metrics. */

@@ -20,6 +20,8 @@ import { bytesToStore, type StorageQuota } from "./storage-quota.ts";
 interface Routes {
   ready(namespace: string): boolean;
   table(): RouteTable;
+  /** Why this installation serves nothing at all. */
+  closed?(): string | undefined;
 }
 
 export interface AcceptanceParts {
@@ -106,7 +108,11 @@ export class Acceptance {
   unready(namespace: string): Refusal | undefined {
     const retryAfterSeconds = RETRY_AFTER_SECONDS;
     if (!this.#parts.routes.ready(namespace)) {
-      const detail = `Subscriptions of namespace ${namespace} have not been read yet: try again shortly. See /readyz on the metrics port.`;
+      const isClosed = this.#parts.routes.closed?.() !== undefined;
+      const why = isClosed
+        ? "This installation does not serve its class now"
+        : `Subscriptions of namespace ${namespace} have not been read yet`;
+      const detail = `${why}: try again shortly. See /readyz on the metrics port.`;
       return refuse("not_ready", detail, { retryAfterSeconds });
     }
     if (!this.#parts.intake.accepting()) {
@@ -362,7 +368,7 @@ function conflict(found: Conflict, isBatch: boolean): Checked<never> {
   const { index, eventId } = found;
   const detail =
     "You used this idempotency key (the Idempotency-Key header, else source and id) for other content: send a new key for a new event. Nothing of this request was stored.";
-  return refused("idempotency_conflict", detail, isBatch ? { index, eventId } : { eventId });
+  return refused("idempotency_conflict", detail, isBatch ? { index, eventID: eventId } : { eventID: eventId });
 }
 
 function storeRefusal(error: unknown): Refusal {

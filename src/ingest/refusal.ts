@@ -13,7 +13,7 @@ export interface Refusal {
   /** Which event of a batch (from 0). */
   readonly index?: number;
   /** The event that holds the idempotency key already. */
-  readonly eventId?: string;
+  readonly eventID?: string;
   /** Seconds; sent as Retry-After. */
   readonly retryAfterSeconds?: number;
   /** Sent as Allow (405). */
@@ -113,8 +113,8 @@ export function jsonRefusal(error: JsonError, shift = 0, extra: Extra = {}): Ref
 
 /** The body of an RFC 9457 problem. */
 export function problemBody(refusal: Refusal): string {
-  const { status, code, detail, offset, pointer, index, eventId } = refusal;
-  return JSON.stringify({ type: TYPE_BASE + code, title: KINDS[code][1], status, detail, code, offset, pointer, index, eventId });
+  const { status, code, detail, offset, pointer, index, eventID } = refusal;
+  return JSON.stringify({ type: TYPE_BASE + code, title: KINDS[code][1], status, detail, code, offset, pointer, index, eventID });
 }
 
 /** A problem says what somebody sent: it is never kept, and never taken for anything but JSON. */

@@ -16,7 +16,13 @@ export interface ObjectVersion {
 export type WriteOutcome =
   | { readonly kind: "done"; readonly object: unknown }
   | { readonly kind: "conflict" | "gone" | "exists" }
-  | { readonly kind: "failed"; readonly message: string; readonly retryAfterMs?: number };
+  | {
+      readonly kind: "failed";
+      readonly message: string;
+      readonly retryAfterMs?: number;
+      /** A 4xx that says more than "later". */
+      readonly refused?: boolean;
+    };
 
 const APPLY = "application/apply-patch+yaml";
 const MERGE = "application/merge-patch+json";
@@ -34,9 +40,9 @@ export class ObjectWriter {
 
   /**
    * Server-side apply on `/status` with the resourceVersion that was read: 409 when the object changed, so one that was
-   * recreated under the same name never gets its predecessor's status.
+   * recreated under the same name never gets its predecessor's status. Without a status all that was written under our name is given up.
    */
-  async applyStatus(object: ObjectVersion, status: object): Promise<WriteOutcome> {
+  async applyStatus(object: ObjectVersion, status: object | undefined): Promise<WriteOutcome> {
     const { apiVersion, kind, name, namespace, uid, resourceVersion } = object;
     const body = { apiVersion, kind, metadata: { name, namespace, uid, resourceVersion }, status };
     const query = new URLSearchParams({ fieldManager: `${this.#fieldManager}-status`, force: "true" });
@@ -45,9 +51,20 @@ export class ObjectWriter {
 
   /** JSON merge patch with the resourceVersion; never server-side apply, which would recreate an object that was just deleted. */
   async setFinalizers(object: ObjectVersion, finalizers: readonly string[]): Promise<WriteOutcome> {
-    const { uid, resourceVersion } = object;
+    return this.patchMetadata(object, { finalizers });
+  }
+
+  /** The same for any part of the metadata. */
+  async patchMetadata(object: Pick<ObjectVersion, "path" | "uid" | "resourceVersion">, metadata: object): Promise<WriteOutcome> {
+    const { path, uid, resourceVersion } = object;
     const query = new URLSearchParams({ fieldManager: this.#fieldManager });
-    return this.#write("PATCH", `${object.path}?${query.toString()}`, { metadata: { uid, resourceVersion, finalizers } }, MERGE);
+    return this.#write("PATCH", `${path}?${query.toString()}`, { metadata: { uid, resourceVersion, ...metadata } }, MERGE);
+  }
+
+  /** Deletes the version that was read; 409 when the object changed or is another one of its name. */
+  async delete({ path, uid, resourceVersion }: Pick<ObjectVersion, "path" | "uid" | "resourceVersion">): Promise<WriteOutcome> {
+    const body = { apiVersion: "v1", kind: "DeleteOptions", preconditions: { uid, resourceVersion } };
+    return this.#write("DELETE", path, body, "application/json");
   }
 
   /** POST to a collection; `exists` when the name is taken. */
@@ -57,7 +74,7 @@ export class ObjectWriter {
     return outcome.kind === "conflict" ? { kind: "exists" } : outcome;
   }
 
-  async #write(method: "POST" | "PATCH", path: string, body: object, contentType: string): Promise<WriteOutcome> {
+  async #write(method: "POST" | "PATCH" | "DELETE", path: string, body: object, contentType: string): Promise<WriteOutcome> {
     let answer: ApiAnswer;
     try {
       answer = await this.#transport.request({ method, path, body, contentType });
@@ -71,6 +88,7 @@ export class ObjectWriter {
       kind: "failed",
       message: statusMessage(answer),
       ...(answer.retryAfterMs === undefined ? {} : { retryAfterMs: answer.retryAfterMs }),
+      ...(answer.status >= 400 && answer.status < 500 && answer.status !== 429 && answer.status !== 401 ? { refused: true } : {}),
     };
   }
 }

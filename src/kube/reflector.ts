@@ -19,6 +19,8 @@ export interface ReflectorHandler {
   restarted(reason: RestartReason, message: string, status?: number): void;
   /** The API server has opened a watch: what was listed is followed from now on. */
   opened?(): void;
+  /** Something arrived: a page of the list, or something on the watch; a bookmark counts. That a watch was opened does not. */
+  heard?(): void;
   /** A handler threw. */
   failed(error: unknown): void;
 }
@@ -47,11 +49,18 @@ export interface ReflectorOptions {
   readonly limits?: Partial<ReflectorLimits>;
   /** Shared by all reflectors of a process: however many there are, together they do not storm an API server that is in trouble. */
   readonly pace?: RetryPace;
+  /** A 403 ends it: somebody else finds out when it is worth asking again. */
+  readonly endsWhenForbidden?: boolean;
 }
 
-/** Says how long to wait before one more retry, ms; counts that retry. */
+/** Lets one retry after another pass. */
 export interface RetryPace {
-  reserve(reason: RestartReason): number;
+  /** Settles when it is this retry's turn, or `signal` aborts. */
+  turn(reason: RestartReason, signal: AbortSignal): Promise<void>;
+  /** A list or a watch was answered: the API server is there. */
+  answered(): void;
+  /** One was not. */
+  unanswered(): void;
 }
 
 export interface ReflectorLimits {
@@ -62,6 +71,8 @@ export interface ReflectorLimits {
   readonly silenceMaxMs: number;
   readonly backoffMinMs: number;
   readonly backoffMaxMs: number;
+  /** The same for what is refused until a person changes something: 403 and 404. */
+  readonly refusedBackoffMaxMs: number;
   /** A watch that lived this long was a good one: the next wait is short again, ms. */
   readonly healthyAfterMs: number;
   /** Even a healthy watch is checked against a new list this often, ms. */
@@ -73,8 +84,9 @@ export const REFLECTOR_LIMITS: ReflectorLimits = {
   watchSeconds: 300,
   silenceMaxMs: 90_000,
   backoffMinMs: 200,
-  // So that after any outage all is as it should be within 30 s.
-  backoffMaxMs: 20_000,
+  // So that after any outage all is as it should be within 30 s, of which an API server that starts needs some itself.
+  backoffMaxMs: 5_000,
+  refusedBackoffMaxMs: 20_000,
   healthyAfterMs: 10_000,
   relistEveryMs: 900_000,
 };
@@ -102,6 +114,7 @@ export class Reflector implements Service {
   readonly #limits: ReflectorLimits;
   #resourceVersion: string | undefined;
   #failures = 0;
+  #lastReason: RestartReason | undefined;
   #listedAtMs = 0;
 
   constructor(options: ReflectorOptions) {
@@ -121,8 +134,16 @@ export class Reflector implements Service {
       if (end.relist) this.#resourceVersion = undefined;
       const { reason } = end;
       if (reason !== undefined) this.#tell(() => this.#options.handler.restarted(reason, end.message, end.status));
-      if (reason !== "periodic") await pause(this.#options.clock, this.#backoff(end), signal);
+      if (reason === "forbidden" && this.#options.endsWhenForbidden === true) return;
+      if (reason !== "periodic") await this.#wait(end, signal);
     }
+  }
+
+  async #wait(end: End, signal: AbortSignal): Promise<void> {
+    const { clock, pace } = this.#options;
+    if (end.reason !== undefined && UNANSWERED.has(end.reason)) pace?.unanswered();
+    await pause(clock, this.#backoff(end), signal);
+    if (end.reason !== undefined) await pace?.turn(end.reason, signal);
   }
 
   /** Undefined = done, the watch may begin. */
@@ -144,6 +165,7 @@ export class Reflector implements Service {
         return { relist: true, reason: "malformed", message: "the list is not a list" };
       // An empty list of a built-in kind may be null.
       for (const item of page.items ?? []) objects.push(item);
+      this.#heard();
       next = page.metadata.continue ?? "";
       resourceVersion = page.metadata.resourceVersion;
     } while (next !== "");
@@ -193,10 +215,12 @@ export class Reflector implements Service {
     });
     const stream = await this.#options.transport.stream(`${this.#options.path}?${query}`, signal);
     if (!stream.ok) return refusal(stream.answer, false);
+    this.#options.pace?.answered();
     this.#tell(() => this.#options.handler.opened?.());
     let rest: Buffer = Buffer.alloc(0);
     for await (const chunk of stream.chunks) {
       heard();
+      this.#heard();
       rest = rest.length === 0 ? chunk : Buffer.concat([rest, chunk]);
       for (let end = rest.indexOf(10); end >= 0; end = rest.indexOf(10)) {
         const ended = this.#line(rest.toString("utf8", 0, end));
@@ -243,11 +267,19 @@ export class Reflector implements Service {
 
   /** A watch that reached its time is no failure; one that ends at once again and again is. */
   #backoff(end: End): number {
-    const { backoffMinMs, backoffMaxMs } = this.#limits;
+    const { backoffMinMs, backoffMaxMs, refusedBackoffMaxMs } = this.#limits;
+    // Another trouble is a step forward: an API server that comes back refuses for a moment, and then finds our place too old.
+    if (end.reason !== this.#lastReason) this.#failures = 0;
+    this.#lastReason = end.reason;
     this.#failures += 1;
-    const waitMs = this.#jitter(Math.min(backoffMaxMs, backoffMinMs * 2 ** Math.min(this.#failures - 1, 20)));
-    const paceMs = end.reason === undefined ? 0 : (this.#options.pace?.reserve(end.reason) ?? 0);
-    return Math.max(waitMs, paceMs, Math.min(end.retryAfterMs ?? 0, RETRY_AFTER_MAX_MS));
+    const maxMs = end.reason === "forbidden" || end.reason === "not_found" ? refusedBackoffMaxMs : backoffMaxMs;
+    const waitMs = this.#jitter(Math.min(maxMs, backoffMinMs * 2 ** Math.min(this.#failures - 1, 20)));
+    return Math.max(waitMs, Math.min(end.retryAfterMs ?? 0, RETRY_AFTER_MAX_MS));
+  }
+
+  #heard(): void {
+    this.#options.pace?.answered();
+    this.#tell(() => this.#options.handler.heard?.());
   }
 
   /** Half to whole, so that many watchers do not come back together. */
@@ -263,6 +295,9 @@ export class Reflector implements Service {
     }
   }
 }
+
+/** What shows that the API server does not do its part; a 403, a 404 and a 410 are answers. */
+const UNANSWERED: ReadonlySet<RestartReason> = new Set(["throttled", "refused", "network", "silent", "malformed"]);
 
 const REASONS: Readonly<Record<number, RestartReason>> = {
   401: "unauthorized",

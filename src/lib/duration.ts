@@ -13,6 +13,25 @@ export function parseDuration(text: string): number | undefined {
   return total;
 }
 
+const UNITS = [
+  ["h", 3_600_000],
+  ["m", 60_000],
+  ["s", 1_000],
+  ["ms", 1],
+] as const;
+
+/** The shortest way to write a whole number of milliseconds: 5_400_000 is `1h30m`. */
+export function durationText(ms: number): string {
+  let rest = Math.round(ms);
+  let text = "";
+  for (const [unit, length] of UNITS) {
+    const count = Math.floor(rest / length);
+    rest -= count * length;
+    if (count > 0) text += `${count}${unit}`;
+  }
+  return text === "" ? "0s" : text;
+}
+
 /** The same for text that a schema has accepted. */
 export function durationMs(text: string): number {
   const ms = parseDuration(text);

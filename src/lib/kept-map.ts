@@ -12,6 +12,8 @@ export interface KeptMapOptions<V> {
   /** How many of those are remembered at most: the ones that left first go first. */
   readonly leftMax: number;
   readonly equal: (known: V, now: V) => boolean;
+  /** An entry was forgotten. */
+  readonly forgot?: (key: string, value: V) => void;
   /** A write behind failed; it is made again with the next `note` or `tidy`. */
   readonly failed: (error: unknown) => void;
 }
@@ -50,6 +52,10 @@ export class KeptMap<V> {
     }
   }
 
+  *entries(): Generator<readonly [key: string, value: V], undefined> {
+    for (const [key, { value }] of this.#entries) yield [key, value];
+  }
+
   get(key: string): V | undefined {
     return this.#entries.get(key)?.value;
   }
@@ -76,9 +82,14 @@ export class KeptMap<V> {
     if (inUse === undefined) return;
     const changed = this.#noteLeft(inUse, nowMs);
     const gone = this.#overdue(nowMs);
-    for (const key of gone) this.#entries.delete(key);
+    for (const key of gone) this.#forget(key);
     await this.#write(changed.filter((key) => this.#entries.has(key)));
     for (let i = 0; i < gone.length; i += REMOVING_MAX) await this.#remove(gone.slice(i, i + REMOVING_MAX));
+  }
+
+  #forget(key: string): void {
+    const entry = this.#entries.get(key);
+    if (this.#entries.delete(key) && entry !== undefined) this.#options.forgot?.(key, entry.value);
   }
 
   /** @returns the keys to write: of those that have just left, or could not be written before. */

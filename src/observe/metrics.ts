@@ -12,6 +12,7 @@ const DELIVERY_OUTCOMES = ["delivered", "failed", "discarded"] as const;
 const RECONCILE_RESULTS = ["done", "error"] as const;
 const STATUS_WRITE_RESULTS = ["done", "conflict", "gone", "failed"] as const;
 const EVENT_RESULTS = ["written", "dropped", "failed"] as const;
+const ACCESS_RESULTS = ["allowed", "denied", "unanswered"] as const;
 const SERVERS = ["ingest", "api", "metrics"] as const;
 /** Why somebody without a token was turned away before he had shown one. */
 const STRANGER_REFUSALS = ["room", "late", "no_token"] as const;
@@ -36,6 +37,7 @@ export class Metrics {
   readonly #tallies: { readonly tally: Tally; readonly remove: (values: readonly string[]) => void }[] = [];
   readonly perSubscription: PerSubscriptionMetrics;
   #storage: () => Iterable<NamespaceStorage> = () => [];
+  #silentSeconds: () => Iterable<readonly [kind: string, seconds: number]> = () => [];
   /** Events accepted by namespace at the last look. */
   #acceptedBefore: ReadonlyMap<string, number> = new Map();
 
@@ -127,6 +129,7 @@ export class Metrics {
     "Manifests in files that are rejected now, and files that cannot be read; their last good state stays in force.",
     [],
   );
+  readonly classHeld = this.#gauge("class_held", "1 while this installation serves its class; with files always.", []);
   readonly loopStallMax = this.#gauge(
     "loop_stall_max_seconds",
     "Longest time the event loop stood still in the last 5 to 10 minutes, in seconds (0: never a quarter of a second).",
@@ -147,6 +150,14 @@ export class Metrics {
     "1 while what the API server has of a kind is read and followed; scope is a namespace, or * for all.",
     ["kind", "scope"],
   );
+  readonly watchLastEvent = this.#gauge(
+    "watch_last_event_seconds",
+    "Seconds since the API server was last heard on a list or watch of a kind, of several the longest; bookmarks come once a minute.",
+    ["kind"],
+  );
+  readonly accessChecks = this.#counter("access_checks_total", "Questions to the API server about our own permissions, by answer.", [
+    "result",
+  ]);
   readonly kubernetesEvents = this.#counter("kubernetes_events_total", "Kubernetes Events written, by result.", ["result"]);
   readonly buildInfo = this.#gauge("build_info", "Always 1; the labels name the build.", ["version", "node"]);
 
@@ -157,6 +168,7 @@ export class Metrics {
     // A series that first appears with its first count shows no increase: what may be alerted on starts at 0.
     for (const result of RECONCILE_RESULTS) this.reconcile.inc({ result }, 0);
     for (const result of STATUS_WRITE_RESULTS) this.statusWrites.inc({ result }, 0);
+    for (const result of ACCESS_RESULTS) this.accessChecks.inc({ result }, 0);
     for (const result of EVENT_RESULTS) this.kubernetesEvents.inc({ result }, 0);
     for (const server of SERVERS) for (const reason of CLOSED_FOR) this.connectionsClosed.inc({ server, reason }, 0);
     for (const reason of STRANGER_REFUSALS) this.strangersRefused.inc({ reason }, 0);
@@ -170,7 +182,14 @@ export class Metrics {
       this.storeNamespaceBytes.set({ namespace }, bytes);
       if (limitBytes !== undefined) this.storeNamespaceLimit.set({ namespace }, limitBytes);
     }
+    this.watchLastEvent.reset();
+    for (const [kind, seconds] of this.#silentSeconds()) this.watchLastEvent.set({ kind }, seconds);
     return this.registry.metrics();
+  }
+
+  /** Asked at each exposition how long each kind has not been heard of. */
+  readWatches(silentSeconds: () => Iterable<readonly [kind: string, seconds: number]>): void {
+    this.#silentSeconds = silentSeconds;
   }
 
   /** Asked at each exposition for the namespaces that hold something: who holds nothing any more has no series. */

@@ -61,14 +61,36 @@ interface RawSecret extends KubeObject {
 /** A Secret's values, decoded. */
 export function secretObject(object: KubeObject): SecretObject {
   const { type = "Opaque", data = {}, metadata } = object as RawSecret;
-  const owners = (metadata as { ownerReferences?: { uid?: string; controller?: boolean }[] }).ownerReferences ?? [];
+  const owner = ownersOf(object).find(isSubscription);
   return {
     kind: "Secret",
     metadata,
     type,
     data: Object.fromEntries(Object.entries(data).map(([key, value]) => [key, Buffer.from(value, "base64")])),
-    controllerUid: owners.find((owner) => owner.controller === true)?.uid,
+    controllerUid: owner?.uid,
+    ownerName: owner?.name,
   };
+}
+
+interface OwnerReference {
+  readonly apiVersion?: string;
+  readonly kind?: string;
+  readonly name?: string;
+  readonly uid?: string;
+}
+
+function ownersOf({ metadata }: Pick<KubeObject, "metadata">): readonly OwnerReference[] {
+  return (metadata as { ownerReferences?: readonly OwnerReference[] }).ownerReferences ?? [];
+}
+
+function isSubscription({ apiVersion = "", kind }: OwnerReference): boolean {
+  return kind === "WebhookSubscription" && apiVersion.startsWith("postrider.dev/");
+}
+
+/** The owners of a Secret that are no subscriptions; null (a merge patch's word for none) where that leaves none. */
+export function otherOwners(secret: Pick<KubeObject, "metadata">): readonly OwnerReference[] | null {
+  const others = ownersOf(secret).filter((owner) => !isSubscription(owner));
+  return others.length === 0 ? null : others;
 }
 
 /** Whether anything but status (and what the server writes beside it) differs: only that is worth a reconciliation. */

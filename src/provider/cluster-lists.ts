@@ -1,8 +1,10 @@
 import type { Unlisted } from "../controller/objects.ts";
 import type { RestartReason } from "../kube/reflector.ts";
+import type { Clock } from "../lib/clock.ts";
 import type { Log } from "../observe/log.ts";
 import type { Metrics } from "../observe/metrics.ts";
 import { CLUSTER_KINDS, type ClusterKind } from "./cluster-kinds.ts";
+import type { Sight, WatchSight } from "./watch-sight.ts";
 
 /** One list that is read and then watched. */
 export interface ClusterList {
@@ -14,12 +16,14 @@ export interface ClusterList {
 interface ListState extends ClusterList {
   listed: boolean;
   trouble: Trouble | undefined;
+  readonly sight: Sight;
 }
 
 interface Trouble {
   readonly reason: RestartReason;
   /** For people: what was answered. */
   readonly said: string;
+  readonly sinceMs: number;
 }
 
 export interface ClusterListsOptions {
@@ -27,9 +31,14 @@ export interface ClusterListsOptions {
   readonly namespaces: readonly string[];
   readonly log: Log;
   readonly metrics: Metrics;
+  readonly clock: Clock;
+  readonly sight: WatchSight;
   /** Whether the namespace is among those that were listed; asked only once they were. */
   readonly exists: (namespace: string) => boolean;
 }
+
+/** Lists named in one line of /readyz. */
+const LOST_SHOWN_MAX = 5;
 
 /** In this metric's label stands for all namespaces, and for what is in none; no namespace can be called so. */
 const ALL = "*";
@@ -46,15 +55,19 @@ export class ClusterLists {
 
   constructor(options: ClusterListsOptions) {
     this.#options = options;
-    const { namespaces, metrics } = options;
+    const { namespaces, metrics, sight } = options;
     const served = [...new Set(namespaces)];
     this.#lists = CLUSTER_KINDS.flatMap((kind) => {
       const scopes = kind.namespaced && served.length > 0 ? served : [undefined];
-      return scopes.map((namespace): ListState => ({ kind, namespace, listed: false, trouble: undefined }));
+      return scopes.map((namespace): ListState => ({ kind, namespace, listed: false, trouble: undefined, sight: sight.begin(kind.kind) }));
     });
     this.#common = this.#lists.filter(({ namespace }) => namespace === undefined);
     this.#ofNamespace = new Map(served.map((name) => [name, this.#lists.filter(({ namespace }) => namespace === name)]));
-    for (const list of this.#lists) metrics.watchSynced.set(labelsOf(list), 0);
+    for (const list of this.#lists) {
+      metrics.watchSynced.set(labelsOf(list), 0);
+      // There at 0, so that the first one is seen as an increase.
+      metrics.watchRestarts.inc({ kind: list.kind.kind, reason: "network" }, 0);
+    }
   }
 
   all(): readonly ClusterList[] {
@@ -69,6 +82,10 @@ export class ClusterLists {
     state.listed = true;
     this.#options.metrics.watchSynced.set(labelsOf(list), 1);
     return true;
+  }
+
+  heard(list: ClusterList): void {
+    (list as ListState).sight.heard();
   }
 
   /** What was read is followed. */
@@ -90,7 +107,7 @@ export class ClusterLists {
     metrics.watchSynced.set(labelsOf(list), 0);
     const said = status === undefined ? message : `HTTP ${status}: ${message}`;
     const before = state.trouble;
-    state.trouble = { reason, said };
+    state.trouble = { reason, said, sinceMs: before?.sinceMs ?? this.#options.clock.monotonicMs() };
     // Said again every few seconds for as long as it lasts, it would bury everything else.
     const level = before?.said === said ? "debug" : "warn";
     log[level](
@@ -120,6 +137,19 @@ export class ClusterLists {
     return this.#lists
       .filter(({ listed }) => !listed)
       .map((state) => ({ what: whatOf(state), trouble: state.trouble === undefined ? undefined : this.#troubleOf(state) }));
+  }
+
+  /** What was read and cannot be followed now, and since when. */
+  lostSight(): string | undefined {
+    const nowMs = this.#options.clock.monotonicMs();
+    const lost = this.#lists.flatMap((state) => {
+      const { listed, trouble } = state;
+      if (!listed || trouble === undefined) return [];
+      return [`${whatOf(state)} for ${Math.round((nowMs - trouble.sinceMs) / 1_000)} s: ${this.#troubleOf(state)}`];
+    });
+    if (lost.length === 0) return undefined;
+    const more = lost.length > LOST_SHOWN_MAX ? `; and ${lost.length - LOST_SHOWN_MAX} more` : "";
+    return `no change arrives, what was read stays in force: ${lost.slice(0, LOST_SHOWN_MAX).join("; ")}${more}`;
   }
 
   /** What was answered, and what mends it. */

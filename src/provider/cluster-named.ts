@@ -1,4 +1,5 @@
 import type { NamedKind, NamedLookup, ObjectRef, ObjectsByKind } from "../controller/objects.ts";
+import type { AccessHandle, AccessWatch } from "../kube/access-watch.ts";
 import { Reflector, type KubeObject, type ReflectorHandler, type RetryPace } from "../kube/reflector.ts";
 import type { KubeTransport } from "../kube/transport.ts";
 import { aborted } from "../lib/abort.ts";
@@ -9,6 +10,7 @@ import type { Log } from "../observe/log.ts";
 import type { Metrics } from "../observe/metrics.ts";
 import { NO_ANSWER } from "./cluster-secrets.ts";
 import { NAMED_PLURALS, namedObject } from "./named-object.ts";
+import type { WatchSight } from "./watch-sight.ts";
 
 /** What was found out about an object that is not there is believed for this long, ms: a thousand subscriptions may name it. */
 const ANSWER_FOR_MS = 5_000;
@@ -29,6 +31,8 @@ export interface ClusterNamedOptions {
   readonly tokensBindingHint: string;
   readonly changed: (ref: ObjectRef) => void;
   readonly pace: RetryPace;
+  readonly access: AccessWatch;
+  readonly sight: WatchSight;
 }
 
 /** One kind of one namespace, watched. */
@@ -36,11 +40,12 @@ interface Scope {
   readonly kind: NamedKind;
   readonly namespace: string;
   readonly abort: AbortController;
-  readonly done: Promise<unknown>;
+  done: Promise<unknown>;
+  reading: AbortController | undefined;
+  access: AccessHandle | undefined;
   /** Names that were asked for, and when last. */
   readonly wanted: Map<string, number>;
   readonly objects: Map<string, ObjectsByKind[NamedKind]>;
-  forbidden: boolean;
 }
 
 /**
@@ -78,7 +83,7 @@ export class ClusterNamed {
     }
     const scope = this.#follow(kind, namespace, this.#signal);
     scope.wanted.set(name, nowMs);
-    if (scope.forbidden) return { state: "forbidden", message: this.#hint(kind, namespace) };
+    if (scope.access?.isDenied === true) return { state: "forbidden", message: this.#hint(kind, namespace) };
     const key = `${kind}/${namespace}/${name}`;
     const answer = this.#answers.get(key);
     if (answer !== undefined && nowMs - answer.atMs < ANSWER_FOR_MS) return answer.lookup as NamedLookup<K>;
@@ -90,24 +95,33 @@ export class ClusterNamed {
   unfollow(namespace: string): void {
     for (const kind of Object.keys(NAMED_PLURALS)) {
       const key = `${kind}/${namespace}`;
-      this.#scopes.get(key)?.abort.abort();
-      this.#scopes.delete(key);
+      this.#end(key);
     }
+  }
+
+  /** Something has changed in a namespace: if it is closed, it may be that it was opened with it. */
+  prompt(namespace: string): void {
+    for (const kind of Object.keys(NAMED_PLURALS)) this.#scopes.get(`${kind}/${namespace}`)?.access?.prompt();
+  }
+
+  #end(key: string): void {
+    const scope = this.#scopes.get(key);
+    scope?.access?.stop();
+    scope?.abort.abort();
+    this.#scopes.delete(key);
   }
 
   /** Lets go of what nobody names any more, and of watches in which nothing is left to be seen. */
   retain(isNamed: (ref: ObjectRef) => boolean): void {
     const beforeMs = this.#options.clock.monotonicMs() - ASKED_FOR_MS;
-    for (const [key, { kind, namespace, wanted, objects, abort }] of this.#scopes) {
+    for (const [key, { kind, namespace, wanted, objects }] of this.#scopes) {
       for (const [name, askedAtMs] of wanted) {
         if (askedAtMs > beforeMs || isNamed({ kind, namespace, name })) continue;
         wanted.delete(name);
         objects.delete(name);
         this.#answers.delete(`${key}/${name}`);
       }
-      if (wanted.size > 0) continue;
-      abort.abort();
-      this.#scopes.delete(key);
+      if (wanted.size === 0) this.#end(key);
     }
   }
 
@@ -169,54 +183,75 @@ export class ClusterNamed {
     const key = `${kind}/${namespace}`;
     const known = this.#scopes.get(key);
     if (known !== undefined) return known;
-    const abort = new AbortController();
-    const stop = (): void => abort.abort();
-    signal.addEventListener("abort", stop, { once: true });
-    const scope: { -readonly [K in keyof Scope]: Scope[K] } = {
+    const scope: Scope = {
       kind,
       namespace,
-      abort,
+      abort: new AbortController(),
       wanted: new Map(),
       objects: new Map(),
-      forbidden: false,
       done: Promise.resolve(),
+      reading: undefined,
+      access: undefined,
     };
-    const { transport, clock, random, pace } = this.#options;
-    const path = `/api/v1/namespaces/${namespace}/${NAMED_PLURALS[kind]}`;
-    const handler = this.#handler(kind, namespace, scope);
-    scope.done = new Reflector({ name: `${NAMED_PLURALS[kind]}-${namespace}`, path, transport, clock, random, handler, pace })
-      .run(abort.signal)
-      .finally(() => signal.removeEventListener("abort", stop));
+    const { log, access } = this.#options;
+    scope.access = access.follow(
+      { namespace, verb: "watch", group: "", resource: NAMED_PLURALS[kind] },
+      {
+        open: () => this.#open(scope, signal),
+        close: () => {
+          scope.reading?.abort();
+          scope.objects.clear();
+          log.warn({ event: "references.forbidden", kind, namespace }, this.#hint(kind, namespace));
+          this.#tellWanted(scope);
+        },
+        // Each question about a name finds out for itself.
+        troubled: () => {},
+      },
+    );
     this.#scopes.set(key, scope);
     return scope;
   }
 
-  #handler(kind: NamedKind, namespace: string, scope: Scope): ReflectorHandler {
+  #open(scope: Scope, signal: AbortSignal): void {
+    const { kind, namespace } = scope;
+    const reading = new AbortController();
+    scope.reading = reading;
+    const { transport, clock, random, pace, sight } = this.#options;
+    const seen = sight.begin(kind);
+    const path = `/api/v1/namespaces/${namespace}/${NAMED_PLURALS[kind]}`;
+    const handler = { ...this.#handler(scope, reading), heard: () => seen.heard() };
+    const name = `${NAMED_PLURALS[kind]}-${namespace}`;
+    const reflector = new Reflector({ name, path, transport, clock, random, handler, pace, endsWhenForbidden: true });
+    scope.done = reflector.run(AbortSignal.any([signal, scope.abort.signal, reading.signal])).finally(() => seen.end());
+  }
+
+  #handler(scope: Scope, reading: AbortController): ReflectorHandler {
     const { log, metrics } = this.#options;
+    const { kind, namespace } = scope;
     return {
       replace: (objects) => {
-        const mended = scope.forbidden;
-        scope.forbidden = false;
+        const wasDenied = scope.access?.isDenied === true;
+        scope.access?.granted();
         const seen = new Set(objects.map((object) => object.metadata.name));
         for (const name of scope.objects.keys()) if (!seen.has(name)) this.#drop(kind, namespace, name, scope);
         for (const object of objects) this.#put(kind, namespace, object, scope);
-        if (mended) this.#tellWanted(kind, namespace, scope);
+        if (wasDenied) this.#tellWanted(scope);
       },
       changed: (object) => this.#put(kind, namespace, object, scope),
       deleted: (object) => this.#drop(kind, namespace, object.metadata.name, scope),
       restarted: (reason, message) => {
         metrics.watchRestarts.inc({ kind, reason });
-        if (reason === "forbidden" && !scope.forbidden) {
-          scope.forbidden = true;
-          log.warn({ event: "references.forbidden", kind, namespace }, this.#hint(kind, namespace));
-          this.#tellWanted(kind, namespace, scope);
-        } else if (reason !== "forbidden") log.info({ event: "watch.restarted", kind, namespace, reason }, message);
+        if (reason !== "forbidden") log.info({ event: "watch.restarted", kind, namespace, reason }, message);
+        else if (!reading.signal.aborted) {
+          reading.abort();
+          scope.access?.refused();
+        }
       },
       failed: (error) => log.error({ err: error, kind, namespace }, "a change could not be handled"),
     };
   }
 
-  #tellWanted(kind: NamedKind, namespace: string, { wanted }: Scope): void {
+  #tellWanted({ kind, namespace, wanted }: Scope): void {
     for (const name of wanted.keys()) {
       this.#answers.delete(`${kind}/${namespace}/${name}`);
       this.#options.changed({ kind, namespace, name });

@@ -1,12 +1,8 @@
 import { USE_LABEL, type ObjectRef, type SecretLookup, type SecretObject, type SecretsState } from "../controller/objects.ts";
-import { Reflector, type KubeObject, type ReflectorHandler, type RetryPace } from "../kube/reflector.ts";
-import type { KubeTransport } from "../kube/transport.ts";
+import type { KubeObject } from "../kube/reflector.ts";
 import { aborted } from "../lib/abort.ts";
-import type { Clock } from "../lib/clock.ts";
-import type { Random } from "../lib/random.ts";
-import type { Log } from "../observe/log.ts";
-import type { Metrics } from "../observe/metrics.ts";
 import { differsForUs, secretObject } from "./cluster-kinds.ts";
+import { SecretScope, type SecretScopeOptions, type SecretSink } from "./secret-scope.ts";
 
 /** What was found out about a Secret that we may not read is believed for this long, ms: a thousand subscriptions may name it. */
 const ANSWER_FOR_MS = 5_000;
@@ -15,44 +11,41 @@ const QUESTIONS_MAX = 4;
 /** Answers remembered. */
 const ANSWERS_MAX = 20_000;
 
-/** A thousand subscriptions that each waited for their own question to end in nothing would hold up all others. */
+/** A thousand subscriptions that each waited for their own question to end in nothing would delay all others. */
 export const NO_ANSWER = "the API server does not respond; Postrider retries by itself";
 
-export interface ClusterSecretsOptions {
-  readonly transport: KubeTransport;
-  readonly clock: Clock;
-  readonly random: Random;
-  readonly log: Log;
-  readonly metrics: Metrics;
+export interface ClusterSecretsOptions extends SecretScopeOptions {
   /** The command that lets us use Secrets of a namespace; `{namespace}` is replaced. */
   readonly bindingHint: string;
-  /** Labels beside USE_LABEL whose Secrets are watched. */
+  /** Further labels whose Secrets are watched. */
   readonly tokenLabels: readonly string[];
+  /** Whether those of all namespaces are read with one watch a label, where that is allowed. */
+  readonly asOne: boolean;
   readonly changed: (ref: ObjectRef) => void;
-  readonly pace: RetryPace;
 }
 
-interface Scope {
-  readonly abort: AbortController;
-  readonly done: Promise<unknown>;
-  /** Labels whose list has been read. */
-  readonly listed: Set<string>;
-  forbidden: boolean;
-  /** Why a list could not be read so far, other than by a right that is missing. */
-  trouble: string | undefined;
+/** A Secret, with the labels through which it is seen. */
+interface Kept {
+  readonly secret: SecretObject;
+  readonly labels: Set<string>;
 }
 
 /**
- * The labelled Secrets of the namespaces that have subscriptions, watched where a RoleBinding lets us. Never all Secrets: only those with an
- * opt-in label are ever read; of others no more than that they exist.
+ * The labelled Secrets of the namespaces that have subscriptions. Where one permission covers all namespaces they are one watch a label;
+ * otherwise each namespace that a RoleBinding opens has its own. Never all Secrets: only those with an opt-in label are ever read; of others
+ * no more than that they exist. What is in a namespace that is not followed is shown to no one.
  */
 export class ClusterSecrets {
   readonly #options: ClusterSecretsOptions;
   readonly #labels: readonly string[];
-  readonly #scopes = new Map<string, Scope>();
-  /** namespace → name → Secret, with the labels through which it is seen. */
-  readonly #secrets = new Map<string, Map<string, { readonly secret: SecretObject; readonly labels: Set<string> }>>();
+  /** Namespaces that are followed; undefined while all are read as one, or that is not known yet. */
+  readonly #scopes = new Map<string, SecretScope | undefined>();
+  readonly #secrets = new Map<string, Map<string, Kept>>();
   readonly #answers = new Map<string, { readonly lookup: SecretLookup; readonly atMs: number }>();
+  /** Scopes that were stopped and whose watches have not ended. */
+  readonly #ending = new Set<Promise<void>>();
+  #all: SecretScope | undefined;
+  #signal: AbortSignal | undefined;
   #questions = 0;
   /** Until when nothing is asked because the last question got no answer, monotonic ms. */
   #awayUntilMs = 0;
@@ -63,22 +56,33 @@ export class ClusterSecrets {
   }
 
   get(namespace: string, name: string): SecretObject | undefined {
-    return this.#secrets.get(namespace)?.get(name)?.secret;
+    return this.#scopes.has(namespace) ? this.#secrets.get(namespace)?.get(name)?.secret : undefined;
   }
 
   *list(namespace?: string): Iterable<SecretObject> {
-    const chosen = namespace === undefined ? [...this.#secrets.values()] : [this.#secrets.get(namespace) ?? new Map<string, never>()];
-    for (const names of chosen) for (const { secret } of names.values()) yield secret;
+    const chosen = namespace === undefined ? [...this.#scopes.keys()] : this.#scopes.has(namespace) ? [namespace] : [];
+    for (const one of chosen) for (const { secret } of this.#secrets.get(one)?.values() ?? []) yield secret;
   }
 
   follow(namespace: string, signal: AbortSignal): void {
-    if (!this.#scopes.has(namespace) && !signal.aborted) this.#scopes.set(namespace, this.#open(namespace, signal));
+    if (this.#scopes.has(namespace) || signal.aborted) return;
+    this.#signal = signal;
+    this.#scopes.set(namespace, undefined);
+    if (this.#options.asOne && this.#all === undefined) this.#all = this.#scope(undefined, signal);
+    if (this.#isApart) this.#scopes.set(namespace, this.#scope(namespace, signal));
   }
 
   unfollow(namespace: string): void {
-    this.#scopes.get(namespace)?.abort.abort();
+    if (!this.#scopes.has(namespace)) return;
+    this.#end(this.#scopes.get(namespace));
     this.#scopes.delete(namespace);
-    this.#secrets.delete(namespace);
+    // Read as one, it stays, so that it is there at once when the namespace is followed again.
+    if (this.#isApart) this.#secrets.delete(namespace);
+  }
+
+  /** Something has changed in a namespace: if its Secrets are closed, it may be that they were opened with it. */
+  prompt(namespace: string): void {
+    this.#scopes.get(namespace)?.prompt();
   }
 
   /** A Secret that we have just made. */
@@ -88,22 +92,18 @@ export class ClusterSecrets {
 
   /** Undefined where Secrets are not followed. No list is waited for longer than its first answer, and no answer longer than a request may take. */
   stateOf(namespace: string): SecretsState | undefined {
-    const scope = this.#scopes.get(namespace);
-    if (scope === undefined) return undefined;
-    if (scope.forbidden) return "closed";
-    if (scope.listed.size === this.#labels.length) return "read";
-    return scope.trouble === undefined ? "pending" : "troubled";
+    return this.#scopes.has(namespace) ? this.#scopeOf(namespace)?.state : undefined;
   }
 
   async find(namespace: string, name: string): Promise<SecretLookup> {
-    const scope = this.#scopes.get(namespace);
-    if (scope === undefined)
+    const scope = this.#scopeOf(namespace);
+    if (scope === undefined || !this.#scopes.has(namespace))
       return { state: "unknown", message: `Secrets of namespace ${namespace} have not been read yet; this resolves itself` };
-    if (scope.forbidden) return { state: "forbidden", message: this.#hint(namespace) };
+    if (scope.state === "closed") return { state: "forbidden", message: this.#hint(namespace) };
     const usable = this.#usable(namespace, name);
     if (usable !== undefined) return usable;
     // One question a subscription would wait as long as each list does, and everybody behind it.
-    if (scope.trouble !== undefined && !scope.listed.has(USE_LABEL)) {
+    if (scope.trouble !== undefined && !scope.hasListed(USE_LABEL)) {
       return {
         state: "unknown",
         message: `Secrets of namespace ${namespace} cannot be read (${scope.trouble}); Postrider retries by itself`,
@@ -151,79 +151,81 @@ export class ClusterSecrets {
   /** Settles when every watch has ended. */
   async run(signal: AbortSignal): Promise<void> {
     await aborted(signal);
-    await Promise.all([...this.#scopes.values()].map(async (scope) => scope.done));
+    this.#end(this.#all);
+    for (const scope of this.#scopes.values()) this.#end(scope);
     this.#scopes.clear();
+    await Promise.all(this.#ending);
   }
 
   #hint(namespace: string): string {
     return `Postrider lacks permission to read Secrets of namespace ${namespace}; allow it with: ${this.#options.bindingHint.replaceAll("{namespace}", namespace)}`;
   }
 
-  #open(namespace: string, signal: AbortSignal): Scope {
-    const abort = new AbortController();
-    const stop = (): void => abort.abort();
-    signal.addEventListener("abort", stop, { once: true });
-    const scope: { -readonly [K in keyof Scope]: Scope[K] } = {
-      abort,
-      listed: new Set(),
-      forbidden: false,
-      trouble: undefined,
-      done: Promise.resolve(),
-    };
-    const { transport, clock, random, pace } = this.#options;
-    scope.done = Promise.all(
-      this.#labels.map(async (label) =>
-        new Reflector({
-          name: `secrets-${namespace}`,
-          path: `/api/v1/namespaces/${namespace}/secrets`,
-          labelSelector: `${label}=true`,
-          transport,
-          clock,
-          random,
-          handler: this.#handler(namespace, label, scope),
-          pace,
-        }).run(abort.signal),
-      ),
-    ).finally(() => signal.removeEventListener("abort", stop));
-    return scope;
+  /** Whether each namespace has a scope of its own. */
+  get #isApart(): boolean {
+    return this.#all === undefined || this.#all.state === "closed";
   }
 
-  #handler(namespace: string, label: string, scope: Scope): ReflectorHandler {
-    return {
-      replace: (objects) => {
-        const first = !scope.listed.has(label);
-        const mended = scope.forbidden;
-        scope.listed.add(label);
-        scope.forbidden = false;
-        const seen = new Set(objects.map((object) => object.metadata.name));
-        for (const [name, entry] of this.#secrets.get(namespace) ?? [])
-          if (entry.labels.has(label) && !seen.has(name)) this.#drop(namespace, name, label);
-        for (const object of objects) this.#put(namespace, label, object);
-        if (scope.listed.size === this.#labels.length) scope.trouble = undefined;
-        if (first || mended) this.#options.changed({ kind: "Namespace", namespace: "", name: namespace });
-      },
-      changed: (object) => this.#put(namespace, label, object),
-      deleted: (object) => this.#drop(namespace, object.metadata.name, label),
-      restarted: (reason, message) => {
-        this.#options.metrics.watchRestarts.inc({ kind: "Secret", reason });
-        const firstTrouble = reason !== "forbidden" && scope.trouble === undefined && !scope.listed.has(label);
-        if (reason !== "forbidden" && !scope.listed.has(label)) scope.trouble = message;
-        if (firstTrouble) this.#options.changed({ kind: "Namespace", namespace: "", name: namespace });
-        if (reason === "forbidden" && !scope.forbidden) {
-          scope.forbidden = true;
-          this.#options.log.warn({ event: "secrets.forbidden", namespace }, this.#hint(namespace));
-          this.#options.changed({ kind: "Namespace", namespace: "", name: namespace });
-        } else if (reason !== "forbidden") {
-          this.#options.log.info({ event: "watch.restarted", kind: "Secret", namespace, reason }, message);
-        }
-      },
-      failed: (error) => this.#options.log.error({ err: error, kind: "Secret", namespace }, "a change could not be handled"),
+  /** Who reads the Secrets of a namespace. */
+  #scopeOf(namespace: string): SecretScope | undefined {
+    return this.#isApart ? this.#scopes.get(namespace) : this.#all;
+  }
+
+  #end(scope: SecretScope | undefined): void {
+    if (scope === undefined) return;
+    scope.stop();
+    const ended = scope.ended().finally(() => this.#ending.delete(ended));
+    this.#ending.add(ended);
+  }
+
+  #scope(namespace: string | undefined, signal: AbortSignal): SecretScope {
+    const sink: SecretSink = {
+      replace: (label, objects) => this.#replace(namespace, label, objects),
+      put: (label, object) => this.#put(object.metadata.namespace ?? namespace ?? "", label, object),
+      drop: (label, object) => this.#drop(object.metadata.namespace ?? namespace ?? "", object.metadata.name, label),
+      closed: () => this.#closed(namespace),
+      turned: () => this.#turned(namespace),
     };
+    return new SecretScope(this.#options, { namespace, labels: this.#labels, signal }, sink);
+  }
+
+  #replace(namespace: string | undefined, label: string, objects: readonly KubeObject[]): void {
+    const seen = new Set(objects.map(({ metadata }) => `${metadata.namespace ?? namespace}/${metadata.name}`));
+    const chosen = namespace === undefined ? [...this.#secrets.keys()] : [namespace];
+    for (const one of chosen) {
+      for (const [name, { labels }] of this.#secrets.get(one) ?? [])
+        if (labels.has(label) && !seen.has(`${one}/${name}`)) this.#drop(one, name, label);
+    }
+    for (const object of objects) this.#put(object.metadata.namespace ?? namespace ?? "", label, object);
+  }
+
+  /** Those of all are dropped by each namespace for itself, once it is known not to be open. */
+  #closed(namespace: string | undefined): void {
+    if (namespace !== undefined) {
+      this.#options.log.warn({ event: "secrets.forbidden", namespace }, this.#hint(namespace));
+      this.#secrets.delete(namespace);
+      return;
+    }
+    for (const one of this.#secrets.keys()) if (!this.#scopes.has(one)) this.#secrets.delete(one);
+  }
+
+  /** What a namespace's Secrets are has changed, or who reads them. */
+  #turned(namespace: string | undefined): void {
+    if (namespace !== undefined) return this.#options.changed({ kind: "Namespace", namespace: "", name: namespace });
+    const signal = this.#signal;
+    for (const [one, scope] of this.#scopes) {
+      if (this.#isApart && scope === undefined && signal !== undefined) this.#scopes.set(one, this.#scope(one, signal));
+      else if (!this.#isApart) {
+        this.#end(scope);
+        this.#scopes.set(one, undefined);
+      }
+      this.#options.changed({ kind: "Namespace", namespace: "", name: one });
+    }
   }
 
   #put(namespace: string, label: string, object: KubeObject): void {
     let names = this.#secrets.get(namespace);
-    if (names === undefined) this.#secrets.set(namespace, (names = new Map()));
+    if (names === undefined) this.#secrets.set(namespace, (names = new Map<string, Kept>()));
     const { name } = object.metadata;
     const before = names.get(name);
     const labels = before?.labels ?? new Set<string>();
@@ -231,7 +233,7 @@ export class ClusterSecrets {
     const secret = secretObject(object);
     names.set(name, { secret, labels });
     this.#answers.delete(`${namespace}/${name}`);
-    if (differsForUs(before?.secret, secret)) this.#options.changed({ kind: "Secret", namespace, name });
+    if (this.#scopes.has(namespace) && differsForUs(before?.secret, secret)) this.#options.changed({ kind: "Secret", namespace, name });
   }
 
   #drop(namespace: string, name: string, label: string): void {
@@ -240,7 +242,8 @@ export class ClusterSecrets {
     if (entry === undefined) return;
     entry.labels.delete(label);
     if (entry.labels.size === 0) names?.delete(name);
+    if (names?.size === 0) this.#secrets.delete(namespace);
     this.#answers.delete(`${namespace}/${name}`);
-    this.#options.changed({ kind: "Secret", namespace, name });
+    if (this.#scopes.has(namespace)) this.#options.changed({ kind: "Secret", namespace, name });
   }
 }

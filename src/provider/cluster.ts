@@ -16,9 +16,10 @@ import {
   type SecretsState,
   type Unlisted,
   type WriteResult,
-  DRAIN_FINALIZER,
 } from "../controller/objects.ts";
 import type { WebhookSubscription } from "../api/generated/custom-resources.ts";
+import { drainFinalizersAfter } from "../core/drain-finalizer.ts";
+import { AccessWatch } from "../kube/access-watch.ts";
 import { EventRecorder } from "../kube/event-recorder.ts";
 import { ObjectWriter, type ObjectVersion, type WriteOutcome } from "../kube/object-writer.ts";
 import { Reflector, type KubeObject, type ReflectorHandler } from "../kube/reflector.ts";
@@ -32,9 +33,11 @@ import type { Metrics } from "../observe/metrics.ts";
 import { CLUSTER_KINDS, collectionPath, differsForUs, objectPath, watchedObject, type ClusterKind } from "./cluster-kinds.ts";
 import { ClusterLists, type ClusterList } from "./cluster-lists.ts";
 import { ClusterNamed } from "./cluster-named.ts";
+import { ClusterSigningSecrets } from "./cluster-signing-secrets.ts";
 import { ClusterSecrets } from "./cluster-secrets.ts";
 import { NAMED_PLURALS } from "./named-object.ts";
 import { ObjectCache, refOf } from "./object-cache.ts";
+import { WatchSight } from "./watch-sight.ts";
 
 export interface ClusterProviderOptions {
   readonly transport: KubeTransport;
@@ -52,8 +55,10 @@ export interface ClusterProviderOptions {
   readonly tokensBindingHint: string;
   /** Where Secrets live that cluster policies name. */
   readonly systemNamespace: string;
-  /** Labels of Secrets that hold static tokens; each costs a watch per namespace, so only those in use are named. */
+  /** Labels of Secrets that hold static tokens; each costs one more watch wherever Secrets are watched, so only those in use are named. */
   readonly tokenLabels?: readonly string[];
+  /** Why nothing may be judged yet although it is read: another installation may serve the class. Undefined = it may. */
+  readonly heldBack?: () => string | undefined;
 }
 
 /** Manifests from a cluster's API server, and results back to it. What was last seen stays in force while the API server is away. */
@@ -63,11 +68,13 @@ export class ClusterProvider implements Resources, ResultSink, Service {
   readonly #cache = new ObjectCache();
   readonly #secrets: ClusterSecrets;
   readonly #writer: ObjectWriter;
+  readonly #signingSecrets: ClusterSigningSecrets;
   readonly #recorder: EventRecorder;
   readonly #callbacks: ((ref: ObjectRef | undefined) => void)[] = [];
   readonly #pace: PartedRetryPace;
   readonly #lists: ClusterLists;
   readonly #named: ClusterNamed;
+  readonly #access: AccessWatch;
   #signal: AbortSignal | undefined;
 
   constructor(options: ClusterProviderOptions) {
@@ -86,15 +93,20 @@ export class ClusterProvider implements Resources, ResultSink, Service {
       tokenLabels = [],
     } = options;
     this.#pace = new PartedRetryPace(clock);
-    // Of their own: namespaces whose Secrets are closed to us are asked for ever, and must not hold up the watches of manifests.
+    // Of their own: a thousand namespaces' watches of Secrets must not delay those of manifests.
     const pace = new PartedRetryPace(clock);
     const changed = (ref: ObjectRef): void => this.#tell(ref);
-    this.#secrets = new ClusterSecrets({ transport, clock, random, log, metrics, bindingHint, tokenLabels, changed, pace });
-    this.#named = new ClusterNamed({ transport, clock, random, log, metrics, bindingHint, tokensBindingHint, changed, pace });
-    this.#writer = new ObjectWriter(transport, `postrider-${className}`);
+    this.#access = new AccessWatch({ transport, clock, random, asked: (result) => metrics.accessChecks.inc({ result }) });
+    const sight = new WatchSight(clock);
+    metrics.readWatches(() => sight.silentSeconds());
+    const watched = { transport, clock, random, log, metrics, changed, pace, access: this.#access, sight, bindingHint };
+    this.#secrets = new ClusterSecrets({ ...watched, tokenLabels, asOne: namespaces.length === 0 });
+    this.#named = new ClusterNamed({ ...watched, tokensBindingHint });
+    this.#writer = new ObjectWriter(transport, managerOf(className));
+    this.#signingSecrets = new ClusterSigningSecrets(this.#writer, (namespace, secret) => this.#secrets.remember(namespace, secret));
     const told = (result: string): void => metrics.kubernetesEvents.inc({ result });
     this.#recorder = new EventRecorder({ transport, clock, random, controller: { name: "postrider.dev/controller", instance }, told });
-    this.#lists = new ClusterLists({ namespaces, log, metrics, exists: (namespace) => this.knowsNamespace(namespace) });
+    this.#lists = new ClusterLists({ namespaces, log, metrics, clock, sight, exists: (namespace) => this.knowsNamespace(namespace) });
   }
 
   /** Leaves no connection behind when it settles. */
@@ -109,16 +121,27 @@ export class ClusterProvider implements Resources, ResultSink, Service {
       const handler = this.#handler(list);
       return new Reflector({ name: kind.plural, path: collectionPath(kind, namespace), transport, clock, random, handler, pace });
     });
-    await Promise.all([...reflectors, this.#recorder, this.#secrets, this.#named].map(async (service) => service.run(signal)));
+    await Promise.all(
+      [...reflectors, this.#access, this.#recorder, this.#secrets, this.#named].map(async (service) => service.run(signal)),
+    );
     await transport.close();
   }
 
   get synced(): boolean {
-    return this.#lists.settled;
+    return this.#heldBack === undefined && this.#lists.settled;
   }
 
   isListed(namespace: string): boolean {
-    return this.#lists.isListed(namespace);
+    return this.#heldBack === undefined && this.#lists.isListed(namespace);
+  }
+
+  /** What was held back may be judged. */
+  released(): void {
+    this.#tell(undefined);
+  }
+
+  get #heldBack(): string | undefined {
+    return this.#options.heldBack?.();
   }
 
   knowsNamespace(namespace: string): boolean {
@@ -131,7 +154,13 @@ export class ClusterProvider implements Resources, ResultSink, Service {
   }
 
   unlisted(): readonly Unlisted[] {
-    return this.#lists.unlisted();
+    const trouble = this.#heldBack;
+    return [...this.#lists.unlisted(), ...(trouble === undefined ? [] : [{ what: "Lease of the class", trouble }])];
+  }
+
+  /** What was read and cannot be followed now, for people; undefined while all is. */
+  lostSight(): string | undefined {
+    return this.#lists.lostSight();
   }
 
   /** Where no subscription of ours lives there is nothing to be read; that is known once the subscriptions have been listed. */
@@ -167,9 +196,28 @@ export class ClusterProvider implements Resources, ResultSink, Service {
   async writeStatus(object: ReportedObject, status: object): Promise<WriteResult> {
     const outcome = await this.#writer.applyStatus(versionOf(this.#latest(object)), status);
     this.#remember(object.kind, outcome);
+    if (object.kind === "WebhookSubscription") await this.#dropStatusOfOthers(outcome);
     const result = resultOf(outcome);
     this.#options.metrics.statusWrites.inc({ result: result.kind });
     return result;
+  }
+
+  /**
+   * What another installation wrote into the status of a subscription that is ours now, and we do not write: without this it would stay forever. An apply
+   * without a status in its name gives its fields up. Tried again with the next status when it fails.
+   */
+  async #dropStatusOfOthers(outcome: WriteOutcome): Promise<void> {
+    if (outcome.kind !== "done") return;
+    const object = outcome.object as WebhookSubscription & ManagedObject;
+    const others = new Set((object.metadata?.managedFields ?? []).map(({ manager }) => statusClass(manager)));
+    for (const className of others) {
+      if (className === undefined || className === this.#options.className) continue;
+      const dropped = await new ObjectWriter(this.#options.transport, managerOf(className)).applyStatus(
+        versionOf(this.#latest(object)),
+        undefined,
+      );
+      this.#remember(object.kind, dropped);
+    }
   }
 
   recordEvent(object: ReportedObject | SecretObject, note: EventNote): void {
@@ -181,33 +229,24 @@ export class ClusterProvider implements Resources, ResultSink, Service {
   async setFinalizer(object: WebhookSubscription, present: boolean): Promise<WriteResult> {
     const latest = this.#latest(object);
     const before = latest.metadata.finalizers ?? [];
-    if (before.includes(DRAIN_FINALIZER) === present) return { kind: "done" };
-    const after = present ? [...before, DRAIN_FINALIZER] : before.filter((name) => name !== DRAIN_FINALIZER);
+    const after = drainFinalizersAfter(before, this.#options.className, present);
+    if (after === before) return { kind: "done" };
     const outcome = await this.#writer.setFinalizers(versionOf(latest), after);
     if (present) this.#remember(object.kind, outcome);
     return resultOf(outcome);
   }
 
-  async createSigningSecret({ owner, name, key, value }: NewSigningSecret): Promise<CreateSecretResult> {
-    const { namespace, uid = "" } = owner.metadata;
-    const outcome = await this.#writer.create(`/api/v1/namespaces/${namespace}/secrets`, {
-      apiVersion: "v1",
-      kind: "Secret",
-      metadata: {
-        name,
-        namespace,
-        labels: { [USE_LABEL]: "true", "app.kubernetes.io/managed-by": "postrider" },
-        ownerReferences: [
-          { apiVersion: owner.apiVersion, kind: owner.kind, name: owner.metadata.name, uid, controller: true, blockOwnerDeletion: false },
-        ],
-      },
-      type: "Opaque",
-      stringData: { [key]: value },
-    });
-    if (outcome.kind === "exists") return { kind: "exists" };
-    // The watch tells of it a moment later; until then the subscription would seem to lack its key.
-    if (outcome.kind === "done") this.#secrets.remember(namespace, outcome.object as KubeObject);
-    return resultOf(outcome);
+  async createSigningSecret(secret: NewSigningSecret): Promise<CreateSecretResult> {
+    const outcome = await this.#signingSecrets.create(secret);
+    return outcome.kind === "exists" ? { kind: "exists" } : resultOf(outcome);
+  }
+
+  async adoptSigningSecret(secret: SecretObject, signingFor: string): Promise<WriteResult> {
+    return resultOf(await this.#signingSecrets.adopt(secret, signingFor));
+  }
+
+  async deleteSigningSecret(secret: SecretObject): Promise<WriteResult> {
+    return resultOf(await this.#signingSecrets.delete(secret));
   }
 
   /** The version last seen of the same object: a caller may hold one that is older by a status of ours. */
@@ -245,6 +284,7 @@ export class ClusterProvider implements Resources, ResultSink, Service {
       changed: (object) => this.#put(kind, object),
       deleted: (object) => this.#drop({ kind: kind.kind, namespace: object.metadata.namespace ?? "", name: object.metadata.name }),
       opened: () => this.#lists.followed(list),
+      heard: () => this.#lists.heard(list),
       restarted: (reason, message, status) => {
         if (this.#lists.broke(list, reason, message, status)) this.#tell(undefined);
       },
@@ -279,7 +319,10 @@ export class ClusterProvider implements Resources, ResultSink, Service {
     this.#named.retain(isNamed);
   }
 
-  #followNamesIn({ kind, namespace }: ObjectRef): void {
+  #followNamesIn({ kind, namespace, name }: ObjectRef): void {
+    const changedIn = kind === "Namespace" ? name : namespace;
+    this.#secrets.prompt(changedIn);
+    this.#named.prompt(changedIn);
     if (kind === "WebhookSubscription") this.#followSecrets(namespace);
     if (kind === "ClusterDeliveryPolicy") this.#followSecrets(this.#options.systemNamespace);
   }
@@ -301,13 +344,29 @@ export class ClusterProvider implements Resources, ResultSink, Service {
   }
 
   #hasProxy(): boolean {
-    for (const { spec } of this.#cache.list("ClusterDeliveryPolicy")) if (spec?.egress?.proxySecretRef !== undefined) return true;
+    for (const { spec } of this.#cache.list("ClusterDeliveryPolicy")) {
+      const isOurs = (spec?.className ?? this.#options.className) === this.#options.className;
+      if (isOurs && spec?.egress?.proxySecretRef !== undefined) return true;
+    }
     return false;
   }
 
   #tell(ref: ObjectRef | undefined): void {
     for (const callback of this.#callbacks) callback(ref);
   }
+}
+
+interface ManagedObject {
+  readonly metadata: { readonly managedFields?: readonly { readonly manager?: string }[] };
+}
+
+function managerOf(className: string): string {
+  return `postrider-${className}`;
+}
+
+/** The class whose installation writes statuses under this name; undefined for anybody else. */
+function statusClass(manager: string | undefined): string | undefined {
+  return /^postrider-(.+)-status$/.exec(manager ?? "")?.[1];
 }
 
 function isNamedKind(kind: ObjectKind): kind is NamedKind {

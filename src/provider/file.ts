@@ -303,12 +303,35 @@ export class FileProvider implements Resources, ResultSink, Service {
 
   async createSigningSecret(secret: NewSigningSecret): Promise<CreateSecretResult> {
     if (this.#cache.get("Secret", secret.owner.metadata.namespace, secret.name) !== undefined) return { kind: "exists" };
-    const { result, secret: made } = await this.#keys.create(secret);
-    if (made !== undefined) {
-      const ref = this.#cache.set("Secret", made);
-      for (const callback of this.#callbacks) callback(ref);
-    }
+    return this.#shelve(await this.#keys.create(secret));
+  }
+
+  async adoptSigningSecret(secret: SecretObject, signingFor: string): Promise<WriteResult> {
+    if (this.#isManifest(secret)) return { kind: "done" };
+    const written = await this.#keys.adopt(secret, signingFor);
+    return written === undefined ? { kind: "gone" } : this.#shelve(written);
+  }
+
+  /** One that is written in a manifest stays: its file is not ours. */
+  async deleteSigningSecret(secret: SecretObject): Promise<WriteResult> {
+    if (this.#isManifest(secret)) return { kind: "done" };
+    const result = await this.#keys.delete(secret);
+    const ref = refOf("Secret", secret);
+    if (result.kind === "done" && this.#cache.delete(ref)) this.#tell(ref);
     return result;
+  }
+
+  #isManifest(secret: SecretObject): boolean {
+    return this.#found.has(objectKey(refOf("Secret", secret)));
+  }
+
+  #shelve({ result, secret }: { readonly result: WriteResult; readonly secret?: SecretObject }): WriteResult {
+    if (secret !== undefined) this.#tell(this.#cache.set("Secret", secret));
+    return result;
+  }
+
+  #tell(ref: ObjectRef): void {
+    for (const callback of this.#callbacks) callback(ref);
   }
 }
 

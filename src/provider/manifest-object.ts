@@ -50,7 +50,9 @@ export function objectOf(manifest: Manifest, ref: ObjectRef, old: WatchedObject 
   const read = readCustomResource(manifest.object, previous);
   if (!read.ok) return read;
   const generation = nextGeneration(previous, read.value);
-  const metadata = { ...read.value.metadata, ...identity(ref), generation };
+  // A time from where the manifest was copied: with files nothing is older than anything else.
+  const { creationTimestamp: _, ...given } = read.value.metadata;
+  const metadata = { ...given, ...identity(ref), generation };
   return { ok: true, value: { ...read.value, metadata } as CustomResource };
 }
 

@@ -1,7 +1,7 @@
-import { chmod, mkdir, open, readdir, readFile, rename } from "node:fs/promises";
+import { chmod, mkdir, open, readdir, readFile, rename, rm } from "node:fs/promises";
 import { join } from "node:path";
-import type { CreateSecretResult, NewSigningSecret, SecretObject } from "../controller/objects.ts";
-import { USE_LABEL } from "../controller/objects.ts";
+import type { NewSigningSecret, SecretObject, WriteResult } from "../controller/objects.ts";
+import { SIGNING_FOR_LABEL, USE_LABEL } from "../controller/objects.ts";
 import { uidOf } from "./manifest-object.ts";
 
 interface StoredSecret {
@@ -10,6 +10,14 @@ interface StoredSecret {
   readonly ownerUid: string;
   readonly key: string;
   readonly value: string;
+  /** Absent in files of version 0.1, which know the subscription by its uid. */
+  readonly signingFor?: string;
+}
+
+/** What was written, and the Secret as it is now. */
+interface Written {
+  readonly result: WriteResult;
+  readonly secret?: SecretObject;
 }
 
 /**
@@ -40,13 +48,39 @@ export class SigningSecretFiles {
   }
 
   /** Durable when it answers `done`. */
-  async create(secret: NewSigningSecret): Promise<{ readonly result: CreateSecretResult; readonly secret?: SecretObject }> {
-    const { namespace, uid } = secret.owner.metadata;
-    const stored: StoredSecret = { namespace, name: secret.name, ownerUid: uid ?? "", key: secret.key, value: secret.value };
-    // A namespace holds no dot, so the two names cannot run into one another.
-    const file = join(this.#dir, `${namespace}.${secret.name}.json`);
+  create({ owner, name, key, value, signingFor }: NewSigningSecret): Promise<Written> {
+    const { namespace, uid = "" } = owner.metadata;
+    return this.#write({ namespace, name, ownerUid: uid, key, value, signingFor });
+  }
+
+  /** Writes into a file of version 0.1 for which subscription its key is. `undefined`: no file of ours holds that Secret. */
+  async adopt({ metadata }: SecretObject, signingFor: string): Promise<Written | undefined> {
+    const file = this.#fileOf(metadata.namespace ?? "", metadata.name);
+    const text = await readFile(file, "utf8").catch(() => undefined);
+    return text === undefined ? undefined : this.#write({ ...(JSON.parse(text) as StoredSecret), signingFor });
+  }
+
+  /** Durable when it answers `done`; also where there is no such file. */
+  async delete({ metadata }: SecretObject): Promise<WriteResult> {
     try {
-      const temporary = join(this.#dir, `.${namespace}.${secret.name}.new`);
+      await rm(this.#fileOf(metadata.namespace ?? "", metadata.name), { force: true });
+      await this.#syncDirectory();
+      return { kind: "done" };
+    } catch (error) {
+      const message = `the signing key cannot be deleted from ${this.#dir}: ${error instanceof Error ? error.message : String(error)}`;
+      return { kind: "failed", message };
+    }
+  }
+
+  /** A namespace holds no dot, so the two names cannot run into one another. */
+  #fileOf(namespace: string, name: string): string {
+    return join(this.#dir, `${namespace}.${name}.json`);
+  }
+
+  async #write(stored: StoredSecret): Promise<Written> {
+    const { namespace, name } = stored;
+    try {
+      const temporary = join(this.#dir, `.${namespace}.${name}.new`);
       const handle = await open(temporary, "w", 0o600);
       try {
         await handle.writeFile(JSON.stringify(stored));
@@ -54,7 +88,7 @@ export class SigningSecretFiles {
       } finally {
         await handle.close();
       }
-      await rename(temporary, file);
+      await rename(temporary, this.#fileOf(namespace, name));
       await this.#syncDirectory();
     } catch (error) {
       const message = `the signing key cannot be stored in ${this.#dir}: ${error instanceof Error ? error.message : String(error)}`;
@@ -74,10 +108,11 @@ export class SigningSecretFiles {
 }
 
 function secretOf(stored: StoredSecret): SecretObject {
-  const { namespace, name, ownerUid, key, value } = stored;
+  const { namespace, name, ownerUid, key, value, signingFor } = stored;
+  const labels = { [USE_LABEL]: "true", ...(signingFor === undefined ? {} : { [SIGNING_FOR_LABEL]: signingFor }) };
   return {
     kind: "Secret",
-    metadata: { name, namespace, uid: uidOf({ kind: "Secret", namespace, name }), labels: { [USE_LABEL]: "true" } },
+    metadata: { name, namespace, uid: uidOf({ kind: "Secret", namespace, name }), labels },
     type: "Opaque",
     data: { [key]: Buffer.from(value) },
     controllerUid: ownerUid,

@@ -344,11 +344,15 @@ export interface ResultDelivery extends DeliveryRecord {
   readonly answerLeftOut: boolean;
 }
 
+/** `pending`: what has not ended, ready or claimed. */
+export type WantedState = DeliveryState | "pending";
+
 export interface DeliveryFilter {
   readonly namespace: string;
-  readonly subscription?: string;
-  /** `pending`: whatever has not ended, ready or claimed. */
-  readonly state?: DeliveryState | "pending";
+  /** Of any of these (uids): a name may have belonged to several, one after another. */
+  readonly subscriptions?: readonly string[];
+  /** Any of these. */
+  readonly state?: WantedState | readonly WantedState[];
   readonly type?: string;
   readonly sinceMs?: number;
   readonly untilMs?: number;
@@ -356,14 +360,31 @@ export interface DeliveryFilter {
   readonly limit: number;
 }
 
-/** Whether a delivery is in the state that a filter asks for. */
+/** Whether a delivery is in a state that a filter asks for. */
 export function isOfState(state: DeliveryState, wanted: DeliveryFilter["state"]): boolean {
-  return wanted === undefined || wanted === state || (wanted === "pending" && (state === "ready" || state === "claimed"));
+  return wanted === undefined || wantedStates(wanted).has(state);
+}
+
+/** The states that a filter asks for, `pending` as the two that it stands for. */
+export function wantedStates(wanted: NonNullable<DeliveryFilter["state"]>): ReadonlySet<DeliveryState> {
+  const all = typeof wanted === "string" ? [wanted] : wanted;
+  return new Set(all.flatMap((state) => (state === "pending" ? (["ready", "claimed"] as const) : state)));
 }
 
 export interface HistoryFilter extends DeliveryFilter {
   /** Value of `history.recordIdField`; only deliveries that have been tried are found by it. */
   readonly recordId?: string;
+  /** Only deliveries of this event. */
+  readonly eventId?: string;
+  /** Only deliveries whose last attempt was answered with a status between these two, both included. */
+  readonly statusCode?: { readonly from: number; readonly to: number };
+}
+
+/** Whether the last attempt's status is one that a filter asks for. */
+export function isOfStatus({ lastAttempt }: Pick<DeliverySummary, "lastAttempt">, wanted: HistoryFilter["statusCode"]): boolean {
+  if (wanted === undefined) return true;
+  const status = lastAttempt?.statusCode;
+  return status !== undefined && status >= wanted.from && status <= wanted.to;
 }
 
 export interface HistoryPage {

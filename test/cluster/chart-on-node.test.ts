@@ -137,7 +137,7 @@ describe.skipIf(reason !== undefined)("the chart on a real node", () => {
   });
 
   step("the RoleBinding heals it without a restart: kubectl wait --for=condition=Ready", async () => {
-    const role = `${SYSTEM}-${RELEASE}-secrets`;
+    const role = `${SYSTEM}:${RELEASE}:secrets`;
     await node.kubectl(["-n", SHOP, "create", "rolebinding", role, `--clusterrole=${role}`, `--serviceaccount=${SYSTEM}:${RELEASE}`]);
     await node.kubectl(["-n", SHOP, "wait", "--for=condition=Ready", "webhooksubscription/orders", "--timeout=120s"], {
       timeoutMs: 150_000,
@@ -225,7 +225,7 @@ describe.skipIf(reason !== undefined)("the chart on a real node", () => {
   });
 
   step("installed again over what was kept, for one namespace with its Secrets: it goes on with Roles only", async () => {
-    await node.kubectl(["-n", SHOP, "delete", "rolebinding", `${SYSTEM}-${RELEASE}-secrets`]);
+    await node.kubectl(["-n", SHOP, "delete", "rolebinding", `${SYSTEM}:${RELEASE}:secrets`]);
     await helmInstall(node, `--set=namespaces={${SHOP}}`, "--set=secretAccess=cluster");
     const asOperator = ["--as", `system:serviceaccount:${SYSTEM}:${RELEASE}`];
     expect((await node.tryKubectl(["auth", "can-i", "list", "secrets", "--all-namespaces", ...asOperator])).stdout.trim()).toBe("no");

@@ -47,7 +47,7 @@ export async function prepareNode(log: (line: string) => void): Promise<Installa
 }
 
 /** What every install and upgrade in this suite sets; all else is the chart's default. */
-const VALUES = ["--set=image.tag=test", "--set=image.pullPolicy=Never"];
+const VALUES = ["--set=image.repository=docker.io/library/postrider", "--set=image.tag=test", "--set=image.pullPolicy=Never"];
 
 export function helmInstall(node: RealNode, ...set: string[]): Promise<string> {
   return node.helm(["install", RELEASE, CHART, "--namespace", SYSTEM, ...VALUES, ...set, "--wait", "--timeout", "150s"]);

@@ -46,7 +46,7 @@ export const PUBLISHING = [
     apiVersion: "rbac.authorization.k8s.io/v1",
     kind: "RoleBinding",
     metadata: { name: "producer-publishes", namespace: SHOP },
-    roleRef: { apiGroup: "rbac.authorization.k8s.io", kind: "ClusterRole", name: `${SYSTEM}-${RELEASE}-publisher` },
+    roleRef: { apiGroup: "rbac.authorization.k8s.io", kind: "ClusterRole", name: `${SYSTEM}:${RELEASE}:publisher` },
     subjects: [{ kind: "ServiceAccount", name: PRODUCER, namespace: SHOP }],
   },
 ];

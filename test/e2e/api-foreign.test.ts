@@ -26,7 +26,7 @@ const manifestsOf = (space: string, url: string): readonly string[] => [
     namespace: space,
     types: ["*"],
     url: `${url}/${space}`,
-    more: ["history: {recordIdField: data.id}"],
+    more: ["history: {recordIDField: data.id}"],
   }),
   secret(space, "api", "api-token", { support: tokenOf(space) }),
 ];
@@ -59,7 +59,7 @@ describe("the API and what is not the caller's", () => {
   const rowsOf = async (space: string, count: number): Promise<Json[]> => {
     let items: Json[] = [];
     const look = async (): Promise<Json[] | undefined> => {
-      ({ items } = (await call(`${space}/deliveries?limit=500&state=delivered`, tokenOf(space))).body);
+      ({ items } = (await call(`${space}/deliveries?limit=500&state=Delivered`, tokenOf(space))).body);
       return items.length >= count ? items : undefined;
     };
     return untilGiven(look, { withinMs: WAIT_MS, seen: () => `${items.length} of ${count} delivered` });
@@ -82,10 +82,10 @@ describe("the API and what is not the caller's", () => {
     for (const space of SPACES) {
       for (let i = 0; i < EVENTS_A_SPACE; i++) await publish(space, { id: recordOf(space) });
       const rows = await rowsOf(space, EVENTS_A_SPACE);
-      const uids = rows.map(({ subscriptionUid }) => subscriptionUid as string);
+      const uids = rows.map(({ subscriptionUID }) => subscriptionUID as string);
       ids.set(space, {
         deliveries: rows.map(({ id }) => id as string),
-        events: rows.map(({ eventId }) => eventId as string),
+        events: rows.map(({ eventID }) => eventID as string),
         subscriptions: [`of-${space}`, ...new Set(uids)],
       });
     }
@@ -174,13 +174,13 @@ describe("the API and what is not the caller's", () => {
     const cursor = (await call("depot/deliveries?limit=1", tokenOf("depot"))).body.nextCursor as string;
     const filters = [
       "",
-      `recordId=${recordOf("depot")}`,
+      `recordID=${recordOf("depot")}`,
       "subscription=of-depot",
       ...(theirs?.subscriptions ?? []).map((name) => `subscription=${name}`),
       `cursor=${cursor}`,
       `cursor=${Buffer.from("d9999999").toString("base64url")}`,
       "type=a.b",
-      "limit=500&state=delivered",
+      "limit=500&state=Delivered",
       "since=2000-01-01T00:00:00Z",
     ];
     for (const list of ["deliveries", "attempts", "subscriptions"]) {
@@ -201,11 +201,11 @@ describe("the API and what is not the caller's", () => {
       receiver.answer = { status: 200, headers: { "content-type": type }, body };
       const before = (await call("shop/deliveries?limit=500", tokenOf("shop"))).body.items.length as number;
       await publish("shop", { id: recordOf("shop"), html: body });
-      const [{ id, eventId }] = await rowsOf("shop", before + 1);
+      const [{ id, eventID }] = await rowsOf("shop", before + 1);
       const { text, body: log } = await call(`shop/deliveries/${id}/attempts`, tokenOf("shop"));
       expect(log.items[0].response.body).toEqual({ text: body });
       expect(log.items[0].response.headers).toContainEqual({ name: "content-type", value: type });
-      expect(JSON.parse((await call(`shop/events/${eventId}`, tokenOf("shop"))).body.data.text).html).toBe(body);
+      expect(JSON.parse((await call(`shop/events/${eventID}`, tokenOf("shop"))).body.data.text).html).toBe(body);
       expect(text.startsWith("{")).toBe(true);
     }
     await call("shop/<script>alert(1)</script>", tokenOf("shop"));

@@ -20,7 +20,7 @@ const manifests = (receiver: string): string =>
     subscription({
       name: "form",
       endpoint: `{url: "${receiver}/hook?key=secret", headers: [{name: X-Key, value: canary-of-the-request}]}`,
-      more: ["payload: {format: Form, body: \"{'event': event.type, 'data': event.data}\"}", "history: {recordIdField: data.id}"],
+      more: ["payload: {format: Form, body: \"{'event': event.type, 'data': event.data}\"}", "history: {recordIDField: data.id}"],
     }),
     subscription({ name: "elsewhere", namespace: "depot", types: ["*"], url: `${receiver}/depot` }),
     secret("shop", "api", "api-token", { support: TOKEN }),
@@ -63,10 +63,10 @@ describe("the read and act API, through the binary", () => {
     return ((await response.json()) as { id: string }).id;
   };
   /** The one delivery of a record, once `holds`. */
-  const settled = async (recordId: string, holds: (row: Json) => boolean): Promise<Json> => {
+  const settled = async (recordID: string, holds: (row: Json) => boolean): Promise<Json> => {
     let row: Json;
     const look = async (): Promise<Json> => {
-      [row] = (await call(`shop/deliveries?recordId=${recordId}`)).body.items as Json[];
+      [row] = (await call(`shop/deliveries?recordID=${recordID}`)).body.items as Json[];
       return row !== undefined && holds(row) ? row : undefined;
     };
     return untilGiven(look, { withinMs: WAIT_MS, seen: () => row });
@@ -75,16 +75,16 @@ describe("the read and act API, through the binary", () => {
   it("shows the schedule: record, first attempt, type, last status, URL, attempts", async () => {
     receiver.answer = { status: 500, body: "no" };
     await publish("order.paid", { id: "r1", note: "ä &=" });
-    const row = await settled("r1", ({ state }) => state === "failed");
+    const row = await settled("r1", ({ state }) => state === "Failed");
     expect(row).toMatchObject({
       subscription: "form",
-      recordId: "r1",
+      recordID: "r1",
       eventType: "order.paid",
-      state: "failed",
+      state: "Failed",
       reason: "AttemptsExhausted",
       attempts: 2,
       url: `${receiver.url}/hook?[redacted]`,
-      lastAttempt: { attempt: 2, statusCode: 500, outcome: "server_error" },
+      lastAttempt: { attempt: 2, statusCode: 500, outcome: "ServerError" },
     });
     expect(Date.parse(row.firstAttemptTime)).toBeGreaterThan(Date.now() - 60_000);
   });
@@ -92,16 +92,16 @@ describe("the read and act API, through the binary", () => {
   it("shows the log: one row per firing, with what was sent byte for byte and what came back", async () => {
     receiver.answer = { status: 201, headers: { "content-type": "text/plain", "x-secret": "canary-of-the-answer" }, body: "thanks" };
     await publish("order.sent", { id: "r2", note: "ä &=" });
-    const { id } = await settled("r2", ({ state }) => state === "delivered");
+    const { id } = await settled("r2", ({ state }) => state === "Delivered");
     const { body } = await call(`shop/deliveries/${id}/attempts`);
     const sent = receiver.requests.at(-1);
     expect(body.items).toHaveLength(1);
     const [firing] = body.items;
     expect(firing).toMatchObject({
-      recordId: "r2",
+      recordID: "r2",
       eventType: "order.sent",
       attempt: 1,
-      outcome: "success",
+      outcome: "Success",
       connectionStatus: "ok",
       tlsStatus: "none",
       statusCode: 201,
@@ -122,7 +122,7 @@ describe("the read and act API, through the binary", () => {
     const look = async (): Promise<string | undefined> => {
       await publish("order.new", { id: "r4" });
       const sentBefore = receiver.requests.length;
-      const { items } = (await call("shop/deliveries?recordId=r4&state=delivered&limit=1")).body;
+      const { items } = (await call("shop/deliveries?recordID=r4&state=Delivered&limit=1")).body;
       return items.length > 0 && receiver.requests[sentBefore - 1]?.body === '{"id":"r4"}' ? items[0].id : undefined;
     };
     return untilGiven(look, { withinMs: WAIT_MS, everyMs: 50, seen: () => "the change is not obeyed" });
@@ -131,7 +131,7 @@ describe("the read and act API, through the binary", () => {
   it("still shows what was sent after the subscription has changed", async () => {
     receiver.answer = { status: 200 };
     await publish("order.old", { id: "r3" });
-    const { id } = await settled("r3", ({ state }) => state === "delivered");
+    const { id } = await settled("r3", ({ state }) => state === "Delivered");
     const before = receiver.requests.at(-1)?.body;
     const changed = manifests(receiver.url).replace("format: Form, body: \"{'event': event.type, 'data': event.data}\"", "format: Raw");
     writeFileSync(join(directory, "manifests", "all.yaml"), changed);
@@ -143,20 +143,20 @@ describe("the read and act API, through the binary", () => {
   it("sends again, after success too, exactly once, on the same delivery", async () => {
     receiver.answer = { status: 200 };
     await publish("order.again", { id: "r5" });
-    const { id, eventId } = await settled("r5", ({ state }) => state === "delivered");
+    const { id, eventID } = await settled("r5", ({ state }) => state === "Delivered");
     const before = receiver.requests.length;
     expect((await call(`shop/deliveries/${id}/resend`, { method: "POST" })).status).toBe(202);
-    const row = await settled("r5", ({ attempts, state }) => attempts === 2 && state === "delivered");
+    const row = await settled("r5", ({ attempts, state }) => attempts === 2 && state === "Delivered");
     expect(row.id).toBe(id);
     expect(receiver.requests.length).toBe(before + 1);
-    expect(receiver.requests.at(-1)?.headers["webhook-id"]).toBe(eventId);
+    expect(receiver.requests.at(-1)?.headers["webhook-id"]).toBe(eventID);
     expect((await call(`shop/deliveries/${id}/attempts`)).body.items).toHaveLength(2);
   });
 
   it("sends a test event now and answers with what the receiver said", async () => {
     receiver.answer = { status: 418, body: "teapot" };
     const tried = await call("shop/subscriptions/form/test", { method: "POST", body: '{"type":"order.check","data":{"x":1}}' });
-    expect(tried).toMatchObject({ status: 200, body: { ok: false, statusCode: 418, outcome: "client_error", eventType: "order.check" } });
+    expect(tried).toMatchObject({ status: 200, body: { ok: false, statusCode: 418, outcome: "ClientError", eventType: "order.check" } });
     expect(receiver.requests.at(-1)?.body).toBe('{"x":1}');
     receiver.answer = { status: 200 };
     expect((await call("shop/subscriptions/form/test", { method: "POST" })).body).toMatchObject({
@@ -176,18 +176,18 @@ describe("the read and act API, through the binary", () => {
     expect(items[0].status.conditions.find(({ type }: Json) => type === "Ready")).toMatchObject({ status: "True" });
     const id = await publish("order.event", { id: "r6" });
     expect((await call(`shop/events/${id}`)).body).toMatchObject({ id, type: "order.event", data: { text: '{"id":"r6"}' } });
-    await settled("r6", ({ state }) => state === "delivered");
+    await settled("r6", ({ state }) => state === "Delivered");
     const seen: string[] = [];
     let cursor = "";
     do {
       const { body } = await call(`shop/deliveries?limit=2${cursor === "" ? "" : `&cursor=${cursor}`}`);
-      seen.push(...body.items.map(({ recordId }: Json) => recordId));
+      seen.push(...body.items.map(({ recordID }: Json) => recordID));
       cursor = body.nextCursor ?? "";
     } while (cursor !== "");
-    expect(seen.filter((recordId, i) => seen.indexOf(recordId) === i)).toEqual(["r6", "r5", "r4", "r3", "r2", "r1"]);
+    expect(seen.filter((recordID, i) => seen.indexOf(recordID) === i)).toEqual(["r6", "r5", "r4", "r3", "r2", "r1"]);
     expect(seen.length).toBe((await call("shop/deliveries?limit=500")).body.items.length);
-    const log = (await call("shop/attempts?state=failed")).body.items;
-    expect(log.map(({ recordId, attempt }: Json) => [recordId, attempt])).toEqual([
+    const log = (await call("shop/attempts?state=Failed")).body.items;
+    expect(log.map(({ recordID, attempt }: Json) => [recordID, attempt])).toEqual([
       ["r1", 1],
       ["r1", 2],
     ]);
@@ -208,7 +208,7 @@ describe("the read and act API, through the binary", () => {
     }
     expect((await call(`shop/deliveries/${id}/resend`, { method: "POST" })).status).toBe(404);
     expect((await call("shop/subscriptions/elsewhere/test", { method: "POST" })).status).toBe(404);
-    expect((await call("shop/deliveries?recordId=d1")).body.items).toEqual([]);
+    expect((await call("shop/deliveries?recordID=d1")).body.items).toEqual([]);
     for (const token of [FOREIGN_TOKEN, "not-a-token-at-all-but-long"]) expect((await call("shop/deliveries", { token })).status).toBe(401);
     expect((await fetch(`${operator.ready.api}/v1/namespaces/shop/deliveries`)).status).toBe(401);
   });

@@ -143,12 +143,12 @@ it("keeps secrets out of logs, metrics, rows, statuses and the API's answers", {
   const ended = async (): Promise<Json[] | undefined> => {
     found = [...(await api("shop/deliveries?limit=500")).items, ...(await api("behind/deliveries")).items];
     // One more than events: the dead letter.
-    return found.length > WORKING.length && found.every(({ state }) => state === "delivered" || state === "failed") ? found : undefined;
+    return found.length > WORKING.length && found.every(({ state }) => state === "Delivered" || state === "Failed") ? found : undefined;
   };
   const states = (): unknown => found.map((row) => [row.eventType, row.state]);
   const rows = await untilGiven(ended, { withinMs: WAIT_MS, everyMs: 50, seen: states });
-  for (const { id, eventId, namespace } of rows) {
-    for (const path of [`deliveries/${id}`, `deliveries/${id}/attempts`, `events/${eventId}`]) await api(`${namespace}/${path}`);
+  for (const { id, eventID, namespace } of rows) {
+    for (const path of [`deliveries/${id}`, `deliveries/${id}/attempts`, `events/${eventID}`]) await api(`${namespace}/${path}`);
   }
   for (const namespace of ["shop", "behind"]) {
     await api(`${namespace}/attempts?limit=500`);

@@ -130,13 +130,13 @@ beforeAll(async () => {
 describe("the binary's connections", () => {
   it("a name whose first address is silent is delivered to at the first attempt", async () => {
     await publish("t.first-dead");
-    await expect.poll(() => attemptsOf("first-dead"), { timeout: WITHIN_MS }).toMatchObject([{ attempt: 1, outcome: "success" }]);
+    await expect.poll(() => attemptsOf("first-dead"), { timeout: WITHIN_MS }).toMatchObject([{ attempt: 1, outcome: "Success" }]);
     expect(seen["127.0.0.3"]).toHaveLength(1);
   });
 
   it("localhost is ::1 where nothing else listens", async () => {
     await publish("t.local");
-    await expect.poll(() => attemptsOf("local"), { timeout: WITHIN_MS }).toMatchObject([{ attempt: 1, outcome: "success" }]);
+    await expect.poll(() => attemptsOf("local"), { timeout: WITHIN_MS }).toMatchObject([{ attempt: 1, outcome: "Success" }]);
     expect(seen["::1"]).toHaveLength(1);
   });
 
@@ -146,7 +146,7 @@ describe("the binary's connections", () => {
       await expect.poll(async () => (await attemptsOf("short")).length, { timeout: WITHIN_MS }).toBe(i);
     }
     const attempts = await attemptsOf("short");
-    expect(attempts.map(({ outcome, attempt }) => `${outcome} ${attempt}`)).toEqual(Array.from({ length: 10 }, () => "success 1"));
+    expect(attempts.map(({ outcome, attempt }) => `${outcome} ${attempt}`)).toEqual(Array.from({ length: 10 }, () => "Success 1"));
     expect(attempts.filter(({ reconnected }) => reconnected).length).toBeGreaterThan(0);
     for (const { reconnected, message } of attempts) expect(message.includes("on a new connection")).toBe(reconnected);
   });
@@ -165,6 +165,6 @@ describe("the binary's connections", () => {
     await expect.poll(() => seen["127.0.0.5"]?.length ?? 0, { timeout: WITHIN_MS }).toBeGreaterThan(5);
     const late = (seen["127.0.0.4"] ?? []).filter((atMs) => atMs > movedMs + FOLLOWED_AFTER_MS);
     expect(late).toEqual([]);
-    expect((await attemptsOf("moves")).every(({ outcome }) => outcome === "success")).toBe(true);
+    expect((await attemptsOf("moves")).every(({ outcome }) => outcome === "Success")).toBe(true);
   });
 });

@@ -130,7 +130,7 @@ describe.skipIf(certificates === undefined)("an endpoint with everything", () =>
       const receiver = new Receiver(all);
       const port = await receiver.start();
       const { operator, write } = await start({
-        "all.yaml": manifests(port, all.ca, `serviceRef: {name: receiver, port: ${port}, path: "/in?a=b", scheme: https}`),
+        "all.yaml": manifests(port, all.ca, `serviceRef: {name: receiver, port: ${port}, path: "/in?a=b", scheme: HTTPS}`),
         "client.yaml": clientSecret(all.clients[0]),
       });
       await publish(operator);

@@ -32,7 +32,7 @@ it("an event whose body cannot be made waits for an edit of the manifest, also o
     vi.waitFor(
       async () =>
         expect(await row()).toMatchObject({
-          state: "ready",
+          state: "Ready",
           reason: "PayloadInvalid",
           attempts,
           nextAttemptTime: null,
@@ -49,7 +49,7 @@ it("an event whose body cannot be made waits for an edit of the manifest, also o
   write("{'amount': event.data.amount}");
   operator = await OperatorProcess.start(source);
   await vi.waitFor(() => expect(bodies).toEqual(['{"amount":1.10}']), { timeout: 10_000 });
-  await vi.waitFor(async () => expect(await row()).toMatchObject({ state: "delivered", attempts: 3 }), { timeout: 10_000 });
+  await vi.waitFor(async () => expect(await row()).toMatchObject({ state: "Delivered", attempts: 3 }), { timeout: 10_000 });
   expect(await operator.signal("SIGTERM")).toBe(0);
 });
 

@@ -20,7 +20,7 @@ afterAll(async () => {
   receiver.stop();
 });
 
-const schedule = () => apiList<ScheduleRow>(example.operator.ready.api, `/v1/namespaces/pipe/deliveries?recordId=${RECORDING}`);
+const schedule = () => apiList<ScheduleRow>(example.operator.ready.api, `/v1/namespaces/pipe/deliveries?recordID=${RECORDING}`);
 const log = (id: string) => apiList<LogRow>(example.operator.ready.api, `/v1/namespaces/pipe/deliveries/${id}/attempts`);
 const rowOf = async (subscription: string): Promise<ScheduleRow> => {
   const row = (await schedule()).find((one) => one.subscription === subscription);
@@ -32,14 +32,14 @@ const retry = async (id: string): Promise<number> =>
 
 it("shows in the schedule what Pipe's table has: a row for each event and webhook", async () => {
   await example.post(example.sample("video_converted.event"));
-  await expect.poll(async () => (await schedule()).map(({ state }) => state), { timeout: 20_000 }).toEqual(["failed", "failed"]);
+  await expect.poll(async () => (await schedule()).map(({ state }) => state), { timeout: 20_000 }).toEqual(["Failed", "Failed"]);
   for (const [subscription, path] of [
     ["json", "/pipe/json"],
     ["form", "/pipe/form"],
   ] as const) {
     const row = await rowOf(subscription);
     expect(row).toMatchObject({
-      recordId: RECORDING,
+      recordID: RECORDING,
       eventType: "video_converted",
       url: `${url}${path}`,
       attempts: 1,
@@ -52,12 +52,12 @@ it("shows in the schedule what Pipe's table has: a row for each event and webhoo
 it("sends again at the press of Retry, after a failure and after a success, and logs each firing", async () => {
   const before = await rowOf("json");
   answerWith = 200;
-  for (const [index, state] of ["failed", "delivered"].entries()) {
+  for (const [index, state] of ["Failed", "Delivered"].entries()) {
     const { id, state: now } = await rowOf("json");
     expect(now).toBe(state);
     expect(await retry(id)).toBe(202);
     await expect.poll(async () => (await rowOf("json")).attempts, { timeout: 20_000 }).toBe(index + 2);
-    await expect.poll(async () => (await rowOf("json")).state, { timeout: 20_000 }).toBe("delivered");
+    await expect.poll(async () => (await rowOf("json")).state, { timeout: 20_000 }).toBe("Delivered");
   }
   const after = await rowOf("json");
   expect(after).toMatchObject({ id: before.id, firstAttemptTime: before.firstAttemptTime, attempts: 3, lastAttempt: { statusCode: 200 } });
@@ -74,7 +74,7 @@ it("shows in the log what Pipe's table has of a firing, both bodies byte for byt
     ["form", pipeFormSample("video_converted")],
   ] as const) {
     const [row] = await log((await rowOf(subscription)).id);
-    expect(row).toMatchObject({ recordId: RECORDING, eventType: "video_converted", connectionStatus: "ok", statusCode: 500 });
+    expect(row).toMatchObject({ recordID: RECORDING, eventType: "video_converted", connectionStatus: "ok", statusCode: 500 });
     expect(row?.url).toBe(`${url}/pipe/${subscription}`);
     expect(row?.durationMs).toBeGreaterThanOrEqual(0);
     expect(row?.request.body).toEqual({ text: sample.toString() });
@@ -92,5 +92,5 @@ it("says what kept a firing from connecting", async () => {
   await example.post(example.sample("video_recorded.event"));
   const rows = () => apiList<LogRow>(example.operator.ready.api, "/v1/namespaces/pipe/attempts?type=video_recorded");
   await expect.poll(async () => (await rows()).length, { timeout: 20_000 }).toBe(2);
-  for (const row of await rows()) expect(row).toMatchObject({ connectionStatus: "ECONNREFUSED", statusCode: null, recordId: "34746075" });
+  for (const row of await rows()) expect(row).toMatchObject({ connectionStatus: "ECONNREFUSED", statusCode: null, recordID: "34746075" });
 });

@@ -73,7 +73,7 @@ async function patiently(ask: () => Promise<Response>): Promise<Response> {
 }
 const jsonOf = async (answer: Response | Promise<Response>): Promise<Json> => (await (await answer).json()) as Json;
 const SHOUTED = [
-  { subscription: "pipeline", outcome: "delivered", statusCode: 200, attempts: 1, answer: { body: { text: "HELLO WORLD" } } },
+  { subscription: "pipeline", outcome: "Delivered", statusCode: 200, attempts: 1, answer: { body: { text: "HELLO WORLD" } } },
 ];
 
 beforeAll(async () => {
@@ -183,7 +183,7 @@ it("a result outlives the process that began it", async () => {
   // The attempt that was cut off by the kill counts as one.
   expect(told).toMatchObject({
     status: "ok",
-    value: [{ subscription: "pipeline", outcome: "delivered", answer: { body: { text: "HELLO WORLD" } } }],
+    value: [{ subscription: "pipeline", outcome: "Delivered", answer: { body: { text: "HELLO WORLD" } } }],
   });
 });
 

@@ -46,7 +46,7 @@ describe("a process that stood still", () => {
       const afterwards = await post({ n: "afterwards" });
       await receiver.until(() => receiver.arrivals.has(afterwards), 1_000);
       const { attempts, states } = await history(operator, IN_FLIGHT + 1);
-      expect(states).toEqual(Array.from({ length: IN_FLIGHT + 1 }, () => "delivered"));
+      expect(states).toEqual(Array.from({ length: IN_FLIGHT + 1 }, () => "Delivered"));
       expect(attempts).toEqual(Array.from({ length: IN_FLIGHT + 1 }, () => 1));
       expect(ids.map((id) => receiver.arrivals.get(id))).toEqual(ids.map(() => 1));
       const metrics = await (await fetch(`${operator.ready.metrics}/metrics`)).text();
@@ -117,7 +117,7 @@ async function history(operator: OperatorProcess, count: number) {
     const answer = await fetch(`${operator.ready.api}/v1/namespaces/shop/deliveries?limit=500`);
     const { items } = (await answer.json()) as { items: { state: string; attempts: number }[] };
     const found = { states: items.map(({ state }) => state), attempts: items.map(({ attempts }) => attempts) };
-    if (found.states.filter((state) => state === "delivered").length === count || performance.now() > deadline) return found;
+    if (found.states.filter((state) => state === "Delivered").length === count || performance.now() > deadline) return found;
     await passed(50);
   }
 }

@@ -49,10 +49,10 @@ describe.skipIf(typeof wall === "string")("a step of the wall clock while the op
       expect(receiver.changedBodies).toBe(0);
       expect(receiver.refused).toBe(0);
       const { items } = await api(operator, "deliveries?limit=100");
-      expect(items.filter(({ state }) => state === "failed")).toEqual([]);
+      expect(items.filter(({ state }) => state === "Failed")).toEqual([]);
       // The times of attempts are the machine's at that moment.
       const { items: attempts } = await api(operator, "attempts?limit=100");
-      const last = attempts.filter(({ outcome }) => outcome === "success").map(({ time }) => Date.parse(String(time)));
+      const last = attempts.filter(({ outcome }) => outcome === "Success").map(({ time }) => Date.parse(String(time)));
       expect(last).toHaveLength(10);
       for (const atMs of last) expect(Math.abs(atMs - (Date.now() + stepMs))).toBeLessThan(10_000);
       // An event without a time of its own tells the machine's time at its acceptance.
@@ -86,7 +86,7 @@ describe.skipIf(typeof wall === "string")("a step of the wall clock while nobody
       const next = await again();
       await receiver.until(() => ids.every((id) => receiver.arrivals.has(id)), 20_000);
       expect(receiver.refused).toBe(0);
-      expect((await api(next, "deliveries?limit=100")).items.filter(({ state }) => state !== "delivered")).toEqual([]);
+      expect((await api(next, "deliveries?limit=100")).items.filter(({ state }) => state !== "Delivered")).toEqual([]);
     },
   );
 });

@@ -60,6 +60,9 @@ const SUBSCRIPTION: Readonly<Record<string, unknown>> = {
   "status.conditions[].message": expect.stringMatching(/./),
   "status.endpointHost": "hooks.example.com",
   "status.signingSecretName": "orders-signing",
+  "status.signingKeys[].secretName": "orders-signing",
+  "status.signingKeys[].fingerprint": expect.stringMatching(/^[0-9a-f]{16}$/),
+  "status.signingKeys[].publicKey": expect.stringMatching(/^whpk_[A-Za-z0-9+/]{43}=$/),
   "status.lastHandledResume": "once",
   "status.effectivePolicy.kind": "DeliveryPolicy",
   "status.effectivePolicy.name": "careful",
@@ -67,6 +70,17 @@ const SUBSCRIPTION: Readonly<Record<string, unknown>> = {
   "status.effectivePolicy.clamped[]": "maxInFlight",
   "status.effectivePolicy.cluster.name": "cluster",
   "status.effectivePolicy.cluster.generation": 1,
+  "status.effectivePolicy.values.timeout": "15s",
+  "status.effectivePolicy.values.connectTimeout": "1s500ms",
+  "status.effectivePolicy.values.maxAttempts": 10,
+  "status.effectivePolicy.values.maxAge": "96h",
+  "status.effectivePolicy.values.maxInFlight": 5,
+  "status.effectivePolicy.values.rateLimit.requests": 7,
+  "status.effectivePolicy.values.rateLimit.per": "1m30s",
+  "status.effectivePolicy.values.rateLimit.burst": 9,
+  "status.effectivePolicy.values.retention.history": "72h",
+  "status.effectivePolicy.values.retention.bodies": "36h",
+  "status.effectivePolicy.values.retention.responseBytes": 4_096,
   "status.delivery.since": iso(1),
   "status.delivery.accepted": 101,
   "status.delivery.delivered": 102,
@@ -80,19 +94,19 @@ const SUBSCRIPTION: Readonly<Record<string, unknown>> = {
   "status.delivery.lastSuccessTime": iso(4),
   "status.delivery.lastFailureTime": iso(5),
   "status.delivery.lastAttempt.time": iso(6),
-  "status.delivery.lastAttempt.eventId": "event-1",
+  "status.delivery.lastAttempt.eventID": "event-1",
   "status.delivery.lastAttempt.eventType": "order.paid",
   "status.delivery.lastAttempt.attempt": 7,
   "status.delivery.lastAttempt.statusCode": 503,
   "status.delivery.lastAttempt.durationMs": 108,
-  "status.delivery.lastAttempt.outcome": "server_error",
+  "status.delivery.lastAttempt.outcome": "ServerError",
   "status.recentFailures[].time": iso(7),
-  "status.recentFailures[].eventId": "event-2",
+  "status.recentFailures[].eventID": "event-2",
   "status.recentFailures[].eventType": "order.lost",
   "status.recentFailures[].attempt": 8,
   "status.recentFailures[].statusCode": 429,
   "status.recentFailures[].durationMs": 109,
-  "status.recentFailures[].reason": "client_error",
+  "status.recentFailures[].reason": "ClientError",
   "status.recentFailures[].message": "too many",
 };
 
@@ -110,7 +124,7 @@ const POLICY: Readonly<Record<string, unknown>> = {
 const EXPECTED: Readonly<Record<string, Readonly<Record<string, unknown>>>> = {
   WebhookSubscription: SUBSCRIPTION,
   DeliveryPolicy: POLICY,
-  ClusterDeliveryPolicy: POLICY,
+  ClusterDeliveryPolicy: { ...POLICY, "status.namespaces": 1 },
 };
 
 const NAMES = { WebhookSubscription: "orders", DeliveryPolicy: "careful", ClusterDeliveryPolicy: "cluster" } as const;
@@ -126,11 +140,17 @@ describe("the fields of status", () => {
     const apiVersion = "postrider.dev/v1alpha1";
     const orders = subscription("orders", {
       endpoint: { url: "https://hooks.example.com/in" },
-      signing: { scheme: "StandardWebhooks" },
+      signing: { scheme: "StandardWebhooksEd25519" },
       policyRef: { name: "careful" },
     });
     const resumed = { ...orders, metadata: { name: "orders", namespace: "shop", annotations: { "postrider.dev/resume": "once" } } };
-    const careful = { apiVersion, kind: "DeliveryPolicy", metadata: { name: "careful", namespace: "shop" }, spec: { maxInFlight: 500 } };
+    const rules = {
+      maxInFlight: 500,
+      connectTimeout: "1500ms",
+      rateLimit: { requests: 7, per: "90s", burst: 9 },
+      retention: { bodies: "36h" },
+    };
+    const careful = { apiVersion, kind: "DeliveryPolicy", metadata: { name: "careful", namespace: "shop" }, spec: rules };
     const cluster = { apiVersion, kind: "ClusterDeliveryPolicy", metadata: { name: "cluster" }, spec: { limits: { maxInFlight: 5 } } };
     operator = await FileOperator.start({ "all.yaml": [resumed, careful, cluster].map((object) => stringify(object)).join("---\n") });
     await operator.until(() => operator.route("orders")?.subscription.target !== undefined);

@@ -48,7 +48,7 @@ test("what failed for good is told to the endpoint, with the reason, the attempt
   expect(json(told[0])).toMatchObject({
     namespace: "ns",
     subscription: "s",
-    deliveryId: testDeliveryNames.nameOf("ns", record?.id ?? 0),
+    deliveryID: testDeliveryNames.nameOf("ns", record?.id ?? 0),
     reason: "AttemptsExhausted",
     attempts: 2,
     lastStatusCode: 503,

@@ -267,7 +267,7 @@ describe("the wall clock", () => {
     expect(queues.get("s")).toMatchObject({ pending: 0, counters: { delivered: 1 } });
     expect(queues.get("held")).toMatchObject({ pending: 1, counters: { failed: 0 } });
     await next.clock.advance(15 * 60_000);
-    expect((await next.store.listDeliveries({ namespace: "ns", subscription: "held", limit: 1 }))[0]).toMatchObject({
+    expect((await next.store.listDeliveries({ namespace: "ns", subscriptions: ["held"], limit: 1 }))[0]).toMatchObject({
       state: "failed",
       reason: "RefsUnresolved",
     });

@@ -42,23 +42,49 @@ never meet. Use: include "postrider.suffixed" (dict "context" . "suffix" "ingest
 {{- end -}}
 {{- end }}
 
-{{/* Cluster-scoped objects carry release name and namespace, so that two installations never share one. */}}
+{{/*
+Cluster-scoped objects carry namespace and release name, so that two installations never share one. Neither can hold the colon between
+them: `a:b-c` and `a-b:c` stay two, where `a-b-c` would be both. What is named after the part of a release joins it with a colon, too.
+*/}}
 {{- define "postrider.clusterName" -}}
-{{- printf "%s-%s" .Release.Namespace (include "postrider.fullname" .) }}
+{{- printf "%s:%s" .Release.Namespace (include "postrider.fullname" .) }}
 {{- end }}
 
 {{- define "postrider.selectorLabels" -}}
-app.kubernetes.io/name: {{ include "postrider.name" . }}
-app.kubernetes.io/instance: {{ .Release.Name | trunc 63 | trimSuffix "-" }}
+app.kubernetes.io/name: {{ include "postrider.name" . | quote }}
+app.kubernetes.io/instance: {{ .Release.Name | trunc 63 | trimSuffix "-" | quote }}
 {{- end }}
 
 {{- define "postrider.labels" -}}
-{{ include "postrider.selectorLabels" . }}
-app.kubernetes.io/version: {{ .Chart.AppVersion | quote }}
-app.kubernetes.io/managed-by: {{ .Release.Service }}
-helm.sh/chart: {{ printf "%s-%s" .Chart.Name .Chart.Version | replace "+" "_" | trunc 63 | trimSuffix "-" }}
-{{- with .Values.commonLabels }}
-{{ toYaml . }}
+{{- include "postrider.labelsWith" (dict "context" .) -}}
+{{- end }}
+
+{{/*
+Labels of an object as one map, so that no key appears twice: the chart's, commonLabels, then the maps of `extra`; what selectors and Helm
+look for always wins. Use: include "postrider.labelsWith" (dict "context" . "component" "api" "extra" (list .Values.api.service.labels))
+*/}}
+{{- define "postrider.labelsWith" -}}
+{{- $root := .context -}}
+{{- $chart := printf "%s-%s" $root.Chart.Name $root.Chart.Version | replace "+" "_" | trunc 63 | trimSuffix "-" -}}
+{{- $own := dict "app.kubernetes.io/version" ($root.Chart.AppVersion | replace "+" "_") "helm.sh/chart" $chart -}}
+{{- $fixed := dict "app.kubernetes.io/managed-by" $root.Release.Service -}}
+{{- with .component }}{{ $_ := set $fixed "app.kubernetes.io/component" . }}{{ end -}}
+{{- $selector := include "postrider.selectorLabels" $root | fromYaml -}}
+{{- include "postrider.merged" (concat (list $own $root.Values.commonLabels) (default list .extra) (list $selector $fixed)) -}}
+{{- end }}
+
+{{/* One map out of a list of maps, later ones win; nothing when all are empty. */}}
+{{- define "postrider.merged" -}}
+{{- $all := dict -}}
+{{- range . }}{{- with . }}{{- $all = mustMergeOverwrite $all (deepCopy .) -}}{{- end }}{{- end -}}
+{{- with $all }}{{ toYaml . }}{{ end -}}
+{{- end }}
+
+{{/* `annotations:` of these maps, or nothing. For the place right under `metadata:`. */}}
+{{- define "postrider.annotations" -}}
+{{- with include "postrider.merged" . }}
+annotations:
+  {{- . | nindent 2 }}
 {{- end }}
 {{- end }}
 
@@ -70,94 +96,11 @@ helm.sh/chart: {{ printf "%s-%s" .Chart.Name .Chart.Version | replace "+" "_" | 
 {{- end }}
 {{- end }}
 
-{{- define "postrider.image" -}}
-{{- $name := .Values.image.repository -}}
-{{- with .Values.image.registry }}{{- $name = printf "%s/%s" (trimSuffix "/" .) $name }}{{- end -}}
-{{- if .Values.image.digest -}}
-{{- printf "%s@%s" $name .Values.image.digest -}}
-{{- else -}}
-{{- printf "%s:%s" $name (default .Chart.AppVersion .Values.image.tag) -}}
-{{- end -}}
-{{- end }}
-
 {{- define "postrider.claimName" -}}
 {{- default (include "postrider.suffixed" (dict "context" . "suffix" "data")) .Values.persistence.existingClaim }}
 {{- end }}
 
-{{- define "postrider.secretsClusterRoleName" -}}
-{{- printf "%s-secrets" (include "postrider.clusterName" .) }}
-{{- end }}
-
-{{- define "postrider.tokensClusterRoleName" -}}
-{{- printf "%s-tokens" (include "postrider.clusterName" .) }}
-{{- end }}
-
-{{/* True when a port asks the API server who its callers are. */}}
-{{- define "postrider.usesReviews" -}}
-{{- if or (has "kubernetes" .Values.ingest.auth) (has "kubernetes" .Values.api.auth) (eq .Values.metrics.auth "kubernetes") }}true{{ end }}
-{{- end }}
-
-{{/* What the operator needs in every namespace it serves; nothing here reads Secrets. */}}
-{{- define "postrider.namespacedRules" -}}
-- apiGroups: [postrider.dev]
-  resources: [webhooksubscriptions]
-  # patch: only metadata.finalizers is written, by merge patch.
-  verbs: [get, list, watch, patch]
-- apiGroups: [postrider.dev]
-  resources: [deliverypolicies, deliveryreplays]
-  verbs: [get, list, watch]
-- apiGroups: [postrider.dev]
-  resources: [webhooksubscriptions/status, deliverypolicies/status, deliveryreplays/status]
-  verbs: [patch]
-- apiGroups: [events.k8s.io]
-  resources: [events]
-  verbs: [create]
-{{- end }}
-
-{{/* What is cluster-scoped by nature. */}}
-{{- define "postrider.clusterRules" -}}
-- apiGroups: [postrider.dev]
-  resources: [clusterdeliverypolicies]
-  verbs: [get, list, watch]
-- apiGroups: [postrider.dev]
-  resources: [clusterdeliverypolicies/status]
-  verbs: [patch]
-- apiGroups: [""]
-  resources: [namespaces]
-  verbs: [get, list, watch]
-{{- if include "postrider.usesReviews" . }}
-- apiGroups: [authentication.k8s.io]
-  resources: [tokenreviews]
-  verbs: [create]
-- apiGroups: [authorization.k8s.io]
-  resources: [subjectaccessreviews]
-  verbs: [create]
-# The keys by which tokens are signed. Kubernetes lets every ServiceAccount read them (system:service-account-issuer-discovery), unless somebody took that away.
-- nonResourceURLs: [/.well-known/openid-configuration, /openid/v1/jwks]
-  verbs: [get]
-{{- end }}
-{{- end }}
-
-{{- define "postrider.subject" -}}
-- kind: ServiceAccount
-  name: {{ include "postrider.serviceAccountName" . }}
-  namespace: {{ .Release.Namespace }}
-{{- end }}
-
-{{- define "postrider.uninstallHook" -}}
-helm.sh/hook: pre-delete
-helm.sh/hook-weight: {{ . | quote }}
-helm.sh/hook-delete-policy: before-hook-creation,hook-succeeded
-{{- end }}
-
-{{/* The command that lets the operator make tokens of a namespace's ServiceAccounts. */}}
-{{- define "postrider.tokensBindingHint" -}}
-{{- $role := include "postrider.tokensClusterRoleName" . -}}
-{{- printf "kubectl -n {namespace} create rolebinding %s --clusterrole=%s --serviceaccount=%s:%s" $role $role .Release.Namespace (include "postrider.serviceAccountName" .) -}}
-{{- end }}
-
-{{/* The command that opens the Secrets of a namespace; the operator's conditions and the notes show it. */}}
-{{- define "postrider.secretsBindingHint" -}}
-{{- $role := include "postrider.secretsClusterRoleName" . -}}
-{{- printf "kubectl -n {namespace} create rolebinding %s --clusterrole=%s --serviceaccount=%s:%s" $role $role .Release.Namespace (include "postrider.serviceAccountName" .) -}}
+{{/* What the host part of a Service's URL is. Use: include "postrider.serviceHost" (dict "context" . "port" "ingest") */}}
+{{- define "postrider.serviceHost" -}}
+{{- printf "%s.%s.svc" (include "postrider.suffixed" (dict "context" .context "suffix" .port)) .context.Release.Namespace -}}
 {{- end }}

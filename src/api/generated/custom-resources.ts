@@ -26,7 +26,7 @@ export interface WebhookSubscription {
 
 /** What is delivered, where to, and how. */
 export interface WebhookSubscriptionSpec {
-  /** The Postrider installation that serves this subscription. It cannot be changed. */
+  /** The Postrider installation that serves this subscription. Changed, the one before delivers what it has accepted; the signing key stays. */
   readonly className: string;
   /** While true nothing is sent: deliveries wait until their maxAge. */
   readonly suspend: boolean;
@@ -57,7 +57,7 @@ export interface WebhookSubscriptionSpec {
       /** Path and query of the request. */
       readonly path: string;
       /** HTTP, or HTTPS with the certificate checked against the Service's DNS name. */
-      readonly scheme: "http" | "https";
+      readonly scheme: "HTTP" | "HTTPS";
     };
     /** Extra request headers. */
     readonly headers?: readonly {
@@ -175,13 +175,15 @@ export interface WebhookSubscriptionSpec {
   readonly signing?: {
     /** The signature scheme. Default: StandardWebhooks. */
     readonly scheme?: "StandardWebhooks" | "StandardWebhooksEd25519" | "HMAC" | "TimestampToken" | "HTTPMessageSignatures" | "None";
-    /** Keys, all of which sign, in this order: list the old and the new one while receivers switch. Absent: a Secret <subscription>-signing is generated and owned by the subscription. */
+    /** Keys, all of which sign, in this order: list the old and the new one while receivers switch. Absent: a Secret <subscription>-signing is generated, or one with the label postrider.dev/signing-for that is there already is used. */
     readonly secretRefs?: readonly {
       /** Name of the Secret. */
       readonly name: string;
       /** Key within the Secret's data. */
       readonly key: string;
     }[];
+    /** What happens to the generated Secret after the subscription was deleted. Retain: it stays, and a subscription of this name that is created later signs with the same key. Delete: it is deleted once the deliveries have ended. Secrets in secretRefs are never deleted. Default: Retain. */
+    readonly secretDeletionPolicy?: "Retain" | "Delete";
     /** How an HMAC signature is made and written, with scheme HMAC: GitHub, Shopify, Slack, Stripe and similar styles. */
     readonly hmac?: {
       /** Hash of the HMAC. SHA1 is for receivers that support nothing better. */
@@ -247,7 +249,7 @@ export interface WebhookSubscriptionSpec {
         /** Path and query of the request. */
         readonly path: string;
         /** HTTP, or HTTPS with the certificate checked against the Service's DNS name. */
-        readonly scheme: "http" | "https";
+        readonly scheme: "HTTP" | "HTTPS";
       };
       /** Extra request headers. */
       readonly headers?: readonly {
@@ -362,7 +364,7 @@ export interface WebhookSubscriptionSpec {
     /** Whether results on the ingest port show the receiver's answer to everyone who may publish in the namespace; otherwise only to ServiceAccounts that may get attempts.history.postrider.dev. */
     readonly answerInResults: boolean;
     /** Path of the event field by which people look up records, for example data.id. */
-    readonly recordIdField?: string;
+    readonly recordIDField?: string;
   };
   /** Drain: pending deliveries are still tried for up to 5 minutes after the subscription is deleted. Discard: they end at once. */
   readonly deletionPolicy: "Drain" | "Discard";
@@ -391,12 +393,21 @@ export interface WebhookSubscriptionStatus {
   readonly endpointHost?: string;
   /** Secret that holds the generated signing key. */
   readonly signingSecretName?: string;
+  /** The keys that sign, first the one that is listed first. Never their values. */
+  readonly signingKeys?: readonly {
+    /** Secret that holds it. */
+    readonly secretName?: string;
+    /** First 16 hex digits of the SHA-256 of the Secret's value, or of the public key whpk_... where the key is Ed25519. Only for generated and Ed25519 keys: a short key that someone chose could be guessed from it. */
+    readonly fingerprint?: string;
+    /** The public key of an Ed25519 key, whpk_<base64>: receivers verify with it, and it is not secret. */
+    readonly publicKey?: string;
+  }[];
   /** Value of the annotation postrider.dev/resume that was last obeyed. */
   readonly lastHandledResume?: string;
   /** The policy that is obeyed. */
   readonly effectivePolicy?: {
-    /** Kind of the winning policy. */
-    readonly kind?: "DeliveryPolicy" | "ClusterDeliveryPolicy" | "BuiltIn";
+    /** Kind of the winning policy. One of DeliveryPolicy, ClusterDeliveryPolicy, BuiltIn; later versions may add others. */
+    readonly kind?: string;
     /** Name of the winning policy; empty for the built-in one. */
     readonly name?: string;
     /** Its generation. */
@@ -409,6 +420,37 @@ export interface WebhookSubscriptionStatus {
       readonly name?: string;
       /** Its generation. */
       readonly generation?: number;
+    };
+    /** What applies to each delivery, after built-in values and ceilings. */
+    readonly values?: {
+      /** Total time of one attempt. */
+      readonly timeout?: string;
+      /** Time for DNS, TCP and TLS. */
+      readonly connectTimeout?: string;
+      /** Most attempts of one delivery. */
+      readonly maxAttempts?: number;
+      /** Longest time a delivery is tried for. */
+      readonly maxAge?: string;
+      /** Most requests to the receiver at the same time. */
+      readonly maxInFlight?: number;
+      /** Most requests to the receiver in a period; absent without a limit. */
+      readonly rateLimit?: {
+        /** How many requests are allowed in each period. */
+        readonly requests?: number;
+        /** The period. */
+        readonly per?: string;
+        /** How many requests may go out at once after a quiet time. */
+        readonly burst?: number;
+      };
+      /** How long the record is kept. */
+      readonly retention?: {
+        /** How long deliveries and attempts stay visible after they ended. */
+        readonly history?: string;
+        /** How long bodies of events, requests and answers are kept. */
+        readonly bodies?: string;
+        /** How much of an answer's body is kept, in bytes. */
+        readonly responseBytes?: number;
+      };
     };
   };
   /** Counters since `since`, and the latest attempt. The full record is in the history API. */
@@ -442,7 +484,7 @@ export interface WebhookSubscriptionStatus {
       /** When it was made. */
       readonly time?: string;
       /** Id of the event. */
-      readonly eventId?: string;
+      readonly eventID?: string;
       /** Type of the event. */
       readonly eventType?: string;
       /** Number of the attempt, from 1. */
@@ -451,8 +493,8 @@ export interface WebhookSubscriptionStatus {
       readonly statusCode?: number;
       /** How long it took, in milliseconds. */
       readonly durationMs?: number;
-      /** How it ended. */
-      readonly outcome?: "success" | "client_error" | "server_error" | "timeout" | "connect_error" | "dns_error" | "tls_error" | "blocked";
+      /** How it ended. One of Success, ClientError, ServerError, Timeout, ConnectError, DNSError, TLSError, Blocked; later versions may add others. */
+      readonly outcome?: string;
     };
   };
   /** The latest failed attempts, newest first. */
@@ -460,7 +502,7 @@ export interface WebhookSubscriptionStatus {
     /** When it was made. */
     readonly time?: string;
     /** Id of the event. */
-    readonly eventId?: string;
+    readonly eventID?: string;
     /** Type of the event. */
     readonly eventType?: string;
     /** Number of the attempt, from 1. */
@@ -469,8 +511,8 @@ export interface WebhookSubscriptionStatus {
     readonly statusCode?: number;
     /** How long it took, in milliseconds. */
     readonly durationMs?: number;
-    /** How it ended. */
-    readonly reason?: "success" | "client_error" | "server_error" | "timeout" | "connect_error" | "dns_error" | "tls_error" | "blocked";
+    /** How it failed. One of ClientError, ServerError, Timeout, ConnectError, DNSError, TLSError, Blocked; later versions may add others. */
+    readonly reason?: string;
     /** What went wrong. */
     readonly message?: string;
   }[];
@@ -557,7 +599,7 @@ export interface DeliveryPolicySpec {
 export interface DeliveryPolicyStatus {
   /** Generation of the object that the controller last acted upon; -1 until it first has. */
   readonly observedGeneration?: number;
-  /** State of the object, one entry per aspect: Accepted. */
+  /** State of the object, one entry per aspect: Accepted, Ready, Stalled. */
   readonly conditions?: readonly {
     /** Which aspect. */
     readonly type: string;
@@ -574,7 +616,7 @@ export interface DeliveryPolicyStatus {
   }[];
 }
 
-/** A ClusterDeliveryPolicy sets ceilings and egress rules for namespaces, and the rules for deliveries where no DeliveryPolicy does. If several select a namespace, one applies: those with a selector come first, then the first by name. */
+/** A ClusterDeliveryPolicy sets ceilings and egress rules for namespaces, and the rules for deliveries where no DeliveryPolicy does. If several select a namespace, one applies as a whole: the one with the highest priority, then one with a selector that is not empty, then the oldest, then the first by name. One that applies nowhere or not everywhere says so in its condition Shadowed. */
 export interface ClusterDeliveryPolicy {
   readonly apiVersion: "postrider.dev/v1alpha1";
   readonly kind: "ClusterDeliveryPolicy";
@@ -585,7 +627,11 @@ export interface ClusterDeliveryPolicy {
 
 /** The rules. */
 export interface ClusterDeliveryPolicySpec {
-  /** The namespaces this policy is for, by their labels; {} selects all. Policies with a selector come before those without. */
+  /** The only Postrider installation that obeys this policy, by its class. Default: every installation. */
+  readonly className?: string;
+  /** Of several policies that select a namespace the one with the highest priority applies. */
+  readonly priority: number;
+  /** The namespaces this policy is for, by their labels. Without it, or with {}, it is for all of them. */
   readonly namespaceSelector?: {
     /** Labels that must be there with these values. */
     readonly matchLabels?: Readonly<Record<string, string>>;
@@ -663,7 +709,7 @@ export interface ClusterDeliveryPolicySpec {
     /** How much of an answer's body is kept, in bytes. Default: 4096. */
     readonly responseBytes?: number;
   };
-  /** Ceilings for every subscription of these namespaces, whatever policy it follows. A value that a policy leaves out takes the ceiling. */
+  /** Ceilings for every subscription of these namespaces, whatever policy it follows. A value that a policy leaves out is the built-in one, lowered to the ceiling if it is above it. Only rateLimit, for which nothing is built in, takes its ceiling. */
   readonly limits?: {
     /** Longest URL, in characters. Default: 2048. */
     readonly urlLength?: number;
@@ -726,7 +772,7 @@ export interface ClusterDeliveryPolicySpec {
 export interface ClusterDeliveryPolicyStatus {
   /** Generation of the object that the controller last acted upon; -1 until it first has. */
   readonly observedGeneration?: number;
-  /** State of the object, one entry per aspect: Accepted. */
+  /** State of the object, one entry per aspect: Accepted, Ready, Stalled, Shadowed. */
   readonly conditions?: readonly {
     /** Which aspect. */
     readonly type: string;
@@ -741,9 +787,11 @@ export interface ClusterDeliveryPolicyStatus {
     /** Generation of the object that this describes. */
     readonly observedGeneration?: number;
   }[];
+  /** Namespaces in which this policy applies: those that it selects and in which no other policy comes before it. */
+  readonly namespaces?: number;
 }
 
-/** A DeliveryReplay sends recorded deliveries of one subscription again, once. Deleting it stops it. */
+/** A DeliveryReplay sends recorded deliveries of one subscription again, once. Deleting it stops it. This version does not obey it, which its condition Accepted says, and its fields may change until a version does. */
 export interface DeliveryReplay {
   readonly apiVersion: "postrider.dev/v1alpha1";
   readonly kind: "DeliveryReplay";
@@ -791,7 +839,7 @@ export interface DeliveryReplaySpec {
 export interface DeliveryReplayStatus {
   /** Generation of the object that the controller last acted upon; -1 until it first has. */
   readonly observedGeneration?: number;
-  /** State of the object, one entry per aspect: Accepted, Complete, Failed. */
+  /** State of the object, one entry per aspect: Accepted, Stalled, Complete, Failed. */
   readonly conditions?: readonly {
     /** Which aspect. */
     readonly type: string;

@@ -1,3 +1,4 @@
+import type { WebhookSubscription } from "../../api/generated/custom-resources.ts";
 import type { EgressPolicy, Policy } from "../../core/policy.ts";
 import type { SubscriptionSpec } from "../../core/subscription.ts";
 import type { Clock } from "../../lib/clock.ts";
@@ -23,6 +24,19 @@ export interface AcceptedSpec {
   readonly lastHandledResume: string | undefined;
   /** Since when it is on its way out (engine time): it matches nothing new, and its five minutes go on over restarts. */
   readonly leavingSinceMs?: number | undefined;
+  /** Since when it is ours while another installation still delivers what it accepted (engine time); over restarts that is not waited for again. */
+  readonly takenOverSinceMs?: number | undefined;
+}
+
+/** A subscription of which only what was accepted is known. */
+export function subscriptionOf({ uid, namespace, name, generation }: AcceptedSpec): WebhookSubscription {
+  const gone: unknown = {
+    apiVersion: "postrider.dev/v1alpha1",
+    kind: "WebhookSubscription",
+    metadata: { uid, namespace, name, generation },
+    spec: {},
+  };
+  return gone as WebhookSubscription;
 }
 
 /** Where last accepted specs are kept; the app joins it to the store's state of kind `route`. Calls may reject: they are tried again. */

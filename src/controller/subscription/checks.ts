@@ -6,16 +6,19 @@ import type { EffectivePolicy } from "../../core/policy-resolution.ts";
 import { mergedProblem } from "../../core/problem.ts";
 import type { Problem } from "../../core/problem.ts";
 import type { Reason } from "../../core/reasons.ts";
-import type { EndpointSpec, SecretKeyRef, SubscriptionSpec, Target } from "../../core/subscription.ts";
+import { SCHEMES } from "../../core/signing/scheme-registry.ts";
+import type { EndpointSpec, SubscriptionSpec, Target } from "../../core/subscription.ts";
 import { audienceProblem, tokenUrlProblem } from "../endpoint/auth.ts";
 import type { ExpressionCache } from "./expression-cache.ts";
 import type { SubscriptionFacts } from "./facts.ts";
-import { generatesKey } from "./facts.ts";
+import { HAND_OVER_MAX_MS } from "./facts.ts";
 import { NamedReader } from "../endpoint/named-refs.ts";
 import type { References } from "../endpoint/references.ts";
-import { lookupProblem, SecretReader } from "../endpoint/secret-refs.ts";
+import { SecretReader } from "../endpoint/secret-refs.ts";
+import type { SecretObject } from "../objects.ts";
 import { signingHeaderProblem } from "./signing-headers.ts";
-import { SIGNING_SECRET_KEY } from "./signing-secret.ts";
+import { shownKeys, signingKeys, withAdvice } from "./signing-keys.ts";
+import type { ShownKey } from "./signing-keys.ts";
 import { resolveTarget } from "../endpoint/target.ts";
 
 /** What the checks look at to accept a spec. */
@@ -134,7 +137,9 @@ export interface Verdict {
   /** A signing Secret must be generated first. */
   readonly needsKey: boolean;
   /** The generated Secret, once it is there and ours. */
-  readonly ownKey: string | undefined;
+  readonly ownKey: SecretObject | undefined;
+  /** The keys that sign, as the status shows them; none while they do not resolve. */
+  readonly signingKeys: readonly ShownKey[];
 }
 
 export interface ActiveSpec {
@@ -162,23 +167,33 @@ export function judgeSubscription(facts: SubscriptionFacts, expressions: Express
           generation: facts.lastAccepted.generation,
           resolution: facts.lastResolution,
         };
-  if (chosen === undefined) return { refusal, active: undefined, needsKey: false, ownKey: undefined };
+  if (chosen === undefined) return { refusal, active: undefined, needsKey: false, ownKey: undefined, signingKeys: [] };
   const { spec, generation } = chosen;
   const { effective, problem: policyProblem } = chosen.resolution;
   const keys = signingKeys(facts, spec);
   const refs = policyProblem ?? keys.problem;
-  const resolved =
-    refs === undefined ? resolveTarget(spec, keys.refs, referencesOf(facts), effective) : { ok: false as const, problem: refs };
+  const found = refs === undefined ? resolveTarget(spec, keys.refs, referencesOf(facts), effective) : { ok: false as const, problem: refs };
+  const waits = found.ok ? handOverProblem(facts, spec) : undefined;
+  const resolved = waits === undefined ? found : { ok: false as const, problem: waits };
   const active: ActiveSpec = {
     spec,
     generation,
     effective,
     filter: spec.filter === undefined ? undefined : filterOf(spec.filter, expressions),
     body: spec.payload.body === undefined ? undefined : bodyOf(spec.payload.body, expressions),
-    blocked: resolved.ok ? undefined : resolved.problem,
+    blocked: resolved.ok ? undefined : withAdvice(resolved.problem, keys, facts),
     target: resolved.ok ? resolved.value : undefined,
   };
-  return { refusal: refusal ?? facts.newerRefused, active, needsKey: keys.missing, ownKey: keys.own };
+  const shown = keys.problem === undefined && SCHEMES[spec.signing.scheme].needsKey ? shownKeys(keys.refs, facts, keys.own) : [];
+  return { refusal: refusal ?? facts.newerRefused, active, needsKey: keys.missing, ownKey: keys.own, signingKeys: shown };
+}
+
+/** Without an order both may send at the same time; with one, what was accepted first is sent first. */
+function handOverProblem({ drainedBy }: SubscriptionFacts, { ordering }: SubscriptionSpec): Problem | undefined {
+  if (drainedBy === undefined || ordering === undefined) return undefined;
+  const command = `postrider uninstall --class ${drainedBy}`;
+  const message = `the installation of class ${drainedBy} still delivers what it accepted, and order is kept: deliveries wait for it, for at most ${HAND_OVER_MAX_MS / 60_000} minutes; if it is gone for good, end this with \`${command}\``;
+  return { field: "spec.className", reason: "HandingOver", message };
 }
 
 function referencesOf({ object, secrets, named, systemSecrets, systemNamespace }: SubscriptionFacts): References {
@@ -189,35 +204,6 @@ function referencesOf({ object, secrets, named, systemSecrets, systemNamespace }
     named: new NamedReader(namespace, named),
     system: new SecretReader(systemNamespace, systemSecrets),
   };
-}
-
-interface KeyRefs {
-  readonly refs: readonly SecretKeyRef[];
-  readonly problem: Problem | undefined;
-  /** None is named and none was generated yet. */
-  readonly missing: boolean;
-  readonly own?: string;
-}
-
-/** The keys that sign: those named, or the generated one, which is ours or is not used at all. */
-function signingKeys({ object, uid, secrets, signingName, lastAccepted }: SubscriptionFacts, spec: SubscriptionSpec): KeyRefs {
-  if (!generatesKey(spec)) return { refs: spec.signing.secretRefs, problem: undefined, missing: false };
-  const refs = [{ name: signingName, key: SIGNING_SECRET_KEY }];
-  const field = "spec.signing.secretRefs";
-  const found = secrets.get(signingName) ?? { state: "absent" };
-  if (found.state === "usable" && found.secret.controllerUid === uid) return { refs, problem: undefined, missing: false, own: signingName };
-  if (found.state === "usable" || found.state === "unlabelled") {
-    const message = `the Secret ${signingName} exists, but was not generated for this subscription: delete or rename it, or name your own in ${field}`;
-    return { refs, problem: { field, reason: "SecretConflict", message }, missing: false };
-  }
-  if (found.state !== "absent") {
-    return { refs, problem: lookupProblem(found, object.metadata.namespace, signingName, field), missing: false };
-  }
-  const wasGenerated = (lastAccepted?.signingSecretName ?? object.status?.signingSecretName) !== undefined;
-  const message = wasGenerated
-    ? `the generated Secret ${signingName} is gone and is not generated again, because receivers know its key: restore it, or name your own in ${field}`
-    : `the signing Secret ${signingName} is being generated`;
-  return { refs, problem: { field, reason: wasGenerated ? "SecretNotFound" : "SecretPending", message }, missing: !wasGenerated };
 }
 
 /** A filter that was accepted once and does not compile any more (another version) matches nothing and is counted, never guessed. */

@@ -7,24 +7,39 @@ import { WorkQueue } from "../work-queue.ts";
 export const DRAIN_MAX_MS = 5 * 60_000;
 const LOOK_EVERY_MS = 1_000;
 
+/** Nothing can be sent any more: suspended, or a reference is gone. `why` goes on after "because ". */
+export interface Hopeless {
+  readonly why: string;
+}
+
+/** What was ended of a subscription. */
+export interface Ended {
+  readonly ended: number;
+  /** Attempts in flight, which are waited for: what they do not deliver ends the same way. */
+  readonly underWay: number;
+  /** Why the deliveries were not waited for any longer; undefined = it was to be so from the start. */
+  readonly why: string | undefined;
+}
+
 /** A subscription on its way out. */
 export interface Departure {
   readonly uid: string;
   readonly namespace: string;
   readonly name: string;
+  /** The class that serves it now; undefined = it was deleted. */
+  readonly to?: string | undefined;
   /** `discard`: by `deletionPolicy`, or because the namespace is going away. */
   readonly how: "drain" | "discard";
   /** Engine time. */
   readonly sinceMs: number;
-  /** Nothing can be sent any more: suspended, or a reference is gone. */
-  readonly hopeless: boolean;
-  /** Finds out where what is left goes, if that is not known yet; answers `hopeless`. Called before anything is ended. */
-  readonly aim?: (() => Promise<boolean>) | undefined;
+  readonly hopeless: Hopeless | undefined;
   /**
-   * So many deliveries were thrown away, or given to the dead-letter store; attempts of `underWay` others are waited for, and what they do not
-   * deliver follows. Called once, unless both are 0.
+   * Finds out where what is left goes, if that is not known yet; answers `hopeless`, or that it cannot be known now and is to be asked again. Called
+   * before anything is ended.
    */
-  readonly tell?: ((ended: number, underWay: number) => void) | undefined;
+  readonly aim?: (() => Promise<Hopeless | "unknown" | undefined>) | undefined;
+  /** Deliveries were thrown away, or given to the dead-letter store, or will be. Called once, unless there are none. */
+  readonly tell?: ((ended: Ended) => void) | undefined;
   /** Lets the object go (finalizer, routes). Rejects to be called again. */
   readonly finish: () => Promise<void>;
 }
@@ -82,13 +97,14 @@ export class Departures {
   async #step(uid: string): Promise<void> {
     const departure = await this.#aimed(uid);
     if (departure === undefined) return;
-    const { namespace, name, how, finish, tell } = departure;
+    const { namespace, name, how, finish, tell, to } = departure;
     if (!this.#deliveries.ready) {
       // Nobody knows yet what it is owed: let go now, its deliveries would be nobody's.
       this.#queue.addAfter(uid, LOOK_EVERY_MS);
       return;
     }
-    if (how === "drain" && this.#deliveries.pending(uid) > 0 && !this.#isOver(departure)) {
+    const why = how === "drain" ? this.#whyOver(departure) : undefined;
+    if (how === "drain" && this.#deliveries.pending(uid) > 0 && why === undefined) {
       this.#queue.addAfter(uid, LOOK_EVERY_MS);
       return;
     }
@@ -99,24 +115,31 @@ export class Departures {
     await finish();
     this.#ended.delete(uid);
     const underWay = this.#deliveries.pending(uid);
-    if (sum + underWay > 0) tell?.(sum, underWay);
+    if (sum + underWay > 0) tell?.({ ended: sum, underWay, why });
     this.#departing.delete(uid);
     this.#queue.forget(uid);
-    this.#log.info({ event: "subscription.deleted", namespace, subscription: name, uid, how, ended: sum }, "subscription deleted");
+    const about = { namespace, subscription: name, uid, how, ended: sum, ...(sum > 0 && { why }) };
+    if (to === undefined) this.#log.info({ event: "subscription.deleted", ...about }, "subscription deleted");
+    else this.#log.info({ event: "subscription.handed_over", ...about, to }, "subscription handed over to another class");
   }
 
   /** What departs under this uid, its `hopeless` known. */
   async #aimed(uid: string): Promise<Departure | undefined> {
     const departure = this.#departing.get(uid);
     if (departure?.aim === undefined || departure.how === "discard") return departure;
-    const aimed = { ...departure, hopeless: await departure.aim(), aim: undefined };
+    const found = await departure.aim();
     // Begun anew meanwhile, it is in the queue once more.
     if (this.#departing.get(uid) !== departure) return undefined;
+    if (found === "unknown") return departure;
+    const aimed = { ...departure, hopeless: found, aim: undefined };
     this.#departing.set(uid, aimed);
     return aimed;
   }
 
-  #isOver({ uid, sinceMs, hopeless }: Departure): boolean {
-    return hopeless || this.#clock.nowMs() - sinceMs >= DRAIN_MAX_MS || this.#deliveries.health(uid)?.suspension !== undefined;
+  /** Why the deliveries are not waited for any longer; undefined = they are. */
+  #whyOver({ uid, sinceMs, hopeless }: Departure): string | undefined {
+    if (hopeless !== undefined) return hopeless.why;
+    if (this.#clock.nowMs() - sinceMs >= DRAIN_MAX_MS) return `the ${DRAIN_MAX_MS / 60_000} minutes after a deletion were over`;
+    return this.#deliveries.health(uid)?.suspension === undefined ? undefined : "it was suspended";
   }
 }

@@ -1,5 +1,6 @@
 import type { WebhookSubscription } from "../../api/generated/custom-resources.ts";
-import { DRAIN_FINALIZER, refOfKey } from "../objects.ts";
+import { drainFinalizersAfter } from "../../core/drain-finalizer.ts";
+import { refOfKey } from "../objects.ts";
 import type { SubscriptionKey } from "../objects.ts";
 import { WorkQueue } from "../work-queue.ts";
 import type { SubscriptionParts } from "./subscription-parts.ts";
@@ -37,19 +38,20 @@ export class DrainFinalizers {
 
   /** Rejects to be called again. */
   async #settle(key: SubscriptionKey): Promise<void> {
-    const { resources, known: book, sink } = this.#parts;
+    const { resources, known: book, sink, className } = this.#parts;
     const { namespace, name } = refOfKey(key);
     const object = resources.get("WebhookSubscription", namespace, name);
     const known = book.get(key);
     if (object === undefined || known?.uid !== object.metadata.uid || object.metadata.deletionTimestamp !== undefined) return;
     const wanted = known?.verdict.active?.spec.deletionPolicy === "Drain";
-    if (wanted === hasFinalizer(object)) return;
+    if (isHeldAsWanted(object, className, wanted)) return;
     const result = await sink.setFinalizer(object, wanted);
     if (result.kind === "failed") throw new Error(result.message);
     if (result.kind === "conflict") throw new Error("the object has changed in the meantime");
   }
 }
 
-export function hasFinalizer(object: WebhookSubscription): boolean {
-  return object.metadata.finalizers?.includes(DRAIN_FINALIZER) ?? false;
+export function isHeldAsWanted({ metadata }: WebhookSubscription, className: string, isWanted: boolean): boolean {
+  const { finalizers = [] } = metadata;
+  return drainFinalizersAfter(finalizers, className, isWanted) === finalizers;
 }

@@ -1,9 +1,11 @@
 import { decodeSubscription } from "../../api/decode-subscription.ts";
 import type { WebhookSubscription } from "../../api/generated/custom-resources.ts";
 import type { PolicyResolution } from "../../core/policy-resolution.ts";
+import { drainingClasses } from "../../core/drain-finalizer.ts";
 import type { Decoded, Problem } from "../../core/problem.ts";
 import { SCHEMES } from "../../core/signing/scheme-registry.ts";
 import type { SubscriptionSpec } from "../../core/subscription.ts";
+import type { Clock } from "../../lib/clock.ts";
 import type { AcceptedSpec } from "./accepted-specs.ts";
 import { namedKey, namedRefs } from "../endpoint/named-refs.ts";
 import type { NamedByKey, NamedRef } from "../endpoint/named-refs.ts";
@@ -12,6 +14,12 @@ import type { PolicyView } from "../policy/policy-view.ts";
 import { secretNames } from "../endpoint/secret-refs.ts";
 import type { SecretsByName } from "../endpoint/secret-refs.ts";
 import { signingSecretName } from "./signing-secret.ts";
+
+/**
+ * Ordered deliveries wait this long at most for the installation that had the subscription before, ms: the 5 minutes that it may drain, and as much for
+ * it to be started again. One that is gone forever ends nobody's deliveries.
+ */
+export const HAND_OVER_MAX_MS = 10 * 60_000;
 
 /** All that is read for one subscription; the checks look at nothing else. */
 export interface SubscriptionFacts {
@@ -37,6 +45,8 @@ export interface SubscriptionFacts {
   readonly newerRefused: Problem | undefined;
   /** The namespace is being deleted. */
   readonly terminating: boolean;
+  /** Another class that still delivers what it accepted, and has not been waited for long enough. */
+  readonly drainedBy: string | undefined;
 }
 
 /** Where facts are read. */
@@ -44,11 +54,13 @@ export interface FactSources {
   readonly resources: Resources;
   readonly policies: PolicyView;
   readonly systemNamespace: string;
+  readonly className: string;
+  readonly clock: Pick<Clock, "nowMs">;
 }
 
 /** Reads everything that matters for one subscription. */
 export async function gatherFacts(
-  { resources, policies, systemNamespace }: FactSources,
+  { resources, policies, systemNamespace, className, clock }: FactSources,
   object: WebhookSubscription,
   lastAccepted: AcceptedSpec | undefined,
 ): Promise<SubscriptionFacts> {
@@ -62,6 +74,7 @@ export async function gatherFacts(
   const resolution = decoded.ok ? policies.resolve(namespace, decoded.value.policyName) : lastResolution;
   const proxies = [resolution, lastResolution].map(({ effective }) => effective.egress.proxySecretRef?.name);
   const refs = specs.flatMap(namedRefs);
+  const others = drainingClasses(object.metadata.finalizers, className);
   return {
     object,
     uid,
@@ -78,6 +91,7 @@ export async function gatherFacts(
     signingName,
     newerRefused: resources.refusalOf?.({ kind: "WebhookSubscription", namespace, name }),
     terminating: resources.get("Namespace", "", namespace)?.terminating ?? false,
+    drainedBy: clock.nowMs() - (lastAccepted?.takenOverSinceMs ?? clock.nowMs()) < HAND_OVER_MAX_MS ? others[0] : undefined,
   };
 }
 

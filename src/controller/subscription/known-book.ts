@@ -1,4 +1,5 @@
 import type { WebhookSubscription, WebhookSubscriptionStatus } from "../../api/generated/custom-resources.ts";
+import type { Route } from "../../core/route-table.ts";
 import type { Reason } from "../../core/reasons.ts";
 import type { SubscriptionKey } from "../objects.ts";
 import type { Verdict } from "./checks.ts";
@@ -20,6 +21,8 @@ export interface Known {
   endpointMoved: boolean;
   /** This process has seen it without a time of deletion. */
   seenAlive: boolean;
+  /** Its last route that led somewhere, from when something that it names disappeared; see `ROUTE_KEPT_MS`. */
+  lastAimed: { readonly route: Route; readonly lostAtMs: number } | undefined;
 }
 
 /** The subscriptions that were looked at, by key and by uid. Nothing is kept over a restart, because everything is looked at then. */
@@ -55,11 +58,13 @@ export class KnownBook {
       blocked: undefined,
       endpointMoved: false,
       seenAlive: false,
+      lastAimed: undefined,
     };
     known.seenAlive ||= object.metadata.deletionTimestamp === undefined;
     known.object = object;
     known.verdict = verdict;
-    known.signingName ??= verdict.ownKey;
+    // Not before it can sign: what never signed may be deleted, and another key is generated.
+    if (verdict.active?.target !== undefined) known.signingName ??= verdict.ownKey?.metadata.name;
     this.#known.set(key, known);
     this.#keyOf.set(uid, key);
     return known;

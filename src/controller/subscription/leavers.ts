@@ -1,13 +1,17 @@
 import type { WebhookSubscription } from "../../api/generated/custom-resources.ts";
+import type { Route } from "../../core/route-table.ts";
 import type { Subscription } from "../../core/subscription.ts";
+import { subscriptionOf } from "./accepted-specs.ts";
 import type { AcceptedSpec } from "./accepted-specs.ts";
 import { judgeSubscription } from "./checks.ts";
 import { Departures } from "./departures.ts";
-import type { Departure } from "./departures.ts";
-import { hasFinalizer } from "./drain-finalizers.ts";
+import type { Departure, Hopeless } from "./departures.ts";
+import { deletedNote } from "./deleted-note.ts";
+import { dropSigningSecret } from "./dropped-secret.ts";
+import { isHeldFor } from "../../core/drain-finalizer.ts";
 import { gatherFacts } from "./facts.ts";
 import type { SubscriptionFacts } from "./facts.ts";
-import { aimedRoute } from "./route-of.ts";
+import { aimedRoute, isUnknownNow } from "./route-of.ts";
 import type { SubscriptionParts } from "./subscription-parts.ts";
 
 /** Finds the subscriptions that are on their way out, and what becomes of what is still owed to them. */
@@ -45,8 +49,10 @@ export class Leavers {
       const { uid, namespace, name } = spec;
       const object = resources.get("WebhookSubscription", namespace, name);
       if (object === undefined ? !resources.isGone("WebhookSubscription", namespace, name) : !resources.isListed(namespace)) continue;
-      if (object?.metadata.uid === uid && object.spec.className === className) continue;
-      this.depart(uid);
+      const isSame = object !== undefined && object.metadata.uid === uid;
+      if (isSame && object.spec.className === className) continue;
+      if (isSame) this.handOver(object);
+      else this.depart(uid);
     }
   }
 
@@ -69,33 +75,48 @@ export class Leavers {
     }
   }
 
-  /** Ends a deleted subscription; `facts` while its object is still there. Events about what was not delivered are recorded on `lastSeen`. */
-  depart(uid: string, facts?: SubscriptionFacts, lastSeen: WebhookSubscription | undefined = facts?.object): void {
+  /**
+   * The subscription is another installation's from now on: it matches nothing new here, what was accepted is delivered, whatever its deletionPolicy says,
+   * then our finalizer and all that we know of it go. The key stays. Undone by `cancel`, should it come back.
+   */
+  handOver(object: WebhookSubscription): void {
+    this.depart(object.metadata.uid ?? "", undefined, object, object.spec.className);
+  }
+
+  /** Ends a deleted subscription, or one that `to` has now; `facts` while its object is still there. Events about what was not delivered are recorded on `lastSeen`. */
+  depart(uid: string, facts?: SubscriptionFacts, lastSeen: WebhookSubscription | undefined = facts?.object, to?: string): void {
     const { routes, accepted } = this.#parts;
     const route = routes.get(uid);
     const last = accepted.get(uid);
     const leaver = route?.subscription ?? last;
     if (route !== undefined && !route.draining) routes.set({ ...route, draining: true });
-    const { namespace = "", name = "" } = facts?.object.metadata ?? leaver ?? {};
-    const how = this.#howOf(leaver, facts);
+    const { namespace = "", name = "" } = facts?.object.metadata ?? leaver ?? lastSeen?.metadata ?? {};
+    const how = this.#howOf(leaver, facts, to);
     // The store's routes do not know where they lead before the manifests are read; this one has no manifest any more.
     const isUnaimed = route?.subscription.blocked?.reason === "Starting" && last !== undefined;
+    const about = lastSeen ?? (last === undefined ? undefined : subscriptionOf(last));
     this.#departures.begin({
       uid,
       namespace,
       name,
       how,
       sinceMs: this.#noteSince(last, facts?.object),
-      hopeless: route === undefined || route.subscription.blocked !== undefined || leaver?.spec.suspend === true,
+      hopeless: isUnaimed ? undefined : hopelessOf(route, leaver?.spec.suspend === true),
       aim: isUnaimed ? () => this.#aim(last) : undefined,
-      tell: lastSeen && ((ended, underWay) => this.#tell(lastSeen, how, { ended, underWay })),
-      finish: () => this.#letGo(uid, facts?.object),
+      to,
+      tell: about && ((ended) => this.#parts.sink.recordEvent(about, deletedNote(about.metadata, { how, to }, ended))),
+      finish: () => this.#letGo(uid, to === undefined ? facts?.object : lastSeen, to),
     });
   }
 
-  #howOf(leaver: Pick<Subscription, "namespace" | "spec"> | undefined, facts: SubscriptionFacts | undefined): Departure["how"] {
+  #howOf(
+    leaver: Pick<Subscription, "namespace" | "spec"> | undefined,
+    facts: SubscriptionFacts | undefined,
+    to: string | undefined,
+  ): Departure["how"] {
     const namespace = this.#parts.resources.get("Namespace", "", leaver?.namespace ?? "");
     const isTerminating = facts?.terminating ?? namespace?.terminating ?? false;
+    if (to !== undefined && !isTerminating) return "drain";
     const policy = facts?.object.spec.deletionPolicy ?? leaver?.spec.deletionPolicy ?? "Drain";
     return policy === "Discard" || isTerminating ? "discard" : "drain";
   }
@@ -118,40 +139,54 @@ export class Leavers {
     return accepted.get(uid)?.leavingSinceMs ?? clock.nowMs() - (isJustNow ? 0 : agoMs);
   }
 
-  #tell(lastSeen: WebhookSubscription, how: Departure["how"], { ended, underWay }: { ended: number; underWay: number }): void {
-    const isDiscard = how === "discard";
-    const fate = isDiscard ? "were discarded" : "went to the dead-letter store";
-    const more = underWay === 0 ? "" : ` ${underWay} attempts were in flight: what they do not deliver ends the same way.`;
-    const message = `Deleted: ${ended} deliveries that had not ended ${fate}.${more}`;
-    this.#parts.sink.recordEvent(lastSeen, { type: "Warning", reason: isDiscard ? "Discarded" : "DeadLettered", message });
-  }
-
   /** Lets the object, the route and what was accepted go. Rejects to be called again. */
-  async #letGo(uid: string, object: WebhookSubscription | undefined): Promise<void> {
-    const { resources, sink, routes, accepted } = this.#parts;
-    if (object !== undefined && hasFinalizer(object)) {
-      const current = resources.get("WebhookSubscription", object.metadata.namespace, object.metadata.name) ?? object;
+  async #letGo(uid: string, object: WebhookSubscription | undefined, to: string | undefined): Promise<void> {
+    const { resources, sink, routes, accepted, className } = this.#parts;
+    const last = accepted.get(uid);
+    // Who takes it over signs with the same key.
+    if (last !== undefined && to === undefined) await dropSigningSecret(this.#parts, last);
+    const newest = (): WebhookSubscription | undefined =>
+      object && resources.get("WebhookSubscription", object.metadata.namespace, object.metadata.name);
+    const current = newest() ?? object;
+    if (current !== undefined && isHeldFor(current.metadata.finalizers, className)) {
       const result = current.metadata.uid === uid ? await sink.setFinalizer(current, false) : ({ kind: "gone" } as const);
       if (result.kind === "failed" || result.kind === "conflict") throw new Error(`the finalizer cannot be removed yet (${result.kind})`);
+    }
+    if (to !== undefined) {
+      const now = newest();
+      // It came back to us while its finalizer was written.
+      if (now?.metadata.uid === uid && now.spec.className === className) return;
+      const message = `class ${className} has delivered what it accepted, and serves it no longer; class ${to} serves it now`;
+      if (object !== undefined) sink.recordEvent(object, { type: "Normal", reason: "HandedOver", message });
     }
     routes.delete(uid);
     accepted.forget(uid);
   }
 
   /** Gives the route of a subscription that was deleted while nobody was running what it needs to drain. Answers whether that is hopeless. */
-  async #aim(last: AcceptedSpec): Promise<boolean> {
+  async #aim(last: AcceptedSpec): Promise<Hopeless | "unknown" | undefined> {
     const { resources, routes, expressions } = this.#parts;
-    const { uid, namespace, name, generation, spec } = last;
+    const { uid, namespace, spec } = last;
     const namespaces = [...resources.list("Namespace")];
     // Not served any more: its own policies are not read, and nothing is sent under another.
-    if (!resources.knowsNamespace(namespace)) return true;
-    if (namespaces.length > 0 && !namespaces.some(({ metadata }) => metadata.name === namespace)) return true;
+    if (!resources.knowsNamespace(namespace)) return { why: `the namespace ${namespace} is no longer served` };
+    if (namespaces.length > 0 && !namespaces.some(({ metadata }) => metadata.name === namespace))
+      return { why: `the namespace ${namespace} is gone` };
     // No spec can be read of an object that is gone, so what is judged is the last accepted one.
-    const gone = { metadata: { uid, namespace, name, generation }, spec: {} } as WebhookSubscription;
-    const { active } = judgeSubscription(await gatherFacts(this.#parts, gone, last), expressions);
+    const { active } = judgeSubscription(await gatherFacts(this.#parts, subscriptionOf(last), last), expressions);
     const route = routes.get(uid);
-    if (active?.target === undefined || route === undefined) return true;
-    routes.set(aimedRoute(route, active));
-    return spec.suspend;
+    if (isUnknownNow(active?.blocked?.reason)) return "unknown";
+    if (active?.target === undefined || route === undefined) return { why: active?.blocked?.message ?? "its route is gone" };
+    const aimed = aimedRoute(route, active);
+    routes.set(aimed);
+    return hopelessOf(aimed, spec.suspend);
   }
+}
+
+/** Nothing can be sent of what is left, and why. What cannot be read at the moment may be there a second later: that is not the end. */
+function hopelessOf(route: Route | undefined, isSuspended: boolean): Hopeless | undefined {
+  if (route === undefined) return { why: "no spec of it was accepted" };
+  const { blocked } = route.subscription;
+  if (blocked !== undefined && !isUnknownNow(blocked.reason)) return { why: blocked.message };
+  return isSuspended ? { why: "it was suspended" } : undefined;
 }

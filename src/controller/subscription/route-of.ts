@@ -1,4 +1,6 @@
+import { isDeepStrictEqual } from "node:util";
 import type { PolicyLimits } from "../../core/policy.ts";
+import type { Reason } from "../../core/reasons.ts";
 import type { Route } from "../../core/route-table.ts";
 import type { Blocked, Subscription, SubscriptionName } from "../../core/subscription.ts";
 import type { AcceptedSpec } from "./accepted-specs.ts";
@@ -34,6 +36,46 @@ export function restoredRoute(accepted: AcceptedSpec, expressions: ExpressionCac
     body: spec.payload.body === undefined ? undefined : bodyOf(spec.payload.body, expressions),
     draining: leavingSinceMs !== undefined,
   };
+}
+
+/**
+ * What may be missing while a subscription drains: it was deleted together with the subscription, in whatever order, or cannot be read now. What was
+ * taken back on purpose is not among them (a label, a permission, an egress rule), nor is a Service: its address may be another's by now.
+ */
+const GONE_TOO: ReadonlySet<Reason> = new Set<Reason>([
+  "SecretNotFound",
+  "SecretKeyNotFound",
+  "SecretInvalid",
+  "SecretConflict",
+  "SecretUnknown",
+  "RefUnknown",
+  "ServiceAccountNotFound",
+  "ConfigMapNotFound",
+  "ConfigMapKeyNotFound",
+  "ConfigMapInvalid",
+  "PolicyNotFound",
+  "PolicyNotAccepted",
+]);
+
+/** Whether it cannot be read at the moment: it may be there a second later. */
+export function isUnknownNow(reason: Reason | undefined): boolean {
+  return reason === "SecretUnknown" || reason === "RefUnknown";
+}
+
+/** Whether a route that leads nowhere for this reason may go on leading where it led. */
+export function isGoneToo(reason: Reason | undefined): boolean {
+  return reason !== undefined && GONE_TOO.has(reason);
+}
+
+/**
+ * The route of a subscription that is deleted: it keeps the target that it had (`before`), keys and credentials included, where those are gone. It
+ * obeys the spec and the egress rules of now all the same, and leads nowhere where they want another place or another proxy.
+ */
+export function drainingRoute(before: Route | undefined, now: Route): Route {
+  const [old, { blocked, egress, ceilings, spec }] = [before?.subscription, now.subscription];
+  if (old?.target === undefined || !isGoneToo(blocked?.reason)) return now;
+  if (!isDeepStrictEqual(old.spec, spec) || !isDeepStrictEqual(old.egress.proxySecretRef, egress.proxySecretRef)) return now;
+  return { ...now, subscription: { ...old, egress, ...(ceilings === undefined ? {} : { ceilings }) } };
 }
 
 /** A restored route that knows where it leads, under the policies of now. */

@@ -1,10 +1,13 @@
 import type { WebhookSubscriptionStatus } from "../../api/generated/custom-resources.ts";
 import { mergeConditions, wholeSeconds } from "../../core/conditions.ts";
 import type { ConditionDraft } from "../../core/conditions.ts";
+import { OUTCOME_NAMES } from "../../core/outcome.ts";
 import { FAILURE_MESSAGE_CHARS_MAX, RECENT_FAILURES_MAX } from "../../core/health.ts";
 import type { SubscriptionHealth } from "../../core/health.ts";
+import type { Policy } from "../../core/policy.ts";
 import type { Problem } from "../../core/problem.ts";
 import type { ConditionType, Reason } from "../../core/reasons.ts";
+import { durationText } from "../../lib/duration.ts";
 import type { ActiveSpec, Verdict } from "./checks.ts";
 import { generatesKey } from "./facts.ts";
 import { hostOf } from "./checks.ts";
@@ -37,6 +40,7 @@ export function composeStatus(
     conditions,
     endpointHost: url === undefined ? undefined : hostOf(url),
     signingSecretName: active !== undefined && generatesKey(active.spec) ? input.signingName : undefined,
+    signingKeys: verdict.signingKeys.length === 0 ? undefined : verdict.signingKeys.map((key) => dropUndefined({ ...key })),
     lastHandledResume: input.lastHandledResume,
     effectivePolicy: active === undefined ? undefined : policyStatus(active),
     delivery: health === undefined ? undefined : deliveryStatus(health),
@@ -130,6 +134,26 @@ function policyStatus({ effective }: ActiveSpec): WebhookSubscriptionStatus["eff
     generation: effective.kind === "BuiltIn" ? undefined : effective.generation,
     clamped: effective.clamped.length === 0 ? undefined : effective.clamped,
     cluster: effective.cluster,
+    values: policyValues(effective.policy),
+  });
+}
+
+type PolicyValues = NonNullable<NonNullable<WebhookSubscriptionStatus["effectivePolicy"]>["values"]>;
+
+/** What applies, with every built-in value and ceiling in it. */
+function policyValues({ timeoutMs, connectTimeoutMs, retry, maxInFlight, rateLimit, retention }: Policy): PolicyValues {
+  return dropUndefined({
+    timeout: durationText(timeoutMs),
+    connectTimeout: durationText(connectTimeoutMs),
+    maxAttempts: retry.maxAttempts,
+    maxAge: durationText(retry.maxAgeMs),
+    maxInFlight,
+    rateLimit: rateLimit && { requests: rateLimit.requests, per: durationText(rateLimit.perMs), burst: rateLimit.burst },
+    retention: {
+      history: durationText(retention.historyMs),
+      bodies: durationText(retention.bodiesMs),
+      responseBytes: retention.responseBytes,
+    },
   });
 }
 
@@ -152,12 +176,12 @@ function deliveryStatus(health: SubscriptionHealth): NonNullable<WebhookSubscrip
       lastAttempt &&
       dropUndefined({
         time: wholeSeconds(lastAttempt.atMs),
-        eventId: lastAttempt.eventId,
+        eventID: lastAttempt.eventId,
         eventType: lastAttempt.eventType,
         attempt: lastAttempt.attempt,
         statusCode: lastAttempt.statusCode,
         durationMs: Math.round(lastAttempt.durationMs),
-        outcome: lastAttempt.outcome,
+        outcome: OUTCOME_NAMES[lastAttempt.outcome],
       }),
   });
 }
@@ -166,12 +190,12 @@ function failuresStatus({ recentFailures }: SubscriptionHealth): NonNullable<Web
   return recentFailures.slice(0, RECENT_FAILURES_MAX).map((failure) =>
     dropUndefined({
       time: wholeSeconds(failure.atMs),
-      eventId: failure.eventId,
+      eventID: failure.eventId,
       eventType: failure.eventType,
       attempt: failure.attempt,
       statusCode: failure.statusCode,
       durationMs: Math.round(failure.durationMs),
-      reason: failure.reason,
+      reason: OUTCOME_NAMES[failure.reason],
       message: failure.message.slice(0, FAILURE_MESSAGE_CHARS_MAX),
     }),
   );

@@ -16,6 +16,7 @@ import { HeardMeanwhile } from "./heard-meanwhile.ts";
 import { KnownBook } from "./known-book.ts";
 import { Leavers } from "./leavers.ts";
 import { Readiness } from "./readiness.ts";
+import { SigningSecretAdoptions } from "./signing-secret-adoptions.ts";
 import { ReadyGauge } from "./ready-gauge.ts";
 import { RouteBook } from "./route-book.ts";
 import { restoredRoute } from "./route-of.ts";
@@ -43,6 +44,7 @@ export class SubscriptionReconciler implements Reconciler<"WebhookSubscription">
   readonly #subscriptions: Subscriptions;
   readonly #statuses: SubscriptionStatuses;
   readonly #finalizers: DrainFinalizers;
+  readonly #adoptions: SigningSecretAdoptions;
   readonly #filterErrors: FilterErrors;
   readonly #gauge: ReadyGauge;
   readonly #queue: WorkQueue<SubscriptionKey>;
@@ -66,6 +68,7 @@ export class SubscriptionReconciler implements Reconciler<"WebhookSubscription">
     this.#subscriptions = new Subscriptions(this.#parts, this.#leavers);
     this.#statuses = new SubscriptionStatuses(this.#parts);
     this.#finalizers = new DrainFinalizers(this.#parts);
+    this.#adoptions = new SigningSecretAdoptions(this.#parts);
     this.#filterErrors = new FilterErrors(resources, sink, clock);
     this.#gauge = new ReadyGauge(shared.metrics);
     this.readiness = new Readiness({ resources, deliveries, clock, routes, leavers: this.#leavers, onReady });
@@ -83,12 +86,12 @@ export class SubscriptionReconciler implements Reconciler<"WebhookSubscription">
     const loaded = await accepted.load();
     for (const spec of loaded) routes.set(restoredRoute(spec, expressions));
     this.readiness.begin(loaded.length > 0);
-    for (const part of [this.#queue, this.#finalizers, this.#leavers]) part.start();
+    for (const part of [this.#queue, this.#finalizers, this.#adoptions, this.#leavers]) part.start();
   }
 
   async stop(): Promise<void> {
     this.readiness.end();
-    for (const part of [this.#queue, this.#finalizers, this.#leavers]) await part.stop();
+    for (const part of [this.#queue, this.#finalizers, this.#adoptions, this.#leavers]) await part.stop();
     await this.#parts.accepted.flush();
   }
 
@@ -178,10 +181,11 @@ export class SubscriptionReconciler implements Reconciler<"WebhookSubscription">
     }
     this.#held.delete(key);
     const startedMs = clock.monotonicMs();
-    const { recheckMs, finalizerDue, ready } = await this.#look(key);
+    const { recheckMs, finalizerDue, adoptionDue, ready } = await this.#look(key);
     this.#queue.forget(key);
     if (recheckMs !== undefined) this.#queue.addAfter(key, recheckMs);
     if (finalizerDue) this.#finalizers.add(key);
+    if (adoptionDue) this.#adoptions.add(key);
     if (ready === undefined) reporter.forget(key);
     else reporter.report(key, "transition");
     this.readiness.looked(key);

@@ -3,6 +3,7 @@ import { movedConditions } from "../../core/conditions.ts";
 import type { Condition, ConditionDraft } from "../../core/conditions.ts";
 import type { ConditionType } from "../../core/reasons.ts";
 import type { SubscriptionKey } from "../objects.ts";
+import type { Known } from "./known-book.ts";
 import type { DueStatus } from "../status-reporter.ts";
 import { composeStatus } from "./status.ts";
 import type { SubscriptionParts } from "./subscription-parts.ts";
@@ -56,6 +57,17 @@ export class SubscriptionStatuses {
       if (isBad || (!isNew && now !== "Unknown"))
         this.#parts.sink.recordEvent(known.object, { type: isBad ? "Warning" : "Normal", reason, message });
     }
+    this.#tellChangedKeys(known, status);
     known.status = status;
+  }
+
+  /** The value of a Secret was replaced, by a restore or by hand: receivers refuse what they cannot verify, so people must hear of it. */
+  #tellChangedKeys(known: Known, { signingKeys = [] }: WebhookSubscriptionStatus): void {
+    for (const { secretName, fingerprint } of signingKeys) {
+      const before = known.status?.signingKeys?.find((key) => key.secretName === secretName)?.fingerprint;
+      if (before === undefined || fingerprint === undefined || before === fingerprint) continue;
+      const message = `The signing key in Secret ${secretName} has changed: its fingerprint was ${before} and is ${fingerprint}. Receivers that know only the key before refuse deliveries: give them the new one, or restore the Secret.`;
+      this.#parts.sink.recordEvent(known.object, { type: "Warning", reason: "SigningKeyChanged", message });
+    }
   }
 }

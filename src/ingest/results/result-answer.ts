@@ -1,3 +1,4 @@
+import { STATE_NAMES } from "../../core/delivery.ts";
 import { type ResultStatus, resultStatus } from "../../core/result.ts";
 import type { ResultDelivery, StoredResult } from "../../store/store.ts";
 import type { Receipt } from "../acceptance.ts";
@@ -140,7 +141,7 @@ function receiptFields({ id, matched, duplicate }: Receipt): string {
 interface Value {
   /** Null where nobody knows the name any more. */
   readonly subscription: string | null;
-  readonly outcome: ResultDelivery["state"];
+  readonly outcome: (typeof STATE_NAMES)[ResultDelivery["state"]];
   readonly reason: string | null;
   readonly statusCode: number | null;
   readonly attempts: number;
@@ -162,7 +163,7 @@ function valueOf(delivery: ResultDelivery, known: SubscriptionsKnown, seesAnswer
   const hidden = !seesAnswers && hasAnswer(delivery) && !known.showsAnswers(delivery.subscription);
   return {
     subscription: known.nameOf(delivery.subscription) ?? null,
-    outcome: delivery.state,
+    outcome: STATE_NAMES[delivery.state],
     reason: delivery.state === "delivered" ? null : (delivery.reason ?? null),
     statusCode: last?.statusCode ?? null,
     attempts: delivery.attempts,

@@ -14,6 +14,7 @@ import {
   type HistoryFilter,
   type HistoryPage,
   isOfState,
+  isOfStatus,
   type NewDelivery,
   type PauseReason,
   type QueueCounters,
@@ -232,7 +233,10 @@ export function earliestDue(rows: readonly DeliveryRow[]): { readonly subscripti
 export function pageOf(rows: readonly DeliveryRow[], filter: HistoryFilter, nowMs: number): HistoryPage {
   const limit = Math.min(filter.limit, WINDOW_ROWS_MAX);
   const summaries = rows.filter((row) => matches(row, filter)).toSorted((a, b) => b.id - a.id);
-  const found = summaries.map((row) => summaryOf(row, nowMs)).filter(({ recordId }) => recordId === (filter.recordId ?? recordId));
+  const found = summaries
+    .map((row) => summaryOf(row, nowMs))
+    .filter(({ recordId, eventId }) => recordId === (filter.recordId ?? recordId) && eventId === (filter.eventId ?? eventId))
+    .filter((summary) => isOfStatus(summary, filter.statusCode));
   const deliveries = found.slice(0, limit);
   return { deliveries, nextBeforeId: found.length > limit ? deliveries.at(-1)?.id : undefined };
 }
@@ -241,7 +245,7 @@ export function pageOf(rows: readonly DeliveryRow[], filter: HistoryFilter, nowM
 export function matches(row: DeliveryRow, filter: DeliveryFilter): boolean {
   return (
     row.namespace === filter.namespace &&
-    (filter.subscription === undefined || row.subscription === filter.subscription) &&
+    (filter.subscriptions?.includes(row.subscription) ?? true) &&
     isOfState(row.state, filter.state) &&
     (filter.type === undefined || row.eventType === filter.type) &&
     (filter.sinceMs === undefined || row.acceptedAtMs >= filter.sinceMs) &&

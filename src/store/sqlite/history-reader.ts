@@ -2,6 +2,8 @@ import type { DatabaseSync, StatementSync } from "node:sqlite";
 import {
   HISTORY_SCAN_ROWS_MAX,
   isOfState,
+  isOfStatus,
+  wantedStates,
   WINDOW_ROWS_MAX,
   type AttemptRecord,
   type DeliveryFilter,
@@ -22,6 +24,8 @@ type Row = Record<string, unknown>;
 export interface RecordMaker {
   hot(row: Hot): DeliveryRecord;
   ended(outcome: Outcome): DeliveryRecord;
+  /** All of one event. */
+  ofEvent(eventId: string, nowMs: number): readonly DeliveryRecord[];
 }
 
 /** What was found, and down to which id nothing was left out (undefined = to the end). */
@@ -67,12 +71,33 @@ export class HistoryReader {
 
   #page(filter: HistoryFilter, nowMs: number): HistoryPage {
     const limit = Math.min(filter.limit, WINDOW_ROWS_MAX);
-    const { records, downTo } = filter.recordId === undefined ? this.#byFilter(filter, limit, nowMs) : this.#byRecord(filter, limit, nowMs);
+    // Which status the last attempt got is known only once it has been looked up: more rows are looked at than are wanted.
+    const looked = filter.statusCode === undefined ? limit : WINDOW_ROWS_MAX;
+    const { records, downTo } = this.#found(filter, looked, nowMs);
     const known = records.filter(({ id }) => downTo === undefined || id >= downTo).toSorted((a, b) => b.id - a.id);
-    const kept = known.slice(0, limit);
     const tables = dayTables(this.#db, "attempt").map((day) => this.#attemptsOn(dayTableName("attempt", day)));
-    const deliveries = kept.map((record) => this.#summary(record, tables, nowMs));
-    return { deliveries, nextBeforeId: known.length > limit ? kept.at(-1)?.id : downTo };
+    const deliveries: DeliverySummary[] = [];
+    for (const [i, record] of known.entries()) {
+      if (i === looked || deliveries.length === limit) return { deliveries, nextBeforeId: known[i - 1]?.id };
+      const summary = this.#summary(record, tables, nowMs);
+      if (isOfStatus(summary, filter.statusCode)) deliveries.push(summary);
+    }
+    return { deliveries, nextBeforeId: downTo };
+  }
+
+  #found(filter: HistoryFilter, limit: number, nowMs: number): Found {
+    if (filter.eventId !== undefined) return this.#byEvent(filter.eventId, filter, nowMs);
+    return filter.recordId === undefined ? this.#byFilter(filter, limit, nowMs) : this.#byRecord(filter, limit, nowMs);
+  }
+
+  /** An event has few deliveries, and knows them. A record id beside it is judged by the attempts. */
+  #byEvent(eventId: string, filter: HistoryFilter, nowMs: number): Found {
+    const { beforeId = Number.MAX_SAFE_INTEGER } = filter;
+    const records = this.#make.ofEvent(eventId, nowMs).filter((record) => record.id < beforeId && fits(record, filter));
+    if (filter.recordId === undefined) return { records, downTo: undefined };
+    const tables = dayTables(this.#db, "attempt").map((day) => this.#attemptsOn(dayTableName("attempt", day)));
+    const isRecord = (record: DeliveryRecord): boolean => this.#summary(record, tables, nowMs).recordId === filter.recordId;
+    return { records: records.filter(isRecord), downTo: undefined };
   }
 
   /** A row more than the limit is read of each table, so that the last page knows that it is the last. */
@@ -223,7 +248,7 @@ function glance(row: Row): NonNullable<DeliverySummary["lastAttempt"]> {
 function fits(record: DeliveryRecord, filter: DeliveryFilter): boolean {
   return (
     record.namespace === filter.namespace &&
-    (filter.subscription === undefined || record.subscription === filter.subscription) &&
+    (filter.subscriptions?.includes(record.subscription) ?? true) &&
     isOfState(record.state, filter.state) &&
     (filter.type === undefined || record.eventType === filter.type) &&
     (filter.sinceMs === undefined || record.acceptedAtMs >= filter.sinceMs) &&
@@ -233,15 +258,18 @@ function fits(record: DeliveryRecord, filter: DeliveryFilter): boolean {
 
 /** What a filter says of the state of rows that have not ended, as more of the WHERE; undefined = it wants none of them. */
 export function hotState({ state }: DeliveryFilter): string | undefined {
-  if (state === undefined || state === "pending") return "";
-  if (state === "claimed") return " AND state = 1";
-  return state === "ready" ? " AND state <> 1" : undefined;
+  if (state === undefined) return "";
+  const wanted = wantedStates(state);
+  if (wanted.has("ready")) return wanted.has("claimed") ? "" : " AND state <> 1";
+  return wanted.has("claimed") ? " AND state = 1" : undefined;
 }
 
 /** The same of rows that have ended. */
 export function endedState({ state }: DeliveryFilter): string | undefined {
   if (state === undefined) return "";
-  return state === "pending" || state === "ready" || state === "claimed" ? undefined : ` AND state = '${state}'`;
+  const wanted = wantedStates(state);
+  const ended = (["delivered", "failed", "discarded"] as const).filter((one) => wanted.has(one));
+  return ended.length === 0 ? undefined : ` AND state IN (${ended.map((one) => `'${one}'`).join(", ")})`;
 }
 
 /** The WHERE of a filter on rows of deliveries, and its values. */
@@ -253,7 +281,11 @@ export function conditions(filter: DeliveryFilter): { readonly where: string; re
     parts.push(sql);
     values.push(value);
   };
-  add("queue = (SELECT queue FROM subscription_queue WHERE subscription = ?)", filter.subscription);
+  if (filter.subscriptions !== undefined) {
+    const places = filter.subscriptions.map(() => "?").join(", ");
+    parts.push(`queue IN (SELECT queue FROM subscription_queue WHERE subscription IN (${places}))`);
+    values.push(...filter.subscriptions);
+  }
   add("type = ?", filter.type);
   add("accepted >= ?", filter.sinceMs);
   add("accepted < ?", filter.untilMs);

@@ -50,6 +50,7 @@ export class Reader implements ReadCalls {
     const make: RecordMaker = {
       hot: (row) => this.#toRecord(row),
       ended: (outcome) => this.#toRecord(outcome.hot, outcome),
+      ofEvent: (eventId: string, nowMs: number) => this.#deliveriesOf(eventId, nowMs),
     };
     this.#history = new HistoryReader(db, make);
     this.#results = new ResultReader(db, this.#events, make);

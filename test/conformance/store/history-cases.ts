@@ -90,7 +90,7 @@ export function historyCases(engine: Engine): void {
       expect(await list({ limit: 2 })).toEqual([5, 4]);
       expect(await list({ limit: 2, beforeId: ids[4] })).toEqual([3, 2]);
       expect(await list({ limit: 9, beforeId: ids[1] })).toEqual([0]);
-      expect(await list({ subscription: "sub-b" })).toEqual([5, 3, 1]);
+      expect(await list({ subscriptions: ["sub-b"] })).toEqual([5, 3, 1]);
       expect(await list({ state: "ready" })).toEqual([5]);
       expect(await list({ state: "claimed" })).toEqual([4, 2, 1]);
       expect(await list({ state: "delivered" })).toEqual([0]);

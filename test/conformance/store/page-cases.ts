@@ -3,6 +3,8 @@ import type { DeliveryId, HistoryFilter, HistoryPage } from "../../../src/store/
 import { accept, attempt, completion, delivery, event, HOUR_MS, item, NAMESPACE, START_MS } from "./fixture.ts";
 import type { Engine, Harness } from "./harness.ts";
 
+const ONE_EVENT = "01a225fa-f62f-7000-84b1-dddeb8db1e54";
+
 export function pageCases(engine: Engine): void {
   describe("pages of history", () => {
     let harness: Harness;
@@ -91,12 +93,16 @@ export function pageCases(engine: Engine): void {
       for (const id of [mine, not]) await store().complete([completion(id, { attempt: attempt(id, { recordId: "rec-1" }) })]);
       await store().complete([completion(other, { attempt: attempt(other, { recordId: "rec-2" }) })]);
       expect(idsOf(await page({ recordId: "rec-1" }))).toEqual([mine]);
-      expect(idsOf(await page({ recordId: "rec-1", subscription: "sub-b" }))).toEqual([]);
+      expect(idsOf(await page({ recordId: "rec-1", subscriptions: ["sub-b"] }))).toEqual([]);
       expect(idsOf(await store().history({ namespace: "elsewhere", limit: 5, recordId: "rec-1" }))).toEqual([not]);
     });
 
     it.each([
-      [{ subscription: "sub-b" }, [3]],
+      [{ subscriptions: ["sub-b"] }, [3]],
+      [{ subscriptions: ["sub-b", "sub-a"] }, [3, 2, 1, 0]],
+      [{ subscriptions: ["sub-b", "sub-unknown"], state: "claimed" as const }, [3]],
+      [{ subscriptions: ["sub-unknown"] }, []],
+      [{ subscriptions: [] }, []],
       [{ state: "delivered" as const }, [2]],
       [{ state: "failed" as const }, []],
       [{ state: "claimed" as const }, [3, 1, 0]],
@@ -108,6 +114,34 @@ export function pageCases(engine: Engine): void {
       const ids = [...(await claimed(3)), ...(await claimed(1, "sub-b"))];
       await store().complete([completion(ids[2] ?? 0)]);
       expect(idsOf(await page(filter))).toEqual(expected.map((i) => ids[i]));
+    });
+
+    it.each<[Partial<HistoryFilter>, readonly number[]]>([
+      [{ state: ["delivered", "failed"] }, [3, 2]],
+      [{ state: ["pending", "failed"] }, [3, 1, 0]],
+      [{ state: ["claimed", "discarded"] }, [1, 0]],
+      [{ statusCode: { from: 500, to: 599 } }, [3]],
+      [{ statusCode: { from: 200, to: 200 } }, [2]],
+      [{ statusCode: { from: 200, to: 599 }, limit: 1 }, [3]],
+      [{ eventId: ONE_EVENT }, [3]],
+      [{ eventId: ONE_EVENT, state: "delivered" }, []],
+      [{ eventId: ONE_EVENT, namespace: "elsewhere" }, []],
+      [{ eventId: ONE_EVENT, recordId: "other" }, []],
+      [{ eventId: "01a225fa-f62f-7000-84b1-000000000000" }, []],
+    ])("filter by states, status and event: %j", async (filter, expected) => {
+      const ids = await claimed(3);
+      const deliveries = [delivery({ as: "claimed" })];
+      ids.push(...(await accept(store(), [item({ event: event({ id: ONE_EVENT }), deliveries })])));
+      await store().complete([
+        completion(ids[2] ?? 0),
+        completion(ids[3] ?? 0, {
+          attempt: attempt(ids[3] ?? 0, { statusCode: 503, outcome: "server_error" }),
+          next: { state: "failed", reason: "AttemptsExhausted" },
+        }),
+      ]);
+      const found = await page(filter);
+      expect(idsOf(found)).toEqual(expected.map((i) => ids[i]));
+      if (filter.limit === 1) expect(idsOf(await page({ ...filter, beforeId: found.nextBeforeId ?? 0 }))).toEqual([ids[2]]);
     });
 
     it("keep how a body was made, over a restart", async () => {

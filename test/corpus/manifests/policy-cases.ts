@@ -7,8 +7,7 @@ const { bad } = namespaced;
 
 const retry = (fields: Spec): Spec => ({ retry: fields });
 const egress = (fields: Spec): Spec => ({ egress: fields });
-/** Our words, and the API server's, which knows the pattern only. */
-const DURATION = { message: "is not a duration: write for example 500ms, 10s", server: "should match '^([0-9]{1,5}(h|m|s|ms)){1,4}$'" };
+const DURATION = { message: "written in h, m, s and ms without spaces (no days), for example 1h30m or 500ms" };
 
 /** DeliveryPolicies that must be refused. */
 export const badPolicies: readonly BadManifest[] = [
@@ -30,6 +29,7 @@ export const badPolicies: readonly BadManifest[] = [
   bad("bad delay in a schedule", retry({ schedule: ["0s", "soon"] }), { field: "spec.retry.schedule[1]", ...DURATION }),
   bad("backoff upside down", retry({ backoff: { initialDelay: "1m", maxDelay: "30s" } }), { field: "spec.retry.backoff", message: "initialDelay (2s if unset) must not be longer than maxDelay" }),
   bad("backoff above the default maximum", retry({ backoff: { initialDelay: "2h" } }), { field: "spec.retry.backoff", message: "initialDelay (2s if unset) must not be longer than maxDelay" }),
+  bad("backoff in days", retry({ backoff: { initialDelay: "1d" } }), { field: "spec.retry.backoff.initialDelay", ...DURATION }),
   bad("unknown backoff", retry({ backoff: { policy: "exponential" } }), { field: "spec.retry.backoff.policy", message: "supported values" }),
   bad("jitter above half", retry({ jitterPercent: 51 }), { field: "spec.retry.jitterPercent", message: "should be less than or equal to 50" }),
   bad("jitter negative", retry({ jitterPercent: -1 }), { field: "spec.retry.jitterPercent", message: "should be greater than or equal to 0" }),
@@ -76,6 +76,11 @@ export const badClusterPolicies: readonly BadManifest[] = [
   cluster.bad("url limit above the schema's", { limits: { urlLength: 2_049 } }, { field: "spec.limits.urlLength", message: "should be less than or equal to 2048" }),
   cluster.bad("fan-out above the bound", { limits: { fanOut: 10_001 } }, { field: "spec.limits.fanOut", message: "should be less than or equal to 10000" }),
   cluster.bad("limit without unit", { limits: { maxAge: "96" } }, { field: "spec.limits.maxAge", ...DURATION }),
+  cluster.bad("class with a capital", { className: "Blue" }, { field: "spec.className", message: " is not a name", server: "should match" }),
+  cluster.bad("class of nothing", { className: "" }, { field: "spec.className", message: "should be at least 1 chars long" }),
+  cluster.bad("priority above all", { priority: 1_000_001 }, { field: "spec.priority", message: "should be less than or equal to 1000000" }),
+  cluster.bad("priority below all", { priority: -1_000_001 }, { field: "spec.priority", message: "should be greater than or equal to -1000000" }),
+  cluster.bad("priority a text", { priority: "10" }, { field: "spec.priority", message: "must be of type integer" }),
   cluster.bad("selector In without values", { namespaceSelector: { matchExpressions: [{ key: "a", operator: "In" }] } }, {
     field: "spec.namespaceSelector.matchExpressions[0].values",
     message: "In and NotIn need values",
@@ -111,6 +116,8 @@ export const goodPolicies: readonly GoodManifest[] = [
   namespaced.good("units in any order", { retry: { schedule: ["1s1h", "90m", "99999ms"] } }),
   cluster.good("empty selector", { namespaceSelector: {} }),
   cluster.good("everything cluster wide", {
+    className: "blue",
+    priority: -10,
     namespaceSelector: {
       matchLabels: { "example.com/stage": "production", team: "" },
       matchExpressions: [

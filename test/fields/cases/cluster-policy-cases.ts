@@ -50,6 +50,14 @@ const SELECTOR: readonly ClusterCase[] = [
   },
 ];
 
+/** Two policies for the namespace; without priorities the first by name applies. */
+const OTHER = { apiVersion: "postrider.dev/v1alpha1", kind: "ClusterDeliveryPolicy", metadata: { name: "before" }, spec: { priority: 5 } };
+
+const CHOICE: readonly ClusterCase[] = [
+  { field: "spec.className", value: "blue", observe: chosen, shows: undefined },
+  { field: "spec.priority", value: 6, extra: [OTHER], observe: chosen, shows: "cluster" },
+];
+
 /** A policy that asks for much, so that every ceiling lowers it; timeout x maxInFlight as much as the built-in ceiling lets. */
 const GREEDY = {
   DeliveryPolicy: {
@@ -236,4 +244,10 @@ const INSIDE: readonly ClusterCase[] = [
 ];
 
 /** Fields that only a ClusterDeliveryPolicy has. */
-export const CLUSTER_POLICY_CASES: readonly FieldCase[] = casesOf("ClusterDeliveryPolicy", [...SELECTOR, ...LIMITS, ...EGRESS, ...INSIDE]);
+export const CLUSTER_POLICY_CASES: readonly FieldCase[] = casesOf("ClusterDeliveryPolicy", [
+  ...SELECTOR,
+  ...CHOICE,
+  ...LIMITS,
+  ...EGRESS,
+  ...INSIDE,
+]);

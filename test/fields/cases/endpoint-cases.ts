@@ -134,7 +134,7 @@ const SERVICE_CASES: readonly EndpointCase[] = [
   { field: "serviceRef.name", value: "svc-two", instead: "svc-one", shows: ["http://svc-two.shop.svc/", "10.43.0.11", 80] },
   { field: "serviceRef.port", value: 8080, instead: 80, shows: ["http://svc-one.shop.svc:8080/", "10.43.0.10", 8080] },
   { field: "serviceRef.path", value: "/in?a=b", shows: ["http://svc-one.shop.svc/in?a=b", "10.43.0.10", 80] },
-  { field: "serviceRef.scheme", value: "https", instead: "http", shows: ["https://svc-one.shop.svc:80/", "10.43.0.10", 80] },
+  { field: "serviceRef.scheme", value: "HTTPS", instead: "HTTP", shows: ["https://svc-one.shop.svc:80/", "10.43.0.10", 80] },
 ].map(({ field, value, instead, shows }) => ({ field, value, instead, shows, beside: SERVICE_REF, extra: SERVICES, observe: place }));
 
 const OAUTH2 = {

@@ -72,7 +72,7 @@ const GENERAL: readonly SubscriptionCase[] = [
     shows: { headers: [{ name: "content-type", value: "text/plain" }], body: { text: "HELLO WORLD" } },
   },
   {
-    field: "spec.history.recordIdField",
+    field: "spec.history.recordIDField",
     value: "data.id",
     observe: async (rig) => {
       const world = await rig.world(() => ({ afterMs: 1, outcome: outcome("success") }));
@@ -213,6 +213,14 @@ const SIGNING: readonly SubscriptionCase[] = [
     extra: KEYS,
     observe: (rig) => signedBy(rig, 2),
     shows: true,
+  },
+  {
+    field: "spec.signing.secretDeletionPolicy",
+    value: "Delete",
+    instead: "Retain",
+    beside: { "spec.signing": { scheme: "StandardWebhooks" } },
+    observe: (rig) => rig.keepsKey(),
+    shows: false,
   },
   {
     field: "spec.signing.hmac.algorithm",

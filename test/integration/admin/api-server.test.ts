@@ -40,7 +40,7 @@ describe("the API's server", () => {
         readEvent: nothing,
         readBody: nothing,
       },
-      directory: { list: () => [], get: () => undefined, nameOf: () => undefined },
+      directory: { list: () => [], get: () => undefined, nameOf: () => undefined, uidsOf: () => [] },
       acts: { storageFull: () => undefined, resend: nothing, test: nothing, resume: nothing, heldBack: () => undefined, bodyOf: nothing },
     });
     url = await server.open();

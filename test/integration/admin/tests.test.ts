@@ -77,6 +77,7 @@ beforeEach(async () => {
       list: () => [],
       get: (namespace, name) => routes.map(known).find((one) => one.namespace === namespace && one.name === name),
       nameOf: () => undefined,
+      uidsOf: () => [],
     },
     acts: {
       storageFull: () => undefined,

@@ -239,8 +239,8 @@ describe("a kept connection that dies before the first byte of an answer", () =>
       await new Promise((resolve) => setImmediate(resolve));
     }
     expect(rows).toMatchObject([
-      { outcome: "success", reconnected: false, message: "HTTP 200 OK" },
-      { outcome: "success", reconnected: true, attempt: 2 },
+      { outcome: "Success", reconnected: false, message: "HTTP 200 OK" },
+      { outcome: "Success", reconnected: true, attempt: 2 },
     ]);
   });
 

@@ -9,13 +9,12 @@ import { uninstallCommand } from "../../../src/cli/uninstall.ts";
 import { loadConfig } from "../../../src/config/config.ts";
 import { LIST_SETTINGS, SETTINGS, type SettingName } from "../../../src/config/settings.ts";
 import { SystemClock } from "../../../src/lib/clock.ts";
-import { CHART, helm, one, renderChart, type Rendered } from "../../support/chart/rendered-chart.ts";
+import { CHART, helm, one, renderChart, withImage, type Rendered } from "../../support/chart/rendered-chart.ts";
 import { binaries } from "../../support/kube/binaries.ts";
 
 const { helm: HELM } = await binaries(["helm"]);
 const ROOT = join(CHART, "../..");
 const NAME_CHARS_MAX = 63;
-const DEFAULT_VALUES = parse(readFileSync(join(CHART, "values.yaml"), "utf8")) as Record<string, unknown>;
 
 const render = (values?: object, release?: { name?: string; namespace?: string }) => renderChart(HELM, values, release);
 const container = (objects: readonly Rendered[], kind = "StatefulSet") => one(objects, kind).spec.template.spec.containers[0];
@@ -41,22 +40,27 @@ describe("what is rendered", () => {
     const objects = await render();
     expect(objects.map(({ kind, metadata }) => `${kind} ${metadata.name}`).sort()).toEqual(
       [
-        "ClusterRole hooks-pr-postrider",
-        "ClusterRole hooks-pr-postrider-history-operator",
-        "ClusterRole hooks-pr-postrider-history-reader",
-        "ClusterRole hooks-pr-postrider-publisher",
-        "ClusterRole hooks-pr-postrider-secrets",
-        "ClusterRole hooks-pr-postrider-tokens",
-        "ClusterRole hooks-pr-postrider-uninstall",
-        "ClusterRoleBinding hooks-pr-postrider",
-        "ClusterRoleBinding hooks-pr-postrider-uninstall",
+        "ClusterRole hooks:pr-postrider",
+        "ClusterRole hooks:pr-postrider:admin",
+        "ClusterRole hooks:pr-postrider:edit",
+        "ClusterRole hooks:pr-postrider:view",
+        "ClusterRole hooks:pr-postrider:history-operator",
+        "ClusterRole hooks:pr-postrider:history-reader",
+        "ClusterRole hooks:pr-postrider:publisher",
+        "ClusterRole hooks:pr-postrider:secrets",
+        "ClusterRole hooks:pr-postrider:tokens",
+        "ClusterRole hooks:pr-postrider:uninstall",
+        "ClusterRoleBinding hooks:pr-postrider",
+        "ClusterRoleBinding hooks:pr-postrider:uninstall",
         "CustomResourceDefinition clusterdeliverypolicies.postrider.dev",
         "CustomResourceDefinition deliverypolicies.postrider.dev",
         "CustomResourceDefinition deliveryreplays.postrider.dev",
         "CustomResourceDefinition webhooksubscriptions.postrider.dev",
         "Job pr-postrider-uninstall",
         "PersistentVolumeClaim pr-postrider-data",
+        "Role hooks:pr-postrider:class",
         "Role pr-postrider-uninstall",
+        "RoleBinding hooks:pr-postrider:class",
         "RoleBinding pr-postrider-uninstall",
         "Service pr-postrider-api",
         "Service pr-postrider-ingest",
@@ -69,7 +73,7 @@ describe("what is rendered", () => {
   });
 
   it("fits a release Secret, which holds 1 MiB", async () => {
-    expect(Buffer.byteLength(await helm(HELM, ["template", "pr", CHART]))).toBeLessThan(512 * 1024);
+    expect(Buffer.byteLength(await helm(HELM, ["template", "pr", CHART], withImage({})))).toBeLessThan(512 * 1024);
   });
 
   it("is refused when the grace period ends before the drain", async () => {
@@ -112,13 +116,15 @@ describe("the operator's arguments", () => {
   it("say what the values say", async () => {
     const flags = flagsOf(container(await render({ className: "second", namespaces: ["a", "b"] })).args);
     expect(flags["tokens-binding-hint"]).toBe(
-      "kubectl -n {namespace} create rolebinding hooks-pr-postrider-tokens --clusterrole=hooks-pr-postrider-tokens --serviceaccount=hooks:pr-postrider",
+      "kubectl -n {namespace} create rolebinding hooks:pr-postrider:tokens --clusterrole=hooks:pr-postrider:tokens --serviceaccount=hooks:pr-postrider",
     );
     expect(flags["secrets-binding-hint"]).toBe(
-      "kubectl -n {namespace} create rolebinding hooks-pr-postrider-secrets --clusterrole=hooks-pr-postrider-secrets --serviceaccount=hooks:pr-postrider",
+      "kubectl -n {namespace} create rolebinding hooks:pr-postrider:secrets --clusterrole=hooks:pr-postrider:secrets --serviceaccount=hooks:pr-postrider",
     );
     expect(flags).toMatchObject({
       class: "second",
+      installation: "hooks/pr-postrider",
+      "class-lease-namespace": "kube-system",
       namespace: ["a", "b"],
       "system-namespace": "hooks",
       store: "sqlite:/data",
@@ -182,9 +188,9 @@ describe("Pods", () => {
   });
 
   it.each([
-    [{}, "postrider:0.1.0"],
-    [{ registry: "registry.example.com/team/", tag: "v2" }, "registry.example.com/team/postrider:v2"],
-    [{ tag: "v2", digest: `sha256:${"a".repeat(64)}` }, `postrider@sha256:${"a".repeat(64)}`],
+    [{}, "registry.example.com/postrider:0.2.0"],
+    [{ registry: "registry.example.com/team/", repository: "postrider", tag: "v2" }, "registry.example.com/team/postrider:v2"],
+    [{ tag: "v2", digest: `sha256:${"a".repeat(64)}` }, `registry.example.com/postrider@sha256:${"a".repeat(64)}`],
   ])("take their image from %j", async (image, reference) => {
     const objects = await render({ image });
     expect([container(objects).image, container(objects, "Job").image]).toEqual([reference, reference]);
@@ -273,9 +279,31 @@ describe("names", () => {
       expect(first.filter((name) => second.includes(name))).toEqual([]);
       for (const entry of [...first, ...second]) {
         const [kind = "", name = ""] = entry.split(" ");
-        if (!kind.startsWith("Cluster")) expect(name.length, entry).toBeLessThanOrEqual(kind === "StatefulSet" ? 52 : NAME_CHARS_MAX);
+        // Roles may be longer, and in kube-system they need the release's namespace in their name, as in the whole cluster.
+        if (!kind.startsWith("Cluster") && !name.endsWith(":class"))
+          expect(name.length, entry).toBeLessThanOrEqual(kind === "StatefulSet" ? 52 : NAME_CHARS_MAX);
       }
     }
+  });
+
+  it("of cluster-scoped objects never meet, whatever is in namespaces and releases", async () => {
+    const releases = [
+      { namespace: "a", name: "b-c" },
+      { namespace: "a-b", name: "c" },
+      { namespace: "a", name: "b" },
+      { namespace: "a", name: "b-secrets" },
+      { namespace: "a", name: "b-uninstall" },
+    ];
+    const names = await Promise.all(
+      releases.map(async (release) =>
+        (await render({ crds: { enabled: false }, fullnameOverride: release.name }, release))
+          .filter(({ kind }) => kind.startsWith("Cluster"))
+          .map(({ kind, metadata }) => `${kind} ${metadata.name}`),
+      ),
+    );
+    const all = names.flat();
+    expect(all.length).toBeGreaterThan(40);
+    expect(all.filter((name, index) => all.indexOf(name) !== index)).toEqual([]);
   });
 
   it("of cluster-scoped objects carry the namespace", async () => {
@@ -289,142 +317,9 @@ describe("names", () => {
   });
 });
 
-describe("values", () => {
-  interface Schema {
-    readonly properties?: Readonly<Record<string, Schema>>;
-  }
-  const schema = JSON.parse(readFileSync(join(CHART, "values.schema.json"), "utf8")) as Schema;
-
-  it("are all in the schema, and the schema has no more", () => {
-    const compare = (values: Record<string, unknown>, { properties = {} }: Schema, path: string): string[] =>
-      Object.entries(values).flatMap(([key, value]) => {
-        const child = properties[key];
-        if (child === undefined) return [`${path}${key} is not in the schema`];
-        return value !== null && typeof value === "object" && !Array.isArray(value) && child.properties !== undefined
-          ? compare(value as Record<string, unknown>, child, `${path}${key}.`)
-          : [];
-      });
-    expect(compare(DEFAULT_VALUES, schema, "")).toEqual([]);
-    expect(Object.keys(schema.properties ?? {}).filter((key) => key !== "global" && !(key in DEFAULT_VALUES))).toEqual([]);
-  });
-
-  const closed = [
-    "",
-    "image",
-    "crds",
-    "ingest",
-    "ingest.service",
-    "api",
-    "metrics",
-    "persistence",
-    "serviceAccount",
-    "rbac",
-    "uninstall",
-    "networkPolicy",
-    "livenessProbe",
-  ];
-  it.each(closed)("refuse a misspelt key in '%s'", async (path) => {
-    const values = path
-      .split(".")
-      .filter(Boolean)
-      .reduceRight<object>((inner, key) => ({ [key]: inner }), { mispelt: 1 });
-    await expect(render(values)).rejects.toThrow(/additional properties 'mispelt' not allowed/);
-  });
-
-  it.each([
-    [{ secretAccess: "all" }],
-    [{ ingest: { auth: [] } }],
-    [{ ingest: { auth: ["none"] } }],
-    [{ image: { digest: "sha256:1" } }],
-    [{ persistence: { accessMode: "ReadWriteMany" } }],
-    [{ namespaces: ["Not_A_Name"] }],
-    [{ maxInFlight: 0 }],
-    [{ extraArgs: ["run"] }],
-  ])("refuse %j", async (values) => {
-    await expect(render(values)).rejects.toThrow(/specifications of the schema/);
-  });
-});
-
-describe("what is off by default", () => {
-  it("renders when switched on", async () => {
-    const objects = await render({
-      serviceMonitor: { enabled: true, labels: { release: "prometheus" } },
-      networkPolicy: { enabled: true, ingestFrom: [{ namespaceSelector: {} }] },
-    });
-    expect(one(objects, "ServiceMonitor").spec.selector.matchLabels).toEqual(
-      Object.fromEntries(
-        Object.entries(one(objects, "Service", "pr-postrider-metrics").metadata.labels ?? {}).filter(([key]) =>
-          /\/(name|instance|component)$/.test(key),
-        ),
-      ),
-    );
-    const { ingress, egress } = one(objects, "NetworkPolicy").spec;
-    expect(ingress[0]).toEqual({ ports: [{ port: "ingest", protocol: "TCP" }], from: [{ namespaceSelector: {} }] });
-    expect(egress[0].to[0].ipBlock.except).toEqual(["169.254.169.254/32"]);
-  });
-});
-
-describe("what Prometheus and Grafana are given", () => {
-  it("is every rule, with the runbooks where they are published", async () => {
-    const rule = one(await render({ prometheusRule: { enabled: true, runbookBaseURL: "https://wiki.example.com/rb/" } }), "PrometheusRule");
-    const file = parse(readFileSync(join(CHART, "rules/alerts.yaml"), "utf8")) as {
-      groups: { rules: { alert: string; expr: string }[] }[];
-    };
-    const rules = rule.spec.groups[0].rules as { alert: string; expr: string; annotations: { runbook_url: string; description: string } }[];
-    expect(rules.map(({ alert, expr }) => ({ alert, expr }))).toEqual(file.groups[0]?.rules.map(({ alert, expr }) => ({ alert, expr })));
-    expect(rules.map(({ annotations }) => annotations.runbook_url)).toEqual(
-      rules.map(({ alert }) => `https://wiki.example.com/rb/${alert}`),
-    );
-    // Prometheus' own placeholders must survive Helm's.
-    expect(rules.some(({ annotations }) => annotations.description.includes("{{ $value | humanizePercentage }}"))).toBe(true);
-  });
-
-  it("is each dashboard, byte for byte, under the label that Grafana's sidecar looks for", async () => {
-    const objects = await render({ dashboards: { enabled: true, annotations: { grafana_folder: "Postrider" } } });
-    for (const name of ["fleet", "subscription"]) {
-      const map = one(objects, "ConfigMap", `pr-postrider-dashboard-${name}`) as Rendered & { data: Record<string, string> };
-      expect(map.metadata.labels?.["grafana_dashboard"]).toBe("1");
-      expect(map.metadata.annotations).toEqual({ grafana_folder: "Postrider" });
-      const file = readFileSync(join(CHART, `dashboards/${name}.json`), "utf8");
-      expect(JSON.parse(map.data[`postrider-${name}.json`] ?? "")).toEqual(JSON.parse(file));
-    }
-  });
-
-  it("keeps the subscription's own namespace label, and scrapes once", async () => {
-    expect(one(await render({ serviceMonitor: { enabled: true } }), "ServiceMonitor").spec.endpoints[0].honorLabels).toBe(true);
-    const monitor = one(await render({ podMonitor: { enabled: true } }), "PodMonitor");
-    expect(monitor.spec.podMetricsEndpoints[0]).toMatchObject({ port: "metrics", honorLabels: true });
-    await expect(render({ podMonitor: { enabled: true }, serviceMonitor: { enabled: true } })).rejects.toThrow(/choose one/);
-  });
-
-  it("metrics with authentication: the flag, the rights to ask, a role for scrapers, and what the monitors send", async () => {
-    const auth = { metrics: { auth: "kubernetes" }, ingest: { auth: ["static"] }, api: { auth: ["static"] } };
-    const objects = await render({ ...auth, serviceMonitor: { enabled: true } });
-    const args = (all: readonly Rendered[]): string => one(all, "StatefulSet").spec.template.spec.containers[0].args.join(" ");
-    expect(args(objects)).toContain("--metrics-auth=kubernetes");
-    expect(args(await render())).not.toContain("--metrics-auth");
-    expect(one(objects, "ClusterRole", "hooks-pr-postrider").rules?.flatMap(({ resources = [] }) => resources)).toContain("tokenreviews");
-    expect(one(objects, "ClusterRole", "hooks-pr-postrider-metrics-reader").rules).toEqual([
-      { nonResourceURLs: ["/metrics"], verbs: ["get"] },
-    ]);
-    expect((await render()).filter(({ metadata }) => metadata.name.endsWith("-metrics-reader"))).toEqual([]);
-    const file = "/var/run/secrets/kubernetes.io/serviceaccount/token";
-    expect(one(objects, "ServiceMonitor").spec.endpoints[0]).toMatchObject({ bearerTokenFile: file });
-    const authorization = { credentials: { name: "scrape", key: "token" } };
-    const named = one(await render({ ...auth, serviceMonitor: { enabled: true, authorization } }), "ServiceMonitor").spec.endpoints[0];
-    expect([named.authorization, named.bearerTokenFile]).toEqual([authorization, undefined]);
-    const pods = one(await render({ ...auth, podMonitor: { enabled: true, authorization } }), "PodMonitor").spec.podMetricsEndpoints[0];
-    expect(pods.authorization).toEqual(authorization);
-    await expect(render({ ...auth, podMonitor: { enabled: true } })).rejects.toThrow(/podMonitor.authorization/);
-    expect(one(await render({ serviceMonitor: { enabled: true } }), "ServiceMonitor").spec.endpoints[0]).not.toHaveProperty(
-      "bearerTokenFile",
-    );
-  });
-});
-
 describe("the notes", () => {
   const notes = (values: object) =>
-    helm(HELM, ["install", "pr", CHART, "--namespace", "hooks", "--dry-run=client", "--kubeconfig", "/dev/null"], values);
+    helm(HELM, ["install", "pr", CHART, "--namespace", "hooks", "--dry-run=client", "--kubeconfig", "/dev/null"], withImage(values));
 
   it.each([{}, { secretAccess: "cluster" }])("show manifests that are good: %j", async (values) => {
     const blocks = [...(await notes(values)).matchAll(/<<'EOF'\n(.*?)\n +EOF/gs)].map((match) =>
@@ -440,7 +335,7 @@ describe("the notes", () => {
   });
 
   it("show the binding that opens a namespace's Secrets, and warn of what loses events", async () => {
-    expect(await notes({})).toContain("create rolebinding hooks-pr-postrider-secrets");
+    expect(await notes({})).toContain("create rolebinding hooks:pr-postrider:secrets");
     expect(await notes({ secretAccess: "cluster" })).not.toContain("-secrets --clusterrole");
     expect(await notes({})).toContain("create token default --audience postrider-ingest");
     expect(await notes({})).not.toContain("postrider.dev/ingest-token");

@@ -34,7 +34,7 @@ describe("rights", () => {
   });
 
   it("are, for the operator, exactly these", async () => {
-    expect(one(await render(), "ClusterRole", "hooks-pr-postrider").rules).toEqual([
+    expect(one(await render(), "ClusterRole", "hooks:pr-postrider").rules).toEqual([
       { apiGroups: ["postrider.dev"], resources: ["webhooksubscriptions"], verbs: ["get", "list", "watch", "patch"] },
       { apiGroups: ["postrider.dev"], resources: ["deliverypolicies", "deliveryreplays"], verbs: ["get", "list", "watch"] },
       {
@@ -52,9 +52,25 @@ describe("rights", () => {
     ]);
   });
 
+  it.each([{}, { namespaces: ["a", "b"] }])("hold one Lease by name, and no other: %j", async (values) => {
+    const objects = await render({ ...values, className: "second", classLeaseNamespace: "platform" });
+    expect(one(objects, "Role", "hooks:pr-postrider:class")).toMatchObject({
+      metadata: { namespace: "platform" },
+      rules: [
+        {
+          apiGroups: ["coordination.k8s.io"],
+          resources: ["leases"],
+          resourceNames: ["postrider-class-second"],
+          verbs: ["get", "create", "update"],
+        },
+      ],
+    });
+    expect(rulesOf(objects).filter(({ resources }) => resources.includes("leases"))).toHaveLength(1);
+  });
+
   it("for callers lie ready in roles that nothing binds", async () => {
     const objects = await render();
-    expect(one(objects, "ClusterRole", "hooks-pr-postrider-publisher").rules).toEqual([
+    expect(one(objects, "ClusterRole", "hooks:pr-postrider:publisher").rules).toEqual([
       { apiGroups: ["postrider.dev"], resources: ["webhooksubscriptions"], verbs: ["publish"] },
     ]);
     const verbs = (role: string) =>
@@ -64,25 +80,25 @@ describe("rights", () => {
       ["attempts", "get,list"],
       ["events", "get,list"],
     ];
-    expect(verbs("hooks-pr-postrider-history-reader")).toEqual([...read, ["webhooksubscriptions", "get,list"]]);
-    expect(verbs("hooks-pr-postrider-history-operator")).toEqual([
+    expect(verbs("hooks:pr-postrider:history-reader")).toEqual([...read, ["webhooksubscriptions", "get,list"]]);
+    expect(verbs("hooks:pr-postrider:history-operator")).toEqual([
       ...read,
       ["deliveries/resend", "create"],
       ["deliverytests", "create"],
       ["webhooksubscriptions", "get,list"],
     ]);
-    expect(objects.filter(({ roleRef }) => /-(publisher|history-reader|history-operator)$/.test(roleRef?.name ?? ""))).toEqual([]);
+    expect(objects.filter(({ roleRef }) => /:(publisher|history-reader|history-operator)$/.test(roleRef?.name ?? ""))).toEqual([]);
   });
 
   it("read Secrets only through a role that nothing binds, unless asked", async () => {
     const bindings = (objects: readonly Rendered[]) =>
-      objects.filter(({ roleRef }) => roleRef?.name.endsWith("-secrets")).map(({ kind }) => kind);
+      objects.filter(({ roleRef }) => roleRef?.name.endsWith(":secrets")).map(({ kind }) => kind);
     const withSecrets = (objects: readonly Rendered[]) =>
       rulesOf(objects)
         .filter(({ resources }) => resources.includes("secrets"))
         .map(({ role }) => role);
     const optIn = await render();
-    expect(withSecrets(optIn)).toEqual(["hooks-pr-postrider-secrets"]);
+    expect(withSecrets(optIn)).toEqual(["hooks:pr-postrider:secrets"]);
     expect(bindings(optIn)).toEqual([]);
     expect(bindings(await render({ secretAccess: "cluster" }))).toEqual(["ClusterRoleBinding"]);
     expect(bindings(await render({ secretAccess: "cluster", namespaces: ["a", "b"] }))).toEqual(["RoleBinding", "RoleBinding"]);
@@ -92,7 +108,7 @@ describe("rights", () => {
     for (const values of [{}, { secretAccess: "cluster" }, { namespaces: ["a"] }]) {
       const named = rulesOf(await render(values)).filter(({ resources }) => resources.some((name) => /^(services|configmaps)$/.test(name)));
       expect(named.map(({ role, resources, verbs }) => `${role} ${resources.join()} ${verbs.join()}`)).toEqual([
-        "hooks-pr-postrider-secrets services,configmaps get,list,watch",
+        "hooks:pr-postrider:secrets services,configmaps get,list,watch",
       ]);
     }
   });
@@ -102,16 +118,16 @@ describe("rights", () => {
       const objects = await render(values);
       const withTokens = rulesOf(objects).filter(({ resources }) => resources.some((name) => name.startsWith("serviceaccounts")));
       expect(withTokens.map(({ role, resources, verbs }) => `${role} ${resources.join()} ${verbs.join()}`)).toEqual([
-        "hooks-pr-postrider-tokens serviceaccounts get,list,watch",
-        "hooks-pr-postrider-tokens serviceaccounts/token create",
+        "hooks:pr-postrider:tokens serviceaccounts get,list,watch",
+        "hooks:pr-postrider:tokens serviceaccounts/token create",
       ]);
-      expect(objects.filter(({ roleRef }) => roleRef?.name.endsWith("-tokens"))).toEqual([]);
+      expect(objects.filter(({ roleRef }) => roleRef?.name.endsWith(":tokens"))).toEqual([]);
     }
   });
 
   it("are Roles when only some namespaces are served", async () => {
     const objects = await render({ namespaces: ["a", "b"] });
-    expect(one(objects, "ClusterRole", "hooks-pr-postrider").rules?.flatMap(({ resources = [] }) => resources)).toEqual([
+    expect(one(objects, "ClusterRole", "hooks:pr-postrider").rules?.flatMap(({ resources = [] }) => resources)).toEqual([
       "clusterdeliverypolicies",
       "clusterdeliverypolicies/status",
       "namespaces",
@@ -119,10 +135,10 @@ describe("rights", () => {
       "subjectaccessreviews",
     ]);
     const roles = objects.filter(({ kind, metadata }) => kind === "Role" && metadata.namespace !== "hooks");
-    expect(roles.map(({ metadata }) => metadata.namespace)).toEqual(["a", "b"]);
-    expect(roles[0]?.rules?.map(({ resources }) => resources?.[0])).toContain("webhooksubscriptions");
+    expect(roles.map(({ metadata }) => metadata.namespace)).toEqual(["kube-system", "a", "b"]);
+    expect(roles[1]?.rules?.map(({ resources }) => resources?.[0])).toContain("webhooksubscriptions");
     expect(objects.filter(({ kind }) => kind === "ClusterRoleBinding").map(({ metadata }) => metadata.name)).toEqual([
-      "hooks-pr-postrider",
+      "hooks:pr-postrider",
     ]);
   });
 
@@ -141,7 +157,7 @@ describe("rights", () => {
     expect(one(objects, "Role", "pr-postrider-uninstall").rules).toEqual([
       { apiGroups: ["apps"], resources: ["statefulsets/scale"], resourceNames: ["pr-postrider"], verbs: ["get", "patch"] },
     ]);
-    expect(one(objects, "ClusterRole", "hooks-pr-postrider-uninstall").rules).toEqual([
+    expect(one(objects, "ClusterRole", "hooks:pr-postrider:uninstall").rules).toEqual([
       { apiGroups: ["postrider.dev"], resources: ["webhooksubscriptions"], verbs: ["get", "list", "patch"] },
     ]);
     expect(one(objects, "Job").metadata.annotations).toMatchObject({ "helm.sh/hook": "pre-delete" });

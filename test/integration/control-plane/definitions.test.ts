@@ -27,10 +27,11 @@ const subscription = (name: string, rest: object = {}): string =>
 const STATUS = {
   observedGeneration: 1,
   endpointHost: "example.com",
-  effectivePolicy: { kind: "DeliveryPolicy", name: "careful", generation: 1 },
+  effectivePolicy: { kind: "DeliveryPolicy", name: "careful", generation: 1, cluster: { name: "fence", generation: 1 } },
   conditions: [
     { type: "Ready", status: "True", reason: "Programmed", message: "in the routing table", lastTransitionTime: "2026-01-01T00:00:00Z" },
     { type: "EndpointHealthy", status: "False", reason: "CircuitOpen", message: "20 failures", lastTransitionTime: "2026-01-01T00:00:00Z" },
+    { type: "Suspended", status: "True", reason: "BySpec", message: "spec.suspend is true", lastTransitionTime: "2026-01-01T00:00:00Z" },
   ],
   delivery: { pending: 7, failed: 3, lastAttempt: { statusCode: 503 } },
 };
@@ -65,13 +66,29 @@ describeOnControlPlane("custom resource definitions", (controlPlane) => {
         `kind:       ${plural.replace(/(ie)?s$/, "")}`,
       );
       const listed = await controlPlane.kubectl(["get", short, "--namespace", NAMESPACE]);
-      expect(listed).toMatchObject({ code: 0, stderr: expect.stringMatching(/^No resources found/) as string });
+      const warning = short === "dreplay" ? "Warning: DeliveryReplay has no effect .*\n" : "";
+      expect(listed).toMatchObject({ code: 0, stderr: expect.stringMatching(new RegExp(`^${warning}No resources found`)) as string });
     },
   );
 
-  it("are listed together as webhooks", async () => {
+  it("are listed together as webhooks, but for the kind that has no effect, whose warning would come with every list", async () => {
     const listed = await controlPlane.kubectlOutput(["api-resources", "--categories=webhooks", "--no-headers", "--output=name"]);
-    expect(listed.trim().split("\n").sort()).toEqual(definitions.map((one) => one.metadata.name).sort());
+    const served = definitions.filter((one) => one.spec.names.kind !== "DeliveryReplay");
+    expect(listed.trim().split("\n").sort()).toEqual(served.map((one) => one.metadata.name).sort());
+    const all = await controlPlane.kubectl(["get", "webhooks", "--namespace", NAMESPACE]);
+    expect(all).toMatchObject({ code: 0, stderr: expect.not.stringContaining("Warning") as string });
+  });
+
+  it("warn whoever applies a DeliveryReplay", async () => {
+    const spec = { subscriptionRef: { name: "orders" }, from: "DeadLetter" };
+    const replay = {
+      apiVersion: "postrider.dev/v1alpha1",
+      kind: "DeliveryReplay",
+      metadata: { name: "again", namespace: NAMESPACE },
+      spec,
+    };
+    const applied = await controlPlane.kubectl(["apply", "--filename=-"], { input: JSON.stringify(replay) });
+    expect(applied).toMatchObject({ code: 0, stderr: expect.stringContaining("Warning: DeliveryReplay has no effect") as string });
   });
 
   describe("explain themselves", () => {
@@ -115,11 +132,11 @@ describeOnControlPlane("custom resource definitions", (controlPlane) => {
         .map((line) => line.trim().split(/\s{2,}/));
     };
     const [header, row] = await get();
-    expect(header).toEqual(["NAME", "READY", "HEALTHY", "ENDPOINT", "PENDING", "LAST-STATUS", "LAST-SUCCESS", "AGE"]);
-    expect(row?.slice(0, 6)).toEqual(["columns", "True", "False", "example.com", "7", "503"]);
+    expect(header).toEqual(["NAME", "READY", "HEALTHY", "SUSPENDED", "ENDPOINT", "PENDING", "LAST-STATUS", "LAST-SUCCESS", "AGE"]);
+    expect(row?.slice(0, 7)).toEqual(["columns", "True", "False", "True", "example.com", "7", "503"]);
     const [wideHeader, wideRow] = await get("--output=wide");
-    expect(wideHeader?.slice(-4)).toEqual(["POLICY", "FAILED", "REASON", "MESSAGE"]);
-    expect(wideRow?.slice(-4)).toEqual(["careful", "3", "Programmed", "in the routing table"]);
+    expect(wideHeader?.slice(-6)).toEqual(["POLICY", "CLUSTER-POLICY", "HEALTH", "FAILED", "REASON", "MESSAGE"]);
+    expect(wideRow?.slice(-6)).toEqual(["careful", "fence", "CircuitOpen", "3", "Programmed", "in the routing table"]);
   });
 
   it("can be waited for by condition, which a status of an older generation does not meet", async () => {

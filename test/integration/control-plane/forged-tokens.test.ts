@@ -102,7 +102,7 @@ describeOnControlPlane(
       chart = await installChart(controlPlane);
       await kubectl("create", "namespace", "shop");
       await kubectl("create", "serviceaccount", "till", "--namespace", "shop");
-      const role = "--clusterrole=hooks-pr-postrider-publisher";
+      const role = "--clusterrole=hooks:pr-postrider:publisher";
       await kubectl("create", "rolebinding", "till-publishes", role, "--serviceaccount=shop:till", "--namespace", "shop");
       till = await newToken();
     }, 150_000);

@@ -45,7 +45,7 @@ describeOnControlPlane(
       await kubectl("create", "serviceaccount", name, "--namespace", namespace);
     };
     const letPublish = async (namespace: string, name: string): Promise<void> => {
-      const role = "--clusterrole=hooks-pr-postrider-publisher";
+      const role = "--clusterrole=hooks:pr-postrider:publisher";
       await kubectl("create", "rolebinding", `${name}-publishes`, role, `--serviceaccount=${namespace}:${name}`, "--namespace", namespace);
     };
     const statusOf = async (token: string, namespace = "shop"): Promise<number> =>
@@ -171,7 +171,7 @@ describeOnControlPlane(
       const api = new ApiTokenAuthenticator({ reviewer });
       for (const role of ["history-reader", "history-operator"]) {
         await account("shop", role);
-        const binding = ["--clusterrole", `hooks-pr-postrider-${role}`, "--serviceaccount", `shop:${role}`];
+        const binding = ["--clusterrole", `hooks:pr-postrider:${role}`, "--serviceaccount", `shop:${role}`];
         await kubectl("create", "rolebinding", role, "--namespace", "shop", ...binding);
       }
       const wanted: ApiAccess[] = [
@@ -289,7 +289,7 @@ describeOnControlPlane(
         "rolebinding",
         "support-reads",
         "--namespace=shop",
-        "--clusterrole=hooks-pr-postrider-history-reader",
+        "--clusterrole=hooks:pr-postrider:history-reader",
         "--serviceaccount=shop:support",
       );
       expect([await sees("support"), await sees("till")]).toEqual([true, false]);

@@ -152,7 +152,7 @@ describeOnControlPlane(
       await kubectl("create", "namespace", "bank");
       expect(await tokens.token({ ...asked, namespace: "bank" })).toMatchObject({
         ok: false,
-        message: expect.stringContaining("kubectl -n bank create rolebinding hooks-pr-postrider-tokens"),
+        message: expect.stringContaining("kubectl -n bank create rolebinding hooks:pr-postrider:tokens"),
       });
     });
 

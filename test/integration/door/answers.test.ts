@@ -35,11 +35,11 @@ const get = (path: string, token = API_TOKEN, extra = ""): string =>
   `GET ${path} HTTP/1.1\r\nHost: x\r\nAuthorization: Bearer ${token}\r\n${extra}\r\n`;
 const LOG = "/v1/namespaces/shop/attempts?limit=500";
 const ONE = `/v1/namespaces/shop/deliveries/${testDeliveryNames.nameOf("shop", 1)}/attempts`;
-const idOf = ({ deliveryId }: { readonly deliveryId: string }): string => String(testDeliveryNames.idOf("shop", deliveryId));
+const idOf = ({ deliveryID }: { readonly deliveryID: string }): string => String(testDeliveryNames.idOf("shop", deliveryID));
 const LARGE = { deliveries: 100, attemptsEach: 1, bodyBytes: 250_000 };
 
 interface Page {
-  items: { deliveryId: string; request: { body: { text: string } | null } }[];
+  items: { deliveryID: string; request: { body: { text: string } | null } }[];
   nextCursor: string | null;
 }
 

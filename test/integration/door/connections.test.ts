@@ -219,7 +219,7 @@ it(
     const crowd = crowdAt(port);
     await crowd.come(200, post(250_000) + "x".repeat(200_000));
     await expect.poll(() => closedFor(metrics, "room"), PATIENT).toBe(136);
-    expect(crowd.open).toBe(64);
+    await expect.poll(() => crowd.open, PATIENT).toBe(64);
     // There is no such subscription: but its body was read.
     expect(statusOf(await alone(port, `${post(2)}{}`))).toBe(404);
   },

@@ -78,7 +78,7 @@ describe("a client that has closed its half of the connection", () => {
     const [row] = await running.store.listDeliveries({ namespace: "shop", limit: 1 });
     await endDeliveries(running, row!.eventId, { state: "delivered" });
     const { status, answer } = await answered;
-    expect({ status, shown: answer.includes('"delivered"') }).toEqual({ status: 200, shown: true });
+    expect({ status, shown: answer.includes('"Delivered"') }).toEqual({ status: 200, shown: true });
   }, 15_000);
 
   it("is found out when it was the whole of the connection: nobody waits for a result any more", async () => {

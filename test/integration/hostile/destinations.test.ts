@@ -138,10 +138,10 @@ describe.each(FORMS)("the corpus of forbidden destinations $form", ({ urls, egre
     const tested = await Promise.all(routes.map((_route, i) => api.call("POST", `subscriptions/s${i}/test`)));
     const again = tested.map(({ status }, i) => (status === 429 ? i : -1)).filter((i) => i !== -1);
     for (const i of again) tested[i] = await api.call("POST", `subscriptions/s${i}/test`);
-    expect(tested.filter(({ body }) => body.outcome !== "blocked" || body.ok !== false)).toEqual([]);
+    expect(tested.filter(({ body }) => body.outcome !== "Blocked" || body.ok !== false)).toEqual([]);
     for (const { id } of await api.ended(urls.length, 1)) expect((await api.call("POST", `deliveries/${id}/resend`)).status).toBe(202);
     const resent = await api.ended(urls.length, 2);
-    expect(resent.filter(({ lastAttempt }) => lastAttempt.outcome !== "blocked" || lastAttempt.attempt !== 2)).toEqual([]);
+    expect(resent.filter(({ lastAttempt }) => lastAttempt.outcome !== "Blocked" || lastAttempt.attempt !== 2)).toEqual([]);
     // The calls of the API itself are all that connected.
     expect(new Set(connects)).toEqual(new Set([api.place]));
   });

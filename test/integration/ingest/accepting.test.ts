@@ -72,7 +72,7 @@ describe("the short form", () => {
     expect(running.intake.abandonedEvents).toHaveLength(1);
     const other = await running.post('{"type":"order.paid","data":2}', { "idempotency-key": "k1" });
     expect(other.status).toBe(409);
-    expect(await json(other)).toMatchObject({ code: "idempotency_conflict", eventId: keyed["id"] });
+    expect(await json(other)).toMatchObject({ code: "idempotency_conflict", eventID: keyed["id"] });
   });
 
   it("counts a filter that fails as no match", async () => {

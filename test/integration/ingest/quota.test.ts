@@ -116,7 +116,7 @@ describe("a namespace that holds all that it may", PATIENT, () => {
     expect(await running.store.complete([completion(delivery, { nowMs: Date.now() })])).toEqual([true]);
     expect(await running.store.attemptsOf(delivery)).toHaveLength(1);
     const result = await fetch(`${running.url}/v1/namespaces/shop/results/${id}`);
-    expect(await result.json()).toMatchObject({ status: "ok", value: [{ outcome: "delivered" }] });
+    expect(await result.json()).toMatchObject({ status: "ok", value: [{ outcome: "Delivered" }] });
   });
 
   it("may send again as soon as its limit is raised, and is only kept from more when it is lowered", async () => {

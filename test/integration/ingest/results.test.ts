@@ -55,7 +55,7 @@ async function waiting(count: number): Promise<void> {
 
 const VALUE = {
   subscription: "alpha",
-  outcome: "delivered",
+  outcome: "Delivered",
   reason: null,
   statusCode: 200,
   attempts: 1,
@@ -102,8 +102,8 @@ describe("POST with wait", () => {
     expect(http).toBe(200);
     expect(body["status"]).toBe("failed");
     expect(body["value"]).toMatchObject([
-      { subscription: "beta", outcome: "failed", reason: "AttemptsExhausted", statusCode: 500 },
-      { subscription: "alpha", outcome: "delivered", reason: null, statusCode: 200 },
+      { subscription: "beta", outcome: "Failed", reason: "AttemptsExhausted", statusCode: 500 },
+      { subscription: "alpha", outcome: "Delivered", reason: null, statusCode: 200 },
     ]);
   });
 
@@ -146,8 +146,8 @@ describe("POST with wait", () => {
     const { http, body } = await answer;
     expect([http, body["status"], body["correlationId"]]).toEqual([200, "failed", null]);
     expect(body["items"]).toMatchObject([
-      { id: a!.id, status: "ok", value: [{ outcome: "delivered" }] },
-      { id: b!.id, status: "failed", value: [{ outcome: "failed" }, { outcome: "failed" }] },
+      { id: a!.id, status: "ok", value: [{ outcome: "Delivered" }] },
+      { id: b!.id, status: "failed", value: [{ outcome: "Failed" }, { outcome: "Failed" }] },
     ]);
   });
 
@@ -290,7 +290,7 @@ describe("GET results/{correlationId}", () => {
     ingest!.tellEnded(id);
     expect(await polled).toMatchObject({
       http: 200,
-      body: { status: "failed", matched: 2, value: [{ outcome: "failed", statusCode: 500 }] },
+      body: { status: "failed", matched: 2, value: [{ outcome: "Failed", statusCode: 500 }] },
     });
   });
 

@@ -1,6 +1,7 @@
 import { afterEach, beforeEach, describe, expect, it } from "vitest";
 import type { ObjectRef } from "../../../src/controller/objects.ts";
-import { DRAIN_FINALIZER, INGEST_TOKEN_LABEL } from "../../../src/controller/objects.ts";
+import { INGEST_TOKEN_LABEL } from "../../../src/controller/objects.ts";
+import { drainFinalizer } from "../../../src/core/drain-finalizer.ts";
 import { KubeTransport } from "../../../src/kube/transport.ts";
 import { Metrics } from "../../../src/observe/metrics.ts";
 import { ClusterProvider } from "../../../src/provider/cluster.ts";
@@ -139,6 +140,7 @@ describe("the cluster provider", () => {
     for (let n = 0; n < 100; n++) server.put(COLLECTION, { metadata: { name: "a", namespace: `closed-${n}` }, spec: SPEC });
     server.fail({ status: 403 }, { matching: ({ path }) => path.endsWith("/secrets") });
     await start(WATCHES);
+    await until(() => provider.secretsOf("closed-7") === "closed");
     expect(await provider.findSecret("closed-7", "none")).toEqual({
       state: "forbidden",
       message: "Postrider lacks permission to read Secrets of namespace closed-7; allow it with: kubectl -n closed-7 create rolebinding",
@@ -272,9 +274,11 @@ describe("the cluster provider", () => {
     expect(await provider.setFinalizer(object, true)).toEqual({ kind: "done" });
     expect(server.requests.at(-1)).toMatchObject({
       method: "PATCH",
-      body: { metadata: { uid: object.metadata.uid, resourceVersion: object.metadata.resourceVersion, finalizers: [DRAIN_FINALIZER] } },
+      body: {
+        metadata: { uid: object.metadata.uid, resourceVersion: object.metadata.resourceVersion, finalizers: [drainFinalizer("postrider")] },
+      },
     });
-    expect(get("a")?.metadata.finalizers).toEqual([DRAIN_FINALIZER]);
+    expect(get("a")?.metadata.finalizers).toEqual([drainFinalizer("postrider")]);
     server.fail({ status: 409 }, { times: 1 });
     expect(await provider.setFinalizer(object, false)).toEqual({ kind: "conflict" });
     server.fail({ status: 429, retryAfterSeconds: 3, message: "later" }, { times: 1 });

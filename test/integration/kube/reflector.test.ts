@@ -1,6 +1,6 @@
 import { afterEach, beforeEach, describe, expect, it } from "vitest";
 import { REFLECTOR_LIMITS } from "../../../src/kube/reflector.ts";
-import { RETRIES_PER_SECOND, SharedRetryPace } from "../../../src/kube/retry-pace.ts";
+import { RETRIES_PER_SECOND, RETURNS_PER_SECOND, SharedRetryPace } from "../../../src/kube/retry-pace.ts";
 import { FaultyApiServer } from "../../support/kube/faulty-api-server.ts";
 import { COLLECTION, subscription, WatchedCollection } from "../../support/kube/watched-collection.ts";
 import { ManualClock, settle } from "../../support/time/manual-clock.ts";
@@ -212,10 +212,47 @@ describe("a reflector", () => {
       }
       while (restarts().length < server.requests.length || clock.nextAtMs() === undefined) await settle();
       await clock.advance((clock.nextAtMs() ?? 0) - clock.nowMs());
+      // Whose turn it is must have asked before time passes on: what is counted is when a request was answered.
+      for (let turns = 0; turns < 6; turns++) await settle();
     }
     const retries = restarts().filter((atMs) => atMs > Date.UTC(2026, 0, 1));
     expect(retries.length).toBeGreaterThan(50);
     expect(mostInOneSecond(retries)).toBeLessThanOrEqual(RETRIES_PER_SECOND);
+  });
+
+  it("comes back at a faster pace once the API server answers again, in the order of the line", async () => {
+    const heal = server.fail({ status: 500 });
+    const clock = new ManualClock();
+    const pace = new SharedRetryPace(clock);
+    const all = Array.from({ length: 200 }, () => watch({ clock, pace }));
+    for (let second = 0; second < 15; second++) {
+      await clock.advance(1_000);
+      await settle();
+    }
+    heal();
+    const fromMs = clock.nowMs();
+    while (all.some(({ replaced }) => replaced.length === 0)) {
+      await clock.advance(100);
+      for (let turns = 0; turns < 4; turns++) await settle();
+    }
+    expect(clock.nowMs() - fromMs).toBeLessThanOrEqual(REFLECTOR_LIMITS.backoffMaxMs + (200 / RETURNS_PER_SECOND) * 1_000 + 1_000);
+  });
+
+  it("begins to wait anew when the trouble is another one: an outage's long waits do not delay what follows it", async () => {
+    const heal = server.fail({ broken: "reset" });
+    const watched = watch();
+    for (let n = 1; n <= 8; n++) {
+      await watched.paused(n);
+      await watched.endPause();
+    }
+    await watched.paused(9);
+    heal();
+    server.fail({ status: 403 }, { times: 1 });
+    expect(await watched.endPause()).toBe(REFLECTOR_LIMITS.backoffMaxMs / 2);
+    await watched.paused(10);
+    expect(watched.restarts.at(-1)?.reason).toBe("forbidden");
+    expect(await watched.endPause()).toBe(REFLECTOR_LIMITS.backoffMinMs / 2);
+    await watched.until(() => watched.replaced.length === 1);
   });
 
   it("is not ended by a handler that throws", async () => {

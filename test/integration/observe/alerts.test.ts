@@ -191,6 +191,16 @@ const STORIES: Readonly<Record<string, Story>> = {
     fires: "25m",
     clear: "40m",
   },
+  PostriderManifestsStale: {
+    // Nothing is heard of Secrets for twenty minutes; of Namespaces no more than a bookmark each minute, which is enough.
+    series: {
+      [`postrider_watch_last_event_seconds{${PROCESS},kind="Secret"}`]: "30+0x10 60+60x20 20+0x60",
+      [`postrider_watch_last_event_seconds{${PROCESS},kind="Namespace"}`]: "5 60 85 3+0x90",
+    },
+    labels: `${JOB},kind="Secret"`,
+    fires: "20m",
+    clear: "40m",
+  },
   PostriderReconcileFailing: {
     series: { [`postrider_reconcile_total{${PROCESS},result="error"}`]: "0+2x30 60+0x60" },
     labels: JOB,
@@ -237,6 +247,7 @@ const HEALTHY: Readonly<Record<string, string>> = {
   [`postrider_events_unmatched_total{${PROCESS},namespace="quiet"}`]: "0+0x60 1+0x240",
   [`postrider_watch_synced{${PROCESS},kind="Namespace",scope="*"}`]: "0 1 1 0 1+0x296",
   [`postrider_watch_synced{${PROCESS},kind="DeliveryPolicy",scope="shop"}`]: "0 1 1 0 1+0x296",
+  [`postrider_watch_last_event_seconds{${PROCESS},kind="Namespace"}`]: "10 60 85 250 20+0x296",
   [`postrider_reconcile_total{${PROCESS},result="error"}`]: "0+0x300",
   [`postrider_status_writes_total{${PROCESS},result="done"}`]: "0+10x300",
   [`postrider_status_writes_total{${PROCESS},result="failed"}`]: "0+0x300",

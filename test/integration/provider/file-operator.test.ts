@@ -132,7 +132,7 @@ describe.concurrent("subscriptions from files", () => {
     await operator.write("p.yaml", policy("{timeout: 5 sec}"));
     await operator.until(() => operator.condition("calm", "Accepted", "DeliveryPolicy")?.status === "False");
     expect(operator.condition("calm", "Accepted", "DeliveryPolicy")?.message).toMatch(
-      /"5 sec" is not a duration.*stays in force until this is fixed/,
+      /must be a duration from 100ms to 5m.*stays in force until this is fixed/,
     );
     await operator.write("p.yaml", policy("{timeout: 6s}"));
     await operator.until(() => operator.condition("calm", "Accepted", "DeliveryPolicy")?.status === "True");

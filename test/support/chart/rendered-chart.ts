@@ -32,6 +32,8 @@ export interface Rule {
 export interface Release {
   readonly name?: string;
   readonly namespace?: string;
+  /** Further flags of `helm template`, such as --api-versions. */
+  readonly flags?: readonly string[];
 }
 
 /** Runs helm with these values on its standard input; rejects with what helm printed. */
@@ -45,14 +47,31 @@ export function helm(binary: string, args: readonly string[], values: object = {
   });
 }
 
+/** What an installation must say: there is no image that the chart could name. */
+export const IMAGE = { repository: "registry.example.com/postrider" } as const;
+
+/** The values with an image, unless they name one. */
+export function withImage(values: object): object {
+  const image = "image" in values ? (values.image as object) : {};
+  return { ...values, image: { ...IMAGE, ...image } };
+}
+
+/** The objects of a text of manifests. @throws Error where a key appears twice, which Helm accepts and kustomize does not. */
+export function manifestsIn(text: string): Rendered[] {
+  return parseAllDocuments(text, { uniqueKeys: true, strict: true }).flatMap((document) => {
+    const [fault] = [...document.errors, ...document.warnings];
+    if (fault !== undefined) throw new Error(`${fault.message}\nin\n${text.slice(...document.range.slice(0, 2))}`);
+    return document.contents === null ? [] : [document.toJS() as Rendered];
+  });
+}
+
 /** `helm template`, parsed. */
 export async function renderChart(
   binary: string,
   values: object = {},
-  { name = "pr", namespace = "hooks" }: Release = {},
+  { name = "pr", namespace = "hooks", flags = [] }: Release = {},
 ): Promise<Rendered[]> {
-  const text = await helm(binary, ["template", name, CHART, "--namespace", namespace], values);
-  return parseAllDocuments(text).flatMap((document) => (document.contents === null ? [] : [document.toJS() as Rendered]));
+  return manifestsIn(await helm(binary, ["template", name, CHART, "--namespace", namespace, ...flags], withImage(values)));
 }
 
 export function one(objects: readonly Rendered[], kind: string, name?: string): Rendered {

@@ -20,6 +20,7 @@ export interface KubeconfigOperatorOptions {
   readonly bindingHint?: string;
   readonly className?: string;
   readonly namespaces?: readonly string[];
+  readonly tokenLabels?: readonly string[];
   readonly clock?: SystemClock;
 }
 
@@ -41,6 +42,7 @@ export class KubeconfigOperator extends Operator<ClusterProvider> {
       bindingHint: options.bindingHint ?? "",
       tokensBindingHint: "kubectl -n {namespace} create rolebinding postrider-tokens",
       systemNamespace: "postrider-system",
+      tokenLabels: options.tokenLabels ?? [],
     });
     super({ provider, clock, className, stored: options.stored ?? new Map(), waitMs: WAIT_MS });
     this.#options = options;

@@ -42,7 +42,7 @@ export async function runningApi(parts: Partial<HandlerParts> = {}, identity?: I
       readEvent: nothing,
       readBody: nothing,
     },
-    directory: { list: () => [], get: () => undefined, nameOf: () => undefined },
+    directory: { list: () => [], get: () => undefined, nameOf: () => undefined, uidsOf: () => [] },
     acts: {
       storageFull: () => undefined,
       resend: nothing,

@@ -169,6 +169,15 @@ export class FieldRig {
     return this.#operator.deliveries.ended.map(({ how }) => how);
   }
 
+  /** Deletes the subscription; answers whether its generated Secret is still there once it is gone. */
+  async keepsKey(): Promise<boolean> {
+    const key = (): boolean => this.#operator.provider.get("Secret", "shop", "orders-signing") !== undefined;
+    await this.#operator.until(() => key() && this.route?.subscription.target !== undefined);
+    await this.#operator.remove("all.yaml");
+    await this.#operator.until(() => this.route === undefined);
+    return key();
+  }
+
   async end(): Promise<void> {
     for (const world of this.#worlds) world.kill();
     await this.#operator.end();

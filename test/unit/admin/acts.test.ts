@@ -31,7 +31,7 @@ function caller(acts: Partial<DeliveryActs>, spec: unknown = null): (path: strin
       readBody: unused,
       readDelivery: async () => RECORD,
     },
-    directory: { list: () => [KNOWN], get: () => ({ ...KNOWN, spec }), nameOf: () => KNOWN.name },
+    directory: { list: () => [KNOWN], get: () => ({ ...KNOWN, spec }), nameOf: () => KNOWN.name, uidsOf: () => [] },
     acts: {
       storageFull: () => undefined,
       resend: unused,

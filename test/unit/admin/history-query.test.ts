@@ -2,14 +2,23 @@ import { expect, it } from "vitest";
 import { PAGE_ROWS_DEFAULT, readHistoryQuery } from "../../../src/admin/history-query.ts";
 import { testDeliveryNames as names } from "../../support/delivery/test-delivery-names.ts";
 
-const read = (query: string): unknown => readHistoryQuery(new URLSearchParams(query), (cursor) => names.beforeIdOf("shop", cursor));
+const NOW_MS = Date.UTC(2026, 0, 3);
+const HOUR_MS = 3_600_000;
+
+const read = (query: string): unknown =>
+  readHistoryQuery(new URLSearchParams(query), { beforeIdOf: (cursor) => names.beforeIdOf("shop", cursor), nowMs: NOW_MS });
 
 it.each([
   ["", { limit: PAGE_ROWS_DEFAULT }],
   ["limit=500", { limit: 500 }],
-  ["subscription=orders&type=order.paid&recordId=7", { limit: 50, subscriptionName: "orders", type: "order.paid", recordId: "7" }],
-  ["state=failed", { limit: 50, state: "failed" }],
-  ["state=pending", { limit: 50, state: "pending" }],
+  ["subscription=orders&type=order.paid&recordID=7", { limit: 50, subscriptionName: "orders", type: "order.paid", recordId: "7" }],
+  ["state=failed", { limit: 50, state: ["failed"] }],
+  ["state=Pending", { limit: 50, state: ["pending"] }],
+  ["state=Failed,discarded, READY", { limit: 50, state: ["failed", "discarded", "ready"] }],
+  ["statusCode=503", { limit: 50, statusCode: { from: 503, to: 503 } }],
+  ["statusCode=5xx", { limit: 50, statusCode: { from: 500, to: 599 } }],
+  ["eventID=e-1", { limit: 50, eventId: "e-1" }],
+  ["since=2h&until=30m", { limit: 50, sinceMs: NOW_MS - 2 * HOUR_MS, untilMs: NOW_MS - HOUR_MS / 2 }],
   ["since=2026-01-02T04:04:05+01:00", { limit: 50, sinceMs: Date.UTC(2026, 0, 2, 3, 4, 5) }],
   ["since=2028-02-29T00:00Z", { limit: 50, sinceMs: Date.UTC(2028, 1, 29) }],
   [
@@ -24,11 +33,16 @@ it.each([
 it.each([
   ["stat=failed", /stat is not a parameter/],
   ["state=done", /state must be/],
+  ["state=Failed,", /state must be/],
+  ["statusCode=5x", /statusCode must be/],
+  ["statusCode=0xx", /statusCode must be/],
+  ["since=2d", /must be a time .*how long ago/],
+  ["eventId=e-1", /its name is eventID/],
   ["limit=0", /1 to 500/],
   ["limit=501", /1 to 500/],
   ["limit=1e2", /1 to 500/],
   ["type=", /1 to 256 characters/],
-  [`recordId=${"x".repeat(257)}`, /1 to 256 characters/],
+  [`recordID=${"x".repeat(257)}`, /1 to 256 characters/],
   ["type=a&type=b", /appears twice/],
   ["since=2026-01-02", /must be a time/],
   ["until=2026-13-45T00:00:00Z", /must be a time/],

@@ -23,7 +23,7 @@ async function scene(stepMs: number) {
     clock: world.clock,
     deliveryNames: testDeliveryNames,
     store: world.store,
-    directory: { list: () => [], get: () => undefined, nameOf: () => "a" },
+    directory: { list: () => [], get: () => undefined, nameOf: () => "a", uidsOf: () => [] },
     acts: {
       storageFull: () => undefined,
       resend: async () => "not_found",
@@ -45,7 +45,7 @@ async function scene(stepMs: number) {
     return answer.body as Record<string, unknown>;
   };
   const eventIds = async (query: Record<string, string>): Promise<unknown[]> =>
-    ((await get("deliveries", query))["items"] as Record<string, unknown>[]).map((item) => item["eventId"]);
+    ((await get("deliveries", query))["items"] as Record<string, unknown>[]).map((item) => item["eventID"]);
   return { world, first, second, get, eventIds };
 }
 
@@ -54,7 +54,7 @@ it.each([HOUR, -HOUR, 5 * 24 * HOUR, 10 * YEAR, -10 * YEAR])("after a step of %d
   const wallMs = world.clock.trueMs();
   const near = (text: unknown): void => expect(Math.abs(Date.parse(String(text)) - wallMs)).toBeLessThan(2_000);
   const [newest] = (await get("deliveries", { limit: "1" }))["items"] as Record<string, unknown>[];
-  expect(newest?.["eventId"]).toBe(second?.id);
+  expect(newest?.["eventID"]).toBe(second?.id);
   near(newest?.["acceptedTime"]);
   near(newest?.["endedTime"]);
   near((await get(`deliveries/${String(newest?.["id"])}`))["acceptedTime"]);

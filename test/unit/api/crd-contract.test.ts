@@ -15,10 +15,13 @@ interface Crd {
   metadata: { name: string };
   spec: {
     scope: string;
-    names: { kind: string; plural: string; shortNames: string[]; categories: string[] };
+    names: { kind: string; plural: string; shortNames: string[]; categories?: string[] };
     versions: {
       name: string;
       subresources: unknown;
+      selectableFields?: { jsonPath: string }[];
+      deprecated?: boolean;
+      deprecationWarning?: string;
       additionalPrinterColumns: { name: string; priority?: number }[];
       schema: { openAPIV3Schema: Schema };
     }[];
@@ -101,14 +104,18 @@ describe("the definitions", () => {
     ).toEqual([
       ["clusterdeliverypolicies.postrider.dev", "Cluster", ["cdpol"], ["webhooks"], "v1alpha1"],
       ["deliverypolicies.postrider.dev", "Namespaced", ["dpol"], ["webhooks"], "v1alpha1"],
-      ["deliveryreplays.postrider.dev", "Namespaced", ["dreplay"], ["webhooks"], "v1alpha1"],
+      ["deliveryreplays.postrider.dev", "Namespaced", ["dreplay"], undefined, "v1alpha1"],
       ["webhooksubscriptions.postrider.dev", "Namespaced", ["whsub"], ["webhooks"], "v1alpha1"],
     ]);
     for (const { version } of crds) expect(version.subresources).toEqual({ status: {} });
+  });
+
+  it("show in a line what a person asks first", () => {
     const columns = crds[3]?.version.additionalPrinterColumns ?? [];
     expect(columns.filter((column) => column.priority === undefined).map((column) => column.name)).toEqual([
       "Ready",
       "Healthy",
+      "Suspended",
       "Endpoint",
       "Pending",
       "Last-Status",
@@ -117,10 +124,31 @@ describe("the definitions", () => {
     ]);
     expect(columns.filter((column) => column.priority === 1).map((column) => column.name)).toEqual([
       "Policy",
+      "Cluster-Policy",
+      "Health",
       "Failed",
       "Reason",
       "Message",
     ]);
+  });
+
+  it("can be selected by what tells objects of a kind apart", () => {
+    const selectable = crds.map(({ crd, version }) => [crd.spec.names.kind, version.selectableFields?.map(({ jsonPath }) => jsonPath)]);
+    expect(Object.fromEntries(selectable)).toEqual({
+      ClusterDeliveryPolicy: undefined,
+      DeliveryPolicy: undefined,
+      DeliveryReplay: [".spec.subscriptionRef.name"],
+      WebhookSubscription: [".spec.className", ".spec.suspend", ".spec.policyRef.name"],
+    });
+  });
+
+  it("warn of the kind that has no effect, and of no other", () => {
+    const warned = crds.filter(({ version }) => version.deprecated === true).map(({ crd }) => crd.spec.names.kind);
+    expect(warned).toEqual(["DeliveryReplay"]);
+    const warning = crds[2]?.version.deprecationWarning ?? "";
+    expect(warning).toContain("has no effect");
+    // The API server's bound.
+    expect(warning.length).toBeLessThanOrEqual(256);
   });
 
   it.each(crds.map(({ file, text }) => [file, text] as const))("%s is under 100 KiB and requires a spec", (_file, text) => {

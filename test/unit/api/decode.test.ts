@@ -40,7 +40,7 @@ describe("a subscription", () => {
         filter: undefined,
         endpoint: { address: { kind: "url", url: "https://example.com/" }, headers: [], auth: undefined },
         payload: { format: "StandardWebhooks", formParameter: "payload", body: undefined },
-        signing: { scheme: "StandardWebhooks", secretRefs: [], hmac: undefined, token: undefined },
+        signing: { scheme: "StandardWebhooks", secretRefs: [], secretDeletionPolicy: "Retain", hmac: undefined, token: undefined },
         policyName: undefined,
         history: { captureResponse: true, answerInResults: false, recordIdField: undefined },
         deletionPolicy: "Drain",
@@ -62,7 +62,7 @@ describe("a subscription", () => {
         },
         signing: { scheme: "HMAC", secretRefs: [REF], hmac: { header: "X-Hub-Signature-256", prefix: "sha256=" } },
         policyRef: { name: "careful" },
-        history: { answerInResults: true, recordIdField: "data.id" },
+        history: { answerInResults: true, recordIDField: "data.id" },
         deletionPolicy: "Discard",
       }),
     );

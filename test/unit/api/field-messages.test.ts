@@ -39,7 +39,7 @@ describe("what is said of a slip", () => {
     ["WebhookSubscription", { ...SUBSCRIPTION, signing: { scheme: "HMAC" } }, "hmac with at least a header"],
     ["WebhookSubscription", { ...SUBSCRIPTION, signing: { secretRefs: "crm" } }, 'write a list, ["crm"]'],
     ["WebhookSubscription", { ...SUBSCRIPTION, suspend: "true" }, "write true without quotes"],
-    ["DeliveryPolicy", { timeout: "10 sec" }, '"10 sec" is not a duration: write for example 500ms, 10s'],
+    ["DeliveryPolicy", { timeout: "10 sec" }, "must be a duration from 100ms to 5m, written in h, m, s and ms without spaces"],
     ["DeliveryPolicy", { timeout: "1d" }, "no days"],
     ["DeliveryPolicy", { timeout: 5 }, "write 5s (units h, m, s, ms)"],
     ["DeliveryPolicy", { retry: { maxAttempts: "4" } }, "write 4 without quotes"],
@@ -53,7 +53,7 @@ describe("what is said of a slip", () => {
     expect(said(kind, spec).join("\n")).not.toContain("should match");
   });
 
-  it("is said once: what is no duration is not out of its bounds too", () => {
+  it("is said once of what is no duration: neither a pattern nor its bounds are told too", () => {
     expect(said("DeliveryPolicy", { timeout: "1d" })).toHaveLength(1);
   });
 

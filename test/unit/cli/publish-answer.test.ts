@@ -4,7 +4,7 @@ import { answerLines } from "../../../src/cli/publish-answer.ts";
 const ID = "019b76da-a800-7000-8a3f-0c9d5e1b2f44";
 const answer = (more: object): string =>
   JSON.stringify({ id: ID, matched: 2, duplicate: false, value: null, status: "processing", ...more });
-const entry = { subscription: "billing", outcome: "delivered", reason: null, statusCode: 200, attempts: 1, answer: null };
+const entry = { subscription: "billing", outcome: "Delivered", reason: null, statusCode: 200, attempts: 1, answer: null };
 
 it.each<[string, object, boolean, string, boolean]>([
   ["not waited for", {}, false, `${ID} stored: 2 subscriptions get it\n`, false],
@@ -14,7 +14,7 @@ it.each<[string, object, boolean, string, boolean]>([
     "failed",
     {
       status: "failed",
-      value: [{ ...entry, outcome: "failed", statusCode: 500, attempts: 3, reason: "AttemptsExhausted", message: "HTTP 500" }],
+      value: [{ ...entry, outcome: "Failed", statusCode: 500, attempts: 3, reason: "AttemptsExhausted", message: "HTTP 500" }],
     },
     true,
     "  billing: failed, HTTP 500 after 3 attempts (AttemptsExhausted: HTTP 500)\n",
@@ -22,7 +22,7 @@ it.each<[string, object, boolean, string, boolean]>([
   ],
   [
     "not connected",
-    { status: "failed", value: [{ ...entry, outcome: "failed", statusCode: null, reason: "X" }] },
+    { status: "failed", value: [{ ...entry, outcome: "Failed", statusCode: null, reason: "X" }] },
     true,
     "billing: failed after 1 attempt (X)",
     true,

@@ -1,6 +1,6 @@
 import { expect, it } from "vitest";
 import { Uninstallation, type KubernetesApi } from "../../../src/cli/uninstall.ts";
-import { DRAIN_FINALIZER } from "../../../src/controller/objects.ts";
+import { drainFinalizer } from "../../../src/core/drain-finalizer.ts";
 import type { ApiAnswer, ApiRequest } from "../../../src/kube/transport.ts";
 import { ManualClock } from "../../support/time/manual-clock.ts";
 
@@ -69,13 +69,13 @@ class FakeApi implements KubernetesApi {
       found.finalizers = [...found.finalizers, "another/finalizer"];
     }
     if (metadata.resourceVersion !== String(found.version)) return answer(409, { message: "changed" });
-    found.finalizers = this.puttingBack ? [...metadata.finalizers, DRAIN_FINALIZER] : metadata.finalizers;
+    found.finalizers = this.puttingBack ? [...metadata.finalizers, drainFinalizer("postrider")] : metadata.finalizers;
     return answer(200);
   }
 }
 
 function stored(name: string, more: Partial<Stored> = {}): Stored {
-  return { namespace: "shop", name, className: "postrider", finalizers: [DRAIN_FINALIZER], version: 1, ...more };
+  return { namespace: "shop", name, className: "postrider", finalizers: [drainFinalizer("postrider")], version: 1, ...more };
 }
 
 const OPTIONS = { class: "postrider", namespace: [], timeout: 60 };
@@ -96,20 +96,28 @@ async function run(api: FakeApi, options: Partial<ConstructorParameters<typeof U
 it("takes our finalizer off every subscription of the class, page by page, and leaves others' alone", async () => {
   const api = new FakeApi([
     stored("a"),
-    stored("b", { finalizers: ["other/one", DRAIN_FINALIZER] }),
+    stored("b", { finalizers: ["other/one", drainFinalizer("postrider")] }),
     stored("c", { namespace: "bank" }),
-    stored("d", { className: "second" }),
+    stored("d", { className: "second", finalizers: [drainFinalizer("second")] }),
     stored("e", { finalizers: ["other/one"] }),
+    // Handed over, and not delivered by us yet.
+    stored("f", { className: "second", finalizers: [drainFinalizer("postrider"), drainFinalizer("second")] }),
+    // Of a version up to 0.1.
+    stored("g", { finalizers: ["postrider.dev/drain"] }),
+    stored("h", { className: "second", finalizers: ["postrider.dev/drain"] }),
   ]);
   const lines = await run(api);
   expect(api.stored.map(({ name, finalizers }) => [name, finalizers])).toEqual([
     ["a", []],
     ["b", ["other/one"]],
     ["c", []],
-    ["d", [DRAIN_FINALIZER]],
+    ["d", [drainFinalizer("second")]],
     ["e", ["other/one"]],
+    ["f", [drainFinalizer("second")]],
+    ["g", []],
+    ["h", ["postrider.dev/drain"]],
   ]);
-  expect(lines).toEqual(["finalizers removed from 3 subscriptions; none is left"]);
+  expect(lines).toEqual(["finalizers removed from 5 subscriptions; none is left"]);
 });
 
 it("stops the operator before it touches a subscription", async () => {

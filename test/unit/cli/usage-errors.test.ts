@@ -65,7 +65,7 @@ describe("wrong usage", () => {
     ["run --store memory: --ingest-auth statik", "did you mean static?"],
     ["run --store memory: --max-in-flight many", "--max-in-flight: expected a whole number\n"],
     ["run --store memory: --max-in-flight 1.5", "--max-in-flight: expected a whole number from 1 to 65536"],
-    ["run --store memory: --class ''", "--class: expected a name of 1 to 63 characters"],
+    ["run --store memory: --class ''", "--class: expected a name of 1 to 63 lower-case letters, digits and hyphens"],
     ["run --store memory: --ingest-token-in-query maybe", "'maybe' is neither true nor false"],
   ])("%s", async (line, expected) => {
     expect(

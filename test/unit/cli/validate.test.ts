@@ -51,7 +51,9 @@ it("names file, line and field, and exits 1", async () => {
   writeFileSync(join(folder, ".hidden.yaml"), BAD);
   writeFileSync(join(folder, "notes.txt"), BAD);
   expect(await validate("-f", folder)).toBe(EXIT_FAILED);
-  expect(printed).toContain(`${join(folder, "deep/b.yml")}:6: DeliveryPolicy default/b spec.timeout: "5d" is not a duration: write`);
+  expect(printed).toContain(
+    `${join(folder, "deep/b.yml")}:6: DeliveryPolicy default/b spec.timeout: must be a duration from 100ms to 5m, written`,
+  );
   expect(printed).toMatch(/2 files, 2 Postrider objects: \d refused\n$/);
 });
 

@@ -24,7 +24,7 @@ class Bench {
       name: "orders",
       how: "drain",
       sinceMs: this.clock.nowMs(),
-      hopeless: false,
+      hopeless: undefined,
       finish: () => {
         if (this.failures-- > 0) return Promise.reject(new Error("409"));
         this.finished.push("u1");
@@ -78,7 +78,7 @@ describe("a deleted subscription", () => {
 
   it.each<[string, Partial<Departure>, string]>([
     ["discard", { how: "discard" }, "discard"],
-    ["nothing can be sent", { hopeless: true }, "dead-letter"],
+    ["nothing can be sent", { hopeless: { why: "a Secret is gone" } }, "dead-letter"],
   ])("ends at once: %s", async (_, change, how) => {
     const bench = new Bench();
     bench.begin(change);
@@ -144,7 +144,7 @@ describe("what a deletion threw away", () => {
     const bench = new Bench();
     const told: number[] = [];
     bench.failures = 2;
-    bench.begin({ how: "discard", tell: (ended) => void told.push(ended) });
+    bench.begin({ how: "discard", tell: ({ ended }) => void told.push(ended) });
     await bench.pass(120_000);
     expect(bench.finished).toEqual(["u1"]);
     expect(told).toEqual([3]);
@@ -154,7 +154,7 @@ describe("what a deletion threw away", () => {
     const bench = new Bench();
     const told: (readonly [number, number])[] = [];
     bench.deliveries.underWay = 2;
-    bench.begin({ how: "discard", tell: (ended, underWay) => void told.push([ended, underWay]) });
+    bench.begin({ how: "discard", tell: ({ ended, underWay }) => void told.push([ended, underWay]) });
     await bench.pass(1_000);
     expect(told).toEqual([[1, 2]]);
   });
@@ -163,7 +163,7 @@ describe("what a deletion threw away", () => {
     const bench = new Bench();
     bench.deliveries.pendings.set("u1", 0);
     const told: number[] = [];
-    bench.begin({ how: "discard", tell: (ended) => void told.push(ended) });
+    bench.begin({ how: "discard", tell: ({ ended }) => void told.push(ended) });
     await bench.pass(1_000);
     expect(bench.finished).toEqual(["u1"]);
     expect(told).toEqual([]);

@@ -13,6 +13,7 @@ import type { Verdict } from "../../../src/controller/subscription/checks.ts";
 import { gatherFacts } from "../../../src/controller/subscription/facts.ts";
 import { BUILT_IN_EGRESS, BUILT_IN_POLICY } from "../../../src/core/policy.ts";
 import { ObjectCache } from "../../../src/provider/object-cache.ts";
+import { ManualClock } from "../../support/time/manual-clock.ts";
 
 const WHSEC = `whsec_${Buffer.alloc(32, 7).toString("base64")}`;
 
@@ -69,7 +70,13 @@ async function judge(given: Given): Promise<Verdict> {
   const spec = `{events: ${given.events ?? "{types: [a]}"}, endpoint: ${given.endpoint ?? '{url: "https://example.com/x"}'}, ${given.rest ?? "signing: {scheme: None}"}}`;
   const subscription = object("WebhookSubscription", spec) as WebhookSubscription;
   const facts = await gatherFacts(
-    { resources: shelf, policies: new PolicyView(shelf), systemNamespace: "postrider-system" },
+    {
+      resources: shelf,
+      policies: new PolicyView(shelf, "postrider"),
+      systemNamespace: "postrider-system",
+      className: "postrider",
+      clock: new ManualClock(),
+    },
     subscription,
     given.lastAccepted,
   );
@@ -278,7 +285,7 @@ describe("what is sent", () => {
   it("asks for a key when none is named, once", async () => {
     expect(await judge({ rest: "suspend: false" })).toMatchObject({ needsKey: true, active: { blocked: { reason: "SecretPending" } } });
     const made = await judge({ rest: "suspend: false", secrets: { "orders-signing": secret({ secret: WHSEC }, "u1") } });
-    expect(made).toMatchObject({ needsKey: false, ownKey: "orders-signing", active: { blocked: undefined } });
+    expect(made).toMatchObject({ needsKey: false, ownKey: { metadata: { name: "s" } }, active: { blocked: undefined } });
   });
 
   it("reads Ed25519 keys", async () => {

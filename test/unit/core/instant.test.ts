@@ -50,7 +50,8 @@ describe("30 February is no day", () => {
   });
 
   it("of a list's filter", () => {
-    const since = (text: string): boolean => readHistoryQuery(new URLSearchParams({ since: text }), () => undefined).ok;
+    const since = (text: string): boolean =>
+      readHistoryQuery(new URLSearchParams({ since: text }), { beforeIdOf: () => undefined, nowMs: 0 }).ok;
     expect(since("2026-02-28T12:00Z")).toBe(true);
     expect(since("2026-02-30T12:00Z")).toBe(false);
   });

@@ -1,8 +1,9 @@
 import { describe, expect, it } from "vitest";
 import { BUILT_IN_EGRESS, BUILT_IN_LIMITS, BUILT_IN_POLICY } from "../../../src/core/policy.ts";
-import type { ClusterPolicy, LabelSelector, NamespacePolicy, Policy, PolicyLimits } from "../../../src/core/policy.ts";
-import { clamp, matchesSelector, resolvePolicy } from "../../../src/core/policy-resolution.ts";
-import type { ClusterCandidate, NamespaceCandidate, PolicyQuestion } from "../../../src/core/policy-resolution.ts";
+import type { ClusterPolicy, NamespacePolicy, Policy, PolicyLimits } from "../../../src/core/policy.ts";
+import { clamp, resolvePolicy } from "../../../src/core/policy-resolution.ts";
+import type { ClusterCandidate, NamespaceCandidate } from "../../../src/core/policy-candidate.ts";
+import type { PolicyQuestion } from "../../../src/core/policy-resolution.ts";
 
 function policy(name: string, fields: NamespacePolicy["fields"] = {}, more: Partial<NamespacePolicy> = {}): NamespaceCandidate {
   return {
@@ -12,17 +13,15 @@ function policy(name: string, fields: NamespacePolicy["fields"] = {}, more: Part
 }
 
 function cluster(name: string, more: Partial<ClusterPolicy> = {}): ClusterCandidate {
-  const base = { uid: name, generation: 7, createdAtMs: 0, namespaceSelector: undefined, fields: {} };
+  const base = { uid: name, generation: 7, createdAtMs: 0, className: "", priority: 0, namespaceSelector: undefined, fields: {} };
   return { accepted: true, policy: { ...base, name, limits: BUILT_IN_LIMITS, egress: BUILT_IN_EGRESS, ...more } };
 }
 
-function selector(matchLabels: Record<string, string>): LabelSelector {
-  return { matchLabels, matchExpressions: [] };
-}
-
+const HOUR = 3_600_000;
 const NOT_OBEYED = { field: "", reason: "NotImplemented", message: "not obeyed" } as const;
 
 const question: PolicyQuestion = {
+  className: "postrider",
   policyName: undefined,
   namespace: "shop",
   namespaceLabels: { team: "a" },
@@ -63,22 +62,8 @@ describe("which policy wins", () => {
     ["of the same age, by name", { namespacePolicies: [older, sameAge] }, "DeliveryPolicy/alpha"],
     ["no default: the cluster's", { namespacePolicies: [careful], clusterPolicies: [cluster("c")] }, "ClusterDeliveryPolicy/c"],
     ["a default that is not accepted keeps its place", { namespacePolicies: [bad], clusterPolicies: [cluster("c")] }, "PolicyNotAccepted"],
-    [
-      "one with a selector before one without",
-      { clusterPolicies: [cluster("a"), cluster("b", { namespaceSelector: selector({ team: "a" }) })] },
-      "ClusterDeliveryPolicy/b",
-    ],
-    [
-      "{} counts as a selector",
-      { clusterPolicies: [cluster("a"), cluster("b", { namespaceSelector: selector({}) })] },
-      "ClusterDeliveryPolicy/b",
-    ],
-    [
-      "a selector that does not match does not count",
-      { clusterPolicies: [cluster("b", { namespaceSelector: selector({ team: "z" }) })] },
-      "BuiltIn/",
-    ],
-    ["then by name", { clusterPolicies: [cluster("b"), cluster("a")] }, "ClusterDeliveryPolicy/a"],
+    ["a cluster policy of another class does not count", { clusterPolicies: [cluster("b", { className: "blue" })] }, "BuiltIn/"],
+    ["one of our class does", { clusterPolicies: [cluster("b", { className: "postrider" })] }, "ClusterDeliveryPolicy/b"],
     [
       "a cluster policy that is not accepted opens nothing",
       {
@@ -128,6 +113,37 @@ describe("clamping", () => {
     expect(clamp(BUILT_IN_POLICY, { ...BUILT_IN_LIMITS, ...limits }).clamped).toEqual(expected);
   });
 
+  // docs/spec/clusterdeliverypolicy.md, `kubectl explain cdpol.spec.limits`: built in, lowered to the ceiling; only rateLimit takes it.
+  const unset: readonly [string, PolicyLimits, (policy: Policy) => unknown, unknown][] = [
+    ["timeout", { ...BUILT_IN_LIMITS, timeoutMs: 60_000 }, (policy) => policy.timeoutMs, 15_000],
+    ["timeout", { ...BUILT_IN_LIMITS, timeoutMs: 3_000 }, (policy) => policy.timeoutMs, 3_000],
+    ["maxInFlight", { ...BUILT_IN_LIMITS, maxInFlight: 64 }, (policy) => policy.maxInFlight, 8],
+    ["maxInFlight", { ...BUILT_IN_LIMITS, maxInFlight: 4 }, (policy) => policy.maxInFlight, 4],
+    ["retry.maxAttempts", { ...BUILT_IN_LIMITS, maxAttempts: 50 }, (policy) => policy.retry.maxAttempts, 10],
+    ["retry.maxAttempts", { ...BUILT_IN_LIMITS, maxAttempts: 3 }, (policy) => policy.retry.maxAttempts, 3],
+    ["retry.maxAge", { ...BUILT_IN_LIMITS, maxAgeMs: 200 * HOUR }, (policy) => policy.retry.maxAgeMs, 96 * HOUR],
+    ["retry.maxAge", { ...BUILT_IN_LIMITS, maxAgeMs: HOUR }, (policy) => policy.retry.maxAgeMs, HOUR],
+    ["retention.history", { ...BUILT_IN_LIMITS, retention: { historyMs: 200 * HOUR } }, (policy) => policy.retention.historyMs, 72 * HOUR],
+    ["retention.history", { ...BUILT_IN_LIMITS, retention: { historyMs: HOUR } }, (policy) => policy.retention.historyMs, HOUR],
+    ["retention.bodies", { ...BUILT_IN_LIMITS, retention: { bodiesMs: 200 * HOUR } }, (policy) => policy.retention.bodiesMs, 72 * HOUR],
+    ["retention.bodies", { ...BUILT_IN_LIMITS, retention: { bodiesMs: HOUR } }, (policy) => policy.retention.bodiesMs, HOUR],
+    [
+      "retention.responseBytes",
+      { ...BUILT_IN_LIMITS, retention: { responseBytes: 9_000 } },
+      (policy) => policy.retention.responseBytes,
+      4_096,
+    ],
+    ["retention.responseBytes", { ...BUILT_IN_LIMITS, retention: { responseBytes: 100 } }, (policy) => policy.retention.responseBytes, 100],
+    ["rateLimit", { ...BUILT_IN_LIMITS, rateLimit: rate(5, 1_000, 9) }, (policy) => policy.rateLimit, rate(5, 1_000, 9)],
+  ];
+  it.each(unset)("%s left out under %j is the built-in value, lowered to the ceiling", (field, limits, read, expected) => {
+    for (const own of [{}, { clusterPolicies: [cluster("c", { limits })], namespacePolicies: [policy("p", {}, { isDefault: true })] }]) {
+      const { effective } = resolvePolicy({ ...question, clusterPolicies: [cluster("c", { limits })], ...own });
+      expect(read(effective.policy)).toEqual(expected);
+      expect(effective.clamped).toEqual(read(BUILT_IN_POLICY) === expected ? [] : [field]);
+    }
+  });
+
   it.each<[string, Partial<Policy>, Partial<PolicyLimits>, number, string[]]>([
     ["128 of the default 15 s stay", { maxInFlight: 128 }, {}, 128, []],
     ["129 do not", { maxInFlight: 129 }, {}, 128, ["maxInFlight"]],
@@ -154,24 +170,5 @@ describe("clamping", () => {
 
   it("never connects longer than an attempt may take", () => {
     expect(clamp(BUILT_IN_POLICY, { ...BUILT_IN_LIMITS, timeoutMs: 900 }).policy.connectTimeoutMs).toBe(900);
-  });
-});
-
-describe("label selectors", () => {
-  const labels = { team: "a", tier: "1" };
-  type Operator = LabelSelector["matchExpressions"][number]["operator"];
-  it.each<[string, Operator, string[], boolean]>([
-    ["team", "In", ["a", "b"], true],
-    ["team", "In", ["b"], false],
-    ["none", "In", ["a"], false],
-    ["team", "NotIn", ["a"], false],
-    ["none", "NotIn", ["a"], true],
-    ["team", "Exists", [], true],
-    ["none", "Exists", [], false],
-    ["team", "DoesNotExist", [], false],
-    ["none", "DoesNotExist", [], true],
-    ["constructor", "Exists", [], false],
-  ])("%s %s %j is %s", (key, operator, values, expected) => {
-    expect(matchesSelector({ matchLabels: {}, matchExpressions: [{ key, operator, values }] }, labels)).toBe(expected);
   });
 });

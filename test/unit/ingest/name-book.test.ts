@@ -1,6 +1,6 @@
 import { expect, it } from "vitest";
-import { RouteTable } from "../../../src/core/route-table.ts";
-import { NameBook } from "../../../src/ingest/name-book.ts";
+import { type Route, RouteTable } from "../../../src/core/route-table.ts";
+import { NameBook, SAME_NAME_MAX } from "../../../src/ingest/name-book.ts";
 import { MemoryStore } from "../../../src/store/memory/memory-store.ts";
 import { StoreError } from "../../../src/store/store.ts";
 import { route } from "../../support/ingest/running-ingest.ts";
@@ -10,6 +10,12 @@ import { silentLog } from "../../support/silent-log.ts";
 const DAY_MS = 86_400_000;
 const log = silentLog;
 const TABLE = RouteTable.build([route("alpha", ["a"]), route("beta", ["b"])]);
+
+/** A subscription of the name alpha under this uid. */
+function alphaOf(uid: string): Route {
+  const alpha = route("alpha", ["a"]);
+  return { ...alpha, subscription: { ...alpha.subscription, uid } };
+}
 
 async function opened(fault?: () => StoreError | undefined): Promise<MemoryStore> {
   const store = new MemoryStore(fault === undefined ? {} : { fault });
@@ -49,8 +55,8 @@ it("writes what is new and nothing twice, and again what could not be written", 
   book.note(TABLE);
   expect(written).toEqual(["uid-alpha", "uid-alpha uid-beta"]);
   expect(await store.listState("name")).toEqual([
-    { key: "uid-alpha", value: '"alpha"' },
-    { key: "uid-beta", value: '"beta"' },
+    { key: "uid-alpha", value: '"shop/alpha"' },
+    { key: "uid-beta", value: '"shop/beta"' },
   ]);
 });
 
@@ -67,5 +73,46 @@ it("lets go of a name when no result of its subscription can be left, in memory 
   expect(next.nameOf("uid-beta")).toBe("beta");
   await next.tidy(31 * DAY_MS);
   expect([next.nameOf("uid-alpha"), next.nameOf("uid-beta")]).toEqual(["alpha", undefined]);
-  expect(await store.listState("name")).toEqual([{ key: "uid-alpha", value: '"alpha"' }]);
+  expect(await store.listState("name")).toEqual([{ key: "uid-alpha", value: '"shop/alpha"' }]);
+});
+
+it("knows everyone who has or had a name in a namespace, in the next process too, until nothing is left of them", async () => {
+  const store = await opened();
+  const book = new NameBook(store, log);
+  const tableOf = (uid: string): RouteTable => RouteTable.build([alphaOf(uid)]);
+  book.note(tableOf("first"));
+  book.note(tableOf("second"));
+  await book.tidy(0);
+  book.note(tableOf("third"));
+  await settle();
+  expect(book.uidsOf("shop", "alpha")).toEqual(["first", "second", "third"]);
+  expect(book.uidsOf("bank", "alpha")).toEqual([]);
+  expect(book.uidsOf("shop", "beta")).toEqual([]);
+  const next = new NameBook(store, log);
+  await next.load();
+  expect([...next.uidsOf("shop", "alpha")].sort()).toEqual(["first", "second", "third"]);
+  next.note(tableOf("third"));
+  await next.tidy(32 * DAY_MS);
+  await next.tidy(64 * DAY_MS);
+  expect(next.uidsOf("shop", "alpha")).toEqual(["third"]);
+});
+
+it("finds what version 0.1 has left, whose names say no namespace, and writes the namespace once it is known", async () => {
+  const store = await opened();
+  await store.putState([{ kind: "name", key: "uid-alpha", value: '"alpha"' }]);
+  const book = new NameBook(store, log);
+  await book.load();
+  expect([book.nameOf("uid-alpha"), book.uidsOf("anywhere", "alpha")]).toEqual(["alpha", ["uid-alpha"]]);
+  book.note(TABLE);
+  await settle();
+  expect([book.nameOf("uid-alpha"), book.uidsOf("anywhere", "alpha"), book.uidsOf("shop", "alpha")]).toEqual(["alpha", [], ["uid-alpha"]]);
+  expect(await store.listState("name")).toContainEqual({ key: "uid-alpha", value: '"shop/alpha"' });
+});
+
+it("searches for at most a thousand of one name", async () => {
+  const book = new NameBook(await opened(), log);
+  const routes = Array.from({ length: SAME_NAME_MAX + 7 }, (_, n) => alphaOf(`uid-${n}`));
+  book.note(RouteTable.build(routes));
+  expect(book.uidsOf("shop", "alpha")).toHaveLength(SAME_NAME_MAX);
+  expect(book.uidsOf("shop", "alpha").at(-1)).toBe(`uid-${SAME_NAME_MAX + 6}`);
 });

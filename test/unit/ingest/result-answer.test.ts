@@ -55,7 +55,7 @@ describe("what a receiver said", () => {
       const told = { answer: { headers: [], body: { text: "é" } } };
       expect(value).toEqual({
         subscription: "a",
-        outcome: "delivered",
+        outcome: "Delivered",
         reason: null,
         statusCode: 200,
         attempts: 1,
