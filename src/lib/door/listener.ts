@@ -76,7 +76,7 @@ interface Secured extends ListenerParts {
   readonly identity: IdentitySource;
 }
 
-/** Joins handshakes, door and server. A server says which connection it has secured, but not from which it came: the other end's address does. */
+/** Joins handshakes, door and server. A server says which connection it has secured, but not from which it came: the addresses of its ends do. */
 function secure({ server, door, accept, identity, clock, watch }: Secured): void {
   const shaking = new Map<string, Socket>();
   const handshakes = new Handshakes({
@@ -126,6 +126,7 @@ function secure({ server, door, accept, identity, clock, watch }: Secured): void
   });
 }
 
-function peerOf({ remoteAddress = "", remotePort = 0 }: Socket): string {
-  return `${remoteAddress} ${remotePort}`;
+/** A client may use one port of its own for several addresses of ours. */
+function peerOf({ remoteAddress = "", remotePort = 0, localAddress = "" }: Socket): string {
+  return `${remoteAddress} ${remotePort} ${localAddress}`;
 }

@@ -1,5 +1,5 @@
 import { createHash, createPrivateKey, type KeyObject, X509Certificate } from "node:crypto";
-import { createSecureContext } from "node:tls";
+import { createSecureContext, type SecureContextOptions } from "node:tls";
 import { readCertificates } from "./pem-certificates.ts";
 
 /** What a server shows its clients, and whose clients it believes; complete and consistent. */
@@ -39,22 +39,29 @@ export function identityOf(texts: IdentityTexts): IdentityRead {
   const mismatch = mismatchOf(chain, key);
   if (mismatch !== undefined) return faulty("certificate", mismatch);
   const certificate = `${found.certificates.join("\n")}\n`;
-  const refused = refusedByOpenSsl(certificate, texts.key);
-  if (refused !== undefined) return faulty("certificate", refused);
+  const [own] = chain as [X509Certificate, ...X509Certificate[]];
+  const [notBeforeMs, notAfterMs] = [own.validFromDate.getTime(), own.validToDate.getTime()];
+  if (Number.isNaN(notBeforeMs) || Number.isNaN(notAfterMs))
+    return faulty("certificate", "from when to when it is valid cannot be read: issue it again");
   const authorities = texts.clientAuthorities === undefined ? undefined : readCertificates(texts.clientAuthorities);
   if (authorities?.ok === false) return faulty("clientAuthorities", authorities.fault);
   if (authorities?.certificates.length === 0) return faulty("clientAuthorities", withoutCertificate(texts.clientAuthorities ?? ""));
-  const clientAuthorities = authorities?.certificates;
-  const [own] = chain;
+  const clientAuthorities = authorities === undefined ? undefined : [...authorities.certificates];
+  const refused = refusedByOpenSsl({
+    cert: certificate,
+    key: texts.key,
+    ...(clientAuthorities === undefined ? {} : { ca: clientAuthorities }),
+  });
+  if (refused !== undefined) return faulty("certificate", refused);
   return {
     ok: true,
     identity: {
       certificate,
       key: texts.key,
       clientAuthorities,
-      notBeforeMs: own!.validFromDate.getTime(),
-      notAfterMs: own!.validToDate.getTime(),
-      subject: own!.subject.replaceAll("\n", ", ").slice(0, SUBJECT_CHARS_MAX),
+      notBeforeMs,
+      notAfterMs,
+      subject: own.subject.replaceAll("\n", ", ").slice(0, SUBJECT_CHARS_MAX),
       digest: createHash("sha256")
         .update(JSON.stringify([certificate, texts.key, clientAuthorities ?? null]))
         .digest("hex"),
@@ -97,9 +104,9 @@ function mismatchOf(chain: readonly X509Certificate[], key: KeyObject): string |
 }
 
 /** For example a key that is too short. */
-function refusedByOpenSsl(certificate: string, key: string): string | undefined {
+function refusedByOpenSsl(options: SecureContextOptions): string | undefined {
   try {
-    createSecureContext({ cert: certificate, key });
+    createSecureContext(options);
     return undefined;
   } catch (error) {
     const message = error instanceof Error ? error.message : String(error);

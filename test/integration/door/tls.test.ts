@@ -1,10 +1,13 @@
+import { once } from "node:events";
 import { connect } from "node:net";
+import { connect as connectTls } from "node:tls";
 import { afterEach, describe, expect, it } from "vitest";
 import { makeCertificates } from "../../support/delivery/certificates.ts";
 import { alone, Crowd, statusOf } from "../../support/door/crowd.ts";
 import { API_TOKEN, runningApi, runningHealth } from "../../support/door/three-servers.ts";
 import { askTls, identity, identitySource, TlsClient } from "../../support/door/tls-clients.ts";
 import { runningIngest, type IngestSetup } from "../../support/ingest/running-ingest.ts";
+import { ingestLimits } from "../../../src/ingest/ingest-server.ts";
 import type { Metrics } from "../../../src/observe/metrics.ts";
 
 const certificates = makeCertificates();
@@ -125,7 +128,7 @@ describe("a port with a certificate", () => {
     expect(await refused).toBe("ERR_SSL_NO_RENEGOTIATION");
   });
 
-  it("answers a client that closes its half, and one whose answer is large and slowly read", async () => {
+  it("answers a client that closes its half", async () => {
     const { port } = await ingest();
     expect((await askTls(port, publish(""), { ca, half: true })).status).toBe(202);
     expect((await askTls(port, publish("").slice(0, -3), { ca, half: true })).status).toBe(400);
@@ -341,6 +344,38 @@ describe("a port that requires a certificate of its clients", () => {
     expect((await askTls(port, publish(), { ca, ...client })).status).toBe(403);
     expect((await askTls(port, publish(), { ca, ...stranger.clients[0] })).status).toBe(202);
   });
+});
+
+it("holds half as many connections over TLS, where each needs more memory, unless a limit is given", () => {
+  const address = { host: "127.0.0.1", port: 0 };
+  const secure = { ...address, identity: identitySource(good) };
+  expect(ingestLimits({ listen: address }).connections).toBe(8_192);
+  expect(ingestLimits({ listen: secure }).connections).toBe(4_096);
+  expect(ingestLimits({ listen: secure, limits: { connections: 7 } }).connections).toBe(7);
+});
+
+it("keeps apart two connections that a client opens from one port of its own to two addresses of ours", async () => {
+  const { port } = await ingest({ host: "0.0.0.0", limits: { handshakeDeadlineMs: 1_000 } });
+  const from = { port, localAddress: "127.0.0.1" };
+  const raw = connect({ ...from, host: "127.0.0.1" });
+  cleanups.push(() => raw.destroy());
+  await once(raw, "connect");
+  // Begins after the first and before its handshake, and says nothing.
+  const second = connect({ ...from, host: "127.0.0.2", localPort: raw.localPort! });
+  cleanups.push(() => second.destroy());
+  await once(second, "connect");
+  second.resume();
+  const first = connectTls({ socket: raw, ca, servername: "localhost" });
+  await once(first, "secureConnect");
+  const ask = async (): Promise<number> => {
+    const answered = once(first, "data");
+    first.write(publish(""));
+    return statusOf(String((await answered)[0]));
+  };
+  expect(await ask()).toBe(202);
+  // Its deadline is not the first one's.
+  await once(second, "close");
+  expect([await ask(), first.destroyed]).toEqual([202, false]);
 });
 
 it("a plain port knows no TLS: it answers as it did before", async () => {

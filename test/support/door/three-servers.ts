@@ -4,10 +4,10 @@ import { ApiServer } from "../../../src/admin/api-server.ts";
 import { ApiTokenAuthenticator } from "../../../src/admin/authenticator.ts";
 import { tokenDigest } from "../../../src/core/access-token.ts";
 import { SystemClock } from "../../../src/lib/clock.ts";
-import type { IdentitySource } from "../../../src/lib/tls/identity-source.ts";
 import { HealthServer } from "../../../src/observe/health-server.ts";
 import { Metrics } from "../../../src/observe/metrics.ts";
 import { silentLog } from "../silent-log.ts";
+import { identityOfLink } from "./link.ts";
 
 export const API_TOKEN = "a-token-of-sixteen-bytes";
 
@@ -18,7 +18,7 @@ interface Running {
 }
 
 /** A real API server; the store answers nothing unless given. `shop` and `depot` have a token each (that of depot with `-2`). */
-export async function runningApi(parts: Partial<HandlerParts> = {}, identity?: IdentitySource): Promise<Running> {
+export async function runningApi(parts: Partial<HandlerParts> = {}, identity = identityOfLink()): Promise<Running> {
   const nothing = async (): Promise<never> => {
     throw new Error("must not be reached");
   };
@@ -57,7 +57,7 @@ export async function runningApi(parts: Partial<HandlerParts> = {}, identity?: I
 }
 
 /** A real metrics server; each series makes its page larger by about 270 bytes. */
-export async function runningHealth(series = 0, identity?: IdentitySource): Promise<Running> {
+export async function runningHealth(series = 0, identity = identityOfLink()): Promise<Running> {
   const metrics = new Metrics({ version: "test", defaults: false });
   for (let i = 0; i < series; i++) metrics.pending.set({ namespace: `namespace-${i}-${"x".repeat(200)}`, subscription: "orders" }, i);
   const server = new HealthServer({

@@ -1,4 +1,4 @@
-import { connect, type Socket } from "node:net";
+import type { Socket } from "node:net";
 import { type CompiledFilter } from "../../../src/core/expression/compile.ts";
 import { RouteTable, type Route } from "../../../src/core/route-table.ts";
 import type { Event } from "../../../src/core/event.ts";
@@ -15,6 +15,7 @@ import { BusinessEvents } from "../../../src/observe/events.ts";
 import { Metrics } from "../../../src/observe/metrics.ts";
 import { MemoryStore } from "../../../src/store/memory/memory-store.ts";
 import type { AcceptRequest, AcceptResult, NewDelivery, Store } from "../../../src/store/store.ts";
+import { connectTo, identityOfLink } from "../door/link.ts";
 import { testDeliveryNames } from "../delivery/test-delivery-names.ts";
 import { routeFor, specOf } from "../routes.ts";
 import { silentLog } from "../silent-log.ts";
@@ -80,6 +81,8 @@ export interface IngestSetup {
   readonly roomBytes?: () => number | undefined;
   readonly storageLimit?: (namespace: string) => StorageLimit;
   readonly drainMs?: number;
+  /** Default: 127.0.0.1. */
+  readonly host?: string;
   /** Given = TLS. */
   readonly identity?: IdentitySource;
 }
@@ -97,7 +100,7 @@ export async function runningIngest(setup: IngestSetup = {}) {
   let tell = (_eventId: string | undefined): void => undefined;
   const digests = (setup.tokens ?? []).flatMap((token) => storedTokenDigest(Buffer.from(token)) ?? []);
   const server = buildIngest({
-    listen: { host: "127.0.0.1", port: 0, identity: setup.identity },
+    listen: { host: setup.host ?? "127.0.0.1", port: 0, identity: setup.identity ?? identityOfLink() },
     authenticator:
       setup.tokens === undefined && setup.reviewer === undefined
         ? ingestOpenToAll
@@ -178,7 +181,7 @@ export class RawClient {
   #waiting: { readonly pattern: RegExp; readonly resolve: (text: string) => void }[] = [];
 
   constructor(port: number) {
-    this.socket = connect({ port, host: "127.0.0.1", allowHalfOpen: true, noDelay: true });
+    this.socket = connectTo(port, { allowHalfOpen: true, noDelay: true });
     this.socket.on("error", () => undefined);
     this.socket.on("end", () => this.socket.end());
     this.socket.on("data", (chunk: Buffer) => {

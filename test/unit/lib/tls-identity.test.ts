@@ -1,4 +1,5 @@
 import { execFileSync } from "node:child_process";
+import { X509Certificate } from "node:crypto";
 import { chmodSync, mkdirSync, mkdtempSync, rmSync, writeFileSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
@@ -67,6 +68,18 @@ describe("a certificate and its key", () => {
   ])("are refused with a reason when they cannot be used: %#", (texts, expected) => {
     if (typeof expected === "string") expect(fault(texts)).toBe(expected);
     else expect(fault(texts)).toMatch(expected);
+  });
+
+  it("of which nobody can say until when it is valid are refused: no metric and no alert could", () => {
+    const der = new X509Certificate(good.cert).raw;
+    // The second time in it is the end of its validity (RFC 5280 4.1.2.5).
+    const times = [...der.toString("latin1").matchAll(/\d{12}Z/g)];
+    der.write("99", times[1]!.index + 2, "latin1");
+    const certificate = `-----BEGIN CERTIFICATE-----\n${der
+      .toString("base64")
+      .match(/.{1,64}/g)!
+      .join("\n")}\n-----END CERTIFICATE-----\n`;
+    expect(fault({ certificate })).toBe("certificate: from when to when it is valid cannot be read: issue it again");
   });
 
   it("with a passphrase are refused, with the command that removes it", () => {
