@@ -99,6 +99,15 @@ export const ALERTS: readonly Alert[] = [
     description: "The event loop is late by {{ $value | humanizeDuration }} (99th percentile): so is every answer and every delivery.",
   },
   {
+    name: "PostriderCertificateExpiring",
+    expr: "postrider_tls_certificate_not_after_seconds - time() < 14 * 24 * 3600 and postrider_tls_certificate_not_after_seconds - time() < 0.25 * (postrider_tls_certificate_not_after_seconds - postrider_tls_certificate_not_before_seconds)",
+    for: "15m",
+    severity: "warning",
+    summary: "The certificate of the {{ $labels.listener }} port expires soon and was not renewed.",
+    description:
+      "It expires in {{ $value | humanizeDuration }}, after three quarters of its life and within 14 days. Clients then refuse to connect. A new file is served within 10 seconds.",
+  },
+  {
     name: "PostriderRestarting",
     expr: "changes(process_start_time_seconds[30m]) * on (job, instance) group_left () postrider_build_info > 3",
     for: "5m",

@@ -1,12 +1,13 @@
-import { createServer, type IncomingMessage, type Server, type ServerResponse } from "node:http";
+import type { IncomingMessage, ServerResponse } from "node:http";
 import { tokenDigest } from "../core/access-token.ts";
 import { EVENT_BYTES_MAX } from "../core/event.ts";
 import { aborted } from "../lib/abort.ts";
-import { Door, type DoorWatch, STRANGER_IDLE_MS } from "../lib/door/door.ts";
+import { type DoorWatch, STRANGER_IDLE_MS } from "../lib/door/door.ts";
 import { type FramingFault, localTarget } from "../lib/door/framing.ts";
+import { Listener } from "../lib/door/listener.ts";
 import { Pot } from "../lib/door/pot.ts";
 import { pour } from "../lib/door/pour.ts";
-import { listenOn, type ListenAddress } from "../lib/listen.ts";
+import type { ListenAddress } from "../lib/listen.ts";
 import type { Service } from "../lib/service.ts";
 import { wholeBody } from "../lib/whole-body.ts";
 import type { Log } from "../observe/log.ts";
@@ -103,17 +104,17 @@ export class ApiServer implements Service {
   readonly #slow = new Pot<IncomingMessage>(SLOW_ANSWERS_MAX);
   /** Requests whose bodies are being read. */
   readonly #bodies = new Pot<IncomingMessage>(BODIES_MAX);
-  readonly #server: Server;
-  readonly #door: Door;
+  readonly #listener: Listener;
 
   constructor(parts: ApiServerParts) {
     this.#parts = parts;
     this.#handlers = new ApiHandlers(parts);
     this.#desk = new ReadDesk(parts.clock);
     this.#lists = new ReadDesk(parts.clock);
-    const limits = { headersTimeout: HEADERS_DEADLINE_MS, requestTimeout: REQUEST_DEADLINE_MS, requireHostHeader: false };
-    this.#server = createServer(limits, (request, response) => void this.#serve(request, response));
-    this.#door = new Door(this.#server, {
+    this.#listener = new Listener({
+      listen: parts.listen,
+      http: { headersTimeout: HEADERS_DEADLINE_MS, requestTimeout: REQUEST_DEADLINE_MS, requireHostHeader: false },
+      serve: (request, response) => void this.#serve(request, response),
       limits: { connections: CONNECTIONS_MAX, unreadBytes: UNREAD_BYTES_MAX, strangerIdleMs: STRANGER_IDLE_MS },
       clock: parts.clock,
       watch: parts.watch,
@@ -122,19 +123,19 @@ export class ApiServer implements Service {
 
   /** Binds; answers the URL without a trailing slash. Rejects when the address cannot be had. */
   async open(): Promise<string> {
-    return listenOn(this.#server, this.#parts.listen);
+    return this.#listener.open();
   }
 
   async run(signal: AbortSignal): Promise<void> {
     await aborted(signal);
-    const closed = new Promise<void>((resolve) => this.#server.close(() => resolve()));
-    this.#server.closeAllConnections();
+    const closed = this.#listener.close();
+    this.#listener.server.closeAllConnections();
     await closed;
   }
 
   async #serve(request: IncomingMessage, response: ServerResponse): Promise<void> {
     request.on("error", () => undefined);
-    const fault = this.#door.receive(request, response);
+    const fault = this.#listener.door.receive(request, response);
     if (fault === "gone") return;
     const gone = new AbortController();
     response.once("close", () => gone.abort());
@@ -174,7 +175,7 @@ export class ApiServer implements Service {
     response.writeHead(answer.status, { ...SAFE_HEADERS, ...answer.headers, ...length });
     if (request.method === "HEAD") return void response.end();
     const onSlow = (): void => {
-      for (const given of this.#slow.enter(request, turn.namespace)) this.#door.giveUp(given, "unread");
+      for (const given of this.#slow.enter(request, turn.namespace)) this.#listener.door.giveUp(given, "unread");
       turn.leave();
     };
     await pour(response, all(first, second, rest), { clock: this.#parts.clock, onSlow });
@@ -195,7 +196,7 @@ export class ApiServer implements Service {
     const { route } = routed;
     const verdict = await this.#parts.authenticator.authorize(authorizations(request), route.access);
     if (!verdict.granted) return problem(verdict);
-    this.#door.know(request);
+    this.#listener.door.know(request);
     if (this.#parts.closed?.() !== undefined) return NOT_SERVING;
     const body = method === "POST" ? await this.#readBody(request, route.namespace) : new Uint8Array(0);
     if (body === undefined) return problem({ code: "request_too_large", detail: `The body has more than ${BODY_BYTES_MAX} bytes.` });
@@ -211,7 +212,7 @@ export class ApiServer implements Service {
 
   /** Bodies under way are few: whoever sends at once needs room for a moment, and who does not gives it up. */
   async #readBody(request: IncomingMessage, namespace: string): Promise<Uint8Array | undefined> {
-    for (const given of this.#bodies.enter(request, namespace)) this.#door.giveUp(given, "room");
+    for (const given of this.#bodies.enter(request, namespace)) this.#listener.door.giveUp(given, "room");
     try {
       return await wholeBody(request, BODY_BYTES_MAX);
     } finally {
@@ -240,7 +241,7 @@ async function* all(first: Buffer, second: IteratorResult<Buffer, unknown>, rest
 }
 
 function faulty({ code, detail }: FramingFault): ApiAnswer {
-  return problem({ code: code === "duplicate_header" ? "malformed_request" : code, detail });
+  return problem({ code: code === "coding_unsupported" ? code : "malformed_request", detail });
 }
 
 /** Every Authorization header as it came: two of them let nobody in. */

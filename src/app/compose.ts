@@ -1,18 +1,13 @@
 import { mkdirSync } from "node:fs";
-import { stat } from "node:fs/promises";
-import { hostname } from "node:os";
-import { join } from "node:path";
 import type { ApiServer } from "../admin/api-server.ts";
 import type { Operator, SubscriptionCounters } from "../cli/operator.ts";
-import { ConfigError } from "../config/config.ts";
 import type { Config } from "../config/config.ts";
 import { Controller } from "../controller/controller.ts";
-import type { ObjectRef, Resources, ResultSink } from "../controller/objects.ts";
+import type { Resources } from "../controller/objects.ts";
 import type { DeliveryNames } from "../core/delivery-name.ts";
 import type { RecordKept } from "../core/storage-share.ts";
 import { RouteTable } from "../core/route-table.ts";
 import { HttpAttempter } from "../attempt/http-attempter.ts";
-import type { ServiceAccountTokens } from "../attempt/token/token-issuer.ts";
 import { Engine } from "../delivery/engine.ts";
 import { PayloadBook } from "../delivery/flight/payload-book.ts";
 import { DnsResolver } from "../attempt/connect/resolver.ts";
@@ -25,21 +20,20 @@ import { clockText } from "../core/clock-frame.ts";
 import type { Clock, ClockFrame, SystemClock } from "../lib/clock.ts";
 import type { ListenAddress } from "../lib/listen.ts";
 import { type Random, uuidv7 } from "../lib/random.ts";
-import type { Service } from "../lib/service.ts";
 import { BusinessEvents } from "../observe/events.ts";
 import { HealthServer } from "../observe/health-server.ts";
-import type { HealthCheck } from "../observe/health-server.ts";
 import type { Log } from "../observe/log.ts";
-import { Metrics } from "../observe/metrics.ts";
-import { FileProvider } from "../provider/file.ts";
+import { Metrics, type ServerName } from "../observe/metrics.ts";
 import { MemoryStore } from "../store/memory/memory-store.ts";
 import { SqliteStore } from "../store/sqlite/sqlite-store.ts";
 import { CLOCK_KEY, type Store } from "../store/store.ts";
 import { acceptedSpecsIn } from "./accepted-specs.ts";
-import { type Authenticators, buildAuthenticators, tokenLabels } from "./authenticators.ts";
+import { type Authenticators, buildAuthenticators } from "./authenticators.ts";
 import { buildApi } from "./build-api.ts";
-import { ClassGate } from "./class-gate.ts";
+import { Certificates } from "./certificates.ts";
 import { keptDeliveryNames } from "./delivery-name-key.ts";
+import { manifestSource, type ManifestSource, type Provider } from "./manifest-source.ts";
+import { readinessChecks } from "./readiness.ts";
 import { RetentionSweep, type Tidied } from "./retention-sweep.ts";
 import { shutDown } from "./shut-down.ts";
 import { Supervisor } from "./supervise.ts";
@@ -66,12 +60,9 @@ const DESKS_CLOSE_MS = 500;
 /** The class is somebody else's: whoever starts this process again finds it waiting. */
 const EXIT_CLASS_LOST = 69;
 
-type Provider = Resources & ResultSink & Service;
-
 /** Everything that a running operator is made of, named once. */
-interface Rooms {
+interface Rooms extends Pick<ManifestSource, "provider" | "gate" | "lease" | "onJudged"> {
   readonly store: Store;
-  readonly provider: Provider;
   readonly authenticators: Authenticators;
   readonly engine: Engine;
   readonly attempter: HttpAttempter;
@@ -79,12 +70,8 @@ interface Rooms {
   readonly ingest: IngestServer;
   readonly api: ApiServer;
   readonly health: HealthServer;
+  readonly certificates: Certificates;
   readonly storeWatch: StoreWatch;
-  readonly gate: ClassGate;
-  /** Absent with files: nobody else serves the same folder. */
-  readonly lease: Service | undefined;
-  /** Manifests may be judged from now on. */
-  readonly onJudged: () => void;
   readonly tidied: readonly Tidied[];
   /** How long nobody ran before this start, ms. */
   readonly awayMs: number;
@@ -96,6 +83,7 @@ interface Rooms {
 export async function startOperator(config: Config, parts: ComposeParts): Promise<Operator> {
   const { clock, log } = parts;
   const metrics = new Metrics({ version: VERSION, perSubscription: config["per-subscription-metrics"] });
+  const certificates = await Certificates.read(config, { clock, log, metrics });
   const owner = uuidv7(clock.trueMs());
   const store = parts.store ?? storeOf(config);
   const report = await store.open({
@@ -110,7 +98,7 @@ export async function startOperator(config: Config, parts: ComposeParts): Promis
   log.info({ event: "store.opened", pending: report.pending, interrupted: report.interrupted }, "store opened");
   try {
     const deliveryNames = await keptDeliveryNames(store, parts.random, log);
-    const rooms = await build(config, parts, { store, metrics, owner, awayMs: report.clock.awayMs, deliveryNames });
+    const rooms = await build(config, parts, { store, metrics, certificates, owner, awayMs: report.clock.awayMs, deliveryNames });
     return await start(rooms, parts, config);
   } catch (error) {
     await store.close();
@@ -129,89 +117,10 @@ function storeOf(config: Config): Store {
   });
 }
 
-/** Where manifests come from, and who makes tokens of ServiceAccounts there. */
-interface Source {
-  readonly provider: Provider;
-  readonly serviceAccounts: ServiceAccountTokens | undefined;
-  /** Lets go of what was read because somebody named it; with files everything stays as long as its file. */
-  readonly retainNamed: ((isNamed: (ref: ObjectRef) => boolean) => void) | undefined;
-  readonly gate: ClassGate;
-  readonly lease: Service | undefined;
-  readonly onJudged: () => void;
-  /** What cannot be followed now, for people; with files `refusedNote` says it. */
-  readonly lostSight: (() => string | undefined) | undefined;
-}
-
-async function sourceOf(config: Config, parts: ComposeParts, { metrics, owner }: Ground): Promise<Source> {
-  const { clock, random, log } = parts;
-  if (config.provider === "file") {
-    const directory = config.manifests ?? ".";
-    // Misspelt, it would be made for the keys below, and every event would match nothing. Later a missing folder is trouble that deletes nothing.
-    if (!(await stat(directory).catch(() => undefined))?.isDirectory()) throw new ConfigError([`--manifests ${directory}: no such folder`]);
-    const kept = config.store.kind === "sqlite" ? config.store.directory : directory;
-    const onRefused = (count: number): void => metrics.manifestsRefused.set(count);
-    const provider = new FileProvider({ directory, secretsDirectory: join(kept, ".keys"), clock, log, onRefused });
-    const gate = new ClassGate(false, log, metrics);
-    return {
-      provider,
-      serviceAccounts: undefined,
-      retainNamed: undefined,
-      lostSight: undefined,
-      gate,
-      lease: undefined,
-      onJudged: () => undefined,
-    };
-  }
-  // Loaded here only: the Kubernetes client alone holds more memory than everything else.
-  const [{ kubernetesCredentials }, { KubeTransport }, { ClusterProvider }, { KubeServiceAccountTokens }, { ClassLease }] =
-    await Promise.all([
-      import("../kube/credentials.ts"),
-      import("../kube/transport.ts"),
-      import("../provider/cluster.ts"),
-      import("../kube/service-account-tokens.ts"),
-      import("../kube/class-lease.ts"),
-    ]);
-  const credentials = kubernetesCredentials(config.kubeconfig);
-  const transport = new KubeTransport(credentials, clock);
-  const gate = new ClassGate(true, log, metrics);
-  const provider = new ClusterProvider({
-    heldBack: () => gate.heldBack(),
-    transport,
-    clock,
-    random,
-    log,
-    metrics,
-    className: config.class,
-    namespaces: config.namespace,
-    instance: hostname(),
-    bindingHint: config["secrets-binding-hint"],
-    tokensBindingHint: config["tokens-binding-hint"],
-    systemNamespace: config["system-namespace"],
-    tokenLabels: tokenLabels(config),
-  });
-  const bindingHint = config["tokens-binding-hint"];
-  const serviceAccounts = new KubeServiceAccountTokens({ transport, clock, bindingHint });
-  const lease = new ClassLease({
-    transport: new KubeTransport(credentials, clock),
-    clock,
-    className: config.class,
-    namespace: config["class-lease-namespace"],
-    me: { installation: installationOf(config), pod: hostname(), process: owner, namespaces: config.namespace },
-    onStanding: (standing) => gate.note(standing),
-  });
-  const retainNamed = (isNamed: (ref: ObjectRef) => boolean): void => provider.retainNamed(isNamed);
-  const lostSight = (): string | undefined => provider.lostSight();
-  return { provider, serviceAccounts, retainNamed, lostSight, gate, lease, onJudged: () => provider.released() };
-}
-
-/** The same after every restart; the chart names the release. */
-function installationOf(config: Config): string {
-  return config.installation ?? `${config["system-namespace"]}/${hostname()}`;
-}
-
 interface Ground {
   readonly store: Store;
   readonly metrics: Metrics;
+  readonly certificates: Certificates;
   readonly owner: string;
   /** How long nobody ran before this start, ms. */
   readonly awayMs: number;
@@ -219,10 +128,10 @@ interface Ground {
 }
 
 async function build(config: Config, parts: ComposeParts, ground: Ground): Promise<Rooms> {
-  const { store, metrics, deliveryNames } = ground;
+  const { store, metrics, certificates, deliveryNames } = ground;
   const { clock, log } = parts;
   const events = new BusinessEvents(metrics, log, deliveryNames);
-  const { provider, serviceAccounts, retainNamed, lostSight, ...guard } = await sourceOf(config, parts, ground);
+  const { provider, serviceAccounts, retainNamed, lostSight, ...guard } = await manifestSource(config, { ...parts, ...ground });
   const authenticators = await buildAuthenticators(config, { provider, clock, log });
   const attempter = attempterOf(config, parts, serviceAccounts);
   const engine = engineOf(config, parts, { ...ground, events, attempter, recordKept: (namespace) => storage.recordKept(namespace) });
@@ -241,7 +150,7 @@ async function build(config: Config, parts: ComposeParts, ground: Ground): Promi
   const { gate } = guard;
   const ready = (namespace: string): boolean => gate.closed() === undefined && controller.isReady(namespace) && engine.ready;
   const ingest = buildIngest({
-    listen: flagged(config, "ingest-listen"),
+    listen: listenOf(config, "ingest", certificates),
     authenticator: authenticators.ingest,
     rateLimitPerSecond: config["ingest-rate-limit"],
     tokenInQuery: config["ingest-token-in-query"],
@@ -259,11 +168,11 @@ async function build(config: Config, parts: ComposeParts, ground: Ground): Promi
     deliveriesMax: config["ingest-deliveries-max"],
     drainMs: INGEST_CLOSES_MS,
   });
-  const listen = flagged(config, "metrics-listen");
-  const checks = checksOf({ controller, engine, storeWatch, provider, gate, lostSight });
+  const checks = readinessChecks({ controller, engine, storeWatch, provider, certificates, gate, lostSight });
+  const listen = listenOf(config, "metrics", certificates);
   const health = new HealthServer({ listen, metrics, clock, authorize: authenticators.metrics, ...checks });
   const api = buildApi({
-    listen: flagged(config, "api-listen"),
+    listen: listenOf(config, "api", certificates),
     authenticator: authenticators.api,
     clock,
     log,
@@ -283,7 +192,8 @@ async function build(config: Config, parts: ComposeParts, ground: Ground): Promi
   });
   const tidied = [payloads, names, engine, namedObjects(retainNamed, controller), seriesOf(metrics, () => table)];
   const { awayMs } = ground;
-  return { store, provider, authenticators, engine, attempter, controller, ingest, api, health, storeWatch, ...guard, tidied, awayMs };
+  const servers = { ingest, api, health, certificates };
+  return { store, provider, authenticators, engine, attempter, controller, ...servers, storeWatch, ...guard, tidied, awayMs };
 }
 
 function controllerOf(
@@ -307,7 +217,7 @@ function controllerOf(
   });
 }
 
-function attempterOf(config: Config, { clock, random }: ComposeParts, serviceAccounts: Source["serviceAccounts"]): HttpAttempter {
+function attempterOf(config: Config, { clock, random }: ComposeParts, serviceAccounts: ManifestSource["serviceAccounts"]): HttpAttempter {
   const resolver = new DnsResolver({ clock, ...(config["dns-server"].length > 0 ? { servers: config["dns-server"] } : {}) });
   return new HttpAttempter({ clock, random, version: VERSION, resolver, origin: config["webhook-origin"], serviceAccounts });
 }
@@ -334,47 +244,19 @@ function quotaOf({ store, metrics, storeWatch, controller }: Pick<Rooms, "store"
   return quota;
 }
 
-/** Where to listen, with the flag that a message names when the address cannot be had. */
-function flagged(config: Config, name: "ingest-listen" | "api-listen" | "metrics-listen"): ListenAddress {
-  return { ...config[name], flag: `--${name}` };
+/** Where to listen, with the flag that a message names when the address cannot be had, and with which certificate. */
+function listenOf(config: Config, port: ServerName, certificates: Certificates): ListenAddress {
+  return { ...config[`${port}-listen`], flag: `--${port}-listen`, identity: certificates.sourceOf(port) };
 }
 
 /** Objects that were read because somebody named them. */
-function namedObjects(retainNamed: Source["retainNamed"], controller: Controller): Tidied {
+function namedObjects(retainNamed: ManifestSource["retainNamed"], controller: Controller): Tidied {
   return { tidy: async () => retainNamed?.((ref) => controller.isNamed(ref)) };
 }
 
 /** Series of namespaces that have gone. */
 function seriesOf(metrics: Metrics, table: () => RouteTable): Tidied {
   return { tidy: () => metrics.forgetNamespaces(new Set(Array.from(table().routes(), ({ subscription }) => subscription.namespace))) };
-}
-
-/**
- * Ready: requests can be answered. A full disk is no reason: not ready, a Pod alone is behind no Service, and producers would find nobody instead of
- * 507, nor anybody the API. Nor is a stop: a Pod that goes and is ready is used as long as there is no other.
- */
-function checksOf(rooms: Pick<Rooms, "controller" | "engine" | "storeWatch" | "provider" | "gate"> & Pick<Source, "lostSight">) {
-  const { controller, engine, storeWatch, provider, gate, lostSight } = rooms;
-  const ready: HealthCheck[] = [
-    {
-      name: "routes",
-      reason: () =>
-        controller.ready ? undefined : `subscriptions have not been read yet (${controller.missing() ?? "the last are looked at"})`,
-      note: () => notRead(controller.missing()),
-    },
-    { name: "engine", reason: () => (engine.ready ? undefined : "the store's deliveries have not been read yet") },
-  ];
-  // No reason to fail: what was good before goes on.
-  if (provider instanceof FileProvider) ready.push({ name: "manifests", reason: () => undefined, note: () => provider.refusedNote() });
-  if (lostSight !== undefined) ready.push({ name: "watches", reason: () => undefined, note: lostSight });
-  const alive = [{ name: "store", reason: () => storeWatch.hanging() }];
-  return provider instanceof FileProvider
-    ? { ready, started: ready, alive }
-    : { ready: gate.checks(ready), started: gate.started(ready), alive };
-}
-
-function notRead(missing: string | undefined): string | undefined {
-  return missing === undefined ? undefined : `starting: waiting for what has not been read yet: ${missing}`;
 }
 
 interface EngineGround extends Ground {
@@ -407,7 +289,7 @@ function engineOf(
 }
 
 async function start(rooms: Rooms, parts: ComposeParts, config: Config): Promise<Operator> {
-  const { store, provider, engine, controller, ingest, api, health, storeWatch, lease } = rooms;
+  const { store, provider, engine, controller, ingest, api, health, certificates, storeWatch, lease } = rooms;
   const supervisor = new Supervisor(parts.clock, parts.log);
   await storeWatch.look();
   const urls = { metrics: await health.open(), api: await api.open(), ingest: await ingest.open() };
@@ -416,6 +298,7 @@ async function start(rooms: Rooms, parts: ComposeParts, config: Config): Promise
     new WallClockWatch(clock, log, keepClock(store, log)),
     new RetentionSweep(store, clock, log, { awayMs: rooms.awayMs, others: rooms.tidied }),
     health,
+    certificates,
     storeWatch,
     api,
     ingest,

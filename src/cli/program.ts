@@ -14,6 +14,9 @@ export class CommandFailure extends Error {
   readonly code = "COMMAND";
 }
 
+/** What a flag does is told in this many columns at least. */
+const DESCRIPTION_COLUMNS_MIN = 30;
+
 /** Help is ours; what is wrong with an argument quotes it, and it may come from a file. */
 const OUTPUT = { writeOut: tellWhole, writeErr: complainWhole };
 
@@ -35,7 +38,8 @@ function taught(command: Command, name: string): Command {
 
 /** One line: the error, what was probably meant, and where the help is. */
 function pointToHelp(command: Command, name: string): Command {
-  return command.configureOutput({
+  // Commander breaks no lines beside a name as long as --metrics-tls-certificate-file, unless said otherwise.
+  return command.configureHelp({ minWidthToWrap: DESCRIPTION_COLUMNS_MIN }).configureOutput({
     ...OUTPUT,
     outputError: (text, write) => write(`${text.trimEnd().replaceAll("\n", " ").replace(/\.$/, "")}; see ${name} --help\n`),
   });

@@ -1,6 +1,8 @@
 import { readFileSync } from "node:fs";
 import { Command, InvalidArgumentError } from "commander";
 import { readEnv } from "../config/env.ts";
+import { readCertificates } from "../lib/tls/pem-certificates.ts";
+import { type IngestAnswer, IngestCaller, type Trust } from "./ingest-call.ts";
 import { dataFault } from "./json-fault.ts";
 import { duration, outputFormat, wholeNumber } from "./option-values.ts";
 import { CommandFailure, requireFlags } from "./program.ts";
@@ -27,6 +29,10 @@ Examples:
   # what each receiver said, as soon as it has, 10 s at most
   postrider publish -n shop --type order.paid --data @order.json --wait 10s
 
+  # over HTTPS, with an authority of one's own
+  postrider publish -n shop --type order.paid --data @order.json \\
+    --server https://postrider-ingest.postrider-system:8080 --ca-file ca.crt
+
   # a hundred events, to see something move
   postrider publish -n shop --type order.paid --data '{"n":1}' --count 100
 
@@ -44,6 +50,9 @@ interface PublishOptions {
   readonly source?: string;
   readonly time?: string;
   readonly server: string;
+  readonly caFile?: string;
+  readonly clientCertificateFile?: string;
+  readonly clientKeyFile?: string;
   readonly token?: string;
   readonly idempotencyKey?: string;
   readonly wait?: string;
@@ -68,6 +77,9 @@ export function publishCommand(): Command {
     .option("--source <uri>", "CloudEvents source")
     .option("--time <rfc3339>", "when it happened")
     .option("--server <url>", "address of the ingest", serverUrl, "http://127.0.0.1:8080")
+    .option("--ca-file <file>", "trust this authority (PEM) for https://, and no other")
+    .option("--client-certificate-file <file>", "show this certificate (PEM), where the ingest requires one")
+    .option("--client-key-file <file>", "its private key (PEM)")
     .option("--token <token>", "token for the namespace, or @file (POSTRIDER_TOKEN)")
     .option("--idempotency-key <key>", "stored once, however often it is sent")
     .option("--wait <duration>", "wait for the receivers' answers, at most 55s", waitTime)
@@ -86,13 +98,32 @@ async function publish(options: PublishOptions): Promise<void> {
   if (fault !== undefined) throw new CommandFailure(fault);
   const given = options.token ?? readEnv()["POSTRIDER_TOKEN"];
   const token = given?.startsWith("@") === true ? readValue(given).toString("utf8").trim() : given?.trim();
-  for (let i = 1; i <= options.count; i++) {
-    const request = requestOf(options, data, options.count === 1 ? "" : `-${i}`);
-    const answer = await post(options, request, token);
-    const said = answerLines(answer, options.wait !== undefined);
-    tell(options.output === "json" ? shownJsonText(answer) : said.text);
-    if (said.failed) process.exitCode = 1;
+  const caller = new IngestCaller(options.server, trustOf(options));
+  try {
+    for (let i = 1; i <= options.count; i++) {
+      const request = requestOf(options, data, options.count === 1 ? "" : `-${i}`);
+      const answer = await post(options, { caller, request, token });
+      const said = answerLines(answer, options.wait !== undefined);
+      tell(options.output === "json" ? shownJsonText(answer) : said.text);
+      if (said.failed) process.exitCode = 1;
+    }
+  } finally {
+    caller.close();
   }
+}
+
+function trustOf({ server, caFile, clientCertificateFile, clientKeyFile }: PublishOptions): Trust {
+  const given = Object.entries({
+    "--ca-file": caFile,
+    "--client-certificate-file": clientCertificateFile,
+    "--client-key-file": clientKeyFile,
+  }).find(([, file]) => file !== undefined);
+  if (given === undefined) return {};
+  if (!/^https:/i.test(server)) throw new CommandFailure(`${given[0]} needs an https:// address: --server is ${server}`);
+  if ((clientCertificateFile === undefined) !== (clientKeyFile === undefined))
+    throw new CommandFailure("--client-certificate-file and --client-key-file need each other");
+  const read = (file: string | undefined): Buffer | undefined => (file === undefined ? undefined : readValue(`@${file}`));
+  return { ca: authorities(caFile, read(caFile)), cert: read(clientCertificateFile), key: read(clientKeyFile) };
 }
 
 /**
@@ -134,35 +165,37 @@ function requestOf(options: PublishOptions, data: Buffer | undefined, suffix: st
   return { headers, body };
 }
 
-async function post(options: PublishOptions, request: PublishRequest, token: string | undefined): Promise<string> {
+/** A file without a certificate would be passed over without a word, and nothing would be trusted. */
+function authorities(file: string | undefined, text: Buffer | undefined): Buffer | undefined {
+  if (text === undefined) return undefined;
+  const found = readCertificates(text.toString("utf8"));
+  if (!found.ok) throw new CommandFailure(`--ca-file ${file}: ${found.fault}`);
+  if (found.certificates.length === 0) throw new CommandFailure(`--ca-file ${file}: it contains no certificate in PEM form`);
+  return Buffer.from(found.certificates.join("\n"));
+}
+
+interface Posting {
+  readonly caller: IngestCaller;
+  readonly request: PublishRequest;
+  readonly token: string | undefined;
+}
+
+async function post(options: PublishOptions, { caller, request, token }: Posting): Promise<string> {
   const query = options.wait === undefined ? "" : `?wait=${options.wait}`;
   const url = `${options.server.replace(/\/+$/, "")}/v1/namespaces/${encodeURIComponent(options.namespace)}/events${query}`;
   const headers = token === undefined ? request.headers : { ...request.headers, authorization: `Bearer ${token}` };
-  let response: Response;
-  let text: string;
-  try {
-    const signal = AbortSignal.timeout(options.timeout * 1_000 + (options.wait === undefined ? 0 : WAIT_MAX_MS));
-    response = await fetch(url, { method: "POST", headers, body: new Uint8Array(request.body), redirect: "manual", signal });
-    text = await response.text();
-  } catch (error) {
-    throw new CommandFailure(`no answer from ${options.server}: ${reasonOf(error)}. Is the operator running? --server sets its address.`);
-  }
-  if (response.status < 200 || response.status > 299) throw new CommandFailure(refusalText(response, text));
-  return text;
+  const timeoutMs = options.timeout * 1_000 + (options.wait === undefined ? 0 : WAIT_MAX_MS);
+  const answer = await caller.post({ url, headers, body: request.body, timeoutMs });
+  if (answer.status < 200 || answer.status > 299) throw new CommandFailure(refusalText(answer));
+  return answer.text;
 }
 
-function reasonOf(error: unknown): string {
-  if (!(error instanceof Error)) return String(error);
-  return error.cause instanceof Error ? error.cause.message || error.cause.name : error.message;
-}
-
-function refusalText(response: Response, text: string): string {
+function refusalText({ status, statusText, retryAfter, text }: IngestAnswer): string {
   const problem = jsonObject(text);
-  if (typeof problem?.["code"] !== "string") return `refused with ${response.status} ${response.statusText}: ${text.slice(0, 200)}`;
-  const retryAfter = response.headers.get("retry-after");
-  const wait = retryAfter === null ? "" : ` Try again after ${retryAfter} s.`;
-  const token = response.status === 401 ? " Here: --token @FILE, or POSTRIDER_TOKEN." : "";
-  return `refused with ${response.status} ${problem["code"]}: ${String(problem["title"])}. ${String(problem["detail"])}${wait}${token}`;
+  if (typeof problem?.["code"] !== "string") return `refused with ${status} ${statusText}: ${text.slice(0, 200)}`;
+  const wait = retryAfter === undefined ? "" : ` Try again after ${retryAfter} s.`;
+  const token = status === 401 ? " Here: --token @FILE, or POSTRIDER_TOKEN." : "";
+  return `refused with ${status} ${problem["code"]}: ${String(problem["title"])}. ${String(problem["detail"])}${wait}${token}`;
 }
 
 function serverUrl(text: string): string {

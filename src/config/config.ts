@@ -96,7 +96,7 @@ function complete(settings: Settings): Config {
   const authDefault: readonly AuthMode[] = [withFiles ? "static" : "kubernetes"];
   const ingestAuth = settings["ingest-auth"] ?? authDefault;
   const apiAuth = settings["api-auth"] ?? authDefault;
-  problems.push(...authProblems("ingest", ingestAuth, ingestListen), ...authProblems("api", apiAuth, apiListen));
+  problems.push(...authProblems("ingest", ingestAuth, ingestListen), ...authProblems("api", apiAuth, apiListen), ...tlsProblems(settings));
   if (problems.length > 0 || settings.store === undefined) throw new ConfigError(problems);
   return Object.freeze({
     ...settings,
@@ -116,4 +116,19 @@ function authProblems(port: "ingest" | "api", modes: readonly AuthMode[], listen
   if (fault !== undefined) return [fault];
   if (modes.includes("none") && modes.length > 1) return [`${flag} none: makes the other modes pointless; use either none or the others`];
   return [];
+}
+
+/** A port speaks TLS with a certificate and its key, or not at all: half of it must not be read as plain HTTP. */
+function tlsProblems(settings: Settings): string[] {
+  const problems: string[] = [];
+  for (const port of ["ingest", "api", "metrics"] as const) {
+    const [certificate, key] = [`${port}-tls-certificate-file`, `${port}-tls-key-file`] as const;
+    if ((settings[certificate] === undefined) === (settings[key] === undefined)) continue;
+    const [given, missing] = settings[key] === undefined ? [certificate, key] : [key, certificate];
+    problems.push(`--${missing}: is missing: --${given} needs it`);
+  }
+  if (settings["ingest-tls-client-ca-file"] !== undefined && settings["ingest-tls-certificate-file"] === undefined) {
+    problems.push("--ingest-tls-client-ca-file: needs --ingest-tls-certificate-file and --ingest-tls-key-file");
+  }
+  return problems;
 }

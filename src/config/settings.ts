@@ -85,6 +85,19 @@ export const SETTINGS = {
   "ingest-listen": listen.optional().describe("host:port for events (8080; host 127.0.0.1 with files, 0.0.0.0 with the cluster)"),
   "api-listen": listen.optional().describe("host:port of the read and act API (8081)"),
   "metrics-listen": listen.optional().describe("host:port of /metrics, /livez, /readyz, /startupz (9090)"),
+  "ingest-tls-certificate-file": z
+    .string()
+    .optional()
+    .describe("speak HTTPS on the ingest port: PEM file with the server's certificate, then its chain; read again every 10 s"),
+  "ingest-tls-key-file": z.string().optional().describe("its private key, as a PEM file without a passphrase"),
+  "ingest-tls-client-ca-file": z
+    .string()
+    .optional()
+    .describe("PEM file with authorities: producers must show a certificate that one of them has issued, in addition to their token"),
+  "api-tls-certificate-file": z.string().optional().describe("the same for the API's port"),
+  "api-tls-key-file": z.string().optional().describe("its private key"),
+  "metrics-tls-certificate-file": z.string().optional().describe("the same for the port of /metrics and the probes"),
+  "metrics-tls-key-file": z.string().optional().describe("its private key"),
   "ingest-auth": z.array(authMode).optional().describe(`who may publish: ${AUTH_MODES}`),
   "api-auth": z.array(authMode).optional().describe(`who may use the API: ${AUTH_MODES}`),
   "metrics-auth": oneOf(["none", "kubernetes"])

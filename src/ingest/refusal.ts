@@ -44,6 +44,7 @@ const KINDS = {
   parameter_invalid: [400, "A parameter of the address is not valid"],
   unauthenticated: [401, "No valid token"],
   forbidden: [403, "The token is valid, but lacks the permission to publish here"],
+  client_certificate_refused: [403, "A valid client certificate is required"],
   not_found: [404, "Nothing is served at this path"],
   namespace_invalid: [404, "This is not a namespace name"],
   result_unknown: [404, "There is no such result"],

@@ -1,5 +1,6 @@
 import type { Server } from "node:http";
 import type { AddressInfo } from "node:net";
+import type { IdentitySource } from "./tls/identity-source.ts";
 
 /** Where a server listens; an empty host means every address, port 0 a free one. */
 export interface ListenAddress {
@@ -7,6 +8,8 @@ export interface ListenAddress {
   readonly port: number;
   /** What sets it on the command line, for the message when it cannot be had. */
   readonly flag?: string;
+  /** Given: the server speaks TLS there, and nothing else. */
+  readonly identity?: IdentitySource | undefined;
 }
 
 /** An address cannot be had: says which, why, and which flag takes another one. The system's error is the cause. */
@@ -32,8 +35,7 @@ function listenFault({ host, port, flag }: ListenAddress, { code, message }: Nod
 /** Node's own switch, which its types leave out. */
 type HalfOpenServer = Server & { httpAllowHalfOpen: boolean };
 
-/**
- * Binds; a client that has closed its half of the connection is still answered (RFC 9112 9.6). Answers the URL with the real port and without a trailing slash. @throws ListenError when the address cannot be had. */
+/** Binds; a client that has closed its half of the connection is still answered (RFC 9112 9.6). Answers the URL with the real port. @throws ListenError */
 export async function listenOn(server: Server, address: ListenAddress): Promise<string> {
   const { host, port } = address;
   (server as HalfOpenServer).httpAllowHalfOpen = true;
@@ -46,7 +48,7 @@ export async function listenOn(server: Server, address: ListenAddress): Promise<
     });
   });
   const bound = (server.address() as AddressInfo).port;
-  return `http://${host.includes(":") ? `[${host}]` : host || "0.0.0.0"}:${bound}`;
+  return `${address.identity === undefined ? "http" : "https"}://${host.includes(":") ? `[${host}]` : host || "0.0.0.0"}:${bound}`;
 }
 
 /** 127.0.0.0/8, ::1 or localhost: nobody else's machine reaches it. */

@@ -1,10 +1,10 @@
-import { createServer, type IncomingMessage, type Server, type ServerResponse } from "node:http";
+import type { IncomingMessage, ServerResponse } from "node:http";
 import { monitorEventLoopDelay } from "node:perf_hooks";
 import { aborted } from "../lib/abort.ts";
 import type { Clock } from "../lib/clock.ts";
-import { Door, STRANGER_IDLE_MS } from "../lib/door/door.ts";
+import { STRANGER_IDLE_MS } from "../lib/door/door.ts";
 import { localTarget } from "../lib/door/framing.ts";
-import { listenOn } from "../lib/listen.ts";
+import { Listener } from "../lib/door/listener.ts";
 import type { ListenAddress } from "../lib/listen.ts";
 import type { Service } from "../lib/service.ts";
 import { STOOD_MIN_MS } from "../lib/timer-wheel.ts";
@@ -62,8 +62,7 @@ const UNREAD_BYTES_MAX = 16 * 1024 * 1024;
 export class HealthServer implements Service {
   readonly name = "health";
   readonly #options: HealthServerOptions;
-  readonly #server: Server;
-  readonly #door: Door;
+  readonly #listener: Listener;
   readonly #scrapes: ScrapeDesk;
   /** Scrapes whose text waits for the reader. */
   readonly #slow = new Pot<IncomingMessage>(SLOW_SCRAPES_MAX);
@@ -82,9 +81,10 @@ export class HealthServer implements Service {
       return options.metrics.expose();
     };
     this.#scrapes = new ScrapeDesk({ clock: options.clock, make });
-    const limits = { headersTimeout: 5_000, requestTimeout: 10_000, keepAliveTimeout: 30_000, requireHostHeader: false };
-    this.#server = createServer(limits, (request, response) => this.#receive(request, response));
-    this.#door = new Door(this.#server, {
+    this.#listener = new Listener({
+      listen: options.listen,
+      http: { headersTimeout: 5_000, requestTimeout: 10_000, keepAliveTimeout: 30_000, requireHostHeader: false },
+      serve: (request, response) => this.#receive(request, response),
       limits: {
         connections: CONNECTIONS_MAX,
         strangerConnections: CONNECTIONS_MAX,
@@ -100,7 +100,7 @@ export class HealthServer implements Service {
   /** Binds; answers the URL without a trailing slash. Rejects when the address cannot be had. Safe to call twice. */
   async open(): Promise<string> {
     if (this.#url !== undefined) return this.#url;
-    this.#url = await listenOn(this.#server, this.#options.listen);
+    this.#url = await this.#listener.open();
     return this.#url;
   }
 
@@ -124,20 +124,19 @@ export class HealthServer implements Service {
     cancel();
     delay.disable();
     this.#delay = undefined;
-    await new Promise<void>((resolve) => {
-      this.#server.close(() => resolve());
-      this.#server.closeAllConnections();
-    });
+    const closed = this.#listener.close();
+    this.#listener.server.closeAllConnections();
+    await closed;
     this.#url = undefined;
   }
 
   #receive(request: IncomingMessage, response: ServerResponse): void {
-    const fault = this.#door.receive(request, response);
+    const fault = this.#listener.door.receive(request, response);
     if (fault === "gone") return;
     request.resume();
     if (fault !== undefined) return send(response, fault.code === "coding_unsupported" ? 501 : 400, TEXT, `${fault.detail}\n`);
     // Nobody shows a credential here: who asks is known, who does nothing is not.
-    this.#door.know(request);
+    this.#listener.door.know(request);
     void this.#answer(request, response);
   }
 
@@ -174,7 +173,7 @@ export class HealthServer implements Service {
       response.writeHead(200, { ...headersOf(this.#options.metrics.contentType), "Content-Length": text.length });
       if (request.method === "HEAD") return void response.end();
       const onSlow = (): void => {
-        for (const given of this.#slow.enter(request, request.socket.remoteAddress ?? "")) this.#door.giveUp(given, "unread");
+        for (const given of this.#slow.enter(request, request.socket.remoteAddress ?? "")) this.#listener.door.giveUp(given, "unread");
       };
       await pour(response, [text], { clock: this.#options.clock, onSlow });
     } catch (error) {

@@ -1,5 +1,5 @@
 import { Counter, Gauge, Histogram, Registry, collectDefaultMetrics, type Metric } from "prom-client";
-import { CLOSED_FOR, type DoorWatch } from "../lib/door/door.ts";
+import { CLOSED_FOR, type DoorWatch, HANDSHAKE_RESULTS } from "../lib/door/door.ts";
 import { Tally } from "./tally.ts";
 import { Timings } from "./timings.ts";
 
@@ -53,6 +53,22 @@ export class Metrics {
     "connections_closed_total",
     "Connections closed to stay within bounds, by server and reason.",
     ["server", "reason"],
+  );
+  readonly tlsHandshakes = this.#counter("tls_handshakes_total", "TLS handshakes, by listener and result.", ["listener", "result"]);
+  readonly tlsNotBefore = this.#gauge(
+    "tls_certificate_not_before_seconds",
+    "When the certificate that a listener serves becomes valid, in seconds since 1970.",
+    ["listener"],
+  );
+  readonly tlsNotAfter = this.#gauge(
+    "tls_certificate_not_after_seconds",
+    "When the certificate that a listener serves expires, in seconds since 1970.",
+    ["listener"],
+  );
+  readonly tlsRejected = this.#gauge(
+    "tls_certificate_rejected",
+    "1 while a listener's files contain no certificate that can be used; the previous one stays in force.",
+    ["listener"],
   );
   readonly strangersRefused = this.#counter(
     "ingest_strangers_refused_total",
@@ -190,7 +206,15 @@ export class Metrics {
     return {
       open: (connections) => this.connectionsOpen.set({ server }, connections),
       closed: (reason) => this.connectionsClosed.inc({ server, reason }),
+      shaken: (result) => this.tlsHandshakes.inc({ listener: server, result }),
     };
+  }
+
+  /** A server speaks TLS with this certificate; its series begin. */
+  showCertificate(listener: ServerName, { notBeforeMs, notAfterMs }: { readonly notBeforeMs: number; readonly notAfterMs: number }): void {
+    this.tlsNotBefore.set({ listener }, notBeforeMs / 1_000);
+    this.tlsNotAfter.set({ listener }, notAfterMs / 1_000);
+    for (const result of HANDSHAKE_RESULTS) this.tlsHandshakes.inc({ listener, result }, 0);
   }
 
   /** A subscription's counters begin at 0, so that its very first failure is an increase that an alert can see. */

@@ -12,6 +12,7 @@ import { latencyRows } from "./rows/latency.ts";
 import { manyRows } from "./rows/many.ts";
 import { quietRows } from "./rows/quiet.ts";
 import { throughputRows } from "./rows/throughput.ts";
+import { tlsRows } from "./rows/tls.ts";
 
 const ROWS: Readonly<Record<string, (context: BenchContext) => Promise<Row[]>>> = {
   throughput: throughputRows,
@@ -22,6 +23,7 @@ const ROWS: Readonly<Record<string, (context: BenchContext) => Promise<Row[]>>> 
   expressions: expressionRows,
   many: manyRows,
   quiet: quietRows,
+  tls: tlsRows,
 };
 
 const { values } = parseArgs({

@@ -27,6 +27,8 @@ export interface LoadCommand {
   readonly batch?: number;
   readonly fanOut?: number;
   readonly waitMs?: number;
+  /** Only ClientHellos, over and over, on so many connections at once; each that is answered counts as accepted. */
+  readonly handshakes?: boolean;
   /** Spreads the posts over namespaces bench-0, bench-1, … of a URL that names `bench`. */
   readonly namespaces?: number;
 }

@@ -3,6 +3,7 @@ import { mkdirSync, mkdtempSync, rmSync, writeFileSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { defaultPolicy, loopbackPolicy, manifestFile, subscription } from "../support/manifests.ts";
+import type { Certificate } from "../support/delivery/certificates.ts";
 import { lineReader, startPinned } from "./machine.ts";
 import { until } from "../support/until.ts";
 import { NODE_FLAGS } from "../support/operator/node-flags.ts";
@@ -27,6 +28,8 @@ export interface SystemOptions {
   readonly initialDelay?: string;
   readonly pinned?: boolean;
   readonly logLevel?: string;
+  /** The ingest speaks TLS with it. */
+  readonly certificate?: Certificate;
   /** Kept from an earlier run (boot rows). */
   readonly directory?: string;
 }
@@ -68,6 +71,7 @@ export class System {
       ...store,
       ...listen,
       ...auth,
+      ...tlsFlags(directory, options.certificate),
     ]);
     const ready = await lineReader(child)();
     return new System(child, directory, ready, performance.now() - begin);
@@ -96,6 +100,14 @@ export class System {
     await gone;
     if (!keep) rmSync(this.directory, { recursive: true, force: true });
   }
+}
+
+function tlsFlags(directory: string, certificate: Certificate | undefined): string[] {
+  if (certificate === undefined) return [];
+  const [cert, key] = [join(directory, "tls.crt"), join(directory, "tls.key")];
+  writeFileSync(cert, certificate.cert);
+  writeFileSync(key, certificate.key);
+  return [`--ingest-tls-certificate-file=${cert}`, `--ingest-tls-key-file=${key}`];
 }
 
 function manifests(options: SystemOptions): string {

@@ -6,7 +6,7 @@ import type { TargetTls, TlsSpec } from "../../core/subscription.ts";
 import type { Resolved } from "./auth.ts";
 import { isProblem } from "./named-refs.ts";
 import type { ConfigMapObject, SecretObject } from "../objects.ts";
-import { readCertificates } from "./pem-certificates.ts";
+import { readCertificates } from "../../lib/tls/pem-certificates.ts";
 import type { References } from "./references.ts";
 
 /** Bytes of a bundle of authorities: all public ones together take 220 KiB. */

@@ -1,14 +1,22 @@
 import type { IncomingMessage, Server, ServerResponse } from "node:http";
 import type { Socket } from "node:net";
 import type { Clock } from "../clock.ts";
+import { type ClientCertificate, EXPIRED_SINCE } from "../tls/client-certificate.ts";
 import { type FramingFault, framingFault } from "./framing.ts";
 import { Guest, laneOf } from "./guest.ts";
 import { GuestBook } from "./guest-book.ts";
 import { Reading } from "./reading.ts";
 
 /** Why the door has closed a connection. */
-export const CLOSED_FOR = ["room", "idle", "unread", "pipeline"] as const;
+export const CLOSED_FOR = ["room", "idle", "unread", "pipeline", "handshake"] as const;
 export type ClosedFor = (typeof CLOSED_FOR)[number];
+
+/**
+ * How a TLS handshake has ended: `full` with keys of its own, `resumed` with those of an earlier one, `failed` with an alert (no common version or
+ * suite, a client that does not trust the certificate), `plain_http`: the client speaks no TLS, `unfinished`: the connection was closed before.
+ */
+export const HANDSHAKE_RESULTS = ["full", "resumed", "failed", "plain_http", "unfinished"] as const;
+export type HandshakeResult = (typeof HANDSHAKE_RESULTS)[number];
 
 export interface DoorLimits {
   /** Connections at once. One more is let in, and another one closed for it. */
@@ -45,16 +53,27 @@ export interface DoorWatch {
   /** So many connections are open now. */
   open(connections: number): void;
   closed(reason: ClosedFor): void;
+  /** Only of a door that speaks TLS. */
+  shaken(result: HandshakeResult): void;
 }
+
+/** Who may ask anything on a connection; asked once for each, when its handshake is done. */
+export type Admission = (socket: Socket) => ClientCertificate;
 
 export interface DoorParts {
   readonly limits: DoorLimits;
-  readonly clock: Pick<Clock, "monotonicMs" | "after">;
+  readonly clock: Pick<Clock, "monotonicMs" | "trueMs" | "after">;
   readonly watch: DoorWatch;
+  /** Given: connections begin with a TLS handshake, and somebody says when it is done (`secured`). */
+  readonly tls?: { readonly deadlineMs: number; readonly admission: Admission | undefined } | undefined;
 }
 
 class Visitor extends Guest {
-  readonly socket: Socket;
+  /** After a handshake the one that encrypts. */
+  socket: Socket;
+  /** Which authorities of clients its handshake was judged by; see `Door.renew`. */
+  readonly epoch: number;
+  client: ClientCertificate | undefined;
   /** Requests whose answers have not gone yet. */
   underWay = 0;
   /** Bytes that had come when it began to rest. */
@@ -62,6 +81,7 @@ class Visitor extends Guest {
   /** How its answers are taken, while some wait. */
   reading: Reading | undefined;
   gone = false;
+  readonly arrivedMs: number;
   /** Where its last request ends is not certain: what follows on it is none. */
   isEnding = false;
   /** The last answer that it waits for. */
@@ -70,9 +90,11 @@ class Visitor extends Guest {
   askAtMs = Infinity;
   asked = 0;
 
-  constructor(socket: Socket, nowMs: number) {
+  constructor(socket: Socket, nowMs: number, epoch: number) {
     super(addressOf(socket), nowMs);
     this.socket = socket;
+    this.arrivedMs = nowMs;
+    this.epoch = epoch;
   }
 
   get hasBegun(): boolean {
@@ -90,6 +112,9 @@ export class Door {
   readonly #book: GuestBook<Visitor>;
   readonly #visitors = new WeakMap<object, Visitor>();
   readonly #halfClosed = new Set<Visitor>();
+  /** In their handshake, in the order in which they came. */
+  readonly #shaking = new Set<Visitor>();
+  #epoch = 0;
   #isSweeping = false;
 
   constructor(server: Server, parts: DoorParts) {
@@ -114,11 +139,48 @@ export class Door {
     if (visitor.underWay === 1) this.#book.turn(visitor, "busy", this.#nowMs());
     visitor.answer = response;
     response.once("close", () => this.#end(visitor));
-    const fault = framingFault(request);
+    if (visitor.epoch !== this.#epoch) response.shouldKeepAlive = false;
+    const fault = this.#clientFault(visitor) ?? framingFault(request);
     if (fault === undefined) return undefined;
     visitor.isEnding = true;
     response.shouldKeepAlive = false;
     return fault;
+  }
+
+  /** A handshake is done: from now on requests come through `secure`. False when its place was given up meanwhile. */
+  secured(socket: Socket, secure: Socket): boolean {
+    const visitor = this.#visitors.get(socket);
+    if (visitor === undefined || visitor.gone) return false;
+    this.#shaking.delete(visitor);
+    visitor.socket = secure;
+    visitor.bytesBefore = secure.bytesRead;
+    visitor.client = this.#parts.tls?.admission?.(secure);
+    this.#visitors.set(secure, visitor);
+    this.#listenTo(visitor);
+    this.#book.turn(visitor, "rest", this.#nowMs());
+    return true;
+  }
+
+  /** A handshake that nobody may wait for any more. */
+  giveUpHandshake(socket: Socket): void {
+    const visitor = this.#visitors.get(socket);
+    if (visitor !== undefined && this.#shaking.has(visitor)) this.#close(visitor, "handshake");
+  }
+
+  /** The server closes: those who have not asked anything yet come back through another connection. */
+  closeHandshakes(): void {
+    for (const { socket } of this.#shaking) socket.destroy();
+  }
+
+  /** Other authorities of clients are in force: connections that were judged by those before end with their next answer. */
+  renew(): void {
+    this.#epoch++;
+  }
+
+  #clientFault({ client }: Visitor): FramingFault | undefined {
+    if (client === undefined) return undefined;
+    if (!client.ok) return { code: "client_certificate_refused", detail: client.detail };
+    return this.#parts.clock.trueMs() < client.untilMs ? undefined : { code: "client_certificate_refused", detail: EXPIRED_SINCE };
   }
 
   /** Whoever sent this has proven himself: his connection may rest, and others are closed before it. */
@@ -134,18 +196,26 @@ export class Door {
   }
 
   #arrive(socket: Socket): void {
-    const visitor = new Visitor(socket, this.#nowMs());
+    const visitor = new Visitor(socket, this.#nowMs(), this.#epoch);
     this.#visitors.set(socket, visitor);
     this.#book.add(visitor);
-    socket.once("close", () => this.#forget(visitor));
-    socket.once("end", () => {
-      visitor.askAtMs = this.#nowMs() + ASK_MS;
-      this.#halfClosed.add(visitor);
-    });
+    if (this.#parts.tls === undefined) this.#listenTo(visitor);
+    else {
+      this.#shaking.add(visitor);
+      socket.once("close", () => this.#forget(visitor));
+    }
     const { connections, strangerConnections = Math.ceil(connections * STRANGERS_MAX_SHARE) } = this.#parts.limits;
     if (this.#book.size > connections || this.#book.strangers > strangerConnections) this.#makeRoom(visitor);
     this.#parts.watch.open(this.#book.size);
     this.#sweepLater();
+  }
+
+  #listenTo(visitor: Visitor): void {
+    visitor.socket.once("close", () => this.#forget(visitor));
+    visitor.socket.once("end", () => {
+      visitor.askAtMs = this.#nowMs() + ASK_MS;
+      this.#halfClosed.add(visitor);
+    });
   }
 
   #makeRoom(newcomer: Visitor): void {
@@ -177,6 +247,7 @@ export class Door {
     if (visitor.gone) return;
     visitor.gone = true;
     this.#halfClosed.delete(visitor);
+    this.#shaking.delete(visitor);
     this.#book.remove(visitor);
     this.#parts.watch.open(this.#book.size);
   }
@@ -186,11 +257,21 @@ export class Door {
     this.#isSweeping = true;
     this.#parts.clock.after(SWEEP_MS, () => {
       this.#isSweeping = false;
+      this.#closeLateHandshakes();
       this.#closeIdleStrangers();
       this.#lookAtReaders();
       this.#askHalfClosed();
       if (this.#book.size > 0) this.#sweepLater();
     });
+  }
+
+  /** However busy its client is with it: counted from the moment in which it came. */
+  #closeLateHandshakes(): void {
+    const sinceMs = this.#nowMs() - (this.#parts.tls?.deadlineMs ?? 0);
+    for (const visitor of this.#shaking) {
+      if (visitor.arrivedMs > sinceMs) return;
+      this.#close(visitor, "handshake");
+    }
   }
 
   #closeIdleStrangers(): void {

@@ -1,6 +1,9 @@
-/** Why a request's frame is not taken: its connection must end with the answer, for what follows on it may be part of the request or not. */
+/**
+ * Why a request is not looked at: its connection must end with the answer. For what follows on it may be part of the request or not; or its client may not
+ * ask anything.
+ */
 export interface FramingFault {
-  readonly code: "duplicate_header" | "malformed_request" | "coding_unsupported";
+  readonly code: "duplicate_header" | "malformed_request" | "coding_unsupported" | "client_certificate_refused";
   /** What is wrong and what to do, for a person. */
   readonly detail: string;
 }

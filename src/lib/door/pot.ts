@@ -51,6 +51,18 @@ export class Pot<T extends object> {
     return given;
   }
 
+  /** Takes out what has been there for longest of one address; the next time it is another address's turn. */
+  take(): T | undefined {
+    for (const [address, holder] of this.#holders) {
+      const [oldest] = holder.items;
+      if (oldest === undefined) continue;
+      this.leave(oldest);
+      if (this.#holders.delete(address)) this.#holders.set(address, holder);
+      return oldest;
+    }
+    return undefined;
+  }
+
   /** Whether it was there. */
   leave(item: T): boolean {
     const place = this.#places.get(item);

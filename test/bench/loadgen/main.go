@@ -29,6 +29,7 @@ type options struct {
 	duration, wait             time.Duration
 	bodyBytes                  int
 	hang                       string
+	handshakes                 bool
 	origins, namespaces        int
 }
 
@@ -166,6 +167,7 @@ func commands(s *state, base options) {
 			FanOut      int     `json:"fanOut"`
 			WaitMs      int     `json:"waitMs"`
 			Namespaces  int     `json:"namespaces"`
+			Handshakes  bool    `json:"handshakes"`
 			Reset       bool    `json:"count"`
 		}
 		if err := decoder.Decode(&command); err != nil {
@@ -176,7 +178,7 @@ func commands(s *state, base options) {
 			continue
 		}
 		o := base
-		o.url, o.rate = command.URL, command.Rate
+		o.url, o.rate, o.handshakes = command.URL, command.Rate, command.Handshakes
 		if command.Types != "" {
 			o.types = command.Types
 		}
@@ -200,6 +202,11 @@ func run(s *state, o options) result {
 	s.recording.Store(o.rate > 0)
 	poster := newPoster(s, o)
 	cpu, begin := cpuSeconds(), time.Now()
+	if o.handshakes {
+		poster.storm()
+		used, seconds := cpuSeconds()-cpu, time.Since(begin).Seconds()
+		return result{Posted: poster.posted.Load(), Accepted: poster.accepted.Load(), Refused: poster.refused.Load(), Seconds: seconds, CPUSeconds: used, CPUShare: used / seconds}
+	}
 	if o.rate > 0 {
 		poster.open()
 	} else {

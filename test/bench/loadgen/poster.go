@@ -3,6 +3,7 @@ package main
 import (
 	"bufio"
 	"bytes"
+	"crypto/tls"
 	"fmt"
 	"io"
 	"net"
@@ -19,6 +20,7 @@ type poster struct {
 	s                         *state
 	o                         options
 	address, path             string
+	secure                    bool
 	types                     []string
 	filler                    string
 	sequence                  atomic.Int64
@@ -32,7 +34,7 @@ func newPoster(s *state, o options) *poster {
 	if err != nil {
 		panic(err)
 	}
-	return &poster{s: s, o: o, address: target.Host, path: target.RequestURI(), types: strings.Split(o.types, ","), filler: strings.Repeat("x", o.bodyBytes)}
+	return &poster{s: s, o: o, address: target.Host, secure: target.Scheme == "https", path: target.RequestURI(), types: strings.Split(o.types, ","), filler: strings.Repeat("x", o.bodyBytes)}
 }
 
 func (p *poster) body(buffer *bytes.Buffer, sequence int64) string {
@@ -65,6 +67,14 @@ func (p *poster) dial() (*connection, error) {
 	socket, err := net.Dial("tcp", p.address)
 	if err != nil {
 		return nil, err
+	}
+	if p.secure {
+		secured := tls.Client(socket, &tls.Config{InsecureSkipVerify: true})
+		if err := secured.Handshake(); err != nil {
+			socket.Close()
+			return nil, err
+		}
+		socket = secured
 	}
 	return &connection{socket: socket, reader: bufio.NewReaderSize(socket, 8192)}, nil
 }
@@ -182,4 +192,46 @@ func (p *poster) loop(more func() bool) {
 	if err == nil {
 		_ = c.socket.Close()
 	}
+}
+
+// clientHello is what a client begins with: made once, it costs a flood nothing.
+func clientHello() []byte {
+	ours, theirs := net.Pipe()
+	go func() { _ = tls.Client(ours, &tls.Config{InsecureSkipVerify: true}).Handshake() }()
+	buffer := make([]byte, 16384)
+	n, err := theirs.Read(buffer)
+	if err != nil {
+		panic(err)
+	}
+	theirs.Close()
+	return buffer[:n]
+}
+
+// storm opens connections, has the server answer a ClientHello, and closes them: the server has paid for most of a handshake, the client for none.
+func (p *poster) storm() {
+	hello := clientHello()
+	until := time.Now().Add(p.o.duration)
+	var group sync.WaitGroup
+	for range p.o.connections {
+		group.Add(1)
+		go func() {
+			defer group.Done()
+			answer := make([]byte, 4096)
+			for time.Now().Before(until) {
+				p.posted.Add(1)
+				socket, err := net.Dial("tcp", p.address)
+				if err == nil {
+					_, _ = socket.Write(hello)
+					_, err = socket.Read(answer)
+					socket.Close()
+				}
+				if err != nil {
+					p.refused.Add(1)
+				} else {
+					p.accepted.Add(1)
+				}
+			}
+		}()
+	}
+	group.Wait()
 }

@@ -29,7 +29,7 @@ describe("the API's server", () => {
       listen: { host: "127.0.0.1", port: 0 },
       authenticator: new ApiTokenAuthenticator({ tokens: { tokens: (namespace) => (namespace === "shop" ? [tokenDigest(TOKEN)] : []) } }),
       log,
-      watch: { open: () => undefined, closed: () => undefined },
+      watch: { open: () => undefined, closed: () => undefined, shaken: () => undefined },
       clock: new SystemClock(),
       deliveryNames: testDeliveryNames,
       store: {

@@ -10,7 +10,7 @@ import type { TLSSocket } from "node:tls";
 import { afterEach, describe, expect, test } from "vitest";
 import type { Outcome } from "../../../src/core/outcome.ts";
 import type { Target, TargetTls } from "../../../src/core/subscription.ts";
-import { readCertificates } from "../../../src/controller/endpoint/pem-certificates.ts";
+import { readCertificates } from "../../../src/lib/tls/pem-certificates.ts";
 import { HttpAttempter } from "../../../src/attempt/http-attempter.ts";
 import { SystemClock } from "../../../src/lib/clock.ts";
 import { anEvent, aRoute } from "../../support/delivery/attempt-input.ts";

@@ -1,6 +1,5 @@
 import { testDeliveryNames } from "../../support/delivery/test-delivery-names.ts";
 import { once } from "node:events";
-import { connect } from "node:net";
 import { afterEach, describe, expect, it } from "vitest";
 import type { HandlerParts } from "../../../src/admin/handlers.ts";
 import type { Clock } from "../../../src/lib/clock.ts";
@@ -8,6 +7,7 @@ import type { Metrics } from "../../../src/observe/metrics.ts";
 import { StoreError, type StoredResult } from "../../../src/store/store.ts";
 import { alone, Crowd, statusOf } from "../../support/door/crowd.ts";
 import { historyOf } from "../../support/door/history.ts";
+import { connectTo, scheme } from "../../support/door/link.ts";
 import { API_TOKEN, runningApi, runningHealth } from "../../support/door/three-servers.ts";
 import { route, runningIngest } from "../../support/ingest/running-ingest.ts";
 import { ManualClock } from "../../support/time/manual-clock.ts";
@@ -44,7 +44,7 @@ interface Page {
 }
 
 async function page(port: number, path: string): Promise<Page> {
-  const answer = await fetch(`http://127.0.0.1:${port}${path}`, { headers: { authorization: `Bearer ${API_TOKEN}` } });
+  const answer = await fetch(`${scheme()}://127.0.0.1:${port}${path}`, { headers: { authorization: `Bearer ${API_TOKEN}` } });
   expect(answer.status).toBe(200);
   return (await answer.json()) as Page;
 }
@@ -145,7 +145,7 @@ describe("answers that are not read", () => {
 
   it("whoever reads, however slowly, has his whole", { timeout: 60_000 }, async () => {
     const { port, metrics } = await api(historyOf({ deliveries: 1, attemptsEach: 50, bodyBytes: 250_000 }));
-    const slow = connect({ port, host: "127.0.0.1" });
+    const slow = connectTo(port);
     cleanups.push(() => slow.destroy());
     let bytes = 0;
     let last = "";
@@ -230,7 +230,7 @@ describe("answers that are not read", () => {
 
 it("a reader that takes its answers is never given up, whatever it asks", async () => {
   const { port, metrics } = await api(historyOf(LARGE));
-  const socket = connect({ port, host: "127.0.0.1" });
+  const socket = connectTo(port);
   cleanups.push(() => socket.destroy());
   let seen = "";
   socket.on("data", (chunk: Buffer) => (seen = (seen + chunk.toString("latin1")).slice(-2_000_000)));

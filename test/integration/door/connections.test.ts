@@ -1,6 +1,7 @@
 import { spawnSync } from "node:child_process";
 import { afterEach, describe, expect, it } from "vitest";
 import { alone, Crowd, statusOf } from "../../support/door/crowd.ts";
+import { scheme } from "../../support/door/link.ts";
 import { API_TOKEN, runningApi, runningHealth } from "../../support/door/three-servers.ts";
 import type { Metrics } from "../../../src/observe/metrics.ts";
 import { RawClient, runningIngest } from "../../support/ingest/running-ingest.ts";
@@ -49,8 +50,12 @@ const IDLERS: [string, string][] = [
   ["that were refused and rest", "GET /nowhere HTTP/1.1\r\nHost: x\r\n\r\n"],
 ];
 
+/** A thousand handshakes take seconds of both ends, which are one process here; idlers differ behind them only, and there nothing does. */
+const IDLERS_OF_1_000 = scheme() === "http" ? IDLERS : IDLERS.slice(1, 2);
+const LONG = { timeout: 60_000 };
+
 describe("a full house never keeps out who comes", () => {
-  it.each(IDLERS)("1,024 and more connections %s do not hinder /livez", async (_, text) => {
+  it.each(IDLERS_OF_1_000)("1,024 and more connections %s do not hinder /livez", LONG, async (_, text) => {
     const { port } = await health();
     const crowd = crowdAt(port);
     await crowd.come(1_200, text);
@@ -59,14 +64,14 @@ describe("a full house never keeps out who comes", () => {
     expect(crowd.open).toBeGreaterThanOrEqual(510);
   });
 
-  it("1,024 connections that asked and rest do not hinder /livez", async () => {
+  it("1,024 connections that asked and rest do not hinder /livez", LONG, async () => {
     const { port } = await health();
     const crowd = crowdAt(port);
     await crowd.come(1_200, `${LIVEZ}\r\n`);
     expect(statusOf(await alone(port, `${LIVEZ}Connection: close\r\n\r\n`))).toBe(200);
   });
 
-  it.each(IDLERS)("1,024 connections %s do not hinder a call of the API", async (_, text) => {
+  it.each(IDLERS_OF_1_000)("1,024 connections %s do not hinder a call of the API", LONG, async (_, text) => {
     const { port } = await api();
     await crowdAt(port).come(1_100, text);
     for (let i = 0; i < 5; i++) expect(statusOf(await alone(port, `${LIST}Connection: close\r\n\r\n`))).toBe(200);
@@ -77,7 +82,7 @@ describe("a full house never keeps out who comes", () => {
     { timeout: 120_000 },
     async () => {
       const files = Number(spawnSync("sh", ["-c", "ulimit -n"], { encoding: "utf8" }).stdout);
-      const connections = files >= 18_000 ? 8_192 : 400;
+      const connections = files >= 18_000 && scheme() === "http" ? 8_192 : 400;
       // Opening them all takes longer than strangers may rest: without that they would be gone when the house is full.
       const running = await ingest({ connections, strangerConnections: connections, strangerIdleMs: 120_000 });
       const own = new RawClient(running.port);

@@ -1,6 +1,6 @@
-import { connect } from "node:net";
 import { afterEach, describe, expect, it } from "vitest";
 import { historyOf } from "../../support/door/history.ts";
+import { connectTo } from "../../support/door/link.ts";
 import { API_TOKEN, runningApi, runningHealth } from "../../support/door/three-servers.ts";
 import { endDeliveries } from "../../support/ingest/ended-delivery.ts";
 import { route, runningIngest, type IngestSetup } from "../../support/ingest/running-ingest.ts";
@@ -18,7 +18,7 @@ async function sendAndFinish(
   request: string,
 ): Promise<{ readonly answer: string; readonly status: number; readonly ms: number }> {
   const startedMs = Date.now();
-  const socket = connect({ port, host: "127.0.0.1", allowHalfOpen: true });
+  const socket = connectTo(port, { allowHalfOpen: true });
   const chunks: Buffer[] = [];
   socket.on("error", () => undefined);
   socket.on("data", (chunk: Buffer) => chunks.push(chunk));
@@ -83,7 +83,7 @@ describe("a client that has closed its half of the connection", () => {
 
   it("is found out when it was the whole of the connection: nobody waits for a result any more", async () => {
     const running = await ingest();
-    const socket = connect({ port: running.port, host: "127.0.0.1" });
+    const socket = connectTo(running.port);
     socket.on("error", () => undefined);
     socket.write(post("/v1/namespaces/shop/events?wait=30s"));
     await waiting(running, 1);

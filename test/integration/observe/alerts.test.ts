@@ -102,6 +102,18 @@ const STORIES: Readonly<Record<string, Story>> = {
     fires: "15m",
     clear: "45m",
   },
+  PostriderCertificateExpiring: {
+    // Four hours of life; the last is near its end when a new one comes. One that lives for years may be in its last quarter for months.
+    series: {
+      [`postrider_tls_certificate_not_after_seconds{${PROCESS},listener="ingest"}`]: "14400+0x210 1000000+0x60",
+      [`postrider_tls_certificate_not_before_seconds{${PROCESS},listener="ingest"}`]: "0+0x210 12600+0x60",
+      [`postrider_tls_certificate_not_after_seconds{${PROCESS},listener="api"}`]: "2000000+0x280",
+      [`postrider_tls_certificate_not_before_seconds{${PROCESS},listener="api"}`]: "-300000000+0x280",
+    },
+    labels: `${PROCESS},listener="ingest"`,
+    fires: "200m",
+    clear: "240m",
+  },
   PostriderRestarting: {
     series: {
       [`process_start_time_seconds{${PROCESS}}`]: "1+1x5 6+0x60",
@@ -218,6 +230,8 @@ const HEALTHY: Readonly<Record<string, string>> = {
   [`postrider_store_commit_duration_seconds_bucket{${PROCESS},le="0.01"}`]: "0+600x300",
   [`postrider_store_commit_duration_seconds_bucket{${PROCESS},le="+Inf"}`]: "0+600x300",
   [`postrider_event_loop_lag_seconds{${PROCESS}}`]: "0.02+0x300",
+  [`postrider_tls_certificate_not_after_seconds{${PROCESS},listener="api"}`]: "2592000+0x300",
+  [`postrider_tls_certificate_not_before_seconds{${PROCESS},listener="api"}`]: "-5184000+0x300",
   [`postrider_subscription_ready{${PROCESS},${ONE}}`]: "1+0x300",
   [`postrider_delivery_attempts_total{${PROCESS},${ONE},outcome="success"}`]: "0+600x300",
   [`postrider_delivery_attempts_total{${PROCESS},${ONE},outcome="timeout"}`]: "0+60x300",

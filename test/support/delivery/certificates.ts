@@ -19,8 +19,12 @@ export interface TestCertificates {
   readonly selfSigned: Certificate;
   /** For `receiver.shop.svc`, by the CA. */
   readonly service: Certificate;
+  /** For the Services of release `pr` of the chart in namespace `hooks`, and 127.0.0.1, by the CA. */
+  readonly chart: Certificate;
   /** Two of clients, by the CA; their subjects are `CN=client-one` and `CN=client-two`. */
   readonly clients: readonly [Certificate, Certificate];
+  /** For `localhost`, by the CA; of no use to a client. */
+  readonly serverOnly: Certificate;
   /** For 127.0.0.1, by an intermediate authority below the CA; `cert` is the leaf alone. */
   readonly deep: Certificate;
   readonly intermediate: string;
@@ -86,8 +90,14 @@ export function makeCertificates(): TestCertificates | undefined {
       good: issue("good", local, days),
       expired: issue("expired", local, ["-days", "-1"]),
       otherHost: issue("other", "subjectAltName=DNS:other.example", days),
+      chart: issue(
+        "chart",
+        `subjectAltName=${["ingest", "api", "metrics"].map((port) => `DNS:pr-postrider-${port}.hooks.svc`).join(",")},IP:127.0.0.1`,
+        days,
+      ),
       service: issue("service", "subjectAltName=DNS:receiver.shop.svc", days),
       clients: [issue("client-one", "extendedKeyUsage=clientAuth", days), issue("client-two", "extendedKeyUsage=clientAuth", days)],
+      serverOnly: issue("server-only", `${local}\nextendedKeyUsage=serverAuth`, days),
       deep: issue("deep", local, days, "middle"),
       intermediate,
       weak: weakClient(),

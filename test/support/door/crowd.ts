@@ -1,5 +1,6 @@
 import { once } from "node:events";
-import { connect, type Socket } from "node:net";
+import type { Socket } from "node:net";
+import { connected, connectTo } from "./link.ts";
 
 /** Fewer at once than the listen backlog of common kernels. */
 const STEP = 100;
@@ -37,7 +38,7 @@ export class Crowd {
   }
 
   async #one(text: string, deaf: boolean): Promise<void> {
-    const socket = connect({ port: this.#port, host: "127.0.0.1", noDelay: true });
+    const socket = connectTo(this.#port, { noDelay: true });
     this.sockets.push(socket);
     socket.on("error", () => undefined);
     socket.once("close", () => this.closed++);
@@ -48,14 +49,14 @@ export class Crowd {
         this.answers.push(chunk.toString("latin1", 0, 200));
       });
     }
-    await Promise.race([once(socket, "connect"), once(socket, "close")]).catch(() => undefined);
+    await Promise.race([once(socket, connected()), once(socket, "close")]).catch(() => undefined);
     if (text !== "" && !socket.destroyed) socket.write(text);
   }
 }
 
 /** One request on a connection of its own, whole at once; answers everything that came back, "" when the connection was closed on it. */
 export async function alone(port: number, text: string): Promise<string> {
-  const socket = connect({ port, host: "127.0.0.1", noDelay: true });
+  const socket = connectTo(port, { noDelay: true });
   const chunks: Buffer[] = [];
   socket.on("error", () => undefined);
   socket.on("data", (chunk: Buffer) => chunks.push(chunk));

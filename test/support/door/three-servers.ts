@@ -7,6 +7,7 @@ import { SystemClock } from "../../../src/lib/clock.ts";
 import { HealthServer } from "../../../src/observe/health-server.ts";
 import { Metrics } from "../../../src/observe/metrics.ts";
 import { silentLog } from "../silent-log.ts";
+import { identityOfLink } from "./link.ts";
 
 export const API_TOKEN = "a-token-of-sixteen-bytes";
 
@@ -17,7 +18,7 @@ interface Running {
 }
 
 /** A real API server; the store answers nothing unless given. `shop` and `depot` have a token each (that of depot with `-2`). */
-export async function runningApi(parts: Partial<HandlerParts> = {}): Promise<Running> {
+export async function runningApi(parts: Partial<HandlerParts> = {}, identity = identityOfLink()): Promise<Running> {
   const nothing = async (): Promise<never> => {
     throw new Error("must not be reached");
   };
@@ -27,7 +28,7 @@ export async function runningApi(parts: Partial<HandlerParts> = {}): Promise<Run
     ["depot", [tokenDigest(`${API_TOKEN}-2`)]],
   ]);
   const server = new ApiServer({
-    listen: { host: "127.0.0.1", port: 0 },
+    listen: { host: "127.0.0.1", port: 0, identity },
     authenticator: new ApiTokenAuthenticator({ tokens: { tokens: (namespace) => tokens.get(namespace) ?? [] } }),
     log: silentLog,
     watch: metrics.doorOf("api"),
@@ -56,10 +57,16 @@ export async function runningApi(parts: Partial<HandlerParts> = {}): Promise<Run
 }
 
 /** A real metrics server; each series makes its page larger by about 270 bytes. */
-export async function runningHealth(series = 0): Promise<Running> {
+export async function runningHealth(series = 0, identity = identityOfLink()): Promise<Running> {
   const metrics = new Metrics({ version: "test", defaults: false });
   for (let i = 0; i < series; i++) metrics.pending.set({ namespace: `namespace-${i}-${"x".repeat(200)}`, subscription: "orders" }, i);
-  const server = new HealthServer({ listen: { host: "127.0.0.1", port: 0 }, metrics, clock: new SystemClock(), ready: [], started: [] });
+  const server = new HealthServer({
+    listen: { host: "127.0.0.1", port: 0, identity },
+    metrics,
+    clock: new SystemClock(),
+    ready: [],
+    started: [],
+  });
   return { ...(await started(server)), metrics };
 }
 

@@ -66,7 +66,7 @@ export class ApiOverRoutes {
       listen: { host: "127.0.0.1", port: 0 },
       authenticator: apiOpenToAll,
       log,
-      watch: { open: () => undefined, closed: () => undefined },
+      watch: { open: () => undefined, closed: () => undefined, shaken: () => undefined },
       store,
       clock,
       deliveryNames: testDeliveryNames,

@@ -1,4 +1,4 @@
-import { connect, type Socket } from "node:net";
+import type { Socket } from "node:net";
 import { type CompiledFilter } from "../../../src/core/expression/compile.ts";
 import { RouteTable, type Route } from "../../../src/core/route-table.ts";
 import type { Event } from "../../../src/core/event.ts";
@@ -10,10 +10,12 @@ import type { IngestLimits } from "../../../src/ingest/ingest-server.ts";
 import type { HubLimits } from "../../../src/ingest/results/result-hub.ts";
 import { StorageQuota } from "../../../src/ingest/storage-quota.ts";
 import type { StorageLimit } from "../../../src/core/storage-share.ts";
+import type { IdentitySource } from "../../../src/lib/tls/identity-source.ts";
 import { BusinessEvents } from "../../../src/observe/events.ts";
 import { Metrics } from "../../../src/observe/metrics.ts";
 import { MemoryStore } from "../../../src/store/memory/memory-store.ts";
 import type { AcceptRequest, AcceptResult, NewDelivery, Store } from "../../../src/store/store.ts";
+import { connectTo, identityOfLink } from "../door/link.ts";
 import { testDeliveryNames } from "../delivery/test-delivery-names.ts";
 import { routeFor, specOf } from "../routes.ts";
 import { silentLog } from "../silent-log.ts";
@@ -79,6 +81,10 @@ export interface IngestSetup {
   readonly roomBytes?: () => number | undefined;
   readonly storageLimit?: (namespace: string) => StorageLimit;
   readonly drainMs?: number;
+  /** Default: 127.0.0.1. */
+  readonly host?: string;
+  /** Given = TLS. */
+  readonly identity?: IdentitySource;
 }
 
 /** A real ingest on a free port over a real store, in memory where none is given. */
@@ -94,7 +100,7 @@ export async function runningIngest(setup: IngestSetup = {}) {
   let tell = (_eventId: string | undefined): void => undefined;
   const digests = (setup.tokens ?? []).flatMap((token) => storedTokenDigest(Buffer.from(token)) ?? []);
   const server = buildIngest({
-    listen: { host: "127.0.0.1", port: 0 },
+    listen: { host: setup.host ?? "127.0.0.1", port: 0, identity: setup.identity ?? identityOfLink() },
     authenticator:
       setup.tokens === undefined && setup.reviewer === undefined
         ? ingestOpenToAll
@@ -175,7 +181,7 @@ export class RawClient {
   #waiting: { readonly pattern: RegExp; readonly resolve: (text: string) => void }[] = [];
 
   constructor(port: number) {
-    this.socket = connect({ port, host: "127.0.0.1", allowHalfOpen: true, noDelay: true });
+    this.socket = connectTo(port, { allowHalfOpen: true, noDelay: true });
     this.socket.on("error", () => undefined);
     this.socket.on("end", () => this.socket.end());
     this.socket.on("data", (chunk: Buffer) => {

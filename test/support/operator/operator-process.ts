@@ -7,7 +7,16 @@ const ROOT = resolve(import.meta.dirname, "../../..");
 const READY_WITHIN_MS = 20_000;
 const STDERR_CHARS_MAX = 1_000_000;
 
-export interface OperatorProcessOptions {
+interface RunOptions {
+  /** A command under which the process runs, like a tracer. */
+  readonly under?: readonly string[];
+  /** The process is started as if it were so much later, ms: what a restart after a long night is like. */
+  readonly laterMs?: number;
+  /** Added to the environment of the process. */
+  readonly env?: Readonly<Record<string, string>>;
+}
+
+export interface OperatorProcessOptions extends RunOptions {
   /** A directory; or else the manifests are those of a cluster. */
   readonly manifests?: string;
   readonly kubeconfig?: string;
@@ -16,12 +25,6 @@ export interface OperatorProcessOptions {
   /** Flags that say who is let in; default: everybody. */
   readonly auth?: readonly string[];
   readonly flags?: readonly string[];
-  /** A command under which the process runs, like a tracer. */
-  readonly under?: readonly string[];
-  /** The process is started as if it were so much later, ms: what a restart after a long night is like. */
-  readonly laterMs?: number;
-  /** Added to the environment of the process. */
-  readonly env?: Readonly<Record<string, string>>;
 }
 
 export interface ReadyLine {
@@ -72,25 +75,16 @@ export class OperatorProcess {
     const { manifests, kubeconfig = "" } = options;
     const provider = manifests === undefined ? ["cluster", "--kubeconfig", kubeconfig] : ["file", "--manifests", manifests];
     const source = ["--provider", ...provider, "--store", options.store, "--store-reserve", "1Mi"];
-    const [tracer, ...tracing] = options.under ?? [];
+    return OperatorProcess.run([...source, ...listen, ...auth, ...(options.flags ?? [])], options);
+  }
+
+  /** With these arguments of `postrider run`, and no others. */
+  static async run(args: readonly string[], { under, laterMs, env }: RunOptions = {}): Promise<OperatorProcess> {
+    const [tracer, ...tracing] = under ?? [];
     const child = spawn(
       tracer ?? process.execPath,
-      [
-        ...(tracer === undefined ? [] : [...tracing, process.execPath]),
-        ...NODE_FLAGS,
-        ...later(options.laterMs),
-        "src/main.ts",
-        "run",
-        ...source,
-        ...listen,
-        ...auth,
-        ...(options.flags ?? []),
-      ],
-      {
-        cwd: ROOT,
-        stdio: ["ignore", "pipe", "pipe"],
-        env: { ...process.env, ...options.env },
-      },
+      [...(tracer === undefined ? [] : [...tracing, process.execPath]), ...NODE_FLAGS, ...later(laterMs), "src/main.ts", "run", ...args],
+      { cwd: ROOT, stdio: ["ignore", "pipe", "pipe"], env: { ...process.env, ...env } },
     );
     const killChild = (): void => void child.kill("SIGKILL");
     process.once("exit", killChild);
