@@ -59,6 +59,8 @@ export default defineConfig({
         test: {
           name: "cluster",
           include: ["test/cluster/**/*.test.ts"],
+          // One node at a time.
+          fileParallelism: false,
           bail: 1,
           testTimeout: 240_000,
           hookTimeout: 1_200_000,

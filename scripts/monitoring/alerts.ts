@@ -108,6 +108,15 @@ export const ALERTS: readonly Alert[] = [
       "It expires in {{ $value | humanizeDuration }}, after three quarters of its life and within 14 days. Clients then refuse to connect. A new file is served within 10 seconds.",
   },
   {
+    name: "PostriderCertificateRejected",
+    expr: "postrider_tls_certificate_rejected == 1",
+    for: "10m",
+    severity: "warning",
+    summary: "The certificate files of the {{ $labels.listener }} port cannot be used.",
+    description:
+      "The previous certificate stays in force, but a Pod that starts now refuses the files and does not become ready: then nothing is accepted or delivered. The log line certificate.rejected and /readyz?verbose name the file and what is wrong with it.",
+  },
+  {
     name: "PostriderRestarting",
     expr: "changes(process_start_time_seconds[30m]) * on (job, instance) group_left () postrider_build_info > 3",
     for: "5m",

@@ -3,7 +3,7 @@ import { aborted, pause } from "../lib/abort.ts";
 import type { Clock } from "../lib/clock.ts";
 import type { Service } from "../lib/service.ts";
 import type { Identity, IdentityPart } from "../lib/tls/identity.ts";
-import { type IdentityFiles, readIdentity } from "../lib/tls/identity-files.ts";
+import { type IdentityFiles, IdentityReader } from "../lib/tls/identity-files.ts";
 import { IdentitySource } from "../lib/tls/identity-source.ts";
 import type { HealthCheck } from "../observe/health-server.ts";
 import type { Log } from "../observe/log.ts";
@@ -20,7 +20,7 @@ const PORTS = ["ingest", "api", "metrics"] as const satisfies readonly ServerNam
 
 interface Served {
   readonly port: ServerName;
-  readonly files: IdentityFiles;
+  readonly reader: IdentityReader;
   readonly source: IdentitySource;
   /** How often in a row the files could not be used, and what was reported. */
   faults: number;
@@ -54,9 +54,10 @@ export class Certificates implements Service {
     for (const port of PORTS) {
       const files = filesOf(config, port);
       if (files === undefined) continue;
-      const read = await readIdentity(files);
+      const reader = new IdentityReader(files);
+      const read = await reader.read();
       if (!read.ok) problems.push(faultText(port, files, read));
-      else served.push({ port, files, source: new IdentitySource(read.identity), faults: 0, reported: undefined });
+      else served.push({ port, reader, source: new IdentitySource(read.identity), faults: 0, reported: undefined });
     }
     if (problems.length > 0) throw new ConfigError(problems);
     const certificates = new Certificates(served, parts);
@@ -87,11 +88,11 @@ export class Certificates implements Service {
 
   async #look(served: Served): Promise<void> {
     const { log, metrics } = this.#parts;
-    const { port, files, source } = served;
-    const read = await readIdentity(files);
+    const { port, reader, source } = served;
+    const read = await reader.read();
     if (!read.ok) {
       served.faults++;
-      const fault = faultText(port, files, read);
+      const fault = faultText(port, reader.files, read);
       if (served.faults < LOOKS_BEFORE_REPORT || served.reported === fault) return;
       served.reported = fault;
       metrics.tlsRejected.set({ listener: port }, 1);

@@ -1,3 +1,4 @@
+import { createHash } from "node:crypto";
 import { open, stat } from "node:fs/promises";
 import { identityOf, type IdentityPart, type IdentityRead } from "./identity.ts";
 
@@ -9,20 +10,36 @@ export interface IdentityFiles {
 }
 
 /** A bundle of all public authorities has 250 KB; what is longer is another file. */
-export const FILE_BYTES_MAX = 1024 * 1024;
+export const FILE_BYTES_MAX = 512 * 1024;
 
-/** Reads and checks all of them. A Secret that Kubernetes exchanges meanwhile gives a pair that does not match: read again a moment later. */
-export async function readIdentity(files: IdentityFiles): Promise<IdentityRead> {
-  const texts: { [K in IdentityPart]?: string } = {};
-  for (const part of ["certificate", "key", "clientAuthorities"] as const) {
-    const file = files[part];
-    if (file === undefined) continue;
-    const read = await readText(file);
-    if (!read.ok) return { ok: false, part, fault: read.fault };
-    texts[part] = read.text;
+/**
+ * Reads and checks all of them. A Secret that Kubernetes exchanges meanwhile gives a pair that does not match: read again a moment later. What has
+ * not changed since the last time is not checked again: a few hundred authorities take 0.1 s of the event loop.
+ */
+export class IdentityReader {
+  readonly files: IdentityFiles;
+  #last: { readonly hash: string; readonly read: IdentityRead } | undefined;
+
+  constructor(files: IdentityFiles) {
+    this.files = files;
   }
-  const { certificate = "", key = "", clientAuthorities } = texts;
-  return identityOf({ certificate, key, clientAuthorities });
+
+  async read(): Promise<IdentityRead> {
+    const texts: { [K in IdentityPart]?: string } = {};
+    for (const part of ["certificate", "key", "clientAuthorities"] as const) {
+      const file = this.files[part];
+      if (file === undefined) continue;
+      const read = await readText(file);
+      if (!read.ok) return { ok: false, part, fault: read.fault };
+      texts[part] = read.text;
+    }
+    const { certificate = "", key = "", clientAuthorities } = texts;
+    const hash = createHash("sha256")
+      .update(JSON.stringify([certificate, key, clientAuthorities ?? null]))
+      .digest("hex");
+    if (this.#last?.hash !== hash) this.#last = { hash, read: identityOf({ certificate, key, clientAuthorities }) };
+    return this.#last.read;
+  }
 }
 
 async function readText(

@@ -114,6 +114,16 @@ const STORIES: Readonly<Record<string, Story>> = {
     fires: "200m",
     clear: "240m",
   },
+  PostriderCertificateRejected: {
+    // One that is exchanged may not match for a few seconds; this one does not for half an hour.
+    series: {
+      [`postrider_tls_certificate_rejected{${PROCESS},listener="ingest"}`]: "0+0x10 1+0x30 0+0x60",
+      [`postrider_tls_certificate_rejected{${PROCESS},listener="api"}`]: "0 1 0+0x98",
+    },
+    labels: `${PROCESS},listener="ingest"`,
+    fires: "25m",
+    clear: "60m",
+  },
   PostriderRestarting: {
     series: {
       [`process_start_time_seconds{${PROCESS}}`]: "1+1x5 6+0x60",
@@ -231,6 +241,7 @@ const HEALTHY: Readonly<Record<string, string>> = {
   [`postrider_store_commit_duration_seconds_bucket{${PROCESS},le="+Inf"}`]: "0+600x300",
   [`postrider_event_loop_lag_seconds{${PROCESS}}`]: "0.02+0x300",
   [`postrider_tls_certificate_not_after_seconds{${PROCESS},listener="api"}`]: "2592000+0x300",
+  [`postrider_tls_certificate_rejected{${PROCESS},listener="api"}`]: "0+0x100 1 0+0x199",
   [`postrider_tls_certificate_not_before_seconds{${PROCESS},listener="api"}`]: "-5184000+0x300",
   [`postrider_subscription_ready{${PROCESS},${ONE}}`]: "1+0x300",
   [`postrider_delivery_attempts_total{${PROCESS},${ONE},outcome="success"}`]: "0+600x300",

@@ -19,7 +19,7 @@ export interface TestCertificates {
   readonly selfSigned: Certificate;
   /** For `receiver.shop.svc`, by the CA. */
   readonly service: Certificate;
-  /** For the Services of release `pr` of the chart in namespace `hooks`, and 127.0.0.1, by the CA. */
+  /** For the Services of the chart's releases in tests (CHART_NAMES), and 127.0.0.1, by the CA. */
   readonly chart: Certificate;
   /** Two of clients, by the CA; their subjects are `CN=client-one` and `CN=client-two`. */
   readonly clients: readonly [Certificate, Certificate];
@@ -31,6 +31,11 @@ export interface TestCertificates {
   /** A client's, with an RSA key of 1024 bits, which OpenSSL does not take. */
   readonly weak: Certificate;
 }
+
+const CHART_NAMES = ["ingest", "api", "metrics"].flatMap((port) => [
+  `pr-postrider-${port}.hooks.svc`,
+  `postrider-${port}.postrider-system.svc`,
+]);
 
 export function makeCertificates(): TestCertificates | undefined {
   const dir = mkdtempSync(join(tmpdir(), "postrider-certs-"));
@@ -90,11 +95,7 @@ export function makeCertificates(): TestCertificates | undefined {
       good: issue("good", local, days),
       expired: issue("expired", local, ["-days", "-1"]),
       otherHost: issue("other", "subjectAltName=DNS:other.example", days),
-      chart: issue(
-        "chart",
-        `subjectAltName=${["ingest", "api", "metrics"].map((port) => `DNS:pr-postrider-${port}.hooks.svc`).join(",")},IP:127.0.0.1`,
-        days,
-      ),
+      chart: issue("chart", `subjectAltName=${[...CHART_NAMES.map((name) => `DNS:${name}`), "IP:127.0.0.1"].join(",")}`, days),
       service: issue("service", "subjectAltName=DNS:receiver.shop.svc", days),
       clients: [issue("client-one", "extendedKeyUsage=clientAuth", days), issue("client-two", "extendedKeyUsage=clientAuth", days)],
       serverOnly: issue("server-only", `${local}\nextendedKeyUsage=serverAuth`, days),

@@ -5,7 +5,7 @@ import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { afterAll, describe, expect, it } from "vitest";
 import { identityOf, type IdentityTexts } from "../../../src/lib/tls/identity.ts";
-import { FILE_BYTES_MAX, readIdentity } from "../../../src/lib/tls/identity-files.ts";
+import { FILE_BYTES_MAX, IdentityReader } from "../../../src/lib/tls/identity-files.ts";
 import { makeCertificates } from "../../support/delivery/certificates.ts";
 
 const certificates = makeCertificates();
@@ -101,9 +101,10 @@ describe("files", () => {
     mkdirSync(join(folder, "dir"));
     execFileSync("mkfifo", [join(folder, "pipe")]);
     writeFileSync(join(folder, "large"), Buffer.alloc(FILE_BYTES_MAX + 1));
-    expect(await readIdentity({ certificate, key })).toMatchObject({ ok: true });
+    expect(await new IdentityReader({ certificate, key }).read()).toMatchObject({ ok: true });
     const faults = [];
-    for (const name of ["none", "dir", "pipe", "large"]) faults.push(await readIdentity({ certificate, key: join(folder, name) }));
+    for (const name of ["none", "dir", "pipe", "large"])
+      faults.push(await new IdentityReader({ certificate, key: join(folder, name) }).read());
     expect(faults).toEqual([
       { ok: false, part: "key", fault: "there is no such file: mount the Secret, or correct the path" },
       { ok: false, part: "key", fault: "it is a folder: name the file in it" },
@@ -112,10 +113,33 @@ describe("files", () => {
     ]);
   });
 
+  it("that have not changed are not checked again, good or not: a large bundle would stop the event loop every ten seconds", async () => {
+    const [certificate, key, clientAuthorities] = ["own.crt", "own.key", "bundle"].map((name) => join(folder, name)) as [
+      string,
+      string,
+      string,
+    ];
+    writeFileSync(certificate, good.cert);
+    writeFileSync(key, good.key);
+    writeFileSync(clientAuthorities, ca.repeat(Math.floor(FILE_BYTES_MAX / ca.length)));
+    const reader = new IdentityReader({ certificate, key, clientAuthorities });
+    const first = await reader.read();
+    expect(first.ok).toBe(true);
+    expect(await reader.read()).toBe(first);
+    writeFileSync(key, otherHost.key);
+    const mismatched = await reader.read();
+    expect(mismatched).toMatchObject({ ok: false, part: "certificate" });
+    expect(await reader.read()).toBe(mismatched);
+    writeFileSync(certificate, otherHost.cert);
+    expect(await reader.read()).toMatchObject({ ok: true, identity: { subject: "CN=other" } });
+  });
+
   it.skipIf(process.getuid?.() === 0)("that may not be read are refused", async () => {
     const certificate = join(folder, "secret.crt");
     writeFileSync(certificate, good.cert);
     chmodSync(certificate, 0);
-    expect(await readIdentity({ certificate, key: certificate })).toMatchObject({ fault: expect.stringContaining("may not read it") });
+    expect(await new IdentityReader({ certificate, key: certificate }).read()).toMatchObject({
+      fault: expect.stringContaining("may not read it"),
+    });
   });
 });
