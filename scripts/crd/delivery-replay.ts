@@ -83,7 +83,7 @@ export const deliveryReplay: Definition = {
   status: statusFields(),
   selectable: [".spec.subscriptionRef.name"],
   warning:
-    "DeliveryReplay has no effect in this version of Postrider, and its fields may change: resend deliveries with the API or `postrider resend`",
+    "DeliveryReplay has no effect in this version of Postrider, and its fields may change: to send a delivery again, use the API: POST /v1/namespaces/NAMESPACE/deliveries/ID/resend",
   columns: [
     { name: "Subscription", type: "string", jsonPath: ".spec.subscriptionRef.name" },
     { name: "From", type: "string", jsonPath: ".spec.from" },

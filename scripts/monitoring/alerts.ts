@@ -18,6 +18,9 @@ const SUBSCRIPTION = "{{ $labels.namespace }}/{{ $labels.subscription }}";
 /** One of several installations that is gone is missed for this long; a whole weekend, for who removes one for good can silence it. */
 const ABSENT_SEEN_WITHIN = "3d";
 
+/** An installation that waits for its class reads nothing, and has an alert of its own. */
+const UNLESS_IT_WAITS = "unless on (job, instance) max_over_time(postrider_class_held[2m]) == 0";
+
 /** Every alert of Postrider, in the order of urgency. */
 export const ALERTS: readonly Alert[] = [
   {
@@ -182,8 +185,17 @@ export const ALERTS: readonly Alert[] = [
       "{{ $value | humanizePercentage }} of its events matched no subscription: check for a mistyped pattern or a removed subscription.",
   },
   {
+    name: "PostriderClassNotHeld",
+    expr: "max_over_time(postrider_class_held[2m]) == 0",
+    for: "5m",
+    severity: "critical",
+    summary: "This installation of Postrider does not serve its class.",
+    description:
+      "Another installation holds the Lease of the class, or the Lease cannot be read: events are answered 503 and nothing is delivered. If the API server was away at the start, events are accepted and wait. The line class of /readyz on the metrics port names the cause and the fix.",
+  },
+  {
     name: "PostriderManifestsNotRead",
-    expr: 'max_over_time(postrider_watch_synced{scope="*"}[2m]) == 0',
+    expr: `max_over_time(postrider_watch_synced{scope="*"}[2m]) == 0 ${UNLESS_IT_WAITS}`,
     for: "5m",
     severity: "critical",
     summary: "Postrider cannot read every {{ $labels.kind }}.",
@@ -192,7 +204,7 @@ export const ALERTS: readonly Alert[] = [
   },
   {
     name: "PostriderNamespaceNotRead",
-    expr: 'max_over_time(postrider_watch_synced{scope!="*"}[2m]) == 0',
+    expr: `max_over_time(postrider_watch_synced{scope!="*"}[2m]) == 0 ${UNLESS_IT_WAITS}`,
     for: "15m",
     severity: "warning",
     summary: "Postrider cannot read every {{ $labels.kind }} of namespace {{ $labels.scope }}.",

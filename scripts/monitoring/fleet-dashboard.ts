@@ -214,6 +214,17 @@ function cluster(dashboard: DashboardBuilder): void {
   dashboard
     .withRow(new RowBuilder("Kubernetes"))
     .withPanel(
+      stat(
+        {
+          title: "Class held",
+          description: "1 while each installation serves its class. 0: another one holds the Lease, and this one serves nothing.",
+          unit: "short",
+        },
+        `min(postrider_class_held${OWN})`,
+        { redBelow: 1 },
+      ),
+    )
+    .withPanel(
       graph({ title: "Reconciliations", description: "Manifests processed, by result.", unit: "ops" }, [
         [`sum by (result) (rate(postrider_reconcile_total${OWN}[$__rate_interval]))`, "{{result}}"],
       ]),

@@ -73,7 +73,7 @@ export class FileProvider implements Resources, ResultSink, Service {
   constructor(options: FileProviderOptions) {
     this.#options = options;
     this.#directory = new ManifestDirectory(options.directory);
-    this.#keys = new SigningSecretFiles(options.secretsDirectory);
+    this.#keys = new SigningSecretFiles(options.secretsDirectory, options.clock);
   }
 
   /** Reads keys and manifests, then follows changes. Rejects when the directory cannot be read at the start. */
@@ -91,6 +91,7 @@ export class FileProvider implements Resources, ResultSink, Service {
     } finally {
       stop();
       await this.#look;
+      await this.#keys.end();
     }
   }
 

@@ -217,10 +217,11 @@ function parsed(text: string, file: string, mark: string, before: FileState | un
     }
     const key = objectKey(ref);
     const read = objectOf(manifest, ref, before?.objects.get(key)?.object);
-    const at = { file, line: manifest.locate("metadata.name") };
     if (objects.has(key)) {
       problems.push({
-        ...at,
+        file,
+        // Only where it is needed: to find a line, the document is parsed once more.
+        line: manifest.locate("metadata.name"),
         field: "metadata.name",
         reason: "Duplicate",
         object: objectName(ref),

@@ -1,19 +1,26 @@
+import { execFileSync } from "node:child_process";
+import { cpSync, readFileSync } from "node:fs";
+import { join } from "node:path";
 import { afterAll, beforeAll, describe, expect, it, onTestFailed } from "vitest";
 import type { RealNode } from "../support/node/node.ts";
 import { whyNoNode } from "../support/node/prerequisites.ts";
 import {
   applyAll,
   diagnosis,
+  emptyVolume,
   getObject,
   helmInstall,
+  helmInstall010,
   helmUninstall,
   helmUpgrade,
+  helmUpgradeFrom010,
   IMAGE,
   IMAGE_AFTER_UPGRADE_TAG,
   prepareNode,
   type Installation,
 } from "./installation.ts";
 import {
+  BOUND_IN_010,
   CLUSTER_POLICY,
   namespace,
   producer,
@@ -43,6 +50,7 @@ interface Subscription {
   readonly status?: {
     readonly conditions?: readonly Condition[];
     readonly signingSecretName?: string;
+    readonly signingKeys?: readonly object[];
     readonly delivery?: { readonly delivered?: number; readonly pending?: number; readonly lastAttempt?: { readonly statusCode?: number } };
   };
 }
@@ -89,12 +97,12 @@ describe.skipIf(reason !== undefined)("the chart on a real node", () => {
   });
 
   /** Says what the cluster looked like when a step fails. */
-  const step = (name: string, body: () => Promise<void>): void => {
-    it(name, async () => {
+  const step = (name: string, body: (skip: (isSkipped: boolean, why: string) => void) => Promise<void>): void => {
+    it(name, async ({ skip }) => {
       expect.hasAssertions();
       onTestFailed(async () => log(await diagnosis(node)));
       const begun = Date.now();
-      await body();
+      await body(skip);
       log(`cluster: ${name} (${((Date.now() - begun) / 1_000).toFixed(1)} s)`);
     });
   };
@@ -126,6 +134,28 @@ describe.skipIf(reason !== undefined)("the chart on a real node", () => {
     ingest = `http://${address}:8080`;
     expect(await node.kubectl(["-n", SYSTEM, "get", "pvc", `${RELEASE}-data`, "-o", "jsonpath={.status.phase}"])).toBe("Bound");
   });
+
+  step(
+    "a user with the role edit of a namespace subscribes there, one with view reads, one with admin lets a workload publish",
+    async () => {
+      for (const role of ["view", "edit", "admin"]) {
+        await node.kubectl(["-n", SHOP, "create", "rolebinding", role, `--clusterrole=${role}`, `--user=${role}-user`]);
+      }
+      const may = async (who: string, verb: string, kind: string) =>
+        (await node.tryKubectl(["auth", "can-i", verb, kind, "-n", SHOP, "--as", `${who}-user`])).stdout.trim();
+      await node.until("the roles are aggregated", async () => (await may("admin", "publish", "webhooksubscriptions")) === "yes", 30_000);
+      expect([await may("view", "get", "webhooksubscriptions"), await may("view", "create", "webhooksubscriptions")]).toEqual([
+        "yes",
+        "no",
+      ]);
+      const draft = { ...SUBSCRIPTION, metadata: { name: "draft", namespace: SHOP } };
+      await node.kubectl(["--as", "edit-user", "create", "-f", "-"], { stdin: JSON.stringify(draft) });
+      await node.kubectl(["--as", "edit-user", "-n", SHOP, "delete", "whsub", "draft", "--timeout=30s"]);
+      const publishes = ["may-publish", `--clusterrole=${SYSTEM}:${RELEASE}:publisher`, `--serviceaccount=${SHOP}:default`];
+      expect((await node.tryKubectl(["--as", "edit-user", "-n", SHOP, "create", "rolebinding", ...publishes])).code).not.toBe(0);
+      await node.kubectl(["--as", "admin-user", "-n", SHOP, "create", "rolebinding", ...publishes]);
+    },
+  );
 
   step("without the RoleBinding no Secret is readable, and the subscription says which command mends that", async () => {
     const asOperator = ["--as", `system:serviceaccount:${SYSTEM}:${RELEASE}`];
@@ -163,9 +193,9 @@ describe.skipIf(reason !== undefined)("the chart on a real node", () => {
     expect((await subscription()).status?.delivery).toMatchObject({ delivered: 1, pending: 0, lastAttempt: { statusCode: 200 } });
     const [heads = "", row = ""] = (await node.kubectl(["-n", SHOP, "get", "whsub"])).split("\n");
     expect(heads.split(/\s{2,}/).map((head) => head.trim())).toEqual(
-      expect.arrayContaining(["NAME", "READY", "HEALTHY", "ENDPOINT", "PENDING", "LAST-STATUS"]),
+      expect.arrayContaining(["NAME", "READY", "HEALTHY", "SUSPENDED", "ENDPOINT", "PENDING", "LAST-STATUS"]),
     );
-    expect(row).toMatch(/^orders\s+True\s+True\s+\S+\s+0\s+200\s/);
+    expect(row).toMatch(/^orders\s+True\s+True\s+False\s+\S+\s+0\s+200\s/);
   });
 
   step("container killed, Pod deleted, release upgraded under traffic: nothing accepted is lost", async () => {
@@ -253,7 +283,95 @@ describe.skipIf(reason !== undefined)("the chart on a real node", () => {
     await node.kubectl(["-n", SHOP, "delete", "webhooksubscription", "orders", "--timeout=20s"]);
     await node.kubectl(["delete", "namespace", SHOP, "--timeout=90s"], { timeoutMs: 100_000 });
   });
+
+  step("0.1.0 upgraded under traffic, with the commands of docs/upgrading.md: nothing accepted is lost, the key stays", async (skip) => {
+    skip(!installation.has010, "this checkout has no history, so there is no image of 0.1.0");
+    emptyVolume(installation.data);
+    await applyAll(node, [namespace(SHOP), ...PUBLISHING.slice(0, 1), ...BOUND_IN_010]);
+    await helmInstall010(node);
+    await applyAll(node, [SUBSCRIPTION]);
+    await node.kubectl(["-n", SHOP, "wait", "--for=condition=Ready", "webhooksubscription/orders", "--timeout=60s"]);
+    const key = () => node.kubectl(["-n", SHOP, "get", "secret", "orders-signing", "-o", "jsonpath={.data.secret}"]);
+    const keyOf010 = await key();
+    const address = await node.kubectl(["-n", SYSTEM, "get", "service", `${RELEASE}-ingest`, "-o", "jsonpath={.spec.clusterIP}"]);
+    await applyAll(node, [...receiver(IMAGE), producer(IMAGE, `http://${address}:8080`)]);
+    await node.kubectl(["-n", SHOP, "wait", "--for=condition=Ready", "pod/receiver", "pod/producer", "--timeout=60s"]);
+    const accepted = async () => (await jsonLines<Accepted>("producer")).filter(({ id }) => id !== undefined);
+    await node.until("0.1.0 has a backlog", async () => (await accepted()).length >= (await received()).length + BACKLOG_AT_KILL);
+
+    await node.run(["sh", "-e", "-c", commandsOf("docs/upgrading.md", "create rolebinding")], { env: { PATH: node.pathWithKubectl } });
+    await helmUpgradeFrom010(node, "--set=image.repository=postrider", "--set=image.tag=test");
+    const before = (await accepted()).length;
+    await node.until("more is accepted after the upgrade", async () => (await accepted()).length >= before + MORE_EVENTS, 120_000);
+    await node.run(["sh", "-e", "-c", commandsOf("docs/upgrading.md", "delete rolebinding")], { env: { PATH: node.pathWithKubectl } });
+    await node.kubectl(["-n", SHOP, "exec", "producer", "--", "node", "-e", "fetch('http://127.0.0.1:9000/stop')"]);
+    await node.kubectl(["-n", SHOP, "wait", "--for=jsonpath={.status.phase}=Succeeded", "pod/producer", "--timeout=60s"]);
+    const promised = await accepted();
+    const missing = async () => {
+      const arrived = new Set((await received()).flatMap((each) => (each.verified === true ? [each.headers?.["webhook-id"]] : [])));
+      return promised.filter(({ id }) => !arrived.has(id));
+    };
+    await node.until("all that was accepted has arrived", async () => (await missing()).length === 0, 90_000);
+    expect((await received()).filter(({ verified }) => verified !== true)).toEqual([]);
+    expect((await jsonLines<Accepted>("producer")).filter((line) => line.refused !== undefined)).toEqual([]);
+    expect(await key()).toBe(keyOf010);
+    expect((await subscription()).metadata.finalizers).toEqual(["drain.postrider.dev/postrider"]);
+    log(`cluster: ${promised.length} accepted over the upgrade, 0 missing; no event was accepted for at most ${longestGapMs(promised)} ms`);
+  });
+
+  step(
+    "restored as docs/backup.md says, after volume, Secret and subscription are lost: the receiver verifies with the key it has",
+    async () => {
+      const objects: string[] = [];
+      if (!installation.has010) {
+        emptyVolume(installation.data);
+        await applyAll(node, [namespace(SHOP)]);
+        await helmInstall(node, "--set=secretAccess=cluster");
+        await applyAll(node, [...PUBLISHING, SUBSCRIPTION]);
+        await node.kubectl(["-n", SHOP, "wait", "--for=condition=Ready", "webhooksubscription/orders", "--timeout=60s"]);
+        await applyAll(node, receiver(IMAGE));
+        await node.kubectl(["-n", SHOP, "wait", "--for=condition=Ready", "pod/receiver", "--timeout=60s"]);
+      }
+      const fingerprints = async () => (await subscription()).status?.signingKeys;
+      await node.until("the key is shown", async () => (await fingerprints()) !== undefined);
+      const known = await fingerprints();
+      for (const kind of ["secrets", "whsub"]) {
+        const saving = `kubectl get ${kind} -n ${SHOP} -o json | jq 'del(.items[].metadata | .uid, .resourceVersion, .creationTimestamp, .ownerReferences)'`;
+        objects.push(await node.run(["sh", "-e", "-c", saving], { env: { PATH: node.pathWithKubectl } }));
+      }
+      await helmUninstall(node);
+      const snapshot = `${installation.data}-snapshot`;
+      cpSync(installation.data, snapshot, { recursive: true, preserveTimestamps: true });
+      await node.kubectl(["-n", SHOP, "delete", "whsub,secret", "--all", "--timeout=30s"]);
+      emptyVolume(installation.data);
+
+      for (const text of objects) await node.kubectl(["create", "-f", "-"], { stdin: text });
+      execFileSync("cp", ["--archive", `${snapshot}/.`, installation.data]);
+      execFileSync("chown", ["--recursive", "65532:65532", installation.data]);
+      await helmInstall(node);
+      await node.kubectl(["-n", SHOP, "wait", "--for=condition=Ready", "webhooksubscription/orders", "--timeout=60s"]);
+      await node.until("the key is shown again", async () => (await fingerprints()) !== undefined);
+      expect(await fingerprints()).toEqual(known);
+      const before = (await received()).length;
+      const address = await node.kubectl(["-n", SYSTEM, "get", "service", `${RELEASE}-ingest`, "-o", "jsonpath={.spec.clusterIP}"]);
+      await applyAll(node, [publisher(IMAGE, `http://${address}:8080`)]);
+      await node.until("an event has arrived", async () => (await received()).length > before, 60_000);
+      expect((await received()).filter(({ verified }) => verified !== true)).toEqual([]);
+      const events = await node.kubectl(["-n", SHOP, "get", "events", "-o", "jsonpath={.items[*].reason}"]);
+      expect(events).toContain("SigningKeyAdopted");
+      await helmUninstall(node);
+      await node.kubectl(["delete", "namespace", SHOP, "--timeout=90s"], { timeoutMs: 100_000 });
+    },
+  );
 });
+
+/** The block of commands of a page that holds a text. */
+function commandsOf(page: string, text: string): string {
+  const blocks = readFileSync(join(import.meta.dirname, "../..", page), "utf8").matchAll(/```sh\n([^`]+)```/g);
+  const block = Array.from(blocks, ([, code = ""]) => code).find((code) => code.includes(text));
+  if (block === undefined) throw new Error(`${page} has no commands with ${text}`);
+  return block;
+}
 
 /** How long no event was accepted, in ms: what a producer feels of kills and upgrades. */
 function longestGapMs(promised: readonly Accepted[]): number {

@@ -42,14 +42,24 @@ export const CLUSTER_POLICY = {
 /** A ServiceAccount that may publish, by the role that the chart keeps ready. */
 export const PUBLISHING = [
   { apiVersion: "v1", kind: "ServiceAccount", metadata: { name: PRODUCER, namespace: SHOP } },
-  {
+  binding("producer-publishes", `${SYSTEM}:${RELEASE}:publisher`, { name: PRODUCER, namespace: SHOP }),
+];
+
+/** What people bound under 0.1.0, whose roles have dashes in their names. */
+export const BOUND_IN_010 = [
+  binding("producer-publishes", `${SYSTEM}-${RELEASE}-publisher`, { name: PRODUCER, namespace: SHOP }),
+  binding("operator-reads-secrets", `${SYSTEM}-${RELEASE}-secrets`, { name: RELEASE, namespace: SYSTEM }),
+];
+
+function binding(name: string, role: string, subject: { readonly name: string; readonly namespace: string }): object {
+  return {
     apiVersion: "rbac.authorization.k8s.io/v1",
     kind: "RoleBinding",
-    metadata: { name: "producer-publishes", namespace: SHOP },
-    roleRef: { apiGroup: "rbac.authorization.k8s.io", kind: "ClusterRole", name: `${SYSTEM}:${RELEASE}:publisher` },
-    subjects: [{ kind: "ServiceAccount", name: PRODUCER, namespace: SHOP }],
-  },
-];
+    metadata: { name, namespace: SHOP },
+    roleRef: { apiGroup: "rbac.authorization.k8s.io", kind: "ClusterRole", name: role },
+    subjects: [{ kind: "ServiceAccount", ...subject }],
+  };
+}
 
 export const SUBSCRIPTION = {
   apiVersion: "postrider.dev/v1alpha1",

@@ -1,12 +1,28 @@
+import { execFileSync, spawnSync } from "node:child_process";
 import { cpSync, mkdirSync, mkdtempSync, readFileSync, writeFileSync, chmodSync, readdirSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { gunzipSync } from "node:zlib";
 
+const ARCHIVE_BYTES_MAX = 64 * 1024 * 1024;
 const FIXTURE = join(import.meta.dirname, "../fixtures/v0.1.0");
 
 /** The chart of 0.1.0, packaged as it was. */
 export const CHART_0_1_0 = join(FIXTURE, "postrider-0.1.0.tgz");
+
+/** What the chart and the store of the fixture were made from. */
+const COMMIT_0_1_0 = "232a1221b510ed42374967ad470368d05616a976";
+
+/** The sources of 0.1.0 that its image is built from, written into a new folder; undefined in a checkout without its history. */
+export function sourcesOf010(folder: string): string | undefined {
+  const root = join(import.meta.dirname, "../..");
+  if (spawnSync("git", ["cat-file", "-e", `${COMMIT_0_1_0}^{commit}`], { cwd: root }).status !== 0) return undefined;
+  mkdirSync(folder);
+  const parts = ["Dockerfile", ".dockerignore", ".npmrc", "LICENSE", "package.json", "package-lock.json", "src"];
+  const archive = execFileSync("git", ["archive", COMMIT_0_1_0, ...parts], { cwd: root, maxBuffer: ARCHIVE_BYTES_MAX });
+  execFileSync("tar", ["--extract", "--directory", folder], { input: archive });
+  return folder;
+}
 
 /** When the store of the fixture was closed, ms of the wall's clock. */
 export const CLOSED_AT_MS = Date.parse("2026-11-29T06:25:38Z");

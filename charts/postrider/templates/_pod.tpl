@@ -1,10 +1,13 @@
 {{/* An empty repository is refused: no registry holds an image of Postrider that the chart could name. */}}
 {{- define "postrider.image" -}}
-{{- if not .Values.image.repository }}
+{{- $registry := trimSuffix "/" (default .Values.image.registry (.Values.global).imageRegistry) -}}
+{{- if and (not .Values.image.repository) $registry }}
+{{- fail (printf "image.repository is empty, and the registry alone (%s) does not name an image: add --set image.repository=postrider if you pushed %s/postrider:%s (docs/install.md)" $registry $registry .Chart.AppVersion) }}
+{{- else if not .Values.image.repository }}
 {{- fail (printf "image.repository is empty, and no registry holds an image of Postrider: build it with \"docker build -t registry.example.com/postrider:%s .\" at the top of the repository, push it, and add --set image.repository=registry.example.com/postrider (docs/install.md)" .Chart.AppVersion) }}
 {{- end }}
 {{- $name := .Values.image.repository -}}
-{{- with default .Values.image.registry (.Values.global).imageRegistry }}{{- $name = printf "%s/%s" (trimSuffix "/" .) $name }}{{- end -}}
+{{- with $registry }}{{- $name = printf "%s/%s" . $name }}{{- end -}}
 {{- if .Values.image.digest -}}
 {{- printf "%s@%s" $name .Values.image.digest -}}
 {{- else -}}

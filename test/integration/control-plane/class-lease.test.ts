@@ -180,7 +180,7 @@ describeOnControlPlane("one installation per class", () => {
     await done;
   });
 
-  it("is decided by the API server when ten begin at the same moment, and when nobody renews", async () => {
+  it("is decided by the API server when ten begin at the same moment, and when no one renews", async () => {
     const abort = new AbortController();
     const held = new Map<string, string>();
     const leases = Array.from({ length: 10 }, (_, n) => {

@@ -148,7 +148,7 @@ describeOnControlPlane("cluster policies on a real API server", (controlPlane) =
     await kubectl("-n", ONE, "wait", "--for=condition=Stalled", "dreplay/again", "--timeout=20s");
   });
 
-  it("a policy of one class is obeyed by that class, a policy of none that runs by nobody, and neither is written by others", async () => {
+  it("a policy of one class is obeyed by that class, a policy of a class that does not run by none, and neither is written by others", async () => {
     await apply(policy("fences-of-green", { className: "fences-green", priority: 9 }));
     await apply(policy("fences-of-blue", { className: BLUE, priority: 5, egress: { allowedHosts: ["*.example.org"] } }));
     await shows("fences-of-blue", "False 2");

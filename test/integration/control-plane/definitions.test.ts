@@ -79,7 +79,7 @@ describeOnControlPlane("custom resource definitions", (controlPlane) => {
     expect(all).toMatchObject({ code: 0, stderr: expect.not.stringContaining("Warning") as string });
   });
 
-  it("warn whoever applies a DeliveryReplay", async () => {
+  it("warn the one who applies a DeliveryReplay", async () => {
     const spec = { subscriptionRef: { name: "orders" }, from: "DeadLetter" };
     const replay = {
       apiVersion: "postrider.dev/v1alpha1",

@@ -105,7 +105,7 @@ describeOnControlPlane(
       expect(told).toContain("HandedOver");
     });
 
-    it("keeps order: the new one waits, says for whom, and goes on when the old one's finalizer is taken off", async () => {
+    it("keeps order: the new one waits, says for whom, and continues when the old one's finalizer is taken off", async () => {
       await apply("ordered", { className: OLD, ordering: { mode: "PerKey" } });
       await until(async () => (await read("ordered")).metadata.finalizers?.includes(drainFinalizer(OLD)) === true);
       const { uid } = (await read("ordered")).metadata;

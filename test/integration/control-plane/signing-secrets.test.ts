@@ -86,7 +86,7 @@ describeOnControlPlane(
 
     async function ready(name: string): Promise<void> {
       await kubectl("wait", "--for=condition=Ready", `whsub/${name}`, "--timeout=40s");
-      await vi.waitUntil(async () => JSON.stringify((await read("whsub", name)).metadata).includes("postrider.dev/drain"), WAIT);
+      await vi.waitUntil(async () => JSON.stringify((await read("whsub", name)).metadata).includes("drain.postrider.dev/"), WAIT);
     }
 
     /** A backup as Velero makes one: the objects as they are, without what the API server alone may write. */
@@ -124,10 +124,10 @@ describeOnControlPlane(
         "--output=jsonpath={.items[*].note}",
       );
 
-    const listed = async (query: string): Promise<readonly Record<"subscription" | "subscriptionUid" | "reason", string>[]> =>
+    const listed = async (query: string): Promise<readonly Record<"subscription" | "subscriptionUID" | "reason", string>[]> =>
       (
         (await (await fetch(`${operator.ready.api}${query}`)).json()) as {
-          items: Record<"subscription" | "subscriptionUid" | "reason", string>[];
+          items: Record<"subscription" | "subscriptionUID" | "reason", string>[];
         }
       ).items;
 
@@ -303,7 +303,7 @@ describeOnControlPlane(
       await delivers("lost");
       const both = await listed(`/v1/namespaces/${NS}/deliveries?subscription=lost&limit=500`);
       const { uid } = (await read("whsub", "lost")).metadata;
-      expect(new Set(both.map(({ subscriptionUid }) => subscriptionUid))).toEqual(new Set([uid, old[0]?.subscriptionUid]));
+      expect(new Set(both.map(({ subscriptionUID }) => subscriptionUID))).toEqual(new Set([uid, old[0]?.subscriptionUID]));
     });
   },
   ["kube-controller-manager"],

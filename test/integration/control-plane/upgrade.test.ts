@@ -1,3 +1,6 @@
+import { spawnSync } from "node:child_process";
+import { readFileSync } from "node:fs";
+import { dirname, join } from "node:path";
 import { afterAll, beforeAll, expect, it } from "vitest";
 import { CHART, helm } from "../../support/chart/rendered-chart.ts";
 import { binaries } from "../../support/kube/binaries.ts";
@@ -7,6 +10,7 @@ import { describeOnControlPlane } from "../../support/kube/shared-control-plane.
 import { CHART_0_1_0 } from "../../support/upgrade-fixture.ts";
 
 const NAMESPACE = "postrider-system";
+const PAGE = readFileSync(join(import.meta.dirname, "../../../docs/upgrading.md"), "utf8");
 /** As people wrote it for 0.1.0. */
 const OLD_SUBSCRIPTION = {
   apiVersion: "postrider.dev/v1alpha1",
@@ -52,10 +56,63 @@ describeOnControlPlane(
     }, 120_000);
     afterAll(async () => controlPlane?.stop());
 
+    /** Runs the commands of the page that hold this text, with the kubectl and the permissions of the test. */
+    const asThePageSays = (text: string): string => {
+      const block = Array.from(PAGE.matchAll(/```sh\n([^`]+)```/g), ([, code = ""]) => code).find((code) => code.includes(text));
+      if (block === undefined) throw new Error(`docs/upgrading.md has no commands with ${text}`);
+      const env = {
+        ...process.env,
+        PATH: `${dirname(controlPlane.access.kubectlPath)}:${process.env["PATH"]}`,
+        KUBECONFIG: controlPlane.access.kubeconfig,
+      };
+      const { status, stdout, stderr } = spawnSync("sh", ["-e", "-c", block], { encoding: "utf8", env });
+      expect(status, stderr).toBe(0);
+      return `${stdout}${stderr}`;
+    };
+    const mayPublish = async (account: string): Promise<string> => {
+      const args = ["auth", "can-i", "publish", "webhooksubscriptions", "--namespace", "shop", "--as", account];
+      return (await controlPlane.kubectl(args)).stdout.trim();
+    };
+    const bindings = async (): Promise<string[]> => {
+      const names = '{range .items[*]}{.metadata.name} {.roleRef.name} {.subjects[*].name}{"\\n"}{end}';
+      return (await kubectl(["get", "rolebindings", "--namespace", "shop", "--output", `jsonpath=${names}`])).trim().split("\n");
+    };
+
+    it("is refused where only image.registry was set, and says what to add; nothing has changed", async () => {
+      const values = { image: { registry: "registry.example.com", repository: "" } };
+      await expect(run(["upgrade", "postrider", CHART, "--reset-then-reuse-values"], values)).rejects.toThrow(
+        "image.repository is empty, and the registry alone (registry.example.com) does not name an image: add --set image.repository=postrider if you pushed registry.example.com/postrider:0.2.0",
+      );
+      expect(await kubectl(["get", "clusterroles", "postrider-system-postrider-publisher", "--output", "name"])).not.toBe("");
+    });
+
+    it("keeps every permission that a RoleBinding gave, when the page's commands run before it, once or twice", async () => {
+      const publisher = "--clusterrole=postrider-system-postrider-publisher";
+      const subjects = ["--serviceaccount=shop:default", "--serviceaccount=shop:worker", "--user=eve", "--group=shop:people"];
+      await kubectl(["create", "rolebinding", "may-publish", "--namespace", "shop", publisher, ...subjects]);
+      await kubectl(["create", "rolebinding", "other", "--namespace", "shop", "--clusterrole=view", "--user=eve"]);
+      asThePageSays("create rolebinding");
+      asThePageSays("create rolebinding");
+      const made = [
+        "may-publish postrider-system-postrider-publisher eve shop:people default worker",
+        "may-publish:publisher postrider-system:postrider:publisher eve shop:people default worker",
+        "other view eve",
+      ];
+      expect(await bindings()).toEqual(made);
+      expect(await mayPublish("system:serviceaccount:shop:worker")).toBe("yes");
+    });
+
     it("works with --reset-then-reuse-values, and keeps what was set", async () => {
       const output = await run(["upgrade", "postrider", CHART, "--reset-then-reuse-values"], {
         image: { repository: "registry.example.com/postrider" },
       });
+      for (const account of ["system:serviceaccount:shop:worker", "eve"]) expect(await mayPublish(account)).toBe("yes");
+      asThePageSays("delete rolebinding");
+      expect(await bindings()).toEqual([
+        "may-publish:publisher postrider-system:postrider:publisher eve shop:people default worker",
+        "other view eve",
+      ]);
+      expect(await mayPublish("eve")).toBe("yes");
       expect(output).toContain("REVISION: 2");
       const claim = JSON.parse(await kubectl(["get", "pvc", "--namespace", NAMESPACE, "--output", "json"])) as {
         items: readonly { metadata: { name: string }; spec: { resources: { requests: { storage: string } } } }[];

@@ -146,7 +146,7 @@ describe("a start on an API server that does not list everything", () => {
     ],
     ["in trouble", { status: 500, message: "no" }, /^DeliveryPolicy of namespace bank: HTTP 500: no; Postrider retries/],
     ["silent", { broken: "hang" }, /^DeliveryPolicy of namespace bank: .*did not answer within 10000 ms/],
-  ] as const)("of two namespaces one that is %s holds up nobody else", async (_how, fault, said) => {
+  ] as const)("of two namespaces one that is %s delays no other", async (_how, fault, said) => {
     fenced("shop");
     fenced("bank");
     const heal = server.fail(fault, { matching: isList("DeliveryPolicy", "bank") });

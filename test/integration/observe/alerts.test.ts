@@ -181,6 +181,16 @@ const STORIES: Readonly<Record<string, Story>> = {
     fires: "130m",
     clear: "300m",
   },
+  PostriderClassNotHeld: {
+    // A start and a hand-over take a moment without the class; the other installation of the same name holds its own.
+    series: {
+      [`postrider_class_held{${PROCESS}}`]: "1+0x5 0 1 0 1 0+0x30 1+0x60",
+      'postrider_class_held{job="postrider",instance="b:9090"}': "1+0x100",
+    },
+    labels: PROCESS,
+    fires: "25m",
+    clear: "50m",
+  },
   PostriderManifestsNotRead: {
     // One that comes back for a moment now and then is read; this one is not for half an hour.
     series: {
@@ -256,6 +266,7 @@ const HEALTHY: Readonly<Record<string, string>> = {
   // A namespace in which hardly anything happens: one event in an hour that nobody wants is no pattern.
   [`postrider_events_accepted_total{${PROCESS},namespace="quiet"}`]: "0+0x60 1+0x240",
   [`postrider_events_unmatched_total{${PROCESS},namespace="quiet"}`]: "0+0x60 1+0x240",
+  [`postrider_class_held{${PROCESS}}`]: "0 0 1+0x298",
   [`postrider_watch_synced{${PROCESS},kind="Namespace",scope="*"}`]: "0 1 1 0 1+0x296",
   [`postrider_watch_synced{${PROCESS},kind="DeliveryPolicy",scope="shop"}`]: "0 1 1 0 1+0x296",
   [`postrider_watch_last_event_seconds{${PROCESS},kind="Namespace"}`]: "10 60 85 250 20+0x296",
@@ -327,6 +338,38 @@ describe.skipIf(!hasPromtool)("the alerts, as Prometheus evaluates them", () => 
         ],
       },
       { ...gone, promql_expr_test: [{ expr, eval_time: "28h", exp_samples: [{ labels: `${full},${JOB}}`, value: 1 }] }] },
+    ]);
+    expect(problem).toBeUndefined();
+  });
+
+  it("say of an installation that waits for its class only that", () => {
+    const alerts = (name: string, severity: string, labels: string) => ({
+      labels: `ALERTS{alertname="${name}",alertstate="firing",severity="${severity}",${labels}}`,
+      value: 1,
+    });
+    const reads = 'postrider_watch_synced{job="postrider",instance="b:9090",kind="Namespace",scope="*"}';
+    const problem = complaint([
+      {
+        interval: "1m",
+        input_series: inputs({
+          [`postrider_build_info{${PROCESS}}`]: "1+0x60",
+          [`postrider_class_held{${PROCESS}}`]: "0+0x60",
+          [`postrider_watch_synced{${PROCESS},kind="Namespace",scope="*"}`]: "0+0x60",
+          [`postrider_watch_synced{${PROCESS},kind="Secret",scope="shop"}`]: "0+0x60",
+          'postrider_class_held{job="postrider",instance="b:9090"}': "1+0x60",
+          [reads]: "0+0x60",
+        }),
+        promql_expr_test: [
+          {
+            expr: 'ALERTS{alertstate="firing"}',
+            eval_time: "40m",
+            exp_samples: [
+              alerts("PostriderClassNotHeld", "critical", PROCESS),
+              alerts("PostriderManifestsNotRead", "critical", 'job="postrider",instance="b:9090",kind="Namespace",scope="*"'),
+            ],
+          },
+        ],
+      },
     ]);
     expect(problem).toBeUndefined();
   });

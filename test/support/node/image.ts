@@ -1,5 +1,5 @@
 import { execFileSync } from "node:child_process";
-import { chmodSync, chownSync, cpSync, mkdirSync, realpathSync, rmSync, statSync, writeFileSync } from "node:fs";
+import { chmodSync, chownSync, cpSync, existsSync, mkdirSync, realpathSync, rmSync, statSync, writeFileSync } from "node:fs";
 import { dirname, join } from "node:path";
 import { output } from "./command.ts";
 
@@ -21,17 +21,21 @@ export interface ImageBuild {
   readonly directory: string;
   /** Full name and tag, with the registry. */
   readonly reference: string;
+  /** What is built; this checkout unless it is another version's. */
+  readonly source?: string;
   readonly log: (line: string) => void;
 }
 
-/** Builds the Dockerfile and gives the path of a docker archive that holds the image. */
-export async function buildImage({ directory, reference, log }: ImageBuild): Promise<string> {
-  mkdirSync(directory, { recursive: true });
+/** Builds the Dockerfile and gives the path of a docker archive that holds the image. The base images of one directory are made once. */
+export async function buildImage({ directory, reference, source = ROOT, log }: ImageBuild): Promise<string> {
   const buildah = buildahIn(directory);
-  log("image: making the two base images");
-  await commitBase(buildah, runRootfs(join(directory, "run-rootfs")), RUN_BASE);
-  await commitBase(buildah, buildRootfs(join(directory, "build-rootfs")), BUILD_BASE);
-  log("image: building the Dockerfile (npm ci inside)");
+  if (!existsSync(directory)) {
+    mkdirSync(directory, { recursive: true });
+    log("image: making the two base images");
+    await commitBase(buildah, runRootfs(join(directory, "run-rootfs")), RUN_BASE);
+    await commitBase(buildah, buildRootfs(join(directory, "build-rootfs")), BUILD_BASE);
+  }
+  log(`image: building the Dockerfile for ${reference} (npm ci inside)`);
   await buildah([
     "build",
     "--isolation=chroot",
@@ -40,7 +44,7 @@ export async function buildImage({ directory, reference, log }: ImageBuild): Pro
     `--build-arg=BUILD_IMAGE=${BUILD_BASE}`,
     `--build-arg=BASE_IMAGE=${RUN_BASE}`,
     `--tag=${reference}`,
-    ROOT,
+    source,
   ]);
   const archive = join(directory, "postrider.tar");
   rmSync(archive, { force: true });

@@ -1,6 +1,6 @@
 import { mkdirSync, readFileSync, rmSync } from "node:fs";
 import { tmpdir } from "node:os";
-import { join } from "node:path";
+import { dirname, join } from "node:path";
 import { attempt, output, type CommandOptions, type CommandResult } from "./command.ts";
 import { writeScratchImage } from "./image.ts";
 import { NAME_PREFIX, rememberMachineSettings, removeTraces, sweepDead } from "./machine.ts";
@@ -249,6 +249,11 @@ export class RealNode {
   /** A command inside the node's network; its output, or an error with what it printed. */
   run(command: readonly [string, ...string[]], options: CommandOptions = {}): Promise<string> {
     return output(["nsenter", `--net=/run/netns/${this.#netns}`, "--", ...command], this.#asAdmin(options));
+  }
+
+  /** For shell commands as pages print them. */
+  get pathWithKubectl(): string {
+    return `${dirname(this.#programs.kube.kubectl)}:${process.env["PATH"]}`;
   }
 
   kubectl(args: readonly string[], options: CommandOptions = {}): Promise<string> {

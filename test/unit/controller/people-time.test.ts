@@ -65,7 +65,7 @@ describe("after the wall clock was put right", () => {
   it("a deletion is as old as the API server says, and drains for the rest of its five minutes", async () => {
     const clock = stepped();
     const deletionTimestamp = wholeSeconds(clock.trueMs() - 240_000);
-    const { deliveries, end } = await running(clock, subscription({ deletionTimestamp, finalizers: ["postrider.dev/drain"] }));
+    const { deliveries, end } = await running(clock, subscription({ deletionTimestamp, finalizers: ["drain.postrider.dev/postrider"] }));
     deliveries.pendings.set("u1", 2);
     await clock.advance(50_000);
     expect(deliveries.ended).toEqual([]);

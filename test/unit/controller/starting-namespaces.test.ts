@@ -19,7 +19,7 @@ describe("with namespaces of its own", () => {
   const COMMON = ["Namespace", "ClusterDeliveryPolicy"] as const;
   const OWN: readonly ListedKind[] = LISTED_KINDS.slice(2);
 
-  it.each(OWN)("one whose %s is closed holds up nobody else", async (closed) => {
+  it.each(OWN)("one whose %s is closed delays no other", async (closed) => {
     const { life } = await start(false);
     for (const kind of COMMON) life.manifests.arrive(kind);
     for (const kind of OWN) {
