@@ -182,6 +182,8 @@ export interface NewDelivery {
    * makes the next one due, in the same transaction. Such a row is stored `indexed` whatever `as` says. Resent rows stand outside the order.
    */
   readonly orderKey: string | undefined;
+  /** Value of `history.recordIDField` in the event, by which people find the delivery, tried or not. */
+  readonly recordId?: string | undefined;
   /** First send is due then. */
   readonly dueAtMs: number;
   /**
@@ -219,6 +221,8 @@ export interface ReadyDelivery {
   readonly crashes: number;
   readonly acceptedAtMs: number;
   readonly orderKey: string | undefined;
+  /** As it was accepted with. */
+  readonly recordId?: string | undefined;
   /** Of a dead letter: what it tells. */
   readonly deadLetter?: DeadLetterNote | undefined;
   /** Set by `resend`: the next attempt is the one extra, whatever the limits say; it ends the delivery either way. */

@@ -73,6 +73,8 @@ export function endedAnswer(
   const view = { status, redirecting: isRedirecting(order), states } as const;
   const [only] = results;
   if (order.form === "batch" || only === undefined) return answer(order, 200, batchText(order, 200, { ...view, values: values() }));
+  // What is told of filters is this caller's alone.
+  if (order.receipts[0]?.filterErrors !== undefined) return answer(order, 200, singleText(order, 200, { ...view, values: values() }));
   const key = `${status} ${view.redirecting} ${order.receipts[0]?.duplicate} ${order.seesAnswers}`;
   return answer(
     order,
@@ -133,8 +135,9 @@ function batchText({ receipts }: ResultOrder, status: number, view: ResultView):
 }
 
 /** Ids are ours (hexadecimal and dashes): nothing to escape. */
-function receiptFields({ id, matched, duplicate }: Receipt): string {
-  return `"correlationId":"${id}","id":"${id}","matched":${matched},"duplicate":${duplicate}`;
+function receiptFields({ id, matched, duplicate, filterErrors }: Receipt): string {
+  const failed = filterErrors === undefined ? "" : `,"filterErrors":${JSON.stringify(filterErrors)}`;
+  return `"correlationId":"${id}","id":"${id}","matched":${matched},"duplicate":${duplicate}${failed}`;
 }
 
 /** What one subscription's delivery came to. */
