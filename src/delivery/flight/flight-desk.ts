@@ -99,8 +99,8 @@ export class FlightDesk {
       return;
     }
     const path = route.subscription.spec.history.recordIdField;
-    // An older version stored none with the delivery; nor had it one if the field was set later.
-    const recordId = turn.waiting.recordId ?? (path === undefined ? undefined : recordIdOf(event, path));
+    // The delivery has its own, unless an older version accepted it, or the field was set later.
+    const recordId = turn.waiting.recordId !== undefined || path === undefined ? undefined : recordIdOf(event, path);
     const flight: Flight = { ...turn, id: turn.waiting.id, route, event, attempt, recordId };
     const { deadLetter } = turn.waiting;
     const sent = deadLetter === undefined ? event : deadLetterEvent(event, deadLetter, route.subscription, this.#parts.deliveryNames);
