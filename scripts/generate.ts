@@ -1,6 +1,7 @@
 /**
  * `npm run generate` writes everything that is derived; `npm run generate:check` fails when a derived file is not what it would
  * write. crds/ comes from scripts/crd/, and from crds/ come the types and schemas of src/api/generated and the tables of docs/spec; dashboards and alerts come from scripts/monitoring/;
+ * the code that moves rows of the store comes from src/store/sqlite/tables.ts;
  * the list of values in the chart's README.md comes from the comments in its values.yaml.
  */
 import { mkdirSync, readFileSync, writeFileSync } from "node:fs";
@@ -18,6 +19,7 @@ import { coveragePage } from "./generate-coverage.ts";
 import { withFieldList } from "./generate-docs.ts";
 import { generatedTemplate, withValueList } from "./generate-values.ts";
 import type { ValuesSchema } from "./generate-values.ts";
+import { rowsSource } from "./generate-rows.ts";
 import { typesSource } from "./generate-types.ts";
 import type { CustomResource } from "./generate-types.ts";
 import { monitoringFiles } from "./monitoring/monitoring-files.ts";
@@ -60,6 +62,7 @@ function generatedFiles(): Map<string, string> {
     const path = `docs/spec/${resource.kind.toLowerCase()}.md`;
     files.set(path, withFieldList(readFileSync(join(ROOT, path), "utf8"), resource.kind, resource.schema));
   }
+  files.set("src/store/sqlite/generated/rows.ts", rowsSource());
   files.set("docs/spec/coverage.md", coveragePage());
   for (const [path, content] of monitoringFiles()) files.set(path, content);
   const values = readFileSync(join(ROOT, CHART, "values.yaml"), "utf8");

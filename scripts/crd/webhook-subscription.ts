@@ -342,6 +342,22 @@ function statusFields(): Schema {
     }),
     delivery: delivery(),
     recentFailures: list("The latest failed attempts, newest first.", failure, { max: 10, type: "atomic" }),
+    recentFilterErrors: fields("Events for which the filter failed, which counts as no match; absent while there is none.", {
+      count: counter("How many since `since`."),
+      since: instant("When counting began: at the first one after a start of Postrider or an edit of the filter."),
+      lastTime: instant("When the newest was."),
+      message: text("What went wrong with the newest.", { min: 0, max: 256 }),
+    }),
+    keysWithoutValue: list(
+      "Paths of the spec for which no event had a value so far, mostly because they are misspelt.",
+      fields("A path.", {
+        field: openChoice("Where it is written.", ["ordering.key", "history.recordIDField"]),
+        path: text("The path as written.", { min: 0, max: 256 }),
+        events: counter("Events since `since`, all without a value there."),
+        since: instant("When counting began: at a start of Postrider or an edit of the path."),
+      }),
+      { max: 2, type: "atomic" },
+    ),
   });
 }
 

@@ -144,7 +144,7 @@ async function build(config: Config, parts: ComposeParts, ground: Ground): Promi
     engine.publish(next);
   };
   const controller = controllerOf(config, parts, { provider, store, engine, metrics, onTable });
-  events.onFilterFailed((name, message) => controller.filterFailed(name, message));
+  events.onFilterFailed((failed, message) => controller.filterFailed(failed, message));
   const storeWatch = new StoreWatch(store, metrics, clock);
   const storage = quotaOf({ store, metrics, storeWatch, controller });
   const { gate } = guard;

@@ -6,6 +6,7 @@ import { readJsonRequest } from "../ingest/json-envelope.ts";
 import type { Clock } from "../lib/clock.ts";
 import { dataFault } from "./json-fault.ts";
 import { CommandFailure } from "./program.ts";
+import { cannotRead } from "./read-fault.ts";
 
 /** The events of a file as the ingest would take them: short form, a CloudEvent, or an array of CloudEvents. @throws CommandFailure */
 export function readEvents(file: string, clock: Clock): (namespace: string) => readonly Event[] {
@@ -26,6 +27,6 @@ function readBytes(file: string): Buffer {
   try {
     return readFileSync(file === "-" ? 0 : file);
   } catch (error) {
-    throw new CommandFailure(`cannot read ${file}: ${error instanceof Error ? error.message : "unknown"}`);
+    throw cannotRead(file, error);
   }
 }

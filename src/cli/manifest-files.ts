@@ -3,6 +3,7 @@ import { join } from "node:path";
 import { MANIFEST_FILE_BYTES_MAX } from "../api/manifest.ts";
 import { errorCode } from "../lib/error-code.ts";
 import { CommandFailure } from "./program.ts";
+import { cannotRead } from "./read-fault.ts";
 
 /** A manifest file; `file` is only a name for messages. */
 export interface ManifestText {
@@ -22,7 +23,7 @@ export function manifestFiles(path: string): ManifestText[] {
       .filter((file) => statSync(file).isFile())
       .map(readManifestText);
   } catch (error) {
-    throw error instanceof Error && errorCode(error) !== undefined ? new CommandFailure(`cannot read ${path}: ${error.message}`) : error;
+    throw error instanceof Error && errorCode(error) !== undefined ? cannotRead(path, error) : error;
   }
 }
 

@@ -6,6 +6,7 @@ import { type IngestAnswer, IngestCaller, type Trust } from "./ingest-call.ts";
 import { dataFault } from "./json-fault.ts";
 import { duration, outputFormat, wholeNumber } from "./option-values.ts";
 import { CommandFailure, requireFlags } from "./program.ts";
+import { cannotRead } from "./read-fault.ts";
 import { answerLines, jsonObject } from "./publish-answer.ts";
 import { shownJsonText, tell } from "./terminal.ts";
 
@@ -138,7 +139,7 @@ function readValue(value: string): Buffer {
     while (end > 0 && (bytes[end - 1] === 0x0a || bytes[end - 1] === 0x0d)) end--;
     return bytes.subarray(0, end);
   } catch (error) {
-    throw new CommandFailure(`cannot read ${value}: ${error instanceof Error ? error.message : "unknown"}`);
+    throw cannotRead(value === "-" ? "stdin" : value.slice(1), error);
   }
 }
 

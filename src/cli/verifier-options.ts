@@ -13,6 +13,7 @@ import { didYouMean } from "../lib/nearest-name.ts";
 import { manifestRef, objectOf } from "../provider/manifest-object.ts";
 import { manifestFiles } from "./manifest-files.ts";
 import { CommandFailure } from "./program.ts";
+import { cannotRead } from "./read-fault.ts";
 
 export interface VerifierOptions {
   readonly scheme?: SigningSpec;
@@ -74,7 +75,7 @@ export function readSecretFile(file: string): Buffer {
   try {
     bytes = readFileSync(file === "-" ? 0 : file);
   } catch (error) {
-    throw new CommandFailure(`cannot read ${file}: ${error instanceof Error ? error.message : "unknown"}`);
+    throw cannotRead(file, error);
   }
   return generatedKey(bytes) ?? bytes;
 }

@@ -5,7 +5,8 @@ import type { Genuine, Verification } from "../core/signing/verdict.ts";
 import { provesOnlySender, verifyRequest } from "../core/signing/verify.ts";
 import type { Clock } from "../lib/clock.ts";
 import { outputFormat } from "./option-values.ts";
-import { CommandFailure, requireFlags } from "./program.ts";
+import { requireFlags } from "./program.ts";
+import { cannotRead } from "./read-fault.ts";
 import { linesOf, shown, type Shown, shownJson, tell } from "./terminal.ts";
 import { addVerifierOptions, readVerifier } from "./verifier-options.ts";
 import type { VerifierOptions } from "./verifier-options.ts";
@@ -118,7 +119,7 @@ function read(file: string | number): Buffer {
   try {
     return readFileSync(file);
   } catch (error) {
-    throw new CommandFailure(`cannot read ${file === 0 ? "stdin" : file}: ${error instanceof Error ? error.message : "unknown"}`);
+    throw cannotRead(file === 0 ? "stdin" : String(file), error);
   }
 }
 

@@ -1,10 +1,10 @@
 import type { RouteTable } from "../core/route-table.ts";
 import type { StorageLimit } from "../core/storage-share.ts";
-import type { SubscriptionName } from "../core/subscription.ts";
 import { aborted } from "../lib/abort.ts";
 import type { Clock } from "../lib/clock.ts";
 import type { Random } from "../lib/random.ts";
 import type { Service } from "../lib/service.ts";
+import type { FailedFilter } from "../observe/events.ts";
 import type { Log } from "../observe/log.ts";
 import type { Metrics } from "../observe/metrics.ts";
 import type { Deliveries } from "./deliveries.ts";
@@ -109,9 +109,9 @@ export class Controller implements Service, StatusSource<ObjectKey<ReportedKind>
     return this.#subscriptions.isNamed(ref);
   }
 
-  /** A filter could not be evaluated for an event: shown on its subscription, at most once a minute. */
-  filterFailed(name: SubscriptionName, message: string): void {
-    this.#subscriptions.filterFailed(name, message);
+  /** A filter could not be evaluated for an event: counted in the subscription's status, and an Event tells of it at most once a minute. */
+  filterFailed(failed: FailedFilter, message: string): void {
+    this.#subscriptions.filterFailed(failed, message);
   }
 
   /** Reads what was accepted last, then follows changes until it is stopped; what was accepted meanwhile is stored before it settles. */

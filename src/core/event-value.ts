@@ -5,6 +5,8 @@ import { scalarAt } from "./json-scalar.ts";
 
 /** Longest order key kept as it is, in characters; a longer one is kept as its digest. */
 const ORDER_KEY_CHARS_MAX = 256;
+/** Longest record id kept, in characters; a longer one is cut. */
+const RECORD_ID_CHARS_MAX = 256;
 
 /**
  * The value at a path of an event as text: an attribute (`subject`, `id`, `source`, `type`, an extension), or a member of its data such as
@@ -20,6 +22,11 @@ export function eventValue(event: Event, path: string): string | undefined {
 export function orderKeyOf(event: Event, path: string): string | undefined {
   const value = eventValue(event, path);
   return value === undefined || value.length <= ORDER_KEY_CHARS_MAX ? value : `sha256:${hash("sha256", value, "base64url")}`;
+}
+
+/** The record id of an event under `history.recordIDField`; undefined where it has none. */
+export function recordIdOf(event: Event, path: string): string | undefined {
+  return eventValue(event, path)?.slice(0, RECORD_ID_CHARS_MAX);
 }
 
 function attribute(event: Event, name: string): string | undefined {

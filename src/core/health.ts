@@ -29,6 +29,17 @@ export interface SubscriptionHealth {
   readonly recentFailures: readonly RecentFailure[];
   readonly endpoint: { readonly healthy: boolean | undefined; readonly reason: EndpointHealthReason; readonly message: string };
   readonly suspension: Suspension | undefined;
+  /** Paths of the spec for which no event had a value so far. */
+  readonly keysWithoutValue: readonly KeyWithoutValue[];
+}
+
+/** A path that a spec reads from events, and that has found nothing in any of them. */
+export interface KeyWithoutValue {
+  readonly field: "ordering.key" | "history.recordIDField";
+  /** As written. */
+  readonly path: string;
+  readonly events: number;
+  readonly sinceMs: number;
 }
 
 export interface LastAttempt {

@@ -71,6 +71,7 @@ export const CONDITION_REASONS = {
 /** Reasons of Kubernetes Events that tell of no condition. */
 export const EVENT_REASONS = [
   "FilterFailed",
+  "KeyWithoutValue",
   "TokenIgnored",
   "Discarded",
   "DeadLettered",

@@ -8,6 +8,8 @@ export const EVENT_ROW_BYTES = 96;
 export const DELIVERY_ROW_BYTES = 95;
 export const OUTCOME_ROW_BYTES = 100;
 export const ATTEMPT_ROW_BYTES = 78;
+/** Of a record id's entry in its index, beside the id. */
+const RECORD_ID_ENTRY_BYTES = 10;
 /** An idempotency key with what it leads to. */
 export const KEY_ROW_BYTES = 90;
 /** The row that leads from an event's id to its deliveries. */
@@ -42,14 +44,24 @@ export function eventBytes(event: Omit<Event, "extensions">, extensionsText: str
   return pagedBytes(EVENT_ROW_BYTES + event.data.byteLength + texts);
 }
 
-/** Of a delivery that is owed. An order key stands in an index too. */
-export function deliveryBytes(row: { readonly type: string; readonly orderKey: Text; readonly note: Text }): number {
-  return DELIVERY_ROW_BYTES + of(row.type) + 2 * of(row.orderKey) + of(row.note);
+export interface DeliveryParts {
+  readonly type: string;
+  readonly orderKey: Text;
+  readonly recordId: Text;
+}
+
+/** Of a delivery that is owed. Order key and record id stand in an index too. */
+export function deliveryBytes(row: DeliveryParts & { readonly note: Text }): number {
+  return DELIVERY_ROW_BYTES + of(row.type) + 2 * of(row.orderKey) + of(row.note) + recordIdBytes(row.recordId);
 }
 
 /** Of a delivery that has ended. */
-export function outcomeBytes(row: { readonly type: string; readonly orderKey: Text }): number {
-  return OUTCOME_ROW_BYTES + of(row.type) + of(row.orderKey);
+export function outcomeBytes(row: DeliveryParts): number {
+  return OUTCOME_ROW_BYTES + of(row.type) + of(row.orderKey) + recordIdBytes(row.recordId);
+}
+
+function recordIdBytes(recordId: Text): number {
+  return recordId === undefined || recordId === null ? 0 : 2 * of(recordId) + RECORD_ID_ENTRY_BYTES;
 }
 
 export interface AttemptParts {

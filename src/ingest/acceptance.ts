@@ -1,6 +1,6 @@
 import type { Event } from "../core/event.ts";
 import { BUILT_IN_LIMITS, BUILT_IN_POLICY } from "../core/policy.ts";
-import type { Route, RouteTable } from "../core/route-table.ts";
+import type { FilterError, Route, RouteTable } from "../core/route-table.ts";
 import type { StepBudgets } from "../core/expression/step-budgets.ts";
 import type { Clock } from "../lib/clock.ts";
 import type { LongWork, Pieces } from "../lib/long-work.ts";
@@ -51,6 +51,14 @@ export interface Receipt {
   readonly id: string;
   readonly matched: number;
   readonly duplicate: boolean;
+  /** Subscriptions whose filter failed for it, so that they do not get it; some of them where there are many. */
+  readonly filterErrors?: readonly ToldFilterError[];
+}
+
+/** Told to whoever may publish in the namespace, and so sees the names of its subscriptions in results too. */
+export interface ToldFilterError {
+  readonly subscription: string;
+  readonly message: string;
 }
 
 /** Who sends, and how they name the event. */
@@ -68,6 +76,7 @@ interface Matched {
   readonly key: string | undefined;
   /** What it is compared by; undefined = its own content. */
   readonly hash?: Uint8Array;
+  readonly filterErrors?: readonly ToldFilterError[];
 }
 
 /** Which event of a request came before with other bytes, and under which id. */
@@ -83,6 +92,9 @@ interface MatchedRequest {
 }
 
 const DISK_RETRY_AFTER_SECONDS = 30;
+/** Filters that failed, told in one answer, and characters of each message: an answer must not grow with the subscriptions. */
+const FILTER_ERRORS_TOLD_MAX = 10;
+const FILTER_ERROR_CHARS_MAX = 256;
 /** Events of one request that may be spelled in another way than when they came first: for each the store is asked once more. */
 const SPELLINGS_MAX = 64;
 /** Bytes that may be read to compare them, the stored ones included: 10 ms a MiB. */
@@ -216,7 +228,7 @@ export class Acceptance {
       await work.run(namespace, this.#abandoned(items, error instanceof StoreError && error.code === "unknown"));
       return { ok: false, refusal: storeRefusal(error) };
     }
-    if (result.ok) return { ok: true, value: await work.run(namespace, this.#committed(items, result.items)) };
+    if (result.ok) return { ok: true, value: withFilterErrors(await work.run(namespace, this.#committed(items, result.items)), events) };
     await work.run(namespace, this.#abandoned(items));
     return { conflict: result.conflict };
   }
@@ -231,6 +243,7 @@ export class Acceptance {
     const space = keySpaceOf(sender.producer);
     const bill = new FilterBill(namespace, this.#gates.steps, clock);
     let deliveries = 0;
+    let told = 0;
     for (const [index, draft] of drafts.entries()) {
       const event = eventOf(namespace, draft, clock);
       const match = yield* table.matching(event, bill.next());
@@ -241,7 +254,9 @@ export class Acceptance {
       if (tooWide !== undefined) return { ok: false, refusal: tooWide };
       deliveries += match.routes.length;
       if (deliveries > deliveriesMax) return tooManyDeliveries({ deliveries, deliveriesMax, looked: index + 1, events: drafts.length });
-      all.push({ event, routes: match.routes, key: keyOf(draft, sender.idempotencyKey, space) });
+      const filterErrors = toldOf(match.filterErrors, FILTER_ERRORS_TOLD_MAX - told);
+      told += filterErrors?.length ?? 0;
+      all.push({ event, routes: match.routes, key: keyOf(draft, sender.idempotencyKey, space), ...(filterErrors && { filterErrors }) });
       yield undefined;
     }
     return { ok: true, value: { table, events: all } };
@@ -304,6 +319,23 @@ export class Acceptance {
       }
     }
   }
+}
+
+/** Undefined where there are none: hardly any event has some. */
+function toldOf(errors: readonly FilterError[], max: number): readonly ToldFilterError[] | undefined {
+  if (errors.length === 0 || max <= 0) return undefined;
+  return errors
+    .slice(0, max)
+    .map(({ route, message }) => ({ subscription: route.subscription.name, message: message.slice(0, FILTER_ERROR_CHARS_MAX) }));
+}
+
+/** An event that was stored before went to those that wanted it then. */
+function withFilterErrors(receipts: readonly Receipt[], events: readonly Matched[]): readonly Receipt[] {
+  if (events.every(({ filterErrors }) => filterErrors === undefined)) return receipts;
+  return receipts.map((receipt, index) => {
+    const filterErrors = events[index]?.filterErrors;
+    return filterErrors === undefined || receipt.duplicate ? receipt : { ...receipt, filterErrors };
+  });
 }
 
 /** At least one, for an event that nobody wants is told of too. */

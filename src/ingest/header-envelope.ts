@@ -9,7 +9,8 @@ export function readBinaryEvent(body: Uint8Array, headers: BinaryHeaders): Check
   for (const [header, raw] of headers.attributes) {
     const value = headerText(raw);
     if (value === undefined) return refused("attribute_invalid", `Header '${header}' is not UTF-8, percent-encoded.`);
-    values.set(header.slice(PREFIX.length), value);
+    const name = header.slice(PREFIX.length);
+    values.set(name, URIS.has(name) && NOT_IN_URIS.test(value) ? raw : value);
   }
   // In binary mode the Content-Type is the datacontenttype; a ce-datacontenttype beside it could only contradict.
   if (values.has("datacontenttype")) {
@@ -33,6 +34,13 @@ export interface BinaryHeaders {
 }
 
 const PREFIX = "ce-";
+/**
+ * Attributes that are URIs (CloudEvents 1.0.2, 3.1). sdk-go and sdk-java do not encode them, so that the escapes in a header are the URI's own: what is no
+ * URI once they are decoded is kept as it was sent.
+ */
+const URIS: ReadonlySet<string> = new Set(["source", "dataschema"]);
+// oxlint-disable-next-line no-control-regex -- none of these is in a URI
+const NOT_IN_URIS = /[\s\u0000-\u001f\u007f]/;
 
 /** Section 3.1.3.2: quotes off, one round of percent-decoding, UTF-8. Undefined when the bytes are no UTF-8. */
 export function headerText(raw: string): string | undefined {

@@ -58,7 +58,7 @@ const KINDS = {
   too_many_deliveries: [413, "The request would make too many deliveries"],
   media_type_unsupported: [415, "This media type is not supported"],
   charset_unsupported: [415, "Only UTF-8 is supported"],
-  content_encoding_unsupported: [415, "Compressed bodies are not supported"],
+  content_encoding_unsupported: [415, "This Content-Encoding is not supported"],
   expectation_unsupported: [417, "This expectation is not supported"],
   fan_out_exceeded: [422, "The event matches too many subscriptions"],
   type_unknown: [422, "No subscription names this event type"],

@@ -2,6 +2,7 @@ import type { IncomingMessage } from "node:http";
 import { bearerToken } from "../core/access-token.ts";
 import { passedOn } from "../core/trace-context.ts";
 import { TOKEN_FIELD } from "./body-token.ts";
+import { encodingMistake } from "./content-encoding.ts";
 import { attributeMistake } from "./event-draft.ts";
 import { localTarget } from "../lib/door/framing.ts";
 import { type Checked, type Refusal, refuse, refused } from "./refusal.ts";
@@ -76,6 +77,8 @@ export function readHead(request: IncomingMessage, options: HeadOptions): Checke
   const headers = readHeaders(request.rawHeaders);
   if (!headers.ok) return headers;
   const found = headers.value;
+  const encoded = encodingMistake(found.contentEncoding ?? "", match[2] !== undefined);
+  if (encoded !== undefined) return refused("content_encoding_unsupported", encoded);
   const wish = readWish(query.rest, found.prefer);
   if (!wish.ok) return wish;
   const bearer = found.authorization === undefined ? undefined : bearerToken(found.authorization);
@@ -106,6 +109,7 @@ function methodRefusal(method: string | undefined, isResult: boolean): Refusal |
 
 interface Headers {
   contentType?: string;
+  contentEncoding?: string;
   contentLength?: string;
   idempotencyKey?: string;
   authorization?: string;
@@ -150,9 +154,8 @@ function noteHeader(found: Headers, name: string, value: string): Refusal | unde
       found.origin = value;
       return undefined;
     case "content-encoding":
-      return value.toLowerCase() === "identity"
-        ? undefined
-        : refuse("content_encoding_unsupported", "Content-Encoding is not supported: send the body uncompressed.");
+      found.contentEncoding = value;
+      return undefined;
     case "idempotency-key":
       if (!/^[\u0021-\u007e]+$/.test(value) || value.length > IDEMPOTENCY_KEY_CHARS_MAX) {
         return refuse(

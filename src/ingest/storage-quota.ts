@@ -104,7 +104,7 @@ export function bytesToStore(event: Event, deliveries: number, hasKey: boolean):
   const rows =
     RESULT_ROW_BYTES +
     (hasKey ? KEY_ROW_BYTES : 0) +
-    deliveries * (ENDING_BYTES + deliveryBytes({ type: event.type, orderKey: undefined, note: undefined }));
+    deliveries * (ENDING_BYTES + deliveryBytes({ type: event.type, orderKey: undefined, recordId: undefined, note: undefined }));
   return eventBytes(kept, JSON.stringify(event.extensions)) + rows;
 }
 

@@ -33,12 +33,17 @@ export interface TestTold extends Pick<AttemptTold, "namespace" | "name" | "even
   readonly callerGone: boolean;
 }
 
+/** The subscription whose filter failed for an event. */
+export interface FailedFilter extends SubscriptionName {
+  readonly spec: { readonly filter: string | undefined };
+}
+
 /** One business event, one helper: it counts and writes the one wide log line. */
 export class BusinessEvents {
   readonly #metrics: Metrics;
   readonly #log: Log;
   readonly #deliveryNames: NamesDeliveries;
-  #filterFailed: ((name: SubscriptionName, message: string) => void) | undefined;
+  #filterFailed: ((filter: FailedFilter, message: string) => void) | undefined;
 
   constructor(metrics: Metrics, log: Log, deliveryNames: NamesDeliveries) {
     this.#metrics = metrics;
@@ -77,17 +82,15 @@ export class BusinessEvents {
   }
 
   /** Who else hears of filters that failed at run time. */
-  onFilterFailed(callback: (name: SubscriptionName, message: string) => void): void {
+  onFilterFailed(callback: (failed: FailedFilter, message: string) => void): void {
     this.#filterFailed = callback;
   }
 
-  filterFailed(name: SubscriptionName, message: string): void {
-    this.#filterFailed?.(name, message);
-    this.#metrics.filterErrors.inc({ namespace: name.namespace, subscription: name.name });
-    this.#log.warn(
-      { event: "filter.failed", namespace: name.namespace, subscription: name.name, message },
-      "filter failed: counted as no match",
-    );
+  filterFailed(failed: FailedFilter, message: string): void {
+    const { namespace, name: subscription } = failed;
+    this.#filterFailed?.(failed, message);
+    this.#metrics.filterErrors.inc({ namespace, subscription });
+    this.#log.warn({ event: "filter.failed", namespace, subscription, message }, "filter failed: counted as no match");
   }
 
   attemptEnded(told: AttemptTold): void {

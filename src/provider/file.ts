@@ -3,6 +3,7 @@ import { aborted } from "../lib/abort.ts";
 import type { Clock } from "../lib/clock.ts";
 import type { Service } from "../lib/service.ts";
 import type { Problem } from "../core/problem.ts";
+import { errorCode } from "../lib/error-code.ts";
 import type { Log } from "../observe/log.ts";
 import { objectKey, USE_LABEL } from "../controller/objects.ts";
 import type {
@@ -63,6 +64,8 @@ export class FileProvider implements Resources, ResultSink, Service {
   #problems: readonly FileProblem[] = [];
   #refusals: DirectoryScan["refusals"] = new Map();
   #unread: DirectoryScan["unread"] = new Map();
+  /** Why the directory itself cannot be read now, although it could before. */
+  #unreadable: string | undefined;
   #synced = false;
   /** Why the directory could not be read so far. */
   #trouble: string | undefined;
@@ -173,12 +176,7 @@ export class FileProvider implements Resources, ResultSink, Service {
         // What was written into a folder before it was watched was not heard.
         if (this.#watch?.follow(this.#directory.folders) === true) this.#lookAgain = true;
       })
-      .catch((error: unknown) => {
-        this.#options.log.error(
-          { err: error, directory: this.#options.directory },
-          "manifests cannot be read: the last good state stays in force",
-        );
-      })
+      .catch((error: unknown) => this.#tellUnreadable(error))
       .finally(() => {
         this.#look = undefined;
         if (!this.#lookAgain) return;
@@ -187,7 +185,27 @@ export class FileProvider implements Resources, ResultSink, Service {
       });
   }
 
+  /** A folder that is not mounted is looked at every 2 s: told once, and shown until it can be read. */
+  #tellUnreadable(error: unknown): void {
+    const { directory, log } = this.#options;
+    const why = errorCode(error) === "ENOENT" ? "it does not exist" : error instanceof Error ? error.message : String(error);
+    if (this.#unreadable === why) return;
+    this.#unreadable = why;
+    log.error({ event: "manifests.unreadable", directory }, this.#unreadableText(why));
+    this.#options.onRefused?.(this.#refusedCount());
+  }
+
+  #unreadableText(why: string): string {
+    return `the folder ${this.#options.directory} cannot be read (${why}): the last good state stays in force; check that it is mounted and readable`;
+  }
+
+  #refusedCount(): number {
+    return refusedCount(this.#problems) + (this.#unreadable === undefined ? 0 : 1);
+  }
+
   #tellProblems(problems: readonly FileProblem[]): void {
+    const wasReadable = this.#unreadable === undefined;
+    this.#unreadable = undefined;
     const known = new Set(this.#problems.map((problem) => JSON.stringify(problem)));
     for (const problem of problems) {
       if (known.has(JSON.stringify(problem))) continue;
@@ -195,14 +213,15 @@ export class FileProvider implements Resources, ResultSink, Service {
       const field = problem.field === "" ? "" : ` ${problem.field}:`;
       this.#options.log.error({ event: "manifest.refused", ...problem }, `${place}:${field} ${problem.message}`);
     }
-    if (problems.length === 0 && this.#problems.length > 0)
+    if (problems.length === 0 && (this.#problems.length > 0 || !wasReadable))
       this.#options.log.info({ event: "manifest.mended" }, "all manifests are valid again");
     this.#problems = problems;
-    this.#options.onRefused?.(refusedCount(problems));
+    this.#options.onRefused?.(this.#refusedCount());
   }
 
   /** What is refused now, for people; undefined when all is well. */
   refusedNote(): string | undefined {
+    if (this.#unreadable !== undefined) return this.#unreadableText(this.#unreadable);
     const [first] = this.#problems;
     if (first === undefined) return undefined;
     const count = refusedCount(this.#problems);

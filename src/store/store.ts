@@ -182,6 +182,8 @@ export interface NewDelivery {
    * makes the next one due, in the same transaction. Such a row is stored `indexed` whatever `as` says. Resent rows stand outside the order.
    */
   readonly orderKey: string | undefined;
+  /** Value of `history.recordIDField` in the event, by which people find the delivery, tried or not. */
+  readonly recordId?: string | undefined;
   /** First send is due then. */
   readonly dueAtMs: number;
   /**
@@ -219,6 +221,8 @@ export interface ReadyDelivery {
   readonly crashes: number;
   readonly acceptedAtMs: number;
   readonly orderKey: string | undefined;
+  /** As it was accepted with. */
+  readonly recordId?: string | undefined;
   /** Of a dead letter: what it tells. */
   readonly deadLetter?: DeadLetterNote | undefined;
   /** Set by `resend`: the next attempt is the one extra, whatever the limits say; it ends the delivery either way. */
@@ -330,6 +334,8 @@ export interface DeliveryRecord {
   /** Ready rows only, and of those only what waits for its time. */
   readonly dueAtMs: number | undefined;
   readonly endedAtMs: number | undefined;
+  /** As it was accepted with; of a page of history else that of its last attempt, else of its first. */
+  readonly recordId: string | undefined;
 }
 
 /** An event's deliveries together; `deliveries` are the first RESULT_ROWS_MAX that are known, by id. */
@@ -339,7 +345,7 @@ export interface StoredResult extends ResultCounts {
 
 export interface ResultDelivery extends DeliveryRecord {
   /** Of the last attempt that is still known; of ended deliveries only. */
-  readonly lastAttempt: Pick<AttemptRecord, "statusCode" | "responseHeaders" | "responseBody"> | undefined;
+  readonly lastAttempt: Pick<AttemptRecord, "statusCode" | "message" | "responseHeaders" | "responseBody"> | undefined;
   /** There was more to say than RESULT_BYTES_MAX: the answer's headers and body are left out. */
   readonly answerLeftOut: boolean;
 }
@@ -372,7 +378,7 @@ export function wantedStates(wanted: NonNullable<DeliveryFilter["state"]>): Read
 }
 
 export interface HistoryFilter extends DeliveryFilter {
-  /** Value of `history.recordIdField`; only deliveries that have been tried are found by it. */
+  /** Value of `history.recordIDField`, as the delivery was accepted with; of one accepted by an older version that of an attempt. */
   readonly recordId?: string;
   /** Only deliveries of this event. */
   readonly eventId?: string;
@@ -394,7 +400,6 @@ export interface HistoryPage {
 }
 
 export interface DeliverySummary extends DeliveryRecord {
-  readonly recordId: string | undefined;
   readonly firstAttemptAtMs: number | undefined;
   readonly lastAttempt:
     | Pick<AttemptRecord, "attempt" | "startedAtMs" | "durationMs" | "outcome" | "statusCode" | "url" | "message">
@@ -419,6 +424,7 @@ export interface AttemptRecord {
   readonly message: string;
   /** Redacted. */
   readonly url: string;
+  /** The delivery's own where it has one: then it need not be given here. */
   readonly recordId: string | undefined;
   /** Redacted. */
   readonly requestHeaders: readonly (readonly [string, string])[];

@@ -1,4 +1,4 @@
-import { mkdirSync, mkdtempSync, rmSync, writeFileSync } from "node:fs";
+import { mkdirSync, mkdtempSync, renameSync, rmSync, writeFileSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { expect, it } from "vitest";
@@ -40,6 +40,16 @@ it("a broken edit of a running folder is told by API, metric, readyz and log, an
     write(GOOD);
     await expect.poll(() => page(`${metrics}/metrics`), { timeout: 20_000 }).toContain("postrider_manifests_refused 0");
     await expect.poll(shown, { timeout: 20_000 }).not.toContain("did you mean");
+
+    // The whole folder is away for a moment, as a volume that is not mounted: nothing is deleted, and it is told once.
+    renameSync(manifests, `${manifests}-away`);
+    await expect.poll(() => page(`${metrics}/metrics`), { timeout: 20_000 }).toContain("postrider_manifests_refused 1");
+    expect(await page(`${metrics}/readyz?verbose`)).toContain(`the folder ${manifests} cannot be read (it does not exist)`);
+    expect(await shown()).toContain('"name":"orders"');
+    renameSync(`${manifests}-away`, manifests);
+    await expect.poll(() => page(`${metrics}/metrics`), { timeout: 20_000 }).toContain("postrider_manifests_refused 0");
+    expect(operator.stderr().split('"event":"manifests.unreadable"')).toHaveLength(2);
+    expect(operator.stderr()).not.toContain("ENOENT");
   } finally {
     await operator.kill();
     rmSync(home, { recursive: true });

@@ -47,6 +47,7 @@ const HEALTH: SubscriptionHealth = {
   ],
   endpoint: { healthy: false, reason: "HighFailureRate", message: "it fails" },
   suspension: undefined,
+  keysWithoutValue: [{ field: "history.recordIDField", path: "data.oder", events: 110, sinceMs: at(8) }],
 };
 
 /** What each field of a subscription's status must say then. */
@@ -108,6 +109,14 @@ const SUBSCRIPTION: Readonly<Record<string, unknown>> = {
   "status.recentFailures[].durationMs": 109,
   "status.recentFailures[].reason": "ClientError",
   "status.recentFailures[].message": "too many",
+  "status.recentFilterErrors.count": 2,
+  "status.recentFilterErrors.since": expect.stringMatching(/^\d{4}-\d\d-\d\dT\d\d:\d\d:\d\dZ$/),
+  "status.recentFilterErrors.lastTime": expect.stringMatching(/^\d{4}-\d\d-\d\dT\d\d:\d\d:\d\dZ$/),
+  "status.recentFilterErrors.message": "no such overload",
+  "status.keysWithoutValue[].field": "history.recordIDField",
+  "status.keysWithoutValue[].path": "data.oder",
+  "status.keysWithoutValue[].events": 110,
+  "status.keysWithoutValue[].since": iso(8),
 };
 
 /** What each field of a policy's status must say. */
@@ -156,6 +165,8 @@ describe("the fields of status", () => {
     await operator.until(() => operator.route("orders")?.subscription.target !== undefined);
     const uid = operator.route("orders")?.subscription.uid ?? "";
     operator.deliveries.healths.set(uid, HEALTH);
+    const failed = { namespace: "shop", name: "orders", spec: { filter: undefined } };
+    for (const message of ["another one", "no such overload"]) operator.controller.filterFailed(failed, message);
     operator.deliveries.tell(uid, "transition");
     await operator.until(() => operator.status("orders")?.delivery?.accepted === HEALTH.accepted);
     await operator.until(() => (["DeliveryPolicy", "ClusterDeliveryPolicy"] as const).every((kind) => statusOf(kind) !== undefined));

@@ -516,6 +516,28 @@ export interface WebhookSubscriptionStatus {
     /** What went wrong. */
     readonly message?: string;
   }[];
+  /** Events for which the filter failed, which counts as no match; absent while there is none. */
+  readonly recentFilterErrors?: {
+    /** How many since `since`. */
+    readonly count?: number;
+    /** When counting began: at the first one after a start of Postrider or an edit of the filter. */
+    readonly since?: string;
+    /** When the newest was. */
+    readonly lastTime?: string;
+    /** What went wrong with the newest. */
+    readonly message?: string;
+  };
+  /** Paths of the spec for which no event had a value so far, mostly because they are misspelt. */
+  readonly keysWithoutValue?: readonly {
+    /** Where it is written. One of ordering.key, history.recordIDField; later versions may add others. */
+    readonly field?: string;
+    /** The path as written. */
+    readonly path?: string;
+    /** Events since `since`, all without a value there. */
+    readonly events?: number;
+    /** When counting began: at a start of Postrider or an edit of the path. */
+    readonly since?: string;
+  }[];
 }
 
 /** A DeliveryPolicy says how deliveries are tried, limited and recorded, for the subscriptions that name it, or with the label postrider.dev/default: "true" for all of its namespace that name none. */

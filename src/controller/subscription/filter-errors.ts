@@ -1,4 +1,4 @@
-import type { SubscriptionName } from "../../core/subscription.ts";
+import type { FailedFilter } from "../../observe/events.ts";
 import type { Clock } from "../../lib/clock.ts";
 import { objectKey } from "../objects.ts";
 import type { ResultSink, Resources, SubscriptionKey } from "../objects.ts";
@@ -8,12 +8,25 @@ const QUIET_MS = 60_000;
 /** Longest message of an Event, in characters (the API server's own limit is 1,024). */
 const MESSAGE_CHARS_MAX = 800;
 
-/** Shows on the subscription that its filter failed at run time. */
+/** What became of one filter at run time, since this process began to look. */
+export interface FilterErrorCount {
+  readonly filter: string | undefined;
+  readonly sinceMs: number;
+  count: number;
+  lastAtMs: number;
+  /** Of the newest. */
+  message: string;
+  /** Of the clock that never jumps: when an Event told of it. */
+  toldAtMs: number;
+}
+
+/** Counts for each subscription the events for which its filter failed, and shows the first of each minute as an Event. */
 export class FilterErrors {
   readonly #resources: Pick<Resources, "get">;
   readonly #sink: Pick<ResultSink, "recordEvent">;
   readonly #clock: Clock;
-  readonly #toldAtMs = new Map<SubscriptionKey, number>();
+  /** At most one for each subscription that exists. */
+  readonly #counts = new Map<SubscriptionKey, FilterErrorCount>();
 
   constructor(resources: Pick<Resources, "get">, sink: Pick<ResultSink, "recordEvent">, clock: Clock) {
     this.#resources = resources;
@@ -21,20 +34,41 @@ export class FilterErrors {
     this.#clock = clock;
   }
 
-  failed({ namespace, name }: SubscriptionName, message: string): void {
+  /** @returns whose status has changed; undefined where nobody knows the subscription any more */
+  failed({ namespace, name, spec: { filter } }: FailedFilter, message: string): SubscriptionKey | undefined {
     const nowMs = this.#clock.monotonicMs();
     const key = objectKey({ kind: "WebhookSubscription", namespace, name });
-    if (nowMs - (this.#toldAtMs.get(key) ?? Number.NEGATIVE_INFINITY) < QUIET_MS) return;
-    for (const [other, atMs] of this.#toldAtMs) {
-      if (nowMs - atMs < QUIET_MS) break;
-      this.#toldAtMs.delete(other);
-    }
-    // Behind all others: those told longest ago come first.
-    this.#toldAtMs.delete(key);
-    this.#toldAtMs.set(key, nowMs);
+    const known = this.#counts.get(key);
+    const count = known?.filter === filter && known !== undefined ? known : this.#begin(filter, known?.toldAtMs);
+    count.count += 1;
+    count.lastAtMs = this.#clock.trueMs();
+    count.message = message;
+    if (known === count && nowMs - count.toldAtMs < QUIET_MS) return key;
     const object = this.#resources.get("WebhookSubscription", namespace, name);
-    if (object === undefined) return;
+    if (object === undefined) {
+      this.#counts.delete(key);
+      return undefined;
+    }
+    this.#counts.set(key, count);
+    if (nowMs - count.toldAtMs < QUIET_MS) return key;
+    count.toldAtMs = nowMs;
     const text = `The filter failed for an event, which counts as no match: ${message}`.slice(0, MESSAGE_CHARS_MAX);
     this.#sink.recordEvent(object, { type: "Warning", reason: "FilterFailed", message: text });
+    return key;
+  }
+
+  /** What is known of the filter that is in force; another one begins anew. */
+  of(key: SubscriptionKey, filter: string | undefined): FilterErrorCount | undefined {
+    const known = this.#counts.get(key);
+    return known?.filter === filter ? known : undefined;
+  }
+
+  forget(key: SubscriptionKey): void {
+    this.#counts.delete(key);
+  }
+
+  #begin(filter: string | undefined, toldAtMs = Number.NEGATIVE_INFINITY): FilterErrorCount {
+    const nowMs = this.#clock.trueMs();
+    return { filter, sinceMs: nowMs, count: 0, lastAtMs: nowMs, message: "", toldAtMs };
   }
 }

@@ -10,7 +10,10 @@ import type { ConditionType, Reason } from "../../core/reasons.ts";
 import { durationText } from "../../lib/duration.ts";
 import type { ActiveSpec, Verdict } from "./checks.ts";
 import { generatesKey } from "./facts.ts";
+import type { FilterErrorCount } from "./filter-errors.ts";
 import { hostOf } from "./checks.ts";
+
+type KeyStatus = NonNullable<WebhookSubscriptionStatus["keysWithoutValue"]>[number];
 
 /** All that a subscription's status is made of. */
 export interface StatusInput {
@@ -20,6 +23,7 @@ export interface StatusInput {
   readonly programmed: boolean;
   readonly draining: boolean;
   readonly health: SubscriptionHealth | undefined;
+  readonly filterErrors: FilterErrorCount | undefined;
   /** The Secret that was generated; shown while it is the one that signs. */
   readonly signingName: string | undefined;
   readonly lastHandledResume: string | undefined;
@@ -45,6 +49,8 @@ export function composeStatus(
     effectivePolicy: active === undefined ? undefined : policyStatus(active),
     delivery: health === undefined ? undefined : deliveryStatus(health),
     recentFailures: health === undefined || health.recentFailures.length === 0 ? undefined : failuresStatus(health),
+    recentFilterErrors: input.filterErrors && filterErrorsStatus(input.filterErrors),
+    keysWithoutValue: health === undefined || health.keysWithoutValue.length === 0 ? undefined : keysStatus(health),
   });
 }
 
@@ -199,6 +205,21 @@ function failuresStatus({ recentFailures }: SubscriptionHealth): NonNullable<Web
       message: failure.message.slice(0, FAILURE_MESSAGE_CHARS_MAX),
     }),
   );
+}
+
+function filterErrorsStatus({ count, sinceMs, lastAtMs, message }: FilterErrorCount): WebhookSubscriptionStatus["recentFilterErrors"] {
+  const text = message.slice(0, FAILURE_MESSAGE_CHARS_MAX);
+  return { count, since: wholeSeconds(sinceMs), lastTime: wholeSeconds(lastAtMs), message: text };
+}
+
+function keysStatus({ keysWithoutValue }: SubscriptionHealth): NonNullable<WebhookSubscriptionStatus["keysWithoutValue"]> {
+  return keysWithoutValue.map(({ field, path, events, sinceMs }) => ({ field, path, events, since: wholeSeconds(sinceMs) }));
+}
+
+/** What an Event says of an entry of `keysWithoutValue`. */
+export function keyWithoutValueText({ field, path, events }: KeyStatus): string {
+  const effect = field === "ordering.key" ? "events are delivered without order" : "recordID finds no delivery";
+  return `Of ${events} event${events === 1 ? "" : "s"} so far none has a value at ${field} (${path}), so ${effect}: correct the path if it is misspelt.`;
 }
 
 function time(atMs: number | undefined): string | undefined {

@@ -1,6 +1,6 @@
 import type { WebhookSubscriptionStatus } from "../../api/generated/custom-resources.ts";
 import type { RouteTable } from "../../core/route-table.ts";
-import type { SubscriptionName } from "../../core/subscription.ts";
+import type { FailedFilter } from "../../observe/events.ts";
 import { objectKey, refOfKey } from "../objects.ts";
 import type { ObjectRef, SubscriptionKey } from "../objects.ts";
 import type { Reconciler, ReconcilerParts } from "../reconciler.ts";
@@ -66,10 +66,10 @@ export class SubscriptionReconciler implements Reconciler<"WebhookSubscription">
     };
     this.#leavers = new Leavers(this.#parts);
     this.#subscriptions = new Subscriptions(this.#parts, this.#leavers);
-    this.#statuses = new SubscriptionStatuses(this.#parts);
+    this.#filterErrors = new FilterErrors(resources, sink, clock);
+    this.#statuses = new SubscriptionStatuses(this.#parts, this.#filterErrors);
     this.#finalizers = new DrainFinalizers(this.#parts);
     this.#adoptions = new SigningSecretAdoptions(this.#parts);
-    this.#filterErrors = new FilterErrors(resources, sink, clock);
     this.#gauge = new ReadyGauge(shared.metrics);
     this.readiness = new Readiness({ resources, deliveries, clock, routes, leavers: this.#leavers, onReady });
     this.#queue = new WorkQueue({
@@ -137,8 +137,9 @@ export class SubscriptionReconciler implements Reconciler<"WebhookSubscription">
   }
 
   /** A filter could not be evaluated for an event. */
-  filterFailed(name: SubscriptionName, message: string): void {
-    this.#filterErrors.failed(name, message);
+  filterFailed(failed: FailedFilter, message: string): void {
+    const key = this.#filterErrors.failed(failed, message);
+    if (key !== undefined) this.#parts.reporter.report(key, "counters");
   }
 
   compose(key: SubscriptionKey): DueStatus | undefined {
@@ -186,8 +187,10 @@ export class SubscriptionReconciler implements Reconciler<"WebhookSubscription">
     if (recheckMs !== undefined) this.#queue.addAfter(key, recheckMs);
     if (finalizerDue) this.#finalizers.add(key);
     if (adoptionDue) this.#adoptions.add(key);
-    if (ready === undefined) reporter.forget(key);
-    else reporter.report(key, "transition");
+    if (ready === undefined) {
+      reporter.forget(key);
+      this.#statuses.forget(key);
+    } else reporter.report(key, "transition");
     this.readiness.looked(key);
     metrics?.reconcile.inc({ result: "done" });
     metrics?.reconcileDuration.observe((clock.monotonicMs() - startedMs) / 1_000);

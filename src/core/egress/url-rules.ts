@@ -40,7 +40,8 @@ const BUILT_IN_PORTS_EXCEPT: ReadonlySet<number> = new Set([2379, 2380, 3306, 54
 
 const INTERNAL_SUFFIXES: readonly string[] = [".svc", ".local", ".internal", ".localhost"];
 const METADATA_HOSTS: ReadonlySet<string> = new Set(["metadata.google.internal", "metadata.goog", "instance-data.ec2.internal"]);
-const LABEL = /^[a-z0-9]([a-z0-9-]{0,61}[a-z0-9])?$/;
+/** With underscores, which no host name has by RFC 1123, but names in the DNS (RFC 2181 11), in containers' networks and under wildcard certificates. */
+const LABEL = /^[a-z0-9_]([a-z0-9_-]{0,61}[a-z0-9_])?$/;
 const HOST_CHARS_MAX = 253;
 
 /** URL rules, in order. Names are stable: tests and docs use them. */

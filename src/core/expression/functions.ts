@@ -1,4 +1,4 @@
-import { celEnv, celFunc, celList, celMethod, CelScalar, isCelList, isCelMap, isCelUint, listType } from "@bufbuild/cel";
+import { celEnv, celFunc, celList, celMethod, CelScalar, celType, isCelList, isCelMap, isCelUint, listType } from "@bufbuild/cel";
 import type { CelEnv, CelFunc, CelInput, CelList, CelMap, CelValue } from "@bufbuild/cel";
 import { plainDateTime } from "../instant.ts";
 import { rawJsonOf } from "./input.ts";
@@ -149,13 +149,25 @@ function lastResorts(funcs: readonly CelFunc[]): CelFunc[] {
     const args = types.map(() => DYN);
     const key = `${name} ${target !== undefined} ${args.length}`;
     if (types.every((type) => type === DYN) && target === undefined) continue;
-    const refuse = (): never => {
+    const isMethod = target !== undefined;
+    function refuse(this: unknown, ...given: CelValue[]): never {
       charge(NO_OVERLOAD);
-      throw new Error(`found no matching overload for '${name}'`);
-    };
-    resorts.set(key, target === undefined ? celFunc(name, args, DYN, refuse as never) : celMethod(name, DYN, args, DYN, refuse as never));
+      throw new Error(noOverload(name, isMethod ? (this as CelValue) : undefined, given));
+    }
+    resorts.set(key, isMethod ? celMethod(name, DYN, args, DYN, refuse as never) : celFunc(name, args, DYN, refuse as never));
   }
   return [...resorts.values()];
+}
+
+const NUMBERS: ReadonlySet<string> = new Set(["int", "uint", "double"]);
+
+/** In the words of CEL's own message, and what helps where a text meets a number: the usual one. */
+function noOverload(name: string, target: CelValue | undefined, given: readonly CelValue[]): string {
+  const types = given.map((value) => celType(value).name);
+  const on = target === undefined ? "" : `${celType(target).name}.`;
+  const isMixed = target === undefined && types.includes("string") && types.some((type) => NUMBERS.has(type));
+  const hint = isMixed ? ": a text is no number; write double(…) around the text, or send a number" : "";
+  return `found no matching overload for '${name}' applied to '${on}(${types.join(", ")})'${hint}`;
 }
 
 /** All calls of it are replaced when an expression is compiled. */

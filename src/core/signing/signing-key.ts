@@ -32,7 +32,9 @@ export function parseRaw(bytes: Uint8Array): KeyParsed {
 export function parseWhsec(bytes: Uint8Array): KeyParsed {
   const raw = decodePrefixed(bytes, "whsec_");
   if (raw === undefined)
-    return invalidKey("the signing key is not of the form whsec_<base64>: create one with `whsec_` and base64 of 32 random bytes");
+    return invalidKey(
+      "the signing key is not of the form whsec_<base64>: create one with `postrider key new`, or as whsec_ and what `openssl rand -base64 32` prints",
+    );
   if (raw.length < WHSEC_BYTES_MIN || raw.length > WHSEC_BYTES_MAX) {
     return invalidKey(
       `the signing key has ${raw.length} bytes after whsec_; Standard Webhooks requires ${WHSEC_BYTES_MIN} to ${WHSEC_BYTES_MAX}`,

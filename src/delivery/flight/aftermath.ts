@@ -17,6 +17,7 @@ export interface Flight extends Turn {
   readonly route: Route;
   readonly event: Event;
   readonly attempt: number;
+  /** Where the delivery has none of its own. */
   readonly recordId: string | undefined;
 }
 

@@ -1,13 +1,10 @@
 import type { Event } from "../../core/event.ts";
-import { eventValue } from "../../core/event-value.ts";
 import type { Subscription } from "../../core/subscription.ts";
 import { redactHeaders } from "../../observe/redact.ts";
 import type { AttemptRecord, DeliveryId } from "../../store/store.ts";
 import type { AttemptDone } from "../attempter.ts";
 import { payloadKeyOf } from "./payload-book.ts";
 
-/** Longest record id kept, in characters. */
-const RECORD_ID_CHARS_MAX = 256;
 const NO_HEADERS: AttemptRecord["responseHeaders"] = [];
 
 /** One firing as the attempt log keeps it: secrets hidden, the answer only where the subscription captures it. */
@@ -57,11 +54,3 @@ export function bareRecord(record: AttemptRecord): AttemptRecord {
 }
 
 const LEFT_OUT = "headers and bodies are left out: the namespace is over its storage limit (limits.storage)";
-
-/**
- * The value of `history.recordIdField` (a path like `data.id`, or an attribute: `subject`, `id`, `source`) in an event; undefined when
- * there is none. Objects and arrays are not record ids.
- */
-export function recordIdOf(event: Event, path: string | undefined): string | undefined {
-  return path === undefined ? undefined : eventValue(event, path)?.slice(0, RECORD_ID_CHARS_MAX);
-}

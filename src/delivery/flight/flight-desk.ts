@@ -4,6 +4,7 @@ import type { DeliveryNames } from "../../core/delivery-name.ts";
 import { next, type Transition } from "../../core/delivery-state.ts";
 import type { EndReason } from "../../core/delivery.ts";
 import type { Event } from "../../core/event.ts";
+import { recordIdOf } from "../../core/event-value.ts";
 import type { Outcome } from "../../core/outcome.ts";
 import { BUILT_IN_POLICY } from "../../core/policy.ts";
 import type { Route } from "../../core/route-table.ts";
@@ -13,7 +14,7 @@ import type { Soon } from "../../lib/soon.ts";
 import type { Log } from "../../observe/log.ts";
 import type { Completion, DeliveryId, Store } from "../../store/store.ts";
 import type { Aftermath, Flight } from "./aftermath.ts";
-import { attemptRecord, bareRecord, recordIdOf } from "./attempt-record.ts";
+import { attemptRecord, bareRecord } from "./attempt-record.ts";
 import type { AttemptDone, Attempter } from "../attempter.ts";
 import { CompletionWriter } from "./completion-writer.ts";
 import type { Landing } from "./landing.ts";
@@ -97,7 +98,9 @@ export class FlightDesk {
       scheduler.release(turn, { sent: false });
       return;
     }
-    const recordId = recordIdOf(event, route.subscription.spec.history.recordIdField);
+    const path = route.subscription.spec.history.recordIdField;
+    // The delivery has its own, unless an older version accepted it, or the field was set later.
+    const recordId = turn.waiting.recordId !== undefined || path === undefined ? undefined : recordIdOf(event, path);
     const flight: Flight = { ...turn, id: turn.waiting.id, route, event, attempt, recordId };
     const { deadLetter } = turn.waiting;
     const sent = deadLetter === undefined ? event : deadLetterEvent(event, deadLetter, route.subscription, this.#parts.deliveryNames);

@@ -135,6 +135,7 @@ export class HealthBook implements LanePart {
       recentFailures: record.recentFailures.map(at),
       endpoint: lane.standing.shown(lane.gate.circuitIsOpen),
       suspension: suspension && { ...suspension, sinceMs: clock.shownMs(suspension.sinceMs) },
+      keysWithoutValue: lane.keys.withoutValue((atMs) => clock.shownMs(atMs)),
     };
   }
 

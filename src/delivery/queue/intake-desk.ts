@@ -1,6 +1,6 @@
 import { firstDueAtMs } from "../../core/delivery-state.ts";
 import type { Event } from "../../core/event.ts";
-import { orderKeyOf } from "../../core/event-value.ts";
+import { EventKeys } from "./event-keys.ts";
 import type { Route } from "../../core/route-table.ts";
 import type { DeliveryId, NewDelivery } from "../../store/store.ts";
 import type { FreshMemory } from "./fresh-memory.ts";
@@ -27,6 +27,7 @@ export interface IntakeDeskParts {
  */
 export class IntakeDesk {
   readonly #parts: IntakeDeskParts;
+  readonly #keys = new EventKeys();
 
   constructor(parts: IntakeDeskParts) {
     this.#parts = parts;
@@ -41,6 +42,7 @@ export class IntakeDesk {
       const id = ids[i];
       const lane = this.#parts.scheduler.lane(delivery.subscription, delivery.namespace);
       lane.count.answered();
+      lane.keys.accepted(delivery);
       this.#parts.tally.accepted(lane, event.receivedAtMs);
       if (id === undefined) continue;
       const waiting = {
@@ -51,6 +53,7 @@ export class IntakeDesk {
         dueAtMs: delivery.dueAtMs,
         resent: false,
         orderKey: delivery.orderKey,
+        recordId: delivery.recordId,
         event,
         isFresh: true,
       };
@@ -83,10 +86,11 @@ export class IntakeDesk {
     this.#parts.routes.adopt(lane, route);
     lane.count.offered();
     const dueAtMs = firstDueAtMs(policy, nowMs);
-    const orderKey = spec.ordering === undefined ? undefined : orderKeyOf(event, spec.ordering.key);
+    const orderKey = this.#keys.orderKey(event, spec);
+    const recordId = this.#keys.recordId(event, spec);
     // Whose turn it is within a key only the store knows, so nothing with a key is claimed or held in memory here.
     const as = orderKey === undefined ? this.#howStored(lane, event, { nowMs, dueAtMs }) : "indexed";
-    return { subscription: uid, namespace, orderKey, dueAtMs, as, epoch: lane.epoch };
+    return { subscription: uid, namespace, orderKey, recordId, dueAtMs, as, epoch: lane.epoch };
   }
 
   #howStored(lane: Lane, event: Event, times: { readonly nowMs: number; readonly dueAtMs: number }): NewDelivery["as"] {

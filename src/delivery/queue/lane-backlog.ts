@@ -15,6 +15,7 @@ export interface Waiting {
   readonly resent: boolean;
   /** Of one key only one is here at a time: the lowest unfinished. */
   readonly orderKey: string | undefined;
+  readonly recordId?: string | undefined;
   /** Of a dead letter: what it says of the delivery that failed. */
   readonly deadLetter?: DeadLetterNote | undefined;
   /** Fresh ones have it; of rows it comes with the claim. */
@@ -271,7 +272,7 @@ function suspectLevel(crashes: number): number {
 }
 
 export function waitingOf(row: ReadyDelivery, event: Event | undefined, isFresh: boolean): Waiting {
-  const { id, crashes, acceptedAtMs, dueAtMs, resent, orderKey, deadLetter } = row;
+  const { id, crashes, acceptedAtMs, dueAtMs, resent, orderKey, recordId, deadLetter } = row;
   return {
     id,
     made: row.attempt - row.cutOff,
@@ -280,6 +281,7 @@ export function waitingOf(row: ReadyDelivery, event: Event | undefined, isFresh:
     dueAtMs,
     resent: resent === true,
     orderKey,
+    recordId,
     deadLetter,
     event,
     isFresh,

@@ -7,6 +7,7 @@ import { SINGLE_OWNER_EPOCH, type QueueState } from "../../store/store.ts";
 import { LaneBacklog } from "./lane-backlog.ts";
 import { LaneCount } from "./lane-count.ts";
 import { LaneGate } from "./lane-gate.ts";
+import { LaneKeys } from "./lane-keys.ts";
 import { LaneStanding } from "./lane-standing.ts";
 import type { Wakeable } from "./wake-heap.ts";
 
@@ -14,8 +15,8 @@ import type { Wakeable } from "./wake-heap.ts";
 export type EndHow = "dead-letter" | "discard";
 
 /**
- * Everything the engine knows of one subscription's queue, in four parts that alone write what is theirs: what waits (`backlog`), when one more may
- * be sent (`gate`), how the receiver is doing (`standing`), and the numbers (`count`). Rows stay in the store; only fresh deliveries, one window of
+ * Everything the engine knows of one subscription's queue, in five parts that alone write what is theirs: what waits (`backlog`), when one more may
+ * be sent (`gate`), how the receiver is doing (`standing`), the numbers (`count`), and what events are ordered and found by (`keys`). Rows stay in the store; only fresh deliveries, one window of
  * due rows and a few numbers are here. A crash loses nothing of it but the moving cap, the ramp and the rate tokens.
  */
 export class Lane implements FairLane, Wakeable {
@@ -24,6 +25,7 @@ export class Lane implements FairLane, Wakeable {
   readonly backlog = new LaneBacklog();
   readonly gate = new LaneGate();
   readonly standing = new LaneStanding();
+  readonly keys = new LaneKeys();
   readonly count: LaneCount;
   /** The fair queue's marks: it alone writes them. */
   readonly fair: FairMarks = fairMarks();
@@ -96,6 +98,7 @@ export class Lane implements FairLane, Wakeable {
     this.#lastRoute = route ?? this.#lastRoute;
     this.gate.adopt(route, nowMs);
     this.standing.adopt(route, nowMs);
+    this.keys.adopt(route, nowMs);
     // Back (a manifest that was away for a moment) while its last attempts are under way: what comes in must find an open lane.
     if (route?.draining === false) this.#ending = undefined;
   }

@@ -69,8 +69,8 @@ export class BatchResults {
 }
 
 function withoutAnswer(row: ResultDelivery): ResultDelivery {
-  const statusCode = row.lastAttempt?.statusCode;
-  return { ...row, lastAttempt: { statusCode, responseHeaders: [], responseBody: undefined }, answerLeftOut: true };
+  const { statusCode, message = "" } = row.lastAttempt ?? {};
+  return { ...row, lastAttempt: { statusCode, message, responseHeaders: [], responseBody: undefined }, answerLeftOut: true };
 }
 
 function bytesOf({ lastAttempt: last }: ResultDelivery): number {

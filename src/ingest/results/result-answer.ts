@@ -2,6 +2,7 @@ import { STATE_NAMES } from "../../core/delivery.ts";
 import { type ResultStatus, resultStatus } from "../../core/result.ts";
 import type { ResultDelivery, StoredResult } from "../../store/store.ts";
 import type { Receipt } from "../acceptance.ts";
+import { endText } from "./end-text.ts";
 import type { ResultWish } from "./result-wish.ts";
 
 /** A whole answer; `headers` in the flat form of `writeHead`. */
@@ -73,6 +74,8 @@ export function endedAnswer(
   const view = { status, redirecting: isRedirecting(order), states } as const;
   const [only] = results;
   if (order.form === "batch" || only === undefined) return answer(order, 200, batchText(order, 200, { ...view, values: values() }));
+  // What is told of filters is this caller's alone.
+  if (order.receipts[0]?.filterErrors !== undefined) return answer(order, 200, singleText(order, 200, { ...view, values: values() }));
   const key = `${status} ${view.redirecting} ${order.receipts[0]?.duplicate} ${order.seesAnswers}`;
   return answer(
     order,
@@ -133,8 +136,9 @@ function batchText({ receipts }: ResultOrder, status: number, view: ResultView):
 }
 
 /** Ids are ours (hexadecimal and dashes): nothing to escape. */
-function receiptFields({ id, matched, duplicate }: Receipt): string {
-  return `"correlationId":"${id}","id":"${id}","matched":${matched},"duplicate":${duplicate}`;
+function receiptFields({ id, matched, duplicate, filterErrors }: Receipt): string {
+  const failed = filterErrors === undefined ? "" : `,"filterErrors":${JSON.stringify(filterErrors)}`;
+  return `"correlationId":"${id}","id":"${id}","matched":${matched},"duplicate":${duplicate}${failed}`;
 }
 
 /** What one subscription's delivery came to. */
@@ -143,6 +147,8 @@ interface Value {
   readonly subscription: string | null;
   readonly outcome: (typeof STATE_NAMES)[ResultDelivery["state"]];
   readonly reason: string | null;
+  /** Why, as a sentence; null where it was delivered. */
+  readonly message: string | null;
   readonly statusCode: number | null;
   readonly attempts: number;
   /** Null where nothing was captured. */
@@ -160,11 +166,13 @@ interface CapturedAnswer {
 
 function valueOf(delivery: ResultDelivery, known: SubscriptionsKnown, seesAnswers: boolean): Value {
   const { lastAttempt: last } = delivery;
-  const hidden = !seesAnswers && hasAnswer(delivery) && !known.showsAnswers(delivery.subscription);
+  const sees = seesAnswers || known.showsAnswers(delivery.subscription);
+  const hidden = !sees && hasAnswer(delivery);
   return {
     subscription: known.nameOf(delivery.subscription) ?? null,
     outcome: STATE_NAMES[delivery.state],
     reason: delivery.state === "delivered" ? null : (delivery.reason ?? null),
+    message: endText(delivery, sees),
     statusCode: last?.statusCode ?? null,
     attempts: delivery.attempts,
     answer: hidden ? null : captured(last),

@@ -30,6 +30,7 @@ export interface DeliveryRow {
   readonly subscription: string;
   readonly namespace: string;
   readonly orderKey: string | undefined;
+  readonly recordId: string | undefined;
   readonly acceptedAtMs: number;
   readonly historyRetentionMs: number;
   state: DeliveryState;
@@ -58,9 +59,10 @@ export interface StoredAttempt {
   readonly bodiesUntilMs: number;
 }
 
-/** The attempt, without bodies that are past their own retention. */
-export function shown({ attempt, bodiesUntilMs }: StoredAttempt, nowMs: number): AttemptRecord {
-  return bodiesUntilMs > nowMs ? attempt : { ...attempt, requestBody: undefined, responseBody: undefined, payloadKey: undefined };
+/** An attempt of the row, without bodies that are past their own retention. */
+export function shown({ attempt, bodiesUntilMs }: StoredAttempt, row: Pick<DeliveryRow, "recordId">, nowMs: number): AttemptRecord {
+  const whole = { ...attempt, recordId: attempt.recordId ?? row.recordId };
+  return bodiesUntilMs > nowMs ? whole : { ...whole, requestBody: undefined, responseBody: undefined, payloadKey: undefined };
 }
 
 export interface StoredEvent {
@@ -105,6 +107,7 @@ export function newRow(id: DeliveryId, item: AcceptItem, delivery: NewDelivery, 
     subscription: delivery.subscription,
     namespace: delivery.namespace,
     orderKey: delivery.orderKey,
+    recordId: delivery.recordId,
     acceptedAtMs: nowMs,
     historyRetentionMs: item.historyRetentionMs,
     state: claimed ? "claimed" : "ready",
@@ -180,8 +183,9 @@ export function endRow(
 }
 
 export function toReady(row: DeliveryRow): ReadyDelivery {
-  const { id, eventId, subscription, namespace, dueAtMs, attempt, cutOff, crashes, acceptedAtMs, orderKey, resent, deadLetter } = row;
-  return { id, eventId, subscription, namespace, dueAtMs, attempt, cutOff, crashes, acceptedAtMs, orderKey, resent, deadLetter };
+  const { id, eventId, subscription, namespace, dueAtMs, attempt, cutOff, crashes, acceptedAtMs } = row;
+  const { orderKey, recordId, resent, deadLetter } = row;
+  return { id, eventId, subscription, namespace, dueAtMs, attempt, cutOff, crashes, acceptedAtMs, orderKey, recordId, resent, deadLetter };
 }
 
 export function toRecord(row: DeliveryRow): DeliveryRecord {
@@ -199,6 +203,7 @@ export function toRecord(row: DeliveryRow): DeliveryRecord {
     acceptedAtMs: row.acceptedAtMs,
     dueAtMs: row.state === "ready" && !isParked ? row.dueAtMs : undefined,
     endedAtMs: row.endedAtMs,
+    recordId: row.recordId,
   };
 }
 
@@ -206,10 +211,9 @@ export function toRecord(row: DeliveryRow): DeliveryRecord {
 function summaryOf(row: DeliveryRow, nowMs: number): DeliverySummary {
   const attempts = row.history.filter(({ expiresAtMs }) => expiresAtMs > nowMs).map((stored) => stored.attempt);
   const last = attempts.at(-1);
-  const recordId = attempts.find((attempt) => attempt.recordId !== undefined)?.recordId;
   return {
     ...toRecord(row),
-    recordId,
+    recordId: row.recordId ?? last?.recordId ?? attempts[0]?.recordId,
     firstAttemptAtMs: attempts[0]?.startedAtMs,
     lastAttempt: last === undefined ? undefined : glance(last),
   };

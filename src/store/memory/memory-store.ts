@@ -268,9 +268,9 @@ export class MemoryStore implements Store {
 
   async attemptsOf(id: DeliveryId): Promise<readonly AttemptRecord[]> {
     this.#check();
-    return (this.#book.rows.get(id)?.history ?? [])
-      .filter((stored) => stored.expiresAtMs > this.#time.asOfMs)
-      .map((one) => shown(one, this.#time.asOfMs));
+    const row = this.#book.rows.get(id);
+    if (row === undefined) return [];
+    return row.history.filter((stored) => stored.expiresAtMs > this.#time.asOfMs).map((one) => shown(one, row, this.#time.asOfMs));
   }
 
   async listDeliveries(filter: DeliveryFilter): Promise<readonly DeliveryRecord[]> {

@@ -20,9 +20,9 @@ export class MemoryUsage extends UsageBook {
   }
 
   row(row: DeliveryRow): void {
-    const { namespace, eventType: type, orderKey, deadLetter } = row;
+    const { namespace, eventType: type, orderKey, recordId, deadLetter } = row;
     const note = deadLetter === undefined ? undefined : JSON.stringify(deadLetter);
-    this.add(namespace, deliveryBytes({ type, orderKey, note }), isPending(row) ? 1 : 0);
+    this.add(namespace, deliveryBytes({ type, orderKey, recordId, note }), isPending(row) ? 1 : 0);
   }
 
   attempt(namespace: string, attempt: AttemptRecord): void {

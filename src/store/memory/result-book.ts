@@ -68,9 +68,9 @@ function withAnswers(rows: readonly DeliveryRow[], nowMs: number): ResultDeliver
     const record = toRecord(row);
     const last = isPending(row) ? undefined : row.history.at(-1);
     if (last === undefined) return { ...record, lastAttempt: undefined, answerLeftOut: false };
-    const { statusCode, responseHeaders, responseBody } = shown(last, nowMs);
+    const { statusCode, message, responseHeaders, responseBody } = shown(last, row, nowMs);
     bytesLeft -= JSON.stringify(responseHeaders).length + (responseBody?.length ?? 0);
-    if (bytesLeft >= 0) return { ...record, lastAttempt: { statusCode, responseHeaders, responseBody }, answerLeftOut: false };
-    return { ...record, lastAttempt: { statusCode, responseHeaders: [], responseBody: undefined }, answerLeftOut: true };
+    if (bytesLeft >= 0) return { ...record, lastAttempt: { statusCode, message, responseHeaders, responseBody }, answerLeftOut: false };
+    return { ...record, lastAttempt: { statusCode, message, responseHeaders: [], responseBody: undefined }, answerLeftOut: true };
   });
 }

@@ -31,9 +31,9 @@ export class Endings {
     const note: DeadLetterNote = { deliveryId: row.id, reason, attempts: row.attempt, ...last, ...times };
     const queue = this.#tables.queues.of(deadLetterQueue(failed.subscription), failed.namespace, nowMs);
     this.#tables.queues.count(queue, "accepted", 1);
-    const { event, eventDay, eventId, type, historyMs } = row;
+    const { event, eventDay, eventId, type, historyMs, recordId } = row;
     const zero = { cut: 0, attempt: 0, crashes: 0, loneCrashes: 0, lone: 0, resent: 0, epoch: SINGLE_OWNER_EPOCH };
     const place = { id: ++this.#tables.lastId, queue: queue.queue, state: INDEXED, due: nowMs, orderKey: null, accepted: nowMs };
-    this.#tables.deliveries.insert({ ...place, ...zero, event, eventDay, eventId, type, historyMs, note: JSON.stringify(note) });
+    this.#tables.deliveries.insert({ ...place, ...zero, event, eventDay, eventId, type, historyMs, recordId, note: JSON.stringify(note) });
   }
 }

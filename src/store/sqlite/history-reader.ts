@@ -44,6 +44,9 @@ interface Attempts {
 /** Deliveries of one record id that a page looks up: others' namespaces may hold any number of the same id. */
 export const RECORD_LOOKUPS_MAX = 1_000;
 
+/** Above every id, and a number still with the places of its attempts. */
+const HIGHEST_ID = Math.floor(Number.MAX_SAFE_INTEGER / ATTEMPT_PLACES);
+
 const GLANCE = "attempt, started, duration, outcome, status, url, message, record_id";
 
 /** Answers pages of history. Every question looks at a bounded number of rows, whatever it filters by. */
@@ -125,20 +128,11 @@ export class HistoryReader {
     return { records, downTo };
   }
 
-  /** Record ids are indexed in the attempts, which say no namespace: what others have of the same id is looked at and left out. */
+  /** The indexes of record ids say no namespace: what others have of the same id is looked at and left out. */
   #byRecord(filter: HistoryFilter, limit: number, nowMs: number): Found {
-    const before = (filter.beforeId ?? Math.floor(Number.MAX_SAFE_INTEGER / ATTEMPT_PLACES)) * ATTEMPT_PLACES;
-    const ids = new Set<DeliveryId>();
-    let downTo: DeliveryId | undefined;
-    for (const day of dayTables(this.#db, "attempt")) {
-      const sql = `SELECT place FROM ${dayTableName("attempt", day)} WHERE record_id = ? AND place < ? ORDER BY place DESC LIMIT ?`;
-      const rows = this.#db.prepare(sql).all(filter.recordId ?? "", before, WINDOW_ROWS_MAX);
-      for (const row of rows) ids.add(Math.floor(Number(row["place"]) / ATTEMPT_PLACES));
-      if (rows.length === WINDOW_ROWS_MAX) {
-        downTo = Math.max(downTo ?? 0, Math.floor(Number(rows.at(-1)?.["place"]) / ATTEMPT_PLACES));
-      }
-    }
-    const newest = [...ids].toSorted((a, b) => b - a);
+    const found = this.#idsOfRecord(filter);
+    let { downTo } = found;
+    const newest = [...found.ids].toSorted((a, b) => b - a);
     const days = dayTables(this.#db, "outcome").toReversed();
     const records: DeliveryRecord[] = [];
     // Each is looked up in as many tables as there are days.
@@ -150,6 +144,27 @@ export class HistoryReader {
       if (record !== undefined && fits(record, filter)) records.push(record);
     }
     return { records, downTo };
+  }
+
+  /** From the rows of deliveries; of those that an older version accepted, from their attempts. */
+  #idsOfRecord({ recordId = "", beforeId = HIGHEST_ID }: HistoryFilter): { readonly ids: Set<DeliveryId>; downTo: DeliveryId | undefined } {
+    const ids = new Set<DeliveryId>();
+    let downTo: DeliveryId | undefined;
+    const deliveries = ["delivery", ...dayTables(this.#db, "outcome").map((day) => dayTableName("outcome", day))];
+    const attempts = dayTables(this.#db, "attempt").map((day) => dayTableName("attempt", day));
+    for (const [tables, column, places] of [
+      [deliveries, "id", 1],
+      [attempts, "place", ATTEMPT_PLACES],
+    ] as const) {
+      for (const table of tables) {
+        const sql = `SELECT ${column} AS at FROM ${table} WHERE record_id = ? AND ${column} < ? ORDER BY ${column} DESC LIMIT ?`;
+        const rows = this.#db.prepare(sql).all(recordId, beforeId * places, WINDOW_ROWS_MAX);
+        const found = rows.map((row) => Math.floor(Number(row["at"]) / places));
+        for (const id of found) ids.add(id);
+        if (found.length === WINDOW_ROWS_MAX) downTo = Math.max(downTo ?? 0, found.at(-1) ?? 0);
+      }
+    }
+    return { ids, downTo };
   }
 
   #byId(id: DeliveryId, days: readonly number[], nowMs: number): DeliveryRecord | undefined {
@@ -197,7 +212,7 @@ export class HistoryReader {
       if (lowest !== undefined && (first === undefined || Number(lowest["place"]) < Number(first["place"]))) first = lowest;
       if (highest !== undefined && (last === undefined || Number(highest["place"]) > Number(last["place"]))) last = highest;
     }
-    const recordId = last?.["record_id"] ?? first?.["record_id"];
+    const recordId = record.recordId ?? last?.["record_id"] ?? first?.["record_id"];
     return {
       ...record,
       recordId: typeof recordId === "string" ? recordId : undefined,

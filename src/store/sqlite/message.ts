@@ -67,6 +67,7 @@ export function writeAccept(out: PacketWriter, callId: number, request: AcceptRe
       out.string(delivery.subscription);
       out.string(delivery.namespace);
       out.string(delivery.orderKey);
+      out.string(delivery.recordId);
       out.number(delivery.dueAtMs);
       out.number(AS.indexOf(delivery.as));
       out.number(delivery.epoch);
@@ -86,9 +87,10 @@ function readAcceptItem(from: PacketReader): PackedItem {
     const subscription = from.string();
     const namespace = from.string();
     const orderKey = from.optionalString();
+    const recordId = from.optionalString();
     const dueAtMs = from.number();
     const as = AS[from.number()] ?? "indexed";
-    deliveries.push({ subscription, namespace, orderKey, dueAtMs, as, epoch: from.number() });
+    deliveries.push({ subscription, namespace, orderKey, recordId, dueAtMs, as, epoch: from.number() });
   }
   return { event, idempotencyKey, contentHash: contentHash ?? new Uint8Array(), bodyRetentionMs, historyRetentionMs, maxAgeMs, deliveries };
 }

@@ -307,6 +307,7 @@ export class Reader implements ReadCalls {
       crashes: row.crashes,
       acceptedAtMs: row.accepted,
       orderKey: row.orderKey ?? undefined,
+      recordId: row.recordId ?? undefined,
       resent: row.resent === 1,
       ...(row.note === null ? {} : { deadLetter: JSON.parse(row.note) as DeadLetterNote }),
     };
@@ -327,6 +328,7 @@ export class Reader implements ReadCalls {
       acceptedAtMs: row.accepted,
       dueAtMs: state === "ready" && !isParked ? row.due : undefined,
       endedAtMs: outcome?.endedAtMs,
+      recordId: row.recordId ?? undefined,
     };
   }
 }
@@ -338,6 +340,7 @@ function toAttempt(row: AttemptRow, delivery: DeliveryRecord, nowMs: number): At
   const hasBodies = bodiesUntilMs === undefined || bodiesUntilMs > nowMs;
   return {
     ...told,
+    recordId: told.recordId ?? delivery.recordId,
     deliveryId,
     eventId,
     subscription,

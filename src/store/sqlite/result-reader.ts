@@ -93,8 +93,8 @@ export class ResultReader {
       if (found === undefined) return { ...record, lastAttempt: undefined, answerLeftOut: false };
       bytesLeft -= found.bytes;
       if (bytesLeft >= 0) return { ...record, lastAttempt: found.answer, answerLeftOut: false };
-      const { statusCode } = found.answer;
-      return { ...record, lastAttempt: { statusCode, responseHeaders: [], responseBody: undefined }, answerLeftOut: true };
+      const { statusCode, message } = found.answer;
+      return { ...record, lastAttempt: { statusCode, message, responseHeaders: [], responseBody: undefined }, answerLeftOut: true };
     });
   }
 
@@ -102,7 +102,7 @@ export class ResultReader {
     const first = id * ATTEMPT_PLACES;
     let last: Record<string, unknown> | undefined;
     for (const day of days) {
-      const sql = `SELECT place, status, response_headers,
+      const sql = `SELECT place, status, message, response_headers,
         iif(bodies IS NULL OR bodies > ?, response_body, NULL) AS response_body FROM ${dayTableName("attempt", day)}
         WHERE place BETWEEN ? AND ? AND expires > ? ORDER BY place DESC LIMIT 1`;
       const row = this.#db.prepare(sql).get(nowMs, first, first + ATTEMPT_PLACES - 1, nowMs);
@@ -113,6 +113,7 @@ export class ResultReader {
     const body = (last["response_body"] as Uint8Array | null) ?? undefined;
     const answer: Answer = {
       statusCode: last["status"] === null ? undefined : Number(last["status"]),
+      message: String(last["message"]),
       responseHeaders: JSON.parse(headers) as AttemptRecord["responseHeaders"],
       responseBody: body,
     };

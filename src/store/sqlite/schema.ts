@@ -65,7 +65,13 @@ const MIGRATIONS: readonly (string | ((db: DatabaseSync) => string))[] = [
   "ALTER TABLE delivery ADD COLUMN cut INTEGER NOT NULL DEFAULT 0;",
   // What each namespace holds, by the day on which it goes.
   (db) => countedAnew((kind) => dayTables(db, kind).map((day) => ({ day, name: dayTableName(kind, day) }))),
+  // A delivery is found by its record id from its acceptance on. What was accepted before is found by its attempts, as it was.
+  (db) => ["delivery", ...dayTables(db, "outcome").map((day) => dayTableName("outcome", day))].map(recordIdAdded).join("\n"),
 ];
+
+function recordIdAdded(table: string): string {
+  return `ALTER TABLE ${table} ADD COLUMN record_id TEXT; CREATE INDEX ${table}_record ON ${table} (record_id) WHERE record_id IS NOT NULL;`;
+}
 
 /** The kinds of table that come one per day of expiry; a whole day is dropped at once. */
 export const DAY_TABLES = ["event", "outcome", "attempt", "idempotency", "result"] as const;
@@ -96,7 +102,7 @@ export function dayTableSql(table: DayTable, day: number): string {
     case "event":
       return `${createSql(EVENT, name)} CREATE INDEX IF NOT EXISTS ${name}_id ON ${name} (event_id);`;
     case "outcome":
-      return createSql(OUTCOME, name);
+      return `${createSql(OUTCOME, name)} CREATE INDEX IF NOT EXISTS ${name}_record ON ${name} (record_id) WHERE record_id IS NOT NULL;`;
     case "attempt":
       return `${createSql(ATTEMPT, name)} CREATE INDEX IF NOT EXISTS ${name}_record ON ${name} (record_id, place) WHERE record_id IS NOT NULL;`;
     case "idempotency":

@@ -65,6 +65,8 @@ export const DELIVERY: Table = {
     column("note TEXT", "readonly note: string | null"),
     // Attempts that the end of a process cut off.
     column("cut INTEGER NOT NULL DEFAULT 0", "cut: number"),
+    // As the delivery was accepted with; rows of older versions have it in their attempts only.
+    column("record_id TEXT", "readonly recordId: string | null"),
   ],
 };
 
@@ -89,6 +91,7 @@ export const OUTCOME: Table = {
     column("type TEXT NOT NULL", "readonly type: string"),
     column("order_key TEXT", "readonly orderKey: string | null"),
     column("history_ms INTEGER NOT NULL", "readonly historyMs: number"),
+    column("record_id TEXT", "readonly recordId: string | null"),
   ],
 };
 
@@ -109,6 +112,7 @@ export const ATTEMPT: Table = {
     column("tls TEXT NOT NULL", "readonly tlsStatus: string"),
     column("message TEXT NOT NULL", "readonly message: string"),
     column("url TEXT NOT NULL", "readonly url: string"),
+    // Only where the delivery's row has none.
     column("record_id TEXT", "readonly recordId: string | undefined"),
     column("request_headers TEXT NOT NULL", "readonly requestHeadersText: string", JSON_TEXT),
     column("request_body BLOB", "readonly requestBody: Uint8Array | undefined"),

@@ -211,6 +211,7 @@ export class Writer {
         historyMs: item.historyRetentionMs,
         note: null,
         cut: 0,
+        recordId: delivery.recordId ?? null,
       });
     }
     return eventNumber + 1;

@@ -9,6 +9,7 @@ import { parkedCases } from "./parked-cases.ts";
 import { pageCases } from "./page-cases.ts";
 import { orderCases } from "./order-cases.ts";
 import { recallCases } from "./recall-cases.ts";
+import { recordCases } from "./record-cases.ts";
 import { resultCases } from "./result-cases.ts";
 import { usageCases } from "./usage-cases.ts";
 
@@ -22,6 +23,7 @@ export function storeConformance(engine: Engine): void {
     parkedCases(engine);
     deadLetterCases(engine);
     historyCases(engine);
+    recordCases(engine);
     resultCases(engine);
     usageCases(engine);
     describe("recalled", () => recallCases(engine));

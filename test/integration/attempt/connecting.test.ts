@@ -110,6 +110,12 @@ describe("names", () => {
     expect(requests()).toBe(1);
   });
 
+  test("a name with an underscore too, as the DNS has it", async () => {
+    const { attempter, port, requests } = await withZone((name) => (name === "hook_svc.example.com" ? ["127.0.0.1"] : "NXDOMAIN"));
+    expect(await outcomeOf(attempter, `http://hook_svc.example.com:${port}/`)).toMatchObject({ class: "success" });
+    expect(requests()).toBe(1);
+  });
+
   test.each([
     ["a private address", ["10.0.0.1"]],
     ["one forbidden among allowed ones", ["127.0.0.1", "169.254.169.254"]],

@@ -197,8 +197,9 @@ describe("answers that are not read", () => {
       acceptedAtMs: 0,
       dueAtMs: undefined,
       endedAtMs: 1,
+      recordId: undefined,
       answerLeftOut: false,
-      lastAttempt: { statusCode: 200, responseHeaders: [], responseBody: body },
+      lastAttempt: { statusCode: 200, message: "", responseHeaders: [], responseBody: body },
     }));
     const result = async (): Promise<StoredResult> => ({
       matched: 10,

@@ -57,6 +57,7 @@ const VALUE = {
   subscription: "alpha",
   outcome: "Delivered",
   reason: null,
+  message: null,
   statusCode: 200,
   attempts: 1,
   answer: { headers: [{ name: "content-type", value: "text/plain" }], body: { text: "HELLO WORLD" } },

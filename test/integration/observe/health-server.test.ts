@@ -105,7 +105,7 @@ describe("metrics", () => {
     const events = new BusinessEvents(metrics, silentLog, testDeliveryNames);
     events.ingestAnswered(202, 0.002);
     events.eventAccepted("shop", 0);
-    events.filterFailed({ namespace: "shop", name: "a" }, "no such key");
+    events.filterFailed({ namespace: "shop", name: "a", spec: { filter: "event.data.a" } }, "no such key");
     const scraped = await get("/metrics");
     expect(scraped.type).toContain("text/plain; version=0.0.4");
     return scraped.text;

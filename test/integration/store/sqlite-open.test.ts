@@ -5,9 +5,10 @@ import { afterEach, beforeEach, describe, expect, it, vi } from "vitest";
 import { assertSynchronous } from "../../../src/store/sqlite/database.ts";
 import { prepareDirectory } from "../../../src/store/sqlite/disk.ts";
 import { SqliteStore } from "../../../src/store/sqlite/sqlite-store.ts";
-import { ATTEMPT, DELIVERY, QUEUE } from "../../../src/store/sqlite/tables.ts";
+import { ATTEMPT, DELIVERY, OUTCOME, QUEUE } from "../../../src/store/sqlite/tables.ts";
 import { StoreError } from "../../../src/store/store.ts";
 import { accept, attempt, completion, delivery, event, item, NAMESPACE, START_MS } from "../../conformance/store/fixture.ts";
+import { beforeRecordIds } from "../../support/store/before-record-ids.ts";
 import { differences } from "../../support/store/described-columns.ts";
 import { startChild, storeDirectory } from "./child-process.ts";
 
@@ -76,6 +77,7 @@ describe("the SQLite store on disk", () => {
     for (const { name } of db.prepare("SELECT name FROM sqlite_schema WHERE type = 'table' AND name GLOB 'result_*'").all()) {
       db.exec(`DROP TABLE ${String(name)}`);
     }
+    beforeRecordIds(db);
     db.exec("DROP TABLE parked; DROP TABLE namespace_bytes; PRAGMA user_version = 1");
     db.close();
     const again = make();
@@ -89,6 +91,41 @@ describe("the SQLite store on disk", () => {
     await again.claim([{ id: owed, epoch: 1, lone: false, withEvent: false }]);
     await again.complete([completion(owed, { attempt: { ...attempt(owed), recordId: "rec-1", payloadKey: "p" } })]);
     expect((await again.history({ namespace: NAMESPACE, limit: 5, recordId: "rec-1" })).deliveries.map(({ id }) => id)).toEqual([owed]);
+  });
+
+  it("takes over a store of which deliveries had no record id: they are found once tried, as before, and new ones at once", async () => {
+    const store = make();
+    await store.open(OPEN);
+    const [tried = 0, owed = 0, ended = 0] = await accept(store, [
+      item({ deliveries: [delivery({ as: "claimed" }), delivery(), delivery({ as: "claimed" })] }),
+    ]);
+    const next = { state: "ready", dueAtMs: START_MS + 9 } as const;
+    await store.complete([
+      completion(tried, { attempt: attempt(tried, { recordId: "rec-1" }), next }),
+      completion(ended, { attempt: attempt(ended, { recordId: "rec-1" }) }),
+    ]);
+    await store.close();
+    const db = new DatabaseSync(join(directory, "postrider.db"));
+    beforeRecordIds(db);
+    db.close();
+    const again = make();
+    await again.open(OPEN);
+    const file = new DatabaseSync(join(directory, "postrider.db"), { readOnly: true });
+    expect(differences(file, DELIVERY, "delivery")).toEqual([]);
+    const outcomes = file.prepare("SELECT name FROM sqlite_schema WHERE type = 'table' AND name GLOB 'outcome_*'").all();
+    expect(outcomes).toHaveLength(1);
+    for (const { name } of outcomes) expect(differences(file, OUTCOME, String(name))).toEqual([]);
+    file.close();
+    const found = async () => (await again.history({ namespace: NAMESPACE, limit: 9, recordId: "rec-1" })).deliveries.map(({ id }) => id);
+    expect(await found()).toEqual([ended, tried]);
+    const [newer = 0] = await accept(again, [item({ deliveries: [delivery({ recordId: "rec-1" })] })]);
+    expect(await found()).toEqual([newer, ended, tried]);
+    // Into the table of a day that the older version had made.
+    await again.complete([{ ...completion(newer), attempt: undefined, next: { state: "failed", reason: "AgeExceeded" } }]);
+    expect(await found()).toEqual([newer, ended, tried]);
+    await again.claim([{ id: owed, epoch: 1, lone: false, withEvent: false }]);
+    await again.complete([completion(owed, { attempt: attempt(owed, { recordId: "rec-1" }) })]);
+    expect(await found()).toEqual([newer, ended, owed, tried]);
   });
 
   it("refuses a file that is no database", async () => {

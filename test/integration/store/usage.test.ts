@@ -7,6 +7,7 @@ import { SqliteStore } from "../../../src/store/sqlite/sqlite-store.ts";
 import type { AcceptItem, Store } from "../../../src/store/store.ts";
 import { attempt, completion, DAY_MS, delivery, dropAll, event, HOUR_MS, item, START_MS } from "../../conformance/store/fixture.ts";
 import { storeDirectory } from "./child-process.ts";
+import { beforeRecordIds } from "../../support/store/before-record-ids.ts";
 
 const OPEN = { owner: "test", nowMs: START_MS, idempotencyTtlMs: DAY_MS };
 /** How far the sum may be from the pages that are in use. */
@@ -78,6 +79,7 @@ describe("what namespaces hold", () => {
     expect(before.size).toBe(3);
     await store.close();
     const db = new DatabaseSync(join(directory, "postrider.db"));
+    beforeRecordIds(db);
     db.exec("DROP TABLE namespace_bytes; PRAGMA user_version = 7");
     db.close();
     const again = await open(START_MS + 4 * DAY_MS);
@@ -106,6 +108,7 @@ describe("what namespaces hold", () => {
     const before = store.usage().totalBytes;
     await store.close();
     const db = new DatabaseSync(join(directory, "postrider.db"));
+    beforeRecordIds(db);
     db.exec("DROP TABLE namespace_bytes; PRAGMA user_version = 7");
     db.close();
     const again = await open();

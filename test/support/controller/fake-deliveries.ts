@@ -63,4 +63,5 @@ export const QUIET: SubscriptionHealth = {
   recentFailures: [],
   endpoint: { healthy: undefined, reason: "Idle", message: "nothing has been sent yet" },
   suspension: undefined,
+  keysWithoutValue: [],
 };

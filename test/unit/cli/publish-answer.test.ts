@@ -8,6 +8,20 @@ const entry = { subscription: "billing", outcome: "Delivered", reason: null, sta
 
 it.each<[string, object, boolean, string, boolean]>([
   ["not waited for", {}, false, `${ID} stored: 2 subscriptions get it\n`, false],
+  [
+    "refused by a filter that fails",
+    { matched: 0, filterErrors: [{ subscription: "crm", message: "no such overload: \u001b[31m" }] },
+    false,
+    `${ID} stored: no subscription gets it\n  crm: does not get it, because its filter failed: no such overload: `,
+    false,
+  ],
+  [
+    "kept from one by its filter",
+    { status: "ok", value: [entry], filterErrors: [{ subscription: "crm", message: "no such overload" }] },
+    true,
+    "2 subscriptions get it\n  crm: does not get it, because its filter failed: no such overload\n  billing: delivered",
+    false,
+  ],
   ["still under way", {}, true, `${ID} stored: 2 subscriptions get it\n  still in progress: follow it in the log or the API\n`, false],
   ["delivered", { status: "ok", value: [entry] }, true, `  billing: delivered, HTTP 200 after 1 attempt\n`, false],
   [

@@ -80,6 +80,22 @@ describe("wrong usage", () => {
   });
 });
 
+describe("a file that cannot be read is told in words that say why", () => {
+  it.each([
+    ["validate -f /nowhere/at-all", "cannot read /nowhere/at-all: there is no such file or folder"],
+    ["publish -n a --type a --data @/nowhere/at-all", "cannot read /nowhere/at-all: there is no such file or folder"],
+    ["publish -n a --type a --data @/", "it is a folder: name a file in it"],
+    ["publish -n a --type a --data {} --token @/nowhere/at-all", "there is no such file or folder"],
+    ["verify --secret whsec_MfKQ9r8GKYqrTwjUPD8ILPZIo2LaLaSw --body @/nowhere/at-all", "there is no such file or folder"],
+    ["verify -f /nowhere/at-all --body x", "there is no such file or folder"],
+  ])("%s", async (line, expected) => {
+    expect(await runProgram(program(), line.split(" "))).toBe(1);
+    expect(output.text).toContain(expected);
+    expect(output.text).not.toContain("ENOENT");
+    expect(output.text.trimEnd().split("\n")).toHaveLength(1);
+  });
+});
+
 describe("help", () => {
   it.each([...COMMANDS, "key public", "key new"])("%s fits 80 columns", async (name) => {
     expect(await runProgram(program(), [...name.split(" "), "--help"])).toBe(0);

@@ -329,6 +329,7 @@ describe("an edit that is refused", () => {
       programmed: true,
       draining: false,
       health: undefined,
+      filterErrors: undefined,
       signingName: "orders-signing",
       lastHandledResume: undefined,
     });

@@ -90,7 +90,12 @@ const EXTRA: readonly Case[] = [
   refused("example.com:0443"),
   refused("localhost.", { allowedHosts: ["localhost.", "localhost"] }),
   refused("example.com."),
-  refused("ex_ample.com"),
+  // The DNS carries any label (RFC 2181, 11): containers' networks, buckets, names below a wildcard certificate.
+  accepted("hook_svc.example.com"),
+  accepted("_hooks.example_.com"),
+  refused("_", { allowedHosts: ["a"] }),
+  refused("hook_svc..example.com"),
+  refused("hook_-.example.com"),
   refused("-a.example.com"),
   refused(`${"a".repeat(64)}.example.com`),
   refused("127.1", ALL),

@@ -124,6 +124,24 @@ describe("filters", () => {
   });
 });
 
+describe("what cannot be compared or called is named with its types", () => {
+  test.each([
+    ["event.data.total > 10", "'_>_' applied to '(string, int)': a text is no number; write double(…) around the text, or send a number"],
+    ["10.5 <= event.data.total", "'_<=_' applied to '(double, string)': a text is no number"],
+    ["event.data.total + 1 == 2", "'_+_' applied to '(string, int)': a text is no number"],
+    ["event.data > 1", "'_>_' applied to '(map, int)'"],
+    ["event.data.list > 1", "'_>_' applied to '(list, int)'"],
+    ["event.data.nothing > 1", "'_>_' applied to '(null_type, int)'"],
+    ["event.data.n.startsWith('a')", "'startsWith' applied to 'int.(string)'"],
+    ["size(event.data.n) > 1", "'size' applied to '(int)'"],
+  ])("%s", (source, message) => {
+    const filter = compileFilter(source);
+    if (!filter.ok) throw new Error(filter.problem.message);
+    const verdict = filter.value.evaluate(json('{"total":"12.50","n":1,"list":[1],"nothing":null}'));
+    expect(verdict).toMatchObject({ ok: false, message: expect.stringContaining(`found no matching overload for ${message}`) });
+  });
+});
+
 describe("bodies", () => {
   test("keep written order, and bytes of values passed on whole", () => {
     const event = json('{"b":{"2":1.50,"1":1e3},"l":[ 1.0 , 2 ],"s":"\\u00e4","big":12345678901234567890}');

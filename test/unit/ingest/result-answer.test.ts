@@ -4,7 +4,7 @@ import { NO_WISH } from "../../../src/ingest/results/result-wish.ts";
 import type { ResultDelivery, StoredResult } from "../../../src/store/store.ts";
 
 const ID = "01900000-0000-7000-8000-000000000000";
-const lastAttempt = { statusCode: 200, responseHeaders: [], responseBody: Buffer.from("é") };
+const lastAttempt = { statusCode: 200, message: "", responseHeaders: [], responseBody: Buffer.from("é") };
 const delivery = { subscription: "uid-a", state: "delivered", attempts: 1, lastAttempt, answerLeftOut: false } as unknown as ResultDelivery;
 const RESULT: StoredResult = {
   matched: 1,
@@ -44,6 +44,36 @@ describe("the answer with a result", () => {
   });
 });
 
+describe("why a delivery failed", () => {
+  const failed = (reason: string, attempt: object | undefined) =>
+    ({ ...delivery, state: "failed", reason, lastAttempt: attempt && { ...lastAttempt, ...attempt } }) as unknown as ResultDelivery;
+  const refused = { statusCode: 503, message: "HTTP 503 from 10.0.0.5" };
+  const silent = { statusCode: undefined, message: "no connection to 10.0.0.5 within 5 s" };
+
+  it.each([
+    ["whoever sees answers", true, failed("AttemptsExhausted", refused), "HTTP 503 from 10.0.0.5"],
+    ["everyone", false, failed("AttemptsExhausted", refused), "all attempts of retry.maxAttempts failed; the receiver answered HTTP 503"],
+    ["everyone", false, failed("AgeExceeded", silent), "retry.maxAge was over; the last attempt got no answer"],
+    ["everyone", false, failed("NotRetryable", { statusCode: 400 }), "the receiver answered HTTP 400, which the policy does not retry"],
+    [
+      "everyone",
+      false,
+      failed("PayloadInvalid", { message: "payload.body failed: field not found: time" }),
+      "payload.body failed: field not found: time",
+    ],
+    [
+      "everyone",
+      true,
+      failed("RefsUnresolved", undefined),
+      "retry.maxAge was over while something that the subscription names was missing",
+    ],
+    ["everyone", true, failed("AgeExceeded", undefined), "retry.maxAge was over; no attempt is known"],
+  ] as const)("is told to %s as a sentence (%s)", (_who, seesAnswers, one, message) => {
+    const [value] = (jsonOf(answered(orderOf({ seesAnswers }), { ...RESULT, deliveries: [one] })) as { value: unknown[] }).value;
+    expect(value).toMatchObject({ outcome: "Failed", message });
+  });
+});
+
 describe("what a receiver said", () => {
   it.each([
     ["sees attempts", true, false, true],
@@ -57,6 +87,7 @@ describe("what a receiver said", () => {
         subscription: "a",
         outcome: "Delivered",
         reason: null,
+        message: null,
         statusCode: 200,
         attempts: 1,
         ...(isTold ? told : { answer: null, answerHidden: true }),

@@ -16,7 +16,7 @@ test("a delivery that ends while a page is read is on it once", () => {
   writer.exec(`PRAGMA journal_mode = WAL; CREATE TABLE delivery (${HOT_COLUMNS});
     CREATE TABLE subscription_queue (queue, subscription, namespace); CREATE TABLE parked (delivery, queue, attempt, mark);
     INSERT INTO subscription_queue VALUES (1, 'uid', 'ns');
-    INSERT INTO delivery VALUES (7, 1, 1, 0, 1, 0, 0, 0, 0, 1, 6, ${DAY}, 'e', 't', NULL, 5, 1000, NULL, 0);`);
+    INSERT INTO delivery VALUES (7, 1, 1, 0, 1, 0, 0, 0, 0, 1, 6, ${DAY}, 'e', 't', NULL, 5, 1000, NULL, 0, NULL);`);
   writer.exec(dayTableSql("outcome", DAY));
   const db = new DatabaseSync(path);
   const outcomes = dayTableName("outcome", DAY);

@@ -28,6 +28,7 @@ export interface Hot {
   readonly historyMs: number;
   readonly note: string | null;
   cut: number;
+  readonly recordId: string | null;
 }
 
 /** Runs an INSERT into `delivery`, see `insertSql`. */
@@ -52,6 +53,7 @@ export function insertHot(statement: StatementSync, row: Hot): ReturnType<Statem
     row.historyMs,
     row.note,
     row.cut,
+    row.recordId,
   );
 }
 
@@ -77,6 +79,7 @@ export function toHot(values: readonly Value[]): Hot {
     historyMs: values[16] as number,
     note: values[17] as string | null,
     cut: values[18] as number,
+    recordId: values[19] as string | null,
   };
 }
 
@@ -100,6 +103,7 @@ export interface OutcomeTold {
   readonly type: string;
   readonly orderKey: string | null;
   readonly historyMs: number;
+  readonly recordId: string | null;
 }
 
 export type OutcomeRow = OutcomeOwn & OutcomeTold;
@@ -123,6 +127,7 @@ export function insertOutcomeRow(statement: StatementSync, own: OutcomeOwn, told
     told.type,
     told.orderKey,
     told.historyMs,
+    told.recordId,
   );
 }
 
@@ -145,6 +150,7 @@ export function toOutcomeRow(values: readonly Value[]): OutcomeRow {
     type: values[13] as string,
     orderKey: values[14] as string | null,
     historyMs: values[15] as number,
+    recordId: values[16] as string | null,
   };
 }
 
