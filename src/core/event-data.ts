@@ -1,10 +1,11 @@
 import type { Event } from "./event.ts";
+import { partsAsJson, readMultipart } from "./multipart.ts";
 
 const NULL_JSON = Buffer.from("null");
 
 /**
  * An event's data as JSON bytes, for wrappers and expressions: JSON as received, text as a string, a form as an object of strings (repeated
- * names: arrays), anything else as a base64 string, no data as null.
+ * names: arrays), a form of several parts as an object of these, anything else as a base64 string, no data as null.
  */
 export function dataAsJson(event: Event): Uint8Array {
   switch (event.dataKind) {
@@ -14,11 +15,23 @@ export function dataAsJson(event: Event): Uint8Array {
       return Buffer.from(JSON.stringify(dataAsText(event)));
     case "form":
       return Buffer.from(formAsJson(dataAsText(event)));
+    case "multipart":
+      return multipartAsJson(event);
     case "binary":
-      return Buffer.from(JSON.stringify(asBuffer(event.data).toString("base64")));
+      return bytesAsJson(event);
     default:
       return NULL_JSON;
   }
+}
+
+function bytesAsJson({ data }: Pick<Event, "data">): Buffer {
+  return Buffer.from(JSON.stringify(asBuffer(data).toString("base64")));
+}
+
+/** What was accepted as such a form is one; if not, it is shown as the bytes it is. */
+function multipartAsJson(event: Pick<Event, "data" | "dataContentType">): Buffer {
+  const read = readMultipart(event.data, event.dataContentType ?? "");
+  return read.ok ? Buffer.from(partsAsJson(read.parts)) : bytesAsJson(event);
 }
 
 /** The data bytes read as UTF-8. */
@@ -42,9 +55,11 @@ export function asBuffer(bytes: Uint8Array): Buffer {
   return Buffer.isBuffer(bytes) ? bytes : Buffer.from(bytes.buffer, bytes.byteOffset, bytes.byteLength);
 }
 
-function formAsJson(text: string): string {
-  const members = [...formFields(text)].map(
-    ([name, values]) => `${JSON.stringify(name)}:${JSON.stringify(values.length === 1 ? values[0] : values)}`,
-  );
+/** A form as an object; `value` gives the JSON of one value. */
+export function formAsJson(text: string, value: (name: string, text: string) => string = (_, one) => JSON.stringify(one)): string {
+  const members = [...formFields(text)].map(([name, values]) => {
+    const [first = "", ...more] = values.map((one) => value(name, one));
+    return `${JSON.stringify(name)}:${more.length === 0 ? first : `[${[first, ...more].join(",")}]`}`;
+  });
   return `{${members.join(",")}}`;
 }

@@ -69,7 +69,7 @@ export const CONDITION_REASONS = {
 } as const;
 
 /** Reasons of Kubernetes Events that tell of no condition. */
-export const EVENT_REASONS = ["FilterFailed", "TokenIgnored", "Discarded", "DeadLettered", "HandedOver"] as const;
+export const EVENT_REASONS = ["FilterFailed", "TokenIgnored", "HookSettingsInvalid", "Discarded", "DeadLettered", "HandedOver"] as const;
 
 /**
  * What is wrong with a manifest before the controller looks at it: `validate` shows it behind each message, the API server says most of them too. A

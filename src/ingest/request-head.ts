@@ -12,6 +12,11 @@ export interface RequestHead {
   readonly namespace: string;
   /** The event type that a path `/hooks/{type}` names; undefined for `/events`. */
   readonly hookType: string | undefined;
+  /** Of a hook: its headers as they came (name, value, name, …), and its query without the token. */
+  readonly hookHeaders: readonly string[];
+  readonly hookQuery: string;
+  /** Asks whether a hook would be let in, and brings nothing. */
+  readonly isProbe: boolean;
   /** The id that a path `/results/{correlationId}` names, as it was sent: such a request asks, it brings no event. */
   readonly resultId: string | undefined;
   readonly wish: ResultWish;
@@ -69,13 +74,16 @@ export function readHead(request: IncomingMessage, options: HeadOptions): Checke
       "A namespace name has 1 to 63 characters of a-z, 0-9 and '-', and starts and ends with a letter or digit.",
     );
   }
-  const wrongMethod = methodRefusal(request.method, match[3] !== undefined);
+  const isHook = match[2] !== undefined;
+  const wrongMethod = match[3] !== undefined ? resultMethodRefusal(request.method) : methodRefusal(request.method, isHook);
   if (wrongMethod !== undefined) return { ok: false, refusal: wrongMethod };
   const hookType = readHookType(match[2]);
   if (!hookType.ok) return hookType;
   const headers = readHeaders(request.rawHeaders);
   if (!headers.ok) return headers;
   const found = headers.value;
+  const encoded = codingRefusal(found.contentEncoding, isHook);
+  if (encoded !== undefined) return { ok: false, refusal: encoded };
   const wish = readWish(query.rest, found.prefer);
   if (!wish.ok) return wish;
   const bearer = found.authorization === undefined ? undefined : bearerToken(found.authorization);
@@ -83,6 +91,9 @@ export function readHead(request: IncomingMessage, options: HeadOptions): Checke
   const value: RequestHead = {
     namespace,
     hookType: hookType.value,
+    hookHeaders: isHook ? request.rawHeaders : [],
+    hookQuery: isHook ? query.rest : "",
+    isProbe: request.method === "HEAD",
     resultId: match[3],
     wish: wish.value,
     contentType: found.contentType,
@@ -98,15 +109,22 @@ export function readHead(request: IncomingMessage, options: HeadOptions): Checke
   return { ok: true, value };
 }
 
-function methodRefusal(method: string | undefined, isResult: boolean): Refusal | undefined {
-  if (isResult) return method === "GET" ? undefined : refuse("method_not_allowed", "Results are read with GET.", { allow: "GET" });
-  if (method === "POST" || method === "OPTIONS") return undefined;
+function resultMethodRefusal(method: string | undefined): Refusal | undefined {
+  return method === "GET" ? undefined : refuse("method_not_allowed", "Results are read with GET.", { allow: "GET" });
+}
+
+function methodRefusal(method: string | undefined, isHook: boolean): Refusal | undefined {
+  if (method === "POST" || method === "OPTIONS" || (isHook && method === "HEAD")) return undefined;
+  if (isHook) {
+    return refuse("method_not_allowed", "Hooks are sent with POST; HEAD asks whether a token is valid.", { allow: "POST, HEAD, OPTIONS" });
+  }
   return refuse("method_not_allowed", "Events are sent with POST.", { allow: "POST, OPTIONS" });
 }
 
 interface Headers {
   contentType?: string;
   contentLength?: string;
+  contentEncoding?: string;
   idempotencyKey?: string;
   authorization?: string;
   origin?: string;
@@ -150,9 +168,8 @@ function noteHeader(found: Headers, name: string, value: string): Refusal | unde
       found.origin = value;
       return undefined;
     case "content-encoding":
-      return value.toLowerCase() === "identity"
-        ? undefined
-        : refuse("content_encoding_unsupported", "Content-Encoding is not supported: send the body uncompressed.");
+      found.contentEncoding = value;
+      return undefined;
     case "idempotency-key":
       if (!/^[\u0021-\u007e]+$/.test(value) || value.length > IDEMPOTENCY_KEY_CHARS_MAX) {
         return refuse(
@@ -165,6 +182,19 @@ function noteHeader(found: Headers, name: string, value: string): Refusal | unde
     default:
       return undefined;
   }
+}
+
+/** Written in Content-Encoding by callers that mean a charset, or that nothing is encoded. */
+const NO_CODING: ReadonlySet<string> = new Set(["", "none", "utf-8", "utf8", "us-ascii"]);
+
+/** A hook's caller cannot be changed, and these say of the bytes what is so without them. */
+function codingRefusal(coding: string | undefined, isHook: boolean): Refusal | undefined {
+  const name = coding?.toLowerCase();
+  if (name === undefined || name === "identity" || (isHook && NO_CODING.has(name))) return undefined;
+  const detail = NO_CODING.has(name)
+    ? `Content-Encoding '${name}' is not the name of a coding: leave the header out (a charset belongs into Content-Type).`
+    : "Content-Encoding is not supported: send the body uncompressed.";
+  return refuse("content_encoding_unsupported", detail);
 }
 
 function splitTarget(url: string): { readonly path: string; readonly query: string } {
