@@ -10,7 +10,7 @@ interface Held {
   readonly producers: readonly string[];
   readonly hooks: readonly (HookSettings | undefined)[];
   /** Where hooks of the namespace may have their token, in addition to `Authorization: Bearer`. */
-  readonly places: readonly string[];
+  readonly places: ReadonlySet<string>;
 }
 
 /** What Secrets say about the hooks of their holders (hook-settings-book.ts). */
@@ -72,7 +72,7 @@ export class SecretTokens {
     return this.#of(namespace).hooks[index];
   }
 
-  hookPlaces(namespace: string): readonly string[] {
+  hookPlaces(namespace: string): ReadonlySet<string> {
     return this.#of(namespace).places;
   }
 
@@ -93,7 +93,7 @@ export class SecretTokens {
         hooks.push(settings);
       }
     }
-    const held = { digests, producers, hooks, places: [...new Set(hooks.flatMap((settings) => settings?.token ?? []))] };
+    const held = { digests, producers, hooks, places: new Set(hooks.flatMap((settings) => settings?.token ?? [])) };
     // Only namespaces that have tokens are remembered: names come from outside and must not fill the memory.
     if (digests.length > 0) this.#held.set(namespace, held);
     return held;

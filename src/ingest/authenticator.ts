@@ -26,7 +26,7 @@ export interface Authenticator {
   /** Judges a token that came in the body of somebody who has shown no other, which is worth nobody's question. Never throws. */
   authenticateBody(namespace: string, token: string): Caller | "unauthenticated" | "unavailable";
   /** Headers (lower case, or `basic`) where hooks of the namespace may have a static token. */
-  hookPlaces(namespace: string): readonly string[];
+  hookPlaces(namespace: string): ReadonlySet<string>;
   /** Judges a token that came in one of these places: it lets in where its own Secret names the place. Never throws. */
   authenticateHook(namespace: string, place: string, token: string): Caller | "unauthenticated";
   /** Whether whoever was let in by this token may also read what receivers answered. Never rejects. */
@@ -40,7 +40,7 @@ export interface IngestTokens extends StaticTokens {
   /** How hooks of its holder are read. */
   hooksAt?(namespace: string, index: number): HookSettings | undefined;
   /** The places of tokens that any Secret of the namespace names. */
-  hookPlaces?(namespace: string): readonly string[];
+  hookPlaces?(namespace: string): ReadonlySet<string>;
 }
 
 const SUBSCRIPTIONS = { group: "postrider.dev", resource: "webhooksubscriptions" } as const;
@@ -89,8 +89,8 @@ export class IngestTokenAuthenticator implements Authenticator {
     return this.#holderOf(namespace, token) ?? finalDenial("unauthenticated", this.#tokens, namespace);
   }
 
-  hookPlaces(namespace: string): readonly string[] {
-    return this.#tokens?.hookPlaces?.(namespace) ?? [];
+  hookPlaces(namespace: string): ReadonlySet<string> {
+    return this.#tokens?.hookPlaces?.(namespace) ?? NO_PLACES;
   }
 
   authenticateHook(namespace: string, place: string, token: string): Caller | "unauthenticated" {
@@ -131,6 +131,7 @@ function isUser(reviewed: { readonly user: string } | Denial): boolean {
   return typeof reviewed !== "string";
 }
 
+const NO_PLACES: ReadonlySet<string> = new Set();
 const ANYBODY: Caller = { producer: "" };
 
 /** Everybody: for a loopback listener on a laptop or in a test. */
@@ -140,7 +141,7 @@ export const ingestOpenToAll: Authenticator = {
   authenticate: () => ANYBODY,
   bodyTokens: () => "none",
   authenticateBody: () => ANYBODY,
-  hookPlaces: () => [],
+  hookPlaces: () => NO_PLACES,
   authenticateHook: () => ANYBODY,
   maySeeAnswers: () => true,
 };

@@ -8,17 +8,36 @@ import { type Checked, refused } from "./refusal.ts";
 /** What a hook's request says beside its body. */
 export type HookHead = Pick<RequestHead, "hookHeaders" | "hookQuery">;
 
+interface HookToken {
+  readonly place: string;
+  readonly token: string;
+}
+
+const AUTHORIZATION = "authorization";
+/** Tokens of one request that are judged: each costs a digest, and strangers may send thousands of headers. */
+const TOKENS_MAX = 8;
 const KEY_CHARS_MAX = 255;
 const KEY = /^[\u0021-\u007e]+$/;
 
-/** The tokens in these places of a hook, each with its place. A header that is there twice is none: two readers would see two. */
-export function hookTokens(head: HookHead, places: readonly string[]): readonly { readonly place: string; readonly token: string }[] {
-  return places.flatMap((place) => {
-    const [value, ...more] = valuesOf(head, place === BASIC ? "authorization" : place);
-    if (value === undefined || more.length > 0) return [];
-    const token = place === BASIC ? basicPassword(value) : place === "authorization" ? bareToken(value) : value;
-    return token === undefined || token === "" ? [] : [{ place, token: utf8(token) ?? token }];
-  });
+/** The tokens in these places of a hook, each with its place, in the order of the headers. A header that is there twice is none: two readers would see two. */
+export function hookTokens({ hookHeaders }: HookHead, places: ReadonlySet<string>): readonly HookToken[] {
+  if (places.size === 0) return [];
+  const isAuthorization = places.has(BASIC) || places.has(AUTHORIZATION);
+  const found = new Map<string, string | undefined>();
+  for (let i = 0; i < hookHeaders.length; i += 2) {
+    const name = hookHeaders[i]!.toLowerCase();
+    const isPlace = name === AUTHORIZATION ? isAuthorization : places.has(name);
+    if (isPlace) found.set(name, found.has(name) ? undefined : hookHeaders[i + 1]);
+  }
+  return [...found].flatMap(([name, value = ""]) => tokensIn(name, value)).slice(0, TOKENS_MAX);
+}
+
+function tokensIn(name: string, value: string): readonly HookToken[] {
+  if (name !== AUTHORIZATION) return value === "" ? [] : [{ place: name, token: utf8(value) ?? value }];
+  const password = basicPassword(value);
+  if (password !== undefined) return password === "" ? [] : [{ place: BASIC, token: utf8(password) ?? password }];
+  const token = bareToken(value);
+  return token === undefined ? [] : [{ place: AUTHORIZATION, token: utf8(token) ?? token }];
 }
 
 /** The headers and parameters that are kept, as extension attributes; one that is not sent is absent. */

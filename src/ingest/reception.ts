@@ -253,7 +253,7 @@ export class Reception {
   }
 
   #challenge({ namespace, hookType }: RequestHead): Pick<Refusal, "challenge"> {
-    const isBasic = hookType !== undefined && this.#parts.authenticator.hookPlaces(namespace).includes(BASIC);
+    const isBasic = hookType !== undefined && this.#parts.authenticator.hookPlaces(namespace).has(BASIC);
     return isBasic ? { challenge: "Basic" } : {};
   }
 

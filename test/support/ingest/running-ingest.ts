@@ -119,7 +119,7 @@ export async function runningIngest(setup: IngestSetup = {}) {
                     tokens: (namespace) => (namespace === "shop" ? digests : []),
                     producerAt: (_namespace, place) => setup.producers?.[place] ?? "secret:static",
                     hooksAt: (_namespace, place) => hooks[place],
-                    hookPlaces: (namespace) => (namespace === "shop" ? hooks.flatMap((one) => one?.token ?? []) : []),
+                    hookPlaces: (namespace) => new Set(namespace === "shop" ? hooks.flatMap((one) => one?.token ?? []) : []),
                     isListed: () => setup.isListed?.() ?? true,
                   },
                 }),
