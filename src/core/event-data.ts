@@ -1,5 +1,5 @@
-import type { Event } from "./event.ts";
-import { partsAsJson, readMultipart } from "./multipart.ts";
+import type { Event, EventData } from "./event.ts";
+import { isMultipartForm, partsAsJson, readMultipart } from "./multipart.ts";
 
 const NULL_JSON = Buffer.from("null");
 
@@ -15,23 +15,21 @@ export function dataAsJson(event: Event): Uint8Array {
       return Buffer.from(JSON.stringify(dataAsText(event)));
     case "form":
       return Buffer.from(formAsJson(dataAsText(event)));
-    case "multipart":
-      return multipartAsJson(event);
     case "binary":
-      return bytesAsJson(event);
+      return Buffer.from(multipartAsJson(event) ?? JSON.stringify(asBuffer(event.data).toString("base64")));
     default:
       return NULL_JSON;
   }
 }
 
-function bytesAsJson({ data }: Pick<Event, "data">): Buffer {
-  return Buffer.from(JSON.stringify(asBuffer(data).toString("base64")));
-}
-
-/** What was accepted as such a form is one; if not, it is shown as the bytes it is. */
-function multipartAsJson(event: Pick<Event, "data" | "dataContentType">): Buffer {
-  const read = readMultipart(event.data, event.dataContentType ?? "");
-  return read.ok ? Buffer.from(partsAsJson(read.parts)) : bytesAsJson(event);
+/**
+ * Bytes that are a form of several parts, as JSON. They have no kind of their own: a version that does not know of them finds bytes in the store, and
+ * sends these as it always has.
+ */
+export function multipartAsJson({ data, dataKind, dataContentType = "" }: EventData): string | undefined {
+  if (dataKind !== "binary" || !isMultipartForm(dataContentType)) return undefined;
+  const read = readMultipart(data, dataContentType);
+  return read.ok ? partsAsJson(read.parts) : undefined;
 }
 
 /** The data bytes read as UTF-8. */

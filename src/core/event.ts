@@ -28,8 +28,8 @@ export interface Event {
 export type ExtensionValue = string | number | boolean;
 export type Extensions = Readonly<Record<string, ExtensionValue>>;
 
-/** How `data` is shown to wrappers and CEL: parsed JSON, a string, an object of strings, an object of parts, a base64 string, or null. */
-export type DataKind = "json" | "text" | "form" | "multipart" | "binary" | "none";
+/** How `data` is shown to wrappers and CEL: parsed JSON, a string, an object of strings, a base64 string (a form of several parts: an object), or null. */
+export type DataKind = "json" | "text" | "form" | "binary" | "none";
 
 const NO_DATA = new Uint8Array(0);
 /** Stands in for a media type that was not given: data were there. */

@@ -39,11 +39,12 @@ export function readMultipart(body: Uint8Array, contentType: string): MultipartR
   }
   const bytes = Buffer.from(body.buffer, body.byteOffset, body.byteLength);
   const mark = Buffer.from(`\r\n--${boundary}`, "latin1");
-  // The first boundary may be the first line.
-  const isFirst = bytes.subarray(0, mark.length - 2).equals(mark.subarray(2));
-  let line = isFirst ? lineAfter(bytes, mark.length - 2) : undefined;
-  if (line === undefined || line.kind === "text") line = nextBoundary(bytes, mark, 0);
-  if (line === undefined) return failed(0, "the boundary that the Content-Type names is not in the body, on a line that ends in CR LF");
+  // RFC 2046 allows a text before the first boundary and behind the last one, for people; in a form it would be a part that is lost without a word.
+  const first = lineEndsFrom(bytes, 0);
+  const isFirst = bytes.subarray(first, first + mark.length - 2).equals(mark.subarray(2));
+  let line: Line = isFirst ? lineAfter(bytes, first + mark.length - 2) : NO_LINE;
+  if (line.kind === "text")
+    return failed(first, "the body does not begin with the boundary that the Content-Type names, on a line that ends in CR LF");
   const parts: Part[] = [];
   while (line.kind === "open") {
     if (parts.length === PARTS_MAX) return failed(line.end, `there are more than ${PARTS_MAX} parts, the most that are supported`);
@@ -57,7 +58,8 @@ export function readMultipart(body: Uint8Array, contentType: string): MultipartR
     parts.push({ ...rest, value: bytes.subarray(end, Math.max(end, next.start)) });
     line = next;
   }
-  return { ok: true, parts };
+  const end = lineEndsFrom(bytes, line.end);
+  return end === bytes.length ? { ok: true, parts } : failed(end, "there are bytes behind the closing boundary");
 }
 
 /** The parts as JSON: an object in the order of names' first appearance; repeated names give arrays. `value` says what a part is. */
@@ -102,6 +104,15 @@ interface Line {
   readonly start: number;
   /** Behind its line end. */
   readonly end: number;
+}
+
+const NO_LINE: Line = { kind: "text", start: 0, end: 0 };
+
+/** Behind the line ends that begin here. */
+function lineEndsFrom(bytes: Buffer, from: number): number {
+  let at = from;
+  while (bytes[at] === CR && bytes[at + 1] === LF) at += 2;
+  return at;
 }
 
 function nextBoundary(bytes: Buffer, mark: Buffer, from: number): Line | undefined {

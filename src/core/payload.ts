@@ -124,8 +124,7 @@ function structuredBody(event: Event): Buffer {
   if (event.dataKind === "none") return Buffer.from(`${head}}`);
   if (event.dataContentType !== undefined) head += `,"datacontenttype":${JSON.stringify(event.dataContentType)}`;
   if (event.dataKind === "json") return wrap(`${head},"data":`, event.data);
-  if (event.dataKind === "binary" || event.dataKind === "multipart")
-    return Buffer.from(`${head},"data_base64":"${asBuffer(event.data).toString("base64")}"}`);
+  if (event.dataKind === "binary") return Buffer.from(`${head},"data_base64":"${asBuffer(event.data).toString("base64")}"}`);
   return Buffer.from(`${head},"data":${JSON.stringify(dataAsText(event))}}`);
 }
 

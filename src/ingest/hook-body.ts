@@ -115,7 +115,7 @@ function multipartOf(body: Uint8Array, contentType: string, jsonFields: readonly
   if (chosen.length > 0) return asJson(json());
   const tooDeep = declared.length > 0 ? depthRefusal(Buffer.from(json())) : undefined;
   if (tooDeep !== undefined) return { ok: false, refusal: tooDeep };
-  return { ok: true, value: { data: body, dataKind: "multipart", dataContentType: contentType } };
+  return { ok: true, value: { data: body, dataKind: "binary", dataContentType: contentType } };
 }
 
 /** The form as JSON, where it has any of these fields: their values must be JSON. */

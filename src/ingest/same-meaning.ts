@@ -1,7 +1,7 @@
 import { isDeepStrictEqual } from "node:util";
 import { decimalOf, type Decimal } from "../core/decimal.ts";
 import type { Event } from "../core/event.ts";
-import { dataAsJson } from "../core/event-data.ts";
+import { multipartAsJson } from "../core/event-data.ts";
 import { isUtf8Charset, parseMediaType } from "./media-type.ts";
 
 /**
@@ -12,7 +12,8 @@ import { isUtf8Charset, parseMediaType } from "./media-type.ts";
 export function sameMeaning(a: Event, b: Event): boolean {
   if (a.type !== b.type || a.subject !== b.subject || a.dataKind !== b.dataKind) return false;
   if (mediaTypeOf(a) !== mediaTypeOf(b)) return false;
-  if (a.dataKind === "multipart") return isDeepStrictEqual(valueOf(dataAsJson(a)), valueOf(dataAsJson(b)));
+  const [parts, others] = [multipartAsJson(a), multipartAsJson(b)];
+  if (parts !== undefined && others !== undefined) return isDeepStrictEqual(valueOf(Buffer.from(parts)), valueOf(Buffer.from(others)));
   if (Buffer.compare(a.data, b.data) === 0) return true;
   return a.dataKind === "json" && isDeepStrictEqual(valueOf(a.data), valueOf(b.data));
 }

@@ -365,7 +365,7 @@ describe("a form of several parts", () => {
     );
     const event = await stored(running, await post(running, "shop/hooks/t", headers, body));
     expect(event).toMatchObject({
-      dataKind: "multipart",
+      dataKind: "binary",
       shown: '{"a":"1","f":{"filename":"x","contentType":"image/png","base64":"/w=="}}',
     });
     expect(Buffer.compare(event.data, body)).toBe(0);
@@ -410,7 +410,7 @@ describe("a form of several parts", () => {
     const body = `${part('name="token"', PLAIN)}--b1--`;
     expect(await post(running, "shop/hooks/t", { "content-type": headers["content-type"] }, body)).toMatchObject({ http: 401 });
     const file = `${part('name="a"; filename="a.json"', "{", "Content-Type: application/json\r\n")}--b1--`;
-    expect(await stored(running, await post(running, "shop/hooks/t", headers, file))).toMatchObject({ dataKind: "multipart" });
+    expect(await stored(running, await post(running, "shop/hooks/t", headers, file))).toMatchObject({ dataKind: "binary" });
   });
 
   it("of 256 KiB holds nobody up", async () => {

@@ -25,7 +25,7 @@ function event(data: Uint8Array, dataContentType = TYPE): Event {
     subject: undefined,
     time: undefined,
     dataContentType,
-    dataKind: "multipart",
+    dataKind: "binary",
     data,
     extensions: {},
     receivedAtMs: 0,
@@ -82,9 +82,9 @@ describe("a form of several parts", () => {
     expect(told.startsWith(`{${JSON.stringify(name)}:`)).toBe(true);
   });
 
-  it("does not end at what only looks like its boundary, and may begin late and end early", () => {
+  it("does not end at what only looks like its boundary, and may have empty lines around it", () => {
     const tricky = "--b1x\r\n--b1-\r\n--b1--x\r\n--b2\r\n--b1";
-    const body = lines("preamble", ...part('name="a"', `${tricky}-\r\n--b1 x`), "--b1--  ", "epilogue --b1");
+    const body = lines("", "", ...part('name="a"', `${tricky}-\r\n--b1 x`), "--b1--  ", "", "");
     expect(shown(body)).toEqual({ a: `${tricky}-\r\n--b1 x` });
     expect(shown(lines("--b1--"))).toEqual({});
     // RFC 2046 5.1.1: a part may have headers and no body.
@@ -92,6 +92,17 @@ describe("a form of several parts", () => {
     expect(
       shown(lines("--b 1", 'Content-Disposition: form-data; name="a"', "", "v", "--b 1--"), 'multipart/form-data; boundary="b 1"'),
     ).toEqual({ a: "v" });
+  });
+
+  it("that is broken, or is not called one, is bytes as before", () => {
+    const body = lines(...part('name="a"', "v"), "--b1--");
+    const base64 = body.toString("base64");
+    expect(shown(body)).toEqual({ a: "v" });
+    expect(shown(body, "multipart/mixed; boundary=b1")).toBe(base64);
+    expect(shown(body, "application/octet-stream")).toBe(base64);
+    expect(shown(body.subarray(1))).toBe(body.subarray(1).toString("base64"));
+    expect(eventValue(event(body.subarray(1)), "data.a")).toBeUndefined();
+    expect(eventValue(event(body), "data.a")).toBe("v");
   });
 
   it("within a part is text", () => {
@@ -108,8 +119,21 @@ describe("a form of several parts", () => {
     ],
     ["two boundaries", lines(...part('name="a"', "v"), "--b1--"), `${TYPE}; boundary=b2`, "0: the Content-Type has no boundary"],
     ["a long boundary", lines("x"), `multipart/form-data; boundary=${"b".repeat(71)}`, "0: the Content-Type has no boundary"],
-    ["another boundary", lines("--b2", "", "", "--b2--"), TYPE, "0: the boundary that the Content-Type names is not in the body"],
-    ["bare LF", Buffer.from('--b1\nContent-Disposition: form-data; name="a"\n\nv\n--b1--'), TYPE, "0: the boundary"],
+    [
+      "another boundary",
+      lines("--b2", "", "", "--b2--"),
+      TYPE,
+      "0: the body does not begin with the boundary that the Content-Type names, on a line that ends in CR LF",
+    ],
+    ["bare LF", Buffer.from('--b1\nContent-Disposition: form-data; name="a"\n\nv\n--b1--'), TYPE, "0: the body does not begin"],
+    [
+      "a first boundary that is mangled",
+      lines("-b1", 'Content-Disposition: form-data; name="a"', "", "v", "--b1--"),
+      TYPE,
+      "0: the body does not begin",
+    ],
+    ["text before it", lines("hello", ...part('name="a"', "v"), "--b1--"), TYPE, "0: the body does not begin"],
+    ["text behind it", lines(...part('name="a"', "v"), "--b1--", "hello"), TYPE, "61: there are bytes behind the closing boundary"],
     ["half a body", lines(...part('name="a"', "v")), TYPE, "51: the body ends without the closing boundary"],
     ["half a head", lines("--b1", "Content-Dispo"), TYPE, "6: the headers of a part have no end"],
     ["no head", lines("--b1", "", "v", "--b1--"), TYPE, "6: the headers"],
