@@ -267,7 +267,11 @@ export class Reception {
           retryAfterSeconds: REVIEW_RETRY_AFTER_SECONDS,
         });
       default:
-        return refuse("unauthenticated", unauthenticatedDetail(this.#parts.authenticator.hint), this.#challenge(head));
+        return refuse(
+          "unauthenticated",
+          unauthenticatedDetail(this.#parts.authenticator.hint, head.hookType !== undefined),
+          this.#challenge(head),
+        );
     }
   }
 }
@@ -335,8 +339,9 @@ function traced(draft: EventDraft, traceparent: string | undefined): EventDraft 
 /** Seconds until somebody may be there to ask again. */
 const REVIEW_RETRY_AFTER_SECONDS = 5;
 
-function unauthenticatedDetail(hint: string): string {
-  return `Send one valid token as 'Authorization: Bearer …' (or, a static one, as the field token of the body): ${hint}.`;
+function unauthenticatedDetail(hint: string, isHook: boolean): string {
+  const places = isHook ? ", or in a header that the annotation postrider.dev/hooks of its Secret names" : "";
+  return `Send one valid token as 'Authorization: Bearer …' (or, a static one, as the field token of the body${places}): ${hint}.`;
 }
 
 const LATE_TOKEN = `The first ${TOKEN_WITHIN_BYTES} bytes of the body contain no field token, and Postrider reads no more before it knows the sender: put the field first, or send the token as 'Authorization: Bearer …'.`;

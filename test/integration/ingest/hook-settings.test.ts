@@ -130,6 +130,9 @@ describe("a token in a place that its Secret names", () => {
     expect(await asked("shop/hooks/t")).toBe('Basic realm="postrider", Bearer realm="postrider"');
     expect(await asked("shop/events")).toBe('Bearer realm="postrider"');
     expect(await asked("bank/hooks/t")).toBe('Bearer realm="postrider"');
+    const told = async (path: string) => (await post(running, path, { "content-type": "text/plain" }))["detail"];
+    expect(await told("shop/hooks/t")).toContain("or in a header that the annotation postrider.dev/hooks of its Secret names");
+    expect(await told("shop/events")).not.toContain("postrider.dev/hooks");
   });
 
   it("that is wrong is 401 before the body is read, and its sender stays a stranger", async () => {
