@@ -57,7 +57,7 @@ function refused(problems: readonly Problem[]): { readonly ok: false; readonly p
 function metadataProblems(kind: Kind, metadata: Json | undefined): Problem[] {
   if (!isJsonObject(metadata)) return [{ field: "metadata", reason: "Required", message: "Required value" }];
   const problems: Problem[] = [];
-  const { name, namespace, labels, annotations } = metadata;
+  const { name, namespace } = metadata;
   if (name === undefined) problems.push({ field: "metadata.name", reason: "Required", message: "Required value: name is required" });
   else if (typeof name !== "string" || name.length > NAME_CHARS_MAX || !NAME.test(name)) {
     problems.push({
@@ -67,8 +67,14 @@ function metadataProblems(kind: Kind, metadata: Json | undefined): Problem[] {
     });
   }
   if (namespace !== undefined) problems.push(...namespaceProblems(kind, namespace));
-  problems.push(...stringMapProblems(labels, "metadata.labels", true), ...stringMapProblems(annotations, "metadata.annotations", false));
-  return problems;
+  return [...problems, ...labelProblems(metadata)];
+}
+
+/** Labels and annotations are texts, of any kind of object: another value would silently mean nothing. */
+export function labelProblems(metadata: Json | undefined): Problem[] {
+  if (!isJsonObject(metadata)) return [];
+  const { labels, annotations } = metadata;
+  return [...stringMapProblems(labels, "metadata.labels", true), ...stringMapProblems(annotations, "metadata.annotations", false)];
 }
 
 function namespaceProblems(kind: Kind, namespace: Json): Problem[] {
@@ -90,6 +96,10 @@ function stringMapProblems(map: Json | undefined, field: string, areLabels: bool
   if (!isJsonObject(map)) return [{ field, reason: "TypeInvalid", message: "must be of type object" }];
   return Object.entries(map).flatMap(([key, value]): Problem[] => {
     const place = `${field}.${key}`;
+    if (typeof value === "object" && value !== null) {
+      const name = key.slice(key.lastIndexOf("/") + 1);
+      return [{ field: place, reason: "TypeInvalid", message: `must be of type string: write '…/${name}: |', and its lines below that` }];
+    }
     if (typeof value !== "string") {
       return [{ field: place, reason: "TypeInvalid", message: `must be of type string: put it in quotes ("${JSON.stringify(value)}")` }];
     }

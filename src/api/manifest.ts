@@ -89,8 +89,32 @@ function tooDeep(line: number): ManifestProblem {
   return problem(line, "TooDeep", `nested deeper than ${MANIFEST_DEPTH_MAX} levels`);
 }
 
+type ReadValue = { readonly ok: true; readonly value: unknown } | { readonly ok: false; readonly problems: readonly ManifestProblem[] };
+
+/** The value of a short YAML or JSON text of one document, by the rules of manifests. Never throws for what the text holds. */
+export function yamlValue(text: string): ReadValue {
+  const source: Source = { text, lines: new LineCounter() };
+  try {
+    const [document, ...more] = parsed(source);
+    if (document === undefined) return { ok: true, value: null };
+    if (more.length > 0) return { ok: false, problems: [problem(1, "InvalidYAML", "more than one document")] };
+    return documentValue(document, source);
+  } catch (error) {
+    if (!(error instanceof RangeError)) throw error;
+    return { ok: false, problems: [tooDeep(1)] };
+  }
+}
+
 function readDocument(document: ParsedDocument, source: Source): ManifestFile {
+  const read = documentValue(document, source);
+  if (!read.ok) return failed(read.problems);
+  if (read.value === null || read.value === undefined) return { manifests: [], problems: [] };
+  return manifestsOf(document, read.value, source);
+}
+
+function documentValue(document: ParsedDocument, source: Source): ReadValue {
   const lineAt = (offset: number): number => source.lines.linePos(offset).line;
+  const failed = (problems: readonly ManifestProblem[]): ReadValue => ({ ok: false, problems });
   if (document.errors.length > 0) {
     const shown = document.errors.slice(0, SYNTAX_ERRORS_MAX);
     if (shown.some((error) => error.message.includes("call stack"))) return failed([tooDeep(1)]);
@@ -100,15 +124,12 @@ function readDocument(document: ParsedDocument, source: Source): ManifestFile {
   if (deepAt !== undefined) return failed([tooDeep(lineAt(deepAt))]);
   const ambiguous = ambiguousScalars(document).map(({ offset, message }) => problem(lineAt(offset), "Ambiguous", message));
   if (ambiguous.length > 0) return failed(ambiguous);
-  let object: unknown;
   try {
-    object = document.toJS({ maxAliasCount: MANIFEST_ALIASES_MAX });
+    return { ok: true, value: document.toJS({ maxAliasCount: MANIFEST_ALIASES_MAX }) };
   } catch (error) {
     const start = document.contents?.range?.[0] ?? 0;
     return failed([problem(lineAt(start), "InvalidYAML", `${firstLine(String(error))} (at most ${MANIFEST_ALIASES_MAX} aliases)`)]);
   }
-  if (object === null || object === undefined) return { manifests: [], problems: [] };
-  return manifestsOf(document, object, source);
 }
 
 /** The parser's messages go on with a picture of the place, which has no room in a condition or a log line. */

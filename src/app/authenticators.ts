@@ -6,6 +6,7 @@ import type { Reviews } from "../kube/reviews.ts";
 import type { Clock } from "../lib/clock.ts";
 import type { Log } from "../observe/log.ts";
 import { reviewedScrapes, type ScrapeAccess } from "../observe/scrape-access.ts";
+import { HookSettingsBook } from "./hook-settings-book.ts";
 import { SecretTokens } from "./secret-tokens.ts";
 
 /**
@@ -38,12 +39,15 @@ export async function buildAuthenticators(config: Config, parts: AuthenticatorPa
   const ingestModes = config["ingest-auth"];
   const apiModes = config["api-auth"];
   const scrapes = reviews.get("metrics");
-  const tokens = (modes: readonly AuthMode[], label: string): { readonly tokens?: SecretTokens } =>
-    modes.includes("static") ? { tokens: new SecretTokens(provider, label) } : {};
+  const tokens = (modes: readonly AuthMode[], label: string, hooks?: HookSettingsBook): { readonly tokens?: SecretTokens } =>
+    modes.includes("static") ? { tokens: new SecretTokens(provider, label, hooks) } : {};
   return {
     ingest: ingestModes.includes("none")
       ? ingestOpenToAll
-      : new IngestTokenAuthenticator({ ...tokens(ingestModes, INGEST_TOKEN_LABEL), ...reviewer(reviews.get("ingest")) }),
+      : new IngestTokenAuthenticator({
+          ...tokens(ingestModes, INGEST_TOKEN_LABEL, new HookSettingsBook(provider)),
+          ...reviewer(reviews.get("ingest")),
+        }),
     api: apiModes.includes("none")
       ? apiOpenToAll
       : new ApiTokenAuthenticator({ ...tokens(apiModes, API_TOKEN_LABEL), ...reviewer(reviews.get("api")) }),

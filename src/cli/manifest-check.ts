@@ -1,12 +1,14 @@
+import { HOOKS_ANNOTATION, readTokenAnnotations } from "../api/decode-hook-settings.ts";
 import { decodeClusterPolicy, decodePolicy } from "../api/decode-policy.ts";
 import { decodeSubscription } from "../api/decode-subscription.ts";
 import { readManifestFile } from "../api/manifest.ts";
 import type { Manifest } from "../api/manifest.ts";
 import { notImplementedProblems } from "../api/not-implemented.ts";
 import { unknownKind } from "../api/custom-resource.ts";
+import type { ObjectMeta } from "../api/generated/custom-resources.ts";
 import { isKind } from "../api/schema.ts";
 import type { ExpressionCache } from "../controller/subscription/expression-cache.ts";
-import { objectKey, USE_LABEL } from "../controller/objects.ts";
+import { INGEST_TOKEN_LABEL, objectKey, USE_LABEL } from "../controller/objects.ts";
 import type { ObjectRef, Resources, WatchedObject } from "../controller/objects.ts";
 import { PolicyView } from "../controller/policy/policy-view.ts";
 import type { PreviewedSubscription } from "./event-preview.ts";
@@ -149,6 +151,14 @@ function resourcesOf(entries: Iterable<Entry>): Resources {
   };
 }
 
+/** What a Secret of ingest tokens says about its holders; on another Secret it would say nothing to anyone. */
+function tokenSecretProblems({ labels, annotations }: ObjectMeta): readonly Problem[] {
+  if (labels?.[INGEST_TOKEN_LABEL] === "true") return readTokenAnnotations(annotations).problems;
+  if (annotations?.[HOOKS_ANNOTATION] === undefined) return [];
+  const message = `the annotation ${HOOKS_ANNOTATION} means nothing without the label ${INGEST_TOKEN_LABEL}: "true": add the label`;
+  return [{ field: `metadata.annotations.${HOOKS_ANNOTATION}`, reason: "Invalid", message }];
+}
+
 function objectFindings(entry: Entry, resources: Resources, policies: PolicyView, expressions: ExpressionCache): Finding[] {
   const { file, manifest, object } = entry;
   const errors = (problems: readonly Problem[]): Finding[] => problems.map((problem) => finding("error", file, manifest, problem));
@@ -158,6 +168,8 @@ function objectFindings(entry: Entry, resources: Resources, policies: PolicyView
       const decoded = object.kind === "DeliveryPolicy" ? decodePolicy(object) : decodeClusterPolicy(object);
       return decoded.ok ? [] : errors(decoded.problems);
     }
+    case "Secret":
+      return errors(tokenSecretProblems(object.metadata));
     case "DeliveryReplay":
       return errors(notImplementedProblems(object));
     case "WebhookSubscription": {

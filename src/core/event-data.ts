@@ -1,10 +1,11 @@
-import type { Event } from "./event.ts";
+import type { Event, EventData } from "./event.ts";
+import { isMultipartForm, partsAsJson, readMultipart } from "./multipart.ts";
 
 const NULL_JSON = Buffer.from("null");
 
 /**
  * An event's data as JSON bytes, for wrappers and expressions: JSON as received, text as a string, a form as an object of strings (repeated
- * names: arrays), anything else as a base64 string, no data as null.
+ * names: arrays), a form of several parts as an object of these, anything else as a base64 string, no data as null.
  */
 export function dataAsJson(event: Event): Uint8Array {
   switch (event.dataKind) {
@@ -15,10 +16,20 @@ export function dataAsJson(event: Event): Uint8Array {
     case "form":
       return Buffer.from(formAsJson(dataAsText(event)));
     case "binary":
-      return Buffer.from(JSON.stringify(asBuffer(event.data).toString("base64")));
+      return Buffer.from(multipartAsJson(event) ?? JSON.stringify(asBuffer(event.data).toString("base64")));
     default:
       return NULL_JSON;
   }
+}
+
+/**
+ * Bytes that are a form of several parts, as JSON. They have no kind of their own: a version that does not know of them finds bytes in the store, and
+ * sends these as it always has.
+ */
+export function multipartAsJson({ data, dataKind, dataContentType = "" }: EventData): string | undefined {
+  if (dataKind !== "binary" || !isMultipartForm(dataContentType)) return undefined;
+  const read = readMultipart(data, dataContentType);
+  return read.ok ? partsAsJson(read.parts) : undefined;
 }
 
 /** The data bytes read as UTF-8. */
@@ -42,9 +53,11 @@ export function asBuffer(bytes: Uint8Array): Buffer {
   return Buffer.isBuffer(bytes) ? bytes : Buffer.from(bytes.buffer, bytes.byteOffset, bytes.byteLength);
 }
 
-function formAsJson(text: string): string {
-  const members = [...formFields(text)].map(
-    ([name, values]) => `${JSON.stringify(name)}:${JSON.stringify(values.length === 1 ? values[0] : values)}`,
-  );
+/** A form as an object; `value` gives the JSON of one value. */
+export function formAsJson(text: string, value: (name: string, text: string) => string = (_, one) => JSON.stringify(one)): string {
+  const members = [...formFields(text)].map(([name, values]) => {
+    const [first = "", ...more] = values.map((one) => value(name, one));
+    return `${JSON.stringify(name)}:${more.length === 0 ? first : `[${[first, ...more].join(",")}]`}`;
+  });
   return `{${members.join(",")}}`;
 }

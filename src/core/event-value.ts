@@ -1,6 +1,6 @@
 import { hash } from "node:crypto";
 import type { Event } from "./event.ts";
-import { dataAsText } from "./event-data.ts";
+import { dataAsText, multipartAsJson } from "./event-data.ts";
 import { scalarAt } from "./json-scalar.ts";
 
 /** Longest order key kept as it is, in characters; a longer one is kept as its digest. */
@@ -46,6 +46,10 @@ function attribute(event: Event, name: string): string | undefined {
 
 function dataAt(event: Event, path: readonly string[]): string | undefined {
   if (event.dataKind === "json") return scalarAt(event.data, path);
+  if (event.dataKind === "binary") {
+    const parts = multipartAsJson(event);
+    return parts === undefined ? undefined : scalarAt(Buffer.from(parts), path);
+  }
   if (event.dataKind !== "form" || path.length !== 1) return undefined;
   return new URLSearchParams(dataAsText(event)).get(path[0] ?? "") ?? undefined;
 }

@@ -28,7 +28,7 @@ export interface Event {
 export type ExtensionValue = string | number | boolean;
 export type Extensions = Readonly<Record<string, ExtensionValue>>;
 
-/** How `data` is shown to wrappers and CEL: parsed JSON, a string, an object of strings, a base64 string, or null. */
+/** How `data` is shown to wrappers and CEL: parsed JSON, a string, an object of strings, a base64 string (a form of several parts: an object), or null. */
 export type DataKind = "json" | "text" | "form" | "binary" | "none";
 
 const NO_DATA = new Uint8Array(0);

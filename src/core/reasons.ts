@@ -73,6 +73,7 @@ export const EVENT_REASONS = [
   "FilterFailed",
   "KeyWithoutValue",
   "TokenIgnored",
+  "HookSettingsInvalid",
   "Discarded",
   "DeadLettered",
   "HandedOver",

@@ -39,12 +39,18 @@ export function keySpaceOf(producer: string): string {
   return producer === "" ? "" : `${hash("sha256", producer, "base64url")}:`;
 }
 
-/** Within a producer's space the header's key and CloudEvents identities never meet: their first letter differs. */
+/** Within a producer's space the header's key, a hook's own and CloudEvents identities never meet: their first letter differs. */
 export function keyOf(draft: EventDraft, header: string | undefined, space: string): string | undefined {
-  if (header === undefined && draft.identity === undefined) return undefined;
-  // Neither part of an identity holds a line break, so the pair cannot be spelled in two ways.
-  const key = header === undefined ? `c:${draft.identity?.source}\n${draft.identity?.id}` : `k:${header}`;
+  const key = ownKey(draft, header);
+  if (key === undefined) return undefined;
   return space + (key.length <= KEY_CHARS_MAX ? key : `h:${hash("sha256", key, "base64url")}`);
+}
+
+function ownKey({ type, identity, hookKey }: EventDraft, header: string | undefined): string | undefined {
+  // By type, because callers such as GitHub send one delivery id to each of their hooks. No part holds a line break, so no pair can be spelled in two ways.
+  if (hookKey !== undefined) return `t:${type}\n${hookKey}`;
+  if (header !== undefined) return `k:${header}`;
+  return identity === undefined ? undefined : `c:${identity.source}\n${identity.id}`;
 }
 
 /** SHA-256 over type, subject, datacontenttype and data bytes, each with its length in front so that none can flow into the next. */

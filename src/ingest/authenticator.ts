@@ -1,10 +1,13 @@
 import { finalDenial, staticIndex, TOKEN_CHARS_MAX } from "../core/access-token.ts";
 import type { Denial, StaticTokens } from "../core/access-token.ts";
+import type { HookSettings } from "../core/hook-settings.ts";
 
 /** Somebody who was let in. */
 export interface Caller {
   /** Whose idempotency keys this caller uses; empty where nobody is told from anybody. */
   readonly producer: string;
+  /** How this caller's hooks are read, where the Secret of its token says so. */
+  readonly hooks?: HookSettings | undefined;
 }
 
 /** Who was let in, or why nobody was. */
@@ -22,6 +25,10 @@ export interface Authenticator {
   bodyTokens(namespace: string): "some" | "none" | "unknown";
   /** Judges a token that came in the body of somebody who has shown no other, which is worth nobody's question. Never throws. */
   authenticateBody(namespace: string, token: string): Caller | "unauthenticated" | "unavailable";
+  /** Headers (lower case, or `basic`) where hooks of the namespace may have a static token. */
+  hookPlaces(namespace: string): ReadonlySet<string>;
+  /** Judges a token that came in one of these places: it lets in where its own Secret names the place. Never throws. */
+  authenticateHook(namespace: string, place: string, token: string): Caller | "unauthenticated";
   /** Whether whoever was let in by this token may also read what receivers answered. Never rejects. */
   maySeeAnswers(namespace: string, token: string | undefined): boolean | Promise<boolean>;
 }
@@ -30,6 +37,10 @@ export interface Authenticator {
 export interface IngestTokens extends StaticTokens {
   /** Whose token it is that has this index in `tokens`. */
   producerAt(namespace: string, index: number): string;
+  /** How hooks of its holder are read. */
+  hooksAt?(namespace: string, index: number): HookSettings | undefined;
+  /** The places of tokens that any Secret of the namespace names. */
+  hookPlaces?(namespace: string): ReadonlySet<string>;
 }
 
 const SUBSCRIPTIONS = { group: "postrider.dev", resource: "webhooksubscriptions" } as const;
@@ -78,6 +89,15 @@ export class IngestTokenAuthenticator implements Authenticator {
     return this.#holderOf(namespace, token) ?? finalDenial("unauthenticated", this.#tokens, namespace);
   }
 
+  hookPlaces(namespace: string): ReadonlySet<string> {
+    return this.#tokens?.hookPlaces?.(namespace) ?? NO_PLACES;
+  }
+
+  authenticateHook(namespace: string, place: string, token: string): Caller | "unauthenticated" {
+    const holder = token.length > TOKEN_CHARS_MAX ? undefined : this.#holderOf(namespace, token);
+    return holder?.hooks?.token.includes(place) === true ? holder : "unauthenticated";
+  }
+
   authenticate(namespace: string, token: string): Admission | Promise<Admission> {
     if (token.length > TOKEN_CHARS_MAX) return "unauthenticated";
     const holder = this.#holderOf(namespace, token);
@@ -98,7 +118,8 @@ export class IngestTokenAuthenticator implements Authenticator {
   /** Who holds this static token. */
   #holderOf(namespace: string, token: string): Caller | undefined {
     const index = staticIndex(this.#tokens, namespace, token);
-    return this.#tokens === undefined || index === -1 ? undefined : { producer: this.#tokens.producerAt(namespace, index) };
+    if (this.#tokens === undefined || index === -1) return undefined;
+    return { producer: this.#tokens.producerAt(namespace, index), hooks: this.#tokens.hooksAt?.(namespace, index) };
   }
 
   #admission(namespace: string, reviewed: { readonly user: string } | Denial): Admission {
@@ -110,6 +131,7 @@ function isUser(reviewed: { readonly user: string } | Denial): boolean {
   return typeof reviewed !== "string";
 }
 
+const NO_PLACES: ReadonlySet<string> = new Set();
 const ANYBODY: Caller = { producer: "" };
 
 /** Everybody: for a loopback listener on a laptop or in a test. */
@@ -119,5 +141,7 @@ export const ingestOpenToAll: Authenticator = {
   authenticate: () => ANYBODY,
   bodyTokens: () => "none",
   authenticateBody: () => ANYBODY,
+  hookPlaces: () => NO_PLACES,
+  authenticateHook: () => ANYBODY,
   maySeeAnswers: () => true,
 };

@@ -16,6 +16,8 @@ export interface EventDraft {
   /** Still a view into the request's body. */
   readonly data: Uint8Array;
   readonly extensions: Extensions;
+  /** What names it among the producer's events of its type: a header that the owner of a hook's token has chosen. */
+  readonly hookKey?: string | undefined;
 }
 
 /** Longest `id`, `source`, `subject`, `datacontenttype` or extension value, in characters. */

@@ -1,4 +1,5 @@
 import { EVENT_BYTES_MAX, REQUEST_EVENTS_MAX, type ExtensionValue } from "../core/event.ts";
+import type { HookSettings } from "../core/hook-settings.ts";
 import { type JsonMember, type JsonNode, jsonString, scanJson } from "../core/json-scan.ts";
 import { TOKEN_FIELD } from "./body-token.ts";
 import { AttributeReader, type EventDraft, NO_DATA, attributeMistake } from "./event-draft.ts";
@@ -10,8 +11,8 @@ import { replaceUnseen } from "../lib/unseen.ts";
 export interface BodyRequest {
   /** Value of the top-level `token`, when it is a string. */
   readonly token: string | undefined;
-  /** `tokenMatched`: the token field let the caller in, so it is no attribute of the event. */
-  readonly drafts: (tokenMatched: boolean) => Checked<readonly EventDraft[]>;
+  /** `tokenMatched`: the token field let the caller in, so it is no attribute of the event. `hooks`: what the caller's Secret says of its hooks. */
+  readonly drafts: (tokenMatched: boolean, hooks?: HookSettings) => Checked<readonly EventDraft[]>;
 }
 
 type Shape = "structured" | "batch" | "short";
@@ -127,7 +128,7 @@ interface DataMembers {
   readonly base: string;
 }
 
-type DataPart = Pick<EventDraft, "data" | "dataKind" | "dataContentType">;
+export type DataPart = Pick<EventDraft, "data" | "dataKind" | "dataContentType">;
 
 /** JSON event format 3.1: JSON data lies in the envelope as it is, text as a string, bytes as base64. */
 function readData(body: Uint8Array, members: DataMembers): Checked<DataPart> {

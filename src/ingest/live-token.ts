@@ -52,6 +52,7 @@ function attributeWith(draft: EventDraft, wanted: Wanted): string | undefined {
   if (isInText(draft.subject, wanted)) return "subject";
   if (isInText(draft.time, wanted)) return "time";
   if (isInText(draft.dataContentType, wanted)) return "datacontenttype";
+  if (isInText(draft.hookKey, wanted)) return "the header that names the event";
   for (const name in extensions) if (isInText(String(extensions[name]), wanted)) return "an extension attribute";
   return undefined;
 }

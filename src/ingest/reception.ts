@@ -3,11 +3,13 @@ import { EVENT_BYTES_MAX, REQUEST_BYTES_MAX } from "../core/event.ts";
 import type { LongWork } from "../lib/long-work.ts";
 import { type Acceptance, diskLow } from "./acceptance.ts";
 import type { Denial } from "../core/access-token.ts";
+import { BASIC } from "../core/hook-settings.ts";
 import type { Admission, Authenticator, Caller } from "./authenticator.ts";
 import type { EventDraft } from "./event-draft.ts";
 import { readBinaryEvent } from "./header-envelope.ts";
 import { earlyToken, TOKEN_WITHIN_BYTES } from "./early-token.ts";
 import { hookMayCarryToken, isJsonHook, readHook } from "./hook-body.ts";
+import { hookTokens } from "./hook-head.ts";
 import { type BodyRequest, readJsonRequest } from "./json-envelope.ts";
 import { liveTokenRefusal } from "./live-token.ts";
 import { isUtf8Charset, parseMediaType } from "./media-type.ts";
@@ -44,6 +46,8 @@ interface Admitted {
   readonly isKnown: boolean;
   /** Who that is. */
   readonly caller: Caller | undefined;
+  /** Its next request, which follows a redirect, has the token too. */
+  readonly mayRedirect: boolean;
 }
 
 /** Events of somebody who may send them. */
@@ -72,7 +76,7 @@ export type LetIn = Admitted | { readonly kind: "poll"; readonly isKnown: true; 
 type Opened =
   | LetIn
   | { readonly kind: "refused"; readonly isKnown: boolean; readonly refusal: Refusal }
-  | { readonly kind: "answer"; readonly isKnown: false; readonly status: number; readonly headers: string[] };
+  | { readonly kind: "answer"; readonly isKnown: boolean; readonly status: number; readonly headers: string[] };
 
 /** Everything is stored: either that is the answer, or the caller wants to hear more. */
 type Accepted = { readonly kind: "answer"; readonly answer: Answer } | { readonly kind: "order"; readonly order: ResultOrder };
@@ -91,16 +95,29 @@ export class Reception {
     if (!head.ok) return { kind: "refused", isKnown: false, refusal: head.refusal };
     if (request.method === "OPTIONS") return handshake(head.value);
     const { namespace, token } = head.value;
+    const ofHook = this.#ofHook(head.value);
+    if (ofHook !== undefined) return this.#judge({ ...head.value, token: ofHook.token }, ofHook.caller, false);
     const verdict = this.#verdict(namespace, token);
-    if (verdict instanceof Promise) return verdict.then((settled) => this.#judge(head.value, settled));
-    return this.#judge(head.value, verdict);
+    if (verdict instanceof Promise) return verdict.then((settled) => this.#judge(head.value, settled, true));
+    return this.#judge(head.value, verdict, true);
   }
 
-  #judge(head: RequestHead, verdict: Admission): Opened | Promise<Opened> {
+  /** Whom a token in one of the places lets in that the owners of the namespace's tokens have chosen for hooks. A Bearer token is judged alone. */
+  #ofHook(head: RequestHead): Shown | undefined {
+    const { authenticator } = this.#parts;
+    if (head.hookType === undefined || head.token !== undefined || authenticator.mode === "none") return undefined;
+    for (const { place, token } of hookTokens(head, authenticator.hookPlaces(head.namespace))) {
+      const caller = authenticator.authenticateHook(head.namespace, place, token);
+      if (caller !== "unauthenticated") return { token, caller };
+    }
+    return undefined;
+  }
+
+  #judge(head: RequestHead, verdict: Admission, mayRedirect: boolean): Opened | Promise<Opened> {
     const caller = isDenial(verdict) ? undefined : verdict;
     const isKnown = caller !== undefined;
     if (head.resultId !== undefined) {
-      if (isDenial(verdict)) return { kind: "refused", isKnown, refusal: this.#denied(verdict, head.namespace) };
+      if (isDenial(verdict)) return { kind: "refused", isKnown, refusal: this.#denied(verdict, head) };
       const sees = this.#parts.authenticator.maySeeAnswers(head.namespace, head.token);
       return sees instanceof Promise ? sees.then((settled) => pollOf(head, settled)) : pollOf(head, sees);
     }
@@ -109,18 +126,21 @@ export class Reception {
       const denied = this.#deniedAtHead(head, plan, verdict);
       if (denied !== undefined) return { kind: "refused", isKnown, refusal: denied };
     }
+    if (head.isProbe && isKnown) return { kind: "answer", isKnown, status: 200, headers: ["Content-Length", "0"] };
     const refusal = this.#refusal(head, plan) ?? (isKnown ? this.#parts.acceptance.storageFull(head.namespace) : undefined);
     if (refusal !== undefined) return { kind: "refused", isKnown, refusal };
     if (!plan.ok) return { kind: "refused", isKnown, refusal: plan.refusal };
-    return { kind: "read", head, plan: plan.value, isKnown, caller };
+    return { kind: "read", head, plan: plan.value, isKnown, caller, mayRedirect };
   }
 
   /** Whether somebody who has shown no valid token may show one in the body: only there where one can let him in, for its beginning must be read for that. */
   #deniedAtHead(head: RequestHead, plan: Checked<Plan>, verdict: Denial): Refusal | undefined {
-    const { namespace } = head;
-    if (head.token !== undefined || head.foreignAuthorization || !mayCarryToken(plan, head)) return this.#denied(verdict, namespace);
-    const tokens = this.#parts.authenticator.bodyTokens(namespace);
-    return tokens === "some" ? undefined : this.#denied(tokens === "unknown" ? "unavailable" : "unauthenticated", namespace);
+    if (head.token !== undefined) return this.#denied(verdict, head);
+    const tokens = this.#parts.authenticator.bodyTokens(head.namespace);
+    // Where a hook's token may be is known only with the namespace's Secrets.
+    if (head.hookType !== undefined && tokens === "unknown") return this.#denied("unavailable", head);
+    if (head.foreignAuthorization || head.isProbe || !mayCarryToken(plan, head)) return this.#denied(verdict, head);
+    return tokens === "some" ? undefined : this.#denied(tokens === "unknown" ? "unavailable" : "unauthenticated", head);
   }
 
   /** The valid token of a body of which so much is here, or why its sender may not go on. */
@@ -130,7 +150,7 @@ export class Reception {
     if (token === undefined && !isWhole) return refused("unauthenticated", LATE_TOKEN);
     const verdict = token === undefined ? "unauthenticated" : this.#parts.authenticator.authenticateBody(namespace, token);
     if (token === undefined || isDenial(verdict)) {
-      return { ok: false, refusal: this.#denied(isDenial(verdict) ? verdict : "unauthenticated", namespace) };
+      return { ok: false, refusal: this.#denied(isDenial(verdict) ? verdict : "unauthenticated", head) };
     }
     return { ok: true, value: { token, caller: verdict } };
   }
@@ -153,7 +173,12 @@ export class Reception {
     const sees = wants && this.#parts.authenticator.maySeeAnswers(head.namespace, tokens[0]);
     const receipts = await this.#parts.acceptance.accept(head.namespace, drafts, sender);
     if (!receipts.ok) return receipts;
-    const order = orderOf(head, { form, receipts: receipts.value, mayRedirect: admitted.isKnown, seesAnswers: false });
+    const order = orderOf(head, {
+      form,
+      receipts: receipts.value,
+      mayRedirect: admitted.isKnown && admitted.mayRedirect,
+      seesAnswers: false,
+    });
     if (order.wish.waitMs === undefined && !isRedirecting(order)) return { ok: true, value: toldAtOnce(order) };
     return { ok: true, value: { kind: "order", order: { ...order, seesAnswers: await sees } } };
   }
@@ -191,7 +216,7 @@ export class Reception {
     }
     const tokens = head.token === undefined || !areTokens ? [] : [head.token];
     return caller === undefined
-      ? { ok: false, refusal: this.#denied("unauthenticated", head.namespace) }
+      ? { ok: false, refusal: this.#denied("unauthenticated", head) }
       : { ok: true, value: { drafts: first.value.drafts, caller, tokens } };
   }
 
@@ -212,11 +237,13 @@ export class Reception {
     const caller = admitted.caller ?? (isDenial(verdict) ? undefined : verdict);
     // Beside a header's good token, whose verdict stands, only a word that is nobody's token stays in the event.
     if (caller === undefined || verdict === "unavailable") {
-      return { ok: false, refusal: this.#denied(isDenial(verdict) ? verdict : "unauthenticated", head.namespace) };
+      return { ok: false, refusal: this.#denied(isDenial(verdict) ? verdict : "unauthenticated", head) };
     }
     const isAlive = verdict !== "unauthenticated";
     const tokens = [head.token, isAlive ? first.token : undefined].filter((token) => token !== undefined);
-    const read = await this.#worked(admitted, body, () => withoutTokens(first.body.drafts(isAlive), tokens, head.idempotencyKey));
+    const read = await this.#worked(admitted, body, () =>
+      withoutTokens(first.body.drafts(isAlive, caller.hooks), tokens, head.idempotencyKey),
+    );
     return read.ok ? { ok: true, value: { drafts: read.value, caller, tokens } } : read;
   }
 
@@ -225,7 +252,13 @@ export class Reception {
     return body.length <= BODY_AT_ONCE_BYTES ? work() : this.#parts.work.later(head.namespace, work);
   }
 
-  #denied(verdict: Denial, namespace: string): Refusal {
+  #challenge({ namespace, hookType }: RequestHead): Pick<Refusal, "challenge"> {
+    const isBasic = hookType !== undefined && this.#parts.authenticator.hookPlaces(namespace).has(BASIC);
+    return isBasic ? { challenge: "Basic" } : {};
+  }
+
+  #denied(verdict: Denial, head: RequestHead): Refusal {
+    const { namespace } = head;
     switch (verdict) {
       case "forbidden":
         return refuse("forbidden", forbiddenDetail(namespace));
@@ -234,7 +267,11 @@ export class Reception {
           retryAfterSeconds: REVIEW_RETRY_AFTER_SECONDS,
         });
       default:
-        return refuse("unauthenticated", unauthenticatedDetail(this.#parts.authenticator.hint));
+        return refuse(
+          "unauthenticated",
+          unauthenticatedDetail(this.#parts.authenticator.hint, head.hookType !== undefined),
+          this.#challenge(head),
+        );
     }
   }
 }
@@ -273,7 +310,7 @@ function firstLook(admitted: Admitted, body: Uint8Array, areTokens: boolean): Ch
   const read = readBody(admitted, body);
   if (!read.ok) return read;
   const { token } = read.value;
-  if (isKnown && (token === undefined || !areTokens)) return known(read.value.drafts(false));
+  if (isKnown && (token === undefined || !areTokens)) return known(read.value.drafts(false, admitted.caller?.hooks));
   return { ok: true, value: { kind: "token", body: read.value, token } };
 }
 
@@ -289,7 +326,7 @@ function withoutTokens(
 
 /** Not for binary mode, whose body can hold no token. */
 function readBody({ head, plan }: Admitted, body: Uint8Array): Checked<BodyRequest> {
-  if (head.hookType !== undefined) return readHook(body, head.hookType, head.contentType);
+  if (head.hookType !== undefined) return readHook(body, { ...head, type: head.hookType });
   return readJsonRequest(body, plan.mode === "structured" || plan.mode === "batch" ? plan.mode : "short");
 }
 
@@ -302,8 +339,9 @@ function traced(draft: EventDraft, traceparent: string | undefined): EventDraft 
 /** Seconds until somebody may be there to ask again. */
 const REVIEW_RETRY_AFTER_SECONDS = 5;
 
-function unauthenticatedDetail(hint: string): string {
-  return `Send one valid token as 'Authorization: Bearer …' (or, a static one, as the field token of the body): ${hint}.`;
+function unauthenticatedDetail(hint: string, isHook: boolean): string {
+  const places = isHook ? ", or in a header that the annotation postrider.dev/hooks of its Secret names" : "";
+  return `Send one valid token as 'Authorization: Bearer …' (or, a static one, as the field token of the body${places}): ${hint}.`;
 }
 
 const LATE_TOKEN = `The first ${TOKEN_WITHIN_BYTES} bytes of the body contain no field token, and Postrider reads no more before it knows the sender: put the field first, or send the token as 'Authorization: Bearer …'.`;
@@ -371,7 +409,7 @@ const ORIGIN = /^[A-Za-z0-9.:_-]{1,253}$/;
 
 /** CloudEvents HTTP webhook 1.0.2, section 4: yes, you may send here; how fast is said by 429. */
 function handshake(head: RequestHead): Opened {
-  const headers = ["Allow", "POST, OPTIONS", "Content-Length", "0"];
+  const headers = ["Allow", head.hookType === undefined ? "POST, OPTIONS" : "POST, HEAD, OPTIONS", "Content-Length", "0"];
   if (head.origin !== undefined && ORIGIN.test(head.origin)) {
     headers.push("WebHook-Allowed-Origin", head.origin, "WebHook-Allowed-Rate", "*");
   }

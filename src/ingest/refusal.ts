@@ -18,6 +18,8 @@ export interface Refusal {
   readonly retryAfterSeconds?: number;
   /** Sent as Allow (405). */
   readonly allow?: string;
+  /** Ways to authenticate besides Bearer, sent before it in WWW-Authenticate (401): callers such as SNS send a password only when they are asked for one. */
+  readonly challenge?: "Basic";
 }
 
 /** A value, or the refusal that stands in its way. */
@@ -33,6 +35,7 @@ const KINDS = {
   json_invalid: [400, "The body is not valid JSON"],
   json_duplicate_key: [400, "A key appears twice in a JSON object"],
   json_too_deep: [400, "The JSON is nested too deeply"],
+  multipart_invalid: [400, "The body is not a valid form of several parts"],
   utf8_invalid: [400, "The body is not valid UTF-8"],
   event_invalid: [400, "The event is not valid"],
   attribute_missing: [400, "A required attribute is missing"],
@@ -125,6 +128,9 @@ export function problemHeaders(refusal: Refusal): Record<string, string> {
   const headers: Record<string, string> = { ...SAFE_HEADERS };
   if (refusal.retryAfterSeconds !== undefined) headers["Retry-After"] = String(refusal.retryAfterSeconds);
   if (refusal.allow !== undefined) headers["Allow"] = refusal.allow;
-  if (refusal.status === 401) headers["WWW-Authenticate"] = 'Bearer realm="postrider"';
+  if (refusal.status === 401) {
+    headers["WWW-Authenticate"] =
+      `${refusal.challenge === undefined ? "" : `${refusal.challenge} realm="postrider", `}Bearer realm="postrider"`;
+  }
   return headers;
 }

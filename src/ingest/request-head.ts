@@ -13,6 +13,11 @@ export interface RequestHead {
   readonly namespace: string;
   /** The event type that a path `/hooks/{type}` names; undefined for `/events`. */
   readonly hookType: string | undefined;
+  /** Of a hook: its headers as they came (name, value, name, …), and its query without the token. */
+  readonly hookHeaders: readonly string[];
+  readonly hookQuery: string;
+  /** Asks whether a hook would be let in, and brings nothing. */
+  readonly isProbe: boolean;
   /** The id that a path `/results/{correlationId}` names, as it was sent: such a request asks, it brings no event. */
   readonly resultId: string | undefined;
   readonly wish: ResultWish;
@@ -70,14 +75,15 @@ export function readHead(request: IncomingMessage, options: HeadOptions): Checke
       "A namespace name has 1 to 63 characters of a-z, 0-9 and '-', and starts and ends with a letter or digit.",
     );
   }
-  const wrongMethod = methodRefusal(request.method, match[3] !== undefined);
+  const isHook = match[2] !== undefined;
+  const wrongMethod = match[3] !== undefined ? resultMethodRefusal(request.method) : methodRefusal(request.method, isHook);
   if (wrongMethod !== undefined) return { ok: false, refusal: wrongMethod };
   const hookType = readHookType(match[2]);
   if (!hookType.ok) return hookType;
   const headers = readHeaders(request.rawHeaders);
   if (!headers.ok) return headers;
   const found = headers.value;
-  const encoded = encodingMistake(found.contentEncoding ?? "", match[2] !== undefined);
+  const encoded = encodingMistake(found.contentEncoding ?? "", isHook);
   if (encoded !== undefined) return refused("content_encoding_unsupported", encoded);
   const wish = readWish(query.rest, found.prefer);
   if (!wish.ok) return wish;
@@ -86,6 +92,9 @@ export function readHead(request: IncomingMessage, options: HeadOptions): Checke
   const value: RequestHead = {
     namespace,
     hookType: hookType.value,
+    hookHeaders: isHook ? request.rawHeaders : [],
+    hookQuery: isHook ? query.rest : "",
+    isProbe: request.method === "HEAD",
     resultId: match[3],
     wish: wish.value,
     contentType: found.contentType,
@@ -101,9 +110,15 @@ export function readHead(request: IncomingMessage, options: HeadOptions): Checke
   return { ok: true, value };
 }
 
-function methodRefusal(method: string | undefined, isResult: boolean): Refusal | undefined {
-  if (isResult) return method === "GET" ? undefined : refuse("method_not_allowed", "Results are read with GET.", { allow: "GET" });
-  if (method === "POST" || method === "OPTIONS") return undefined;
+function resultMethodRefusal(method: string | undefined): Refusal | undefined {
+  return method === "GET" ? undefined : refuse("method_not_allowed", "Results are read with GET.", { allow: "GET" });
+}
+
+function methodRefusal(method: string | undefined, isHook: boolean): Refusal | undefined {
+  if (method === "POST" || method === "OPTIONS" || (isHook && method === "HEAD")) return undefined;
+  if (isHook) {
+    return refuse("method_not_allowed", "Hooks are sent with POST; HEAD asks whether a token is valid.", { allow: "POST, HEAD, OPTIONS" });
+  }
   return refuse("method_not_allowed", "Events are sent with POST.", { allow: "POST, OPTIONS" });
 }
 

@@ -98,9 +98,14 @@ export function differsForUs(before: ListedObject | SecretObject | undefined, af
   return before === undefined || essence(before) !== essence(after);
 }
 
+/** Others' annotations of a Secret change often, and say nothing to us. */
+function ownAnnotations({ metadata }: SecretObject): readonly (readonly [string, string])[] {
+  return Object.entries(metadata.annotations ?? {}).filter(([name]) => name.startsWith("postrider.dev/"));
+}
+
 function essence(object: ListedObject | SecretObject): string {
   const { uid, generation, labels, annotations, deletionTimestamp, finalizers } = object.metadata;
-  if (object.kind === "Secret") return JSON.stringify([uid, labels, object.type, object.data]);
+  if (object.kind === "Secret") return JSON.stringify([uid, labels, ownAnnotations(object), object.type, object.data]);
   if (object.kind === "Namespace") return JSON.stringify([uid, labels, object.terminating]);
   return JSON.stringify([uid, generation, labels, annotations, deletionTimestamp, finalizers]);
 }

@@ -1,5 +1,5 @@
 import { createHash } from "node:crypto";
-import { readCustomResource } from "../api/custom-resource.ts";
+import { labelProblems, readCustomResource } from "../api/custom-resource.ts";
 import type { CustomResource } from "../api/custom-resource.ts";
 import type { ObjectMeta } from "../api/generated/custom-resources.ts";
 import type { Manifest } from "../api/manifest.ts";
@@ -41,6 +41,8 @@ function watchedKind({ apiVersion, kind }: Manifest): ObjectKind | undefined {
  * that a subscription keeps its deliveries and its key over restarts; `old` is the object before this change.
  */
 export function objectOf(manifest: Manifest, ref: ObjectRef, old: WatchedObject | undefined): Decoded<WatchedObject> {
+  const problems = isKind(ref.kind) ? [] : labelProblems(manifest.object["metadata"]);
+  if (problems.length > 0) return { ok: false, problems };
   if (ref.kind === "Secret") return secretOf(manifest, ref);
   if (ref.kind === "Namespace") return { ok: true, value: namespaceOf(manifest, ref) };
   if (ref.kind === "Service") return serviceOf(manifest, ref);

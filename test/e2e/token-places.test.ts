@@ -9,7 +9,10 @@ const TOKEN = "canarytoken5d1f07b2a9";
 const SHORT = "canaryshort42";
 
 const MANIFESTS = manifestFile(
-  secret("shop", "publish", "ingest-token", { partner: `${TOKEN}\n`, weak: SHORT }),
+  secret("shop", "publish", "ingest-token", { partner: `${TOKEN}\n`, weak: SHORT }).replace(
+    '"labels"',
+    '"annotations":{"postrider.dev/hooks":"{token: [X-Key, Basic], idempotencyKey: X-Id, headers: {X-Kept: kept}}"},"labels"',
+  ),
   subscription({ name: "orders", url: "https://example.com/hooks", more: ["suspend: true"] }),
 );
 
@@ -44,7 +47,9 @@ it("takes a static token from every place, and keeps it out of log, metrics and 
     await post("hooks/order.d", json, `{"n":1,"token":"${TOKEN}"}`),
     await post("hooks/order.e", form, `n=1&token=${TOKEN}`),
     await post(`hooks/order.f?token=${TOKEN}&x=1`, "text/plain", "n"),
-  ]).toEqual([202, 202, 202, 200, 200, 200]);
+    await post("hooks/order.l", "text/plain", "n", { "x-key": TOKEN, "x-id": "1" }),
+    await post("hooks/order.m", "text/plain", "n", { authorization: `Basic ${Buffer.from(`u:${TOKEN}`).toString("base64")}` }),
+  ]).toEqual([202, 202, 202, 200, 200, 200, 200, 200]);
   // Alive in two places: cut where tokens may stand, refused where not.
   const bearer = { authorization: `Bearer ${TOKEN}` };
   expect([
@@ -53,7 +58,10 @@ it("takes a static token from every place, and keeps it out of log, metrics and 
     await post("hooks/order.i", form, `token=${TOKEN}&again=${TOKEN}`),
     await post("events", json, `{"type":"order.j","data":"${TOKEN}"}`, bearer),
     await post("events", json, '{"type":"order.k"}', { ...bearer, "idempotency-key": `k-${TOKEN}` }),
-  ]).toEqual([200, 400, 400, 400, 400]);
+    await post("hooks/order.n", "text/plain", "n", { "x-key": TOKEN, "x-id": TOKEN }),
+    await post("hooks/order.o", "text/plain", "n", { "x-key": TOKEN, "x-kept": `a ${TOKEN}` }),
+    await post("hooks/order.p", "text/plain", "n", { "x-key": `${TOKEN}x` }),
+  ]).toEqual([200, 400, 400, 400, 400, 400, 400, 401]);
   expect([
     await post("events", json, '{"type":"order.a"}', { authorization: `Bearer ${SHORT}` }),
     await post("events", json, '{"type":"order.a"}', { authorization: `Bearer ${TOKEN}x` }),
@@ -66,11 +74,13 @@ it("takes a static token from every place, and keeps it out of log, metrics and 
   const files = readdirSync(store).filter((name) => !name.startsWith("."));
   const rows = files.map((name) => readFileSync(join(store, name), "latin1")).join("");
   const log = [...operator.stdoutLines, operator.stderr()].join("\n");
-  for (const type of ["order.a", "order.b", "order.c", "order.d", "order.e", "order.f", "order.g"]) expect(rows).toContain(type);
+  for (const type of ["order.a", "order.b", "order.c", "order.d", "order.e", "order.f", "order.g", "order.l", "order.m"])
+    expect(rows).toContain(type);
   // Told, with the key's name, that the short one is ignored.
   expect(log).toMatch(/TokenIgnored.*weak/);
   for (const value of [TOKEN, SHORT]) {
-    for (const form of [value, Buffer.from(value).toString("base64").slice(0, -4), Buffer.from(value).toString("hex")]) {
+    const pair = Buffer.from(`u:${value}`).toString("base64").slice(0, -4);
+    for (const form of [value, Buffer.from(value).toString("base64").slice(0, -4), Buffer.from(value).toString("hex"), pair]) {
       expect(log.includes(form), `${form} in the log`).toBe(false);
       expect(metrics.includes(form), `${form} in the metrics`).toBe(false);
       expect(rows.includes(form), `${form} in the store`).toBe(false);

@@ -254,6 +254,37 @@ describeOnControlPlane(
     );
 
     it(
+      "an annotation of the token's Secret says how its hooks are read: an edit of it alone counts, and a wrong one does not",
+      { timeout: 60_000 },
+      async () => {
+        const annotate = (text: string): Promise<string> =>
+          kubectl("annotate", "secret", "partner", "--namespace", "shop", "--overwrite", `postrider.dev/hooks=${text}`);
+        const events = (): Promise<string> =>
+          kubectl("get", "events.events.k8s.io", "--namespace", "shop", "--output", "jsonpath={.items[*]['regarding','reason','note']}");
+        await annotate("{token: X-Old}");
+        await withOperator(["--ingest-auth", "static"], async (_post, operator) => {
+          const hook = async (place: string): Promise<number> => {
+            const headers = { "content-type": "text/plain", [place]: "a-token-of-twenty-odd" };
+            return (await fetch(`${operator.ready.ingest}/v1/namespaces/shop/hooks/order.paid`, { method: "POST", headers, body: "x" }))
+              .status;
+          };
+          await until(async () => (await hook("x-old")) === 200, PATIENCE);
+          expect(await hook("x-new")).toBe(401);
+          await annotate("{token: X-New, heders: {X-A: a}}");
+          await until(async () => (await events()).includes("HookSettingsInvalid"), PATIENCE);
+          const told = await events();
+          expect(told).toContain(
+            "heders is unknown, did you mean headers?. The annotation is refused as a whole: the last good settings stay in force",
+          );
+          expect([await hook("x-old"), await hook("x-new")]).toEqual([200, 401]);
+          await annotate("{token: X-New}");
+          await until(async () => (await hook("x-new")) === 200, PATIENCE);
+          expect(await hook("x-old")).toBe(401);
+        });
+      },
+    );
+
+    it(
       "metrics are for whom RBAC lets get the path /metrics, by the token that every Pod has; probes are for all",
       { timeout: 60_000 },
       async () => {

@@ -1,4 +1,6 @@
 import type { Socket } from "node:net";
+import { decodeHookSettings } from "../../../src/api/decode-hook-settings.ts";
+import type { HookSettings } from "../../../src/core/hook-settings.ts";
 import { type CompiledFilter } from "../../../src/core/expression/compile.ts";
 import { RouteTable, type Route } from "../../../src/core/route-table.ts";
 import type { Event } from "../../../src/core/event.ts";
@@ -62,6 +64,10 @@ export interface IngestSetup {
   readonly tokens?: readonly string[];
   /** Whose they are, at the same places; default: one Secret's. */
   readonly producers?: readonly string[];
+  /** What their Secrets' annotation `postrider.dev/hooks` says, at the same places. */
+  readonly hooks?: readonly (string | undefined)[];
+  /** False = the namespace's Secrets have not been read yet. */
+  readonly isListed?: () => boolean;
   /** Given = tokens that somebody must be asked about. */
   readonly reviewer?: PublishReviewer;
   readonly tokenInQuery?: boolean;
@@ -87,6 +93,12 @@ export interface IngestSetup {
   readonly identity?: IdentitySource;
 }
 
+function hookSettings(text: string | undefined): HookSettings | undefined {
+  const read = text === undefined ? undefined : decodeHookSettings(text);
+  if (read?.ok === false) throw new Error(read.problems.map(({ message }) => message).join("; "));
+  return read?.value;
+}
+
 /** A real ingest on a free port over a real store, in memory where none is given. */
 export async function runningIngest(setup: IngestSetup = {}) {
   const clock = setup.clock ?? new SystemClock();
@@ -99,6 +111,7 @@ export async function runningIngest(setup: IngestSetup = {}) {
   const intake = new RecordingIntake();
   let tell = (_eventId: string | undefined): void => undefined;
   const digests = (setup.tokens ?? []).flatMap((token) => storedTokenDigest(Buffer.from(token)) ?? []);
+  const hooks = (setup.hooks ?? []).map(hookSettings);
   const server = buildIngest({
     listen: { host: setup.host ?? "127.0.0.1", port: 0, identity: setup.identity ?? identityOfLink() },
     authenticator:
@@ -111,6 +124,9 @@ export async function runningIngest(setup: IngestSetup = {}) {
                   tokens: {
                     tokens: (namespace) => (namespace === "shop" ? digests : []),
                     producerAt: (_namespace, place) => setup.producers?.[place] ?? "secret:static",
+                    hooksAt: (_namespace, place) => hooks[place],
+                    hookPlaces: (namespace) => new Set(namespace === "shop" ? hooks.flatMap((one) => one?.token ?? []) : []),
+                    isListed: () => setup.isListed?.() ?? true,
                   },
                 }),
             ...(setup.reviewer === undefined ? {} : { reviewer: setup.reviewer }),

@@ -1,4 +1,5 @@
 import { describe, expect, it } from "vitest";
+import { HookSettingsBook } from "../../../src/app/hook-settings-book.ts";
 import { SecretTokens } from "../../../src/app/secret-tokens.ts";
 import { INGEST_TOKEN_LABEL, type ObjectRef, type SecretObject } from "../../../src/controller/objects.ts";
 import { tokenDigest } from "../../../src/core/access-token.ts";
@@ -6,7 +7,7 @@ import { tokenDigest } from "../../../src/core/access-token.ts";
 function secret(
   name: string,
   data: Record<string, string>,
-  change: { type?: string; label?: string; namespace?: string; producer?: string } = {},
+  change: { type?: string; label?: string; namespace?: string; producer?: string; hooks?: string } = {},
 ): SecretObject {
   return {
     kind: "Secret",
@@ -15,7 +16,10 @@ function secret(
       namespace: change.namespace ?? "shop",
       uid: name,
       labels: { [INGEST_TOKEN_LABEL]: change.label ?? "true" },
-      ...(change.producer === undefined ? {} : { annotations: { "postrider.dev/producer": change.producer } }),
+      annotations: {
+        ...(change.producer === undefined ? {} : { "postrider.dev/producer": change.producer }),
+        ...(change.hooks === undefined ? {} : { "postrider.dev/hooks": change.hooks }),
+      },
     },
     type: change.type ?? "Opaque",
     data: Object.fromEntries(Object.entries(data).map(([key, value]) => [key, Buffer.from(value)])),
@@ -35,7 +39,8 @@ function setup(...secrets: SecretObject[]) {
     recordEvent: (object: SecretObject, note: { reason: string; message: string }) =>
       told.push([object.metadata.name, note.reason, note.message]),
   };
-  const tokens = new SecretTokens(provider as unknown as ConstructorParameters<typeof SecretTokens>[0], INGEST_TOKEN_LABEL);
+  const parts = provider as unknown as ConstructorParameters<typeof SecretTokens>[0];
+  const tokens = new SecretTokens(parts, INGEST_TOKEN_LABEL, new HookSettingsBook(parts));
   const put = (one: SecretObject): void => {
     held.set(`${one.metadata.namespace}/${one.metadata.name}`, one);
     change({ kind: "Secret", namespace: one.metadata.namespace ?? "", name: one.metadata.name });
@@ -47,7 +52,16 @@ function setup(...secrets: SecretObject[]) {
       "shop",
       tokens.tokens("shop").findIndex((digest) => Buffer.compare(digest, tokenDigest(token)) === 0),
     );
-  return { told, put, knows, producer, synced: () => change(undefined) };
+  const remove = (name: string): void => {
+    held.delete(`shop/${name}`);
+    change({ kind: "Secret", namespace: "shop", name });
+  };
+  const placesOf = (token: string): readonly string[] | undefined =>
+    tokens.hooksAt(
+      "shop",
+      tokens.tokens("shop").findIndex((digest) => Buffer.compare(digest, tokenDigest(token)) === 0),
+    )?.token;
+  return { told, put, remove, knows, producer, placesOf, places: () => [...tokens.hookPlaces("shop")], synced: () => change(undefined) };
 }
 
 const [A, B, C] = ["a".repeat(16), "b".repeat(20), "c".repeat(64)];
@@ -87,6 +101,33 @@ describe("static tokens from Secrets", () => {
     expect(told).toHaveLength(1);
     put(secret("tls", { x: A }, { type: "kubernetes.io/tls" }));
     expect(told[1]).toEqual(["tls", "TokenIgnored", expect.stringContaining("only from Secrets of type Opaque")]);
+  });
+});
+
+describe("how the hooks of its holder are read", () => {
+  it("is said by the token's own Secret, whatever others of the namespace say", () => {
+    const { placesOf, places } = setup(
+      secret("one", { x: A, y: B }, { hooks: "{token: [X-One, Basic]}" }),
+      secret("two", { z: C }),
+      secret("three", { z: "e".repeat(20) }, { hooks: "{token: [X-Three, Basic]}" }),
+      secret("bank", { z: "f".repeat(20) }, { hooks: "{token: X-Bank}", namespace: "bank" }),
+      secret("not-meant", { z: "g".repeat(20) }, { hooks: "{token: X-Other}", label: "false" }),
+    );
+    expect([A, B, C, "e".repeat(20)].map(placesOf)).toEqual([["x-one", "basic"], ["x-one", "basic"], undefined, ["x-three", "basic"]]);
+    expect(places()).toEqual(["x-one", "basic", "x-three"]);
+  });
+
+  it("follows the Secret, is told when it is wrong, and is forgotten with it", () => {
+    const { placesOf, put, remove, told, synced } = setup(secret("one", { x: A }, { hooks: "{token: X-One}" }));
+    synced();
+    put(secret("one", { x: A }, { hooks: "{tokn: X-Two}" }));
+    expect(placesOf(A)).toEqual(["x-one"]);
+    expect(told).toEqual([["one", "HookSettingsInvalid", expect.stringContaining("the last good settings stay in force")]]);
+    put(secret("one", { x: A }, { hooks: "{token: X-Two}" }));
+    expect(placesOf(A)).toEqual(["x-two"]);
+    remove("one");
+    put(secret("one", { x: A }, { hooks: "{tokn: X-Two}" }));
+    expect(placesOf(A)).toBeUndefined();
   });
 });
 

@@ -40,6 +40,37 @@ const EVENTS = "  events:\n    types: [order.*]\n";
 const URL_LINE = "  endpoint:\n    url: https://example.com/\n";
 const PLAIN_HTTP = `apiVersion: postrider.dev/v1alpha1\nkind: ClusterDeliveryPolicy\nmetadata:\n  name: all\nspec:\n  egress:\n    allowPlainHTTP: true\n`;
 
+describe("a Secret of ingest tokens", () => {
+  const secret = (annotations: string, label = '"true"'): string =>
+    `apiVersion: v1\nkind: Secret\nmetadata:\n  name: github\n  namespace: shop\n  labels:\n    postrider.dev/ingest-token: ${label}\n  annotations:\n${annotations}stringData:\n  token: 0123456789abcdef\n`;
+
+  it("passes with good settings of hooks", () => {
+    expect(check(secret("    postrider.dev/hooks: |\n      token: Basic\n"))).toEqual([]);
+  });
+
+  it.each([
+    ["a misspelt setting", "    postrider.dev/hooks: |\n      tokn: Basic\n", "UnknownField", "tokn is unknown, did you mean token?"],
+    ["a misspelt annotation", "    postrider.dev/hook: |\n      token: Basic\n", "UnknownField", "did you mean postrider.dev/hooks?"],
+    ["a header that may be secret", "    postrider.dev/hooks: |\n      headers: {Cookie: a}\n", "NotSupported", "names 'cookie'"],
+    [
+      "settings that are no text",
+      "    postrider.dev/hooks:\n      token: Basic\n",
+      "TypeInvalid",
+      "write '…/hooks: |', and its lines below that",
+    ],
+  ])("is refused with %s, on its line", (_what, annotations, reason, message) => {
+    expect(check(secret(annotations))).toMatchObject([
+      { severity: "error", line: 9, reason, message: expect.stringContaining(message) as string, object: "Secret shop/github" },
+    ]);
+  });
+
+  it("is refused without its label, and with one that is no text", () => {
+    const hooks = "    postrider.dev/hooks: |\n      token: Basic\n";
+    expect(check(secret(hooks, '"false"'))).toMatchObject([{ line: 9, message: expect.stringContaining("add the label") as string }]);
+    expect(check(secret(hooks, "true"))).toMatchObject([{ line: 7, message: 'must be of type string: put it in quotes ("true")' }]);
+  });
+});
+
 describe("one subscription", () => {
   it("passes when all is good", () => {
     expect(check(subscription(EVENTS + URL_LINE))).toEqual([]);

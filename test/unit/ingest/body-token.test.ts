@@ -9,7 +9,7 @@ const bytes = (text: string): Buffer => Buffer.from(text, "utf8");
 const text = (data: Uint8Array): string => Buffer.from(data).toString("utf8");
 
 function read(body: string, contentType: string | undefined): { token: string | undefined; data: string; kind: string } {
-  const hook = readHook(bytes(body), "order.paid", contentType);
+  const hook = readHook(bytes(body), { type: "order.paid", contentType, hookHeaders: [], hookQuery: "" });
   if (!hook.ok) throw new Error(hook.refusal.code);
   const drafts = hook.value.drafts(hook.value.token !== undefined);
   if (!drafts.ok) throw new Error(drafts.refusal.code);
