@@ -10,6 +10,7 @@ import { fanOutRows } from "./rows/fan-out.ts";
 import { isolationRows } from "./rows/isolation.ts";
 import { latencyRows } from "./rows/latency.ts";
 import { manyRows } from "./rows/many.ts";
+import { memoryRows } from "./rows/memory.ts";
 import { quietRows } from "./rows/quiet.ts";
 import { throughputRows } from "./rows/throughput.ts";
 
@@ -22,6 +23,7 @@ const ROWS: Readonly<Record<string, (context: BenchContext) => Promise<Row[]>>> 
   expressions: expressionRows,
   many: manyRows,
   quiet: quietRows,
+  memory: memoryRows,
 };
 
 const { values } = parseArgs({

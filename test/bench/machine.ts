@@ -34,6 +34,13 @@ export function residentMiB(pid: number): number {
   return Number(/VmRSS:\s+(\d+) kB/.exec(readFileSync(`/proc/${pid}/status`, "utf8"))?.[1] ?? 0) / 1_024;
 }
 
+/** Proportional set (what several processes map counts by shares) and what is the process's own and from no file, MiB. */
+export function shareMiB(pid: number): { readonly pss: number; readonly anonymous: number } {
+  const said = readFileSync(`/proc/${pid}/smaps_rollup`, "utf8");
+  const of = (name: string): number => Number(new RegExp(`^${name}:\\s+(\\d+) kB`, "m").exec(said)?.[1] ?? 0) / 1_024;
+  return { pss: of("Pss"), anonymous: of("Anonymous") };
+}
+
 /** The next line of a child's stdout, as JSON. */
 export function lineReader(child: ChildProcess): () => Promise<Record<string, unknown>> {
   let buffer = "";
