@@ -45,5 +45,5 @@ it("image, scripts and tests start Node with the same flags", () => {
   expect(scripts["postrider"]).toBe(`exec node ${flags} src/main.ts`);
   expect(scripts["demo"]).toBe(`exec node ${flags} src/main.ts demo`);
   const entry = /^ENTRYPOINT (\[.*\])$/m.exec(readFileSync(resolve(ROOT, "Dockerfile"), "utf8"))?.[1] ?? "[]";
-  expect(JSON.parse(entry)).toEqual(["node", ...NODE_FLAGS, "/app/src/main.ts"]);
+  expect(JSON.parse(entry)).toEqual(["node", ...NODE_FLAGS, "/app/src/main.js"]);
 });

@@ -20,6 +20,8 @@ export interface OperatorProcessOptions {
   readonly under?: readonly string[];
   /** The process is started as if it were so much later, ms: what a restart after a long night is like. */
   readonly laterMs?: number;
+  /** Its first file, with the flags of Node that it needs; default: the sources. */
+  readonly program?: readonly string[];
   /** Added to the environment of the process. */
   readonly env?: Readonly<Record<string, string>>;
 }
@@ -79,7 +81,7 @@ export class OperatorProcess {
         ...(tracer === undefined ? [] : [...tracing, process.execPath]),
         ...NODE_FLAGS,
         ...later(options.laterMs),
-        "src/main.ts",
+        ...(options.program ?? ["src/main.ts"]),
         "run",
         ...source,
         ...listen,
