@@ -1,7 +1,7 @@
 import { spawn, type ChildProcess } from "node:child_process";
 import { resolve } from "node:path";
 import { createInterface } from "node:readline";
-import { NODE_FLAGS } from "./node-flags.ts";
+import { NODE_ENVIRONMENT, NODE_FLAGS } from "./node-flags.ts";
 
 const ROOT = resolve(import.meta.dirname, "../../..");
 const READY_WITHIN_MS = 20_000;
@@ -91,7 +91,7 @@ export class OperatorProcess {
       {
         cwd: ROOT,
         stdio: ["ignore", "pipe", "pipe"],
-        env: { ...process.env, ...options.env },
+        env: { ...process.env, ...NODE_ENVIRONMENT, ...options.env },
       },
     );
     const killChild = (): void => void child.kill("SIGKILL");
