@@ -157,7 +157,7 @@ const CLIENT_OPTIONS: Client.Options = {
 
 interface KeptClientParts {
   readonly clock: Pick<Clock, "monotonicMs">;
-  /** Called once for each `send`, after its handler was told of the end. */
+  /** Called once for each `send`, when its request has ended. */
   readonly freed: (client: KeptClient) => void;
 }
 
@@ -271,8 +271,9 @@ class TwiceAtMost implements Dispatcher.DispatchHandler {
   }
 
   onResponseEnd(...args: Parameters<NonNullable<Dispatcher.DispatchHandler["onResponseEnd"]>>): void {
-    this.#handler.onResponseEnd?.(...args);
+    // First, so that what follows at once has this connection.
     this.#end();
+    this.#handler.onResponseEnd?.(...args);
   }
 
   onResponseError(controller: Dispatcher.DispatchController, error: Error): void {
@@ -283,8 +284,8 @@ class TwiceAtMost implements Dispatcher.DispatchHandler {
       this.#client.dispatch(this.#request, this);
       return;
     }
-    this.#handler.onResponseError?.(controller, error);
     this.#end();
+    this.#handler.onResponseError?.(controller, error);
   }
 
   #end(): void {
