@@ -219,7 +219,7 @@ function* longStrings(byte: number): Generator<readonly [bytes: Buffer, at: numb
       for (let at = 1; at <= length; at++) {
         memory.fill(0x22);
         const bytes = memory.subarray(offset, offset + length + 2);
-        bytes.fill(0x61, 1, -1);
+        bytes.fill(0x61, 1, length + 1);
         bytes[at] = byte;
         yield [bytes, at];
       }
