@@ -66,6 +66,23 @@ const DIGIT = Uint8Array.from({ length: 256 }, (_, byte) => (byte >= 0x30 && byt
 const HEX = Uint8Array.from({ length: 256 }, (_, byte) => (/[0-9a-fA-F]/.test(String.fromCharCode(byte)) ? 1 : 0));
 const SIMPLE_ESCAPE = Uint8Array.from({ length: 256 }, (_, byte) => ('"\\/bfnrt'.includes(String.fromCharCode(byte)) ? 1 : 0));
 
+/** Bytes of a string that are looked at one by one before four are looked at together. */
+const SHORT_RUN = 32;
+
+/** Whether one of four bytes may be a quote, a backslash or a control byte; true for some words without any, false for none with one. */
+function hasStop(word: number): boolean {
+  const quote = word ^ 0x22222222;
+  const backslash = word ^ 0x5c5c5c5c;
+  const stops = ((word - 0x20202020) & ~word) | ((quote - 0x01010101) & ~quote) | ((backslash - 0x01010101) & ~backslash);
+  return (stops & 0x80808080) !== 0;
+}
+
+/** The bytes as words, from the last word boundary before them; those that fill no word are left out. */
+function wordsOf({ buffer, byteOffset, length }: Buffer): Int32Array {
+  const shift = byteOffset & 3;
+  return new Int32Array(buffer, byteOffset - shift, (length + shift) >> 2);
+}
+
 interface MemberList {
   readonly members: JsonMember[];
   readonly levels: number;
@@ -77,6 +94,8 @@ const NO_ITEMS: readonly JsonNode[] = [];
 /** One pass, positions as numbers, -1 = failed (`#error` says why). Recursion is bounded by the depth limit. */
 class Scanner {
   readonly #bytes: Buffer;
+  /** Made for the first long string. */
+  #words: Int32Array | undefined;
   #error: JsonError | undefined;
   /** Keys of the objects now open, as a stack: hash, start and end of the text between the quotes. */
   readonly #hashes: number[] = [];
@@ -175,16 +194,33 @@ class Scanner {
     const bytes = this.#bytes;
     const length = bytes.length;
     let at = start + 1;
-    while (at < length) {
+    for (;;) {
+      const soon = at + SHORT_RUN < length ? at + SHORT_RUN : length;
+      while (at < soon && STRING_STOP[bytes[at]!] === 0) at++;
+      if (at === length) return this.#fail(length, "the string has no end");
       const byte = bytes[at]!;
-      if (STRING_STOP[byte] === 0) at++;
-      else if (byte === QUOTE) return at + 1;
-      else if (byte === BACKSLASH) {
+      if (byte === QUOTE) return at + 1;
+      if (byte === BACKSLASH) {
         at = this.#escape(at);
         if (at === FAILED) return FAILED;
+      } else if (STRING_STOP[byte] === 0) {
+        // Most strings are short, and long ones are most of the bytes.
+        at = this.#longRun(at);
       } else return this.#fail(at, "a string contains a raw control byte: escape it", "control_byte");
     }
-    return this.#fail(length, "the string has no end");
+  }
+
+  /** Over the plain bytes of a string, four at a time: to at most three bytes before the first that is none. */
+  #longRun(from: number): number {
+    const words = (this.#words ??= wordsOf(this.#bytes));
+    const { byteOffset, length } = this.#bytes;
+    const shift = byteOffset & 3;
+    let at = from;
+    while (at < length && ((at + shift) & 3) !== 0 && STRING_STOP[this.#bytes[at]!] === 0) at++;
+    if (((at + shift) & 3) !== 0) return at;
+    let word = (at + shift) >> 2;
+    while (word < words.length && !hasStop(words[word]!)) word++;
+    return Math.max(at, (word << 2) - shift);
   }
 
   #escape(at: number): number {

@@ -10,6 +10,7 @@ import { fanOutRows } from "./rows/fan-out.ts";
 import { isolationRows } from "./rows/isolation.ts";
 import { latencyRows } from "./rows/latency.ts";
 import { manyRows } from "./rows/many.ts";
+import { memoryRows } from "./rows/memory.ts";
 import { quietRows } from "./rows/quiet.ts";
 import { throughputRows } from "./rows/throughput.ts";
 import { tlsRows } from "./rows/tls.ts";
@@ -24,6 +25,7 @@ const ROWS: Readonly<Record<string, (context: BenchContext) => Promise<Row[]>>> 
   many: manyRows,
   quiet: quietRows,
   tls: tlsRows,
+  memory: memoryRows,
 };
 
 const { values } = parseArgs({

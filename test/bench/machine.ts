@@ -1,4 +1,4 @@
-import { execFileSync, spawn, type ChildProcess } from "node:child_process";
+import { execFileSync, spawn, type ChildProcess, type SpawnOptions } from "node:child_process";
 import { existsSync, mkdirSync, readFileSync, readdirSync, statSync } from "node:fs";
 import { homedir } from "node:os";
 import { join, resolve } from "node:path";
@@ -10,11 +10,15 @@ const TICKS_PER_SECOND = 100;
 export const CAN_PIN = process.platform === "linux" && ["/usr/bin/taskset", "/bin/taskset"].some((path) => existsSync(path));
 
 /** Starts a program, on one core if `core` is given and the machine can. */
-export function startPinned(core: number | undefined, command: string, args: readonly string[]): ChildProcess {
+export function startPinned(
+  core: number | undefined,
+  command: string,
+  args: readonly string[],
+  environment: Readonly<Record<string, string>> = {},
+): ChildProcess {
   const pinned = core !== undefined && CAN_PIN;
-  const child = pinned
-    ? spawn("taskset", ["-c", String(core), command, ...args], { stdio: ["pipe", "pipe", "inherit"], cwd: ROOT })
-    : spawn(command, [...args], { stdio: ["pipe", "pipe", "inherit"], cwd: ROOT });
+  const options: SpawnOptions = { stdio: ["pipe", "pipe", "inherit"], cwd: ROOT, env: { ...process.env, ...environment } };
+  const child = pinned ? spawn("taskset", ["-c", String(core), command, ...args], options) : spawn(command, [...args], options);
   const end = (): void => void child.kill("SIGKILL");
   process.once("exit", end);
   child.once("exit", () => process.removeListener("exit", end));
@@ -32,6 +36,13 @@ export function cpuSecondsOf(pid: number): number {
 /** Resident set in MiB. */
 export function residentMiB(pid: number): number {
   return Number(/VmRSS:\s+(\d+) kB/.exec(readFileSync(`/proc/${pid}/status`, "utf8"))?.[1] ?? 0) / 1_024;
+}
+
+/** Proportional set (what several processes map counts by shares) and what is the process's own and from no file, MiB. */
+export function shareMiB(pid: number): { readonly pss: number; readonly anonymous: number } {
+  const said = readFileSync(`/proc/${pid}/smaps_rollup`, "utf8");
+  const of = (name: string): number => Number(new RegExp(`^${name}:\\s+(\\d+) kB`, "m").exec(said)?.[1] ?? 0) / 1_024;
+  return { pss: of("Pss"), anonymous: of("Anonymous") };
 }
 
 /** The next line of a child's stdout, as JSON. */

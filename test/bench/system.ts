@@ -6,7 +6,7 @@ import { defaultPolicy, loopbackPolicy, manifestFile, subscription } from "../su
 import type { Certificate } from "../support/delivery/certificates.ts";
 import { lineReader, startPinned } from "./machine.ts";
 import { until } from "../support/until.ts";
-import { NODE_FLAGS } from "../support/operator/node-flags.ts";
+import { NODE_ENVIRONMENT, NODE_FLAGS } from "../support/operator/node-flags.ts";
 
 export interface SystemOptions {
   /** Receiver's address, host:port. */
@@ -64,15 +64,8 @@ export class System {
     const listen = ["--ingest-listen", "127.0.0.1:0", "--api-listen", "127.0.0.1:0", "--metrics-listen", "127.0.0.1:0"];
     const auth = ["--ingest-auth", "none", "--api-auth", "none", "--log-level", options.logLevel ?? "warn"];
     const store = ["--provider", "file", "--manifests", join(directory, "manifests"), "--store", `sqlite:${join(directory, "store")}`];
-    const child = startPinned((options.pinned ?? true) ? 0 : undefined, process.execPath, [
-      ...NODE_FLAGS,
-      "src/main.ts",
-      "run",
-      ...store,
-      ...listen,
-      ...auth,
-      ...tlsFlags(directory, options.certificate),
-    ]);
+    const args = [...NODE_FLAGS, "src/main.ts", "run", ...store, ...listen, ...auth, ...tlsFlags(directory, options.certificate)];
+    const child = startPinned((options.pinned ?? true) ? 0 : undefined, process.execPath, args, NODE_ENVIRONMENT);
     const ready = await lineReader(child)();
     return new System(child, directory, ready, performance.now() - begin);
   }

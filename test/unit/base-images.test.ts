@@ -1,7 +1,7 @@
 import { readFileSync } from "node:fs";
 import { resolve } from "node:path";
 import { expect, it } from "vitest";
-import { NODE_FLAGS } from "../support/operator/node-flags.ts";
+import { NODE_ENVIRONMENT, NODE_FLAGS } from "../support/operator/node-flags.ts";
 
 const ROOT = resolve(import.meta.dirname, "../..");
 const PINNED = /^[a-z0-9./-]+:[A-Za-z0-9._-]+@sha256:[0-9a-f]{64}$/;
@@ -39,11 +39,14 @@ it("the page on installing names the same images", () => {
   }
 });
 
-it("image, scripts and tests start Node with the same flags", () => {
+it("image, scripts and tests start Node with the same flags and settings of malloc", () => {
   const flags = NODE_FLAGS.join(" ");
+  const settings = Object.entries(NODE_ENVIRONMENT).map(([name, value]) => `${name}=${value}`);
+  const image = readFileSync(resolve(ROOT, "Dockerfile"), "utf8");
+  for (const setting of settings) expect(image).toMatch(new RegExp(`^    ${setting} \\\\$`, "m"));
   const { scripts } = JSON.parse(readFileSync(resolve(ROOT, "package.json"), "utf8")) as { scripts: Record<string, string> };
-  expect(scripts["postrider"]).toBe(`exec node ${flags} src/main.ts`);
-  expect(scripts["demo"]).toBe(`exec node ${flags} src/main.ts demo`);
-  const entry = /^ENTRYPOINT (\[.*\])$/m.exec(readFileSync(resolve(ROOT, "Dockerfile"), "utf8"))?.[1] ?? "[]";
-  expect(JSON.parse(entry)).toEqual(["node", ...NODE_FLAGS, "/app/src/main.ts"]);
+  expect(scripts["postrider"]).toBe(`${settings.join(" ")} exec node ${flags} src/main.ts`);
+  expect(scripts["demo"]).toBe(`${settings.join(" ")} exec node ${flags} src/main.ts demo`);
+  const entry = /^ENTRYPOINT (\[.*\])$/m.exec(image)?.[1] ?? "[]";
+  expect(JSON.parse(entry)).toEqual(["node", ...NODE_FLAGS, "/app/src/main.js"]);
 });

@@ -179,7 +179,7 @@ async function kept(socket: Socket, runner: Runner, made: () => Promise<unknown>
     await made();
     return socket;
   } catch (error) {
-    socket.on("error", () => undefined);
+    socket.on("error", ignore);
     socket.destroy();
     throw error;
   }
@@ -194,28 +194,32 @@ function handshakeOptions({ serverName, host, secureContext }: Handshake): objec
  * take the end of the stream that follows for the reason.
  */
 function endingOnAlert(socket: TLSSocket): TLSSocket {
-  return socket.on("error", (error: NodeJS.ErrnoException) => {
-    if (isTlsCode(error.code ?? "")) socket.destroy(error);
-  });
+  return socket.on("error", destroyOnAlert);
+}
+
+function destroyOnAlert(this: Socket, error: NodeJS.ErrnoException): void {
+  if (isTlsCode(error.code ?? "")) this.destroy(error);
 }
 
 /** Settles when the socket may be used. */
 function ready(socket: Socket, tls: boolean, failure: (error: unknown) => ConnectFailure): Promise<void> {
   return new Promise((resolve, reject) => {
-    let isReady = false;
     const reset = (): void => reject(failure(Object.assign(new Error("ended"), { code: "ECONNRESET" })));
+    const failed = (error: Error): void => reject(failure(error));
     socket.once(tls ? "secureConnect" : "connect", () => {
-      // Every connection ends one day: that must not cost errors with their stacks which nobody reads.
-      isReady = true;
+      // Every connection ends one day: that must not cost errors with their stacks which nobody reads, nor may it keep what made it in memory until then.
+      socket.off("error", failed);
+      socket.on("error", ignore);
       socket.off("end", reset);
       socket.off("close", reset);
       resolve();
     });
-    socket.once("error", (error) => {
-      if (!isReady) reject(failure(error));
-    });
+    socket.once("error", failed);
     // A receiver may end its side within the handshake and keep ours open: no close would come of that.
     socket.once("end", reset);
     socket.once("close", reset);
   });
 }
+
+/** Whoever uses the socket has a listener of its own; between the connection and its first use nobody has. */
+function ignore(): void {}

@@ -1,5 +1,5 @@
 import type { Socket } from "node:net";
-import { Client, errors, Pool } from "undici";
+import { Client, errors } from "undici";
 import type { Dispatcher } from "undici";
 import type { Clock } from "../../lib/clock.ts";
 import { errorCode } from "../../lib/error-code.ts";
@@ -45,57 +45,121 @@ export interface ReceiverPoolOptions {
   readonly clock: Pick<Clock, "monotonicMs">;
 }
 
+/** A request that waits for a connection. */
+interface Waiting {
+  readonly request: OutgoingRequest;
+  readonly handler: DispatchHandler;
+}
+
 /**
  * Keep-alive connections to one receiver, and the only owner of undici's side towards receivers. HTTP/1.1, one request at a time per
- * connection, no redirects, no decompression, no time-outs of its own (the attempt has one deadline).
+ * connection, no redirects, no decompression, no time-outs of its own (the attempt has one deadline). The connection that was used last is
+ * used next, so that those that are not needed grow old and end. undici's own Pool is not used: it holds 16 KiB for a queue that stays empty,
+ * makes a second client at once, and walks over all its clients for each request.
  */
 export class ReceiverPool {
-  readonly #pool: Pool;
+  readonly #options: ReceiverPoolOptions;
+  readonly #origin: URL;
+  readonly #clients = new Set<KeptClient>();
+  /** Those without a request, the one that was used last at the end. */
+  readonly #free: KeptClient[] = [];
+  /** A subscription has as many deliveries under way as it has connections: others than deliveries may have to wait. */
+  #waiting: Waiting[] = [];
+  #busy = 0;
+  #isDestroyed = false;
+  #onIdle: (() => void) | undefined;
 
-  constructor({ origin, connections, connect, clock }: ReceiverPoolOptions) {
-    this.#pool = new Pool(origin, {
-      connections,
-      pipelining: 1,
-      allowH2: false,
-      headersTimeout: 0,
-      bodyTimeout: 0,
-      keepAliveTimeout: KEEP_ALIVE_MS,
-      keepAliveMaxTimeout: KEEP_ALIVE_MS,
-      maxHeaderSize: RESPONSE_HEAD_BYTES_MAX,
-      // Never called: each client has its own. Without one undici would keep a cache of TLS sessions for every pool.
-      connect: (_options, callback) => callback(new Error("a client connects by itself"), null),
-      factory: (url, options) => KeptClient.to(url, options, connect, clock),
-    });
+  constructor(options: ReceiverPoolOptions) {
+    this.#options = options;
+    this.#origin = new URL(options.origin);
   }
 
-  /** Errors reach the handler; @throws where the request cannot be built (a header's bytes). */
-  dispatch({ method, path, headers, body }: OutgoingRequest, handler: DispatchHandler): void {
-    this.#pool.dispatch({ method, path, headers, body }, handler);
+  /** Errors reach the handler, those of a request that cannot be built (a header's bytes) too. */
+  dispatch(request: OutgoingRequest, handler: DispatchHandler): void {
+    if (this.#isDestroyed) return refuse(handler);
+    const client = this.#free.pop() ?? this.#oneMore();
+    if (client === undefined) {
+      this.#waiting.push({ request, handler });
+      return;
+    }
+    this.#busy += 1;
+    client.send(request, handler);
   }
 
   /** Connections that stand. */
   get connected(): number {
-    return this.#pool.stats.connected;
+    let connected = 0;
+    for (const client of this.#clients) if (client.stats.connected) connected += 1;
+    return connected;
   }
 
   /** Requests that are under way or wait. */
   get requests(): number {
-    return this.#pool.stats.running + this.#pool.stats.pending;
+    return this.#busy + this.#waiting.length;
   }
 
-  /** Resolves once what is under way has ended. */
-  close(): Promise<void> {
-    return this.#pool.close();
+  /** No more requests may come. Resolves once what is under way and what waits have ended. */
+  async close(): Promise<void> {
+    if (this.requests > 0) await new Promise<void>((resolve) => (this.#onIdle = resolve));
+    await Promise.all([...this.#clients].map((client) => client.close()));
   }
 
-  /** Cuts off what is under way. */
-  destroy(): Promise<void> {
-    return this.#pool.destroy();
+  /** Cuts off what is under way, and refuses what waits. */
+  async destroy(): Promise<void> {
+    this.#isDestroyed = true;
+    for (const { handler } of this.#waiting.splice(0)) refuse(handler);
+    await Promise.all([...this.#clients].map((client) => client.destroy()));
   }
+
+  #oneMore(): KeptClient | undefined {
+    if (this.#clients.size >= this.#options.connections) return undefined;
+    const client = KeptClient.to(this.#origin, this.#options, (freed) => this.#freed(freed));
+    this.#clients.add(client);
+    return client;
+  }
+
+  /** Its request has ended. */
+  #freed(client: KeptClient): void {
+    this.#busy -= 1;
+    // undici may still be at the end of the request and would send the next one on the same connection: one that is too old goes with its client.
+    if (client.isOld) this.#drop(client);
+    else if (!client.destroyed) this.#free.push(client);
+    const next = this.#waiting.shift();
+    if (next !== undefined) this.dispatch(next.request, next.handler);
+    else if (this.#busy === 0) this.#onIdle?.();
+  }
+
+  #drop(client: KeptClient): void {
+    this.#clients.delete(client);
+    client.close().catch(() => undefined);
+  }
+}
+
+/** Of a request that was never begun; undici does the same. */
+const NO_CONTROLLER = null as unknown as DispatchController;
+
+function refuse(handler: DispatchHandler): void {
+  handler.onResponseError?.(NO_CONTROLLER, new errors.ClientDestroyedError());
 }
 
 /** What a connection's end looks like from here: our own errors and the parser's are none of these. */
 const LOST = /^(?:UND_ERR_SOCKET|E[A-Z]+)$/;
+
+const CLIENT_OPTIONS: Client.Options = {
+  pipelining: 1,
+  allowH2: false,
+  headersTimeout: 0,
+  bodyTimeout: 0,
+  keepAliveTimeout: KEEP_ALIVE_MS,
+  keepAliveMaxTimeout: KEEP_ALIVE_MS,
+  maxHeaderSize: RESPONSE_HEAD_BYTES_MAX,
+};
+
+interface KeptClientParts {
+  readonly clock: Pick<Clock, "monotonicMs">;
+  /** Called once for each `send`, when its request has ended. */
+  readonly freed: (client: KeptClient) => void;
+}
 
 /**
  * One connection to a receiver, kept between requests and made anew when it is too old: before a request, never under one, so that a moved
@@ -104,21 +168,23 @@ const LOST = /^(?:UND_ERR_SOCKET|E[A-Z]+)$/;
  */
 class KeptClient extends Client {
   readonly #clock: Pick<Clock, "monotonicMs">;
+  readonly #freed: (client: KeptClient) => void;
   #connection: Connection | undefined;
   #madeAtMs = 0;
   /** Requests that the connection of now has carried. */
   #requests = 0;
 
-  private constructor(origin: URL, options: Client.Options, clock: Pick<Clock, "monotonicMs">) {
+  private constructor(origin: URL, options: Client.Options, { clock, freed }: KeptClientParts) {
     super(origin, options);
     this.#clock = clock;
+    this.#freed = freed;
   }
 
-  static to(origin: URL, options: Client.Options, connect: Connect, clock: Pick<Clock, "monotonicMs">): KeptClient {
+  static to(origin: URL, { connect, clock }: ReceiverPoolOptions, freed: (client: KeptClient) => void): KeptClient {
     const client: KeptClient = new KeptClient(
       origin,
       {
-        ...options,
+        ...CLIENT_OPTIONS,
         connect: (_options, callback) => {
           // oxlint-disable promise/no-callback-in-promise -- undici's connector speaks callbacks
           connect().then(
@@ -128,20 +194,32 @@ class KeptClient extends Client {
           // oxlint-enable promise/no-callback-in-promise
         },
       },
-      clock,
+      { clock, freed },
     );
     return client;
   }
 
-  override dispatch(options: Dispatcher.DispatchOptions, handler: DispatchHandler): boolean {
-    this.#endIfOld();
-    return super.dispatch(options, new TwiceAtMost(handler, this, (once) => super.dispatch(options, once)));
+  /** Whether the connection has been used for as long as it may be. */
+  get isOld(): boolean {
+    const connection = this.#connection;
+    return connection !== undefined && this.#clock.monotonicMs() - this.#madeAtMs >= connection.lifeMs;
+  }
+
+  /** One at a time. */
+  send(request: OutgoingRequest, handler: DispatchHandler): void {
+    if (this.isOld) this.#endConnection();
+    this.dispatch(request, new TwiceAtMost(this, request, handler));
   }
 
   /** A request begins. @returns whether the connection has carried one before. */
   takeConnection(): boolean {
     this.#requests += 1;
     return this.#requests > 1;
+  }
+
+  /** The request has ended. */
+  free(): void {
+    this.#freed(this);
   }
 
   #begun(connection: Connection): Socket {
@@ -151,29 +229,27 @@ class KeptClient extends Client {
     return connection.socket;
   }
 
-  #endIfOld(): void {
+  #endConnection(): void {
     const connection = this.#connection;
-    if (connection === undefined || this.#clock.monotonicMs() - this.#madeAtMs < connection.lifeMs) return;
-    // The pool gives a client its next request when the last is over. Should it ever not, the request under way goes first.
-    if (this.stats.running > 0) return;
     this.#connection = undefined;
-    connection.socket.destroy(new errors.InformationalError("the connection was old"));
+    connection?.socket.destroy(new errors.InformationalError("the connection was old"));
   }
 }
 
 /** Passes on what happens to a request, and sends it a second time where that is safe. */
 class TwiceAtMost implements Dispatcher.DispatchHandler {
-  readonly #handler: DispatchHandler;
   readonly #client: KeptClient;
-  readonly #send: (handler: Dispatcher.DispatchHandler) => void;
+  readonly #request: OutgoingRequest;
+  readonly #handler: DispatchHandler;
   #isSecond = false;
   /** It went out on a connection that had carried others, and nothing has come back. */
   #mayGoAgain = false;
+  #hasEnded = false;
 
-  constructor(handler: DispatchHandler, client: KeptClient, send: (handler: Dispatcher.DispatchHandler) => void) {
-    this.#handler = handler;
+  constructor(client: KeptClient, request: OutgoingRequest, handler: DispatchHandler) {
     this.#client = client;
-    this.#send = send;
+    this.#request = request;
+    this.#handler = handler;
   }
 
   onRequestStart(controller: Dispatcher.DispatchController, context: unknown): void {
@@ -195,6 +271,8 @@ class TwiceAtMost implements Dispatcher.DispatchHandler {
   }
 
   onResponseEnd(...args: Parameters<NonNullable<Dispatcher.DispatchHandler["onResponseEnd"]>>): void {
+    // First, so that what follows at once has this connection.
+    this.#end();
     this.#handler.onResponseEnd?.(...args);
   }
 
@@ -203,9 +281,16 @@ class TwiceAtMost implements Dispatcher.DispatchHandler {
     if (this.#mayGoAgain && isLost && !this.#client.closed && this.#handler.onReconnect?.() === true) {
       this.#mayGoAgain = false;
       this.#isSecond = true;
-      this.#send(this);
+      this.#client.dispatch(this.#request, this);
       return;
     }
+    this.#end();
     this.#handler.onResponseError?.(controller, error);
+  }
+
+  #end(): void {
+    if (this.#hasEnded) return;
+    this.#hasEnded = true;
+    this.#client.free();
   }
 }

@@ -1,7 +1,7 @@
 import { spawn, type ChildProcess } from "node:child_process";
 import { resolve } from "node:path";
 import { createInterface } from "node:readline";
-import { NODE_FLAGS } from "./node-flags.ts";
+import { NODE_ENVIRONMENT, NODE_FLAGS } from "./node-flags.ts";
 
 const ROOT = resolve(import.meta.dirname, "../../..");
 const READY_WITHIN_MS = 20_000;
@@ -12,6 +12,8 @@ interface RunOptions {
   readonly under?: readonly string[];
   /** The process is started as if it were so much later, ms: what a restart after a long night is like. */
   readonly laterMs?: number;
+  /** Its first file, with the flags of Node that it needs; default: the sources. */
+  readonly program?: readonly string[];
   /** Added to the environment of the process. */
   readonly env?: Readonly<Record<string, string>>;
 }
@@ -79,12 +81,12 @@ export class OperatorProcess {
   }
 
   /** With these arguments of `postrider run`, and no others. */
-  static async run(args: readonly string[], { under, laterMs, env }: RunOptions = {}): Promise<OperatorProcess> {
+  static async run(args: readonly string[], { under, laterMs, env, program = ["src/main.ts"] }: RunOptions = {}): Promise<OperatorProcess> {
     const [tracer, ...tracing] = under ?? [];
     const child = spawn(
       tracer ?? process.execPath,
-      [...(tracer === undefined ? [] : [...tracing, process.execPath]), ...NODE_FLAGS, ...later(laterMs), "src/main.ts", "run", ...args],
-      { cwd: ROOT, stdio: ["ignore", "pipe", "pipe"], env: { ...process.env, ...env } },
+      [...(tracer === undefined ? [] : [...tracing, process.execPath]), ...NODE_FLAGS, ...later(laterMs), ...program, "run", ...args],
+      { cwd: ROOT, stdio: ["ignore", "pipe", "pipe"], env: { ...process.env, ...NODE_ENVIRONMENT, ...env } },
     );
     const killChild = (): void => void child.kill("SIGKILL");
     process.once("exit", killChild);

@@ -1,6 +1,6 @@
 import fc from "fast-check";
 import { describe, expect, it } from "vitest";
-import { invalidUtf8At, scanJson } from "../../../src/core/json-scan.ts";
+import { invalidUtf8At, jsonString, scanJson } from "../../../src/core/json-scan.ts";
 import { JSON_DEPTH_MAX } from "../../../src/core/event.ts";
 
 const scan = (text: string | Buffer, levels = 0) => scanJson(typeof text === "string" ? Buffer.from(text) : text, levels);
@@ -170,4 +170,59 @@ describe("scanJson", () => {
       { numRuns: 5_000 },
     );
   });
+
+  it.each<[byte: number, is: "stop" | "plain"]>([
+    [0x22, "stop"],
+    [0x5c, "stop"],
+    [0x00, "stop"],
+    [0x1f, "stop"],
+    [0x0a, "stop"],
+    [0x20, "plain"],
+    [0x21, "plain"],
+    [0x23, "plain"],
+    [0x5b, "plain"],
+    [0x5d, "plain"],
+    [0x7f, "plain"],
+  ])("byte %i is a %s in a long string, at every place, length and alignment, and nothing around its bytes is looked at", (byte, is) => {
+    for (const [bytes, at] of longStrings(byte)) {
+      const scanned = scanJson(bytes);
+      const isOpen = byte === 0x5c && at === bytes.length - 2;
+      // What follows a quote or a backslash is what is wrong; a backslash before the last quote leaves the string without an end.
+      const wrongAt = isOpen ? bytes.length : at + (byte === 0x22 || byte === 0x5c ? 1 : 0);
+      expect(scanned.ok ? undefined : scanned.error.offset, `at ${at} of ${bytes.length}`).toBe(is === "plain" ? undefined : wrongAt);
+    }
+  });
+
+  it("takes long strings of any script as JSON.parse does", () => {
+    fc.assert(
+      fc.property(
+        fc.array(fc.string({ unit: "binary", minLength: 30, maxLength: 300 }), { maxLength: 4 }),
+        fc.nat({ max: 7 }),
+        (texts, offset) => {
+          const json = Buffer.from(JSON.stringify(texts));
+          const moved = Buffer.alloc(json.length + offset, 0x5c).subarray(offset);
+          json.copy(moved);
+          const result = scanJson(moved, 1);
+          expect(result.ok && result.root.items.map((item) => jsonString(moved, item))).toEqual(texts);
+        },
+      ),
+      { numRuns: 500 },
+    );
+  });
 });
+
+/** JSON strings with one byte of another kind, in the middle of memory full of quotes. */
+function* longStrings(byte: number): Generator<readonly [bytes: Buffer, at: number]> {
+  const memory = Buffer.alloc(512);
+  for (let offset = 0; offset < 8; offset++) {
+    for (let length = 28; length < 52; length++) {
+      for (let at = 1; at <= length; at++) {
+        memory.fill(0x22);
+        const bytes = memory.subarray(offset, offset + length + 2);
+        bytes.fill(0x61, 1, length + 1);
+        bytes[at] = byte;
+        yield [bytes, at];
+      }
+    }
+  }
+}

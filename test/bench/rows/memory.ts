@@ -1,0 +1,114 @@
+import { PENDING, pendingOf, unusedPort } from "../dead-receiver.ts";
+import { Load } from "../load.ts";
+import { shareMiB } from "../machine.ts";
+import { row, type BenchContext, type Row } from "../row.ts";
+import { System, type SystemOptions } from "../system.ts";
+
+/** What the garbage collector and malloc give back, they have given back by then. */
+const REST_MS = 30_000;
+const FEW = 10;
+const NAMESPACES = 100;
+const EACH = 100;
+const ORIGINS = 1_000;
+const TRAFFIC_MS = 20_000;
+const KEPT_ALIVE_MS = 4_000;
+
+/** What the process holds of the machine's memory: proportional set, alone on the machine that is its own and the binary. */
+export async function memoryRows(context: BenchContext): Promise<Row[]> {
+  return [...(await idle(context)), ...(await backlog(context)), ...(await many(context))];
+}
+
+async function idle({ load, progress }: BenchContext): Promise<Row[]> {
+  const subscriptions = Array.from({ length: FEW }, (_, i) => ({ name: `sub-${i}`, type: "bench.*" }));
+  const system = await System.start({ receiver: load.address, subscriptions });
+  try {
+    await system.settled(FEW);
+    await rest();
+    const { pss, anonymous } = shareMiB(system.pid);
+    progress(`idle: ${shown(pss)}, anonymous ${shown(anonymous)}`);
+    const parts = { anonymousMiB: anonymous };
+    return [
+      row({
+        name: `memory, ${FEW} subscriptions from files, idle`,
+        figure: pss,
+        unit: "MiB",
+        better: "<=",
+        floor: 110,
+        goal: undefined,
+        parts,
+      }),
+    ];
+  } finally {
+    await system.stop();
+  }
+}
+
+async function backlog({ load, progress }: BenchContext): Promise<Row[]> {
+  const subscriptions = [{ name: "dead", type: "bench.*", port: await unusedPort() }];
+  const system = await System.start({ receiver: load.address, subscriptions, maxInFlight: 64, timeout: "1s" });
+  try {
+    let posted = 0;
+    while (posted < PENDING) {
+      const result = await load.run({ url: system.events(), durationMs: 2_000, connections: 16, batch: 100, fanOut: 1, waitMs: 1 });
+      if (result.accepted === 0) throw new Error(`${posted} of ${PENDING} events were accepted, and no more`);
+      posted += result.accepted;
+    }
+    const after = shareMiB(system.pid).pss;
+    await rest();
+    const rested = shareMiB(system.pid).pss;
+    const pending = await pendingOf(system, "dead");
+    progress(`${pending} pending: ${shown(after)} right after, ${shown(rested)} rested`);
+    const name = `memory, ${PENDING} pending`;
+    const parts = { pending };
+    return [
+      row({ name: `${name}, right after they came in`, figure: after, unit: "MiB", better: "<=", floor: 240, goal: undefined, parts }),
+      row({ name: `${name}, rested`, figure: rested, unit: "MiB", better: "<=", floor: 200, goal: undefined, parts }),
+    ];
+  } finally {
+    await system.stop();
+  }
+}
+
+async function many({ progress }: BenchContext): Promise<Row[]> {
+  const load = await Load.start("", ORIGINS);
+  const subscriptions = spread(Number(load.address.split(":")[1]));
+  const system = await System.start({ receiver: load.address, subscriptions });
+  try {
+    await system.settled(subscriptions.length);
+    await rest();
+    const idleMiB = shareMiB(system.pid).pss;
+    progress(`${subscriptions.length} subscriptions: ${shown(idleMiB)} idle`);
+    const types = Array.from({ length: EACH }, (_, i) => `bench.t${i}`).join(",");
+    const result = await load.run({ url: system.events(), connections: 128, types, namespaces: NAMESPACES, durationMs: TRAFFIC_MS });
+    const traffic = shareMiB(system.pid).pss;
+    await new Promise((resolve) => setTimeout(resolve, KEPT_ALIVE_MS));
+    await rest();
+    const rested = shareMiB(system.pid).pss;
+    progress(`${subscriptions.length} subscriptions: ${shown(traffic)} under traffic, ${shown(rested)} afterwards`);
+    const name = `memory, ${subscriptions.length} subscriptions in ${NAMESPACES} namespaces, ${ORIGINS} origins`;
+    const parts = { deliveredPerSecond: result.deliveredPerSecond, missing: result.missing, restedMiB: rested };
+    return [
+      row({ name: `${name}, idle`, figure: idleMiB, unit: "MiB", better: "<=", floor: 300, goal: undefined, parts }),
+      row({ name: `${name}, under traffic`, figure: traffic, unit: "MiB", better: "<=", floor: 450, goal: undefined, parts }),
+    ];
+  } finally {
+    await system.stop();
+    load.stop();
+  }
+}
+
+function spread(port: number): SystemOptions["subscriptions"] {
+  return Array.from({ length: NAMESPACES * EACH }, (_, i) => {
+    const origin = i % ORIGINS;
+    const host = origin === 0 ? "127.0.0.1" : `127.0.${Math.floor(origin / 250)}.${(origin % 250) + 1}`;
+    return { name: `sub-${i % EACH}`, namespace: `bench-${Math.floor(i / EACH)}`, type: `bench.t${i % EACH}`, host, port };
+  });
+}
+
+function rest(): Promise<void> {
+  return new Promise((resolve) => setTimeout(resolve, REST_MS));
+}
+
+function shown(mib: number): string {
+  return `${mib.toFixed(0)} MiB`;
+}
