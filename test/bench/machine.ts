@@ -1,5 +1,6 @@
 import { execFileSync, spawn, type ChildProcess, type SpawnOptions } from "node:child_process";
-import { existsSync, mkdirSync, readFileSync, readdirSync, statSync } from "node:fs";
+import { createHash } from "node:crypto";
+import { existsSync, mkdirSync, readFileSync, readdirSync } from "node:fs";
 import { homedir } from "node:os";
 import { join, resolve } from "node:path";
 
@@ -83,9 +84,11 @@ export function lineReader(child: ChildProcess): () => Promise<Record<string, un
 export function buildLoadgen(): string {
   const sources = join(ROOT, "test/bench/loadgen");
   const directory = join(process.env["XDG_CACHE_HOME"] ?? join(homedir(), ".cache"), "postrider", "bench");
-  const binary = join(directory, "loadgen");
-  const newest = Math.max(...readdirSync(sources).map((name) => statSync(join(sources, name)).mtimeMs));
-  if (!existsSync(binary) || statSync(binary).mtimeMs < newest) {
+  const digest = createHash("sha256");
+  for (const name of readdirSync(sources).toSorted()) digest.update(name).update(readFileSync(join(sources, name)));
+  // Checkouts share the cache: one's generator must not measure for another.
+  const binary = join(directory, `loadgen-${digest.digest("hex").slice(0, 16)}`);
+  if (!existsSync(binary)) {
     mkdirSync(directory, { recursive: true });
     process.stderr.write("building the load generator (go build)…\n");
     execFileSync("go", ["build", "-o", binary, "."], { cwd: sources, stdio: "inherit" });

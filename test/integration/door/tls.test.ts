@@ -281,6 +281,7 @@ it("a storm of handshakes does not hinder a producer that is connected, nor one 
   const own = await TlsClient.open(port, { ca });
   const hello = await clientHello();
   const over = new AbortController();
+  cleanups.push(() => over.abort());
   const storm = (async () => {
     while (!over.signal.aborted) {
       const crowd = crowdAt(port);
