@@ -18,6 +18,8 @@ export interface KnownSubscription {
 export interface SubscriptionDirectory {
   list(namespace: string): readonly KnownSubscription[];
   get(namespace: string, name: string): KnownSubscription | undefined;
+  /** Why the manifest of a subscription that does not exist was rejected: with files there is no API server that would have said it. */
+  refusalOf?(namespace: string, name: string): string | undefined;
   /** The name behind a uid, also of one that is gone; undefined where it was never known. */
   nameOf(uid: string): string | undefined;
   /** Who has this name, and had it before and was deleted. */

@@ -65,7 +65,7 @@ export class ApiHandlers {
         return ok(new StreamedList(this.#parts.directory.list(namespace)));
       case "subscription": {
         const found = this.#parts.directory.get(namespace, action.name);
-        return found === undefined ? noSuchSubscription(namespace, action.name) : ok(found);
+        return found === undefined ? this.#noSuchSubscription(namespace, action.name) : ok(found);
       }
       case "event":
         return this.#event(namespace, action.id);
@@ -180,7 +180,7 @@ export class ApiHandlers {
 
   async #test({ route: { namespace }, body, signal }: ApiCall, name: string): Promise<ApiAnswer> {
     const found = this.#parts.directory.get(namespace, name);
-    if (found === undefined) return noSuchSubscription(namespace, name);
+    if (found === undefined) return this.#noSuchSubscription(namespace, name);
     const read = readTestRequest(body);
     if (!read.ok) return problem(read.problem);
     const entered = this.#tests.enter({ namespace, uid: found.uid });
@@ -201,7 +201,7 @@ export class ApiHandlers {
 
   async #resume(namespace: string, name: string): Promise<ApiAnswer> {
     const found = this.#parts.directory.get(namespace, name);
-    if (found === undefined) return noSuchSubscription(namespace, name);
+    if (found === undefined) return this.#noSuchSubscription(namespace, name);
     if (isSuspendedBySpec(found)) {
       const detail = `spec.suspend of subscription ${name} is true, which this call cannot change: set it to false in the manifest, or with kubectl patch webhooksubscription ${name} -n ${namespace} --type merge -p '{"spec":{"suspend":false}}'`;
       return problem({ code: "suspended_by_spec", detail });
@@ -270,6 +270,15 @@ export class ApiHandlers {
       hold: this.#parts.acts.heldBack(subscription),
     };
   }
+
+  #noSuchSubscription(namespace: string, name: string): ApiAnswer {
+    const refusal = this.#parts.directory.refusalOf?.(namespace, name);
+    const detail =
+      refusal === undefined
+        ? `There is no subscription ${name} in namespace ${namespace}. Check with: kubectl get webhooksubscriptions -n ${namespace}`
+        : `There is no subscription ${name} in namespace ${namespace}, because its manifest was rejected: ${refusal}`;
+    return problem({ code: "subscription_not_found", detail });
+  }
 }
 
 function bounded(attempt: AttemptRecord, bytesLeft: number): AttemptRecord {
@@ -278,11 +287,4 @@ function bounded(attempt: AttemptRecord, bytesLeft: number): AttemptRecord {
 
 function isSuspendedBySpec({ spec }: KnownSubscription): boolean {
   return typeof spec === "object" && spec !== null && "suspend" in spec && spec.suspend === true;
-}
-
-function noSuchSubscription(namespace: string, name: string): ApiAnswer {
-  return problem({
-    code: "subscription_not_found",
-    detail: `There is no subscription ${name} in namespace ${namespace}. Check with: kubectl get webhooksubscriptions -n ${namespace}`,
-  });
 }

@@ -22,6 +22,7 @@ export function subscriptionDirectory(
       const found = resources.get("WebhookSubscription", namespace, name);
       return found === undefined ? undefined : known(found);
     },
+    refusalOf: (namespace, name) => resources.refusalOf?.({ kind: "WebhookSubscription", namespace, name })?.message,
     nameOf: (uid) => names.nameOf(uid),
     uidsOf: (namespace, name) => {
       const live = resources.get("WebhookSubscription", namespace, name)?.metadata.uid;

@@ -24,6 +24,14 @@ export type WriteOutcome =
       readonly refused?: boolean;
     };
 
+/** After what the API server says to a status that its definitions do not know: nothing else of ours is ever refused in these words. */
+const OUTDATED_ADVICE =
+  ". The CustomResourceDefinitions are of another version than this Postrider, so no status is written; deliveries continue. Apply those of this version: kubectl apply --server-side --force-conflicts --filename crds/";
+
+function isOutdated(message: string): boolean {
+  return message.includes("field not declared in schema") || message.includes("Unsupported value") || message.includes("should match '^");
+}
+
 const APPLY = "application/apply-patch+yaml";
 const MERGE = "application/merge-patch+json";
 
@@ -46,7 +54,10 @@ export class ObjectWriter {
     const { apiVersion, kind, name, namespace, uid, resourceVersion } = object;
     const body = { apiVersion, kind, metadata: { name, namespace, uid, resourceVersion }, status };
     const query = new URLSearchParams({ fieldManager: `${this.#fieldManager}-status`, force: "true" });
-    return this.#write("PATCH", `${object.path}/status?${query.toString()}`, body, APPLY);
+    const outcome = await this.#write("PATCH", `${object.path}/status?${query.toString()}`, body, APPLY);
+    return outcome.kind === "failed" && isOutdated(outcome.message)
+      ? { ...outcome, message: `${outcome.message}${OUTDATED_ADVICE}` }
+      : outcome;
   }
 
   /** JSON merge patch with the resourceVersion; never server-side apply, which would recreate an object that was just deleted. */

@@ -55,3 +55,30 @@ it("a broken edit of a running folder is told by API, metric, readyz and log, an
     rmSync(home, { recursive: true });
   }
 });
+
+it("a manifest that is rejected at the first start is found with its reason, and by its name once it is fixed", async () => {
+  const home = mkdtempSync(join(tmpdir(), "postrider-edit-"));
+  const manifests = join(home, "manifests");
+  mkdirSync(manifests);
+  const write = (text: string): void => writeFileSync(join(manifests, "a.yaml"), text);
+  write(GOOD.replace("endpoint:", "endpont:"));
+  const operator = await OperatorProcess.start({ manifests, store: `sqlite:${join(home, "store")}` });
+  try {
+    const answer = async (name: string): Promise<{ status: number; detail: string }> => {
+      const response = await fetch(`${operator.ready.api}/v1/namespaces/shop/subscriptions/${name}`);
+      return { status: response.status, detail: ((await response.json()) as { detail?: string }).detail ?? "" };
+    };
+    await expect
+      .poll(() => answer("orders"), { timeout: 20_000 })
+      .toEqual({
+        status: 404,
+        detail: expect.stringMatching(/because its manifest was rejected: a\.yaml:4: .*did you mean endpoint\?/) as string,
+      });
+    expect((await answer("other")).detail).not.toContain("rejected");
+    write(GOOD);
+    await expect.poll(async () => (await answer("orders")).status, { timeout: 20_000 }).toBe(200);
+  } finally {
+    await operator.kill();
+    rmSync(home, { recursive: true });
+  }
+});

@@ -62,10 +62,11 @@ function generatedProblem(facts: SubscriptionFacts, found: SecretLookup): Proble
     case "usable":
     case "unlabelled": {
       const other = found.state === "usable" ? found.secret.metadata.labels?.[SIGNING_FOR_LABEL] : undefined;
-      const why = other === undefined ? `lacks the label ${SIGNING_FOR_LABEL}` : `is labelled ${SIGNING_FOR_LABEL}=${other}`;
+      const lacking = found.state === "unlabelled" ? `${USE_LABEL}=true` : SIGNING_FOR_LABEL;
+      const why = other === undefined ? `lacks the label ${lacking}` : `is labelled ${SIGNING_FOR_LABEL}=${other}`;
       const labels = `${USE_LABEL}=true ${SIGNING_FOR_LABEL}=${signingForLabel(name)}`;
       const adopt = `kubectl label secret ${signingName} ${labels} --overwrite -n ${namespace}`;
-      const message = `the Secret ${signingName} exists, but was not generated for this subscription (it ${why}): delete or rename it, name your own in ${FIELD}, or, if receivers know its key, allow it with \`${adopt}\``;
+      const message = `the Secret ${signingName} exists, but is not marked as this subscription's generated one (it ${why}): delete or rename it, name your own in ${FIELD}, or, if receivers know its key, allow it with \`${adopt}\``;
       return { field: FIELD, reason: "SecretConflict", message };
     }
     case "absent": {

@@ -175,6 +175,28 @@ describe("a generated key", () => {
     expect(target()).toBe(base64(KEY));
   });
 
+  it.each<[string, Record<string, string>]>([
+    [USE_LABEL, { [USE_LABEL]: "", ...OURS }],
+    [SIGNING_FOR_LABEL, {}],
+  ])("whose label %s is taken away by hand signs nothing until it is back; the condition names that label", async (label, labels) => {
+    cluster.apply(secret({ labels: OURS }));
+    cluster.apply(signed());
+    await life.pass();
+    cluster.apply(secret({ labels }));
+    await life.pass();
+    expect(life.route("orders")?.subscription.blocked?.reason).toBe("SecretConflict");
+    const { message = "" } = condition("ResolvedRefs") ?? {};
+    expect(message).toContain(`(it lacks the label ${label}`);
+    expect(message).toContain(
+      "kubectl label secret orders-signing postrider.dev/use=true postrider.dev/signing-for=orders --overwrite -n shop",
+    );
+    expect(cluster.signingSecrets).toEqual([]);
+    cluster.apply(secret({ labels: OURS }));
+    await life.pass();
+    expect([target(), life.route("orders")?.subscription.blocked]).toEqual([base64(KEY), undefined]);
+    expect(told("SigningKeyChanged")).toEqual([]);
+  });
+
   it("of another scheme says what to do, and a new one is generated where it never signed", async () => {
     cluster.apply(secret({ labels: OURS }));
     const ed25519 = { signing: { scheme: "StandardWebhooksEd25519" } };
