@@ -1,6 +1,7 @@
 import type { ExpressionCache } from "../controller/subscription/expression-cache.ts";
 import { resolveTarget } from "../controller/endpoint/target.ts";
 import type { Event } from "../core/event.ts";
+import { orderKeyOf, recordIdOf } from "../core/event-value.ts";
 import { NO_BODY_FIELD, renderPayload, withBodyToken } from "../core/payload.ts";
 import type { Payload } from "../core/payload.ts";
 import { SCHEMES } from "../core/signing/scheme-registry.ts";
@@ -22,7 +23,7 @@ export type Preview = { readonly subscription: string } & (
   | { readonly result: "no"; readonly why: string }
   /** The filter or the body fails for this event. */
   | { readonly result: "error"; readonly why: string }
-  | { readonly result: "sent"; readonly request: PreviewedRequest }
+  | { readonly result: "sent"; readonly request: PreviewedRequest; readonly notes: readonly string[] }
 );
 
 export interface PreviewedRequest {
@@ -56,7 +57,19 @@ export function previewEvent(checked: PreviewedSubscription, event: Event, setti
   const { target, missing } = targetOf(checked);
   const payload = payloadOf(spec, event, target, setting);
   if (typeof payload === "string") return { subscription, result: "error", why: payload };
-  return { subscription, result: "sent", request: { ...requestOf(spec, event, { target, payload }, setting), missing } };
+  const request = { ...requestOf(spec, event, { target, payload }, setting), missing };
+  return { subscription, result: "sent", request, notes: notesOf(spec, event) };
+}
+
+/** What happens to the delivery beside the request: it waits, or it is neither ordered nor found. */
+function notesOf({ suspend, ordering, history: { recordIdField } }: SubscriptionSpec, event: Event): string[] {
+  const notes: string[] = [];
+  if (suspend) notes.push("spec.suspend is true: the delivery waits until it is false");
+  if (ordering !== undefined && orderKeyOf(event, ordering.key) === undefined)
+    notes.push(`this event has no value at ordering.key (${ordering.key}): it is delivered without order`);
+  if (recordIdField !== undefined && recordIdOf(event, recordIdField) === undefined)
+    notes.push(`this event has no value at history.recordIDField (${recordIdField}): recordID does not find it`);
+  return notes;
 }
 
 /** The usual reason why a filter is false: a name in the data that this event does not have. */
@@ -146,7 +159,10 @@ export function previewText(event: Event, previews: readonly Preview[]): Shown {
   for (const preview of previews) {
     if (preview.result !== "sent")
       lines.push(shown`  ${preview.subscription}: ${preview.result === "no" ? "no" : "ERROR"}, ${preview.why}`);
-    else lines.push(shown`  ${preview.subscription}: would be sent`, ...requestLines(preview.request));
+    else {
+      const notes = preview.notes.map((note) => shown`    (note: ${note})`);
+      lines.push(shown`  ${preview.subscription}: would be sent`, ...notes, ...requestLines(preview.request));
+    }
   }
   return linesOf(lines);
 }

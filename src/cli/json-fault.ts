@@ -1,3 +1,4 @@
+import { isUtf8 } from "node:buffer";
 import { existsSync } from "node:fs";
 import { scanJson } from "../core/json-scan.ts";
 
@@ -5,16 +6,17 @@ const SHOWN_CHARS = 40;
 
 /** Why data is not JSON, with the place in the user's own text, and what was probably meant; undefined where it is JSON. */
 export function dataFault(data: Uint8Array, given: string): string | undefined {
-  if (data.length === 0) return "--data is empty: leave it out for an event without data";
+  const what = given === "-" ? "stdin" : given.startsWith("@") ? given.slice(1) : "--data";
+  if (data.length === 0)
+    return what === "--data" ? "--data is empty: leave it out for an event without data" : `${what} is empty: expected JSON`;
   const scan = scanJson(data);
   if (scan.ok) return undefined;
   const { offset, message } = scan.error;
   const before = Buffer.from(data.subarray(0, offset)).toString("utf8");
   const line = before.split("\n").length;
   const column = Array.from(before.slice(before.lastIndexOf("\n") + 1)).length + 1;
-  const what = given.startsWith("@") || given === "-" ? (given === "-" ? "stdin" : given.slice(1)) : "--data";
   const place = line === 1 ? `at byte ${offset} (column ${column})` : `at byte ${offset} (line ${line}, column ${column})`;
-  return `${what} is not JSON: ${place}: ${message}${hintOf(Buffer.from(data).toString("utf8").trim(), given)}`;
+  return `${what} is not JSON: ${place}: ${message}${isUtf8(data) ? hintOf(Buffer.from(data).toString("utf8").trim(), given) : ""}`;
 }
 
 function hintOf(text: string, given: string): string {

@@ -96,7 +96,7 @@ function fromManifests(
   own: readonly Buffer[] | undefined,
   command: Command,
 ): Verifier {
-  const { subscriptions, secrets } = readObjects(paths);
+  const { subscriptions, secrets } = readObjects(paths, wanted);
   const named = ({ metadata }: WebhookSubscription): string => `${metadata.namespace}/${metadata.name}`;
   const chosen = subscriptions.filter((one) => wanted === undefined || wanted === one.metadata.name || wanted === named(one));
   const [subscription] = chosen;
@@ -131,7 +131,11 @@ function keysOf({ metadata }: WebhookSubscription, signing: SigningSpec, secrets
   );
 }
 
-function readObjects(paths: readonly string[]): { subscriptions: WebhookSubscription[]; secrets: Map<string, SecretObject> } {
+/** A mistake in another subscription than the one that is wanted is nobody's concern here. */
+function readObjects(
+  paths: readonly string[],
+  wanted: string | undefined,
+): { subscriptions: WebhookSubscription[]; secrets: Map<string, SecretObject> } {
   const subscriptions: WebhookSubscription[] = [];
   const secrets = new Map<string, SecretObject>();
   for (const { file, text } of paths.flatMap(manifestFiles)) {
@@ -143,6 +147,9 @@ function readObjects(paths: readonly string[]): { subscriptions: WebhookSubscrip
       if (ref?.kind !== "WebhookSubscription" && ref?.kind !== "Secret") continue;
       const read = objectOf(manifest, ref, undefined);
       if (!read.ok) {
+        const isAnother =
+          wanted !== undefined && ref.kind === "WebhookSubscription" && ![ref.name, `${ref.namespace}/${ref.name}`].includes(wanted);
+        if (isAnother) continue;
         const [first] = read.problems;
         const place = `${file}:${manifest.locate(first?.field ?? "")}`;
         throw new CommandFailure(`${place}: ${first?.field ?? ""}: ${first?.message ?? ""} (\`postrider validate -f ${file}\` shows all)`);

@@ -64,10 +64,14 @@ function readBatchItem(body: Uint8Array, item: JsonNode, index: number): Checked
   if (item.kind !== "object") return refused("event_invalid", "Every item of a batch is a JSON object.", { offset: item.start, pointer });
   const size = item.end - item.start;
   if (size > EVENT_BYTES_MAX) {
-    return refused("event_too_large", `Event ${index} has ${size} bytes; at most ${EVENT_BYTES_MAX} are taken.`, {
-      offset: item.start,
-      pointer,
-    });
+    return refused(
+      "event_too_large",
+      `Event ${index} has ${size} bytes; at most ${EVENT_BYTES_MAX} are allowed: put large content elsewhere and send its address.`,
+      {
+        offset: item.start,
+        pointer,
+      },
+    );
   }
   return readStructured(body, item.members, pointer);
 }

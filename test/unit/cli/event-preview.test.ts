@@ -31,6 +31,7 @@ interface Shown {
   readonly subscription: string;
   readonly result: string;
   readonly why?: string;
+  readonly notes?: readonly string[];
   readonly request?: { readonly url: string; readonly headers: [string, string][]; readonly body: string; readonly missing?: string };
 }
 
@@ -104,6 +105,30 @@ describe("validate --event", () => {
     const { code, shown } = await preview(manifests, event);
     expect(shown).toMatchObject([{ subscription: "shop/a", result, why: expect.stringContaining(why) }]);
     expect(code).toBe(result === "error" ? 1 : 0);
+  });
+
+  it("says what waits, and what is neither ordered nor found", async () => {
+    const more = "  suspend: true\n  ordering: {mode: PerKey, key: data.oder}\n  history: {recordIDField: event.data.nme}";
+    const good = "  ordering: {mode: PerKey, key: data.name}\n  history: {recordIDField: data.total}";
+    const { code, shown } = await preview(subscription("a", `${URL_LINE}\n${more}`) + subscription("b", `${URL_LINE}\n${good}`), EVENT);
+    expect(code).toBe(0);
+    expect(shown).toMatchObject([
+      {
+        result: "sent",
+        notes: [
+          "spec.suspend is true: the delivery waits until it is false",
+          expect.stringContaining("no value at ordering.key (data.oder)"),
+          expect.stringContaining("no value at history.recordIDField (event.data.nme)"),
+        ],
+      },
+      { result: "sent", notes: [] },
+    ]);
+  });
+
+  it("refuses what is too large for the ingest, with its number", async () => {
+    const { code } = await preview(subscription("a", URL_LINE), `{"type":"order.paid","data":"${"x".repeat(300_000)}"}`);
+    expect(code).toBe(1);
+    expect(output.text).toContain("event_too_large): it has 300031 bytes; at most 262144 are allowed");
   });
 
   it("shows no secret, and says what is left out", async () => {

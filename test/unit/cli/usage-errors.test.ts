@@ -124,6 +124,11 @@ describe("--data that is no JSON", () => {
   it("names the file", () => {
     expect(dataFault(Buffer.from("{x"), "@order.json")).toMatch(/^order\.json is not JSON: at byte 1/);
     expect(dataFault(Buffer.from("{x"), "-")).toMatch(/^stdin is not JSON/);
+    expect(dataFault(Buffer.from(""), "@order.json")).toBe("order.json is empty: expected JSON");
+  });
+
+  it("repeats no bytes that are not text", () => {
+    expect(dataFault(Buffer.from([0xff, 0x41, 0xfe]), "@photo.jpg")).toBe("photo.jpg is not JSON: at byte 0 (column 1): invalid UTF-8");
   });
 });
 

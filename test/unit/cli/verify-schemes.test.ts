@@ -109,6 +109,15 @@ describe("verify -f", () => {
     expect(await run(...given, "--scheme", "github")).toBe(2);
   });
 
+  it("is not held up by a mistake in another subscription than the one that is named", async () => {
+    write("a.yaml", subscription("orders", CUSTOM));
+    write("b.yaml", subscription("mail", CUSTOM).replace("types: [a]", "typs: [a]"));
+    const given = ["verify", "--secret", RAW, ...headersFor(custom, RAW), "--body", BODY, "-f", folder];
+    expect(await run(...given, "--subscription", "orders")).toBe(0);
+    expect(await run(...given, "--subscription", "shop/orders")).toBe(0);
+    expect([await run(...given, "--subscription", "mail"), output.text]).toEqual([1, expect.stringMatching(/b\.yaml:\d+: spec\.events/)]);
+  });
+
   it("says where a manifest is wrong", async () => {
     const file = write("s.yaml", subscription("orders", CUSTOM).replace("types: [a]", "typs: [a]"));
     expect(await run("verify", "--secret", RAW, "--body", BODY, "-f", file)).toBe(1);
