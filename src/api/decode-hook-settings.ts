@@ -47,7 +47,13 @@ const HTTP_HEADERS: ReadonlySet<string> = new Set(
 );
 /** What hides in such a header is for the one who is asked, and for nobody that an event is sent to. */
 const SECRET =
-  /authori[sz]ation|bearer|cookie|credential|csrf|xsrf|jwt|assertion|passw|secret|token|api-?key|session|(?:^|[-_])(?:auth|key)(?:$|[-_])/i;
+  /authori[sz]ation|bearer|cookie|credential|csrf|xsrf|jwt|assertion|passw|secret|token|session|(?:^|[-_])auth$|^(?:x[-_])?key$|(?:api|access|account|app|auth|encryption|functions?|licen[cs]e|master|private|service|shared|signing|subscription)[-_]?key/i;
+/** The name of an event, whatever it is called: Contentful's is a key, Twilio's a token. */
+const EVENT_NAME = /idempotency[-_]?(?:key|token)/i;
+
+function mayBeSecret(name: string): boolean {
+  return SECRET.test(name.replace(EVENT_NAME, ""));
+}
 
 /** What the annotations of a Secret of ingest tokens say; `settings` is undefined where nothing is said of hooks, or where it is wrong. */
 export interface TokenAnnotations {
@@ -105,6 +111,8 @@ class Reader {
     for (const name of token) if (name !== BASIC) this.#header("token", name);
     const idempotencyKey = this.#object["idempotencyKey"] === undefined ? undefined : this.#text("idempotencyKey")?.toLowerCase();
     if (idempotencyKey !== undefined) this.#kept("idempotencyKey", idempotencyKey);
+    if (token.includes(idempotencyKey ?? ""))
+      this.#refuse("idempotencyKey", "Invalid", "also holds the token, which every event of the caller has: name another header");
     const headers = this.#names("headers").map(({ from, attribute }) => ({ from: from.toLowerCase(), attribute }));
     for (const { from } of headers) {
       this.#kept(`headers.${from}`, from);
@@ -142,14 +150,14 @@ class Reader {
 
   /** A header whose value is stored. */
   #kept(field: string, name: string): void {
-    if (!this.#header(field, name) || !SECRET.test(name)) return;
+    if (!this.#header(field, name) || !mayBeSecret(name)) return;
     this.#refuse(field, "NotSupported", `names '${name}', which may hold a secret: such headers are never stored or sent on`);
   }
 
   #parameter(field: string, name: string): void {
     if (!this.#isName(field, name)) return;
     if (OWN_PARAMETERS.has(name)) this.#refuse(field, "NotSupported", "names a parameter that Postrider reads itself: it is never kept");
-    else if (SECRET.test(name)) this.#refuse(field, "NotSupported", "may hold a secret: such parameters are never stored or sent on");
+    else if (mayBeSecret(name)) this.#refuse(field, "NotSupported", "may hold a secret: such parameters are never stored or sent on");
   }
 
   #mediaType(type: string): void {

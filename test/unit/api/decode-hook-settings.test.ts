@@ -66,6 +66,7 @@ describe("the annotation postrider.dev/hooks", () => {
     ["headers: {X-Functions-Key: a}", "may hold a secret"],
     ["headers: {Proxy-Authorization: a}", "belongs to HTTP itself"],
     ["token: X-Word\nheaders: {X-Word: a}", "headers.x-word also holds the token, which is never kept"],
+    ["token: X-Word\nidempotencyKey: x-word", "idempotencyKey also holds the token, which every event of the caller has"],
     ["query: {token: a}", "names a parameter that Postrider reads itself"],
     ["query: {wait: a}", "names a parameter that Postrider reads itself"],
     ["query: {api_key: a}", "may hold a secret"],
@@ -83,6 +84,26 @@ describe("the annotation postrider.dev/hooks", () => {
 
   it("is refused when it is nested without end", () => {
     expect(faults("[".repeat(2_000))).toContain("TooDeep");
+  });
+
+  it.each(
+    [
+      "X-GitHub-Event X-Hub-Signature-256 X-Gitlab-Event X-Event-Key X-Request-UUID X-Hook-UUID X-Shopify-Topic X-Shopify-Hmac-Sha256 Stripe-Signature",
+      "X-Slack-Signature x-amz-sns-topic-arn X-Twilio-Signature I-Twilio-Idempotency-Token X-Contentful-Idempotency-Key Linear-Delivery svix-id",
+      "PAYPAL-AUTH-ALGO PAYPAL-TRANSMISSION-ID Sentry-Hook-Resource X-Author webhook-id webhook-signature X-Atlassian-Webhook-Identifier Request-ID",
+    ].flatMap((names) => names.split(" ")),
+  )("lets %s be kept, and name the event", (name) => {
+    expect(faults(`{headers: {${name}: a}, idempotencyKey: ${name}}`)).toBe("none");
+  });
+
+  it.each(
+    [
+      "Authorization X-Authorization Cookie Set-Cookie Proxy-Authorization X-Gitlab-Token X-Api-Key ApiKey X-Key X-Auth X-Auth-Token X-Access-Key",
+      "X-Functions-Key Ocp-Apim-Subscription-Key X-Hook-Secret X-Telegram-Bot-Api-Secret-Token X-Amz-Security-Token X-CSRF-Token X-Goog-IAP-JWT-Assertion",
+      "X-Session-Id X-Password X-Private-Key Dd-Api-Key",
+    ].flatMap((names) => names.split(" ")),
+  )("lets %s not be kept", (name) => {
+    expect(faults(`{headers: {${name}: a}}`)).toMatch(/may hold a secret|belongs to HTTP itself/);
   });
 
   it("tells every mistake at once", () => {
