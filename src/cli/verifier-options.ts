@@ -3,7 +3,7 @@ import { type Command, InvalidArgumentError } from "commander";
 import type { WebhookSubscription } from "../api/generated/custom-resources.ts";
 import { decodeSubscription } from "../api/decode-subscription.ts";
 import { readManifestFile } from "../api/manifest.ts";
-import type { SecretObject } from "../controller/objects.ts";
+import type { ObjectRef, SecretObject } from "../controller/objects.ts";
 import { SIGNING_SECRET_KEY, signingSecretName } from "../controller/subscription/signing-secret.ts";
 import { SCHEMES } from "../core/signing/scheme-registry.ts";
 import { NAMED_SIGNINGS, namedSigning, SCHEME_NAMES } from "../core/signing/signing-styles.ts";
@@ -131,7 +131,11 @@ function keysOf({ metadata }: WebhookSubscription, signing: SigningSpec, secrets
   );
 }
 
-/** A mistake in another subscription than the one that is wanted is nobody's concern here. */
+/** A mistake in another subscription than the one that is asked for is nobody's concern here. */
+function isAnother({ kind, namespace, name }: ObjectRef, wanted: string | undefined): boolean {
+  return wanted !== undefined && kind === "WebhookSubscription" && wanted !== name && wanted !== `${namespace}/${name}`;
+}
+
 function readObjects(
   paths: readonly string[],
   wanted: string | undefined,
@@ -146,10 +150,8 @@ function readObjects(
       const ref = manifestRef(manifest);
       if (ref?.kind !== "WebhookSubscription" && ref?.kind !== "Secret") continue;
       const read = objectOf(manifest, ref, undefined);
+      if (!read.ok && isAnother(ref, wanted)) continue;
       if (!read.ok) {
-        const isAnother =
-          wanted !== undefined && ref.kind === "WebhookSubscription" && ![ref.name, `${ref.namespace}/${ref.name}`].includes(wanted);
-        if (isAnother) continue;
         const [first] = read.problems;
         const place = `${file}:${manifest.locate(first?.field ?? "")}`;
         throw new CommandFailure(`${place}: ${first?.field ?? ""}: ${first?.message ?? ""} (\`postrider validate -f ${file}\` shows all)`);

@@ -92,6 +92,24 @@ abstract class EventPart {
   }
 }
 
+/** A number of the data as it is spelled. It only goes into JSON, never into an operator: to CEL it is a map, which a list or a map may hold. */
+export class EventNumber extends EventPart {
+  get text(): string {
+    return asText(this.raw);
+  }
+}
+
+function asText(bytes: Uint8Array): string {
+  return Buffer.from(bytes.buffer, bytes.byteOffset, bytes.byteLength).toString("latin1");
+}
+
+/** What lies at a place, a number as it is spelled. */
+function spelledAt(index: JsonIndex, place: number): CelValue {
+  const first = index.bytes[index.values[place + START]!]!;
+  const isNumber = first === 0x2d || (first >= 0x30 && first <= 0x39);
+  return isNumber ? (new EventNumber(index, place) as unknown as CelMap) : valueAt(index, place);
+}
+
 /** An object of the data. Its keys are texts, so no other key is ever looked for. */
 export class EventMap extends EventPart {
   #places: Map<string, number> | undefined;
@@ -119,6 +137,12 @@ export class EventMap extends EventPart {
     this.#read ??= new Map();
     this.#read.set(key, value);
     return value;
+  }
+
+  /** The same, a number as it is spelled. */
+  spelled(key: string): CelValue | undefined {
+    const place = this.placeOf(key);
+    return place === undefined ? undefined : spelledAt(this.index, place);
   }
 
   /** As CEL's own maps see it: a member that is null is not there. */
@@ -187,6 +211,12 @@ export class EventList extends EventPart {
     return value;
   }
 
+  /** The same, a number as it is spelled. */
+  spelled(at: number): CelValue | undefined {
+    const place = at >= 0 && at < this.size ? this.#placed()[at] : undefined;
+    return place === undefined ? undefined : spelledAt(this.index, place);
+  }
+
   *values(): IterableIterator<CelValue> {
     for (let at = 0; at < this.size; at++) yield this.get(at)!;
   }
@@ -210,6 +240,7 @@ export class EventList extends EventPart {
 
 Object.defineProperty(EventMap.prototype, MAP_MARK, { value: {} });
 Object.defineProperty(EventList.prototype, LIST_MARK, { value: {} });
+Object.defineProperty(EventNumber.prototype, MAP_MARK, { value: {} });
 
 export function rawAt({ bytes, values }: JsonIndex, place: number): Uint8Array {
   return bytes.subarray(values[place + START], values[place + END]);

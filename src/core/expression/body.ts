@@ -2,9 +2,10 @@ import { isCelError, isCelList, isCelMap, isCelUint } from "@bufbuild/cel";
 import type { CelResult, CelValue } from "@bufbuild/cel";
 import type { Event } from "../event.ts";
 import { asBuffer } from "../event-data.ts";
-import { jsonBytesAt, rawJsonOf } from "./input.ts";
+import { jsonBytesAt, numberTextOf, rawJsonOf } from "./input.ts";
 import type { Expr } from "./parts.ts";
 import { charge, chargeChars } from "./meter.ts";
+import { spelled } from "./spelling.ts";
 
 /** The longest JSON a body expression may give. */
 const BODY_BYTES_MAX = 1024 * 1024;
@@ -19,7 +20,7 @@ export type BodyWriter = (event: Event) => Uint8Array;
 
 /** `plan` prepares a part for evaluation. */
 export function bodyWriter(expr: Expr, plan: (part: Expr) => Evaluate): BodyWriter {
-  const write = writerOf(expr, plan);
+  const write = writerOf(expr, (part) => plan(spelled(part)));
   return (event) => {
     const out = new JsonOutput();
     write(event, out);
@@ -148,6 +149,8 @@ class JsonOutput {
   }
 
   #container(value: CelValue): void {
+    const number = numberTextOf(value);
+    if (number !== undefined) return this.text(number);
     const raw = rawJsonOf(value);
     if (raw !== undefined) {
       this.raw(raw);

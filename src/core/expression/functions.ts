@@ -1,9 +1,11 @@
 import { celEnv, celFunc, celList, celMethod, CelScalar, celType, isCelList, isCelMap, isCelUint, listType } from "@bufbuild/cel";
 import type { CelEnv, CelFunc, CelInput, CelList, CelMap, CelValue } from "@bufbuild/cel";
 import { plainDateTime } from "../instant.ts";
+import { EventList, EventMap, EventNumber } from "../event-values.ts";
 import { rawJsonOf } from "./input.ts";
 import { buildsBytes, buildsList, buildsText, charge, chargeChars, chargePattern, patternOf } from "./meter.ts";
 import { MATCHES } from "./patterns.ts";
+import { SPELLED } from "./spelling.ts";
 import { APPEND, KEYED, RANGE } from "./tree.ts";
 import { containsText, searchedChars } from "./text-search.ts";
 
@@ -27,6 +29,7 @@ const DIGITS_SQUARED_PER_STEP = 65_536;
 /** Moments and durations are made as messages; reading a time zone by name makes a calendar. */
 const MESSAGE = 50;
 const DURATION_CHARS_MAX = 128;
+const KEY_CHARS_SHOWN = 64;
 const CALENDAR = 100;
 const OFFSET = 160;
 const TIME_ZONE = 2_500;
@@ -61,6 +64,11 @@ const OWN_FUNCTIONS: readonly CelFunc[] = [
   celFunc(KEYED, [DYN, INT], DYN, (key, steps) => {
     if (typeof key !== "string") charge(Number(steps));
     return key;
+  }),
+  celFunc(SPELLED, [DYN, DYN], DYN, (from, key) => {
+    const found = spelledValue(from, key);
+    if (found === undefined) throw new Error(`field not found: ${shownKey(key)}`);
+    return found;
   }),
   celFunc(MATCHES, [STRING, INT], BOOL, (text, index) => {
     charge(MATCHING);
@@ -140,6 +148,25 @@ export function meteredEnv(): CelEnv {
   }
   paid.push(...OWN_FUNCTIONS);
   return celEnv({ funcs: [...paid, ...lastResorts(paid)] });
+}
+
+/** Where CEL would look up a member or an item; undefined where there is none. */
+function spelledValue(from: CelValue, key: CelValue): CelInput | undefined {
+  if (from === null || from === undefined || isScalar(from)) return undefined;
+  if (from instanceof EventMap && typeof key === "string") return from.spelled(key);
+  if (from instanceof EventList && typeof key === "bigint") return from.spelled(Number(key));
+  if (isCelMap(from)) return from.get(key as never);
+  if (isCelList(from) && typeof key === "bigint") return from.get(Number(key));
+  throw new Error(noOverload("_[_]", undefined, [from, key]));
+}
+
+/** Nothing is in it. */
+function isScalar(value: unknown): boolean {
+  return value instanceof EventNumber || ["string", "number", "bigint", "boolean"].includes(typeof value);
+}
+
+function shownKey(key: CelValue): string {
+  return typeof key === "string" || typeof key === "bigint" ? String(key).slice(0, KEY_CHARS_SHOWN) : celType(key).name;
 }
 
 /** For each function, behind all that it can be called with, one that takes anything and says no: to have tried them all costs, too. */

@@ -3,7 +3,7 @@ import type { CelInput } from "@bufbuild/cel";
 import type { Event, ExtensionValue } from "../event.ts";
 import { eventTime } from "../event-time.ts";
 import { asBuffer, dataAsJson } from "../event-data.ts";
-import { EventList, EventMap, rawAt, valueAt } from "../event-values.ts";
+import { EventList, EventMap, EventNumber, rawAt, valueAt } from "../event-values.ts";
 import { indexJson, type JsonIndex } from "../json-index.ts";
 
 /** The `event` variable of an expression. */
@@ -49,6 +49,11 @@ export function jsonBytesAt(event: Event, path: readonly string[]): Uint8Array |
 /** The bytes a map or list of an event's data was read from; undefined for one the expression made. */
 export function rawJsonOf(value: unknown): Uint8Array | undefined {
   return value instanceof EventMap || value instanceof EventList ? value.raw : undefined;
+}
+
+/** How a number of an event's data is spelled; undefined for anything else. */
+export function numberTextOf(value: unknown): string | undefined {
+  return value instanceof EventNumber ? value.text : undefined;
 }
 
 /** CloudEvents' integers are CEL's. */

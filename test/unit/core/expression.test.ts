@@ -64,7 +64,7 @@ describe("filters", () => {
     else expect(matches(source, event)).toMatch(expected);
   });
 
-  test("a body passes on numbers as they are, in loops by their exact value, or fails", () => {
+  test("a body passes on numbers as they are spelled, in loops too, and fails where it computes with what is not exact", () => {
     const event = json(
       '{"big":993143214321423154315154321,"l":[{"id":12345678901234567890},{"id":18446744073709551615}],"o":{"n":0.1000000000000000055511151231257827}}',
     );
@@ -77,7 +77,9 @@ describe("filters", () => {
     expect(bodyOf("{'big': event.data.big, 'o': event.data.o, 'ids': event.data.l.map(x, x.id)}")).toBe(
       '{"big":993143214321423154315154321,"o":{"n":0.1000000000000000055511151231257827},"ids":[12345678901234567890,18446744073709551615]}',
     );
-    expect(bodyOf("[1].map(x, event.data.big)")).toMatch(/not exact/);
+    expect(bodyOf("[1].map(x, event.data.big)")).toBe("[993143214321423154315154321]");
+    expect(bodyOf("[1].map(x, event.data.big > 1.0)")).toMatch(/not exact/);
+    expect(bodyOf("[1].map(x, {'sum': event.data.big + 1.0})")).toMatch(/not exact/);
   });
 
   test("data that is not JSON is a string, an object of strings, or null", () => {
@@ -122,6 +124,56 @@ describe("filters", () => {
     expect(matches("event.data.all(x, event.data.all(y, true))", json(`[${"1,".repeat(40_000)}1]`))).toMatch(/150000 steps/);
     expect(matches("event.data.all(x, x > 0)", json("[1,2,3]"))).toBe(true);
   });
+});
+
+// n8n-io/n8n#14715, n8n-io/n8n#26925: what a body only hands on keeps value and spelling.
+describe("numbers that a body hands on are spelled as received", () => {
+  const event = json(
+    '{"i":[{"id":-0,"p":12.50,"n":[1.0,2.00]},{"id":8202522731445525542,"p":1E2,"n":[]}],"m":{"x":1e400},"s":"a","o":{"p":1.10}}',
+  );
+  const bodyOf = (source: string): string => body(source, event);
+
+  test.each([
+    ["event.data.i.map(x, x.p)", "[12.50,1E2]"],
+    ["event.data.i.map(x, {'id': x.id, 'p': x.p})", '[{"id":-0,"p":12.50},{"id":8202522731445525542,"p":1E2}]'],
+    ["event.data.i.map(x, x.p > 50.0, x.p)", "[1E2]"],
+    ["event.data.i.filter(x, x.p > 50.0).map(x, [x.p, x.p + 0.5])", "[[1E2,100.5]]"],
+    ["event.data.i.map(x, x.p > 50.0 ? x.p : x.id)", "[-0,1E2]"],
+    ["event.data.i.map(x, x.n.map(y, [y, x.p]))", "[[[1,12.50],[2,12.50]],[]]"],
+    ["event.data.i.map(x, x.n)", "[[1.0,2.00],[]]"],
+    ["event.data.i.map(x, x['p'])", "[12.50,1E2]"],
+    ["event.data.i.map(x, x.p)[0]", "12.50"],
+    ["event.data.i[0].p", "12.50"],
+    ["event.data.i[0]['n'][1]", "2.00"],
+    ["{'a': event.data.s == 'a' ? event.data.o.p : 0.0}", '{"a":1.10}'],
+    ["event.data.i.map(x, x.p) + [event.data.m.x]", "[12.50,1E2,1e400]"],
+    ["event.data.i[0].p + event.data.o.p", "13.6"],
+    ["event.data.i.map(x, string(x.p))", '["12.5","100"]'],
+    ["event.data.i.map(x, x.p).exists(p, p == 12.5)", "true"],
+    ["event.data.i.map(x, {'p': x.p})[0].p == 12.5", "true"],
+    ["size(event.data.i.map(x, x.p))", "2"],
+    ["event.data.m.map(k, event.data.m[k])", "[1e400]"],
+    ["{'a': [event.data.o]}", '{"a":[{"p":1.10}]}'],
+    ["[{'a': 1.50}].map(x, x.a)", "[1.5]"],
+    ["[[7, 8]].map(x, x[1])", "[8]"],
+    ["[event.type].map(x, {'t': x, 'e': event.type, 'o': event.extensions})", '[{"t":"order.paid","e":"order.paid","o":{}}]'],
+  ])("%s is %s", (source, expected) => {
+    expect(bodyOf(source)).toBe(expected);
+  });
+
+  test.each([
+    "event.data.i.map(x, x.none)",
+    "event.data.i[7].p",
+    "event.data.i[0].none",
+    "event.data.s.map(x, x.p)",
+    "event.data.i.map(x, x.p.q)",
+    "(event.data.s == 'a' ? event.data.o.p : event.data.o).q",
+    "event.data.o.p.q",
+    "event.data.s.q",
+    "event.data.i.map(x, x[0])",
+  ])("%s fails as before, and says why", (source) =>
+    expect(bodyOf(source)).toMatch(/^! .*(field not found|no such key|not found|no matching overload|index out of|invalid|type)/i),
+  );
 });
 
 describe("what cannot be compared or called is named with its types", () => {
