@@ -35,6 +35,7 @@ export class KeyPacks {
 
   /** What packs hold; a file that is there and whole is newer. @throws when a pack cannot be read: going on would mean other keys. */
   async load(): Promise<KeyFile[]> {
+    this.#packs.length = 0;
     for (const name of await readdir(this.#dir)) {
       const number = PACK_NAME.exec(name)?.[1];
       if (number === undefined) continue;

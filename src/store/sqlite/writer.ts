@@ -2,6 +2,7 @@ import type { DatabaseSync } from "node:sqlite";
 import { LONE_CRASHES_MAX } from "../../core/delivery.ts";
 import { eventBytes, KEY_ROW_BYTES, RESULT_ROW_BYTES } from "../../core/stored-bytes.ts";
 import { unreachable } from "../../lib/assert.ts";
+import type { Clock } from "../../lib/clock.ts";
 import { SINGLE_OWNER_EPOCH, type ClaimRequest, type NewDelivery } from "../store.ts";
 import { interruptedAttempt } from "../interrupted-attempt.ts";
 import { keptOf } from "../unmatched.ts";
@@ -36,8 +37,9 @@ export class Writer {
   readonly #deliveries: DeliveryTable;
   readonly #usage: UsageTable;
 
-  constructor(db: DatabaseSync, idempotencyTtlMs: number, generationKeys?: number) {
-    this.#tables = new WrittenTables(db, idempotencyTtlMs, generationKeys);
+  /** `clock` measures how long a step of the retention takes. */
+  constructor(db: DatabaseSync, idempotencyTtlMs: number, generationKeys?: number, clock?: Pick<Clock, "monotonicMs">) {
+    this.#tables = new WrittenTables(db, idempotencyTtlMs, generationKeys, clock);
     this.#endings = new Endings(this.#tables);
     this.#rare = new RareWrites(db, this.#tables, this.#endings);
     const { queues, events, deliveries, usage } = this.#tables;

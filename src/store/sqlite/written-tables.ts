@@ -1,5 +1,5 @@
 import type { DatabaseSync } from "node:sqlite";
-import { SystemClock } from "../../lib/clock.ts";
+import { SystemClock, type Clock } from "../../lib/clock.ts";
 import { DeliveryTable } from "./delivery-table.ts";
 import { EventTable } from "./event-table.ts";
 import { IdempotencyTable } from "./idempotency-table.ts";
@@ -38,7 +38,7 @@ export class WrittenTables {
   /** The highest number given to an event or delivery. */
   lastId: number;
 
-  constructor(db: DatabaseSync, idempotencyTtlMs: number, generationKeys?: number) {
+  constructor(db: DatabaseSync, idempotencyTtlMs: number, generationKeys?: number, clock: Pick<Clock, "monotonicMs"> = new SystemClock()) {
     this.queues = new QueueTable(db);
     this.events = new EventTable(db);
     this.usage = new UsageTable(db);
@@ -47,7 +47,7 @@ export class WrittenTables {
     );
     this.idempotency = new IdempotencyTable(db, idempotencyTtlMs, generationKeys);
     this.results = new ResultTable(db);
-    this.retention = new Retention(db, new SystemClock(), this.usage);
+    this.retention = new Retention(db, clock, this.usage);
     this.parked = new ParkedTable(db);
     this.lastId = highestId(db);
   }

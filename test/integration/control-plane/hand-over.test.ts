@@ -135,6 +135,34 @@ describeOnControlPlane(
       await until(async () => (await controlPlane.kubectl(["get", "whsub", "both", "--namespace", NS])).code !== 0);
       expect(older.deliveries.ended.filter((ended) => ended.uid === uid)).toEqual([{ uid, how: "dead-letter" }]);
     });
+
+    it("does not keep a namespace that is deleted meanwhile: both discard what is left, and take their finalizers off", async () => {
+      await controlPlane.kubectlOutput(["create", "namespace", "doomed"]);
+      const inDoomed = ["whsub", "moving", "--namespace", "doomed"];
+      const write = async (className: string): Promise<void> => {
+        const spec = { className, events: { types: ["a"] }, endpoint: { url: "https://example.com/" } };
+        const metadata = { name: "moving", namespace: "doomed" };
+        const object = { apiVersion: "postrider.dev/v1alpha1", kind: "WebhookSubscription", metadata, spec };
+        await controlPlane.kubectlOutput(["apply", "--filename", "-"], { input: JSON.stringify(object) });
+      };
+      const moving = async (): Promise<Subscription> =>
+        JSON.parse(await controlPlane.kubectlOutput(["get", ...inDoomed, "--output", "json"])) as Subscription;
+      await write(OLD);
+      await until(async () => (await moving()).metadata.finalizers?.includes(drainFinalizer(OLD)) === true);
+      await until(() => older.route("doomed", "moving")?.subscription.target !== undefined);
+      const { uid } = (await moving()).metadata;
+      for (const { deliveries } of [older, newer]) deliveries.pendings.set(uid, 1);
+      await write(NEW);
+      await until(async () => (await moving()).metadata.finalizers?.length === 2);
+      await until(() => newer.route("doomed", "moving")?.subscription.target !== undefined);
+
+      await controlPlane.kubectlOutput(["delete", "namespace", "doomed", "--timeout=60s"]);
+      for (const { deliveries } of [older, newer]) {
+        // Once more where the other one's finalizer was taken off at the same moment.
+        expect(new Set(deliveries.ended.flatMap((ended) => (ended.uid === uid ? [ended.how] : [])))).toEqual(new Set(["discard"]));
+      }
+      await until(() => [older, newer].every((one) => one.route("doomed", "moving") === undefined));
+    });
   },
   ["kube-controller-manager"],
 );
