@@ -1,6 +1,7 @@
 import { writeFileSync } from "node:fs";
 import { availableParallelism } from "node:os";
 import { parseArgs } from "node:util";
+import { benchAgainst } from "./against.ts";
 import { Load } from "./load.ts";
 import { CAN_PIN } from "./machine.ts";
 import type { BenchContext, Row } from "./row.ts";
@@ -33,14 +34,18 @@ const { values } = parseArgs({
     rows: { type: "string" },
     quick: { type: "boolean", default: false },
     json: { type: "string" },
+    against: { type: "string" },
     help: { type: "boolean", default: false },
   },
 });
 
 if (values.help) {
   console.log(
-    `npm run bench -- [--rows ${Object.keys(ROWS).join(",")}] [--quick] [--json FILE]\n\nEvery figure comes from real runs, bare figures measured beside them, median of 3 rounds (--quick: one short round).`,
+    `npm run bench -- [--rows ${Object.keys(ROWS).join(",")}] [--quick] [--json FILE]\nnpm run bench -- --against REVISION [--quick]\n\nEvery figure comes from real runs, bare figures measured beside them, median of 3 rounds (--quick: one short round). --against runs another revision beside this one, and pairs them window by window.`,
   );
+} else if (values.against !== undefined) {
+  const lines = await benchAgainst(values.against, values.quick ? 6 : 20, (text) => console.error(`  ${text}`));
+  console.log(lines.join("\n"));
 } else {
   process.exitCode = await bench(values.rows?.split(",") ?? Object.keys(ROWS));
 }

@@ -27,6 +27,10 @@ export interface LoadCommand {
   readonly batch?: number;
   readonly fanOut?: number;
   readonly waitMs?: number;
+  /** Of an event's data, about; 1,024 if not given. */
+  readonly bodyBytes?: number;
+  /** Each post has an idempotency key. */
+  readonly keys?: boolean;
   /** Only ClientHellos, over and over, on so many connections at once; each that is answered counts as accepted. */
   readonly handshakes?: boolean;
   /** Spreads the posts over namespaces bench-0, bench-1, … of a URL that names `bench`. */

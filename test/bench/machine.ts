@@ -15,10 +15,10 @@ export function startPinned(
   core: number | undefined,
   command: string,
   args: readonly string[],
-  environment: Readonly<Record<string, string>> = {},
+  { environment = {}, root = ROOT }: { readonly environment?: Readonly<Record<string, string>>; readonly root?: string } = {},
 ): ChildProcess {
   const pinned = core !== undefined && CAN_PIN;
-  const options: SpawnOptions = { stdio: ["pipe", "pipe", "inherit"], cwd: ROOT, env: { ...process.env, ...environment } };
+  const options: SpawnOptions = { stdio: ["pipe", "pipe", "inherit"], cwd: root, env: { ...process.env, ...environment } };
   const child = pinned ? spawn("taskset", ["-c", String(core), command, ...args], options) : spawn(command, [...args], options);
   const end = (): void => void child.kill("SIGKILL");
   process.once("exit", end);

@@ -32,6 +32,8 @@ export interface SystemOptions {
   readonly certificate?: Certificate;
   /** Kept from an earlier run (boot rows). */
   readonly directory?: string;
+  /** The checkout that is run; this one if not given. */
+  readonly root?: string;
 }
 
 const SETTLED_WITHIN_MS = 180_000;
@@ -65,7 +67,10 @@ export class System {
     const auth = ["--ingest-auth", "none", "--api-auth", "none", "--log-level", options.logLevel ?? "warn"];
     const store = ["--provider", "file", "--manifests", join(directory, "manifests"), "--store", `sqlite:${join(directory, "store")}`];
     const args = [...NODE_FLAGS, "src/main.ts", "run", ...store, ...listen, ...auth, ...tlsFlags(directory, options.certificate)];
-    const child = startPinned((options.pinned ?? true) ? 0 : undefined, process.execPath, args, NODE_ENVIRONMENT);
+    const child = startPinned((options.pinned ?? true) ? 0 : undefined, process.execPath, args, {
+      environment: NODE_ENVIRONMENT,
+      ...(options.root === undefined ? {} : { root: options.root }),
+    });
     const ready = await lineReader(child)();
     return new System(child, directory, ready, performance.now() - begin);
   }

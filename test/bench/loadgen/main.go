@@ -29,7 +29,7 @@ type options struct {
 	duration, wait             time.Duration
 	bodyBytes                  int
 	hang                       string
-	handshakes                 bool
+	handshakes, keys           bool
 	origins, namespaces        int
 }
 
@@ -168,6 +168,8 @@ func commands(s *state, base options) {
 			WaitMs      int     `json:"waitMs"`
 			Namespaces  int     `json:"namespaces"`
 			Handshakes  bool    `json:"handshakes"`
+			BodyBytes   int     `json:"bodyBytes"`
+			Keys        bool    `json:"keys"`
 			Reset       bool    `json:"count"`
 		}
 		if err := decoder.Decode(&command); err != nil {
@@ -179,6 +181,10 @@ func commands(s *state, base options) {
 		}
 		o := base
 		o.url, o.rate, o.handshakes = command.URL, command.Rate, command.Handshakes
+		o.keys = command.Keys
+		if command.BodyBytes > 0 {
+			o.bodyBytes = command.BodyBytes
+		}
 		if command.Types != "" {
 			o.types = command.Types
 		}

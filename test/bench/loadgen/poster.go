@@ -87,7 +87,11 @@ func (p *poster) post(c *connection) error {
 	if p.o.namespaces > 1 {
 		path = strings.Replace(path, "/bench/", fmt.Sprintf("/bench-%d/", int(sequence)/len(p.types)%p.o.namespaces), 1)
 	}
-	fmt.Fprintf(&c.head, "POST %s HTTP/1.1\r\nhost: %s\r\ncontent-type: %s\r\ncontent-length: %d\r\n\r\n", path, p.address, contentType, c.body.Len())
+	fmt.Fprintf(&c.head, "POST %s HTTP/1.1\r\nhost: %s\r\ncontent-type: %s\r\ncontent-length: %d\r\n", path, p.address, contentType, c.body.Len())
+	if p.o.keys {
+		fmt.Fprintf(&c.head, "idempotency-key: %d-%d\r\n", time.Now().UnixNano(), sequence)
+	}
+	c.head.WriteString("\r\n")
 	c.head.Write(c.body.Bytes())
 	begin := time.Now()
 	if _, err := c.socket.Write(c.head.Bytes()); err != nil {
