@@ -7,6 +7,10 @@ import { defineConfig } from "vitest/config";
 const EXEC_ARGV = ["--wasm-wrapper-tiering-budget=2000000000"];
 
 const ATTACKS = "test/e2e/fence*.test.ts";
+/** What waits more than it works and measures no pace: two at a time. */
+const WAITING = ["wall-clock", "hanging-disk", "pipeforce-results", "backup", "tls", "aioz-stream", "examples", "upgrade", "hooks"].map(
+  (name) => `test/e2e/${name}.test.ts`,
+);
 const SUITES_ON_THE_CONTROL_PLANE = "test/integration/control-plane/**/*.test.ts";
 
 export default defineConfig({
@@ -45,11 +49,13 @@ export default defineConfig({
         test: {
           name: "e2e",
           include: ["test/e2e/**/*.test.ts", "test/pace/**/*.test.ts"],
-          exclude: [ATTACKS],
+          exclude: [ATTACKS, ...WAITING],
           testTimeout: 60_000,
           fileParallelism: false,
+          sequence: { groupOrder: 1 },
         },
       },
+      { test: { name: "e2e-waiting", include: WAITING, testTimeout: 60_000, maxWorkers: 2 } },
       {
         // The real binary under attack: minutes, so not part of `npm test`. .ci/run and `npm run test:full` have it.
         test: { name: "fence", include: [ATTACKS], testTimeout: 60_000, fileParallelism: false },
