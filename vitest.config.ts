@@ -1,3 +1,4 @@
+import { globSync, readFileSync } from "node:fs";
 import { defineConfig } from "vitest/config";
 
 /**
@@ -7,7 +8,16 @@ import { defineConfig } from "vitest/config";
 const EXEC_ARGV = ["--wasm-wrapper-tiering-budget=2000000000"];
 
 const ATTACKS = "test/e2e/fence*.test.ts";
+/** What waits more than it works and measures no pace: two at a time. */
+const WAITING = ["wall-clock", "hanging-disk", "pipeforce-results", "backup", "tls", "aioz-stream", "examples", "upgrade", "hooks"].map(
+  (name) => `test/e2e/${name}.test.ts`,
+);
 const SUITES_ON_THE_CONTROL_PLANE = "test/integration/control-plane/**/*.test.ts";
+/** Suites that start a control plane of their own cannot meet another's objects: two at a time. */
+const WITH_THEIR_OWN = globSync(SUITES_ON_THE_CONTROL_PLANE, { cwd: import.meta.dirname }).filter((path) =>
+  readFileSync(new URL(path, import.meta.url), "utf8").includes("ControlPlane.start("),
+);
+const KUBE = { globalSetup: ["test/support/kube/global-setup.ts"], testTimeout: 60_000, hookTimeout: 60_000 };
 
 export default defineConfig({
   test: {
@@ -33,23 +43,29 @@ export default defineConfig({
       },
       {
         test: {
+          ...KUBE,
           name: "kube",
           include: [SUITES_ON_THE_CONTROL_PLANE],
-          globalSetup: ["test/support/kube/global-setup.ts"],
-          testTimeout: 60_000,
-          hookTimeout: 60_000,
+          exclude: WITH_THEIR_OWN,
+          fileParallelism: false,
+          sequence: { groupOrder: 1 },
         },
+      },
+      {
+        test: { ...KUBE, name: "kube-own", include: WITH_THEIR_OWN, maxWorkers: 2 },
       },
       {
         // One file at a time: the real binary as a child process, from outside; and what measures processor time.
         test: {
           name: "e2e",
           include: ["test/e2e/**/*.test.ts", "test/pace/**/*.test.ts"],
-          exclude: [ATTACKS],
+          exclude: [ATTACKS, ...WAITING],
           testTimeout: 60_000,
           fileParallelism: false,
+          sequence: { groupOrder: 1 },
         },
       },
+      { test: { name: "e2e-waiting", include: WAITING, testTimeout: 60_000, maxWorkers: 2 } },
       {
         // The real binary under attack: minutes, so not part of `npm test`. .ci/run and `npm run test:full` have it.
         test: { name: "fence", include: [ATTACKS], testTimeout: 60_000, fileParallelism: false },

@@ -50,7 +50,8 @@ it.each(PLACEMENTS)(
 );
 
 /** What the pipeline said, as the only entry of a value: in its own words, beside headers of no importance here. */
-const VALUE = /\[\{"subscription":"pipeline","outcome":"Delivered","reason":null,"statusCode":200,"attempts":1,"answer":\{.*?\}\}\]/;
+const VALUE =
+  /\[\{"subscription":"pipeline","outcome":"Delivered","reason":null,"message":null,"statusCode":200,"attempts":1,"answer":\{.*?\}\}\]/;
 
 function expectOk(body: Buffer, correlationId: string, pollingRedirectEnabled = false): void {
   const value = VALUE.exec(body.toString())?.[0] ?? "no value";

@@ -1,4 +1,4 @@
-import { mkdtempSync, readFileSync, rmSync } from "node:fs";
+import { mkdtempSync, readFileSync, rmSync, writeFileSync } from "node:fs";
 import { createServer, type Server } from "node:http";
 import type { AddressInfo } from "node:net";
 import { tmpdir } from "node:os";
@@ -8,6 +8,7 @@ import { ALERTS } from "../../../scripts/monitoring/alerts.ts";
 import { loopbackPolicy, manifestFile, subscription } from "../../support/manifests.ts";
 import { hasPrometheus, PrometheusServer } from "../../support/observe/prometheus-server.ts";
 import { OperatorProcess } from "../../support/operator/operator-process.ts";
+import { makeCertificates } from "../../support/delivery/certificates.ts";
 import { ControlPlane } from "../../support/kube/control-plane.ts";
 import { installChart } from "../../support/kube/installed-chart.ts";
 import { describeOnControlPlane } from "../../support/kube/shared-control-plane.ts";
@@ -115,7 +116,7 @@ describeOnControlPlane(
         await controlPlane.kubectlOutput(["apply", "--filename", "-"], {
           input: manifests((receiver.address() as AddressInfo).port),
         });
-        operator = await OperatorProcess.start({ kubeconfig: chart.operatorKubeconfig, store: `sqlite:${store}` });
+        operator = await OperatorProcess.start({ kubeconfig: chart.operatorKubeconfig, store: `sqlite:${store}`, flags: apiTls(store) });
         prometheus = await PrometheusServer.start(operator.ready.metrics, [join(CHART, "rules/alerts.yaml")]);
         // The first failure must be seen as an increase: from a series that was there at 0.
         const zero = 'postrider_deliveries_total{outcome="failed",subscription="fails"} == 0';
@@ -171,6 +172,16 @@ describeOnControlPlane(
   },
   ["helm"],
 );
+
+/** One port speaks TLS, so that the metrics of certificates are there, too. */
+function apiTls(store: string): string[] {
+  const certificate = makeCertificates()?.good;
+  if (certificate === undefined) throw new Error("this test needs the openssl command");
+  const files = { cert: join(store, "tls.crt"), key: join(store, "tls.key") };
+  writeFileSync(files.cert, certificate.cert);
+  writeFileSync(files.key, certificate.key, { mode: 0o600 });
+  return [`--api-tls-certificate-file=${files.cert}`, `--api-tls-key-file=${files.key}`];
+}
 
 function filled(expr: string, subscription: string): string {
   const variables: readonly (readonly [string, string])[] = [

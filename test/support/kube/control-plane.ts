@@ -22,6 +22,9 @@ const POLL_MS = 50;
 const LOG_TAIL_LINES = 25;
 /** A free port may be taken between our look and the server's bind. */
 const START_TRIES = 3;
+/** On its old port again. */
+const RESTART_TRIES = 10;
+const RESTART_PAUSE_MS = 500;
 const PORT_TAKEN = /address already in use/;
 
 /** Enough for namespaces, ownership and ServiceAccounts; no Pods run here. */
@@ -97,7 +100,16 @@ export class ControlPlane {
 
   /** Starts it again on the same port; resolves when it is ready. */
   async startApiServer(): Promise<void> {
-    await startApiServer(this.#layout, this.#processes);
+    for (let attempt = 1; ; attempt++) {
+      try {
+        await startApiServer(this.#layout, this.#processes);
+        return;
+      } catch (error) {
+        // The one that was killed ends a moment after the shell that it ran under.
+        if (attempt === RESTART_TRIES || !PORT_TAKEN.test(String(error))) throw error;
+        await new Promise((resolve) => setTimeout(resolve, RESTART_PAUSE_MS));
+      }
+    }
   }
 
   /** Ends everything and removes the scratch folder. Safe to call twice. */
