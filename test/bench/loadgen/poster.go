@@ -41,7 +41,7 @@ func (p *poster) body(buffer *bytes.Buffer, sequence int64) string {
 	buffer.Reset()
 	eventType := p.types[int(sequence)%len(p.types)]
 	if p.o.batch == 1 {
-		fmt.Fprintf(buffer, `{"type":%q,"data":{"n":%d,"filler":%q}}`, eventType, sequence, p.filler)
+		fmt.Fprintf(buffer, `{"type":%q,"data":{"n":%d,"filler":"%s"}}`, eventType, sequence, p.filler)
 		return "application/json"
 	}
 	buffer.WriteByte('[')
@@ -49,7 +49,7 @@ func (p *poster) body(buffer *bytes.Buffer, sequence int64) string {
 		if i > 0 {
 			buffer.WriteByte(',')
 		}
-		fmt.Fprintf(buffer, `{"specversion":"1.0","id":"%d-%d-%d","source":"/bench","type":%q,"datacontenttype":"application/json","data":{"n":%d,"filler":%q}}`,
+		fmt.Fprintf(buffer, `{"specversion":"1.0","id":"%d-%d-%d","source":"/bench","type":%q,"datacontenttype":"application/json","data":{"n":%d,"filler":"%s"}}`,
 			time.Now().UnixNano(), sequence, i, eventType, sequence, p.filler)
 	}
 	buffer.WriteByte(']')
