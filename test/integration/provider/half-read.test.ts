@@ -1,4 +1,4 @@
-import { mkdir, rm, symlink } from "node:fs/promises";
+import { mkdir, rename, rm, symlink, writeFile } from "node:fs/promises";
 import { join } from "node:path";
 import { describe, expect, it, onTestFinished } from "vitest";
 import { FileOperator } from "../../support/controller/file-operator.ts";
@@ -93,9 +93,12 @@ describe("a folder that can be read by half at the start", () => {
     expect(operator.controller.missing()).toMatch(
       /^manifest file \S+\/manifests\/(fence\.yaml|team): .+; it may contain policies, so no subscription is checked until it is valid: fix or remove it$/,
     );
-    for (const name of ["fence.yaml", "team"]) await rm(join(operator.directory, "manifests", name), { force: true });
-    await mkdir(join(operator.directory, "manifests", "team"), { recursive: true });
-    await operator.write("fence.yaml", FENCE);
+    // At no moment is all valid and the fence away: the folder is watched, and that would be a fence that somebody took down.
+    const manifests = join(operator.directory, "manifests");
+    await writeFile(join(manifests, "fence.new"), FENCE);
+    await rename(join(manifests, "fence.new"), join(manifests, "fence.yaml"));
+    await rm(join(manifests, "team"), { force: true });
+    await mkdir(join(manifests, "team"));
     await operator.provider.rescan();
     await operator.until(() => operator.condition("orders", "Accepted")?.reason === "EgressDenied");
     expect(operator.route("orders")?.subscription.target?.url).toBe("https://example.com/hooks");
