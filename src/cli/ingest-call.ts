@@ -1,6 +1,7 @@
 import { createSecureContext } from "node:tls";
 import { Agent as HttpAgent, type IncomingMessage, request as httpRequest } from "node:http";
 import { Agent as HttpsAgent, request as httpsRequest } from "node:https";
+import { text as textOf } from "node:stream/consumers";
 import { CommandFailure } from "./program.ts";
 
 /** Whom to believe, and who we are; PEM. */
@@ -75,15 +76,8 @@ export class IngestCaller {
 }
 
 async function readAll(response: IncomingMessage): Promise<IngestAnswer> {
-  const chunks: Buffer[] = [];
-  for await (const chunk of response) chunks.push(chunk as Buffer);
   const { statusCode = 0, statusMessage = "", headers } = response;
-  return {
-    status: statusCode,
-    statusText: statusMessage,
-    retryAfter: headers["retry-after"],
-    text: Buffer.concat(chunks).toString("utf8"),
-  };
+  return { status: statusCode, statusText: statusMessage, retryAfter: headers["retry-after"], text: await textOf(response) };
 }
 
 const UNTRUSTED = /SELF_SIGNED_CERT|^UNABLE_TO_/;

@@ -1,4 +1,5 @@
 import type { Event, EventData } from "./event.ts";
+import { fieldsAsJson } from "./fields-as-json.ts";
 import { isMultipartForm, partsAsJson, readMultipart } from "./multipart.ts";
 
 const NULL_JSON = Buffer.from("null");
@@ -37,27 +38,12 @@ export function dataAsText(event: Event): string {
   return asBuffer(event.data).toString("utf8");
 }
 
-/** The fields of a form in the order of their first appearance, each with all its values. */
-function formFields(text: string): ReadonlyMap<string, readonly string[]> {
-  const fields = new Map<string, string[]>();
-  for (const [name, value] of new URLSearchParams(text)) {
-    const values = fields.get(name);
-    if (values === undefined) fields.set(name, [value]);
-    else values.push(value);
-  }
-  return fields;
-}
-
 /** The bytes as a Buffer over the same memory. */
 export function asBuffer(bytes: Uint8Array): Buffer {
   return Buffer.isBuffer(bytes) ? bytes : Buffer.from(bytes.buffer, bytes.byteOffset, bytes.byteLength);
 }
 
-/** A form as an object; `value` gives the JSON of one value. */
+/** A form as the JSON of an object; `value` gives the JSON of one value. */
 export function formAsJson(text: string, value: (name: string, text: string) => string = (_, one) => JSON.stringify(one)): string {
-  const members = [...formFields(text)].map(([name, values]) => {
-    const [first = "", ...more] = values.map((one) => value(name, one));
-    return `${JSON.stringify(name)}:${more.length === 0 ? first : `[${[first, ...more].join(",")}]`}`;
-  });
-  return `{${members.join(",")}}`;
+  return fieldsAsJson([...new URLSearchParams(text)].map(([name, one]) => [name, value(name, one)]));
 }

@@ -1,4 +1,5 @@
 import { isAscii, isUtf8 } from "node:buffer";
+import { fieldsAsJson } from "./fields-as-json.ts";
 
 /** Parts of one body: forms of people and of callers have some ten. */
 export const PARTS_MAX = 1_000;
@@ -62,18 +63,9 @@ export function readMultipart(body: Uint8Array, contentType: string): MultipartR
   return end === bytes.length ? { ok: true, parts } : failed(end, "there are bytes behind the closing boundary");
 }
 
-/** The parts as JSON: an object in the order of names' first appearance; repeated names give arrays. `value` says what a part is. */
+/** The parts as the JSON of an object. `value` says what a part is. */
 export function partsAsJson(parts: readonly Part[], value: (part: Part) => string = partAsJson): string {
-  const fields = new Map<string, string[]>();
-  for (const part of parts) {
-    const values = fields.get(part.name);
-    if (values === undefined) fields.set(part.name, [value(part)]);
-    else values.push(value(part));
-  }
-  const members = [...fields].map(
-    ([name, values]) => `${JSON.stringify(name)}:${values.length === 1 ? values[0] : `[${values.join(",")}]`}`,
-  );
-  return `{${members.join(",")}}`;
+  return fieldsAsJson(parts.map((part) => [part.name, value(part)]));
 }
 
 /** A text as a string, JSON (by its Content-Type) as it is, a file or any other bytes as an object with their base64. */

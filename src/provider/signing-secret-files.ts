@@ -95,15 +95,11 @@ export class SigningSecretFiles {
   /** Durable when it answers `done`; also where there is no such file. */
   async delete({ metadata }: SecretObject): Promise<WriteResult> {
     const name = nameOf(metadata.namespace ?? "", metadata.name);
-    try {
+    return this.#attempt("deleted from", async () => {
       await this.#packs.settle(name);
       await rm(join(this.#dir, name), { force: true });
       await this.#packs.syncDirectory();
-      return { kind: "done" };
-    } catch (error) {
-      const message = `the signing key cannot be deleted from ${this.#dir}: ${error instanceof Error ? error.message : String(error)}`;
-      return { kind: "failed", message };
-    }
+    });
   }
 
   /** Settles no further pack; what waits is still written. */
@@ -142,27 +138,31 @@ export class SigningSecretFiles {
   async #writeTogether(batch: readonly Waiting[]): Promise<void> {
     const [only] = batch;
     if (only !== undefined && batch.length === 1) return only.done(await this.#write(only.stored));
-    const failed = await this.#attempt(() => this.#packs.write(batch.map(({ stored }) => fileOf(stored))));
-    for (const { stored, done } of batch) done(failed ?? { result: { kind: "done" }, secret: secretOf(stored) });
+    const result = await this.#attempt("stored in", () => this.#packs.write(batch.map(({ stored }) => fileOf(stored))));
+    for (const { stored, done } of batch) done(writtenAs(stored, result));
   }
 
   async #write(stored: StoredSecret): Promise<Written> {
-    const failed = await this.#attempt(async () => {
+    const result = await this.#attempt("stored in", async () => {
       await this.#packs.writeFile(fileOf(stored));
       await this.#packs.syncDirectory();
     });
-    return failed ?? { result: { kind: "done" }, secret: secretOf(stored) };
+    return writtenAs(stored, result);
   }
 
-  async #attempt(work: () => Promise<void>): Promise<Written | undefined> {
+  async #attempt(what: "stored in" | "deleted from", work: () => Promise<void>): Promise<WriteResult> {
     try {
       await work();
-      return undefined;
+      return { kind: "done" };
     } catch (error) {
-      const message = `the signing key cannot be stored in ${this.#dir}: ${error instanceof Error ? error.message : String(error)}`;
-      return { result: { kind: "failed", message } };
+      const message = `the signing key cannot be ${what} ${this.#dir}: ${error instanceof Error ? error.message : String(error)}`;
+      return { kind: "failed", message };
     }
   }
+}
+
+function writtenAs(stored: StoredSecret, result: WriteResult): Written {
+  return result.kind === "done" ? { result, secret: secretOf(stored) } : { result };
 }
 
 /** A namespace holds no dot, so the two names cannot run into one another. */

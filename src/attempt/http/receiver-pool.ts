@@ -64,7 +64,7 @@ export class ReceiverPool {
   /** Those without a request, the one that was used last at the end. */
   readonly #free: KeptClient[] = [];
   /** A subscription has as many deliveries under way as it has connections: others than deliveries may have to wait. */
-  #waiting: Waiting[] = [];
+  readonly #waiting: Waiting[] = [];
   #busy = 0;
   #isDestroyed = false;
   #onIdle: (() => void) | undefined;

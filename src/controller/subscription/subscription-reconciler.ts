@@ -9,14 +9,14 @@ import { WorkQueue } from "../work-queue.ts";
 import { AcceptedBook } from "./accepted-specs.ts";
 import type { AcceptedSpecs } from "./accepted-specs.ts";
 import { DependencyIndex } from "./dependency-index.ts";
-import { DrainFinalizers } from "./drain-finalizers.ts";
+import { drainFinalizers } from "./drain-finalizers.ts";
 import { ExpressionCache } from "./expression-cache.ts";
 import { FilterErrors } from "./filter-errors.ts";
 import { HeardMeanwhile } from "./heard-meanwhile.ts";
 import { KnownBook } from "./known-book.ts";
 import { Leavers } from "./leavers.ts";
 import { Readiness } from "./readiness.ts";
-import { SigningSecretAdoptions } from "./signing-secret-adoptions.ts";
+import { signingSecretAdoptions } from "./signing-secret-adoptions.ts";
 import { ReadyGauge } from "./ready-gauge.ts";
 import { RouteBook } from "./route-book.ts";
 import { restoredRoute } from "./route-of.ts";
@@ -43,8 +43,8 @@ export class SubscriptionReconciler implements Reconciler<"WebhookSubscription">
   readonly #leavers: Leavers;
   readonly #subscriptions: Subscriptions;
   readonly #statuses: SubscriptionStatuses;
-  readonly #finalizers: DrainFinalizers;
-  readonly #adoptions: SigningSecretAdoptions;
+  readonly #finalizers: WorkQueue<SubscriptionKey>;
+  readonly #adoptions: WorkQueue<SubscriptionKey>;
   readonly #filterErrors: FilterErrors;
   readonly #gauge: ReadyGauge;
   readonly #queue: WorkQueue<SubscriptionKey>;
@@ -68,8 +68,8 @@ export class SubscriptionReconciler implements Reconciler<"WebhookSubscription">
     this.#subscriptions = new Subscriptions(this.#parts, this.#leavers);
     this.#filterErrors = new FilterErrors(resources, sink, clock);
     this.#statuses = new SubscriptionStatuses(this.#parts, this.#filterErrors);
-    this.#finalizers = new DrainFinalizers(this.#parts);
-    this.#adoptions = new SigningSecretAdoptions(this.#parts);
+    this.#finalizers = drainFinalizers(this.#parts);
+    this.#adoptions = signingSecretAdoptions(this.#parts);
     this.#gauge = new ReadyGauge(shared.metrics);
     this.readiness = new Readiness({ resources, deliveries, clock, routes, leavers: this.#leavers, onReady });
     this.#queue = new WorkQueue({
