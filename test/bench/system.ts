@@ -6,6 +6,7 @@ import { defaultPolicy, loopbackPolicy, manifestFile, subscription } from "../su
 import type { Certificate } from "../support/delivery/certificates.ts";
 import { lineReader, startPinned } from "./machine.ts";
 import { until } from "../support/until.ts";
+import { tlsFlags } from "../support/operator/tls-flags.ts";
 import { NODE_ENVIRONMENT, NODE_FLAGS } from "../support/operator/node-flags.ts";
 
 export interface SystemOptions {
@@ -66,7 +67,15 @@ export class System {
     const listen = ["--ingest-listen", "127.0.0.1:0", "--api-listen", "127.0.0.1:0", "--metrics-listen", "127.0.0.1:0"];
     const auth = ["--ingest-auth", "none", "--api-auth", "none", "--log-level", options.logLevel ?? "warn"];
     const store = ["--provider", "file", "--manifests", join(directory, "manifests"), "--store", `sqlite:${join(directory, "store")}`];
-    const args = [...NODE_FLAGS, "src/main.ts", "run", ...store, ...listen, ...auth, ...tlsFlags(directory, options.certificate)];
+    const args = [
+      ...NODE_FLAGS,
+      "src/main.ts",
+      "run",
+      ...store,
+      ...listen,
+      ...auth,
+      ...(options.certificate === undefined ? [] : tlsFlags("ingest", directory, options.certificate)),
+    ];
     const child = startPinned((options.pinned ?? true) ? 0 : undefined, process.execPath, args, {
       environment: NODE_ENVIRONMENT,
       ...(options.root === undefined ? {} : { root: options.root }),
@@ -98,14 +107,6 @@ export class System {
     await gone;
     if (!keep) rmSync(this.directory, { recursive: true, force: true });
   }
-}
-
-function tlsFlags(directory: string, certificate: Certificate | undefined): string[] {
-  if (certificate === undefined) return [];
-  const [cert, key] = [join(directory, "tls.crt"), join(directory, "tls.key")];
-  writeFileSync(cert, certificate.cert);
-  writeFileSync(key, certificate.key);
-  return [`--ingest-tls-certificate-file=${cert}`, `--ingest-tls-key-file=${key}`];
 }
 
 function manifests(options: SystemOptions): string {

@@ -5,6 +5,7 @@ import { join, resolve } from "node:path";
 import { afterEach, expect, it } from "vitest";
 import { makeCertificates } from "../support/delivery/certificates.ts";
 import { askTls } from "../support/door/tls-clients.ts";
+import { tlsFlags } from "../support/operator/tls-flags.ts";
 import { OperatorProcess } from "../support/operator/operator-process.ts";
 
 const certificates = makeCertificates();
@@ -23,11 +24,7 @@ function scene() {
     writeFileSync(join(folder, name), text);
     return join(folder, name);
   };
-  const pair = (port: string, { cert, key }: typeof good): string[] => [
-    `--${port}-tls-certificate-file=${file(`${port}.crt`, cert)}`,
-    `--${port}-tls-key-file=${file(`${port}.key`, key)}`,
-  ];
-  const flags = ["ingest", "api", "metrics"].flatMap((port) => pair(port, good));
+  const flags = (["ingest", "api", "metrics"] as const).flatMap((port) => tlsFlags(port, folder, good));
   return { folder, file, flags, ca: file("ca.crt", ca) };
 }
 

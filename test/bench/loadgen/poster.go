@@ -146,28 +146,30 @@ func readAnswer(reader *bufio.Reader) (int, error) {
 // closed keeps a fixed number of posts in flight.
 func (p *poster) closed() {
 	until := time.Now().Add(p.o.duration)
+	inParallel(p.o.connections, func() {
+		p.loop(func() bool { return time.Now().Before(until) })
+	}).Wait()
+}
+
+// inParallel does work so many times at once; the group tells when all of it is over.
+func inParallel(count int, work func()) *sync.WaitGroup {
 	var group sync.WaitGroup
-	for range p.o.connections {
+	for range count {
 		group.Add(1)
 		go func() {
 			defer group.Done()
-			p.loop(func() bool { return time.Now().Before(until) })
+			work()
 		}()
 	}
-	group.Wait()
+	return &group
 }
 
 // open posts at a fixed rate whatever the answers take; a tick's posts go to whichever connection is free.
 func (p *poster) open() {
 	ticks := make(chan struct{}, 1<<20)
-	var group sync.WaitGroup
-	for range max(p.o.connections, 64) {
-		group.Add(1)
-		go func() {
-			defer group.Done()
-			p.loop(func() bool { _, ok := <-ticks; return ok })
-		}()
-	}
+	group := inParallel(max(p.o.connections, 64), func() {
+		p.loop(func() bool { _, ok := <-ticks; return ok })
+	})
 	begin := time.Now()
 	total := int(p.o.rate * p.o.duration.Seconds())
 	for sent := 0; sent < total; {
@@ -215,27 +217,21 @@ func clientHello() []byte {
 func (p *poster) storm() {
 	hello := clientHello()
 	until := time.Now().Add(p.o.duration)
-	var group sync.WaitGroup
-	for range p.o.connections {
-		group.Add(1)
-		go func() {
-			defer group.Done()
-			answer := make([]byte, 4096)
-			for time.Now().Before(until) {
-				p.posted.Add(1)
-				socket, err := net.Dial("tcp", p.address)
-				if err == nil {
-					_, _ = socket.Write(hello)
-					_, err = socket.Read(answer)
-					socket.Close()
-				}
-				if err != nil {
-					p.refused.Add(1)
-				} else {
-					p.accepted.Add(1)
-				}
+	inParallel(p.o.connections, func() {
+		answer := make([]byte, 4096)
+		for time.Now().Before(until) {
+			p.posted.Add(1)
+			socket, err := net.Dial("tcp", p.address)
+			if err == nil {
+				_, _ = socket.Write(hello)
+				_, err = socket.Read(answer)
+				socket.Close()
 			}
-		}()
-	}
-	group.Wait()
+			if err != nil {
+				p.refused.Add(1)
+			} else {
+				p.accepted.Add(1)
+			}
+		}
+	}).Wait()
 }

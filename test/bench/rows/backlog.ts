@@ -1,21 +1,14 @@
-import { PENDING, pendingOf, unusedPort } from "../dead-receiver.ts";
+import { fillBacklog, PENDING, pendingOf, unusedPort } from "../dead-receiver.ts";
 import { residentMiB } from "../machine.ts";
 import { median, row, type BenchContext, type Row } from "../row.ts";
 import { System } from "../system.ts";
-
-const BATCH = 100;
 
 /** Resident set with 100,000 retries waiting in the store, and boot to ready with them. */
 export async function backlogRows(context: BenchContext): Promise<Row[]> {
   const subscriptions = [{ name: "dead", type: "bench.*", port: await unusedPort() }];
   const first = await System.start({ receiver: context.load.address, subscriptions, maxInFlight: 64, timeout: "1s" });
   const idleMiB = residentMiB(first.pid);
-  let posted = 0;
-  for (let turn = 0; posted < PENDING && turn < 60; turn++) {
-    const result = await context.load.run({ url: first.events(), durationMs: 2_000, connections: 16, batch: BATCH, fanOut: 1, waitMs: 1 });
-    posted += result.accepted;
-    context.progress(`backlog: ${posted} of ${PENDING} accepted`);
-  }
+  await fillBacklog(first, context.load, context.progress);
   const pending = await settledPending(first);
   const resident = residentMiB(first.pid);
   const directory = first.directory;

@@ -1,12 +1,10 @@
 import { Load } from "../load.ts";
 import { residentMiB } from "../machine.ts";
+import { manySubscriptions, NAMESPACES, ORIGINS, TYPES } from "../many-subscriptions.ts";
 import { median, row, type BenchContext, type Row } from "../row.ts";
 import { System, type SystemOptions } from "../system.ts";
 
 const CONNECTIONS = 128;
-const NAMESPACES = 100;
-const EACH = 100;
-const ORIGINS = 1_000;
 /** Long enough that every subscription has had an event: its pool and its socket are part of the price. */
 const WARM_UP_MS = 20_000;
 
@@ -14,20 +12,14 @@ const WARM_UP_MS = 20_000;
 export async function manyRows(context: BenchContext): Promise<Row[]> {
   const load = await Load.start("", ORIGINS);
   try {
-    const port = Number(load.address.split(":")[1]);
-    const many = Array.from({ length: NAMESPACES * EACH }, (_, i) => {
-      const origin = i % ORIGINS;
-      const host = origin === 0 ? "127.0.0.1" : `127.0.${Math.floor(origin / 250)}.${(origin % 250) + 1}`;
-      return { name: `sub-${i % EACH}`, namespace: `bench-${Math.floor(i / EACH)}`, type: `bench.t${i % EACH}`, host, port };
-    });
-    const types = Array.from({ length: EACH }, (_, i) => `bench.t${i}`).join(",");
+    const many = manySubscriptions(load.address);
     const ratios: number[] = [];
     const ones: number[] = [];
     const manys: number[] = [];
     let resident = 0;
     for (let round = 1; round <= context.rounds; round++) {
       const one = await rateOf(context, load, { subscriptions: [{ name: "one", type: "bench.*" }] });
-      const spread = await rateOf(context, load, { subscriptions: many }, { types, namespaces: NAMESPACES });
+      const spread = await rateOf(context, load, { subscriptions: many }, { types: TYPES, namespaces: NAMESPACES });
       ratios.push(spread.perSecond / one.perSecond);
       ones.push(one.perSecond);
       manys.push(spread.perSecond);
@@ -37,7 +29,7 @@ export async function manyRows(context: BenchContext): Promise<Row[]> {
       );
     }
     const parts = { onePerSecond: median(ones), manyPerSecond: median(manys), residentMiB: resident };
-    const name = `rate with ${NAMESPACES * EACH} subscriptions in ${NAMESPACES} namespaces, ${ORIGINS} origins, against 1`;
+    const name = `rate with ${many.length} subscriptions in ${NAMESPACES} namespaces, ${ORIGINS} origins, against 1`;
     return [row({ name, figure: median(ratios), unit: "ratio", better: ">=", floor: 0.4, goal: 0.6, parts })];
   } finally {
     load.stop();

@@ -1,15 +1,13 @@
-import { PENDING, pendingOf, unusedPort } from "../dead-receiver.ts";
+import { fillBacklog, PENDING, pendingOf, unusedPort } from "../dead-receiver.ts";
 import { Load } from "../load.ts";
 import { shareMiB } from "../machine.ts";
+import { manySubscriptions, NAMESPACES, ORIGINS, TYPES } from "../many-subscriptions.ts";
 import { row, type BenchContext, type Row } from "../row.ts";
-import { System, type SystemOptions } from "../system.ts";
+import { System } from "../system.ts";
 
 /** What the garbage collector and malloc give back, they have given back by then. */
 const REST_MS = 30_000;
 const FEW = 10;
-const NAMESPACES = 100;
-const EACH = 100;
-const ORIGINS = 1_000;
 const TRAFFIC_MS = 20_000;
 const KEPT_ALIVE_MS = 4_000;
 
@@ -47,12 +45,7 @@ async function backlog({ load, progress }: BenchContext): Promise<Row[]> {
   const subscriptions = [{ name: "dead", type: "bench.*", port: await unusedPort() }];
   const system = await System.start({ receiver: load.address, subscriptions, maxInFlight: 64, timeout: "1s" });
   try {
-    let posted = 0;
-    while (posted < PENDING) {
-      const result = await load.run({ url: system.events(), durationMs: 2_000, connections: 16, batch: 100, fanOut: 1, waitMs: 1 });
-      if (result.accepted === 0) throw new Error(`${posted} of ${PENDING} events were accepted, and no more`);
-      posted += result.accepted;
-    }
+    await fillBacklog(system, load, progress);
     const after = shareMiB(system.pid).pss;
     await rest();
     const rested = shareMiB(system.pid).pss;
@@ -71,15 +64,14 @@ async function backlog({ load, progress }: BenchContext): Promise<Row[]> {
 
 async function many({ progress }: BenchContext): Promise<Row[]> {
   const load = await Load.start("", ORIGINS);
-  const subscriptions = spread(Number(load.address.split(":")[1]));
+  const subscriptions = manySubscriptions(load.address);
   const system = await System.start({ receiver: load.address, subscriptions });
   try {
     await system.settled(subscriptions.length);
     await rest();
     const idleMiB = shareMiB(system.pid).pss;
     progress(`${subscriptions.length} subscriptions: ${shown(idleMiB)} idle`);
-    const types = Array.from({ length: EACH }, (_, i) => `bench.t${i}`).join(",");
-    const result = await load.run({ url: system.events(), connections: 128, types, namespaces: NAMESPACES, durationMs: TRAFFIC_MS });
+    const result = await load.run({ url: system.events(), connections: 128, types: TYPES, namespaces: NAMESPACES, durationMs: TRAFFIC_MS });
     const traffic = shareMiB(system.pid).pss;
     await new Promise((resolve) => setTimeout(resolve, KEPT_ALIVE_MS));
     await rest();
@@ -95,14 +87,6 @@ async function many({ progress }: BenchContext): Promise<Row[]> {
     await system.stop();
     load.stop();
   }
-}
-
-function spread(port: number): SystemOptions["subscriptions"] {
-  return Array.from({ length: NAMESPACES * EACH }, (_, i) => {
-    const origin = i % ORIGINS;
-    const host = origin === 0 ? "127.0.0.1" : `127.0.${Math.floor(origin / 250)}.${(origin % 250) + 1}`;
-    return { name: `sub-${i % EACH}`, namespace: `bench-${Math.floor(i / EACH)}`, type: `bench.t${i % EACH}`, host, port };
-  });
 }
 
 function rest(): Promise<void> {

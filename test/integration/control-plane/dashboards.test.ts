@@ -1,4 +1,4 @@
-import { mkdtempSync, readFileSync, rmSync, writeFileSync } from "node:fs";
+import { mkdtempSync, readFileSync, rmSync } from "node:fs";
 import { createServer, type Server } from "node:http";
 import type { AddressInfo } from "node:net";
 import { tmpdir } from "node:os";
@@ -7,6 +7,7 @@ import { afterAll, beforeAll, describe, expect, it } from "vitest";
 import { ALERTS } from "../../../scripts/monitoring/alerts.ts";
 import { loopbackPolicy, manifestFile, subscription } from "../../support/manifests.ts";
 import { hasPrometheus, PrometheusServer } from "../../support/observe/prometheus-server.ts";
+import { tlsFlags } from "../../support/operator/tls-flags.ts";
 import { OperatorProcess } from "../../support/operator/operator-process.ts";
 import { makeCertificates } from "../../support/delivery/certificates.ts";
 import { ControlPlane } from "../../support/kube/control-plane.ts";
@@ -177,10 +178,7 @@ describeOnControlPlane(
 function apiTls(store: string): string[] {
   const certificate = makeCertificates()?.good;
   if (certificate === undefined) throw new Error("this test needs the openssl command");
-  const files = { cert: join(store, "tls.crt"), key: join(store, "tls.key") };
-  writeFileSync(files.cert, certificate.cert);
-  writeFileSync(files.key, certificate.key, { mode: 0o600 });
-  return [`--api-tls-certificate-file=${files.cert}`, `--api-tls-key-file=${files.key}`];
+  return tlsFlags("api", store, certificate);
 }
 
 function filled(expr: string, subscription: string): string {
