@@ -32,6 +32,12 @@ function listenFault({ host, port, flag }: ListenAddress, { code, message }: Nod
   return `cannot listen on ${where}: ${message}${other}`;
 }
 
+/**
+ * Connections that the kernel may hold until the event loop takes them in; it takes its own bound (`net.core.somaxconn`, 4,096 on Linux) where that is lower.
+ * Node's 511 are full after one busy turn beside a crowd, and who is dropped then tries again after a whole second.
+ */
+const BACKLOG = 4_096;
+
 /** Node's own switch, which its types leave out. */
 type HalfOpenServer = Server & { httpAllowHalfOpen: boolean };
 
@@ -42,7 +48,7 @@ export async function listenOn(server: Server, address: ListenAddress): Promise<
   await new Promise<void>((resolve, reject) => {
     const refused = (error: Error): void => reject(new ListenError(address, error));
     server.once("error", refused);
-    server.listen({ host: host === "" ? undefined : host, port }, () => {
+    server.listen({ host: host === "" ? undefined : host, port, backlog: BACKLOG }, () => {
       server.off("error", refused);
       resolve();
     });

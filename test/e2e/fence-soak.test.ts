@@ -52,7 +52,9 @@ async function soak(): Promise<readonly string[]> {
   return [
     ...reports.flatMap(({ accepted }, i) => (accepted === 0 ? [`nothing accepted in report ${i}`] : [])),
     ...reports.flatMap(({ refusals }) => refusals),
-    ...reports.flatMap(({ probesFailed }) => (probesFailed > 0 ? [`${probesFailed} probes failed`] : [])),
+    ...reports.flatMap(({ probesFailed, probeFaults }) =>
+      probesFailed > 0 ? [`${probesFailed} probes failed: ${probeFaults.join("; ")}`] : [],
+    ),
     ...(residentMiB > RESIDENT_MIB ? [`resident: ${residentMiB.toFixed(0)} MiB of ${RESIDENT_MIB}`] : []),
     ...(afterwards.undelivered > 0 ? [`${afterwards.undelivered} not delivered`] : []),
   ];

@@ -72,7 +72,7 @@ function missed({ seen, factor }: Measured, attack: Attack): readonly string[] {
   const residentMiB = attack.residentMiB ?? RESIDENT_MIB;
   const bars: readonly (readonly [missed: boolean, what: string])[] = [
     [seen.refused > 0, `${seen.refused} refused: ${seen.refusals.join("; ")}`],
-    [seen.probesFailed > 0, `${seen.probesFailed} probes failed`],
+    [seen.probesFailed > 0, `${seen.probesFailed} probes failed: ${seen.probeFaults.join("; ")}`],
     [seen.undelivered > 0, `${seen.undelivered} not delivered`],
     [seen.accepted <= 50, `only ${seen.accepted} accepted`],
     [

@@ -2,20 +2,29 @@ import { type Doing, type Guest, type Lane, LANES, laneOf, Line } from "./guest.
 
 /** Whoever has just come, or just begun, is given so long before the place is wanted back, ms. */
 export const GRACE_MS = 1_000;
+/**
+ * In a crowd a second is too much to give. So much is given still, ms: many connections come in one turn of the event loop, and what each asks is read in a
+ * later one. Where no stranger has been there for so long (half of the house comes anew within it), the oldest goes.
+ */
+export const CROWD_GRACE_MS = 100;
+
+/** One lane, and how long a guest must have been in it to go. */
+interface Place {
+  readonly lane: Lane;
+  readonly graceMs: number;
+}
 
 /**
  * Who goes first when a place is needed. Strangers go before those who have proven themselves, and among each those who do nothing before those
- * who do something. Whoever is in the first second of it is spared as long as anybody else is there; `inCrowd`: not when so many strangers have just come
- * that they would push out those who have proven themselves. Last of all go requests under way.
+ * who do something. Whoever is in the first second of it is spared as long as anybody else is there; `crowd`: one of CROWD goes, when so many
+ * strangers have just come that they would push out those who have proven themselves. Last of all go requests under way.
  */
-const ORDER: readonly { readonly lane: Lane; readonly graceMs: number; readonly inCrowd?: true }[] = [
+const ORDER: readonly (Place | "crowd")[] = [
   { lane: laneOf(false, "rest"), graceMs: GRACE_MS },
   { lane: laneOf(false, "head"), graceMs: GRACE_MS },
   { lane: laneOf(false, "unread"), graceMs: 0 },
   { lane: laneOf(false, "busy"), graceMs: GRACE_MS },
-  { lane: laneOf(false, "rest"), graceMs: 0, inCrowd: true },
-  { lane: laneOf(false, "head"), graceMs: 0, inCrowd: true },
-  { lane: laneOf(false, "busy"), graceMs: 0, inCrowd: true },
+  "crowd",
   { lane: laneOf(true, "rest"), graceMs: 0 },
   { lane: laneOf(true, "head"), graceMs: GRACE_MS },
   { lane: laneOf(true, "unread"), graceMs: 0 },
@@ -26,9 +35,16 @@ const ORDER: readonly { readonly lane: Lane; readonly graceMs: number; readonly 
   { lane: laneOf(true, "busy"), graceMs: 0 },
 ];
 
+/** Who of an address goes when strangers are a crowd. */
+const CROWD: readonly Place[] = [CROWD_GRACE_MS, 0].flatMap((graceMs) =>
+  (["rest", "head", "busy"] as const).map((doing) => ({ lane: laneOf(false, doing), graceMs })),
+);
+
 /** The connections of one remote address. */
 class Household<G extends Guest> {
   count = 0;
+  /** How many of them have not proven themselves. */
+  strangers = 0;
   readonly #lines = Array.from({ length: LANES }, () => new Line<G>());
 
   line(lane: Lane): Line<G> {
@@ -110,21 +126,43 @@ export class GuestBook<G extends Guest> {
    * for longest. So nobody's address pushes out others, and no address has a limit while there is room. `spared` is never chosen.
    */
   victim(nowMs: number, spared?: G): G | undefined {
-    const isCrowd = this.#strangers > this.#strangersMax;
-    for (const { lane, graceMs, inCrowd } of ORDER) {
-      if (this.#counts[lane] === 0 || (inCrowd === true && !isCrowd)) continue;
-      let found: G | undefined;
-      let most = 0;
-      for (const household of this.#households.values()) {
-        if (household.count <= most) continue;
-        const oldest = household.oldest(lane, nowMs - graceMs, spared);
-        if (oldest === undefined) continue;
-        found = oldest;
-        most = household.count;
-      }
+    for (const place of ORDER) {
+      const found = place === "crowd" ? this.#ofCrowd(nowMs, spared) : this.#inLane(place, nowMs, spared);
       if (found !== undefined) return found;
     }
     return undefined;
+  }
+
+  #inLane({ lane, graceMs }: Place, nowMs: number, spared: G | undefined): G | undefined {
+    if (this.#counts[lane] === 0) return undefined;
+    let found: G | undefined;
+    let most = 0;
+    for (const household of this.#households.values()) {
+      if (household.count <= most) continue;
+      const oldest = household.oldest(lane, nowMs - graceMs, spared);
+      if (oldest === undefined) continue;
+      found = oldest;
+      most = household.count;
+    }
+    return found;
+  }
+
+  /** One of the address with most strangers, whatever they do: so who brings the crowd pays for it. */
+  #ofCrowd(nowMs: number, spared: G | undefined): G | undefined {
+    if (this.#strangers <= this.#strangersMax) return undefined;
+    let found: G | undefined;
+    let most = 0;
+    for (const household of this.#households.values()) {
+      if (household.strangers <= most) continue;
+      for (const { lane, graceMs } of CROWD) {
+        const oldest = household.oldest(lane, nowMs - graceMs, spared);
+        if (oldest === undefined) continue;
+        found = oldest;
+        most = household.strangers;
+        break;
+      }
+    }
+    return found;
   }
 
   /** Those in a lane; the one just given may go or change meanwhile. */
@@ -155,12 +193,16 @@ export class GuestBook<G extends Guest> {
   #push(household: Household<G>, guest: G): void {
     household.line(guest.lane).push(guest);
     this.#counts[guest.lane]!++;
-    if (!guest.known) this.#strangers++;
+    if (guest.known) return;
+    this.#strangers++;
+    household.strangers++;
   }
 
   #pull(household: Household<G>, guest: G): void {
     household.line(guest.lane).remove(guest);
     this.#counts[guest.lane]!--;
-    if (!guest.known) this.#strangers--;
+    if (guest.known) return;
+    this.#strangers--;
+    household.strangers--;
   }
 }

@@ -24,6 +24,8 @@ export interface WitnessReport {
   readonly acceptMaxMs: number;
   readonly probes: number;
   readonly probesFailed: number;
+  /** A few of these in words. */
+  readonly probeFaults: readonly string[];
   readonly probeMaxMs: number;
   /** Of what was accepted: from the 202 to the receiver. */
   readonly delivered: number;

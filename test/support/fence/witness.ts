@@ -21,6 +21,7 @@ const acceptWaits: number[] = [];
 const probeWaits: number[] = [];
 const deliveryWaits: number[] = [];
 const refusals: string[] = [];
+const probeFaults: string[] = [];
 /** When each event was accepted that has not arrived. */
 const owed = new Map<string, number>();
 /** Arrived before its producer was told that it is accepted. */
@@ -88,7 +89,7 @@ async function publish({ ingest, token }: WitnessScene, agent: Agent | undefined
   acceptWaits.push(answer.ms);
   if (answer.status !== 202) {
     counts.refused += 1;
-    if (refusals.length < WORDS_MAX) refusals.push(`${answer.status} after ${answer.ms.toFixed(0)} ms: ${answer.text.slice(0, 200)}`);
+    say(refusals, answer);
     return;
   }
   const { id } = JSON.parse(answer.text) as { id: string };
@@ -96,10 +97,16 @@ async function publish({ ingest, token }: WitnessScene, agent: Agent | undefined
   else owed.set(id, performance.now());
 }
 
+function say(words: string[], { status, ms, text }: Answer): void {
+  if (words.length < WORDS_MAX) words.push(`${status} after ${ms.toFixed(0)} ms: ${text.slice(0, 200)}`);
+}
+
 async function probe({ metrics }: WitnessScene): Promise<void> {
   const answer = await timed(waiting.probe, () => ask(`${metrics}/livez`, undefined, undefined, undefined));
   probeWaits.push(answer.ms);
-  if (answer.status !== 200) counts.probesFailed += 1;
+  if (answer.status === 200) return;
+  counts.probesFailed += 1;
+  say(probeFaults, answer);
 }
 
 function lookAtMemory({ pid }: WitnessScene): void {
@@ -146,6 +153,7 @@ function report(): WitnessReport {
     acceptMaxMs: quantile(accepts, 1),
     probes: probeWaits.length,
     probesFailed: counts.probesFailed,
+    probeFaults: probeFaults.splice(0),
     probeMaxMs: quantile(waitsOf(probeWaits, waiting.probe), 1),
     delivered: deliveryWaits.length,
     undelivered: [...owed.values()].filter((atMs) => atMs < lateBeforeMs).length,

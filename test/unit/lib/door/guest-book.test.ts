@@ -62,6 +62,16 @@ describe("the place given up for another is that of", () => {
       ["b stranger rest 900", "a stranger rest 10", "a stranger rest 20", "a stranger rest 5", "b known rest 9"],
       "a stranger rest 20",
     ],
+    [
+      "one that has been there for a while, before one whose request cannot have been read yet",
+      ["a stranger rest 20", "a stranger head 150", "a known rest 9000"],
+      "a stranger head 150",
+    ],
+    [
+      "a request that has been under way for a while, before one that cannot have been read yet",
+      ["a stranger rest 20", "a stranger busy 150", "a known rest 9000"],
+      "a stranger busy 150",
+    ],
     ["one of it whatever it does", ["a stranger head 10", "a stranger busy 20", "a known rest 9000"], "a stranger head 10"],
     [
       "somebody known at rest, once it is none any more",
