@@ -58,7 +58,7 @@ function toNumbered(row: readonly Value[]): Numbered {
     number: Number(number),
     summary: {
       event: {
-        id: unpackEventId(id as Uint8Array | string),
+        id: unpackEventId(id),
         namespace: String(namespace),
         sourceId: String(sourceId),
         source: String(source),
