@@ -3,9 +3,9 @@ import { HISTORY_GROUP, type ApiAccess } from "./authenticator.ts";
 /** What a call asks for, once its path is understood. */
 export type ApiAction =
   | { readonly kind: "subscriptions" }
-  | { readonly kind: "subscription" | "test" | "resume"; readonly name: string }
+  | { readonly kind: "subscription" | "test" | "pause" | "resume"; readonly name: string }
   | { readonly kind: "event"; readonly id: string }
-  | { readonly kind: "deliveries" | "attempts" }
+  | { readonly kind: "events" | "deliveries" | "attempts" }
   | { readonly kind: "delivery" | "deliveryAttempts" | "resend"; readonly deliveryName: string };
 
 export interface ApiRoute {
@@ -54,10 +54,17 @@ const PATTERNS: readonly Pattern[] = [
   },
   {
     method: "POST",
+    path: new RegExp(`^/subscriptions/(${NAME})/pause$`),
+    action: (name) => ({ kind: "pause", name }),
+    access: { verb: "create", group: HISTORY_GROUP, resource: "deliverytests" },
+  },
+  {
+    method: "POST",
     path: new RegExp(`^/subscriptions/(${NAME})/resume$`),
     action: (name) => ({ kind: "resume", name }),
     access: { verb: "create", group: HISTORY_GROUP, resource: "deliverytests" },
   },
+  { method: "GET", path: /^\/events$/, action: () => ({ kind: "events" }), access: read("events", "list") },
   { method: "GET", path: /^\/events\/([-0-9a-zA-Z]{1,64})$/, action: (id) => ({ kind: "event", id }), access: read("events", "get") },
   { method: "GET", path: /^\/deliveries$/, action: () => ({ kind: "deliveries" }), access: read("deliveries", "list") },
   {

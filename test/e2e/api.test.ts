@@ -36,11 +36,7 @@ describe("the read and act API, through the binary", () => {
     receiver = await RecordingReceiver.start();
     mkdirSync(join(directory, "manifests"));
     writeFileSync(join(directory, "manifests", "all.yaml"), manifests(receiver.url));
-    operator = await OperatorProcess.start({
-      manifests: join(directory, "manifests"),
-      store: `sqlite:${join(directory, "store")}`,
-      auth: ["--ingest-auth", "none", "--api-auth", "static"],
-    });
+    operator = await start();
   });
   afterAll(async () => {
     await operator?.signal("SIGKILL");
@@ -48,6 +44,12 @@ describe("the read and act API, through the binary", () => {
     rmSync(directory, { recursive: true, force: true });
   });
 
+  const start = (): Promise<OperatorProcess> =>
+    OperatorProcess.start({
+      manifests: join(directory, "manifests"),
+      store: `sqlite:${join(directory, "store")}`,
+      auth: ["--ingest-auth", "none", "--api-auth", "static"],
+    });
   const call = async (
     path: string,
     init: RequestInit & { token?: string } = {},
@@ -192,6 +194,60 @@ describe("the read and act API, through the binary", () => {
       ["r1", 2],
     ]);
     expect((await call("shop/attempts?subscription=form&limit=1")).body.items).toHaveLength(1);
+  });
+
+  it("tells with wait what became of it, in the same answer", async () => {
+    receiver.answer = { status: 503, body: "not now" };
+    await publish("order.waited", { id: "r8" });
+    const { id } = await settled("r8", ({ state }) => state === "Failed");
+    const again = (wait: string): ReturnType<typeof call> => call(`shop/deliveries/${id}/resend?wait=${wait}`, { method: "POST" });
+    expect(await again("10s")).toMatchObject({ status: 200, body: { id, state: "Failed", lastAttempt: { attempt: 3, statusCode: 503 } } });
+    receiver.answer = { status: 200 };
+    expect(await again("10s")).toMatchObject({
+      status: 200,
+      body: { id, state: "Delivered", attempts: 4, lastAttempt: { statusCode: 200 } },
+    });
+    expect(await again("2h")).toMatchObject({ status: 400, body: { code: "parameter_invalid" } });
+  });
+
+  it("pauses a subscription over a kill, says so in its status, and resumes it", async () => {
+    receiver.answer = { status: 200 };
+    const act = (what: string, body = ""): ReturnType<typeof call> => call(`shop/subscriptions/form/${what}`, { method: "POST", body });
+    expect((await act("pause", '{"reason":"they move"}')).status).toBe(200);
+    await publish("order.paused", { id: "r11" });
+    await operator.signal("SIGKILL");
+    operator = await start();
+    const paused = async (): Promise<Json> =>
+      (await call("shop/subscriptions/form")).body.status?.conditions?.find(({ type }: Json) => type === "Suspended");
+    const message = "paused through the API: they move; ends with resume";
+    expect(await untilGiven(async () => ((await paused())?.status === "True" ? paused() : undefined), { withinMs: WAIT_MS })).toMatchObject(
+      { reason: "Paused", message },
+    );
+    const row = await settled("r11", ({ waitingFor }) => waitingFor !== null);
+    expect(row).toMatchObject({ state: "Ready", attempts: 0, waitingFor: { reason: "Paused", untilTime: null }, nextAttemptTime: null });
+    expect((await act("resume")).status).toBe(200);
+    await settled("r11", ({ state }) => state === "Delivered");
+    expect(await paused()).toMatchObject({ status: "False" });
+  });
+
+  it("lists what was sent, also what nobody wanted", async () => {
+    const nobodys = await publish("nobody.wants", { id: "r9" });
+    const wanted = await publish("order.wanted", { id: "r10" });
+    const { items, nextCursor } = (await call("shop/events?limit=2")).body;
+    expect(items).toMatchObject([
+      { id: wanted, type: "order.wanted", matched: 1, dataBytes: 12, dataKept: true },
+      { id: nobodys, type: "nobody.wants", matched: 0, dataBytes: 0, dataKept: false },
+    ]);
+    expect(items[0]).not.toHaveProperty("data");
+    expect((await call(`shop/events?limit=1&cursor=${nextCursor}`)).body.items[0].type).not.toMatch(/wanted|wants/);
+    expect((await call("shop/events?matched=false")).body.items.map(({ id }: Json) => id)).toEqual([nobodys]);
+    expect((await call("depot/events", { token: FOREIGN_TOKEN })).body.items).toEqual([]);
+  });
+
+  it("shows the log without bodies where none are asked for", async () => {
+    const [firing] = (await call("shop/attempts?state=Failed&bodies=none")).body.items;
+    expect(firing).toMatchObject({ recordID: "r1", request: { body: null }, response: { body: null } });
+    expect(firing.request.headers.length).toBeGreaterThan(2);
   });
 
   it("shows nobody what is another namespace's, and acts on nothing of it", async () => {

@@ -38,10 +38,19 @@ describe("the API's server", () => {
         readDelivery: nothing,
         attemptsOf: nothing,
         readEvent: nothing,
+        events: nothing,
         readBody: nothing,
       },
       directory: { list: () => [], get: () => undefined, nameOf: () => undefined, uidsOf: () => [] },
-      acts: { storageFull: () => undefined, resend: nothing, test: nothing, resume: nothing, heldBack: () => undefined, bodyOf: nothing },
+      acts: {
+        storageFull: () => undefined,
+        resend: nothing,
+        test: nothing,
+        pause: nothing,
+        resume: nothing,
+        heldBack: () => undefined,
+        bodyOf: nothing,
+      },
     });
     url = await server.open();
     stop = new AbortController();

@@ -68,12 +68,14 @@ export function historyOf(setup: HistorySetup): Pick<HandlerParts, "store" | "ac
         return Array.from({ length: attemptsEach }, (_, i) => attempt(id, i + 1));
       },
       readEvent: nothing,
+      events: nothing,
       readBody: async () => undefined,
     },
     acts: {
       storageFull: () => undefined,
       resend: nothing,
       test: nothing,
+      pause: nothing,
       resume: nothing,
       heldBack: () => undefined,
       bodyOf: () => Buffer.alloc(bodyBytes, "x"),
