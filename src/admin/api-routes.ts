@@ -5,7 +5,7 @@ export type ApiAction =
   | { readonly kind: "subscriptions" }
   | { readonly kind: "subscription" | "test" | "resume"; readonly name: string }
   | { readonly kind: "event"; readonly id: string }
-  | { readonly kind: "deliveries" | "attempts" }
+  | { readonly kind: "events" | "deliveries" | "attempts" }
   | { readonly kind: "delivery" | "deliveryAttempts" | "resend"; readonly deliveryName: string };
 
 export interface ApiRoute {
@@ -58,6 +58,7 @@ const PATTERNS: readonly Pattern[] = [
     action: (name) => ({ kind: "resume", name }),
     access: { verb: "create", group: HISTORY_GROUP, resource: "deliverytests" },
   },
+  { method: "GET", path: /^\/events$/, action: () => ({ kind: "events" }), access: read("events", "list") },
   { method: "GET", path: /^\/events\/([-0-9a-zA-Z]{1,64})$/, action: (id) => ({ kind: "event", id }), access: read("events", "get") },
   { method: "GET", path: /^\/deliveries$/, action: () => ({ kind: "deliveries" }), access: read("deliveries", "list") },
   {

@@ -35,7 +35,7 @@ const RETRY_AFTER_SECONDS = 5;
 const BUSY_RETRY_AFTER_SECONDS = 2;
 
 /** What asks the store. The rest is answered from memory or waits for a write, which must not hold up those who read. */
-const READS: ReadonlySet<ApiAction["kind"]> = new Set(["event", "deliveries", "attempts", "delivery", "deliveryAttempts"]);
+const READS: ReadonlySet<ApiAction["kind"]> = new Set(["event", "events", "deliveries", "attempts", "delivery", "deliveryAttempts"]);
 
 /** What may be long although it is answered from memory: by turns too, but not behind those who wait for the store. */
 const LISTS: ReadonlySet<ApiAction["kind"]> = new Set(["subscriptions"]);

@@ -2,34 +2,28 @@ import { deadLetterOwner } from "../core/dead-letter.ts";
 import type { DeliveryNames } from "../core/delivery-name.ts";
 import { unreachable } from "../lib/assert.ts";
 import type { Clock } from "../lib/clock.ts";
-import type { AttemptRecord, DeliveryRecord, Store } from "../store/store.ts";
+import type { DeliveryRecord, Store } from "../store/store.ts";
 import { StreamedList } from "./answer-text.ts";
 import { ok, problem, type ApiAnswer } from "./api-problem.ts";
 import type { ApiRoute } from "./api-routes.ts";
 import type { DeliveryActs, KnownSubscription, SubscriptionDirectory } from "./directory.ts";
-import { readHistoryQuery, type HistoryQuery } from "./history-query.ts";
+import { AttemptLog, type PageEnd } from "./attempt-log.ts";
+import { DeliveryEnds, readResendWait, type WaitOrder } from "./delivery-ends.ts";
+import { readEventQuery } from "./event-query.ts";
+import { readHistoryQuery, readLogQuery, type HistoryQuery, type QueryContext, type QueryRead } from "./history-query.ts";
 import { TestPots } from "./test-pots.ts";
 import { readTestRequest } from "./test-request.ts";
-import { attemptView, eventView, summaryView, testView, type DeliveryLabel } from "./views.ts";
+import { eventRowView, eventView, summaryView, testView, type DeliveryLabel } from "./views.ts";
 
-/** Bodies of one page of the log together, in bytes: the page ends before the delivery that goes beyond. */
-const PAGE_BODIES_BYTES_MAX = 1024 * 1024;
-/** Bodies of the attempts of a single delivery, in bytes: the rest is left out. */
-const DELIVERY_BODIES_BYTES_MAX = 8 * 1024 * 1024;
 /** As the ingest says, s: room comes when a day of history is dropped, or a limit is raised. */
 const QUOTA_RETRY_AFTER_SECONDS = 60;
 
 export interface HandlerParts {
-  readonly store: Pick<Store, "advanceTo" | "history" | "readDelivery" | "attemptsOf" | "readEvent" | "readBody">;
+  readonly store: Pick<Store, "advanceTo" | "events" | "history" | "readDelivery" | "attemptsOf" | "readEvent" | "readBody">;
   readonly clock: Clock;
   readonly deliveryNames: DeliveryNames;
   readonly directory: SubscriptionDirectory;
   readonly acts: DeliveryActs;
-}
-
-/** Where the page that is being written ends. */
-interface PageEnd {
-  beforeId: number | undefined;
 }
 
 /** A call whose caller may make it. */
@@ -50,10 +44,14 @@ const NO_SUCH_DELIVERY = problem({
 export class ApiHandlers {
   readonly #parts: HandlerParts;
   readonly #tests: TestPots;
+  readonly #ends: DeliveryEnds;
+  readonly #log: AttemptLog;
 
   constructor(parts: HandlerParts) {
     this.#parts = parts;
     this.#tests = new TestPots(parts.clock);
+    this.#ends = new DeliveryEnds(parts.store, parts.clock);
+    this.#log = new AttemptLog(parts, (record) => this.#label(record));
   }
 
   /** @throws StoreError when the store cannot be read. */
@@ -69,6 +67,8 @@ export class ApiHandlers {
       }
       case "event":
         return this.#event(namespace, action.id);
+      case "events":
+        return this.#events(namespace, call.parameters);
       case "deliveries":
         return this.#deliveries(namespace, call.parameters);
       case "attempts":
@@ -78,7 +78,7 @@ export class ApiHandlers {
       case "deliveryAttempts":
         return this.#attemptsOfOne(namespace, action.deliveryName);
       case "resend":
-        return this.#resend(namespace, action.deliveryName);
+        return this.#resend(call, action.deliveryName);
       case "test":
         return this.#test(call, action.name);
       case "resume":
@@ -97,8 +97,16 @@ export class ApiHandlers {
     });
   }
 
+  async #events(namespace: string, parameters: URLSearchParams): Promise<ApiAnswer> {
+    const read = readEventQuery(parameters, this.#context(namespace));
+    if (!read.ok) return problem(read.problem);
+    const page = await this.#parts.store.events({ ...read.query, ...this.#engineTimes(read.query), namespace });
+    const items = page.events.map((event) => eventRowView(event, this.#parts.clock));
+    return ok({ items, nextCursor: this.#cursor(namespace, page.nextBefore) });
+  }
+
   async #deliveries(namespace: string, parameters: URLSearchParams): Promise<ApiAnswer> {
-    const asked = this.#query(namespace, parameters);
+    const asked = this.#query(namespace, readHistoryQuery(parameters, this.#context(namespace)));
     if ("status" in asked) return asked;
     const page = await this.#parts.store.history(asked);
     const items = page.deliveries.map((summary) => summaryView(summary, this.#label(summary), this.#parts.clock));
@@ -107,32 +115,13 @@ export class ApiHandlers {
 
   /** The log: attempts of the deliveries that fit, newest delivery first, each delivery's attempts in their order; a delivery is never split. */
   async #attempts(namespace: string, parameters: URLSearchParams): Promise<ApiAnswer> {
-    const asked = this.#query(namespace, parameters);
+    const read = readLogQuery(parameters, this.#context(namespace));
+    const asked = this.#query(namespace, read);
     if ("status" in asked) return asked;
     const page = await this.#parts.store.history(asked);
     const end: PageEnd = { beforeId: page.nextBeforeId };
-    return ok(new StreamedList(this.#pageOfLog(page.deliveries, asked.limit, end), () => this.#cursor(namespace, end.beforeId)));
-  }
-
-  /** A delivery whose bodies would not fit any more begins the next page, unless it is the first of this one: then what does not fit is left out. */
-  async *#pageOfLog(deliveries: readonly DeliveryRecord[], limit: number, end: PageEnd): AsyncGenerator {
-    let leftBytes = PAGE_BODIES_BYTES_MAX;
-    let items = 0;
-    let before: DeliveryRecord | undefined;
-    for (const delivery of deliveries) {
-      const budget = { bytes: leftBytes };
-      const views: unknown[] = [];
-      const isFull = items >= limit;
-      if (!isFull) for await (const view of this.#attemptViews(delivery, budget)) views.push(view);
-      if (before !== undefined && (isFull || budget.bytes < 0)) {
-        end.beforeId = before.id;
-        return;
-      }
-      yield* views;
-      items += views.length;
-      leftBytes = budget.bytes;
-      before = delivery;
-    }
+    const views = this.#log.page(page.deliveries, { limit: asked.limit, withBodies: read.withBodies !== false }, end);
+    return ok(new StreamedList(views, () => this.#cursor(namespace, end.beforeId)));
   }
 
   async #delivery(namespace: string, deliveryName: string): Promise<ApiAnswer> {
@@ -147,10 +136,12 @@ export class ApiHandlers {
   async #attemptsOfOne(namespace: string, deliveryName: string): Promise<ApiAnswer> {
     const record = await this.#own(namespace, deliveryName);
     if (record === undefined) return NO_SUCH_DELIVERY;
-    return ok(new StreamedList(this.#attemptViews(record, { bytes: DELIVERY_BODIES_BYTES_MAX })));
+    return ok(new StreamedList(this.#log.of(record)));
   }
 
-  async #resend(namespace: string, deliveryName: string): Promise<ApiAnswer> {
+  async #resend({ route: { namespace }, parameters, signal }: ApiCall, deliveryName: string): Promise<ApiAnswer> {
+    const wait = readResendWait(parameters);
+    if (!wait.ok) return problem(wait.problem);
     const record = await this.#own(namespace, deliveryName);
     if (record === undefined) return NO_SUCH_DELIVERY;
     const full = this.#parts.acts.storageFull(namespace);
@@ -158,7 +149,7 @@ export class ApiHandlers {
     const result = await this.#parts.acts.resend(record.id);
     switch (result) {
       case "resent":
-        return ok({ id: deliveryName, state: "ready" }, 202);
+        return wait.ms === 0 ? ok({ id: deliveryName, state: "Ready" }, 202) : this.#resent(record, { waitMs: wait.ms, signal });
       case "not_found":
         return NO_SUCH_DELIVERY;
       case "body_gone":
@@ -176,6 +167,15 @@ export class ApiHandlers {
       default:
         return unreachable(result);
     }
+  }
+
+  /** The row as it stands when the extra attempt has ended, or after the wait: 200 then, else 202. */
+  async #resent(record: DeliveryRecord, order: WaitOrder): Promise<ApiAnswer> {
+    const { store, clock } = this.#parts;
+    const hasEnded = await this.#ends.of(record.id, order);
+    const { deliveries } = await store.history({ namespace: record.namespace, beforeId: record.id + 1, limit: 1 });
+    const summary = deliveries.find((one) => one.id === record.id);
+    return summary === undefined ? NO_SUCH_DELIVERY : ok(summaryView(summary, this.#label(summary), clock), hasEnded ? 200 : 202);
   }
 
   async #test({ route: { namespace }, body, signal }: ApiCall, name: string): Promise<ApiAnswer> {
@@ -210,15 +210,16 @@ export class ApiHandlers {
     return ok({ namespace, name, resumed: true });
   }
 
+  #context(namespace: string): QueryContext {
+    const { clock, deliveryNames } = this.#parts;
+    return { beforeIdOf: (cursor) => deliveryNames.beforeIdOf(namespace, cursor), nowMs: clock.shownMs(clock.nowMs()) };
+  }
+
   /** The filter of a list, a name in it turned into the uids that had it; or the answer that stands in its way. */
   #query(
     namespace: string,
-    parameters: URLSearchParams,
+    read: QueryRead,
   ): (Omit<HistoryQuery, "subscriptionName"> & { namespace: string; subscriptions?: readonly string[] }) | ApiAnswer {
-    const read = readHistoryQuery(parameters, {
-      beforeIdOf: (cursor) => this.#parts.deliveryNames.beforeIdOf(namespace, cursor),
-      nowMs: this.#parts.clock.shownMs(this.#parts.clock.nowMs()),
-    });
     if (!read.ok) return problem(read.problem);
     const { subscriptionName, ...asked } = read.query;
     const query = { ...asked, ...this.#engineTimes(asked) };
@@ -241,18 +242,6 @@ export class ApiHandlers {
     const id = this.#parts.deliveryNames.idOf(namespace, deliveryName);
     const record = id === undefined ? undefined : await this.#parts.store.readDelivery(id);
     return record?.namespace === namespace ? record : undefined;
-  }
-
-  async *#attemptViews(record: DeliveryRecord, budget: { bytes: number }): AsyncGenerator {
-    const { store, acts } = this.#parts;
-    const attempts = await store.attemptsOf(record.id);
-    const event = attempts.length === 0 ? undefined : await store.readBody(record.id);
-    const label = this.#label(record);
-    for (const attempt of attempts) {
-      const body = budget.bytes > 0 ? acts.bodyOf(attempt, event) : undefined;
-      budget.bytes -= (body?.length ?? 0) + (attempt.responseBody?.length ?? 0);
-      yield attemptView(bounded(attempt, budget.bytes), label, budget.bytes >= 0 ? body : undefined, this.#parts.clock);
-    }
   }
 
   #cursor(namespace: string, nextBeforeId: number | undefined): string | null {
@@ -279,10 +268,6 @@ export class ApiHandlers {
         : `There is no subscription ${name} in namespace ${namespace}, because its manifest was rejected: ${refusal}`;
     return problem({ code: "subscription_not_found", detail });
   }
-}
-
-function bounded(attempt: AttemptRecord, bytesLeft: number): AttemptRecord {
-  return bytesLeft >= 0 ? attempt : { ...attempt, responseBody: undefined };
 }
 
 function isSuspendedBySpec({ spec }: KnownSubscription): boolean {

@@ -15,6 +15,7 @@ const STATES: ReadonlyMap<string, WantedState> = new Map([
 ]);
 const STATES_IN_ANY_CASE = new Map([...STATES].map(([name, state]) => [name.toLowerCase(), state]));
 const PARAMETERS = ["subscription", "state", "statusCode", "type", "recordID", "eventID", "since", "until", "limit", "cursor"] as const;
+const LOG_PARAMETERS = [...PARAMETERS, "bodies"] as const;
 
 /** What a list is asked for; `subscription` is a name, which the directory turns into the uids that had it. */
 export interface HistoryQuery extends Omit<HistoryFilter, "namespace" | "subscriptions"> {
@@ -29,30 +30,58 @@ export interface QueryContext {
   readonly nowMs: number;
 }
 
-/** Reads the parameters of a list. A parameter that is not known is refused: a misspelt filter must not answer with everything. */
-export function readHistoryQuery(parameters: URLSearchParams, { beforeIdOf, nowMs }: QueryContext): QueryRead {
+/** Each parameter once, by name; or what is wrong. A parameter that is not known is refused: a misspelt filter must not answer with everything. */
+export function readParameters(parameters: URLSearchParams, known: readonly string[]): ReadonlyMap<string, string> | string {
   const given = new Map<string, string>();
   for (const [name, value] of parameters) {
-    if (!(PARAMETERS as readonly string[]).includes(name)) return refused(unknownParameter(name));
-    if (given.has(name)) return refused(`${name} appears twice: give it once`);
-    if (value.length === 0 || value.length > TEXT_CHARS_MAX) return refused(`${name} must have 1 to ${TEXT_CHARS_MAX} characters`);
+    if (!known.includes(name)) return unknownParameter(name, known);
+    if (given.has(name)) return `${name} appears twice: give it once`;
+    if (value.length === 0 || value.length > TEXT_CHARS_MAX) return `${name} must have 1 to ${TEXT_CHARS_MAX} characters`;
     given.set(name, value);
   }
+  return given;
+}
+
+/** Which page of a list is asked for; or what is wrong. */
+export function readPage(
+  given: ReadonlyMap<string, string>,
+  { beforeIdOf, nowMs }: QueryContext,
+): { readonly limit: number; readonly before?: number; readonly sinceMs?: number; readonly untilMs?: number } | string {
   const limit = whole(given.get("limit") ?? String(PAGE_ROWS_DEFAULT), PAGE_ROWS_MAX);
-  if (limit === undefined) return refused(`limit must be a whole number from 1 to ${PAGE_ROWS_MAX}`);
+  if (limit === undefined) return `limit must be a whole number from 1 to ${PAGE_ROWS_MAX}`;
+  const times = readTimes(given, nowMs);
+  if (typeof times === "string") return times;
+  const cursor = given.get("cursor");
+  const before = cursor === undefined ? undefined : beforeIdOf(cursor);
+  if (cursor !== undefined && before === undefined) return "cursor is not a nextCursor of this list";
+  return { limit, ...times, ...(before === undefined ? {} : { before }) };
+}
+
+/** Reads the parameters of a list of deliveries. */
+export function readHistoryQuery(parameters: URLSearchParams, context: QueryContext): QueryRead {
+  const given = readParameters(parameters, PARAMETERS);
+  return typeof given === "string" ? refused(given) : readFilter(given, context);
+}
+
+/** Reads the parameters of the log, which may be asked for without bodies. */
+export function readLogQuery(parameters: URLSearchParams, context: QueryContext): QueryRead & { readonly withBodies?: boolean } {
+  const given = readParameters(parameters, LOG_PARAMETERS);
+  if (typeof given === "string") return refused(given);
+  const bodies = given.get("bodies") ?? "all";
+  if (bodies !== "all" && bodies !== "none") return refused("bodies must be all or none");
+  return { ...readFilter(given, context), withBodies: bodies === "all" };
+}
+
+function readFilter(given: ReadonlyMap<string, string>, context: QueryContext): QueryRead {
   const states = readStates(given.get("state"));
   if (states === undefined) return refused(`state must be one or several, with commas between them, of ${[...STATES.keys()].join(", ")}`);
   const statusCode = readStatusCode(given.get("statusCode"));
   if (statusCode === undefined) return refused("statusCode must be a status such as 503, or a class such as 5xx");
-  const times = readTimes(given, nowMs);
-  if (typeof times === "string") return refused(times);
-  const cursor = given.get("cursor");
-  const beforeId = cursor === undefined ? undefined : beforeIdOf(cursor);
-  if (cursor !== undefined && beforeId === undefined) return refused("cursor is not a nextCursor of this list");
-  return {
-    ok: true,
-    query: { limit, ...times, ...states, ...statusCode, ...readTexts(given), ...(beforeId === undefined ? {} : { beforeId }) },
-  };
+  const page = readPage(given, context);
+  if (typeof page === "string") return refused(page);
+  const { before, ...rest } = page;
+  const query = { ...rest, ...states, ...statusCode, ...readTexts(given), ...(before === undefined ? {} : { beforeId: before }) };
+  return { ok: true, query };
 }
 
 /** What is compared as it is. */
@@ -82,9 +111,9 @@ function readStatusCode(text: string | undefined): Pick<HistoryQuery, "statusCod
   return { statusCode: { from: Number(`${hundred}${rest ?? "00"}`), to: Number(`${hundred}${rest ?? "99"}`) } };
 }
 
-function unknownParameter(name: string): string {
-  const meant = PARAMETERS.find((parameter) => parameter.toLowerCase() === name.toLowerCase());
-  return `${name} is not a parameter of this list; ${meant === undefined ? `supported are ${PARAMETERS.join(", ")}` : `its name is ${meant}`}`;
+function unknownParameter(name: string, known: readonly string[]): string {
+  const meant = known.find((parameter) => parameter.toLowerCase() === name.toLowerCase());
+  return `${name} is not a parameter of this call; ${meant === undefined ? `supported are ${known.join(", ")}` : `its name is ${meant}`}`;
 }
 
 function readTimes(given: ReadonlyMap<string, string>, nowMs: number): { sinceMs?: number; untilMs?: number } | string {

@@ -3,6 +3,7 @@ import { type Event, isDataLeftOut } from "../core/event.ts";
 import { OUTCOME_NAMES, RECONNECTED_NOTE } from "../core/outcome.ts";
 import type { Outcome } from "../core/outcome.ts";
 import type { Clock } from "../lib/clock.ts";
+import type { EventSummary } from "../store/event-page.ts";
 import type { AttemptRecord, DeliveryRecord, DeliverySummary } from "../store/store.ts";
 import type { Hold } from "./directory.ts";
 
@@ -116,7 +117,17 @@ export function attemptView(record: AttemptRecord, label: DeliveryLabel, request
   };
 }
 
-export function eventView(event: Event, wall: Wall): View {
+export function eventView({ data, ...event }: Event, wall: Wall): View {
+  const { dataKept, ...attributes } = attributesView(event, wall);
+  return { ...attributes, data: dataKept === true ? bodyView(data) : null, dataKept };
+}
+
+/** A row of the list of events: no data, but how much of it there is. `matched`: how many deliveries it was accepted with. */
+export function eventRowView({ event, dataBytes, deliveries }: EventSummary, wall: Wall): View {
+  return { ...attributesView(event, wall), dataBytes, matched: deliveries };
+}
+
+function attributesView(event: Omit<Event, "data">, wall: Wall): View {
   return {
     id: event.id,
     namespace: event.namespace,
@@ -128,7 +139,6 @@ export function eventView(event: Event, wall: Wall): View {
     dataContentType: event.dataContentType ?? null,
     receivedTime: shown(event.receivedAtMs, wall),
     extensions: event.extensions,
-    data: isDataLeftOut(event) ? null : bodyView(event.data),
     dataKept: !isDataLeftOut(event),
   };
 }

@@ -1,4 +1,7 @@
-import { INTERRUPTED_MESSAGE, type AttemptRecord } from "./store.ts";
+import type { AttemptRecord } from "./store.ts";
+
+/** The message of the attempt row written for a delivery that was in flight when the process ended. */
+export const INTERRUPTED_MESSAGE = "the process ended during this attempt; whether the receiver got it is unknown";
 
 /** An attempt without what its delivery knows. */
 export type OwnerlessAttempt = Omit<AttemptRecord, "deliveryId" | "eventId" | "subscription" | "namespace" | "eventType">;

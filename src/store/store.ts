@@ -12,6 +12,7 @@
 import type { DeadLetterNote } from "../core/dead-letter.ts";
 import type { DeliveryState, EndReason, TerminalState } from "../core/delivery.ts";
 import type { Event } from "../core/event.ts";
+import type { EventFilter, EventPage } from "./event-page.ts";
 import type { OutcomeClass } from "../core/outcome.ts";
 import type { ResultCounts } from "../core/result.ts";
 import type { ClockFrame } from "../lib/clock.ts";
@@ -87,6 +88,11 @@ export interface Store {
    */
   setClock(frame: Pick<ClockFrame, "offsetMs">): void;
   readEvent(namespace: string, eventId: string): Promise<Event | undefined>;
+  /**
+   * One page of what a namespace has sent, newest first, whether anybody wanted it or not, while it is kept. Bounded as `history` is: a page may hold fewer
+   * rows than its limit although there are more, and `nextBefore` goes on from there.
+   */
+  events(filter: EventFilter): Promise<EventPage>;
   /**
    * What became of an event, by its id alone, for whoever may ask in `namespace`: undefined when the id never was or is of another namespace.
    * It answers for at least RESULT_TOMBSTONE_MS after the last delivery has been forgotten, with counts that do not reach `matched` any more.
@@ -475,9 +481,6 @@ export const RESULT_TOMBSTONE_MS = 30 * 86_400_000;
 export const RESULT_ROWS_MAX = 1_000;
 /** Bytes of receivers' answers in one result, headers and bodies together. */
 export const RESULT_BYTES_MAX = 1024 * 1024;
-
-/** The message of the attempt row written for a delivery that was in flight when the process ended. */
-export const INTERRUPTED_MESSAGE = "the process ended during this attempt; whether the receiver got it is unknown";
 
 /**
  * Why a store call failed. `disk_full`: 507, nothing was written. `unavailable`: 503, nothing was written. `unknown`: 503, the

@@ -194,6 +194,40 @@ describe("the read and act API, through the binary", () => {
     expect((await call("shop/attempts?subscription=form&limit=1")).body.items).toHaveLength(1);
   });
 
+  it("tells with wait what became of it, in the same answer", async () => {
+    receiver.answer = { status: 503, body: "not now" };
+    await publish("order.waited", { id: "r8" });
+    const { id } = await settled("r8", ({ state }) => state === "Failed");
+    const again = (wait: string): ReturnType<typeof call> => call(`shop/deliveries/${id}/resend?wait=${wait}`, { method: "POST" });
+    expect(await again("10s")).toMatchObject({ status: 200, body: { id, state: "Failed", lastAttempt: { attempt: 3, statusCode: 503 } } });
+    receiver.answer = { status: 200 };
+    expect(await again("10s")).toMatchObject({
+      status: 200,
+      body: { id, state: "Delivered", attempts: 4, lastAttempt: { statusCode: 200 } },
+    });
+    expect(await again("2h")).toMatchObject({ status: 400, body: { code: "parameter_invalid" } });
+  });
+
+  it("lists what was sent, also what nobody wanted", async () => {
+    const nobodys = await publish("nobody.wants", { id: "r9" });
+    const wanted = await publish("order.wanted", { id: "r10" });
+    const { items, nextCursor } = (await call("shop/events?limit=2")).body;
+    expect(items).toMatchObject([
+      { id: wanted, type: "order.wanted", matched: 1, dataBytes: 12, dataKept: true },
+      { id: nobodys, type: "nobody.wants", matched: 0, dataBytes: 0, dataKept: false },
+    ]);
+    expect(items[0]).not.toHaveProperty("data");
+    expect((await call(`shop/events?limit=1&cursor=${nextCursor}`)).body.items[0].type).not.toMatch(/wanted|wants/);
+    expect((await call("shop/events?matched=false")).body.items.map(({ id }: Json) => id)).toEqual([nobodys]);
+    expect((await call("depot/events", { token: FOREIGN_TOKEN })).body.items).toEqual([]);
+  });
+
+  it("shows the log without bodies where none are asked for", async () => {
+    const [firing] = (await call("shop/attempts?state=Failed&bodies=none")).body.items;
+    expect(firing).toMatchObject({ recordID: "r1", request: { body: null }, response: { body: null } });
+    expect(firing.request.headers.length).toBeGreaterThan(2);
+  });
+
   it("shows nobody what is another namespace's, and acts on nothing of it", async () => {
     const foreign = await publish("order.paid", { id: "d1" }, "depot");
     const theirs = async (): Promise<Json> => (await call("depot/deliveries", { token: FOREIGN_TOKEN })).body.items[0];

@@ -1,6 +1,7 @@
 import { deadLetterQueue, type DeadLetterNote } from "../../core/dead-letter.ts";
 import type { DeliveryState, EndReason, TerminalState } from "../../core/delivery.ts";
 import type { Event } from "../../core/event.ts";
+import type { EventFilter, EventPage } from "../event-page.ts";
 import {
   SINGLE_OWNER_EPOCH,
   WINDOW_ROWS_MAX,
@@ -66,8 +67,33 @@ export function shown({ attempt, bodiesUntilMs }: StoredAttempt, row: Pick<Deliv
 }
 
 export interface StoredEvent {
+  /** Ascends in the order of acceptance. */
+  readonly number: number;
   readonly event: Event;
+  /** How many it was accepted with. */
+  readonly deliveries: number;
   readonly expiresAtMs: number;
+}
+
+/** One page of events, newest first. */
+export function pageOfEvents(stored: Iterable<StoredEvent>, filter: EventFilter, nowMs: number): EventPage {
+  const limit = Math.min(filter.limit, WINDOW_ROWS_MAX);
+  const found = [...stored].filter((one) => one.expiresAtMs > nowMs && isWanted(one, filter)).toSorted((a, b) => b.number - a.number);
+  const page = found.slice(0, limit);
+  const events = page.map(({ event: { data, ...event }, deliveries }) => ({ event, dataBytes: data.length, deliveries }));
+  return { events, nextBefore: found.length > limit ? page.at(-1)?.number : undefined };
+}
+
+function isWanted({ number, event, deliveries }: StoredEvent, filter: EventFilter): boolean {
+  return (
+    event.namespace === filter.namespace &&
+    (filter.type === undefined || event.type === filter.type) &&
+    (filter.sourceId === undefined || event.sourceId === filter.sourceId) &&
+    (filter.matched === undefined || deliveries > 0 === filter.matched) &&
+    (filter.sinceMs === undefined || event.receivedAtMs >= filter.sinceMs) &&
+    (filter.untilMs === undefined || event.receivedAtMs < filter.untilMs) &&
+    (filter.before === undefined || number < filter.before)
+  );
 }
 
 export interface IdempotencyRow {

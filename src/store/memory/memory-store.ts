@@ -1,6 +1,7 @@
 import type { Event } from "../../core/event.ts";
 import { parseClock, startingFrame } from "../../core/clock-frame.ts";
 import type { ClockFrame } from "../../lib/clock.ts";
+import type { EventFilter, EventPage } from "../event-page.ts";
 import {
   CLOCK_KEY,
   SINGLE_OWNER_EPOCH,
@@ -42,6 +43,7 @@ import {
   isPending,
   matches,
   pageOf,
+  pageOfEvents,
   queueStates,
   sameBytes,
   toReady,
@@ -76,6 +78,7 @@ export class MemoryStore implements Store {
   readonly #results = new ResultBook();
   readonly #idempotency = new Map<string, IdempotencyRow>();
   readonly #state = new Map<string, StateEntry>();
+  #lastEvent = 0;
   #open = false;
   #opened: OpenOptions = { owner: "", nowMs: 0, idempotencyTtlMs: 0 };
 
@@ -237,6 +240,11 @@ export class MemoryStore implements Store {
     return stored?.event.namespace === namespace && this.#bodyReadable(eventId) ? stored.event : undefined;
   }
 
+  async events(filter: EventFilter): Promise<EventPage> {
+    this.#check();
+    return pageOfEvents(this.#events.values(), filter, this.#time.asOfMs);
+  }
+
   async result(namespace: string, eventId: string, nowMs: number): Promise<StoredResult | undefined> {
     this.#check();
     this.#time.advanceTo(nowMs);
@@ -344,7 +352,8 @@ export class MemoryStore implements Store {
     }
     this.#results.add(item, request.nowMs);
     const kept = keptOf(item);
-    this.#events.set(event.id, { event: kept.event, expiresAtMs: request.nowMs + kept.retentionMs });
+    const expiresAtMs = request.nowMs + kept.retentionMs;
+    this.#events.set(event.id, { number: ++this.#lastEvent, event: kept.event, deliveries: deliveries.length, expiresAtMs });
     this.#usage.accepted(kept.event, key !== undefined);
     const deliveryIds = deliveries.map((delivery) => this.#book.accept(item, delivery, request.nowMs));
     return { eventId: event.id, matched: deliveries.length, duplicate: false, deliveryIds };

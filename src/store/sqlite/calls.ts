@@ -3,6 +3,7 @@
  * ends are held to these signatures by the compiler; what crosses must survive a structured clone (reads) or JSON (writes).
  */
 import type { Event } from "../../core/event.ts";
+import type { EventFilter, EventPage } from "../event-page.ts";
 import type {
   AttemptRecord,
   DeliveryFilter,
@@ -32,6 +33,7 @@ export interface ReadCalls {
   queues(owner: string): readonly QueueState[];
   parked(): readonly ParkedQueue[];
   readEvent(namespace: string, eventId: string, asOfMs: number): Event | undefined;
+  events(filter: EventFilter, asOfMs: number): EventPage;
   result(namespace: string, eventId: string, asOfMs: number): StoredResult | undefined;
   readBody(id: DeliveryId, asOfMs: number): Event | undefined;
   readDelivery(id: DeliveryId, asOfMs: number): DeliveryRecord | undefined;

@@ -16,6 +16,7 @@ import {
 import { HOT_COLUMNS, OUTCOME_COLUMNS, toOutcome, type Outcome } from "./delivery-table.ts";
 import { toHot, type Hot } from "./generated/rows.ts";
 import { prepareRows, type RowStatement } from "./row-statement.ts";
+import { scanFloor } from "./scan-floor.ts";
 import { ATTEMPT_PLACES, dayTableName, dayTables } from "./schema.ts";
 
 type Row = Record<string, unknown>;
@@ -111,7 +112,7 @@ export class HistoryReader {
     const ended = endedState(filter);
     const days = ended === undefined ? [] : dayTables(this.#db, "outcome");
     const tables = days.map((day) => dayTableName("outcome", day));
-    const downTo = scanFloor(this.#db, hot === undefined ? tables : ["delivery", ...tables], filter.beforeId);
+    const downTo = scanFloor(this.#db, { tables: hot === undefined ? tables : ["delivery", ...tables], column: "id" }, filter.beforeId);
     const floor = downTo ?? 0;
     if (hot !== undefined) {
       const sql = `SELECT ${HOT_COLUMNS} FROM delivery WHERE ${where}${hot} AND id >= ? ORDER BY id DESC LIMIT ?`;
@@ -219,32 +220,6 @@ export class HistoryReader {
       firstAttemptAtMs: first === undefined ? undefined : Number(first["started"]),
       lastAttempt: last === undefined ? undefined : glance(last),
     };
-  }
-}
-
-/** Rows of one table that are counted at once. */
-const SCAN_BLOCK_ROWS = 512;
-
-/**
- * Down to which id a page may look so that it looks at no more than HISTORY_SCAN_ROWS_MAX rows of all tables together (and a block of each);
- * undefined = to the end. Always counts on where the newest rows lie, so that a page comes as far as it can. Every page gets further, and none
- * leaves a row out: the floor lies above whatever was not counted.
- */
-function scanFloor(db: DatabaseSync, tables: readonly string[], beforeId: DeliveryId | undefined): DeliveryId | undefined {
-  const heads = tables.map((table) => ({
-    newest: db.prepare(`SELECT max(id) AS id FROM ${table} WHERE id < ?`),
-    block: db.prepare(`SELECT id FROM ${table} WHERE id < ? ORDER BY id DESC LIMIT 1 OFFSET ${SCAN_BLOCK_ROWS - 1}`),
-    next: undefined as DeliveryId | undefined,
-  }));
-  const idOf = (row: Row | undefined): DeliveryId | undefined => (typeof row?.["id"] === "number" ? row["id"] : undefined);
-  for (const head of heads) head.next = idOf(head.newest.get(beforeId ?? Number.MAX_SAFE_INTEGER));
-  for (let rows = 0; ; rows += SCAN_BLOCK_ROWS) {
-    const left = heads.filter(({ next }) => next !== undefined);
-    const [head] = left.toSorted((a, b) => (b.next ?? 0) - (a.next ?? 0));
-    if (head?.next === undefined) return undefined;
-    if (rows >= HISTORY_SCAN_ROWS_MAX) return head.next + 1;
-    const end = idOf(head.block.get(head.next + 1));
-    head.next = end === undefined ? undefined : idOf(head.newest.get(end));
   }
 }
 

@@ -1,6 +1,7 @@
 import type { DatabaseSync, StatementSync } from "node:sqlite";
 import { deadLetterOwner, type DeadLetterNote } from "../../core/dead-letter.ts";
 import type { Event } from "../../core/event.ts";
+import type { EventFilter, EventPage } from "../event-page.ts";
 import {
   SINGLE_OWNER_EPOCH,
   WINDOW_ROWS_MAX,
@@ -21,6 +22,7 @@ import { CLAIMED, findOutcome, FRESH, HOT_COLUMNS, INDEXED, OUTCOME_COLUMNS, toO
 import { packEventId, unpackEventId } from "./event-id.ts";
 import { EventTable } from "./event-table.ts";
 import { toAttemptRow, toHot, toQueueRow, type AttemptRow, type Hot } from "./generated/rows.ts";
+import { pageOfEvents } from "./event-pages.ts";
 import { conditions, endedState, HistoryReader, hotState, type RecordMaker } from "./history-reader.ts";
 import { ResultReader } from "./result-reader.ts";
 import { prepareRows } from "./row-statement.ts";
@@ -149,6 +151,10 @@ export class Reader implements ReadCalls {
   readEvent(namespace: string, eventId: string, asOfMs: number): Event | undefined {
     const stored = this.#atOnce(() => this.#events.find(eventId));
     return stored !== undefined && stored.event.namespace === namespace && stored.expiresAtMs > asOfMs ? stored.event : undefined;
+  }
+
+  events(filter: EventFilter, asOfMs: number): EventPage {
+    return this.#atOnce(() => pageOfEvents(this.#db, filter, asOfMs));
   }
 
   result(namespace: string, eventId: string, asOfMs: number): StoredResult | undefined {

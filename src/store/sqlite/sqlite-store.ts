@@ -1,6 +1,7 @@
 import { statSync } from "node:fs";
 import type { Event } from "../../core/event.ts";
 import { SystemClock, type ClockFrame } from "../../lib/clock.ts";
+import type { EventFilter, EventPage } from "../event-page.ts";
 import {
   StoreError,
   type AcceptRequest,
@@ -205,6 +206,10 @@ export class SqliteStore implements Store {
 
   async listDeliveries(filter: DeliveryFilter): Promise<readonly DeliveryRecord[]> {
     return this.#question({ method: "listDeliveries", args: [filter, this.#time.asOfMs] });
+  }
+
+  async events(filter: EventFilter): Promise<EventPage> {
+    return this.#question({ method: "events", args: [filter, this.#time.asOfMs] });
   }
 
   async history(filter: HistoryFilter): Promise<HistoryPage> {

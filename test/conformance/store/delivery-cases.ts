@@ -1,5 +1,5 @@
 import { afterEach, beforeEach, describe, expect, it } from "vitest";
-import { INTERRUPTED_MESSAGE } from "../../../src/store/store.ts";
+import { INTERRUPTED_MESSAGE } from "../../../src/store/interrupted-attempt.ts";
 import { accept, attempt, claimOne, completion, delivery, event, HOUR_MS, item, pendingOf, START_MS } from "./fixture.ts";
 import type { Engine, Harness } from "./harness.ts";
 

@@ -2,6 +2,7 @@ import { describe } from "vitest";
 import { acceptCases } from "./accept-cases.ts";
 import { deadLetterCases } from "./dead-letter-cases.ts";
 import { deliveryCases } from "./delivery-cases.ts";
+import { eventPageCases } from "./event-page-cases.ts";
 import type { Engine } from "./harness.ts";
 import { historyCases } from "./history-cases.ts";
 import { modelCases } from "./model-cases.ts";
@@ -23,6 +24,7 @@ export function storeConformance(engine: Engine): void {
     parkedCases(engine);
     deadLetterCases(engine);
     historyCases(engine);
+    eventPageCases(engine);
     recordCases(engine);
     resultCases(engine);
     usageCases(engine);

@@ -38,6 +38,7 @@ describe("the API's server", () => {
         readDelivery: nothing,
         attemptsOf: nothing,
         readEvent: nothing,
+        events: nothing,
         readBody: nothing,
       },
       directory: { list: () => [], get: () => undefined, nameOf: () => undefined, uidsOf: () => [] },

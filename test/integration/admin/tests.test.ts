@@ -71,6 +71,7 @@ beforeEach(async () => {
       readDelivery: nothing,
       attemptsOf: nothing,
       readEvent: nothing,
+      events: nothing,
       readBody: nothing,
     },
     directory: {

@@ -68,6 +68,7 @@ export function historyOf(setup: HistorySetup): Pick<HandlerParts, "store" | "ac
         return Array.from({ length: attemptsEach }, (_, i) => attempt(id, i + 1));
       },
       readEvent: nothing,
+      events: nothing,
       readBody: async () => undefined,
     },
     acts: {

@@ -40,6 +40,7 @@ export async function runningApi(parts: Partial<HandlerParts> = {}, identity = i
       readDelivery: nothing,
       attemptsOf: nothing,
       readEvent: nothing,
+      events: nothing,
       readBody: nothing,
     },
     directory: { list: () => [], get: () => undefined, nameOf: () => undefined, uidsOf: () => [] },

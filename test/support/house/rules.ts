@@ -20,7 +20,7 @@ const MAY_IMPORT: Readonly<Record<string, readonly string[]>> = {
   delivery: ["store/store.ts", "core", "lib", "observe"],
   attempt: ["delivery/attempter.ts", "core", "lib", "observe"],
   ingest: ["store/store.ts", "core", "lib", "observe"],
-  admin: ["store/store.ts", "core", "lib", "observe"],
+  admin: ["store/store.ts", "store/event-page.ts", "core", "lib", "observe"],
   cli: ["api", "kube", "store", "observe", "config", "provider", "controller", "delivery", "attempt", "ingest", "admin", "core", "lib"],
   app: [
     "api",

@@ -28,6 +28,7 @@ const READS: ReadonlySet<string> = new Set([
   "parked",
   "listState",
   "readEvent",
+  "events",
   "readBody",
   "readDelivery",
   "deliveriesOf",

@@ -28,6 +28,7 @@ function caller(acts: Partial<DeliveryActs>, spec: unknown = null): (path: strin
       history: unused,
       attemptsOf: unused,
       readEvent: unused,
+      events: unused,
       readBody: unused,
       readDelivery: async () => RECORD,
     },

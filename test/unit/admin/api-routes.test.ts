@@ -9,6 +9,7 @@ it.each([
   ["POST", "/subscriptions/orders/test", "create", "deliverytests", undefined],
   ["POST", "/subscriptions/orders/resume", "create", "deliverytests", undefined],
   ["GET", "/events/01a20613-93b3-7000-83f7-5f92e0cdaa99", "get", "events", undefined],
+  ["GET", "/events", "list", "events", undefined],
   ["GET", "/deliveries", "list", "deliveries", undefined],
   ["HEAD", "/deliveries", "list", "deliveries", undefined],
   ["GET", "/deliveries/17", "get", "deliveries", undefined],

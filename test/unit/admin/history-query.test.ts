@@ -1,12 +1,13 @@
 import { expect, it } from "vitest";
-import { PAGE_ROWS_DEFAULT, readHistoryQuery } from "../../../src/admin/history-query.ts";
+import { readEventQuery } from "../../../src/admin/event-query.ts";
+import { PAGE_ROWS_DEFAULT, readHistoryQuery, readLogQuery } from "../../../src/admin/history-query.ts";
 import { testDeliveryNames as names } from "../../support/delivery/test-delivery-names.ts";
 
 const NOW_MS = Date.UTC(2026, 0, 3);
 const HOUR_MS = 3_600_000;
 
-const read = (query: string): unknown =>
-  readHistoryQuery(new URLSearchParams(query), { beforeIdOf: (cursor) => names.beforeIdOf("shop", cursor), nowMs: NOW_MS });
+const CONTEXT = { beforeIdOf: (cursor: string) => names.beforeIdOf("shop", cursor), nowMs: NOW_MS };
+const read = (query: string): unknown => readHistoryQuery(new URLSearchParams(query), CONTEXT);
 
 it.each([
   ["", { limit: PAGE_ROWS_DEFAULT }],
@@ -57,4 +58,34 @@ it.each([
   [`cursor=${names.nameOf("shop", 42)}`, /cursor is not/],
 ])("refuses %j", (query, detail) => {
   expect(read(query)).toMatchObject({ ok: false, problem: { code: "parameter_invalid", detail: expect.stringMatching(detail) } });
+});
+
+it.each([
+  ["", { limit: PAGE_ROWS_DEFAULT }],
+  ["matched=false&type=order.paid&limit=7", { limit: 7, matched: false, type: "order.paid" }],
+  ["matched=true&sourceID=4711", { limit: 50, matched: true, sourceId: "4711" }],
+  [`since=2h&cursor=${names.cursorOf("shop", 42)}`, { limit: 50, sinceMs: NOW_MS - 2 * HOUR_MS, before: 42 }],
+])("reads %j of a list of events", (query, expected) => {
+  expect(readEventQuery(new URLSearchParams(query), CONTEXT)).toEqual({ ok: true, query: expected });
+});
+
+it.each([
+  ["matched=0", /matched must be true or false/],
+  ["state=Failed", /state is not a parameter of this call; supported are type, sourceID, matched/],
+  ["sourceId=1", /its name is sourceID/],
+  ["matched=true&matched=true", /appears twice/],
+  ["limit=501", /1 to 500/],
+  ["since=yesterday", /must be a time/],
+  [`cursor=${names.cursorOf("depot", 42)}`, /cursor is not/],
+])("refuses %j of a list of events", (query, detail) => {
+  const read = readEventQuery(new URLSearchParams(query), CONTEXT);
+  expect(read).toMatchObject({ ok: false, problem: { code: "parameter_invalid", detail: expect.stringMatching(detail) } });
+});
+
+it("the log may be asked for without bodies, and the schedule, which has none, may not", () => {
+  const log = (query: string): unknown => readLogQuery(new URLSearchParams(query), CONTEXT);
+  expect(log("type=a")).toEqual({ ok: true, query: { limit: 50, type: "a" }, withBodies: true });
+  expect(log("bodies=none")).toEqual({ ok: true, query: { limit: 50 }, withBodies: false });
+  expect(log("bodies=some")).toMatchObject({ ok: false, problem: { detail: "bodies must be all or none." } });
+  expect(read("bodies=none")).toMatchObject({ ok: false });
 });
