@@ -71,6 +71,11 @@ const ENTRIES: Readonly<Record<string, Entry>> = {
     description: "list attempts with what came back, or those of one delivery",
     load: async ({ clock }) => (await import("./history/attempts.ts")).attemptsCommand(clock),
   },
+  events: {
+    group: HISTORY,
+    description: "list events, also those that no subscription wanted, or show one",
+    load: async ({ clock }) => (await import("./history/events.ts")).eventsCommand(clock),
+  },
   find: {
     group: HISTORY,
     description: "find an event's deliveries by any id, or say why it has none",

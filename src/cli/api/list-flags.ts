@@ -17,17 +17,21 @@ export interface OutputFlags {
   readonly color: ColourWish;
 }
 
-export interface ListFlags extends ConnectionFlags, OutputFlags {
-  readonly subscription?: string;
-  readonly state?: string;
-  readonly status?: string;
+/** Which of them, by when and how many. */
+export interface RangeFlags extends ConnectionFlags, OutputFlags {
   readonly type?: string;
-  readonly record?: string;
-  readonly event?: string;
   readonly since?: Moment;
   readonly until?: Moment;
   readonly limit: number;
   readonly all?: boolean;
+}
+
+export interface ListFlags extends RangeFlags {
+  readonly subscription?: string;
+  readonly state?: string;
+  readonly status?: string;
+  readonly record?: string;
+  readonly event?: string;
 }
 
 const LIMIT_DEFAULT = 50;
@@ -42,23 +46,30 @@ export function withOutput(command: Command): Command {
     .addOption(new Option("--color <when>", "auto, always or never").argParser(oneOf("auto", "always", "never")).default("auto"));
 }
 
-/** Every flag of a list of the history. */
-export function withListFlags(command: Command, clock: Clock): Command {
+/** The flags of everything that is listed by time. */
+export function withRange(command: Command, clock: Clock): Command {
   const at = moment(() => clock.trueMs());
-  withOutput(
-    withConnection(command)
-      .option("-s, --subscription <name>", "of this subscription, by name or uid")
-      .option("--state <states>", "Pending, Ready, Claimed, Delivered, Failed, Discarded; several with commas")
-      .addOption(new Option("--status <code>", "last HTTP status: 503, or 5xx").argParser(statusCode))
+  return withOutput(
+    command
       .option("--type <type>", "event type")
-      .option("--record <id>", "record id (history.recordIDField)")
-      .option("--event <id>", "event id: what receivers get as webhook-id")
       .addOption(new Option("--since <time>", "accepted since: 2h, 02:00 or RFC 3339").argParser(at))
       .addOption(new Option("--until <time>", "accepted before").argParser(at))
       .addOption(new Option("--limit <n>", "how many, newest first").argParser(wholeNumber(1, LIMIT_MAX)).default(LIMIT_DEFAULT))
       .option("--all", "all that fit, however many"),
   );
-  return command;
+}
+
+/** Every flag of a list of deliveries or attempts. */
+export function withListFlags(command: Command, clock: Clock): Command {
+  return withRange(
+    withConnection(command)
+      .option("-s, --subscription <name>", "of this subscription, by name or uid")
+      .option("--state <states>", "Pending, Ready, Claimed, Delivered, Failed, Discarded; several with commas")
+      .addOption(new Option("--status <code>", "last HTTP status: 503, or 5xx").argParser(statusCode))
+      .option("--record <id>", "record id (history.recordIDField)")
+      .option("--event <id>", "event id: what receivers get as webhook-id"),
+    clock,
+  );
 }
 
 function statusCode(text: string): string {
@@ -66,17 +77,13 @@ function statusCode(text: string): string {
   throw new InvalidArgumentError("expected an HTTP status such as 503, or a class such as 5xx.");
 }
 
-/** What the API calls the filters. */
+/** What the API calls the filters that all lists have. */
+export function rangeParameters({ type, since, until }: RangeFlags): ApiParameters {
+  return { type, since: since && rfc3339(since.atMs), until: until && rfc3339(until.atMs) };
+}
+
+/** What the API calls the filters of deliveries and attempts. */
 export function filterParameters(flags: ListFlags): ApiParameters {
-  const { subscription, state, status, type, record, event, since, until } = flags;
-  return {
-    subscription,
-    state,
-    statusCode: status,
-    type,
-    recordID: record,
-    eventID: event,
-    since: since && rfc3339(since.atMs),
-    until: until && rfc3339(until.atMs),
-  };
+  const { subscription, state, status, record, event } = flags;
+  return { ...rangeParameters(flags), subscription, state, statusCode: status, recordID: record, eventID: event };
 }

@@ -62,26 +62,30 @@ export interface AttemptRow {
   readonly response?: Message;
 }
 
-/** A row of the list of events. */
-export interface EventRow {
+/** What both a row of the list of events and an event as it was accepted have. */
+interface EventFacts {
   readonly id: string;
   readonly sourceID: string;
   readonly source: string;
   readonly type: string;
+  readonly subject: string | null;
+  readonly time: string | null;
+  readonly dataContentType: string | null;
   readonly receivedTime: string | null;
-  readonly subject?: string | null;
-  readonly recordID?: string | null;
-  /** How many deliveries it became; false or 0 where no subscription wanted it. */
-  readonly matched?: number | boolean;
+  readonly extensions: Readonly<Record<string, string>>;
+  readonly dataKept: boolean;
+}
+
+/** A row of the list of events. */
+export interface EventRow extends EventFacts {
+  /** With how many deliveries it was accepted. */
+  readonly matched: number;
+  readonly dataBytes: number;
 }
 
 /** An event as it was accepted. */
-export interface EventDetail extends EventRow {
-  readonly time: string | null;
-  readonly dataContentType: string | null;
-  readonly extensions: Readonly<Record<string, string>>;
+export interface EventDetail extends EventFacts {
   readonly data: Body | null;
-  readonly dataKept: boolean;
 }
 
 export interface ConditionRow {

@@ -1,6 +1,6 @@
 import type { Command } from "commander";
 import type { Clock } from "../../lib/clock.ts";
-import type { ListFlags } from "../api/list-flags.ts";
+import { type ListFlags, withListFlags } from "../api/list-flags.ts";
 import { type Page, pageOf, printExact, tableSetting } from "../api/listing.ts";
 import { timeText } from "../api/moment.ts";
 import type { AttemptRow, Body } from "../api/rows.ts";
@@ -30,20 +30,18 @@ interface AttemptFlags extends ListFlags {
 
 /** `postrider attempts`: the log, one row per request. */
 export function attemptsCommand(clock: Clock): Command {
-  return listCommand<AttemptRow, AttemptFlags>(
-    {
-      kind: ATTEMPTS,
-      description: "list attempts with what came back, or those of one delivery",
-      examples: EXAMPLES,
-      clock,
-      one: { argument: "delivery-id", show: showAttempts },
-      query: ({ client, namespace, flags }) => ({
-        ...historyQuery(client, pathOf(namespace, "attempts"), flags),
-        optional: flags.bodies === true ? {} : { bodies: "none" },
-      }),
-    },
-    (command) => command.option("--bodies", "with headers and bodies of request and answer"),
-  );
+  return listCommand<AttemptRow, AttemptFlags>({
+    kind: ATTEMPTS,
+    description: "list attempts with what came back, or those of one delivery",
+    examples: EXAMPLES,
+    clock,
+    flags: (command) => withListFlags(command, clock).option("--bodies", "with headers and bodies of request and answer"),
+    one: { argument: "delivery-id", show: showAttempts },
+    query: ({ client, namespace, flags }) => ({
+      ...historyQuery(client, pathOf(namespace, "attempts"), flags),
+      optional: flags.bodies === true ? {} : { bodies: "none" },
+    }),
+  });
 }
 
 async function showAttempts({ client, namespace, id, flags }: OneOrder<AttemptFlags>): Promise<void> {

@@ -1,7 +1,7 @@
 import type { Command } from "commander";
 import type { Clock } from "../../lib/clock.ts";
 import { ApiRefusal } from "../api/api-client.ts";
-import type { ListFlags } from "../api/list-flags.ts";
+import { type ListFlags, withListFlags } from "../api/list-flags.ts";
 import { pageOf, parsedAnswer, printExact, tableSetting } from "../api/listing.ts";
 import { timeText } from "../api/moment.ts";
 import type { AttemptRow, DeliveryRow } from "../api/rows.ts";
@@ -35,6 +35,7 @@ export function deliveriesCommand(clock: Clock): Command {
     description: "list deliveries, newest first, or show one",
     examples: EXAMPLES,
     clock,
+    flags: (command) => withListFlags(command, clock),
     one: { argument: "id", show: showDelivery },
     query: ({ client, namespace, flags }) => historyQuery(client, pathOf(namespace, "deliveries"), flags),
   });

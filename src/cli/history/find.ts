@@ -101,19 +101,16 @@ class Search {
     const text = this.#text;
     const event = EVENT_ID.test(text) ? await this.#one<EventDetail>("events", text) : undefined;
     if (event !== undefined) return [event];
-    for (const parameters of [{ eventID: text }, { recordID: text }]) {
-      try {
-        const { items } = await this.#list<EventRow>("events", parameters);
-        if (items.length > 0) return [...items];
-      } catch (error) {
-        if (!(error instanceof ApiRefusal) || (error.status !== 403 && error.status !== 404)) throw error;
-        this.#eventsUnseen =
-          error.status === 403
-            ? `the token may not list events, so an event that no subscription wanted is not seen (${error.detail})`
-            : "this operator has no list of events yet, so an event that no subscription wanted is found by its event id only";
-      }
+    try {
+      return [...(await this.#list<EventRow>("events", { sourceID: text })).items];
+    } catch (error) {
+      if (!(error instanceof ApiRefusal) || (error.status !== 403 && error.status !== 404)) throw error;
+      this.#eventsUnseen =
+        error.status === 403
+          ? `the token may not list events, so an event that no subscription wanted is not seen (${error.detail})`
+          : "this operator has no list of events yet, so an event that no subscription wanted is found by its event id only";
+      return [];
     }
-    return [];
   }
 
   async #subscriptions(): Promise<readonly SubscriptionRow[]> {
@@ -161,7 +158,7 @@ function nothingLines(text: string, { events, eventsUnseen, subscriptions }: Fou
   const [event] = events;
   if (event !== undefined) {
     const at = timeText(event.receivedTime, utc);
-    const isUnwanted = "dataKept" in event ? !event.dataKept : event.matched === 0 || event.matched === false;
+    const isUnwanted = "matched" in event ? event.matched === 0 : !event.dataKept;
     return isUnwanted
       ? [
           shown`The event ${event.id} (${event.type}) was accepted at ${at}, and no subscription wanted it: nothing was sent.`,

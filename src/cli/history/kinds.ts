@@ -1,6 +1,6 @@
 import type { Kind } from "../api/listing.ts";
 import { timeText } from "../api/moment.ts";
-import type { AttemptRow, ConditionRow, DeliveryRow, SubscriptionRow } from "../api/rows.ts";
+import type { AttemptRow, ConditionRow, DeliveryRow, EventRow, SubscriptionRow } from "../api/rows.ts";
 import type { Column } from "../api/table.ts";
 import type { Colour } from "../terminal.ts";
 
@@ -54,6 +54,21 @@ export const ATTEMPTS: Kind<AttemptRow> = {
     { title: "CONNECTION", text: ({ connectionStatus }) => connectionStatus, wide: true },
     { title: "TLS", text: ({ tlsStatus }) => tlsStatus, wide: true },
     { title: "MESSAGE", text: ({ message }) => message, wide: true },
+  ],
+};
+
+export const EVENTS: Kind<EventRow> = {
+  singular: "event",
+  plural: "events",
+  idOf: ({ id }) => id,
+  columns: (utc): readonly Column<EventRow>[] => [
+    { title: "ID", text: ({ id }) => id, shrink: { to: ID_COLUMNS_MIN, first: 5, at: "middle" } },
+    { title: "RECEIVED", text: ({ receivedTime }) => timeText(receivedTime, utc) },
+    { title: "TYPE", text: ({ type }) => type, shrink: { to: 10, first: 2, at: "end" } },
+    { title: "MATCHED", text: ({ matched }) => String(matched ?? ""), right: true },
+    { title: "SOURCE-ID", text: ({ sourceID }) => sourceID, shrink: { to: 12, first: 1, at: "end" } },
+    { title: "SOURCE", text: ({ source }) => source, wide: true },
+    { title: "SUBJECT", text: ({ subject }) => subject ?? "", wide: true },
   ],
 };
 

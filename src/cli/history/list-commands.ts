@@ -2,7 +2,7 @@ import { Command } from "commander";
 import type { Clock } from "../../lib/clock.ts";
 import type { ApiClient } from "../api/api-client.ts";
 import { namespaceOf, openClient } from "../api/connection-flags.ts";
-import { filterParameters, type ListFlags, withListFlags } from "../api/list-flags.ts";
+import { filterParameters, type ListFlags, type RangeFlags } from "../api/list-flags.ts";
 import { type Kind, printList, type Query } from "../api/listing.ts";
 import { momentLines } from "../api/moment.ts";
 import { allowReaderToLeave, complain } from "../terminal.ts";
@@ -17,13 +17,15 @@ export async function withClient(client: ApiClient, work: (client: ApiClient) =>
   }
 }
 
-export interface ListCommand<T, F extends ListFlags> {
+export interface ListCommand<T, F extends RangeFlags> {
   readonly kind: Kind<T>;
   readonly description: string;
   readonly examples: string;
   readonly clock: Clock;
   /** What `[id]` is called in the usage, and what is done with one. */
   readonly one: { readonly argument: string; readonly show: (order: OneOrder<F>) => Promise<void> };
+  /** The flags besides `[id]`. */
+  readonly flags: (command: Command) => Command;
   readonly query: (order: { readonly client: ApiClient; readonly namespace: string; readonly flags: F }) => Query;
 }
 
@@ -35,13 +37,11 @@ export interface OneOrder<F> {
 }
 
 /** A command that lists a kind, or shows one of it. */
-export function listCommand<T, F extends ListFlags>(
-  parts: ListCommand<T, F>,
-  extend: (command: Command) => Command = (command) => command,
-): Command {
+export function listCommand<T, F extends RangeFlags>(parts: ListCommand<T, F>): Command {
   const { kind, description, examples, clock, one } = parts;
   const command = new Command(kind.plural).description(description).argument(`[${one.argument}]`, `only this one, in full`);
-  return extend(withListFlags(command, clock))
+  return parts
+    .flags(command)
     .addHelpText("after", examples)
     .action(async (id: string | undefined, flags: F, self: Command) => {
       const namespace = namespaceOf(flags, self);

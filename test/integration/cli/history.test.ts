@@ -167,6 +167,24 @@ describe("lists", () => {
     expect(JSON.parse(one.out)).toMatchObject({ id: ids[0], waitingFor: { reason: "BySpec" } });
   });
 
+  it("of events have those that nobody wanted, by the producer's id too, and show one with its data as it came", async () => {
+    const url = `${operator.ready.ingest}/v1/namespaces/shop/events`;
+    const ids: string[] = [];
+    for (const type of ["held.sourced", "no-one.wants"]) {
+      const body = `{"specversion":"1.0","id":"src-${type}","source":"/s","type":"${type}","data":{"total":12.50}}`;
+      const answer = await fetch(url, { method: "POST", headers: { "content-type": "application/cloudevents+json" }, body });
+      ids.push(((await answer.json()) as { id: string }).id);
+    }
+    const unwanted = await shop("events", "--matched", "false", "--since", "1h", "-o", "name");
+    expect(unwanted.out).toContain(`event/${ids[1]}\n`);
+    expect(unwanted.out).not.toContain(ids[0]);
+    expect((await shop("events", "--source-id", "src-held.sourced")).out).toMatch(/held\.sourced +1 +src-held\.sourced/);
+    expect((await shop("events", ids[0]!)).out).toMatch(/^Source id: +src-held\.sourced$[\s\S]*^ {4}\{"total":12\.50\}$/m);
+    expect((await shop("events", ids[1]!)).out).toContain("its data is not kept");
+    expect((await shop("find", "src-held.sourced")).out).toContain("src-held.sourced is the producer's event id of 1 delivery:");
+    expect((await shop("find", "src-no-one.wants")).out).toContain("no subscription wanted it: nothing was sent");
+  });
+
   it("of subscriptions say how each is", async () => {
     const { out } = await shop("subscriptions");
     expect(out).toMatch(/^held +Suspended +127\.0\.0\.1:\d+ +\d/m);
