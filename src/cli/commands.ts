@@ -56,6 +56,17 @@ const ENTRIES: Readonly<Record<string, Entry>> = {
       return validateCommand({ filter: compileFilter, body: compileBody }, clock, version);
     },
   },
+  plan: {
+    group: WRITE,
+    description: "show what changed manifests would mean for the events that really came",
+    load: async ({ clock, version }) => {
+      const [{ planCommand }, { compileBody, compileFilter }] = await Promise.all([
+        import("./plan/plan.ts"),
+        import("../core/expression/compile.ts"),
+      ]);
+      return planCommand({ compiler: { filter: compileFilter, body: compileBody }, clock, version });
+    },
+  },
   subscriptions: {
     group: HISTORY,
     description: "list subscriptions with their state, or show one",

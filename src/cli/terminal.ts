@@ -46,9 +46,12 @@ export function tell(line: Shown): void {
 }
 
 let hasLeft = false;
+let mayLeave = false;
 
-/** `| head`: who reads stdout may leave before everything is written, which is no error. From then on nothing is written. Once a process. */
+/** `| head`: who reads stdout may leave before everything is written, which is no error. From then on nothing is written. */
 export function allowReaderToLeave(): void {
+  if (mayLeave) return;
+  mayLeave = true;
   process.stdout.on("error", (error: NodeJS.ErrnoException) => {
     if (error.code !== "EPIPE") throw error;
     hasLeft = true;

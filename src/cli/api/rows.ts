@@ -114,6 +114,8 @@ export interface SubscriptionRow {
     readonly effectivePolicy?: {
       readonly kind?: string;
       readonly name?: string;
+      readonly clamped?: readonly string[];
+      readonly cluster?: { readonly name: string };
       readonly values?: { readonly retention?: { readonly history?: string } };
     };
     readonly delivery?: DeliveryCounts;

@@ -18,8 +18,8 @@ Examples:
   postrider resend -n shop 8f14e45fceea167a5a36dedd4bea2543 --wait 30s
 
   # everything that failed for crm since two o'clock
-  postrider deliveries -n shop -s crm --state failed --since 02:00 --all -o name |
-    postrider resend -n shop -
+  postrider deliveries -n shop -s crm --state failed --since 02:00 --all \\
+    -o name | postrider resend -n shop -
 
 Each is one extra attempt with the same webhook-id, beyond all limits of
 retries; pauses of its subscription still apply. - reads ids from stdin, one a
