@@ -23,7 +23,7 @@ interface Entry {
 const OPERATE = "Run an operator:";
 const WRITE = "Write and check manifests:";
 const HISTORY = "What happened to an event, and send it again:";
-const DEVELOP = "Send and receive:";
+const DEVELOP = "Send, receive and more:";
 
 /**
  * Every command, in the order of `postrider --help`. A command's own file is loaded when it is used: what it needs (the expression engine, the
@@ -131,6 +131,11 @@ const ENTRIES: Readonly<Record<string, Entry>> = {
     group: DEVELOP,
     description: "create signing keys; print the public key of an Ed25519 one",
     load: async ({ random }) => (await import("./key.ts")).keyCommand(random),
+  },
+  completion: {
+    group: DEVELOP,
+    description: "print a script that completes commands, flags and names in a shell",
+    load: async (parts) => (await import("./completion.ts")).completionCommand(() => allCommands(parts)),
   },
 };
 

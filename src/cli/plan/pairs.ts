@@ -5,28 +5,20 @@ import { API_VERSION } from "../../api/schema.ts";
 import type { Resources } from "../../controller/objects.ts";
 import { PolicyView } from "../../controller/policy/policy-view.ts";
 import { policyValues } from "../../controller/subscription/status.ts";
-import type { Problem } from "../../core/problem.ts";
 import type { SubscriptionRow } from "../api/rows.ts";
 import type { PreviewedSubscription } from "../event-preview.ts";
 import { conditionOf, policyText } from "../history/kinds.ts";
 import type { ManifestCheck } from "../manifest-check.ts";
+import { CommandFailure } from "../program.ts";
 import { type Difference, differences } from "./differences.ts";
 import type { Pair } from "./subscription-plan.ts";
 
-/** The subscriptions that the files concern, each as it is and as it would be. */
-export interface Pairs {
-  readonly pairs: readonly Pair[];
-  /** What the API server refuses of an update beside what it refuses of a new object: what may never change. */
-  readonly refused: readonly { readonly subscription: string; readonly problem: Problem }[];
-}
-
 /**
- * Joins what the files say with what the operator shows. A subscription that is in no file stays as it is, but may obey a policy that is in one.
+ * The subscriptions that the files concern, each as it is and as it would be: joins what the files say with what the operator shows. A subscription that is in no file stays as it is, but may obey a policy that is in one.
  * Nothing is taken for deleted because the files do not have it: they may be a part.
  */
-export function pairsOf(check: ManifestCheck, namespace: string, live: readonly SubscriptionRow[]): Pairs {
+export function pairsOf(check: ManifestCheck, namespace: string, live: readonly SubscriptionRow[]): Pair[] {
   const pairs: Pair[] = [];
-  const refused: { subscription: string; problem: Problem }[] = [];
   const rows = new Map(live.map((row) => [row.name, row]));
   for (const after of check.subscriptions) {
     if (after.namespace !== namespace) continue;
@@ -35,8 +27,6 @@ export function pairsOf(check: ManifestCheck, namespace: string, live: readonly 
     const subscription = `${namespace}/${after.name}`;
     const object = check.resources.get("WebhookSubscription", namespace, after.name);
     const known = row === undefined ? undefined : objectOf(row);
-    const problems = known === undefined ? [] : updateProblems(object, known);
-    refused.push(...problems.map((problem) => ({ subscription, problem })));
     pairs.push({
       subscription,
       before: known === undefined ? undefined : checkedOf(known, check.resources),
@@ -47,18 +37,23 @@ export function pairsOf(check: ManifestCheck, namespace: string, live: readonly 
   }
   for (const row of rows.values()) {
     const known = objectOf(row);
-    const same = known === undefined ? undefined : checkedOf(known, check.resources);
+    const same = checkedOf(known, check.resources);
     if (same === undefined) continue;
     const { policy, notes } = policyOf(row, same);
     if (policy.length > 0) pairs.push({ subscription: `${namespace}/${row.name}`, before: same, after: same, spec: [], policy, notes });
   }
-  return { pairs, refused };
+  return pairs;
 }
 
-/** As the API server has it; undefined where this version cannot read it. */
-function objectOf({ name, namespace, spec }: SubscriptionRow): WebhookSubscription | undefined {
+/** As the operator has it. A newer one may know fields that this version does not: to compare without them would be guessing. @throws CommandFailure */
+function objectOf({ name, namespace, spec }: SubscriptionRow): WebhookSubscription {
   const read = readCustomResource({ apiVersion: API_VERSION, kind: "WebhookSubscription", metadata: { name, namespace }, spec });
-  return read.ok && read.value.kind === "WebhookSubscription" ? read.value : undefined;
+  if (read.ok && read.value.kind === "WebhookSubscription") return read.value;
+  const [problem] = read.ok ? [] : read.problems;
+  const what = problem === undefined ? "" : `: ${problem.field}: ${problem.message}`;
+  throw new CommandFailure(
+    `the operator's spec of ${namespace}/${name} cannot be read by this version of postrider, use the operator's${what}`,
+  );
 }
 
 function checkedOf(object: WebhookSubscription, resources: Resources): PreviewedSubscription | undefined {
@@ -67,14 +62,6 @@ function checkedOf(object: WebhookSubscription, resources: Resources): Previewed
   const { name, namespace } = object.metadata;
   const { effective } = new PolicyView(resources, object.spec.className ?? "").resolve(namespace, decoded.value.policyName);
   return { name, namespace, spec: decoded.value, effective, resources };
-}
-
-/** Rules that compare an object with the one before; those of the object alone have been checked. */
-function updateProblems(object: unknown, known: WebhookSubscription): readonly Problem[] {
-  if (typeof object !== "object" || object === null || !("spec" in object)) return [];
-  const { metadata, apiVersion, kind } = known;
-  const read = readCustomResource({ apiVersion, kind, metadata, spec: object.spec }, known);
-  return read.ok ? [] : read.problems;
 }
 
 /** Values of headers are mostly credentials: that they differ is enough. */

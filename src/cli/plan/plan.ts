@@ -147,8 +147,7 @@ class Planning {
   async add(namespace: string): Promise<void> {
     const { client, flags, check, setting } = this.#parts;
     const live = pageOf<SubscriptionRow>(await client.get(pathOf(namespace, "subscriptions"))).items;
-    const { pairs, refused } = pairsOf(check, namespace, live);
-    this.#refused.push(...refused.map(({ subscription, problem }) => `${subscription} ${problem.field}: ${problem.message}`));
+    const pairs = pairsOf(check, namespace, live);
     const moving = pairs.filter(({ before, spec }) => before === undefined || spec.length > 0);
     const last = flags.last ?? (flags.since === undefined ? LAST_DEFAULT : LAST_MAX);
     const wish = { last, sinceMs: flags.since?.atMs, concerns: (type: string) => moving.some((pair) => concerns(pair, type)) };

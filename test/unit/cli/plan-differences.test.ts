@@ -1,6 +1,10 @@
 import { describe, expect, it } from "vitest";
+import { checkManifests } from "../../../src/cli/manifest-check.ts";
 import { bodyAsLines, differences, lineDiff } from "../../../src/cli/plan/differences.ts";
+import { pairsOf } from "../../../src/cli/plan/pairs.ts";
 import { eventOfDetail } from "../../../src/cli/plan/past-events.ts";
+import { ExpressionCache } from "../../../src/controller/subscription/expression-cache.ts";
+import { subscription } from "../../support/manifests.ts";
 
 it.each([
   [{ a: 1 }, { a: 1 }, []],
@@ -35,6 +39,20 @@ describe("a diff by lines", () => {
     expect(bodyAsLines('{"a":12.50,"b":[1E2]}')).toEqual(["{", '  "a": 12.50,', '  "b": [', "    1E2", "  ]", "}"]);
     expect(bodyAsLines("a=1&b=2")).toEqual(["a=1&b=2"]);
   });
+});
+
+it("a spec of a newer operator is not compared by halves", () => {
+  const check = checkManifests(
+    [{ file: "a.yaml", text: subscription({ name: "crm", url: "https://a.example.com/" }) }],
+    new ExpressionCache(),
+  );
+  const spec = { events: { types: ["order.*"] }, endpoint: { url: "https://a.example.com/" }, fromTheFuture: 1 };
+  const row = { name: "crm", namespace: "shop", uid: "u", generation: 1, spec };
+  expect(() => pairsOf(check, "shop", [row])).toThrow(/shop\/crm cannot be read by this version.*fromTheFuture/);
+  const { fromTheFuture: _, ...known } = spec;
+  expect(pairsOf(check, "shop", [{ ...row, spec: known }]).map(({ spec: changes }) => changes.map(({ path }) => path))).toEqual([
+    ["signing.scheme"],
+  ]);
 });
 
 describe("an event as the API shows it is the event that was accepted", () => {
