@@ -9,9 +9,8 @@ const COLUMNS = 80;
 
 const HEAD = `# Commands
 
-Generated from the commands by \`npm run generate\`: what \`--help\` prints. From a checkout:
-\`npm run --silent postrider -- <command>\`. [ADR 54](adr/0054-the-command-line-asks-the-api.md)
-says why they are as they are.
+Generated from the commands by \`npm run generate\`: what \`--help\` prints. From a checkout: \`npm run --silent postrider -- <command>\`.
+[At night](support.md) shows them at work, [ADR 54](adr/0054-the-command-line-asks-the-api.md) says why they are as they are.
 
 - **Environment**: \`POSTRIDER_SERVER\` (API port), \`POSTRIDER_TOKEN\`, \`POSTRIDER_NAMESPACE\`, for every command that asks the API. A flag
   wins. \`run\` reads \`POSTRIDER_<FLAG>\` for each of its flags.
