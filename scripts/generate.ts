@@ -2,7 +2,7 @@
  * `npm run generate` writes everything that is derived; `npm run generate:check` fails when a derived file is not what it would
  * write. crds/ comes from scripts/crd/, and from crds/ come the types and schemas of src/api/generated and the tables of docs/spec; dashboards and alerts come from scripts/monitoring/;
  * the code that moves rows of the store comes from src/store/sqlite/tables.ts;
- * the list of values in the chart's README.md comes from the comments in its values.yaml.
+ * docs/cli.md comes from the commands; the list of values in the chart's README.md comes from the comments in its values.yaml.
  */
 import { mkdirSync, readFileSync, writeFileSync } from "node:fs";
 import { dirname, join } from "node:path";
@@ -15,6 +15,7 @@ import { deliveryReplay } from "./crd/delivery-replay.ts";
 import type { Schema } from "../src/api/schema.ts";
 import { webhookSubscription } from "./crd/webhook-subscription.ts";
 import { chartTemplate } from "./generate-chart.ts";
+import { commandsPage } from "./generate-cli.ts";
 import { coveragePage } from "./generate-coverage.ts";
 import { withFieldList } from "./generate-docs.ts";
 import { generatedTemplate, withValueList } from "./generate-values.ts";
@@ -40,7 +41,7 @@ interface DefinitionFile {
   };
 }
 
-function generatedFiles(): Map<string, string> {
+async function generatedFiles(): Promise<Map<string, string>> {
   const files = new Map<string, string>();
   const resources: CustomResource[] = [];
   for (const definition of DEFINITIONS) {
@@ -64,6 +65,7 @@ function generatedFiles(): Map<string, string> {
   }
   files.set("src/store/sqlite/generated/rows.ts", rowsSource());
   files.set("docs/spec/coverage.md", coveragePage());
+  files.set("docs/cli.md", await commandsPage());
   for (const [path, content] of monitoringFiles()) files.set(path, content);
   const values = readFileSync(join(ROOT, CHART, "values.yaml"), "utf8");
   const valuesSchema = JSON.parse(readFileSync(join(ROOT, CHART, "values.schema.json"), "utf8")) as ValuesSchema;
@@ -100,10 +102,10 @@ function withoutDescriptions(schema: Schema): Schema {
   return rest;
 }
 
-function main(): void {
+async function main(): Promise<void> {
   const isCheck = process.argv.includes("--check");
   const stale: string[] = [];
-  for (const [path, content] of generatedFiles()) {
+  for (const [path, content] of await generatedFiles()) {
     const file = join(ROOT, path);
     if (readIfThere(file) === content) continue;
     stale.push(path);
@@ -127,4 +129,4 @@ function readIfThere(file: string): string | undefined {
   }
 }
 
-main();
+await main();

@@ -1,4 +1,5 @@
-import { ConfigError, type Config } from "../config/config.ts";
+import type { Config } from "../config/config.ts";
+import { ConfigError } from "../config/config-error.ts";
 import { aborted, pause } from "../lib/abort.ts";
 import type { Clock } from "../lib/clock.ts";
 import type { Service } from "../lib/service.ts";

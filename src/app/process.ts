@@ -1,4 +1,3 @@
-import { startOperator } from "./compose.ts";
 import { VERSION } from "./version.ts";
 import { commandsOf } from "../cli/commands.ts";
 import type { StartOperator } from "../cli/operator.ts";
@@ -6,7 +5,6 @@ import { ProcessSignals } from "../cli/process-signals.ts";
 import { createProgram, EXIT_FAILED, runProgram } from "../cli/program.ts";
 import { SystemClock } from "../lib/clock.ts";
 import { systemRandom } from "../lib/random.ts";
-import { createLog, flushLog } from "../observe/log.ts";
 
 /** A promise nobody waits for has failed, or the store is lost: going on would be guessing. */
 const EXIT_BROKEN = 70;
@@ -29,6 +27,8 @@ export async function runProcess(argv: readonly string[], { exit, kill }: Ends):
   const start: StartOperator = async (config, options) => {
     // Whatever this process writes, and its libraries write, is nobody else's to read: events, answers, signing keys.
     process.umask(UMASK);
+    // Commands that start no operator need none of this: it is most of what there is to load.
+    const [{ startOperator }, { createLog, flushLog }] = await Promise.all([import("./compose.ts"), import("../observe/log.ts")]);
     const log = createLog(options?.logLevel ?? config["log-level"]);
     const end = (error: unknown, message: string): void => {
       log.fatal({ err: error }, message);
@@ -58,6 +58,6 @@ export async function runProcess(argv: readonly string[], { exit, kill }: Ends):
     ]);
     return new KubeTransport(kubernetesCredentials(kubeconfig), clock);
   };
-  const program = createProgram(VERSION, commandsOf({ version: VERSION, start, connect, signals, clock, random: systemRandom }));
-  return runProgram(program, argv);
+  const commands = await commandsOf({ version: VERSION, start, connect, signals, clock, random: systemRandom }, argv);
+  return runProgram(createProgram(VERSION, commands), argv);
 }

@@ -7,6 +7,7 @@ import type { Clock } from "../lib/clock.ts";
 import { dataFault } from "./json-fault.ts";
 import { CommandFailure } from "./program.ts";
 import { cannotRead } from "./read-fault.ts";
+import { readStdin } from "./stdin.ts";
 
 /** The events of a file as the ingest would take them: short form, a CloudEvent, or an array of CloudEvents. @throws CommandFailure */
 export function readEvents(file: string, clock: Clock): (namespace: string) => readonly Event[] {
@@ -31,7 +32,7 @@ export function readEvents(file: string, clock: Clock): (namespace: string) => r
 
 function readBytes(file: string): Buffer {
   try {
-    return readFileSync(file === "-" ? 0 : file);
+    return file === "-" ? readStdin() : readFileSync(file);
   } catch (error) {
     throw cannotRead(file, error);
   }

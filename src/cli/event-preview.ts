@@ -87,7 +87,7 @@ function hasPath(value: unknown, [name, ...rest]: readonly string[]): boolean {
   return hasPath((value as Record<string, unknown>)[name], rest);
 }
 
-function matchesType(pattern: string, type: string): boolean {
+export function matchesType(pattern: string, type: string): boolean {
   return pattern.endsWith("*") ? type.startsWith(pattern.slice(0, -1)) : pattern === type;
 }
 

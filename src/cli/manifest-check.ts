@@ -35,6 +35,8 @@ export interface ManifestCheck {
   readonly objects: number;
   /** Those that nothing was found against. */
   readonly subscriptions: readonly PreviewedSubscription[];
+  /** All that the files hold, as a cluster that holds exactly them. */
+  readonly resources: Resources;
 }
 
 interface Entry {
@@ -46,9 +48,14 @@ interface Entry {
 
 /**
  * Judges manifests as the API server and then the controller would, all files together: schema, defaults, rules, expressions, policies and
- * destinations. What is not in the files (Secrets, policies that are in the cluster) is left out or noted, never an error.
+ * destinations. What is not in the files (Secrets, policies that are in the cluster) is left out or noted, never an error. `isNote` chooses errors that are
+ * only notes to the caller, who knows more than the files do.
  */
-export function checkManifests(files: readonly ManifestText[], expressions: ExpressionCache): ManifestCheck {
+export function checkManifests(
+  files: readonly ManifestText[],
+  expressions: ExpressionCache,
+  isNote: (found: Finding) => boolean = () => false,
+): ManifestCheck {
   const findings: Finding[] = [];
   const entries = new Map<string, Entry>();
   let objects = 0;
@@ -68,12 +75,16 @@ export function checkManifests(files: readonly ManifestText[], expressions: Expr
   const subscriptions: PreviewedSubscription[] = [];
   for (const entry of entries.values()) {
     const policies = viewFor(entry.object, resources, views);
-    const found = objectFindings(entry, resources, policies, expressions);
+    const found = objectFindings(entry, resources, policies, expressions).map((one) => (isNote(one) ? asNote(one) : one));
     findings.push(...found);
     const checked = found.some(({ severity }) => severity === "error") ? undefined : checkedSpec(entry, resources, policies);
     if (checked !== undefined) subscriptions.push(checked);
   }
-  return { findings, objects, subscriptions };
+  return { findings, objects, subscriptions, resources };
+}
+
+function asNote(found: Finding): Finding {
+  return { ...found, severity: "note" };
 }
 
 /** The policies as the installation sees them whose class a subscription names; files may be for several. */

@@ -4,6 +4,7 @@ import { MANIFEST_FILE_BYTES_MAX } from "../api/manifest.ts";
 import { errorCode } from "../lib/error-code.ts";
 import { CommandFailure } from "./program.ts";
 import { cannotRead } from "./read-fault.ts";
+import { readStdin } from "./stdin.ts";
 
 /** A manifest file; `file` is only a name for messages. */
 export interface ManifestText {
@@ -13,7 +14,7 @@ export interface ManifestText {
 
 /** The same files that `run --manifests` reads: YAML and JSON, no dot files, no editor backups; `-` is stdin. @throws CommandFailure */
 export function manifestFiles(path: string): ManifestText[] {
-  if (path === "-") return [{ file: "stdin", text: readFileSync(0, "utf8") }];
+  if (path === "-") return [{ file: "stdin", text: readStdin().toString("utf8") }];
   try {
     if (!statSync(path).isDirectory()) return [readManifestText(path)];
     return readdirSync(path, { recursive: true, encoding: "utf8" })

@@ -1,5 +1,5 @@
 import { Command, CommanderError } from "commander";
-import { ConfigError } from "../config/config.ts";
+import { ConfigError } from "../config/config-error.ts";
 import { errorCode } from "../lib/error-code.ts";
 import { ListenError } from "../lib/listen.ts";
 import { complain, complainWhole, shown, tellWhole } from "./terminal.ts";
@@ -7,6 +7,8 @@ import { complain, complainWhole, shown, tellWhole } from "./terminal.ts";
 export const EXIT_DONE = 0;
 export const EXIT_FAILED = 1;
 export const EXIT_USAGE = 2;
+/** After ^C, as shells have it: 128 and the number of the signal. */
+export const EXIT_INTERRUPTED = 130;
 
 /** Something a command cannot do, said in words for a person; exit code 1. */
 export class CommandFailure extends Error {
@@ -26,7 +28,7 @@ export function createProgram(version: string, commands: readonly Command[]): Co
     .description("Outbound webhooks, native to a Kubernetes cluster: durable before we answer, signed, retried, isolated.")
     .version(version)
     .exitOverride();
-  pointToHelp(program, "postrider");
+  pointToHelp(program, "postrider").addHelpText("after", "\nEach command's --help shows examples and its exit codes.");
   for (const command of commands) program.addCommand(taught(command, `postrider ${command.name()}`));
   return program;
 }

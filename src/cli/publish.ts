@@ -1,13 +1,11 @@
-import { readFileSync } from "node:fs";
-import { Command, InvalidArgumentError } from "commander";
+import { Command } from "commander";
 import { readEnv } from "../config/env.ts";
-import { readCertificates } from "../lib/tls/pem-certificates.ts";
-import { type IngestAnswer, IngestCaller, type Trust } from "./ingest-call.ts";
 import { dataFault } from "./json-fault.ts";
 import { duration, outputFormat, wholeNumber } from "./option-values.ts";
 import { CommandFailure, requireFlags } from "./program.ts";
-import { cannotRead } from "./read-fault.ts";
 import { answerLines, jsonObject } from "./publish-answer.ts";
+import { type ServerAnswer, ServerCaller } from "./server-call.ts";
+import { readValue, serverUrl, trustOf } from "./server-flags.ts";
 import { shownJsonText, tell } from "./terminal.ts";
 
 const EXAMPLES = `
@@ -99,7 +97,7 @@ async function publish(options: PublishOptions): Promise<void> {
   if (fault !== undefined) throw new CommandFailure(fault);
   const given = options.token ?? readEnv()["POSTRIDER_TOKEN"];
   const token = given?.startsWith("@") === true ? readValue(given).toString("utf8").trim() : given?.trim();
-  const caller = new IngestCaller(options.server, trustOf(options));
+  const caller = new ServerCaller(options.server, trustOf(options));
   try {
     for (let i = 1; i <= options.count; i++) {
       const request = requestOf(options, data, options.count === 1 ? "" : `-${i}`);
@@ -110,36 +108,6 @@ async function publish(options: PublishOptions): Promise<void> {
     }
   } finally {
     caller.close();
-  }
-}
-
-function trustOf({ server, caFile, clientCertificateFile, clientKeyFile }: PublishOptions): Trust {
-  const given = Object.entries({
-    "--ca-file": caFile,
-    "--client-certificate-file": clientCertificateFile,
-    "--client-key-file": clientKeyFile,
-  }).find(([, file]) => file !== undefined);
-  if (given === undefined) return {};
-  if (!/^https:/i.test(server)) throw new CommandFailure(`${given[0]} needs an https:// address: --server is ${server}`);
-  if ((clientCertificateFile === undefined) !== (clientKeyFile === undefined))
-    throw new CommandFailure("--client-certificate-file and --client-key-file need each other");
-  const read = (file: string | undefined): Buffer | undefined => (file === undefined ? undefined : readValue(`@${file}`));
-  return { ca: authorities(caFile, read(caFile)), cert: read(clientCertificateFile), key: read(clientKeyFile) };
-}
-
-/**
- * Inline text, `@file`, or `-` for stdin: bytes as they are, without the line ends after them, which editors and `echo` add and no event means. (`verify`
- * keeps them: there they may be what was signed.)
- */
-function readValue(value: string): Buffer {
-  if (value !== "-" && !value.startsWith("@")) return Buffer.from(value, "utf8");
-  try {
-    const bytes = readFileSync(value === "-" ? 0 : value.slice(1));
-    let end = bytes.length;
-    while (end > 0 && (bytes[end - 1] === 0x0a || bytes[end - 1] === 0x0d)) end--;
-    return bytes.subarray(0, end);
-  } catch (error) {
-    throw cannotRead(value === "-" ? "stdin" : value.slice(1), error);
   }
 }
 
@@ -166,17 +134,8 @@ function requestOf(options: PublishOptions, data: Buffer | undefined, suffix: st
   return { headers, body };
 }
 
-/** A file without a certificate would be passed over without a word, and nothing would be trusted. */
-function authorities(file: string | undefined, text: Buffer | undefined): Buffer | undefined {
-  if (text === undefined) return undefined;
-  const found = readCertificates(text.toString("utf8"));
-  if (!found.ok) throw new CommandFailure(`--ca-file ${file}: ${found.fault}`);
-  if (found.certificates.length === 0) throw new CommandFailure(`--ca-file ${file}: it contains no certificate in PEM form`);
-  return Buffer.from(found.certificates.join("\n"));
-}
-
 interface Posting {
-  readonly caller: IngestCaller;
+  readonly caller: ServerCaller;
   readonly request: PublishRequest;
   readonly token: string | undefined;
 }
@@ -186,25 +145,17 @@ async function post(options: PublishOptions, { caller, request, token }: Posting
   const url = `${options.server.replace(/\/+$/, "")}/v1/namespaces/${encodeURIComponent(options.namespace)}/events${query}`;
   const headers = token === undefined ? request.headers : { ...request.headers, authorization: `Bearer ${token}` };
   const timeoutMs = options.timeout * 1_000 + (options.wait === undefined ? 0 : WAIT_MAX_MS);
-  const answer = await caller.post({ url, headers, body: request.body, timeoutMs });
+  const answer = await caller.call({ url, headers, body: request.body, timeoutMs });
   if (answer.status < 200 || answer.status > 299) throw new CommandFailure(refusalText(answer));
   return answer.text;
 }
 
-function refusalText({ status, statusText, retryAfter, text }: IngestAnswer): string {
+function refusalText({ status, statusText, retryAfter, text }: ServerAnswer): string {
   const problem = jsonObject(text);
   if (typeof problem?.["code"] !== "string") return `refused with ${status} ${statusText}: ${text.slice(0, 200)}`;
   const wait = retryAfter === undefined ? "" : ` Try again after ${retryAfter} s.`;
   const token = status === 401 ? " Here: --token @FILE, or POSTRIDER_TOKEN." : "";
   return `refused with ${status} ${problem["code"]}: ${String(problem["title"])}. ${String(problem["detail"])}${wait}${token}`;
-}
-
-function serverUrl(text: string): string {
-  if (/^https?:\/\/./i.test(text) && URL.canParse(text)) return text;
-  const isBare = !text.includes("://") && URL.canParse(`http://${text}`);
-  throw new InvalidArgumentError(
-    isBare ? `write http://${text}` : "expected an http:// or https:// URL, for example http://127.0.0.1:8080.",
-  );
 }
 
 /** As the ingest takes it. */

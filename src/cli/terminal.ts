@@ -42,7 +42,30 @@ export function shownJsonText(text: string): Shown {
 
 /** Writes a line to standard output. */
 export function tell(line: Shown): void {
-  process.stdout.write(`${line.text}\n`);
+  if (!hasLeft) process.stdout.write(`${line.text}\n`);
+}
+
+let hasLeft = false;
+let mayLeave = false;
+
+/** `| head`: who reads stdout may leave before everything is written, which is no error. From then on nothing is written. */
+export function allowReaderToLeave(): void {
+  if (mayLeave) return;
+  mayLeave = true;
+  process.stdout.on("error", (error: NodeJS.ErrnoException) => {
+    if (error.code !== "EPIPE") throw error;
+    hasLeft = true;
+  });
+}
+
+/** There is nobody left to write for. */
+export function readerGone(): boolean {
+  return hasLeft;
+}
+
+/** Columns of the terminal behind stdout; undefined where there is none. */
+export function terminalColumns(): number | undefined {
+  return process.stdout.isTTY ? process.stdout.columns : undefined;
 }
 
 /** Writes a line to standard error. */

@@ -14,6 +14,7 @@ import { manifestRef, objectOf } from "../provider/manifest-object.ts";
 import { manifestFiles } from "./manifest-files.ts";
 import { CommandFailure } from "./program.ts";
 import { cannotRead } from "./read-fault.ts";
+import { readStdin } from "./stdin.ts";
 
 export interface VerifierOptions {
   readonly scheme?: SigningSpec;
@@ -73,7 +74,7 @@ function usage(command: Command, message: string): never {
 export function readSecretFile(file: string): Buffer {
   let bytes: Buffer;
   try {
-    bytes = readFileSync(file === "-" ? 0 : file);
+    bytes = file === "-" ? readStdin() : readFileSync(file);
   } catch (error) {
     throw cannotRead(file, error);
   }

@@ -3,6 +3,7 @@ import { parse as parseYaml } from "yaml";
 import { z } from "zod";
 import { openPortFault } from "../core/access-token.ts";
 import { didYouMean } from "../lib/nearest-name.ts";
+import { ConfigError } from "./config-error.ts";
 import { envName } from "./env.ts";
 import type { ListenAddress } from "../lib/listen.ts";
 import { LIST_SETTINGS, SETTINGS, type SettingName, type Settings } from "./settings.ts";
@@ -17,18 +18,6 @@ export interface Config extends Omit<Settings, "store" | "ingest-listen" | "api-
   readonly "metrics-listen": ListenAddress;
   readonly "ingest-auth": readonly AuthMode[];
   readonly "api-auth": readonly AuthMode[];
-}
-
-/** Wrong usage: the command ends with exit code 2. Each line names the setting, what is wrong and what to write. */
-export class ConfigError extends Error {
-  override readonly name = "ConfigError";
-  readonly code = "CONFIG";
-  readonly lines: readonly string[];
-
-  constructor(lines: readonly string[]) {
-    super(lines.join("\n"));
-    this.lines = lines;
-  }
 }
 
 export type RawSettings = Readonly<Partial<Record<SettingName, string | readonly string[]>>>;

@@ -19,6 +19,11 @@ export function refusesColour(source: Readonly<Record<string, string | undefined
   return (source["NO_COLOR"] ?? "") !== "" || source["TERM"] === "dumb";
 }
 
+/** Colour is asked for although nobody seems to look (CLICOLOR_FORCE, as the BSDs have it). */
+export function forcesColour(source: Readonly<Record<string, string | undefined>> = process.env): boolean {
+  return !["", "0"].includes(source["CLICOLOR_FORCE"] ?? "");
+}
+
 /**
  * Keeps stripped and compiled sources between starts (NODE_COMPILE_CACHE, else Node's own folder below the temporary one), for worker
  * threads too, which read the environment. A folder that cannot be written is no error: the start is slower.

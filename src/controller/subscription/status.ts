@@ -147,7 +147,7 @@ function policyStatus({ effective }: ActiveSpec): WebhookSubscriptionStatus["eff
 type PolicyValues = NonNullable<NonNullable<WebhookSubscriptionStatus["effectivePolicy"]>["values"]>;
 
 /** What applies, with every built-in value and ceiling in it. */
-function policyValues({ timeoutMs, connectTimeoutMs, retry, maxInFlight, rateLimit, retention }: Policy): PolicyValues {
+export function policyValues({ timeoutMs, connectTimeoutMs, retry, maxInFlight, rateLimit, retention }: Policy): PolicyValues {
   return dropUndefined({
     timeout: durationText(timeoutMs),
     connectTimeout: durationText(connectTimeoutMs),

@@ -1,7 +1,7 @@
 import { globSync, readFileSync } from "node:fs";
 import { join } from "node:path";
 import { describe, expect, it } from "vitest";
-import { commandsOf } from "../../../src/cli/commands.ts";
+import { allCommands, commandsOf } from "../../../src/cli/commands.ts";
 import { SystemClock } from "../../../src/lib/clock.ts";
 
 const ROOT = join(import.meta.dirname, "../../..");
@@ -9,14 +9,15 @@ const random = { next: () => 0, bytes: (length: number) => new Uint8Array(length
 const never = (): never => {
   throw new Error("no command runs here");
 };
-const commands = commandsOf({
+const parts = {
   version: "test",
   start: never,
   connect: never,
   signals: { onStop: never, onReload: never } as never,
   clock: new SystemClock(),
   random,
-});
+};
+const commands = await allCommands(parts);
 const names = new Set(commands.map((command) => command.name()));
 
 /** Commands that a text tells its reader to run: in backticks, or alone on a line of a code block. */
@@ -44,4 +45,11 @@ describe("commands that people are told to run", () => {
   ])("are found in %j", (text, found) => {
     expect(namedIn(text)).toEqual(found);
   });
+});
+
+it("the help of all commands says of each what its own help says", async () => {
+  const lines = await commandsOf(parts, []);
+  expect(lines.map((command) => [command.name(), command.description()])).toEqual(
+    commands.map((command) => [command.name(), command.description()]),
+  );
 });

@@ -1,5 +1,6 @@
 import { describe, expect, it } from "vitest";
 import { usesColour } from "../../../src/cli/colour.ts";
+import { COMMAND_NAMES, commandsOf } from "../../../src/cli/commands.ts";
 import { demoCommand } from "../../../src/cli/demo/demo.ts";
 import { DemoScreen } from "../../../src/cli/demo/demo-screen.ts";
 import { dataFault } from "../../../src/cli/json-fault.ts";
@@ -19,12 +20,13 @@ import { printed } from "../../support/cli/printed.ts";
 
 const output = printed();
 
+const never = (): never => {
+  throw new Error("nothing starts in this test");
+};
+
 function program(): ReturnType<typeof createProgram> {
   const clock = new ManualClock();
   const signals = new ProcessSignals(clock, () => undefined);
-  const never = (): never => {
-    throw new Error("nothing starts in this test");
-  };
   return createProgram("0", [
     runCommand(never, signals),
     demoCommand({ start: never, signals, clock, random: systemRandom }),
@@ -36,8 +38,6 @@ function program(): ReturnType<typeof createProgram> {
     uninstallCommand(clock, never),
   ]);
 }
-
-const COMMANDS = ["run", "demo", "publish", "listen", "validate", "verify", "key", "uninstall"];
 
 describe("wrong usage", () => {
   it.each<[string, string]>([
@@ -97,8 +97,11 @@ describe("a file that cannot be read is told in words that say why", () => {
 });
 
 describe("help", () => {
-  it.each([...COMMANDS, "key public", "key new"])("%s fits 80 columns", async (name) => {
-    expect(await runProgram(program(), [...name.split(" "), "--help"])).toBe(0);
+  const parts = { version: "0", start: never, connect: never, clock: new ManualClock(), random: systemRandom };
+  it.each(["", ...COMMAND_NAMES, "key public", "key new"])("%s fits 80 columns", async (name) => {
+    const argv = [...name.split(" ").filter((word) => word !== ""), "--help"];
+    const signals = new ProcessSignals(parts.clock, () => undefined);
+    expect(await runProgram(createProgram("0", await commandsOf({ ...parts, signals }, argv)), argv)).toBe(0);
     expect(output.text.split("\n").filter((line) => Array.from(line).length > 80)).toEqual([]);
   });
 });

@@ -2,7 +2,8 @@ import { mkdtempSync, rmSync, writeFileSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { afterEach, describe, expect, it } from "vitest";
-import { ConfigError, loadConfig, type ConfigSources } from "../../../src/config/config.ts";
+import { loadConfig, type ConfigSources } from "../../../src/config/config.ts";
+import { ConfigError } from "../../../src/config/config-error.ts";
 import { readEnv } from "../../../src/config/env.ts";
 import { isLoopback } from "../../../src/lib/listen.ts";
 

@@ -12,22 +12,26 @@ export interface Trust {
   readonly key?: Buffer | undefined;
 }
 
-export interface IngestAnswer {
+export interface ServerAnswer {
   readonly status: number;
   readonly statusText: string;
   readonly retryAfter: string | undefined;
+  /** When the operator answered, by its own clock. */
+  readonly date: string | undefined;
   readonly text: string;
 }
 
-export interface IngestRequest {
+export interface ServerRequest {
+  /** Default: POST. */
+  readonly method?: "GET" | "POST";
   readonly url: string;
   readonly headers: Readonly<Record<string, string>>;
   readonly body: Buffer;
   readonly timeoutMs: number;
 }
 
-/** Requests to one ingest, over one connection as long as it lives. Redirects are not followed: a token goes where it was meant to go. */
-export class IngestCaller {
+/** Requests to one port of an operator, over one connection as long as it lives. Redirects are not followed: a token goes where it was meant to go. */
+export class ServerCaller {
   readonly #server: string;
   readonly #agent: HttpAgent;
 
@@ -50,7 +54,7 @@ export class IngestCaller {
   }
 
   /** @throws CommandFailure when no answer comes */
-  async post(order: IngestRequest): Promise<IngestAnswer> {
+  async call(order: ServerRequest): Promise<ServerAnswer> {
     try {
       return await this.#send(order);
     } catch (error) {
@@ -62,11 +66,12 @@ export class IngestCaller {
     this.#agent.destroy();
   }
 
-  #send({ url, headers, body, timeoutMs }: IngestRequest): Promise<IngestAnswer> {
+  #send({ method = "POST", url, headers, body, timeoutMs }: ServerRequest): Promise<ServerAnswer> {
     return new Promise((resolve, reject) => {
       const ask = /^https:/i.test(url) ? httpsRequest : httpRequest;
-      const options = { method: "POST", agent: this.#agent, signal: AbortSignal.timeout(timeoutMs) };
-      const request = ask(url, { ...options, headers: { ...headers, "content-length": body.length } }, (response) => {
+      const options = { method, agent: this.#agent, signal: AbortSignal.timeout(timeoutMs) };
+      const length = method === "GET" ? {} : { "content-length": body.length };
+      const request = ask(url, { ...options, headers: { ...headers, ...length } }, (response) => {
         readAll(response).then(resolve, reject);
       });
       request.on("error", reject);
@@ -75,9 +80,10 @@ export class IngestCaller {
   }
 }
 
-async function readAll(response: IncomingMessage): Promise<IngestAnswer> {
+async function readAll(response: IncomingMessage): Promise<ServerAnswer> {
   const { statusCode = 0, statusMessage = "", headers } = response;
-  return { status: statusCode, statusText: statusMessage, retryAfter: headers["retry-after"], text: await textOf(response) };
+  const text = await textOf(response);
+  return { status: statusCode, statusText: statusMessage, retryAfter: headers["retry-after"], date: headers.date, text };
 }
 
 const UNTRUSTED = /SELF_SIGNED_CERT|^UNABLE_TO_/;
