@@ -8,9 +8,11 @@ import type { Log } from "../observe/log.ts";
 import type { Metrics } from "../observe/metrics.ts";
 import type { Store } from "../store/store.ts";
 import type { Attempter, PermissionAsker } from "./attempter.ts";
+import { CommitDoubt } from "./commit-doubt.ts";
 import { ExpirySweep } from "./expiry-sweep.ts";
 import { Aftermath } from "./flight/aftermath.ts";
 import { ClaimLoop } from "./flight/claim-loop.ts";
+import { ClaimReturns } from "./flight/claim-returns.ts";
 import { FlightDesk } from "./flight/flight-desk.ts";
 import { Landing } from "./flight/landing.ts";
 import { ForgottenRows } from "./forgotten-rows.ts";
@@ -57,6 +59,8 @@ export interface Assembly extends LaneParts {
   readonly life: Lifetime;
   readonly inForce: RoutesInForce;
   readonly fresh: FreshMemory;
+  readonly returns: ClaimReturns;
+  readonly doubt: CommitDoubt;
   readonly scheduler: Scheduler;
   readonly routes: RouteWatch;
   readonly landing: Landing;
@@ -70,7 +74,7 @@ export interface Assembly extends LaneParts {
 
 /**
  * Makes the engine's parts, each of those before it: none knows of one that is made later, so whoever reads a part finds all that it needs above it.
- * Two things go the other way, and are only asked for: `soon` (work waits) and `landing.onEnded` (a delivery has ended).
+ * Three things go the other way, and are only asked for: `soon` (work waits), `landing.onEnded` (a delivery has ended) and `returns.onIdle`.
  */
 export function assemble(given: EngineParts): Assembly {
   const ground = {
@@ -79,10 +83,12 @@ export function assemble(given: EngineParts): Assembly {
     life: new Lifetime(given.clock.nowMs()),
     soon: new Soon(),
     inForce: new RoutesInForce(),
+    doubt: new CommitDoubt(given.clock),
   };
   const fresh = new FreshMemory(ground.bounds);
-  const scheduler = new Scheduler({ ...ground, fresh });
-  const queues = { ...ground, fresh, scheduler };
+  const returns = new ClaimReturns(ground);
+  const scheduler = new Scheduler({ ...ground, fresh, returns });
+  const queues = { ...ground, fresh, returns, scheduler };
   const known = { ...queues, ...lanePartsOf(queues) };
   const ending = new QueueEnding(known);
   const deadLetters = new DeadLetters({ ...known, ending });
@@ -94,7 +100,7 @@ export function assemble(given: EngineParts): Assembly {
   const desk = new IntakeDesk(sent);
   const forgotten = new ForgottenRows(sent);
   // Nobody speaks to it: it is asked through `soon`.
-  void new ClaimLoop({ ...sent, forgotten });
+  void new ClaimLoop(sent);
   const sweep = new ExpirySweep(sent);
   return { ...sent, desk, forgotten, acts: new QueueActs(sent), housekeeping: new Housekeeping({ ...sent, sweep, forgotten }) };
 }

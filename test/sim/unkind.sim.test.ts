@@ -24,6 +24,7 @@ const HEALED_MS = 240_000;
 const SMALL: Partial<EngineBounds> = {
   freshMax: 10,
   freshPerLaneMin: 2,
+  aheadMax: 5,
   loadsMax: 1,
   rowsMax: 20,
   rowsPerNamespaceMax: 12,
