@@ -2,6 +2,7 @@ import type { RecordKept } from "../core/storage-share.ts";
 import type { DeliveryNames } from "../core/delivery-name.ts";
 import type { Clock } from "../lib/clock.ts";
 import type { Random } from "../lib/random.ts";
+import type { LoopLoad } from "../lib/loop-load.ts";
 import { Soon } from "../lib/soon.ts";
 import type { BusinessEvents } from "../observe/events.ts";
 import type { Log } from "../observe/log.ts";
@@ -24,6 +25,7 @@ import { QueueActs } from "./queue-acts.ts";
 import { QueueEnding } from "./queue-ending.ts";
 import { ENGINE_BOUNDS, type EngineBounds } from "./queue/bounds.ts";
 import { FreshMemory } from "./queue/fresh-memory.ts";
+import { IngestPace } from "./queue/ingest-pace.ts";
 import { IntakeDesk } from "./queue/intake-desk.ts";
 import { Scheduler } from "./queue/scheduler.ts";
 import { RouteWatch } from "./route-watch.ts";
@@ -50,6 +52,8 @@ export interface EngineParts {
   readonly awayMs?: number;
   /** What may be kept of attempts of a namespace; all, where nobody says. */
   readonly recordKept?: (namespace: string) => RecordKept;
+  /** Whether the event loop is the bottleneck; never, where nobody says. */
+  readonly load?: Pick<LoopLoad, "isBusy">;
   /** Tests make bounds small, so that they are reached. */
   readonly bounds?: Partial<EngineBounds>;
 }
@@ -58,6 +62,7 @@ export interface EngineParts {
 export interface Assembly extends LaneParts {
   readonly life: Lifetime;
   readonly inForce: RoutesInForce;
+  readonly pace: IngestPace;
   readonly fresh: FreshMemory;
   readonly returns: ClaimReturns;
   readonly doubt: CommitDoubt;
@@ -85,10 +90,11 @@ export function assemble(given: EngineParts): Assembly {
     inForce: new RoutesInForce(),
     doubt: new CommitDoubt(given.clock),
   };
-  const fresh = new FreshMemory(ground.bounds);
+  const pace = new IngestPace(ground);
+  const fresh = new FreshMemory(ground.bounds, pace);
   const returns = new ClaimReturns(ground);
   const scheduler = new Scheduler({ ...ground, fresh, returns });
-  const queues = { ...ground, fresh, returns, scheduler };
+  const queues = { ...ground, pace, fresh, returns, scheduler };
   const known = { ...queues, ...lanePartsOf(queues) };
   const ending = new QueueEnding(known);
   const deadLetters = new DeadLetters({ ...known, ending });

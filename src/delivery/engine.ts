@@ -64,6 +64,11 @@ export class Engine implements Service {
     this.#all.routes.publish(table);
   }
 
+  /** Settles when a request for these routes may be admitted; undefined = at once. */
+  room(routes: Iterable<Route>): Promise<void> | undefined {
+    return this.#all.pace.room(routes, (uid) => this.lanes.get(uid));
+  }
+
   admit(event: Event, routes: readonly Route[], nowMs: number): readonly NewDelivery[] {
     return this.#all.desk.admit(event, routes, nowMs);
   }

@@ -1,6 +1,7 @@
 import type { Event } from "../../core/event.ts";
 import type { DeliveryId } from "../../store/store.ts";
 import type { EngineBounds } from "./bounds.ts";
+import type { IngestPace } from "./ingest-pace.ts";
 import type { Lane } from "./lane.ts";
 import type { Waiting } from "./lane-backlog.ts";
 
@@ -17,6 +18,7 @@ const FRESH_OVERHEAD_BYTES = 400;
  */
 export class FreshMemory {
   readonly #bounds: Bounds;
+  readonly #pace: Pick<IngestPace, "left">;
   /** Those that have an id: in memory, or on their way to a claim or into the due index. */
   readonly #ids = new Set<DeliveryId>();
   /** Held or promised, and their bytes. */
@@ -25,8 +27,9 @@ export class FreshMemory {
   /** Of those held or promised, the ones whose claim is written with their accept. */
   #ahead = 0;
 
-  constructor(bounds: Bounds) {
+  constructor(bounds: Bounds, pace: Pick<IngestPace, "left">) {
     this.#bounds = bounds;
+    this.#pace = pace;
   }
 
   holds(id: DeliveryId): boolean {
@@ -63,6 +66,7 @@ export class FreshMemory {
     if (isClaimed) this.#ahead -= 1;
     this.#held -= 1;
     this.#heldBytes -= bytesOf(event);
+    this.#pace.left(lane);
   }
 
   /** One that was promised room is committed, and waits in the lane. */

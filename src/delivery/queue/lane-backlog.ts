@@ -166,10 +166,10 @@ export class LaneBacklog {
     this.#movedAtMs = nowMs;
   }
 
-  /** Whether what comes in now is sent soon. */
-  isMoving(nowMs: number): boolean {
+  /** Whether what comes in now is sent soon: the oldest has waited no longer than `waitMs`. */
+  isMoving(nowMs: number, waitMs = MOVING_MS): boolean {
     const waitsSinceMs = this.#fresh.peek()?.dueAtMs ?? nowMs;
-    return nowMs - this.#movedAtMs <= MOVING_MS && nowMs - waitsSinceMs <= MOVING_MS;
+    return nowMs - this.#movedAtMs <= MOVING_MS && nowMs - waitsSinceMs <= waitMs;
   }
 
   /** Gives a delivery back to where it came from (its claim was not written). */
