@@ -16,7 +16,10 @@ export interface EngineBounds {
    * is left. Each is one more whose attempt is reported as `unknown` after a crash, and that is then retried in a group of suspects.
    */
   readonly aheadMax: number;
-  /** From so many fresh ones of a subscription on requests for it wait a moment, while the event loop is the bottleneck (see ingest-pace.ts). */
+  /**
+   * From so many that wait for their turn on, or from as many as the subscription may have in flight, requests for it wait a moment, while the event loop is
+   * the bottleneck (see ingest-pace.ts).
+   */
   readonly paceAt: number;
   /** Windows of due rows read at once. */
   readonly loadsMax: number;
@@ -48,7 +51,7 @@ export const ENGINE_BOUNDS: EngineBounds = {
   freshBytesMax: 32 * 1024 * 1024,
   freshPerLaneMin: 256,
   aheadMax: 1_024,
-  paceAt: 64,
+  paceAt: 128,
   loadsMax: 8,
   rowsMax: 40_000,
   rowsPerNamespaceMax: 20_000,

@@ -11,6 +11,8 @@ const WAIT_MAX_MS = 50;
 const LOOK_EVERY_MS = 10;
 /** A lane whose oldest has waited longer is slow by itself: then its receiver is what deliveries wait for. */
 const QUICK_MS = 100;
+/** A lane with so few that wait is not full, however few it may have in flight: they are gone within a commit. */
+const FULL_MIN = 16;
 /** Routes of one request that are looked at. */
 const ROUTES_MAX = 64;
 
@@ -59,20 +61,26 @@ export class IngestPace {
     return undefined;
   }
 
-  /** A delivery of the lane left memory: one more may come. */
+  /** A delivery of the lane left memory: one more may come, and all once half of it is empty, for what comes is committed first. */
   left(lane: Lane): void {
     const line = this.#lanes.get(lane);
     if (line === undefined || this.#isFull(lane)) return;
+    const isLow = lane.backlog.freshCount < this.#fullAt(lane) / 2;
     for (let first = line.shift(); first !== undefined; first = line.shift()) {
       if (first.isOver) continue;
       this.#release(first);
-      break;
+      if (!isLow) break;
     }
     if (line.length === 0) this.#lanes.delete(lane);
   }
 
-  #isFull({ backlog }: Lane): boolean {
-    return backlog.freshReserved >= this.#parts.bounds.paceAt;
+  #isFull(lane: Lane): boolean {
+    return lane.backlog.freshCount >= this.#fullAt(lane);
+  }
+
+  /** As many wait as may be in flight: then no slot waits for a delivery. What is on its way through a commit is not counted, however long that takes. */
+  #fullAt({ capNow }: Lane): number {
+    return Math.min(this.#parts.bounds.paceAt, Math.max(FULL_MIN, capNow));
   }
 
   #wait(lane: Lane): Promise<void> {

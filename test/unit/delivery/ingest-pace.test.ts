@@ -1,4 +1,5 @@
 import { expect, test } from "vitest";
+import { latencyOf } from "../../support/sim/latent-store.ts";
 import { outcome, routeOf, World, type Receiver, type WorldOptions } from "../../support/sim/world.ts";
 
 const BUSY = { isBusy: () => true };
@@ -27,25 +28,50 @@ test("while the loop is busy a request waits until deliveries of its subscriptio
   // Four have a slot, four wait: the next one comes in when the first of those has been sent.
   await world.posts(8);
   const lane = world.engine.lanes.get("quick");
-  expect(lane?.backlog.freshReserved).toBe(4);
+  expect(lane?.backlog.freshCount).toBe(4);
   const ms = await postMs(world);
   expect(ms).toBeGreaterThan(0);
   expect(ms).toBeLessThanOrEqual(11);
-  expect(lane?.backlog.freshReserved).toBeLessThanOrEqual(4);
+  expect(lane?.backlog.freshCount).toBeLessThanOrEqual(4);
 });
 
 test("however many wait, no more are held than may be, and all arrive", async () => {
   const world = await started({ bounds: { paceAt: 4 } });
   let most = 0;
-  world.network.onSend = () => (most = Math.max(most, world.engine.lanes.get("quick")?.backlog.freshReserved ?? 0));
+  world.network.onSend = () => (most = Math.max(most, world.engine.lanes.get("quick")?.backlog.freshCount ?? 0));
   const producers = Array.from({ length: 6 }, async () => {
     for (let n = 0; n < 20; n++) await world.post();
   });
   await world.clock.until(Promise.all(producers));
-  // Six ask at once, when there is room for one more.
+  // Six may ask at once, when there is room for one more.
   expect(most).toBeLessThanOrEqual(4 + 6);
   await world.clock.advance(1_000);
   expect(world.network.sent).toHaveLength(1 + 120);
+});
+
+test("where little may be in flight sixteen may wait, and 128 where much may be", async () => {
+  for (const [maxInFlight, full] of [
+    [4, 16],
+    [40, 40],
+    [1_000, 128],
+  ] as const) {
+    const world = new World({ receiver: RECEIVER, load: BUSY });
+    await world.start([routeOf("quick", { policy: { maxInFlight, timeoutMs: 1e8 } })]);
+    await world.post();
+    await world.clock.advance(15);
+    await world.posts(maxInFlight + full);
+    const lane = world.engine.lanes.get("quick");
+    expect(lane?.backlog.freshCount).toBe(full);
+    expect(await postMs(world)).toBeGreaterThan(0);
+  }
+});
+
+test("a commit that takes long holds no request back: what it has not stored yet is not counted", async () => {
+  const world = await started({ bounds: { paceAt: 4 }, latency: latencyOf(3) });
+  const offered = Array.from({ length: 100 }, () => world.offer());
+  const lane = world.engine.lanes.get("quick");
+  expect(lane?.backlog.freshReserved).toBe(96);
+  await world.clock.until(Promise.all(offered));
 });
 
 test("a loop that is not busy lets everything in at once", async () => {
