@@ -195,7 +195,7 @@ const ENGINE_FAULTS: readonly Planted[] = [
   {
     name: "a commit that did not say whether it happened is not looked for",
     file: "src/delivery/engine.ts",
-    find: `    if (isDoubtful) this.#all.forgotten.doubt();\n`,
+    find: `    if (isDoubtful) this.#all.doubt.doubt();\n`,
     replace: ``,
     suite: UNKIND,
   },

@@ -19,6 +19,7 @@ import type { IngestServer } from "../ingest/ingest-server.ts";
 import { clockText } from "../core/clock-frame.ts";
 import type { Clock, ClockFrame, SystemClock } from "../lib/clock.ts";
 import type { ListenAddress } from "../lib/listen.ts";
+import { LoopLoad } from "../lib/loop-load.ts";
 import { type Random, uuidv7 } from "../lib/random.ts";
 import { BusinessEvents } from "../observe/events.ts";
 import { HealthServer } from "../observe/health-server.ts";
@@ -285,6 +286,7 @@ function engineOf(
     graceMs: config["drain-timeout"],
     awayMs,
     recordKept,
+    load: new LoopLoad(clock),
   });
 }
 

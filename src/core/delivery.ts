@@ -3,8 +3,8 @@
  *
  * States, and what a crash leaves:
  *   ready     stored, nobody is sending it. Crash: found again at boot (fresh rows by id, retries by due time).
- *   claimed   an attempt is under way; the claim was durable before the socket was touched. Crash: the row gets an attempt
- *             `unknown` and goes back to ready with its crash counted.
+ *   claimed   an attempt is under way, or begins as soon as a slot is free; the claim was durable before the socket was touched. Crash: the
+ *             row gets an attempt `unknown` and goes back to ready with its crash counted.
  *   delivered the receiver answered success. Final; the row has moved to the outcome table.
  *   failed    attempts or age used up, quarantined, or not retryable. Final; waits in the dead-letter store.
  *   discarded thrown away on purpose (deletionPolicy Discard). Final.

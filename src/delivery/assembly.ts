@@ -2,15 +2,18 @@ import type { RecordKept } from "../core/storage-share.ts";
 import type { DeliveryNames } from "../core/delivery-name.ts";
 import type { Clock } from "../lib/clock.ts";
 import type { Random } from "../lib/random.ts";
+import type { LoopLoad } from "../lib/loop-load.ts";
 import { Soon } from "../lib/soon.ts";
 import type { BusinessEvents } from "../observe/events.ts";
 import type { Log } from "../observe/log.ts";
 import type { Metrics } from "../observe/metrics.ts";
 import type { Store } from "../store/store.ts";
 import type { Attempter, PermissionAsker } from "./attempter.ts";
+import { CommitDoubt } from "./commit-doubt.ts";
 import { ExpirySweep } from "./expiry-sweep.ts";
 import { Aftermath } from "./flight/aftermath.ts";
 import { ClaimLoop } from "./flight/claim-loop.ts";
+import { ClaimReturns } from "./flight/claim-returns.ts";
 import { FlightDesk } from "./flight/flight-desk.ts";
 import { Landing } from "./flight/landing.ts";
 import { ForgottenRows } from "./forgotten-rows.ts";
@@ -22,6 +25,7 @@ import { QueueActs } from "./queue-acts.ts";
 import { QueueEnding } from "./queue-ending.ts";
 import { ENGINE_BOUNDS, type EngineBounds } from "./queue/bounds.ts";
 import { FreshMemory } from "./queue/fresh-memory.ts";
+import { IngestPace } from "./queue/ingest-pace.ts";
 import { IntakeDesk } from "./queue/intake-desk.ts";
 import { Scheduler } from "./queue/scheduler.ts";
 import { RouteWatch } from "./route-watch.ts";
@@ -48,6 +52,8 @@ export interface EngineParts {
   readonly awayMs?: number;
   /** What may be kept of attempts of a namespace; all, where nobody says. */
   readonly recordKept?: (namespace: string) => RecordKept;
+  /** Whether the event loop is the bottleneck; never, where nobody says. */
+  readonly load?: Pick<LoopLoad, "isBusy">;
   /** Tests make bounds small, so that they are reached. */
   readonly bounds?: Partial<EngineBounds>;
 }
@@ -56,7 +62,10 @@ export interface EngineParts {
 export interface Assembly extends LaneParts {
   readonly life: Lifetime;
   readonly inForce: RoutesInForce;
+  readonly pace: IngestPace;
   readonly fresh: FreshMemory;
+  readonly returns: ClaimReturns;
+  readonly doubt: CommitDoubt;
   readonly scheduler: Scheduler;
   readonly routes: RouteWatch;
   readonly landing: Landing;
@@ -70,7 +79,7 @@ export interface Assembly extends LaneParts {
 
 /**
  * Makes the engine's parts, each of those before it: none knows of one that is made later, so whoever reads a part finds all that it needs above it.
- * Two things go the other way, and are only asked for: `soon` (work waits) and `landing.onEnded` (a delivery has ended).
+ * Three things go the other way, and are only asked for: `soon` (work waits), `landing.onEnded` (a delivery has ended) and `returns.onIdle`.
  */
 export function assemble(given: EngineParts): Assembly {
   const ground = {
@@ -79,10 +88,13 @@ export function assemble(given: EngineParts): Assembly {
     life: new Lifetime(given.clock.nowMs()),
     soon: new Soon(),
     inForce: new RoutesInForce(),
+    doubt: new CommitDoubt(given.clock),
   };
-  const fresh = new FreshMemory(ground.bounds);
-  const scheduler = new Scheduler({ ...ground, fresh });
-  const queues = { ...ground, fresh, scheduler };
+  const pace = new IngestPace(ground);
+  const fresh = new FreshMemory(ground.bounds, pace);
+  const returns = new ClaimReturns(ground);
+  const scheduler = new Scheduler({ ...ground, fresh, returns });
+  const queues = { ...ground, pace, fresh, returns, scheduler };
   const known = { ...queues, ...lanePartsOf(queues) };
   const ending = new QueueEnding(known);
   const deadLetters = new DeadLetters({ ...known, ending });
@@ -94,7 +106,7 @@ export function assemble(given: EngineParts): Assembly {
   const desk = new IntakeDesk(sent);
   const forgotten = new ForgottenRows(sent);
   // Nobody speaks to it: it is asked through `soon`.
-  void new ClaimLoop({ ...sent, forgotten });
+  void new ClaimLoop(sent);
   const sweep = new ExpirySweep(sent);
   return { ...sent, desk, forgotten, acts: new QueueActs(sent), housekeeping: new Housekeeping({ ...sent, sweep, forgotten }) };
 }

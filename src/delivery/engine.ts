@@ -64,6 +64,11 @@ export class Engine implements Service {
     this.#all.routes.publish(table);
   }
 
+  /** Settles when a request for these routes may be admitted; undefined = at once. */
+  room(routes: Iterable<Route>): Promise<void> | undefined {
+    return this.#all.pace.room(routes, (uid) => this.lanes.get(uid));
+  }
+
   admit(event: Event, routes: readonly Route[], nowMs: number): readonly NewDelivery[] {
     return this.#all.desk.admit(event, routes, nowMs);
   }
@@ -74,7 +79,7 @@ export class Engine implements Service {
 
   abandoned(event: Event, deliveries: readonly NewDelivery[], isDoubtful = false): void {
     this.#all.desk.abandoned(event, deliveries);
-    if (isDoubtful) this.#all.forgotten.doubt();
+    if (isDoubtful) this.#all.doubt.doubt();
   }
 
   /** The lane of a subscription that has a route, for what is sent beside the queue. */
@@ -98,8 +103,8 @@ export class Engine implements Service {
 
   /** Whether a delivery is in memory. */
   holds(id: DeliveryId): boolean {
-    const { fresh, flights, scheduler } = this.#all;
-    return fresh.holds(id) || flights.holds(id) || scheduler.loader.holds(id);
+    const { fresh, flights, returns, scheduler } = this.#all;
+    return fresh.holds(id) || flights.holds(id) || returns.holds(id) || scheduler.loader.holds(id);
   }
 
   /** True while events may be taken in: what was owed has been read, it has not stopped, and the store keeps up. */
@@ -178,9 +183,10 @@ export class Engine implements Service {
   }
 
   #drain(withinMs: number): Draining {
-    const { life, permissions, flights } = this.#all;
+    const { life, permissions, flights, scheduler, desk } = this.#all;
     const draining = life.drain(this.#parts.clock.monotonicMs() + withinMs);
     permissions.stop();
+    for (const lane of scheduler.lanes.values()) desk.giveBackClaims(lane);
     flights.flush();
     flights.checkIdle();
     return draining;

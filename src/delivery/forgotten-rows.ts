@@ -2,6 +2,8 @@ import type { Clock } from "../lib/clock.ts";
 import type { Log } from "../observe/log.ts";
 import type { Metrics } from "../observe/metrics.ts";
 import { WINDOW_ROWS_MAX, type DeliveryId, type ReadyDelivery, type Store } from "../store/store.ts";
+import type { CommitDoubt } from "./commit-doubt.ts";
+import type { ClaimReturns } from "./flight/claim-returns.ts";
 import type { FlightDesk } from "./flight/flight-desk.ts";
 import type { FreshMemory } from "./queue/fresh-memory.ts";
 import type { Lane } from "./queue/lane.ts";
@@ -16,8 +18,6 @@ const OVERDUE_MS = 5_000;
 const CONFIRM_MS = 2_000;
 /** Subscriptions that are looked at more closely in one round. */
 const LANES_MAX = 200;
-/** After a commit that did not say whether it happened, what is found is no surprise for so long. */
-const DOUBT_MS = 120_000;
 
 export interface ForgottenRowsParts {
   readonly store: Pick<Store, "queues" | "nextDue" | "due" | "fresh" | "claimed" | "complete">;
@@ -26,6 +26,8 @@ export interface ForgottenRowsParts {
   readonly scheduler: Scheduler;
   readonly fresh: Pick<FreshMemory, "holds" | "restored">;
   readonly flights: Pick<FlightDesk, "holds">;
+  readonly returns: Pick<ClaimReturns, "holds">;
+  readonly doubt: Pick<CommitDoubt, "isInDoubt">;
   readonly inForce: Pick<RoutesInForce, "routeOf">;
   readonly routes: Pick<RouteWatch, "adopt">;
   readonly metrics: Pick<Metrics, "forgottenRows">;
@@ -38,19 +40,9 @@ export interface ForgottenRowsParts {
  */
 export class ForgottenRows {
   readonly #parts: ForgottenRowsParts;
-  #doubtUntilMs = 0;
 
   constructor(parts: ForgottenRowsParts) {
     this.#parts = parts;
-  }
-
-  /** A commit did not say whether it happened. */
-  doubt(): void {
-    this.#doubtUntilMs = this.#parts.clock.monotonicMs() + DOUBT_MS;
-  }
-
-  get isInDoubt(): boolean {
-    return this.#parts.clock.monotonicMs() < this.#doubtUntilMs;
   }
 
   /** One round. @throws when the store cannot be read: the next round will do. */
@@ -60,14 +52,14 @@ export class ForgottenRows {
     await new Promise<void>((resolve) => void this.#parts.clock.after(CONFIRM_MS, resolve));
     const still = [...(await this.#unknown()).values()].filter(({ row, as }) => before.get(row.id)?.as === as);
     if (still.length === 0) return;
-    const { log, metrics, clock } = this.#parts;
+    const { log, metrics, doubt } = this.#parts;
     const claimed: ReadyDelivery[] = [];
     for (const { row, as } of still) {
       if (as === "claimed") claimed.push(row);
       else this.#restore(row, as);
     }
     if (claimed.length > 0) await this.#turnBack(claimed);
-    const isExpected = clock.monotonicMs() < this.#doubtUntilMs;
+    const isExpected = doubt.isInDoubt;
     if (!isExpected) metrics.forgottenRows.inc(still.length);
     const found = {
       event: "rows.forgotten",
@@ -123,12 +115,12 @@ export class ForgottenRows {
   }
 
   async #walk(as: "fresh" | "claimed", beforeMs: number, unknown: Map<DeliveryId, Unknown>): Promise<void> {
-    const { store, fresh, flights, scheduler } = this.#parts;
+    const { store, fresh, flights, returns, scheduler } = this.#parts;
     for (let afterId = 0; ;) {
       const rows = await store[as](afterId, WINDOW_ROWS_MAX);
       for (const row of rows) {
         afterId = Math.max(afterId, row.id);
-        const isHeld = fresh.holds(row.id) || flights.holds(row.id) || scheduler.loader.holds(row.id);
+        const isHeld = fresh.holds(row.id) || flights.holds(row.id) || returns.holds(row.id) || scheduler.loader.holds(row.id);
         if (!isHeld && row.acceptedAtMs <= beforeMs) unknown.set(row.id, { row, as });
       }
       if (rows.length < WINDOW_ROWS_MAX) return;

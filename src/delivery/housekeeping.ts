@@ -3,6 +3,7 @@ import type { Clock } from "../lib/clock.ts";
 import type { Log } from "../observe/log.ts";
 import type { Metrics } from "../observe/metrics.ts";
 import type { Store } from "../store/store.ts";
+import type { CommitDoubt } from "./commit-doubt.ts";
 import type { ExpirySweep } from "./expiry-sweep.ts";
 import type { ForgottenRows } from "./forgotten-rows.ts";
 import type { HealthBook } from "./lane-state/health-book.ts";
@@ -28,7 +29,8 @@ export interface HousekeepingParts {
   readonly scheduler: Scheduler;
   readonly health: HealthBook;
   readonly sweep: ExpirySweep;
-  readonly forgotten: ForgottenRows;
+  readonly forgotten: Pick<ForgottenRows, "look">;
+  readonly doubt: Pick<CommitDoubt, "isInDoubt">;
 }
 
 /** What is done every second, in bounded steps: aged deliveries, health snapshots, gauges. */
@@ -79,9 +81,9 @@ export class Housekeeping {
 
   /** Beside the other work: it waits between its two looks. */
   #lookForForgotten(nowMs: number): void {
-    const { forgotten, log } = this.#parts;
+    const { forgotten, doubt, log } = this.#parts;
     if (this.#forgottenAtMs === 0) this.#forgottenAtMs = nowMs + FORGOTTEN_EVERY_MS;
-    const atMs = forgotten.isInDoubt ? this.#forgottenAtMs - FORGOTTEN_EVERY_MS + FORGOTTEN_IN_DOUBT_MS : this.#forgottenAtMs;
+    const atMs = doubt.isInDoubt ? this.#forgottenAtMs - FORGOTTEN_EVERY_MS + FORGOTTEN_IN_DOUBT_MS : this.#forgottenAtMs;
     if (this.#looking || nowMs < atMs) return;
     this.#looking = true;
     forgotten

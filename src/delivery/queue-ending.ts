@@ -4,10 +4,12 @@ import type { Log } from "../observe/log.ts";
 import type { Metrics } from "../observe/metrics.ts";
 import type { Store } from "../store/store.ts";
 import type { Attempter } from "./attempter.ts";
+import type { ClaimReturns } from "./flight/claim-returns.ts";
 import type { LanePart } from "./lane-state/lane-part.ts";
 import type { Tally } from "./lane-state/tally.ts";
 import type { FreshMemory } from "./queue/fresh-memory.ts";
 import type { EndHow, Lane } from "./queue/lane.ts";
+import type { Waiting } from "./queue/lane-backlog.ts";
 import type { Scheduler } from "./queue/scheduler.ts";
 import type { RoutesInForce } from "./routes-in-force.ts";
 
@@ -20,6 +22,7 @@ export interface QueueEndingParts {
   readonly log: Log;
   readonly scheduler: Scheduler;
   readonly fresh: Pick<FreshMemory, "taken">;
+  readonly returns: Pick<ClaimReturns, "giveBack">;
   readonly tally: Tally;
   readonly laneParts: readonly LanePart[];
   readonly inForce: Pick<RoutesInForce, "isNameTaken">;
@@ -54,10 +57,17 @@ export class QueueEnding {
   }
 
   async #endLane(lane: Lane, how: EndHow): Promise<number> {
-    const { scheduler, fresh, store, clock, tally } = this.#parts;
+    const { scheduler, fresh, returns, store, clock, tally } = this.#parts;
     lane.end(how);
     for (const id of lane.backlog.dropWindow()) scheduler.letGo(lane, id);
-    for (let waiting = lane.backlog.takeFresh(); waiting !== undefined; waiting = lane.backlog.takeFresh()) fresh.taken(lane, waiting);
+    const claimed: Waiting[] = [];
+    for (let waiting = lane.backlog.takeFresh(); waiting !== undefined; waiting = lane.backlog.takeFresh()) {
+      fresh.taken(lane, waiting);
+      if (waiting.isClaimed) claimed.push(waiting);
+    }
+    scheduler.refresh(lane);
+    // A claimed row is left to its attempt: of these there will be none.
+    await returns.giveBack(lane, claimed);
     scheduler.refresh(lane);
     const [state, reason] = how === "discard" ? (["discarded", "Discarded"] as const) : (["failed", "SubscriptionDeleted"] as const);
     const historyRetentionMs = (lane.route?.subscription.policy ?? BUILT_IN_POLICY).retention.historyMs;

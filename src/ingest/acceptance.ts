@@ -152,6 +152,9 @@ export class Acceptance {
     const cost = events.reduce((sum, { routes }) => sum + Math.max(1, routes.length), 0);
     const debtSeconds = rate.take(namespace, cost, clock.monotonicMs());
     if (debtSeconds !== undefined) return tooFast(namespace, debtSeconds, rate.perSecond);
+    // Before anything is held for it: whoever waits takes nobody's share.
+    const room = this.#parts.intake.room(routesOf(events));
+    if (room !== undefined) await room;
     return this.#withRoom(namespace, deliveries, () => this.#withinQuota(namespace, events, () => this.#store(namespace, matched.value)));
   }
 
@@ -319,6 +322,10 @@ export class Acceptance {
       }
     }
   }
+}
+
+function* routesOf(events: readonly Matched[]): Generator<Route> {
+  for (const { routes } of events) yield* routes;
 }
 
 /** Undefined where there are none: hardly any event has some. */

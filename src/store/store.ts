@@ -190,10 +190,11 @@ export interface NewDelivery {
   /** First send is due then. */
   readonly dueAtMs: number;
   /**
-   * `claimed`: this transaction also writes the first claim (attempt 1), the caller sends right after the commit.
-   * `fresh`: ready, kept in the caller's memory. `indexed`: ready, found through the due index.
+   * `claimed`: this transaction also writes the first claim (attempt 1), the caller sends right after the commit. `ahead`: the same, but the caller
+   * sends once a slot is free. What a crash leaves of both is one: an attempt that may have been made. `fresh`: ready, kept in the caller's
+   * memory. `indexed`: ready, found through the due index.
    */
-  readonly as: "claimed" | "fresh" | "indexed";
+  readonly as: "claimed" | "ahead" | "fresh" | "indexed";
   readonly epoch: number;
 }
 
@@ -252,7 +253,7 @@ export interface Claimed {
 export interface Completion {
   readonly id: DeliveryId;
   readonly epoch: number;
-  /** Undefined when no attempt was made (age used up while paused). */
+  /** Undefined when no attempt was made (age used up while paused): if that ends a claimed delivery, its claim counts as none either. */
   readonly attempt: AttemptRecord | undefined;
   readonly next:
     | {

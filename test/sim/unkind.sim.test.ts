@@ -24,6 +24,8 @@ const HEALED_MS = 240_000;
 const SMALL: Partial<EngineBounds> = {
   freshMax: 10,
   freshPerLaneMin: 2,
+  aheadMax: 5,
+  paceAt: 3,
   loadsMax: 1,
   rowsMax: 20,
   rowsPerNamespaceMax: 12,
@@ -115,6 +117,8 @@ class Unkind {
       clock,
       bounds: SMALL,
       latency: latencyOf(seed, () => this.#unknown),
+      // Busy every other second: what is accepted waits a moment, or does not.
+      load: { isBusy: () => clock.monotonicMs() % 2_000 < 1_000 },
       awayMs: report.clock.awayMs,
     });
     this.#watch = new WallClockWatch(clock, silentLog);

@@ -3,7 +3,7 @@ import type { Clock } from "../../lib/clock.ts";
 import type { Soon } from "../../lib/soon.ts";
 import type { Log } from "../../observe/log.ts";
 import { StoreError, type Claimed, type Store } from "../../store/store.ts";
-import type { ForgottenRows } from "../forgotten-rows.ts";
+import type { CommitDoubt } from "../commit-doubt.ts";
 import type { Lifetime } from "../lifetime.ts";
 import type { FlightDesk } from "./flight-desk.ts";
 import type { EngineBounds } from "../queue/bounds.ts";
@@ -25,8 +25,8 @@ export interface ClaimLoopParts {
   readonly bounds: Pick<EngineBounds, "claimsMax">;
   /** While booting or draining results are written, but nothing new is claimed. */
   readonly life: Pick<Lifetime, "isUp" | "livedSinceMs">;
-  /** Looks for claims of which the store did not say whether they were written. */
-  readonly forgotten: Pick<ForgottenRows, "doubt">;
+  /** Claims of which the store did not say whether they were written are looked for. */
+  readonly doubt: Pick<CommitDoubt, "doubt">;
 }
 
 /** Gives turns to deliveries and makes their claims durable: no claim, no socket. */
@@ -46,13 +46,25 @@ export class ClaimLoop {
     if (!flights.keepsUp() || this.#claimsHeld || !life.isUp) return;
     const { claimsMax } = this.#parts.bounds;
     const batch: Turn[] = [];
-    for (let picked = 0; picked < claimsMax; picked++) {
+    let [picked, sent] = [0, 0];
+    for (; picked < claimsMax && sent < SENDS_A_TURN; picked++) {
       const turn = scheduler.pick();
       if (turn === undefined) break;
-      if (!this.#endIfSpent(turn)) batch.push(turn);
-      if (picked + 1 === claimsMax) soon.ask();
+      if (this.#endIfSpent(turn)) continue;
+      if (turn.waiting.isClaimed) {
+        this.#sendClaimed(turn);
+        sent += 1;
+      } else batch.push(turn);
     }
+    if (picked === claimsMax || sent === SENDS_A_TURN) soon.ask();
     if (batch.length > 0) void this.#claim(batch);
+  }
+
+  /** Its claim was written with its accept: attempt 1. */
+  #sendClaimed(turn: Turn): void {
+    const { lane, waiting } = turn;
+    this.#parts.fresh.taken(lane, waiting);
+    this.#parts.flights.send(turn, 1, waiting.event);
   }
 
   /** Attempts and age are judged by the policy at claim. */
@@ -100,7 +112,7 @@ export class ClaimLoop {
     const { log, scheduler, clock } = this.#parts;
     this.#claimsHeld = true;
     // Claims that were written all the same are found again as claimed by nobody.
-    if (error instanceof StoreError && error.code === "unknown") this.#parts.forgotten.doubt();
+    if (error instanceof StoreError && error.code === "unknown") this.#parts.doubt.doubt();
     log.error({ err: error, claims: turns.length }, "claims could not be stored, so nothing was sent: retrying");
     for (const turn of turns.toReversed()) {
       turn.lane.backlog.putBack(turn.waiting);

@@ -16,6 +16,7 @@ import type { Completion, DeliveryId, Store } from "../../store/store.ts";
 import type { Aftermath, Flight } from "./aftermath.ts";
 import { attemptRecord, bareRecord } from "./attempt-record.ts";
 import type { AttemptDone, Attempter } from "../attempter.ts";
+import type { ClaimReturns } from "./claim-returns.ts";
 import { CompletionWriter } from "./completion-writer.ts";
 import type { Landing } from "./landing.ts";
 import type { Lifetime } from "../lifetime.ts";
@@ -41,6 +42,7 @@ export interface FlightDeskParts {
   /** Asked when results wait: `flush` is called then. */
   readonly soon: Pick<Soon, "ask">;
   readonly landing: Pick<Landing, "written">;
+  readonly returns: Pick<ClaimReturns, "isIdle" | "onIdle">;
 }
 
 /** From a durable claim to a durable completion: the attempt itself, what it means, and its result on the way to the store. */
@@ -54,7 +56,8 @@ export class FlightDesk {
 
   constructor(parts: FlightDeskParts) {
     this.#parts = parts;
-    const { store, clock, log } = parts;
+    const { store, clock, log, returns } = parts;
+    returns.onIdle(() => this.checkIdle());
     this.#writer = new CompletionWriter({
       store,
       clock,
@@ -147,6 +150,7 @@ export class FlightDesk {
     this.#complete(flight, kept === "last" && transition.next.state === "ready" ? undefined : record, stored(transition.next, route));
     if (transition.next.state === "ready") tally.retried(lane);
     else tally.ended(lane, transition.next.state);
+    if (outcome.class === "success") lane.backlog.moved(nowMs);
     aftermath.react(flight, outcome, transition);
     aftermath.report(flight, done, transition);
     scheduler.release(flight, { sent: true, tookMs: saysNothing(outcome) ? undefined : outcome.durationMs });
@@ -155,10 +159,10 @@ export class FlightDesk {
 
   /** Whoever waits for the end of all attempts hears of it. */
   checkIdle(): void {
-    const { life, scheduler, soon } = this.#parts;
+    const { life, scheduler, soon, returns } = this.#parts;
     if (!life.awaitsIdle) return;
     if (this.backlog > 0) soon.ask();
-    else if (scheduler.inFlight === 0) life.idle();
+    else if (scheduler.inFlight === 0 && returns.isIdle) life.idle();
   }
 
   #written(turn: Turn, completion: Completion, changed: boolean): void {

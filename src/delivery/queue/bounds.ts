@@ -11,6 +11,16 @@ export interface EngineBounds {
    * never takes the last room, and a burst of one alone need not go through the due index, which costs twice as much.
    */
   readonly freshPerLaneMin: number;
+  /**
+   * Fresh deliveries whose first claim was written with their accept although they wait for a slot, of all subscriptions; one holds at most half of what
+   * is left. Each is one more whose attempt is reported as `unknown` after a crash, and that is then retried in a group of suspects.
+   */
+  readonly aheadMax: number;
+  /**
+   * From so many that wait for their turn on, or from as many as the subscription may have in flight, requests for it wait a moment, while the event loop is
+   * the bottleneck (see ingest-pace.ts).
+   */
+  readonly paceAt: number;
   /** Windows of due rows read at once. */
   readonly loadsMax: number;
   /** Rows held in all windows together, and how many of them one namespace may hold, so that memory does not grow with backlogs. */
@@ -40,6 +50,8 @@ export const ENGINE_BOUNDS: EngineBounds = {
   freshMax: 20_000,
   freshBytesMax: 32 * 1024 * 1024,
   freshPerLaneMin: 256,
+  aheadMax: 1_024,
+  paceAt: 128,
   loadsMax: 8,
   rowsMax: 40_000,
   rowsPerNamespaceMax: 20_000,

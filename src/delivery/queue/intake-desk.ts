@@ -3,13 +3,16 @@ import type { Event } from "../../core/event.ts";
 import { EventKeys } from "./event-keys.ts";
 import type { Route } from "../../core/route-table.ts";
 import type { DeliveryId, NewDelivery } from "../../store/store.ts";
+import type { ClaimReturns } from "../flight/claim-returns.ts";
 import type { FreshMemory } from "./fresh-memory.ts";
 import type { Lane } from "./lane.ts";
+import type { Waiting } from "./lane-backlog.ts";
 import type { Scheduler, Turn } from "./scheduler.ts";
 
 export interface IntakeDeskParts {
   readonly scheduler: Scheduler;
   readonly fresh: FreshMemory;
+  readonly returns: Pick<ClaimReturns, "giveBack">;
   /** While booting or draining everything goes through the due index. */
   readonly life: { readonly isUp: boolean };
   /** Gives a lane the route as the event saw it: may be newer than the engine's. */
@@ -23,7 +26,8 @@ export interface IntakeDeskParts {
 
 /**
  * Decides how each delivery of an event is stored and keeps the promise of memory made with it. `claimed`: a slot is free, the accept
- * transaction writes the claim too, the send follows the commit at once. `fresh`: waits in memory for its turn. `indexed`: no room, paused, due later, or of an order key.
+ * transaction writes the claim too, the send follows the commit at once. `ahead`: waits in memory for its turn, which comes soon, and the accept writes its
+ * claim too (ADR 45). `fresh`: waits in memory for its turn. `indexed`: no room, paused, due later, or of an order key.
  */
 export class IntakeDesk {
   readonly #parts: IntakeDeskParts;
@@ -56,16 +60,15 @@ export class IntakeDesk {
         recordId: delivery.recordId,
         event,
         isFresh: true,
+        isClaimed: delivery.as === "ahead",
       };
       if (delivery.as === "claimed") {
         // The accept transaction wrote the claim: attempt 1.
         this.#parts.flights.send({ lane, waiting, hold: lane.takeReserved(), probe: lane.gate.begun, suspect: undefined }, 1, event);
         continue;
       }
-      if (delivery.as === "fresh") {
-        if (lane.ending === undefined) this.#parts.fresh.put(lane, waiting);
-        else this.#parts.fresh.breakPromise(lane, event);
-      } else lane.backlog.noteDue(delivery.dueAtMs);
+      if (delivery.as === "indexed") lane.backlog.noteDue(delivery.dueAtMs);
+      else this.#keep(lane, waiting);
       if (lane.ending !== undefined) this.#parts.ending.attemptOver(lane, true);
       this.#parts.scheduler.refresh(lane);
     }
@@ -75,8 +78,31 @@ export class IntakeDesk {
     for (const delivery of deliveries) {
       const lane = this.#parts.scheduler.lane(delivery.subscription, delivery.namespace);
       lane.count.answered();
-      if (delivery.as === "fresh") this.#parts.fresh.breakPromise(lane, event);
+      if (delivery.as === "fresh" || delivery.as === "ahead") this.#parts.fresh.breakPromise(lane, event, delivery.as === "ahead");
       if (delivery.as === "claimed") this.#parts.scheduler.release({ lane, hold: lane.takeReserved(), ...NO_PROBE }, { sent: false });
+    }
+  }
+
+  /** Claims of the lane that wait for a slot are taken back: no attempt will be begun. */
+  giveBackClaims(lane: Lane): void {
+    const claimed = lane.backlog.takeClaimed();
+    for (const waiting of claimed) this.#parts.fresh.taken(lane, waiting);
+    void this.#parts.returns.giveBack(lane, claimed).then(() => this.#parts.scheduler.refresh(lane));
+  }
+
+  /** A delivery that was promised memory is committed. */
+  #keep(lane: Lane, waiting: Waiting): void {
+    const { fresh, life, returns, ending, scheduler } = this.#parts;
+    const isOver = lane.ending !== undefined;
+    if (!isOver && (life.isUp || !waiting.isClaimed)) fresh.put(lane, waiting);
+    else {
+      fresh.breakPromise(lane, waiting.event, waiting.isClaimed);
+      if (!waiting.isClaimed) return;
+      // The lane is being ended, or the process: its turn will not come.
+      void returns.giveBack(lane, [waiting]).then(() => {
+        if (lane.ending !== undefined) ending.attemptOver(lane, true);
+        scheduler.refresh(lane);
+      });
     }
   }
 
@@ -103,8 +129,9 @@ export class IntakeDesk {
     }
     if (!fresh.fits(lane, event) || lane.route?.subscription.target === undefined || lane.gate.pausedUntil(times.nowMs) !== undefined)
       return "indexed";
-    fresh.promise(lane, event);
-    return "fresh";
+    const isClaimed = fresh.mayClaim(lane, times.nowMs);
+    fresh.promise(lane, event, isClaimed);
+    return isClaimed ? "ahead" : "fresh";
   }
 }
 

@@ -22,6 +22,8 @@ export interface Waiting {
   readonly event: Event | undefined;
   /** Not in the due index: only memory knows it until it is claimed. */
   readonly isFresh: boolean;
+  /** Fresh, and its first claim was written with its accept: it is sent without another. */
+  readonly isClaimed: boolean;
 }
 
 /** Rows of the first window; a backlog is never loaded whole. */
@@ -29,6 +31,12 @@ export const WINDOW_MIN = 32;
 export const WORK_KINDS: readonly WorkKind[] = ["fresh", "retry"];
 
 /** After one crash, after two, and after more. */
+/**
+ * A lane moves when a receiver accepted something within this time and the oldest that waits has waited no longer: a receiver that hangs has a long
+ * line, and what is claimed there would stay claimed and unsent.
+ */
+const MOVING_MS = 250;
+
 const SUSPECT_LEVELS = [0, 1, 2] as const;
 export const LONE_LEVEL = 2;
 
@@ -43,6 +51,8 @@ export class LaneBacklog {
   /** Loaded rows with crashes behind them, by how many (see suspects.ts). */
   readonly #suspects: readonly Line<Waiting>[] = SUSPECT_LEVELS.map(() => new Line<Waiting>());
   #freshReserved = 0;
+  #freshClaimed = 0;
+  #movedAtMs = Number.NEGATIVE_INFINITY;
   #indexDueAtMs = Number.POSITIVE_INFINITY;
   #windowLimit = WINDOW_MIN;
   #wantsToLoad = false;
@@ -65,6 +75,11 @@ export class LaneBacklog {
   /** Fresh ones held or promised room. */
   get freshReserved(): number {
     return this.#freshReserved;
+  }
+
+  /** Of those, the ones whose claim is written with their accept. */
+  get freshClaimed(): number {
+    return this.#freshClaimed;
   }
 
   /** When the earliest row that is not loaded is due; Infinity = none is known. */
@@ -139,6 +154,24 @@ export class LaneBacklog {
     return this.#suspects[level]?.shift();
   }
 
+  /** Takes all fresh ones that are claimed; the others keep their order. */
+  takeClaimed(): Waiting[] {
+    const fresh = emptied(this.#fresh);
+    for (const waiting of fresh) if (!waiting.isClaimed) this.#fresh.push(waiting);
+    return fresh.filter(({ isClaimed }) => isClaimed);
+  }
+
+  /** A receiver accepted one. */
+  moved(nowMs: number): void {
+    this.#movedAtMs = nowMs;
+  }
+
+  /** Whether what comes in now is sent soon: the oldest has waited no longer than `waitMs`. */
+  isMoving(nowMs: number, waitMs = MOVING_MS): boolean {
+    const waitsSinceMs = this.#fresh.peek()?.dueAtMs ?? nowMs;
+    return nowMs - this.#movedAtMs <= MOVING_MS && nowMs - waitsSinceMs <= waitMs;
+  }
+
   /** Gives a delivery back to where it came from (its claim was not written). */
   putBack(waiting: Waiting): void {
     if (waiting.isFresh) this.#fresh.unshift(waiting);
@@ -147,13 +180,15 @@ export class LaneBacklog {
   }
 
   /** Room for one more fresh one is promised. */
-  reserveFresh(): void {
+  reserveFresh(isClaimed: boolean): void {
     this.#freshReserved += 1;
+    if (isClaimed) this.#freshClaimed += 1;
   }
 
   /** A fresh one left, or will not come. */
-  releaseFresh(): void {
+  releaseFresh(isClaimed: boolean): void {
     this.#freshReserved -= 1;
+    if (isClaimed) this.#freshClaimed -= 1;
   }
 
   /** Whether due rows are in the store while none that is loaded could go now; `retriesHeld` = the retry budget is used up. */
@@ -285,6 +320,7 @@ export function waitingOf(row: ReadyDelivery, event: Event | undefined, isFresh:
     deadLetter,
     event,
     isFresh,
+    isClaimed: false,
   };
 }
 

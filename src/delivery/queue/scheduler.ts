@@ -5,6 +5,7 @@ import type { Clock } from "../../lib/clock.ts";
 import type { Soon } from "../../lib/soon.ts";
 import type { Log } from "../../observe/log.ts";
 import type { DeliveryId, Store } from "../../store/store.ts";
+import type { ClaimReturns } from "../flight/claim-returns.ts";
 import type { EngineBounds } from "./bounds.ts";
 import { DueLoader } from "./due-loader.ts";
 import type { FreshMemory } from "./fresh-memory.ts";
@@ -48,6 +49,7 @@ export interface SchedulerParts {
   readonly slotsMax: number;
   readonly bounds: EngineBounds;
   readonly fresh: Pick<FreshMemory, "taken">;
+  readonly returns: Pick<ClaimReturns, "giveBack">;
   /** Asked when something may be sendable: `pick` is called then. */
   readonly soon: Pick<Soon, "ask">;
 }
@@ -77,9 +79,9 @@ export class Scheduler {
     this.#queue = new FairQueue(parts.slotsMax);
     this.#retryBudget = new RetryBudget(parts.clock.nowMs());
     this.#suspects = new Suspects(parts.bounds.suspectGroups);
-    const { store, clock, log, bounds, fresh } = parts;
+    const { store, clock, log, bounds, fresh, returns } = parts;
     this.loader = new DueLoader({ store, clock, log, bounds, loaded: (lane) => this.refresh(lane) });
-    this.#shelf = new Shelf({ store, clock, log, fresh, moved: (lane) => this.refresh(lane) });
+    this.#shelf = new Shelf({ store, clock, log, fresh, returns, moved: (lane) => this.refresh(lane) });
   }
 
   get inFlight(): number {

@@ -1,6 +1,7 @@
 import type { Clock } from "../../lib/clock.ts";
 import type { Log } from "../../observe/log.ts";
 import { StoreError, type Store } from "../../store/store.ts";
+import type { ClaimReturns } from "../flight/claim-returns.ts";
 import type { FreshMemory } from "./fresh-memory.ts";
 import type { Lane } from "./lane.ts";
 import type { Waiting } from "./lane-backlog.ts";
@@ -14,13 +15,15 @@ export interface ShelfParts {
   readonly clock: Clock;
   readonly log: Log;
   readonly fresh: Pick<FreshMemory, "taken">;
+  readonly returns: Pick<ClaimReturns, "giveBack">;
   /** Rows of the lane were moved: look at it again. */
   readonly moved: (lane: Lane) => void;
 }
 
 /**
  * Gives the memory of subscriptions that are paused for long to those that may send: their fresh deliveries go into the due index. Receivers that
- * are dead would hold all of it otherwise. A crash loses nothing: fresh rows are found at the next start, indexed ones by their due time.
+ * are dead would hold all of it otherwise. Claims that were written ahead are taken back. A crash loses nothing: fresh rows are found at the next
+ * start, indexed ones by their due time, claimed ones as attempts `unknown`.
  */
 export class Shelf {
   readonly #parts: ShelfParts;
@@ -37,7 +40,7 @@ export class Shelf {
   }
 
   async #move(lane: Lane): Promise<void> {
-    const { store, clock, log, fresh, moved } = this.#parts;
+    const { store, clock, log, fresh, returns, moved } = this.#parts;
     while (lane.backlog.freshCount > 0 && !mayGo(lane, clock.nowMs())) {
       const step: Waiting[] = [];
       for (let one = lane.backlog.freshHead; one !== undefined && step.length < STEP; one = lane.backlog.freshHead) {
@@ -45,7 +48,8 @@ export class Shelf {
         step.push(one);
       }
       try {
-        await store.index(step.map(({ id }) => id));
+        const unclaimed = step.filter(({ isClaimed }) => !isClaimed);
+        if (unclaimed.length > 0) await store.index(unclaimed.map(({ id }) => id));
       } catch (error) {
         if (error instanceof StoreError && error.code === "closed") return;
         log.warn({ err: error, subscription: lane.uid }, "waiting deliveries could not be moved to the due index: retrying");
@@ -55,8 +59,10 @@ export class Shelf {
       }
       for (const one of step) {
         fresh.taken(lane, one);
-        lane.backlog.noteDue(one.dueAtMs);
+        if (!one.isClaimed) lane.backlog.noteDue(one.dueAtMs);
       }
+      const claimed = step.filter(({ isClaimed }) => isClaimed);
+      await returns.giveBack(lane, claimed);
       moved(lane);
     }
     moved(lane);

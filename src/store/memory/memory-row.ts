@@ -125,7 +125,8 @@ export function bump(queue: QueueRow, counter: Exclude<keyof QueueCounters, "sin
 
 /** The row of a delivery just accepted. A first claim under an old epoch is stored as not claimed: its owner is somebody else. */
 export function newRow(id: DeliveryId, item: AcceptItem, delivery: NewDelivery, nowMs: number): DeliveryRow {
-  const claimed = delivery.as === "claimed" && delivery.epoch === SINGLE_OWNER_EPOCH && delivery.orderKey === undefined;
+  const isClaim = delivery.as === "claimed" || delivery.as === "ahead";
+  const claimed = isClaim && delivery.epoch === SINGLE_OWNER_EPOCH && delivery.orderKey === undefined;
   return {
     id,
     eventId: item.event.id,

@@ -378,6 +378,8 @@ export class MemoryStore implements Store {
       row.parked = next.parked;
       return true;
     }
+    // Claimed, and then not sent: there was no attempt.
+    if (row.state === "claimed" && attempt === undefined) row.attempt -= 1;
     this.#book.end(row, { ...next, nowMs: completion.nowMs, retentionMs: completion.historyRetentionMs });
     return true;
   }

@@ -1,11 +1,14 @@
-import { createHash } from "node:crypto";
+import { hash } from "node:crypto";
 import type { DatabaseSync, StatementSync } from "node:sqlite";
 import { packEventId, unpackEventId } from "./event-id.ts";
+import { KeySieve } from "./key-sieve.ts";
 import { KEY_BYTES, RecentKeys } from "./recent-keys.ts";
 import { DAY_MS, dayTableName, dayTables, dayTableSql } from "./schema.ts";
 
 /** Keys of one generation: the more, the more of them share a page when they are moved. */
 const GENERATION_KEYS = 65_536;
+/** Keys of a day from before the start that are read with each new key, until its sieve knows all: a million of them take 62,500 new keys. */
+const KEYS_READ_EACH = 16;
 
 export interface Known {
   readonly eventId: string;
@@ -50,7 +53,8 @@ interface Move {
  * Idempotency keys as 16 bytes of a hash over namespace and key. A key is random, so a tree of them is written all over: a commit of 300 keys
  * wrote 300 pages. New keys are therefore appended to the filling one of two generations, whose keys are also in memory; a full one is moved,
  * in the order of its keys and a few with each new one, to the tables by day of expiry, which are dropped day by day. A key is always in one
- * of the three; a crash begins the move anew, which changes nothing.
+ * of the three; a crash begins the move anew, which changes nothing. Which keys a day may have a sieve knows: hardly any key that is new is asked of
+ * a table.
  */
 export class IdempotencyTable {
   readonly #db: DatabaseSync;
@@ -58,6 +62,8 @@ export class IdempotencyTable {
   #days: number[] = [];
   #selects = new Map<number, StatementSync>();
   #moves = new Map<string, StatementSync>();
+  /** By day. May know keys of a transaction that was undone: then a table is asked in vain. */
+  readonly #sieves = new Map<number, KeySieve>();
   #filling: Generation;
   #full: Generation;
   #move: Move = { order: new Uint32Array(0), done: 0 };
@@ -109,10 +115,12 @@ export class IdempotencyTable {
     this.#days = dayTables(this.#db, "idempotency").toReversed();
     this.#selects.clear();
     this.#moves.clear();
+    for (const day of this.#sieves.keys()) if (!this.#days.includes(day)) this.#sieves.delete(day);
+    for (const day of this.#days) if (!this.#sieves.has(day)) this.#sieves.set(day, new KeySieve({ isComplete: false }));
   }
 
   key(namespace: string, key: string): Buffer {
-    return createHash("sha256").update(`${namespace}\0${key}`).digest().subarray(0, KEY_BYTES);
+    return hash("sha256", `${namespace}\0${key}`, "buffer").subarray(0, KEY_BYTES);
   }
 
   find(key: Uint8Array, nowMs: number): Known | undefined {
@@ -121,6 +129,7 @@ export class IdempotencyTable {
       if (position !== undefined && keys.expiresMs(position) > nowMs) return toKnown(select.get(base + position));
     }
     for (const day of this.#days) {
+      if (this.#sieves.get(day)?.mayHave(key) === false) continue;
       let select = this.#selects.get(day);
       if (select === undefined) {
         select = this.#db.prepare(`SELECT ${COLUMNS} FROM ${dayTableName("idempotency", day)} WHERE key = ?`);
@@ -140,6 +149,7 @@ export class IdempotencyTable {
     const position = keys.add(key, expiresMs);
     insert.run(base + position, key, packEventId(known.eventId), known.matched, known.contentHash, expiresMs);
     this.#moveSome();
+    this.#readSome();
     return Math.floor(expiresMs / DAY_MS);
   }
 
@@ -177,7 +187,9 @@ export class IdempotencyTable {
     const until = Math.min(order.length, this.#move.done + Math.max(2, Math.ceil(left / Math.max(1, room))));
     for (; this.#move.done < until; this.#move.done++) {
       const position = order[this.#move.done] ?? 0;
-      this.#moveStatement(Math.floor(this.#full.keys.expiresMs(position) / DAY_MS)).run(this.#full.base + position);
+      const day = Math.floor(this.#full.keys.expiresMs(position) / DAY_MS);
+      this.#moveStatement(day).run(this.#full.base + position);
+      this.#sieves.get(day)?.add(this.#full.keys.at(position));
     }
     if (until === order.length) this.#empty(this.#full);
   }
@@ -188,10 +200,28 @@ export class IdempotencyTable {
     if (known !== undefined) return known;
     const name = dayTableName("idempotency", day);
     this.#db.exec(dayTableSql("idempotency", day));
-    if (!this.#days.includes(day)) this.#days = [...this.#days, day].toSorted((a, b) => b - a);
+    if (!this.#days.includes(day)) {
+      this.#days = [...this.#days, day].toSorted((a, b) => b - a);
+      this.#sieves.set(day, this.#sieves.get(day) ?? new KeySieve({ isComplete: true }));
+    }
     const statement = this.#db.prepare(`INSERT OR REPLACE INTO ${name} (${COLUMNS}) SELECT ${COLUMNS} FROM ${from} WHERE seq = ?`);
     this.#moves.set(`${from} ${day}`, statement);
     return statement;
+  }
+
+  /** Some keys of a day that was there before the start, for its sieve. */
+  #readSome(): void {
+    for (const [day, sieve] of this.#sieves) {
+      if (sieve.isComplete) continue;
+      const rows = this.#db
+        .prepare(`SELECT key FROM ${dayTableName("idempotency", day)} WHERE key > ? ORDER BY key LIMIT ${KEYS_READ_EACH}`)
+        .all(sieve.readUpTo);
+      sieve.read(
+        rows.map((row) => row["key"] as Uint8Array),
+        rows.length < KEYS_READ_EACH,
+      );
+      return;
+    }
   }
 
   #empty(generation: Generation): void {

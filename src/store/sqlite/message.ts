@@ -14,7 +14,7 @@ export const ANSWER = { accepted: 1, conflict: 2, claimed: 3, completed: 4, call
 /** How the event comes with a claim: not at all, in full, or as that of an earlier claim in the same answer. */
 export const CLAIMED_EVENT = { none: 0, full: 1, earlier: 2 } as const;
 
-const AS: readonly NewDelivery["as"][] = ["claimed", "fresh", "indexed"];
+const AS: readonly NewDelivery["as"][] = ["claimed", "fresh", "indexed", "ahead"];
 
 /** As they come out of a packet: JSON that nobody looks into stays text. */
 export type PackedItem = Omit<AcceptItem, "event"> & { readonly event: EventTold };

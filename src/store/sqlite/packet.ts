@@ -11,21 +11,21 @@ export interface Packet {
 }
 
 const NUMBERS_FIRST = 2_048;
-const BYTES_FIRST = 64 * 1_024;
 const NUMBER_BYTES = Float64Array.BYTES_PER_ELEMENT;
 const LENGTH_BYTES = Int32Array.BYTES_PER_ELEMENT;
 const NONE = -1;
-/** A scratch area that one large packet made larger than this is given back. */
-const SCRATCH_BYTES_KEPT = 1_048_576;
 
-/** Gathers values; `take` hands them over and starts anew. The scratch areas stay, so that nothing grows step by step each time. */
+/**
+ * Gathers values; `take` hands them over and starts anew. The scratch areas of numbers and lengths stay, so that nothing grows step by step each time.
+ * Bytes are copied once, into the packet: until `take`, within the same turn of the event loop, only references to them are kept.
+ */
 export class PacketWriter {
   #numbers = new Float64Array(NUMBERS_FIRST);
   #numberCount = 0;
   #lengths = new Int32Array(NUMBERS_FIRST);
   #lengthCount = 0;
   #text = "";
-  #bytes = new Uint8Array(BYTES_FIRST);
+  #blobs: Uint8Array[] = [];
   #byteCount = 0;
 
   number(value: number): void {
@@ -61,14 +61,8 @@ export class PacketWriter {
       this.number(NONE);
       return;
     }
-    const needed = this.#byteCount + value.byteLength;
-    if (needed > this.#bytes.byteLength) {
-      const grown = new Uint8Array(Math.max(needed, this.#bytes.byteLength * 2));
-      grown.set(this.#bytes.subarray(0, this.#byteCount));
-      this.#bytes = grown;
-    }
-    this.#bytes.set(value, this.#byteCount);
-    this.#byteCount = needed;
+    this.#blobs.push(value);
+    this.#byteCount += value.byteLength;
     this.number(value.byteLength);
   }
 
@@ -78,13 +72,18 @@ export class PacketWriter {
     const buffer = new ArrayBuffer(numbers * NUMBER_BYTES + lengths * LENGTH_BYTES + this.#byteCount);
     new Float64Array(buffer, 0, numbers).set(this.#numbers.subarray(0, numbers));
     new Int32Array(buffer, numbers * NUMBER_BYTES, lengths).set(this.#lengths.subarray(0, lengths));
-    new Uint8Array(buffer, numbers * NUMBER_BYTES + lengths * LENGTH_BYTES).set(this.#bytes.subarray(0, this.#byteCount));
+    const bytes = new Uint8Array(buffer, numbers * NUMBER_BYTES + lengths * LENGTH_BYTES);
+    let at = 0;
+    for (const blob of this.#blobs) {
+      bytes.set(blob, at);
+      at += blob.byteLength;
+    }
     const packet = { buffer, numbers, lengths, text: this.#text };
     this.#numberCount = 0;
     this.#lengthCount = 0;
     this.#text = "";
     this.#byteCount = 0;
-    if (this.#bytes.byteLength > SCRATCH_BYTES_KEPT) this.#bytes = new Uint8Array(BYTES_FIRST);
+    if (this.#blobs.length > 0) this.#blobs = [];
     return { packet, transfer: [buffer] };
   }
 }

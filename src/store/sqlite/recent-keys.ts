@@ -38,6 +38,11 @@ export class RecentKeys {
     return this.#size === 0 ? 0 : (this.#expires[this.#size - 1] ?? 0);
   }
 
+  /** The key at a position: a view, for as long as it is not cleared. */
+  at(position: number): Uint8Array {
+    return this.#keys.subarray(position * KEY_BYTES, (position + 1) * KEY_BYTES);
+  }
+
   expiresMs(position: number): number {
     return this.#expires[position] ?? 0;
   }
@@ -59,7 +64,7 @@ export class RecentKeys {
   truncate(size: number): void {
     // Last come, first gone: each finds the table as it was when it came, so that no chain of places is broken.
     for (let position = this.#size - 1; position >= size; position--) {
-      const place = this.#place(this.#keys.subarray(position * KEY_BYTES, (position + 1) * KEY_BYTES));
+      const place = this.#place(this.at(position));
       this.#places[place] = this.#replaced.get(position) ?? NOT_THERE;
       this.#replaced.delete(position);
     }

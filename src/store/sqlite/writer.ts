@@ -192,7 +192,8 @@ export class Writer {
       const queue = this.#queues.of(delivery.subscription, delivery.namespace, nowMs);
       this.#queues.count(queue, "accepted", 1);
       // A first claim under an old epoch is stored as not claimed: its owner is somebody else.
-      const claimed = delivery.as === "claimed" && delivery.epoch === SINGLE_OWNER_EPOCH && delivery.orderKey === undefined;
+      const isClaim = delivery.as === "claimed" || delivery.as === "ahead";
+      const claimed = isClaim && delivery.epoch === SINGLE_OWNER_EPOCH && delivery.orderKey === undefined;
       this.#deliveries.insert({
         id: ++this.#tables.lastId,
         queue: queue.queue,
@@ -267,6 +268,8 @@ export class Writer {
       this.#deliveries.log(row, completion.attempt, { nowMs, historyMs: historyRetentionMs, bodiesMs: bodiesRetentionMs });
     }
     if (next.state !== "ready") {
+      // Claimed, and then not sent: there was no attempt.
+      if (row.state === CLAIMED && completion.attempt === undefined) row.attempt -= 1;
       this.#endings.end(row, { state: next.state, reason: next.reason, nowMs, retentionMs: historyRetentionMs });
       return true;
     }

@@ -1,5 +1,6 @@
 import { afterEach, beforeEach, describe, expect, it } from "vitest";
 import { INTERRUPTED_MESSAGE } from "../../../src/store/interrupted-attempt.ts";
+import type { NewDelivery } from "../../../src/store/store.ts";
 import { accept, attempt, claimOne, completion, delivery, event, HOUR_MS, item, pendingOf, START_MS } from "./fixture.ts";
 import type { Engine, Harness } from "./harness.ts";
 
@@ -12,7 +13,7 @@ export function deliveryCases(engine: Engine): void {
     });
     afterEach(() => harness.dispose());
 
-    const one = async (as: "claimed" | "fresh" | "indexed" = "indexed"): Promise<number> => {
+    const one = async (as: NewDelivery["as"] = "indexed"): Promise<number> => {
       const [id = 0] = await accept(store(), [item({ deliveries: [delivery({ as })] })]);
       return id;
     };
@@ -175,6 +176,61 @@ export function deliveryCases(engine: Engine): void {
       expect(await store().attemptsOf(claimed)).toMatchObject([{ attempt: 1, outcome: "unknown", message: INTERRUPTED_MESSAGE }]);
       expect(await store().complete([completion(claimed)])).toEqual([false]);
       expect(await claimOne(store(), claimed, { withEvent: true })).toMatchObject({ attempt: 2, event: { type: "order.created" } });
+    });
+
+    it("holds what was claimed ahead of its turn as claimed, and ends it like one that was sent at once", async () => {
+      const [ahead, waiting] = [await one("ahead"), await one("fresh")];
+      expect(await store().readDelivery(ahead)).toMatchObject({ state: "claimed", attempts: 1 });
+      expect((await store().claimed(0, 10)).map((row) => row.id)).toEqual([ahead]);
+      expect((await store().fresh(0, 10)).map((row) => row.id)).toEqual([waiting]);
+      expect(await store().due("sub-a", START_MS, 10)).toEqual([]);
+      expect(await claimOne(store(), ahead)).toBeUndefined();
+      expect(await store().complete([completion(ahead), completion(ahead)])).toEqual([true, false]);
+      expect(await store().readDelivery(ahead)).toMatchObject({ state: "delivered", attempts: 1 });
+    });
+
+    it("writes no claim ahead under an old epoch, or for an order key", async () => {
+      const deliveries = [delivery({ as: "ahead", epoch: 0 }), delivery({ as: "ahead", orderKey: "k" })];
+      const ids = await accept(store(), [item({ deliveries })]);
+      expect((await store().due("sub-a", START_MS, 10)).map(({ id, attempt: made }) => [id, made])).toEqual(ids.map((id) => [id, 0]));
+      expect(await harness.reopen(START_MS + 5)).toMatchObject({ interrupted: 0, pending: 2 });
+    });
+
+    it("takes back a claim that was made ahead: no attempt, due as it was", async () => {
+      const id = await one("ahead");
+      const next = { state: "ready", dueAtMs: START_MS, uncounted: true } as const;
+      const back = completion(id, { attempt: undefined, next });
+      expect(await store().complete([back])).toEqual([true]);
+      expect(await store().due("sub-a", START_MS, 10)).toMatchObject([{ id, attempt: 0, crashes: 0 }]);
+      expect(await harness.reopen(START_MS + 5)).toMatchObject({ interrupted: 0, pending: 1 });
+      expect(await claimOne(store(), id, { withEvent: true })).toMatchObject({ attempt: 1, event: { type: "order.created" } });
+    });
+
+    it("counts no attempt of a claimed delivery that ends without one", async () => {
+      const id = await one("ahead");
+      const next = { state: "failed", reason: "AgeExceeded" } as const;
+      expect(await store().complete([completion(id, { attempt: undefined, next })])).toEqual([true]);
+      expect(await store().readDelivery(id)).toMatchObject({ state: "failed", reason: "AgeExceeded", attempts: 0 });
+      expect(await store().attemptsOf(id)).toEqual([]);
+    });
+
+    it("reports each that was claimed ahead as unknown after an unclean end, three times over, and loses none", async () => {
+      const ids = await accept(store(), [item({ deliveries: Array.from({ length: 5 }, () => delivery({ as: "ahead" })) })]);
+      for (let crash = 1; crash <= 3; crash++) {
+        expect(await harness.reopen(START_MS + crash)).toMatchObject({ interrupted: ids.length, pending: ids.length });
+        const due = await store().due("sub-a", START_MS + crash, 10);
+        expect(due.map(({ id, crashes, attempt: made, cutOff }) => [id, crashes, made, cutOff])).toEqual(
+          ids.map((id) => [id, crash, crash, crash]),
+        );
+        for (const id of ids) await claimOne(store(), id);
+      }
+      for (const id of ids) {
+        const attempts = await store().attemptsOf(id);
+        expect(attempts.map(({ attempt: number, outcome }) => [number, outcome])).toEqual([1, 2, 3].map((number) => [number, "unknown"]));
+      }
+      expect(await store().complete(ids.map((id) => completion(id, { attempt: attempt(id, { attempt: 4 }) })))).toEqual(
+        ids.map(() => true),
+      );
     });
 
     it("quarantines after three crashes in lone tries, not in company", async () => {

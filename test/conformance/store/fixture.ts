@@ -7,6 +7,8 @@ export const START_MS = Date.UTC(2026, 0, 1, 12);
 export const HOUR_MS = 3_600_000;
 export const DAY_MS = 24 * HOUR_MS;
 export const NAMESPACE = "shop";
+/** Subscription whose deliveries are claimed ahead, in the process that is killed. */
+export const AHEAD = "sub-d";
 
 export function event(overrides: Partial<Event> = {}): Event {
   const receivedAtMs = overrides.receivedAtMs ?? START_MS;

@@ -1,6 +1,6 @@
 import fc from "fast-check";
 import { describe, expect, it } from "vitest";
-import type { Completion } from "../../../src/store/store.ts";
+import type { Completion, NewDelivery } from "../../../src/store/store.ts";
 import { accept, attempt, DAY_MS, delivery, dropAll, HOUR_MS, item, START_MS } from "./fixture.ts";
 import type { Engine, Harness } from "./harness.ts";
 
@@ -97,10 +97,10 @@ function pick(model: Model, at: number): Row | undefined {
   return model.rows[at % Math.max(1, model.rows.length)];
 }
 
-type Accepting = { as: "claimed" | "fresh" | "indexed"; dueMs: number; orderKey: string | undefined };
+type Accepting = { as: NewDelivery["as"]; dueMs: number; orderKey: string | undefined };
 
 function toRow(model: Model, id: number, subscription: string, { as, dueMs, orderKey }: Accepting): Row {
-  const claimed = as === "claimed" && orderKey === undefined;
+  const claimed = (as === "claimed" || as === "ahead") && orderKey === undefined;
   const { nowMs } = model;
   return {
     id,
@@ -339,7 +339,11 @@ const subscription = fc.constantFrom(...SUBSCRIPTIONS);
 const epoch = fc.constantFrom(1, 1, 1, 1, 0);
 const at = fc.nat(40);
 const orderKey = fc.constantFrom(undefined, "k1", "k1", "k2");
-const accepting = fc.record({ as: fc.constantFrom("claimed" as const, "fresh" as const, "indexed" as const), dueMs: fc.nat(5), orderKey });
+const accepting = fc.record({
+  as: fc.constantFrom("claimed" as const, "ahead" as const, "fresh" as const, "indexed" as const),
+  dueMs: fc.nat(5),
+  orderKey,
+});
 const ending = fc.oneof(fc.constantFrom("delivered" as const, "failed" as const), fc.nat(9));
 const COMMANDS = [
   fc.tuple(fc.uniqueArray(subscription, { minLength: 1 }), accepting).map((a) => acceptCommand(a[0], a[1])),

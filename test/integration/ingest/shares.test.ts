@@ -105,6 +105,23 @@ describe("deliveries of one request", () => {
   });
 });
 
+it("a request that waits for its pace has admitted nothing and holds no share, and is stored for who is there afterwards", async () => {
+  const running = await start({ routes: wanting(8), deliveriesMax: 10 });
+  let letIn = (): void => undefined;
+  running.intake.roomAfter = new Promise((resolve) => (letIn = resolve));
+  const waiting = running.post(BODY);
+  await expect.poll(() => running.intake.asked, PATIENT).toBe(1);
+  expect([running.intake.admitted, running.intake.committedEvents.length]).toEqual([0, 0]);
+  running.intake.roomAfter = undefined;
+  // If the 8 deliveries of the first were counted, these 8 would be more than the share.
+  expect((await running.post(BODY)).status).toBe(202);
+  running.state.table = RouteTable.build(wanting(3));
+  letIn();
+  expect((await waiting).status).toBe(202);
+  const owed = await running.store.deliveriesOf(running.intake.committedEvents.at(-1)?.id ?? "");
+  expect(owed).toHaveLength(3);
+});
+
 it("what a large request stores goes to who is there when it is stored, though the table changed while it was matched", async () => {
   const running = await start({ routes: wanting(3) });
   const [gone, ...stay] = wanting(3);

@@ -3,11 +3,12 @@ import { rmSync } from "node:fs";
 import { join } from "node:path";
 import { describe, expect, it } from "vitest";
 import { SqliteStore } from "../../../src/store/sqlite/sqlite-store.ts";
-import { NAMESPACE, START_MS } from "../../conformance/store/fixture.ts";
+import type { DeliveryRecord } from "../../../src/store/store.ts";
+import { AHEAD, NAMESPACE, START_MS } from "../../conformance/store/fixture.ts";
 import { canTrace, startChild, storeDirectory, type Child } from "./child-process.ts";
 
 const RANDOM_KILLS = 8;
-const FAN_OUT = 3;
+const FAN_OUT = 4;
 
 /** Reopens what the child left and holds it against what the child was told. */
 async function audit(
@@ -19,7 +20,9 @@ async function audit(
   const accepted = lines.filter((line) => line.startsWith("accepted ")).map((line) => line.slice("accepted ".length));
   for (const id of accepted) {
     expect((await store.readEvent(NAMESPACE, id))?.id, `event ${id} was acknowledged`).toBe(id);
-    expect(await store.deliveriesOf(id), `fan-out of ${id}`).toHaveLength(FAN_OUT);
+    const records = await store.deliveriesOf(id);
+    expect(records, `fan-out of ${id}`).toHaveLength(FAN_OUT);
+    await auditClaims(store, records);
   }
   for (const line of lines.filter((each) => each.startsWith("delivered "))) {
     const record = await store.readDelivery(Number(line.slice("delivered ".length)));
@@ -41,6 +44,17 @@ async function audit(
   }
   db.close();
   return { acknowledged: accepted.length, interrupted };
+}
+
+/** Whatever was claimed, ahead of its turn or for it, has been reported: as what it came to, or as an attempt of which that is unknown. */
+async function auditClaims(store: SqliteStore, records: readonly DeliveryRecord[]): Promise<void> {
+  for (const { id, subscription, state, crashes, attempts } of records) {
+    const outcomes = (await store.attemptsOf(id)).map(({ outcome }) => outcome);
+    const isClaimed = subscription === "sub-a" || subscription === AHEAD;
+    if (!isClaimed) expect([state, attempts, outcomes], `delivery ${id} was not claimed`).toEqual(["ready", 0, []]);
+    else if (state === "delivered") expect([attempts, outcomes], `delivery ${id} ended`).toEqual([1, ["success"]]);
+    else expect([state, crashes, attempts, outcomes], `delivery ${id} was claimed`).toEqual(["ready", 1, 1, ["unknown"]]);
+  }
 }
 
 async function killed(child: Child, atLine: number): Promise<void> {

@@ -1,11 +1,11 @@
 /**
- * A process that is killed: accepts events with three deliveries each, claims and completes some, and prints every acknowledgement only
+ * A process that is killed: accepts events with four deliveries each, two of them claimed, completes some, and prints every acknowledgement only
  * after the store has answered. Arguments: directory, how many callers, how often each.
  */
 import { writeSync } from "node:fs";
 import { StoreError } from "../../../src/store/store.ts";
 import { SqliteStore } from "../../../src/store/sqlite/sqlite-store.ts";
-import { completion, delivery, item, NAMESPACE, START_MS } from "../../conformance/store/fixture.ts";
+import { AHEAD, completion, delivery, item, NAMESPACE, START_MS } from "../../conformance/store/fixture.ts";
 
 const STDOUT = 1;
 const [directory = "", callers = "8", rounds = "1000000", pageCountMax] = process.argv.slice(2);
@@ -31,7 +31,13 @@ function say(line: string): void {
   }
 }
 
-const FAN_OUT = [delivery({ as: "claimed" }), delivery({ subscription: "sub-b" }), delivery({ subscription: "sub-c", as: "fresh" })];
+const FAN_OUT = [
+  delivery({ as: "claimed" }),
+  delivery({ subscription: "sub-b" }),
+  delivery({ subscription: "sub-c", as: "fresh" }),
+  // Its claim is durable; a slot, and so a socket, comes for every other one, later.
+  delivery({ subscription: AHEAD, as: "ahead" }),
+];
 
 async function call(): Promise<void> {
   for (let round = 0; round < Number(rounds); round++) {
@@ -42,6 +48,8 @@ async function call(): Promise<void> {
     const id = result.items[0]?.deliveryIds[0] ?? 0;
     const [done] = await store.complete([completion(id)]);
     if (done === true) say(`delivered ${id}`);
+    const ahead = result.items[0]?.deliveryIds[3] ?? 0;
+    if (round % 2 === 1 && (await store.complete([completion(ahead)]))[0] === true) say(`delivered ${ahead}`);
   }
 }
 

@@ -33,8 +33,18 @@ export class RecordingIntake {
   readonly committedEvents: Event[] = [];
   readonly abandonedEvents: Event[] = [];
 
+  /** What a request waits for before it is admitted. */
+  roomAfter: Promise<void> | undefined;
+  /** How often room was asked for. */
+  asked = 0;
+
   accepting(): boolean {
     return this.open;
+  }
+
+  room(): Promise<void> | undefined {
+    this.asked++;
+    return this.roomAfter;
   }
 
   admit(event: Event, routes: readonly Route[], nowMs: number): readonly NewDelivery[] {

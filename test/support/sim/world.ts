@@ -190,6 +190,8 @@ export interface WorldOptions {
   readonly awayMs?: number;
   /** How slow the store is; default: it answers at once. Every simulation makes it slow, see SimWorld. */
   readonly latency?: Latency;
+  /** Whether the event loop is the bottleneck; default: never. */
+  readonly load?: { isBusy(): boolean };
 }
 
 const NOBODY_ANSWERS: PermissionAsker = { origin: "postrider", askPermission: () => new Promise(() => undefined) };
@@ -230,6 +232,7 @@ export class World {
       owner: `owner-${options.seed ?? 1}`,
       slotsMax: this.slotsMax,
       awayMs: options.awayMs ?? 0,
+      ...(options.load === undefined ? {} : { load: options.load }),
       ...(options.storageBytes === undefined ? {} : { recordKept: this.#quota(options.storageBytes) }),
       ...(options.bounds === undefined ? {} : { bounds: options.bounds }),
     });
@@ -279,6 +282,8 @@ export class World {
   async offer(namespace = "ns", to?: (route: Route) => boolean, subject?: string): Promise<Event | undefined> {
     const event = { ...eventOf(namespace, this.clock.nowMs(), ++this.#sequence), id: uuidv7(this.clock.trueMs()), subject };
     const routes = this.table.match(event).routes.filter((route) => to?.(route) ?? true);
+    const room = this.engine.room(routes);
+    if (room !== undefined) await room;
     const deliveries = this.engine.admit(event, routes, event.receivedAtMs);
     const item = {
       event,
