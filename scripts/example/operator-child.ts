@@ -21,6 +21,7 @@ export async function startOperatorChild(directory: string, auth: readonly strin
   const listen = ["ingest", "api", "metrics"].flatMap((name) => [`--${name}-listen`, "127.0.0.1:0"]);
   const args = [
     "--max-semi-space-size=16",
+    "--heap-growing-percent=60",
     "src/main.ts",
     "run",
     "--provider",
