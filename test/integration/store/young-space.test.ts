@@ -3,7 +3,7 @@ import { join } from "node:path";
 import { expect, it } from "vitest";
 import { NODE_FLAGS } from "../../support/operator/node-flags.ts";
 
-const PROGRAM = join(import.meta.dirname, "../../support/store/young-space.ts");
+const PROGRAM = join(import.meta.dirname, "young-space-child.ts");
 
 function measured(flags: readonly string[]): number[] {
   return execFileSync(process.execPath, [...flags, PROGRAM], { encoding: "utf8" })
