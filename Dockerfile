@@ -37,6 +37,9 @@ COPY --from=dependencies /app/src ./src
 # By number, so that Kubernetes can check runAsNonRoot. Everything under /app belongs to root and stays read-only.
 USER 65532:65532
 EXPOSE 8080 8081 9090
-# Measured: 50 MiB less resident under load; from 64 MiB of young objects on, Node keeps twice that.
-ENTRYPOINT ["node", "--max-semi-space-size=16", "/app/src/main.js"]
+# Measured, resident: young objects in two halves of 16 MiB at most (the flag says half of one), 50 MiB less under load; unlike
+# --max-semi-space-size this flag leaves the smaller limits of the store's threads in force. Old objects may grow to 1.6 times of what was
+# live before they are collected: 110 MiB less after a backlog, for 1 to 2 % of the CPU. By itself Node lets them grow to four times on a
+# large machine, and to 1.4 times where the memory limit is 1 GiB.
+ENTRYPOINT ["node", "--scavenger-max-new-space-capacity-mb=8", "--heap-growing-percent=60", "/app/src/main.js"]
 CMD ["--help"]

@@ -20,7 +20,8 @@ export async function startOperatorChild(directory: string, auth: readonly strin
   const place = ["--manifests", join(directory, "manifests"), "--store", `sqlite:${join(directory, "store")}`, "--store-reserve", "1Mi"];
   const listen = ["ingest", "api", "metrics"].flatMap((name) => [`--${name}-listen`, "127.0.0.1:0"]);
   const args = [
-    "--max-semi-space-size=16",
+    "--scavenger-max-new-space-capacity-mb=8",
+    "--heap-growing-percent=60",
     "src/main.ts",
     "run",
     "--provider",

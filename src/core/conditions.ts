@@ -1,3 +1,4 @@
+import { ownText } from "../lib/own-text.ts";
 import type { ConditionType, Reason } from "./reasons.ts";
 
 /** A Kubernetes condition: one aspect of an object's state (API conventions, "Typical status properties"). */
@@ -52,8 +53,13 @@ export function movedConditions(previous: readonly Condition[], drafts: readonly
 
 /** metav1.Time: RFC 3339 without fractions, which is all that the API server keeps. */
 export function wholeSeconds(atMs: number): string {
-  return `${new Date(atMs).toISOString().slice(0, 19)}Z`;
+  const second = Math.floor(atMs / 1_000);
+  if (lastSecond.second !== second) lastSecond = { second, text: ownText(`${new Date(second * 1_000).toISOString().slice(0, 19)}Z`) };
+  return lastSecond.text;
 }
+
+/** Thousands of conditions are made in one second, and each keeps its time: they keep the same text. */
+let lastSecond = { second: 0, text: "1970-01-01T00:00:00Z" };
 
 function cut(message: string): string {
   return message.length > CONDITION_MESSAGE_CHARS_MAX ? `${message.slice(0, CONDITION_MESSAGE_CHARS_MAX - 1)}…` : message;

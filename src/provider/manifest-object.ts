@@ -14,6 +14,7 @@ import type {
   ServiceObject,
   WatchedObject,
 } from "../controller/objects.ts";
+import { ownText } from "../lib/own-text.ts";
 import { serviceObject } from "./service-object.ts";
 import type { RawServiceSpec } from "./service-object.ts";
 
@@ -71,7 +72,7 @@ function identity(ref: ObjectRef): Pick<ObjectMeta, "uid"> & { namespace?: strin
 /** A UUID (version 8, RFC 9562) from the object's name. */
 export function uidOf(ref: ObjectRef): string {
   const hex = createHash("sha256").update(`${ref.kind}/${ref.namespace}/${ref.name}`).digest("hex");
-  return `${hex.slice(0, 8)}-${hex.slice(8, 12)}-8${hex.slice(13, 16)}-a${hex.slice(17, 20)}-${hex.slice(20, 32)}`;
+  return ownText(`${hex.slice(0, 8)}-${hex.slice(8, 12)}-8${hex.slice(13, 16)}-a${hex.slice(17, 20)}-${hex.slice(20, 32)}`);
 }
 
 function metadataOf(manifest: Manifest, ref: ObjectRef): ObjectMeta {

@@ -1,10 +1,10 @@
 import type { ChildProcess } from "node:child_process";
-import { mkdirSync, mkdtempSync, rmSync, writeFileSync } from "node:fs";
+import { existsSync, mkdirSync, mkdtempSync, rmSync, writeFileSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { defaultPolicy, loopbackPolicy, manifestFile, subscription } from "../support/manifests.ts";
 import type { Certificate } from "../support/delivery/certificates.ts";
-import { lineReader, startPinned } from "./machine.ts";
+import { lineReader, ROOT, startPinned } from "./machine.ts";
 import { until } from "../support/until.ts";
 import { tlsFlags } from "../support/operator/tls-flags.ts";
 import { NODE_ENVIRONMENT, NODE_FLAGS } from "../support/operator/node-flags.ts";
@@ -33,7 +33,7 @@ export interface SystemOptions {
   readonly certificate?: Certificate;
   /** Kept from an earlier run (boot rows). */
   readonly directory?: string;
-  /** The checkout that is run; this one if not given. */
+  /** The checkout that is run, stripped or not; this one if not given. */
   readonly root?: string;
 }
 
@@ -69,7 +69,7 @@ export class System {
     const store = ["--provider", "file", "--manifests", join(directory, "manifests"), "--store", `sqlite:${join(directory, "store")}`];
     const args = [
       ...NODE_FLAGS,
-      "src/main.ts",
+      existsSync(join(options.root ?? ROOT, "src/main.js")) ? "src/main.js" : "src/main.ts",
       "run",
       ...store,
       ...listen,

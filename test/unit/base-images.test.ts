@@ -49,4 +49,6 @@ it("image, scripts and tests start Node with the same flags and settings of mall
   expect(scripts["demo"]).toBe(`${settings.join(" ")} exec node ${flags} src/main.ts demo`);
   const entry = /^ENTRYPOINT (\[.*\])$/m.exec(image)?.[1] ?? "[]";
   expect(JSON.parse(entry)).toEqual(["node", ...NODE_FLAGS, "/app/src/main.js"]);
+  const example = readFileSync(resolve(ROOT, "scripts/example/operator-child.ts"), "utf8");
+  for (const flag of NODE_FLAGS) expect(example).toContain(JSON.stringify(flag));
 });

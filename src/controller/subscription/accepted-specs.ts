@@ -85,8 +85,9 @@ export class AcceptedBook {
 
   put(spec: AcceptedSpec): void {
     const before = this.#specs.get(spec.uid);
-    if (before !== undefined && JSON.stringify(before) === JSON.stringify(spec)) return;
+    // Also where it says the same: its parts are those of the route in force, and the ones before are held by no one else.
     this.#specs.set(spec.uid, spec);
+    if (before !== undefined && JSON.stringify(before) === JSON.stringify(spec)) return;
     this.#dirty.add(spec.uid);
     this.#gone.delete(spec.uid);
     this.#flushSoon(FLUSH_DELAY_MS);

@@ -1,4 +1,5 @@
 import { createHash } from "node:crypto";
+import { ownText } from "../../lib/own-text.ts";
 import { publicKeyForms } from "./receiver-key.ts";
 import { trimNewline } from "./signing-key.ts";
 
@@ -27,5 +28,5 @@ export function keyIdentity(value: Uint8Array, wasGenerated: boolean): KeyIdenti
 }
 
 function fingerprintOf(text: string): string {
-  return createHash("sha256").update(text).digest("hex").slice(0, FINGERPRINT_CHARS);
+  return ownText(createHash("sha256").update(text).digest("hex").slice(0, FINGERPRINT_CHARS));
 }

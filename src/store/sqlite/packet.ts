@@ -152,8 +152,3 @@ export class PacketReader {
     return this.#bytes.subarray(from, this.#byte);
   }
 }
-
-/** The same text with memory of its own. */
-export function ownText(text: string): string {
-  return Buffer.from(text, "utf8").toString("utf8");
-}

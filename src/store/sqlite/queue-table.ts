@@ -1,7 +1,7 @@
 import type { DatabaseSync, StatementSync } from "node:sqlite";
 import { SINGLE_OWNER_EPOCH, type QueueCounters } from "../store.ts";
 import { insertQueueRow, toQueueRow, type QueueRow } from "./generated/rows.ts";
-import { ownText } from "./packet.ts";
+import { ownText } from "../../lib/own-text.ts";
 import { prepareRows, type RowStatement } from "./row-statement.ts";
 import { columnNames, insertSql, QUEUE } from "./tables.ts";
 

@@ -1,6 +1,6 @@
 import type { DatabaseSync, StatementSync } from "node:sqlite";
 import { UsageBook, type Held } from "../usage-book.ts";
-import { ownText } from "./packet.ts";
+import { ownText } from "../../lib/own-text.ts";
 import { DAY_MS } from "./schema.ts";
 
 /** A change that a transaction has written. */

@@ -1,6 +1,7 @@
 import type { Worker } from "node:worker_threads";
 import type { Event, Extensions } from "../../core/event.ts";
 import type { Clock } from "../../lib/clock.ts";
+import { ownText } from "../../lib/own-text.ts";
 import { Slots } from "../../lib/slots.ts";
 import { UsageBook } from "../usage-book.ts";
 import {
@@ -16,7 +17,7 @@ import {
 import type { AnswerTo, Call, WriteCalls } from "./calls.ts";
 import { readEvent } from "./generated/rows.ts";
 import { ANSWER, CLAIMED_EVENT, writeAccept, writeCall, writeClaims, writeCompletions } from "./message.ts";
-import { ownText, PacketReader, PacketWriter, type Packet } from "./packet.ts";
+import { PacketReader, PacketWriter, type Packet } from "./packet.ts";
 import type { ToWriter } from "./worker-message.ts";
 
 interface Waiting {

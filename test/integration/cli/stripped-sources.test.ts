@@ -1,12 +1,11 @@
-import { execFileSync } from "node:child_process";
-import { cpSync, globSync, mkdirSync, mkdtempSync, readFileSync, rmSync, symlinkSync, writeFileSync } from "node:fs";
+import { globSync, mkdirSync, readFileSync, writeFileSync } from "node:fs";
 import { createServer } from "node:http";
 import { stripTypeScriptTypes } from "node:module";
 import type { AddressInfo } from "node:net";
-import { tmpdir } from "node:os";
 import { join, resolve } from "node:path";
 import { afterAll, beforeAll, describe, expect, it } from "vitest";
 import { defaultPolicy, loopbackPolicy, manifestFile, subscription } from "../../support/manifests.ts";
+import { strippedCheckout } from "../../support/operator/stripped-checkout.ts";
 import { OperatorProcess } from "../../support/operator/operator-process.ts";
 
 const ROOT = resolve(import.meta.dirname, "../../..");
@@ -14,15 +13,12 @@ const ROOT = resolve(import.meta.dirname, "../../..");
 /** As the Dockerfile does it: the sources without their types, run by a Node that may not strip any. */
 describe("the sources of the image", () => {
   let directory: string;
+  let remove: () => void;
 
   beforeAll(() => {
-    directory = mkdtempSync(join(tmpdir(), "postrider-stripped-"));
-    cpSync(join(ROOT, "package.json"), join(directory, "package.json"));
-    symlinkSync(join(ROOT, "node_modules"), join(directory, "node_modules"));
-    const script = join(ROOT, "scripts/strip-types.ts");
-    execFileSync(process.execPath, ["--disable-warning=ExperimentalWarning", script, join(ROOT, "src"), join(directory, "src")]);
+    ({ root: directory, remove } = strippedCheckout());
   });
-  afterAll(() => rmSync(directory, { recursive: true, force: true }));
+  afterAll(() => remove());
 
   it("are JavaScript, line by line where they were, and nothing of TypeScript is left", () => {
     const sources = globSync("**/*.ts", { cwd: join(ROOT, "src") });

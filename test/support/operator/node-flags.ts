@@ -1,5 +1,5 @@
 /** With which `npm run postrider` and the image start Node; test/unit/base-images.test.ts holds them to it. */
-export const NODE_FLAGS: readonly string[] = ["--max-semi-space-size=16"];
+export const NODE_FLAGS: readonly string[] = ["--scavenger-max-new-space-capacity-mb=8", "--heap-growing-percent=60"];
 /** The environment that they set beside: how glibc's malloc gives memory back. */
 export const NODE_ENVIRONMENT: Readonly<Record<string, string>> = {
   MALLOC_ARENA_MAX: "2",
