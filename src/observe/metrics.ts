@@ -268,7 +268,7 @@ export class Metrics {
   }
 
   /** The page `/metrics`. */
-  expose(form: PageForm = "text"): Promise<string> {
+  async expose(form: PageForm = "text"): Promise<string> {
     this.storeNamespaceBytes.reset();
     this.storeNamespaceLimit.reset();
     for (const { namespace, bytes, limitBytes } of this.#storage()) {
@@ -277,7 +277,7 @@ export class Metrics {
     }
     this.watchLastEvent.reset();
     for (const [kind, seconds] of this.#silentSeconds()) this.watchLastEvent.set({ kind }, seconds);
-    this.#showTotals();
+    await this.#showTotals();
     return this.#make.page(form);
   }
 
@@ -297,8 +297,8 @@ export class Metrics {
     this.perSubscription.readQueues(queues);
   }
 
-  #showTotals(): void {
-    const totals = totalsOf(this.#queues(), this.perSubscription.known());
+  async #showTotals(): Promise<void> {
+    const totals = await totalsOf(this.#queues(), this.perSubscription.known());
     for (const [state, count] of Object.entries(totals.subscriptions)) this.#subscriptions.set({ state }, count);
     for (const [reason, count] of Object.entries(totals.held)) this.#held.set({ reason }, count);
     for (const [state, count] of Object.entries(totals.deliveries)) this.#queueDeliveries.set({ state }, count);
