@@ -27,6 +27,7 @@ import { ENGINE_BOUNDS, type EngineBounds } from "./queue/bounds.ts";
 import { FreshMemory } from "./queue/fresh-memory.ts";
 import { IngestPace } from "./queue/ingest-pace.ts";
 import { IntakeDesk } from "./queue/intake-desk.ts";
+import { queuesSeen } from "./queue/queue-sight.ts";
 import { Scheduler } from "./queue/scheduler.ts";
 import { RouteWatch } from "./route-watch.ts";
 import { RoutesInForce } from "./routes-in-force.ts";
@@ -94,6 +95,8 @@ export function assemble(given: EngineParts): Assembly {
   const fresh = new FreshMemory(ground.bounds, pace);
   const returns = new ClaimReturns(ground);
   const scheduler = new Scheduler({ ...ground, fresh, returns });
+  given.metrics.inFlightLimit.set(given.slotsMax);
+  given.metrics.readQueues(() => queuesSeen(scheduler.lanes.values(), given.clock));
   const queues = { ...ground, pace, fresh, returns, scheduler };
   const known = { ...queues, ...lanePartsOf(queues) };
   const ending = new QueueEnding(known);

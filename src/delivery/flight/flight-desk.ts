@@ -11,6 +11,7 @@ import type { Route } from "../../core/route-table.ts";
 import type { Clock } from "../../lib/clock.ts";
 import type { Random } from "../../lib/random.ts";
 import type { Soon } from "../../lib/soon.ts";
+import type { BusinessEvents } from "../../observe/events.ts";
 import type { Log } from "../../observe/log.ts";
 import type { Completion, DeliveryId, Store } from "../../store/store.ts";
 import type { Aftermath, Flight } from "./aftermath.ts";
@@ -21,6 +22,8 @@ import { CompletionWriter } from "./completion-writer.ts";
 import type { Landing } from "./landing.ts";
 import type { Lifetime } from "../lifetime.ts";
 import type { EngineBounds } from "../queue/bounds.ts";
+import { kindOf } from "../queue/lane-backlog.ts";
+import { receiverKind } from "../queue/queue-sight.ts";
 import { specMark } from "../lane-state/parking.ts";
 import type { Scheduler, Turn } from "../queue/scheduler.ts";
 import type { Tally } from "../lane-state/tally.ts";
@@ -31,6 +34,7 @@ export interface FlightDeskParts {
   readonly clock: Clock;
   readonly random: Random;
   readonly log: Log;
+  readonly events: Pick<BusinessEvents, "dispatched" | "deliveriesLost">;
   readonly deliveryNames: Pick<DeliveryNames, "nameOf">;
   readonly scheduler: Scheduler;
   readonly aftermath: Aftermath;
@@ -97,14 +101,22 @@ export class FlightDesk {
       // The route changed while the claim was written, or nobody may send any more: as if it had never been claimed.
       const nowMs = this.#parts.clock.nowMs();
       this.#complete(turn, undefined, event === undefined ? BODY_GONE : { state: "ready", dueAtMs: nowMs, uncounted: true });
-      if (event === undefined) tally.ended(lane, "failed");
+      if (event === undefined) {
+        tally.ended(lane, BODY_GONE);
+        this.#parts.events.deliveriesLost(lane.route?.subscription ?? { namespace: lane.namespace, name: "" }, {
+          reason: BODY_GONE.reason,
+          count: 1,
+          ids: [turn.waiting.id],
+        });
+      }
       scheduler.release(turn, { sent: false });
       return;
     }
     const path = route.subscription.spec.history.recordIdField;
     // The delivery has its own, unless an older version accepted it, or the field was set later.
     const recordId = turn.waiting.recordId !== undefined || path === undefined ? undefined : recordIdOf(event, path);
-    const flight: Flight = { ...turn, id: turn.waiting.id, route, event, attempt, recordId };
+    const waitedMs = this.#dispatched(turn);
+    const flight: Flight = { ...turn, id: turn.waiting.id, route, event, attempt, recordId, waitedMs };
     const { deadLetter } = turn.waiting;
     const sent = deadLetter === undefined ? event : deadLetterEvent(event, deadLetter, route.subscription, this.#parts.deliveryNames);
     attempter.attempt({ route, event: sent, attempt }).then(
@@ -113,9 +125,17 @@ export class FlightDesk {
     );
   }
 
+  /** How long it has waited for us: not for its time, its subscription or its receiver, ms. */
+  #dispatched({ lane, waiting, freeSinceMs }: Turn): number {
+    const { clock, events } = this.#parts;
+    const waitedMs = Math.max(0, clock.nowMs() - Math.max(waiting.dueAtMs, freeSinceMs));
+    events.dispatched(kindOf(waiting) === "fresh" ? "first" : "retry", receiverKind(lane), waitedMs / 1_000);
+    return waitedMs;
+  }
+
   /** Ends a delivery whose turn it is without an attempt. */
   endUntried(turn: Turn, reason: EndReason): void {
-    this.#parts.tally.ended(turn.lane, "failed");
+    this.#parts.tally.ended(turn.lane, { state: "failed", reason });
     this.#complete(turn, undefined, { state: "failed", reason });
     this.#parts.scheduler.release(turn, { sent: false });
   }
@@ -149,7 +169,7 @@ export class FlightDesk {
     const transition = next(counted, outcome, policy, { nowMs, random: random.next() });
     this.#complete(flight, kept === "last" && transition.next.state === "ready" ? undefined : record, stored(transition.next, route));
     if (transition.next.state === "ready") tally.retried(lane);
-    else tally.ended(lane, transition.next.state);
+    else tally.ended(lane, transition.next);
     if (outcome.class === "success") lane.backlog.moved(nowMs);
     aftermath.react(flight, outcome, transition);
     aftermath.report(flight, done, transition);

@@ -1,6 +1,7 @@
 import { expect, test } from "vitest";
 import { MemoryStore } from "../../../src/store/memory/memory-store.ts";
-import { INTERRUPTED_MESSAGE, StoreError, type AcceptRequest, type AcceptResult, type NewDelivery } from "../../../src/store/store.ts";
+import { INTERRUPTED_MESSAGE } from "../../../src/store/interrupted-attempt.ts";
+import { StoreError, type AcceptRequest, type AcceptResult, type NewDelivery } from "../../../src/store/store.ts";
 import { outcome, routeOf, World, type Receiver, type WorldOptions } from "../../support/sim/world.ts";
 
 /** A receiver that takes 20 ms, and two at once: what comes in faster waits for a slot of a lane that moves. */
