@@ -1,10 +1,10 @@
-import { spawnSync } from "node:child_process";
-import { existsSync, mkdtempSync, readdirSync, readFileSync, rmSync, writeFileSync } from "node:fs";
-import { tmpdir } from "node:os";
+import { existsSync, readdirSync, readFileSync } from "node:fs";
 import { join } from "node:path";
-import { afterAll, beforeAll, describe, expect, it } from "vitest";
-import { parse, stringify } from "yaml";
+import { describe, expect, it } from "vitest";
+import { parse } from "yaml";
 import { ALERTS } from "../../../scripts/monitoring/alerts.ts";
+import { lintComplaint, PROMTOOL, storyComplaint } from "../../support/observe/rule-tests.ts";
+import type { Check, Series } from "../../support/observe/rule-tests.ts";
 
 const ROOT = join(import.meta.dirname, "../../..");
 const RULES = join(ROOT, "charts/postrider/rules/alerts.yaml");
@@ -275,31 +275,12 @@ const HEALTHY: Readonly<Record<string, string>> = {
   [`postrider_status_writes_total{${PROCESS},result="failed"}`]: "0+0x300",
 };
 
-const hasPromtool = spawnSync("promtool", ["--version"]).error === undefined;
-if (!hasPromtool)
-  process.stderr.write("SKIPPED: promtool is not on this machine, the alerts were not tried (Debian: apt install prometheus)\n");
+/** Runs `promtool test rules`; answers what it printed, or undefined when everything was as expected. */
+const complaint = (series: Series, checks: readonly Check[], interval?: string) => storyComplaint([RULES], series, checks, interval);
 
-describe.skipIf(!hasPromtool)("the alerts, as Prometheus evaluates them", () => {
-  let folder: string;
-  beforeAll(() => {
-    folder = mkdtempSync(join(tmpdir(), "postrider-alerts-"));
-  });
-  afterAll(() => rmSync(folder, { recursive: true, force: true }));
-
-  /** Runs `promtool test rules`; answers what it printed, or undefined when everything was as expected. */
-  function complaint(tests: readonly object[]): string | undefined {
-    const file = join(folder, "tests.yaml");
-    writeFileSync(file, stringify({ rule_files: [RULES], evaluation_interval: "1m", tests }));
-    const { status, stdout, stderr } = spawnSync("promtool", ["test", "rules", file], { encoding: "utf8" });
-    return status === 0 ? undefined : `${stdout}${stderr}`;
-  }
-
-  const inputs = (series: Readonly<Record<string, string>>): object[] =>
-    Object.entries(series).map(([name, values]) => ({ series: name, values }));
-
+describe.skipIf(PROMTOOL === undefined)("the alerts, as Prometheus evaluates them", () => {
   it("pass promtool check rules", () => {
-    const { status, stdout, stderr } = spawnSync("promtool", ["check", "rules", "--lint=all", "--lint-fatal", RULES], { encoding: "utf8" });
-    expect(status, `${stdout}${stderr}`).toBe(0);
+    expect(lintComplaint(RULES)).toBeUndefined();
   });
 
   it.each(ALERTS.map(({ name, severity }) => ({ name, severity })))("$name fires and clears", ({ name, severity }) => {
@@ -308,38 +289,25 @@ describe.skipIf(!hasPromtool)("the alerts, as Prometheus evaluates them", () => 
     const { series, labels, fires, clear, interval = "1m" } = story;
     const expr = `ALERTS{alertname="${name}",alertstate="firing"}`;
     const full = ['alertstate="firing"', `alertname="${name}"`, `severity="${severity}"`, ...(labels === "" ? [] : [labels])].join(",");
-    const problem = complaint([
-      {
-        interval,
-        input_series: inputs(series),
-        promql_expr_test: [
-          { expr, eval_time: fires, exp_samples: [{ labels: `ALERTS{${full}}`, value: 1 }] },
-          { expr, eval_time: clear, exp_samples: [] },
-        ],
-      },
-    ]);
-    expect(problem).toBeUndefined();
+    const checks = [
+      { expr, eval_time: fires, exp_samples: [{ labels: `ALERTS{${full}}`, value: 1 }] },
+      { expr, eval_time: clear, exp_samples: [] },
+    ];
+    expect(complaint(series, checks, interval)).toBeUndefined();
   });
 
   it("miss an installation that has never been there, and one that has been gone for a day", () => {
     const expr = 'ALERTS{alertname="PostriderAbsent",alertstate="firing"}';
     const full = `ALERTS{alertname="PostriderAbsent",alertstate="firing",severity="critical"`;
-    const never = { interval: "1m", input_series: inputs({ [`postrider_build_info{${PROCESS}}`]: "_x10 1+0x30" }) };
-    const gone = {
-      interval: "1h",
-      input_series: inputs({ [`postrider_build_info{${PROCESS}}`]: "1x3 _x100", 'postrider_build_info{job="other"}': "1x100" }),
-    };
-    const problem = complaint([
-      {
-        ...never,
-        promql_expr_test: [
-          { expr, eval_time: "8m", exp_samples: [{ labels: `${full}}`, value: 1 }] },
-          { expr, eval_time: "15m", exp_samples: [] },
-        ],
-      },
-      { ...gone, promql_expr_test: [{ expr, eval_time: "28h", exp_samples: [{ labels: `${full},${JOB}}`, value: 1 }] }] },
-    ]);
-    expect(problem).toBeUndefined();
+    const never = { [`postrider_build_info{${PROCESS}}`]: "_x10 1+0x30" };
+    const checks = [
+      { expr, eval_time: "8m", exp_samples: [{ labels: `${full}}`, value: 1 }] },
+      { expr, eval_time: "15m", exp_samples: [] },
+    ];
+    expect(complaint(never, checks)).toBeUndefined();
+    const gone = { [`postrider_build_info{${PROCESS}}`]: "1x3 _x100", 'postrider_build_info{job="other"}': "1x100" };
+    const fires = { expr, eval_time: "28h", exp_samples: [{ labels: `${full},${JOB}}`, value: 1 }] };
+    expect(complaint(gone, [fires], "1h")).toBeUndefined();
   });
 
   it("say of an installation that waits for its class only that", () => {
@@ -348,30 +316,23 @@ describe.skipIf(!hasPromtool)("the alerts, as Prometheus evaluates them", () => 
       value: 1,
     });
     const reads = 'postrider_watch_synced{job="postrider",instance="b:9090",kind="Namespace",scope="*"}';
-    const problem = complaint([
-      {
-        interval: "1m",
-        input_series: inputs({
-          [`postrider_build_info{${PROCESS}}`]: "1+0x60",
-          [`postrider_class_held{${PROCESS}}`]: "0+0x60",
-          [`postrider_watch_synced{${PROCESS},kind="Namespace",scope="*"}`]: "0+0x60",
-          [`postrider_watch_synced{${PROCESS},kind="Secret",scope="shop"}`]: "0+0x60",
-          'postrider_class_held{job="postrider",instance="b:9090"}': "1+0x60",
-          [reads]: "0+0x60",
-        }),
-        promql_expr_test: [
-          {
-            expr: 'ALERTS{alertstate="firing"}',
-            eval_time: "40m",
-            exp_samples: [
-              alerts("PostriderClassNotHeld", "critical", PROCESS),
-              alerts("PostriderManifestsNotRead", "critical", 'job="postrider",instance="b:9090",kind="Namespace",scope="*"'),
-            ],
-          },
-        ],
-      },
-    ]);
-    expect(problem).toBeUndefined();
+    const series = {
+      [`postrider_build_info{${PROCESS}}`]: "1+0x60",
+      [`postrider_class_held{${PROCESS}}`]: "0+0x60",
+      [`postrider_watch_synced{${PROCESS},kind="Namespace",scope="*"}`]: "0+0x60",
+      [`postrider_watch_synced{${PROCESS},kind="Secret",scope="shop"}`]: "0+0x60",
+      'postrider_class_held{job="postrider",instance="b:9090"}': "1+0x60",
+      [reads]: "0+0x60",
+    };
+    const check = {
+      expr: 'ALERTS{alertstate="firing"}',
+      eval_time: "40m",
+      exp_samples: [
+        alerts("PostriderClassNotHeld", "critical", PROCESS),
+        alerts("PostriderManifestsNotRead", "critical", 'job="postrider",instance="b:9090",kind="Namespace",scope="*"'),
+      ],
+    };
+    expect(complaint(series, [check])).toBeUndefined();
   });
 
   it("see one of two installations of the same name refuse events, however busy the other is", () => {
@@ -379,25 +340,13 @@ describe.skipIf(!hasPromtool)("the alerts, as Prometheus evaluates them", () => 
       `postrider_ingest_requests_total{job="postrider",namespace="${namespace}",instance="${namespace}:9090",code="${code}"}`;
     const expr = 'ALERTS{alertname="PostriderIngestFailing",alertstate="firing"}';
     const labels = 'alertname="PostriderIngestFailing",alertstate="firing",severity="critical",job="postrider",namespace="a"';
-    const problem = complaint([
-      {
-        interval: "1m",
-        input_series: inputs({ [counted("a", "503")]: "0+10x60", [counted("b", "202")]: "0+100000x60" }),
-        promql_expr_test: [{ expr, eval_time: "15m", exp_samples: [{ labels: `ALERTS{${labels}}`, value: 1 }] }],
-      },
-    ]);
-    expect(problem).toBeUndefined();
+    const series = { [counted("a", "503")]: "0+10x60", [counted("b", "202")]: "0+100000x60" };
+    expect(complaint(series, [{ expr, eval_time: "15m", exp_samples: [{ labels: `ALERTS{${labels}}`, value: 1 }] }])).toBeUndefined();
   });
 
   it("are silent while all is well", () => {
-    const problem = complaint([
-      {
-        interval: "1m",
-        input_series: inputs(HEALTHY),
-        promql_expr_test: ["30m", "2h", "5h"].map((at) => ({ expr: 'ALERTS{alertstate="firing"}', eval_time: at, exp_samples: [] })),
-      },
-    ]);
-    expect(problem).toBeUndefined();
+    const checks = ["30m", "2h", "5h"].map((at) => ({ expr: 'ALERTS{alertstate="firing"}', eval_time: at, exp_samples: [] }));
+    expect(complaint(HEALTHY, checks)).toBeUndefined();
   });
 });
 

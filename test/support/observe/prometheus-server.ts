@@ -1,4 +1,4 @@
-import { spawn, spawnSync, type ChildProcess } from "node:child_process";
+import { spawn, type ChildProcess } from "node:child_process";
 import { mkdtempSync, rmSync, writeFileSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
@@ -9,9 +9,15 @@ import { until } from "../until.ts";
 const UP_WITHIN_MS = 20_000;
 const LOOK_EVERY_MS = 200;
 
-/** Whether a Prometheus can be started on this machine. */
-export function hasPrometheus(): boolean {
-  return spawnSync("prometheus", ["--version"]).error === undefined;
+/** What is scraped under one job. */
+export interface ScrapeTarget {
+  readonly job: string;
+  /** `http://host:port`. It may be absent, or come and go. */
+  readonly url: string;
+  /** Default: /metrics. */
+  readonly path?: string;
+  /** Put on every series that has no such label itself. */
+  readonly labels?: Readonly<Record<string, string>>;
 }
 
 export interface Sample {
@@ -19,7 +25,7 @@ export interface Sample {
   readonly value: number;
 }
 
-/** A real Prometheus that scrapes one target every second. */
+/** A real Prometheus that scrapes its targets every second. */
 export class PrometheusServer {
   readonly url: string;
   readonly #child: ChildProcess;
@@ -33,8 +39,8 @@ export class PrometheusServer {
     this.#exited = new Promise((done) => child.once("exit", done));
   }
 
-  /** `target` is `http://host:port`; `rules` files are evaluated every second. */
-  static async start(target: string, rules: readonly string[]): Promise<PrometheusServer> {
+  /** `program` is where it is; `rules` files are evaluated every second. */
+  static async start(program: string, targets: readonly ScrapeTarget[], rules: readonly string[]): Promise<PrometheusServer> {
     const folder = mkdtempSync(join(tmpdir(), "postrider-prometheus-"));
     const config = join(folder, "prometheus.yml");
     writeFileSync(
@@ -42,12 +48,17 @@ export class PrometheusServer {
       stringify({
         global: { scrape_interval: "1s", scrape_timeout: "1s", evaluation_interval: "1s" },
         rule_files: rules,
-        scrape_configs: [{ job_name: "postrider", honor_labels: true, static_configs: [{ targets: [new URL(target).host] }] }],
+        scrape_configs: targets.map(({ job, url, path = "/metrics", labels = {} }, i) => ({
+          job_name: `target-${i}`,
+          honor_labels: true,
+          metrics_path: path,
+          static_configs: [{ targets: [new URL(url).host], labels: { job, ...labels } }],
+        })),
       }),
     );
     const listen = `127.0.0.1:${await freePort()}`;
     const args = [`--config.file=${config}`, `--storage.tsdb.path=${join(folder, "data")}`, `--web.listen-address=${listen}`];
-    const child = spawn("prometheus", [...args, "--log.level=error"], { stdio: "ignore" });
+    const child = spawn(program, [...args, "--log.level=error"], { stdio: "ignore" });
     process.once("exit", () => child.kill("SIGKILL"));
     const server = new PrometheusServer(`http://${listen}`, child, folder);
     await server.#up();
