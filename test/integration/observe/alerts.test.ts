@@ -1,14 +1,13 @@
 import { spawnSync } from "node:child_process";
-import { existsSync, mkdtempSync, readdirSync, readFileSync, rmSync, writeFileSync } from "node:fs";
+import { mkdtempSync, rmSync, writeFileSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { afterAll, beforeAll, describe, expect, it } from "vitest";
-import { parse, stringify } from "yaml";
+import { stringify } from "yaml";
 import { ALERTS } from "../../../scripts/monitoring/alerts.ts";
 
 const ROOT = join(import.meta.dirname, "../../..");
 const RULES = join(ROOT, "charts/postrider/rules/alerts.yaml");
-const RUNBOOKS = join(ROOT, "docs/runbooks");
 
 /** A story in which one alert fires, and clears again. Times are minutes unless `interval` says otherwise; series as promtool writes them. */
 interface Story {
@@ -398,27 +397,5 @@ describe.skipIf(!hasPromtool)("the alerts, as Prometheus evaluates them", () => 
       },
     ]);
     expect(problem).toBeUndefined();
-  });
-});
-
-describe("the runbooks", () => {
-  const { groups } = parse(readFileSync(RULES, "utf8")) as {
-    groups: { rules: { alert: string; annotations: { runbook_url: string } }[] }[];
-  };
-  const rules = groups.flatMap((group) => group.rules);
-
-  it("have one page for each alert and no other, linked from it", () => {
-    expect(rules.map(({ annotations }) => annotations.runbook_url)).toEqual(
-      rules.map(({ alert }) => `https://postrider.dev/runbooks/${alert}`),
-    );
-    const pages = readdirSync(RUNBOOKS).filter((file) => file !== "README.md");
-    expect(pages.sort()).toEqual(rules.map(({ alert }) => `${alert}.md`).sort());
-  });
-
-  it.each(rules.map(({ alert }) => alert))("%s says what it means, what is at stake, where to look and what to do", (alert) => {
-    const file = join(RUNBOOKS, `${alert}.md`);
-    const page = existsSync(file) ? readFileSync(file, "utf8") : "";
-    expect(page.match(/^#+ .*/gm)).toEqual([`# ${alert}`, "## What it means", "## What is at stake", "## Where to look", "## What to do"]);
-    expect(page).toMatch(/```/);
   });
 });
