@@ -10,7 +10,11 @@ const render = (values?: object) => renderChart(HELM, values);
 
 describe("what Prometheus and Grafana are given", () => {
   it("is every rule, with the runbooks where they are published", async () => {
-    const rule = one(await render({ prometheusRule: { enabled: true, runbookBaseURL: "https://wiki.example.com/rb/" } }), "PrometheusRule");
+    const rule = one(
+      await render({ prometheusRule: { enabled: true, runbookBaseURL: "https://wiki.example.com/rb/" } }),
+      "PrometheusRule",
+      "pr-postrider",
+    );
     const file = parse(readFileSync(join(CHART, "rules/alerts.yaml"), "utf8")) as {
       groups: { rules: { alert: string; expr: string }[] }[];
     };
@@ -107,7 +111,7 @@ describe("monitors", () => {
 
 describe("rules", () => {
   const rules = async (prometheusRule: object) => {
-    const rule = one(await render({ prometheusRule: { enabled: true, ...prometheusRule } }), "PrometheusRule");
+    const rule = one(await render({ prometheusRule: { enabled: true, ...prometheusRule } }), "PrometheusRule", "pr-postrider");
     return rule.spec.groups.flatMap((group: { rules: object[] }) => group.rules) as {
       alert: string;
       for: string;
@@ -141,5 +145,59 @@ describe("rules", () => {
     await expect(rules({ rules: { PostriderDiskFul: { enabled: false } } })).rejects.toThrow(
       /prometheusRule\.rules\.PostriderDiskFul is not an alert of this chart: use one of PostriderAbsent, /,
     );
+  });
+});
+
+describe("objectives", () => {
+  interface SloRule {
+    readonly record?: string;
+    readonly alert?: string;
+    readonly expr: string;
+    readonly labels?: Record<string, string>;
+    readonly annotations?: Record<string, string>;
+  }
+  const slo = async (prometheusRule: object): Promise<SloRule[]> => {
+    const rule = one(await render({ prometheusRule: { enabled: true, ...prometheusRule } }), "PrometheusRule", "pr-postrider-slo");
+    return rule.spec.groups.flatMap((group: { rules: object[] }) => group.rules) as SloRule[];
+  };
+
+  it("are the file's, byte for byte, unless a target is given", async () => {
+    const file = parse(readFileSync(join(CHART, "rules/slo.yaml"), "utf8")) as { groups: { rules: SloRule[] }[] };
+    const all = file.groups.flatMap((group) => group.rules);
+    expect((await slo({})).map(({ record, alert, expr }) => [record, alert, expr])).toEqual(
+      all.map(({ record, alert, expr }) => [record, alert, expr]),
+    );
+    const changed = await slo({ slo: { targets: { dispatch: 0.99999 }, badEventsMin: 3 } });
+    const differ = changed
+      .filter(({ expr }, i) => expr !== all[i]?.expr)
+      .map(({ record, labels, expr }) => [record, labels?.["slo"], expr]);
+    expect(differ).toEqual([
+      ["postrider:slo_objective", "dispatch", "vector(0.99999)"],
+      ["postrider:slo_bad_events_min", undefined, "vector(3)"],
+    ]);
+  });
+
+  it("are left out one by one with the target 0, or all of them", async () => {
+    const left = await slo({ slo: { targets: { delivered: 0 } } });
+    expect(left.filter(({ labels }) => labels?.["slo"] === "delivered")).toEqual([]);
+    expect(left.filter(({ labels }) => labels?.["slo"] === "accept").length).toBeGreaterThan(3);
+    const none = await render({ prometheusRule: { enabled: true, slo: { enabled: false } } });
+    expect(none.filter(({ kind }) => kind === "PrometheusRule").map(({ metadata }) => metadata.name)).toEqual(["pr-postrider"]);
+  });
+
+  it("carry labels, annotations and the runbooks' place like every alert; records keep their own labels", async () => {
+    const given = { extraRuleLabels: { team: "hooks" }, extraRuleAnnotations: { note: "x" }, runbookBaseURL: "https://wiki.example.com" };
+    const [records, alerts] = [(await slo(given)).filter(({ record }) => record), (await slo(given)).filter(({ alert }) => alert)];
+    expect(alerts.length).toBe(7);
+    for (const { alert, labels, annotations } of alerts) {
+      expect(labels).toMatchObject({ team: "hooks" });
+      expect(annotations).toMatchObject({ note: "x", runbook_url: `https://wiki.example.com/${String(alert)}` });
+    }
+    expect(records.filter(({ labels }) => labels?.["team"] !== undefined)).toEqual([]);
+  });
+
+  it("refuse a target that leaves no budget", async () => {
+    await expect(slo({ slo: { targets: { accept: 1 } } })).rejects.toThrow(/accept/);
+    await expect(slo({ slo: { targets: { accept: 99.95 } } })).rejects.toThrow(/accept/);
   });
 });

@@ -1,14 +1,11 @@
-import { existsSync, readdirSync, readFileSync } from "node:fs";
 import { join } from "node:path";
 import { describe, expect, it } from "vitest";
-import { parse } from "yaml";
 import { ALERTS } from "../../../scripts/monitoring/alerts.ts";
 import { lintComplaint, PROMTOOL, storyComplaint } from "../../support/observe/rule-tests.ts";
 import type { Check, Series } from "../../support/observe/rule-tests.ts";
 
 const ROOT = join(import.meta.dirname, "../../..");
 const RULES = join(ROOT, "charts/postrider/rules/alerts.yaml");
-const RUNBOOKS = join(ROOT, "docs/runbooks");
 
 /** A story in which one alert fires, and clears again. Times are minutes unless `interval` says otherwise; series as promtool writes them. */
 interface Story {
@@ -347,27 +344,5 @@ describe.skipIf(PROMTOOL === undefined)("the alerts, as Prometheus evaluates the
   it("are silent while all is well", () => {
     const checks = ["30m", "2h", "5h"].map((at) => ({ expr: 'ALERTS{alertstate="firing"}', eval_time: at, exp_samples: [] }));
     expect(complaint(HEALTHY, checks)).toBeUndefined();
-  });
-});
-
-describe("the runbooks", () => {
-  const { groups } = parse(readFileSync(RULES, "utf8")) as {
-    groups: { rules: { alert: string; annotations: { runbook_url: string } }[] }[];
-  };
-  const rules = groups.flatMap((group) => group.rules);
-
-  it("have one page for each alert and no other, linked from it", () => {
-    expect(rules.map(({ annotations }) => annotations.runbook_url)).toEqual(
-      rules.map(({ alert }) => `https://postrider.dev/runbooks/${alert}`),
-    );
-    const pages = readdirSync(RUNBOOKS).filter((file) => file !== "README.md");
-    expect(pages.sort()).toEqual(rules.map(({ alert }) => `${alert}.md`).sort());
-  });
-
-  it.each(rules.map(({ alert }) => alert))("%s says what it means, what is at stake, where to look and what to do", (alert) => {
-    const file = join(RUNBOOKS, `${alert}.md`);
-    const page = existsSync(file) ? readFileSync(file, "utf8") : "";
-    expect(page.match(/^#+ .*/gm)).toEqual([`# ${alert}`, "## What it means", "## What is at stake", "## Where to look", "## What to do"]);
-    expect(page).toMatch(/```/);
   });
 });
