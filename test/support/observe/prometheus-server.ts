@@ -8,14 +8,13 @@ import { until } from "../until.ts";
 
 const UP_WITHIN_MS = 20_000;
 const LOOK_EVERY_MS = 200;
+const PAGES = ["/metrics", "/metrics/per-subscription"];
 
 /** What is scraped under one job. */
 export interface ScrapeTarget {
   readonly job: string;
   /** `http://host:port`. It may be absent, or come and go. */
   readonly url: string;
-  /** Default: /metrics. */
-  readonly path?: string;
   /** Put on every series that has no such label itself. */
   readonly labels?: Readonly<Record<string, string>>;
 }
@@ -25,7 +24,7 @@ export interface Sample {
   readonly value: number;
 }
 
-/** A real Prometheus that scrapes its targets every second. */
+/** A real Prometheus that scrapes both pages of its targets every second. */
 export class PrometheusServer {
   readonly url: string;
   readonly #child: ChildProcess;
@@ -48,12 +47,7 @@ export class PrometheusServer {
       stringify({
         global: { scrape_interval: "1s", scrape_timeout: "1s", evaluation_interval: "1s" },
         rule_files: rules,
-        scrape_configs: targets.map(({ job, url, path = "/metrics", labels = {} }, i) => ({
-          job_name: `target-${i}`,
-          honor_labels: true,
-          metrics_path: path,
-          static_configs: [{ targets: [new URL(url).host], labels: { job, ...labels } }],
-        })),
+        scrape_configs: targets.flatMap((target) => PAGES.map((path) => scrapeOf(path, target))),
       }),
     );
     const listen = `127.0.0.1:${await freePort()}`;
@@ -105,4 +99,16 @@ export class PrometheusServer {
       );
     await until(isReady, { withinMs: UP_WITHIN_MS, everyMs: LOOK_EVERY_MS, seen: () => "Prometheus is not ready" });
   }
+}
+
+/** As docs/metrics.md says it: the same job for both pages, and a label that tells them apart. */
+function scrapeOf(path: string, { job, url, labels = {} }: ScrapeTarget): object {
+  const { host } = new URL(url);
+  return {
+    job_name: `${job} ${host} ${path}`,
+    honor_labels: true,
+    metrics_path: path,
+    relabel_configs: [{ source_labels: ["__metrics_path__"], target_label: "metrics_path" }],
+    static_configs: [{ targets: [host], labels: { job, ...labels } }],
+  };
 }
