@@ -1,7 +1,9 @@
 import type { Dashboard } from "@grafana/grafana-foundation-sdk/dashboard";
 import { stringify } from "yaml";
-import { ruleGroups } from "./alerts.ts";
+import { alertmanagerConfig } from "./alertmanager.ts";
+import { ruleGroups, thresholdTable } from "./alerts.ts";
 import { fleetDashboard } from "./fleet-dashboard.ts";
+import { sloGroups } from "./slo.ts";
 import { subscriptionDashboard } from "./subscription-dashboard.ts";
 
 /** The dashboards and rules that the chart installs; they can also be imported by hand. */
@@ -10,11 +12,16 @@ export function monitoringFiles(): [path: string, content: string][] {
   return [
     ["charts/postrider/dashboards/fleet.json", json(fleetDashboard())],
     ["charts/postrider/dashboards/subscription.json", json(subscriptionDashboard())],
-    [
-      "charts/postrider/rules/alerts.yaml",
-      `# Generated from scripts/monitoring/alerts.ts by \`npm run generate\`.\n${stringify(ruleGroups(), { lineWidth: 0 })}`,
-    ],
+    rules("alerts", "alerts", ruleGroups()),
+    rules("thresholds", "alerts", thresholdTable()),
+    rules("slo", "slo", sloGroups()),
+    rules("alertmanager", "alertmanager", alertmanagerConfig()),
   ];
+}
+
+function rules(name: string, source: string, groups: object): [path: string, content: string] {
+  const head = `# Generated from scripts/monitoring/${source}.ts by \`npm run generate\`.`;
+  return [`charts/postrider/rules/${name}.yaml`, `${head}\n${stringify(groups, { lineWidth: 0, aliasDuplicateObjects: false })}`];
 }
 
 /** The builders give every row the id 0 and hide links in a menu: numbers make an address of a panel last, and a link above the panels is seen. */

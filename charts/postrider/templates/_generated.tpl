@@ -51,6 +51,8 @@
 - serviceMonitor
 - podMonitor
 - prometheusRule
+- prometheusRule.slo
+- prometheusRule.slo.targets
 - dashboards
 - networkPolicy
 - persistence

@@ -10,7 +10,11 @@ const render = (values?: object) => renderChart(HELM, values);
 
 describe("what Prometheus and Grafana are given", () => {
   it("is every rule, with the runbooks where they are published", async () => {
-    const rule = one(await render({ prometheusRule: { enabled: true, runbookBaseURL: "https://wiki.example.com/rb/" } }), "PrometheusRule");
+    const rule = one(
+      await render({ prometheusRule: { enabled: true, runbookBaseURL: "https://wiki.example.com/rb/" } }),
+      "PrometheusRule",
+      "pr-postrider",
+    );
     const file = parse(readFileSync(join(CHART, "rules/alerts.yaml"), "utf8")) as {
       groups: { rules: { alert: string; expr: string }[] }[];
     };
@@ -129,9 +133,10 @@ describe("monitors", () => {
 
 describe("rules", () => {
   const rules = async (prometheusRule: object) => {
-    const rule = one(await render({ prometheusRule: { enabled: true, ...prometheusRule } }), "PrometheusRule");
+    const rule = one(await render({ prometheusRule: { enabled: true, ...prometheusRule } }), "PrometheusRule", "pr-postrider");
     return rule.spec.groups.flatMap((group: { rules: object[] }) => group.rules) as {
       alert: string;
+      expr: string;
       for: string;
       labels: Record<string, string>;
       annotations: Record<string, string>;
@@ -159,9 +164,99 @@ describe("rules", () => {
     expect(after.filter(({ alert }) => alert !== "PostriderDiskFull").every(({ labels }) => labels["severity"] === "page")).toBe(true);
   });
 
+  it("take other thresholds, in what is asked and in what is said; the others stay", async () => {
+    const before = await rules({});
+    const after = await rules({
+      rules: { PostriderDiskNearlyFull: { thresholds: { factor: 3.5 } }, PostriderLogLong: { thresholds: { bytes: 1_073_741_824 } } },
+    });
+    const of = (all: typeof after, name: string) => all.find(({ alert }) => alert === name);
+    expect(of(before, "PostriderDiskNearlyFull")?.expr).toContain("< 2 * postrider_store_free_min_bytes");
+    expect(of(after, "PostriderDiskNearlyFull")?.expr).toContain("< 3.5 * postrider_store_free_min_bytes");
+    expect(of(after, "PostriderDiskNearlyFull")?.annotations["description"]).toContain("less than {{ 3.5 }} times");
+    expect(Number(/> (.+)$/.exec(of(after, "PostriderLogLong")?.expr ?? "")?.[1])).toBe(1_073_741_824);
+    const changed = after.filter((rule, i) => JSON.stringify(rule) !== JSON.stringify(before[i])).map(({ alert }) => alert);
+    expect(changed).toEqual(["PostriderDiskNearlyFull", "PostriderLogLong"]);
+  });
+
+  it("refuse a threshold that an alert does not have, with those it has", async () => {
+    await expect(rules({ rules: { PostriderDiskNearlyFull: { thresholds: { share: 3 } } } })).rejects.toThrow(
+      /PostriderDiskNearlyFull\.thresholds\.share is not a threshold of this alert: use one of factor/,
+    );
+    await expect(rules({ rules: { PostriderDiskFull: { thresholds: { share: 3 } } } })).rejects.toThrow(/it has none/);
+    await expect(rules({ rules: { PostriderDiskNearlyFull: { thresholds: { factor: "many" } } } })).rejects.toThrow(/factor/);
+  });
+
+  it("link to the dashboard of what they are about, where Grafana's address is known", async () => {
+    for (const { annotations } of await rules({})) expect(annotations).not.toHaveProperty("dashboard_url");
+    const linked = await rules({ dashboardBaseURL: "https://grafana.internal/" });
+    for (const { alert, expr, annotations } of linked) {
+      const url = annotations["dashboard_url"] ?? "";
+      expect(url, alert).toMatch(/^https:\/\/grafana\.internal\/d\/postrider-(fleet|subscription)\?/);
+      if (url.includes("/d/postrider-subscription"))
+        expect(expr, alert).toMatch(/subscription|endpoint|pending|dead_letters|filter_errors/);
+    }
+    expect(linked.find(({ alert }) => alert === "PostriderEndpointDown")?.annotations["dashboard_url"]).toBe(
+      "https://grafana.internal/d/postrider-subscription?var-job={{ $labels.job | urlquery }}&var-namespace={{ $labels.namespace | urlquery }}&var-subscription={{ $labels.subscription | urlquery }}",
+    );
+  });
+
   it("refuse a name that is no alert, with those there are", async () => {
     await expect(rules({ rules: { PostriderDiskFul: { enabled: false } } })).rejects.toThrow(
       /prometheusRule\.rules\.PostriderDiskFul is not an alert of this chart: use one of PostriderAbsent, /,
     );
+  });
+});
+
+describe("objectives", () => {
+  interface SloRule {
+    readonly record?: string;
+    readonly alert?: string;
+    readonly expr: string;
+    readonly labels?: Record<string, string>;
+    readonly annotations?: Record<string, string>;
+  }
+  const slo = async (prometheusRule: object): Promise<SloRule[]> => {
+    const rule = one(await render({ prometheusRule: { enabled: true, ...prometheusRule } }), "PrometheusRule", "pr-postrider-slo");
+    return rule.spec.groups.flatMap((group: { rules: object[] }) => group.rules) as SloRule[];
+  };
+
+  it("are the file's, byte for byte, unless a target is given", async () => {
+    const file = parse(readFileSync(join(CHART, "rules/slo.yaml"), "utf8")) as { groups: { rules: SloRule[] }[] };
+    const all = file.groups.flatMap((group) => group.rules);
+    expect((await slo({})).map(({ record, alert, expr }) => [record, alert, expr])).toEqual(
+      all.map(({ record, alert, expr }) => [record, alert, expr]),
+    );
+    const changed = await slo({ slo: { targets: { dispatch: 0.99999 }, badEventsMin: 3 } });
+    const differ = changed
+      .filter(({ expr }, i) => expr !== all[i]?.expr)
+      .map(({ record, labels, expr }) => [record, labels?.["slo"], expr]);
+    expect(differ).toEqual([
+      ["postrider:slo_objective", "dispatch", "vector(0.99999)"],
+      ["postrider:slo_bad_events_min", undefined, "vector(3)"],
+    ]);
+  });
+
+  it("are left out one by one with the target 0, or all of them", async () => {
+    const left = await slo({ slo: { targets: { delivered: 0 } } });
+    expect(left.filter(({ labels }) => labels?.["slo"] === "delivered")).toEqual([]);
+    expect(left.filter(({ labels }) => labels?.["slo"] === "accept").length).toBeGreaterThan(3);
+    const none = await render({ prometheusRule: { enabled: true, slo: { enabled: false } } });
+    expect(none.filter(({ kind }) => kind === "PrometheusRule").map(({ metadata }) => metadata.name)).toEqual(["pr-postrider"]);
+  });
+
+  it("carry labels, annotations and the runbooks' place like every alert; records keep their own labels", async () => {
+    const given = { extraRuleLabels: { team: "hooks" }, extraRuleAnnotations: { note: "x" }, runbookBaseURL: "https://wiki.example.com" };
+    const [records, alerts] = [(await slo(given)).filter(({ record }) => record), (await slo(given)).filter(({ alert }) => alert)];
+    expect(alerts.length).toBe(7);
+    for (const { alert, labels, annotations } of alerts) {
+      expect(labels).toMatchObject({ team: "hooks" });
+      expect(annotations).toMatchObject({ note: "x", runbook_url: `https://wiki.example.com/${String(alert)}` });
+    }
+    expect(records.filter(({ labels }) => labels?.["team"] !== undefined)).toEqual([]);
+  });
+
+  it("refuse a target that leaves no budget", async () => {
+    await expect(slo({ slo: { targets: { accept: 1 } } })).rejects.toThrow(/accept/);
+    await expect(slo({ slo: { targets: { accept: 99.95 } } })).rejects.toThrow(/accept/);
   });
 });

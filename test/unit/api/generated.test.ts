@@ -31,6 +31,7 @@ it.each([
   "src/api/generated/schemas.json",
   "charts/postrider/dashboards/fleet.json",
   "charts/postrider/rules/alerts.yaml",
+  "charts/postrider/rules/slo.yaml",
   "charts/postrider/templates/_generated.tpl",
   "src/store/sqlite/generated/rows.ts",
   "docs/spec/coverage.md",
