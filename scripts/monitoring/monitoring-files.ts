@@ -1,4 +1,4 @@
-import type { Dashboard } from "@grafana/grafana-foundation-sdk/dashboard";
+import type { Dashboard, Panel, RowPanel } from "@grafana/grafana-foundation-sdk/dashboard";
 import { stringify } from "yaml";
 import { ruleGroups } from "./alerts.ts";
 import { fleetDashboard } from "./fleet-dashboard.ts";
@@ -21,11 +21,33 @@ function rules(name: string, groups: object): [path: string, content: string] {
   return [`charts/postrider/rules/${name}.yaml`, `${head}\n${stringify(groups, { lineWidth: 0, aliasDuplicateObjects: false })}`];
 }
 
+/** Rows of the fleet dashboard that are closed at first: they are opened when the machine is in trouble. */
+const CLOSED: ReadonlySet<string> = new Set(["Process", "Kubernetes"]);
+
 /** The builders give every row the id 0 and hide links in a menu: numbers make an address of a panel last, and a link above the panels is seen. */
 function importable(dashboard: Dashboard): object {
+  let id = 0;
+  const numbered = (panel: Panel | RowPanel): object => {
+    id++;
+    return { ...panel, id, ...("panels" in panel ? { panels: panel.panels.map(numbered) } : {}) };
+  };
   return {
     ...dashboard,
     links: dashboard.links?.map((link) => ({ ...link, placement: undefined })),
-    panels: dashboard.panels?.map((panel, i) => ({ ...panel, id: i + 1 })),
+    panels: closed(dashboard.panels ?? []).map(numbered),
   };
+}
+
+/** What follows a row that is closed is in it. */
+function closed(panels: readonly (Panel | RowPanel)[]): (Panel | RowPanel)[] {
+  const shown: (Panel | RowPanel)[] = [];
+  let inside: Panel[] | undefined;
+  for (const panel of panels) {
+    const isRow = "panels" in panel;
+    if (isRow) inside = CLOSED.has(panel.title ?? "") ? [] : undefined;
+    if (inside === undefined) shown.push(panel);
+    else if (isRow) shown.push({ ...panel, collapsed: true, panels: inside });
+    else inside.push(panel);
+  }
+  return shown;
 }
