@@ -15,3 +15,13 @@ export function passedOn(traceparent: string): string | undefined {
   const isSampled = (Number.parseInt(traceparent.slice(CHARS - 2, CHARS), 16) & SAMPLED) !== 0;
   return `${VERSION}${traceparent.slice(2, CHARS - 2)}${isSampled ? "01" : "00"}`;
 }
+
+/** The id of the trace that a traceparent names; undefined where there is none, or it is invalid. */
+export function traceIdOf(traceparent: unknown): string | undefined {
+  if (typeof traceparent !== "string") return undefined;
+  const valid = passedOn(traceparent);
+  return valid?.slice(TRACE_ID_AT, TRACE_ID_AT + TRACE_ID_CHARS);
+}
+
+const TRACE_ID_AT = 3;
+const TRACE_ID_CHARS = 32;

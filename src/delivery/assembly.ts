@@ -23,6 +23,7 @@ import { QueueEnding } from "./queue-ending.ts";
 import { ENGINE_BOUNDS, type EngineBounds } from "./queue/bounds.ts";
 import { FreshMemory } from "./queue/fresh-memory.ts";
 import { IntakeDesk } from "./queue/intake-desk.ts";
+import { queuesSeen } from "./queue/queue-sight.ts";
 import { Scheduler } from "./queue/scheduler.ts";
 import { RouteWatch } from "./route-watch.ts";
 import { RoutesInForce } from "./routes-in-force.ts";
@@ -82,6 +83,8 @@ export function assemble(given: EngineParts): Assembly {
   };
   const fresh = new FreshMemory(ground.bounds);
   const scheduler = new Scheduler({ ...ground, fresh });
+  given.metrics.inFlightLimit.set(given.slotsMax);
+  given.metrics.readQueues(() => queuesSeen(scheduler.lanes.values(), given.clock));
   const queues = { ...ground, fresh, scheduler };
   const known = { ...queues, ...lanePartsOf(queues) };
   const ending = new QueueEnding(known);

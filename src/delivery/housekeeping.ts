@@ -11,8 +11,6 @@ import type { Scheduler } from "./queue/scheduler.ts";
 
 const ROUND_MS = 1_000;
 const HEALTH_EVERY_MS = 5_000;
-/** Lanes whose gauges are set in one round. */
-const GAUGES_MAX = 2_000;
 /** Ages of the oldest come from the store; reading them may take at most this share of the time. */
 const AGES_EVERY_MS = 10_000;
 const AGES_SHARE = 0.02;
@@ -31,7 +29,7 @@ export interface HousekeepingParts {
   readonly forgotten: ForgottenRows;
 }
 
-/** What is done every second, in bounded steps: aged deliveries, health snapshots, gauges. */
+/** What is done every second, in bounded steps: aged deliveries, health snapshots, ages. */
 export class Housekeeping {
   readonly #parts: HousekeepingParts;
   #stopped = false;
@@ -39,7 +37,6 @@ export class Housekeeping {
   #agesAtMs = 0;
   #forgottenAtMs = 0;
   #looking = false;
-  #gaugeRound: Iterator<Lane> | undefined;
 
   constructor(parts: HousekeepingParts) {
     this.#parts = parts;
@@ -63,7 +60,6 @@ export class Housekeeping {
     const { clock, scheduler, health, sweep, metrics, log } = this.#parts;
     const nowMs = clock.nowMs();
     metrics.inFlight.set(scheduler.inFlight);
-    this.#showSome(nowMs);
     this.#lookForForgotten(nowMs);
     try {
       await sweep.run(scheduler.lanes.values());
@@ -91,20 +87,6 @@ export class Housekeeping {
         this.#looking = false;
         this.#forgottenAtMs = nowMs + FORGOTTEN_EVERY_MS;
       });
-  }
-
-  #showSome(nowMs: number): void {
-    this.#gaugeRound ??= this.#parts.scheduler.lanes.values();
-    const some: Lane[] = [];
-    while (some.length < GAUGES_MAX) {
-      const step = this.#gaugeRound.next();
-      if (step.done === true) {
-        this.#gaugeRound = undefined;
-        break;
-      }
-      some.push(step.value);
-    }
-    this.#parts.health.showGauges(some, nowMs);
   }
 
   /** The store's numbers: ages move when the oldest of a queue ends, which only the store sees. */

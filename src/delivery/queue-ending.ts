@@ -87,7 +87,6 @@ export class QueueEnding {
 
   #forgetSeries({ lastRoute }: Lane): void {
     if (lastRoute === undefined || this.#parts.inForce.isNameTaken(lastRoute.subscription)) return;
-    const { namespace, name } = lastRoute.subscription;
-    this.#parts.metrics.forgetSubscription(namespace, name);
+    this.#parts.metrics.forgetSubscription(lastRoute.subscription);
   }
 }

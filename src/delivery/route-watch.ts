@@ -20,7 +20,7 @@ export interface RouteWatchParts {
   readonly laneParts: readonly LanePart[];
   readonly deadLetters: Pick<DeadLetters, "routeChanged">;
   readonly attempter: Pick<Attempter, "forget">;
-  readonly metrics: Pick<Metrics, "forgetSubscription">;
+  readonly metrics: Pick<Metrics, "forgetSubscription" | "showSubscription">;
   /** Until what the last process left has been read, no lane takes a route: what is restored would overwrite what follows from it. */
   readonly life: Pick<Lifetime, "isRestored">;
 }
@@ -64,6 +64,8 @@ export class RouteWatch {
     const { scheduler, laneParts, deadLetters, clock } = this.#parts;
     lane.adopt(route, clock.nowMs());
     if (before !== undefined) this.#letGo(lane, before);
+    // No manifest of its own shows it.
+    if (route !== undefined && deadLetterOwner(lane.uid) !== undefined) this.#parts.metrics.showSubscription(route.subscription, false);
     for (const part of laneParts) part.routeChanged(lane);
     // Their route comes before what the dead letters make of this one: asked for again, their lane is open again.
     const letters = route === undefined ? undefined : scheduler.lanes.get(deadLetterQueue(lane.uid));
@@ -81,7 +83,7 @@ export class RouteWatch {
       this.#forgetSeries(subscription);
   }
 
-  #forgetSeries({ namespace, name }: Route["subscription"]): void {
-    this.#parts.metrics.forgetSubscription(namespace, name);
+  #forgetSeries(subscription: Route["subscription"]): void {
+    this.#parts.metrics.forgetSubscription(subscription);
   }
 }

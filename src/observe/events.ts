@@ -1,10 +1,12 @@
 import type { EndReason, TerminalState } from "../core/delivery.ts";
+import { deadLetterOwner } from "../core/dead-letter.ts";
 import type { DeliveryNames } from "../core/delivery-name.ts";
 import type { Outcome } from "../core/outcome.ts";
 import type { SubscriptionName } from "../core/subscription.ts";
 import type { Log } from "./log.ts";
 import type { DoorWatch } from "../lib/door/door.ts";
 import type { Metrics, StrangerRefusal } from "./metrics.ts";
+import type { ReceiverKind } from "./queue-seen.ts";
 
 type NamesDeliveries = Pick<DeliveryNames, "nameOf">;
 
@@ -23,6 +25,8 @@ export interface AttemptTold extends SubscriptionName {
   readonly reason: EndReason | undefined;
   /** Delay until the next attempt, ms. */
   readonly nextInMs: number | undefined;
+  /** Of the trace that its event belongs to. */
+  readonly traceId: string | undefined;
   readonly acceptedAtMs: number;
   readonly nowMs: number;
 }
@@ -49,6 +53,10 @@ export class BusinessEvents {
     this.#metrics = metrics;
     this.#log = log;
     this.#deliveryNames = deliveryNames;
+    metrics.nameExemplars(({ namespace, deliveryId, traceId }) => ({
+      delivery_id: deliveryNames.nameOf(namespace, deliveryId),
+      ...(traceId === undefined ? {} : { trace_id: traceId }),
+    }));
   }
 
   ingestAnswered(code: number, seconds: number): void {
@@ -89,16 +97,21 @@ export class BusinessEvents {
   filterFailed(failed: FailedFilter, message: string): void {
     const { namespace, name: subscription } = failed;
     this.#filterFailed?.(failed, message);
-    this.#metrics.filterErrors.inc({ namespace, subscription });
+    this.#metrics.perSubscription.filterFailed(failed);
     this.#log.warn({ event: "filter.failed", namespace, subscription, message }, "filter failed: counted as no match");
   }
 
+  /** An attempt begins, `seconds` after it could have begun. */
+  dispatched(kind: "first" | "retry", receiver: ReceiverKind, seconds: number): void {
+    this.#metrics.dispatchDelay.observe(seconds, kind, receiver);
+  }
+
   attemptEnded(told: AttemptTold): void {
-    const { namespace, name, outcome } = told;
-    if (this.#metrics.perSubscription !== "off") {
-      this.#metrics.attempts.inc(namespace, name, outcome.class);
-      if (this.#metrics.perSubscription === "full") this.#metrics.attemptDuration.observe(outcome.durationMs / 1_000, namespace, name);
-    }
+    const { namespace, outcome } = told;
+    const seconds = outcome.durationMs / 1_000;
+    this.#metrics.attempts.inc(outcome.class);
+    this.#metrics.attemptDuration.observeTold(seconds, { namespace, deliveryId: told.deliveryId, traceId: told.traceId });
+    this.#metrics.perSubscription.attempted(told, outcome.class, seconds);
     if (told.decision === "delivered") this.#metrics.deliveryLatency.observe((told.nowMs - told.acceptedAtMs) / 1_000, namespace);
     // Asked before the line is put together: at level warn it would be for nothing.
     if (this.#log.isLevelEnabled("info")) this.#writeAttempt(told);
@@ -153,8 +166,7 @@ export class BusinessEvents {
   }
 
   deliveryEnded(name: SubscriptionName, state: TerminalState): void {
-    if (this.#metrics.perSubscription !== "off") {
-      this.#metrics.deliveries.inc(name.namespace, name.name, state);
-    }
+    this.#metrics.perSubscription.ended(name, state);
+    if (deadLetterOwner(name.name) === undefined) this.#metrics.deliveriesEnded.inc(name.namespace, state);
   }
 }

@@ -8,11 +8,9 @@ import { Listener } from "../lib/door/listener.ts";
 import type { ListenAddress } from "../lib/listen.ts";
 import type { Service } from "../lib/service.ts";
 import { STOOD_MIN_MS } from "../lib/timer-wheel.ts";
-import { Pot } from "../lib/door/pot.ts";
-import { pour } from "../lib/door/pour.ts";
-import { ScrapeDesk } from "./scrape-desk.ts";
 import type { Metrics } from "./metrics.ts";
 import type { ScrapeAccess } from "./scrape-access.ts";
+import { SCRAPE_PATHS, Scrapes, type ScrapePath } from "./scrape.ts";
 
 /** One named condition of readiness; `reason` says what is missing, undefined = fine. Must not throw or block. */
 export interface HealthCheck {
@@ -34,8 +32,6 @@ export interface HealthServerOptions {
   readonly started: readonly HealthCheck[];
   /** Who may read `/metrics`; left out = everybody. Probes are never asked. */
   readonly authorize?: ScrapeAccess | undefined;
-  /** Called before every scrape: gauges that are cheaper to look up than to follow. Must not throw. */
-  readonly beforeScrape?: () => void;
 }
 
 /** The loop did not turn for so long: `/livez` fails and Kubernetes starts the Pod anew, in ms. */
@@ -50,22 +46,18 @@ const STALL_BEATS = 1_500;
 const CONNECTIONS_MAX = 1_024;
 /** Nobody who reads metrics or asks how we are sends more before the first is answered. */
 const PIPELINED_MAX = 4;
-/** Texts of scrapes that wait for slow readers; one more gets in, and the oldest of the address with most is given up. */
-const SLOW_SCRAPES_MAX = 4;
 /** Bytes of answers that readers have not taken yet, in all. */
 const UNREAD_BYTES_MAX = 16 * 1024 * 1024;
 
 /**
- * `/livez` (the event loop turns, the store answers), `/readyz` and `/startupz` (named checks with reasons; 503 when one fails), `/metrics`. On a port of
+ * `/livez` (the event loop turns, the store answers), `/readyz` and `/startupz` (named checks with reasons; 503 when one fails), the pages of metrics. On a port of
  * its own, so that a flood of events never hides how we are. Stopping closes it at once.
  */
 export class HealthServer implements Service {
   readonly name = "health";
   readonly #options: HealthServerOptions;
   readonly #listener: Listener;
-  readonly #scrapes: ScrapeDesk;
-  /** Scrapes whose text waits for the reader. */
-  readonly #slow = new Pot<IncomingMessage>(SLOW_SCRAPES_MAX);
+  readonly #scrapes: Scrapes;
   #delay: ReturnType<typeof monitorEventLoopDelay> | undefined;
   #lastBeatMs: number;
   readonly #stalls: StallCount;
@@ -76,11 +68,6 @@ export class HealthServer implements Service {
     this.#options = options;
     this.#lastBeatMs = options.clock.monotonicMs();
     this.#stalls = new StallCount(options.metrics);
-    const make = (): Promise<string> => {
-      options.beforeScrape?.();
-      return options.metrics.expose();
-    };
-    this.#scrapes = new ScrapeDesk({ clock: options.clock, make });
     this.#listener = new Listener({
       listen: options.listen,
       http: { headersTimeout: 5_000, requestTimeout: 10_000, keepAliveTimeout: 30_000, requireHostHeader: false },
@@ -95,6 +82,10 @@ export class HealthServer implements Service {
       clock: options.clock,
       watch: options.metrics.doorOf("metrics"),
     });
+    const listener = this.#listener;
+    const { metrics, clock } = options;
+    const giveUp = (given: IncomingMessage): void => listener.door.giveUp(given, "unread");
+    this.#scrapes = new Scrapes({ metrics, clock, giveUp });
   }
 
   /** Binds; answers the URL without a trailing slash. Rejects when the address cannot be had. Safe to call twice. */
@@ -153,14 +144,14 @@ export class HealthServer implements Service {
     if (method !== "GET" && method !== "HEAD") {
       response.setHeader("Allow", "GET, HEAD");
       send(response, 405, TEXT, "use GET\n");
-    } else if (path === "/metrics") await this.#scrape(request, response);
+    } else if (isScrapePath(path)) await this.#scrape(path, request, response);
     else if (path === "/livez") this.#tell(response, [this.#loop(), ...(this.#options.alive ?? [])]);
     else if (path === "/readyz") this.#tell(response, this.#options.ready);
     else if (path === "/startupz") this.#startup(response);
-    else send(response, 404, TEXT, "the paths are /metrics, /livez, /readyz and /startupz\n");
+    else send(response, 404, TEXT, `the paths are ${SCRAPE_PATHS.join(", ")}, /livez, /readyz and /startupz\n`);
   }
 
-  async #scrape(request: IncomingMessage, response: ServerResponse): Promise<void> {
+  async #scrape(path: ScrapePath, request: IncomingMessage, response: ServerResponse): Promise<void> {
     try {
       const access = await this.#options.authorize?.(request.headersDistinct["authorization"] ?? []);
       if (access?.ok === false) {
@@ -168,20 +159,11 @@ export class HealthServer implements Service {
         send(response, access.status, TEXT, access.text);
         return;
       }
-      const text = await this.#scrapes.text();
-      if (response.destroyed) return;
-      response.writeHead(200, { ...headersOf(this.#options.metrics.contentType), "Content-Length": text.length });
-      if (request.method === "HEAD") return void response.end();
-      const onSlow = (): void => {
-        for (const given of this.#slow.enter(request, request.socket.remoteAddress ?? "")) this.#listener.door.giveUp(given, "unread");
-      };
-      await pour(response, [text], { clock: this.#options.clock, onSlow });
+      await this.#scrapes.answer(path, request, response);
     } catch (error) {
       const reason = error instanceof Error ? error.message : "unknown";
       if (response.headersSent) response.destroy();
       else send(response, 500, TEXT, `metrics could not be gathered: ${reason}\n`);
-    } finally {
-      this.#slow.leave(request);
     }
   }
 
@@ -209,6 +191,10 @@ export class HealthServer implements Service {
     const verdict = failed === 0 ? "ok\n" : `not ok: ${failed} of ${checks.length} checks failed\n`;
     send(response, failed === 0 ? 200 : 503, TEXT, lines.join("") + verdict);
   }
+}
+
+function isScrapePath(path: string | undefined): path is ScrapePath {
+  return (SCRAPE_PATHS as readonly (string | undefined)[]).includes(path);
 }
 
 /** How often the loop stood still, and for how long at most lately. */

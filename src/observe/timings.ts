@@ -1,53 +1,75 @@
+import type { Exemplar } from "./exposition.ts";
+
 /** One sample of the exposition, as prom-client writes it. */
 interface Sample {
   readonly metricName: string;
   readonly labels: Readonly<Record<string, string | number>>;
   readonly value: number;
+  readonly exemplar?: Exemplar | undefined;
 }
 
-interface Series {
+interface Series<E> {
   /** By bucket, not yet summed up; the last one is above all bounds. */
   readonly counts: number[];
   sumSeconds: number;
+  /** Of each bucket the last one that said what it was, and how long it took. */
+  readonly told: { told: E; seconds: number }[];
 }
 
-export interface TimingsOptions {
+export interface TimingsOptions<E = undefined> {
   readonly name: string;
   readonly help: string;
   /** At most two. */
   readonly labelNames: readonly string[];
   /** Upper bounds in seconds, ascending. */
   readonly buckets: readonly number[];
+  /** Labels of an exemplar for what was told; asked when the page is made. */
+  readonly exemplarOf?: ((told: E) => Readonly<Record<string, string>>) | undefined;
 }
 
 /**
  * A histogram of durations that every event moves: counting costs two look-ups, and what is shown is put together when it is read. The
  * library's own hashes a label object for each observation and costs ten times as much. Registered like any metric of it.
  */
-export class Timings {
+export class Timings<E = undefined> {
   readonly type = "histogram";
   readonly aggregator = "sum";
   readonly name: string;
   readonly help: string;
   readonly labelNames: readonly string[];
   readonly #buckets: readonly number[];
-  readonly #series = new Map<string, Map<string, Series>>();
+  readonly #exemplarOf: TimingsOptions<E>["exemplarOf"];
+  readonly #series = new Map<string, Map<string, Series<E>>>();
 
-  constructor({ name, help, labelNames, buckets }: TimingsOptions) {
+  constructor({ name, help, labelNames, buckets, exemplarOf }: TimingsOptions<E>) {
     this.name = name;
     this.help = help;
     this.labelNames = labelNames;
     this.#buckets = buckets;
+    this.#exemplarOf = exemplarOf;
     if (labelNames.length === 0) this.#seriesOf("", "");
   }
 
   /** One more that took so long, under the values of the labels in their order. */
   observe(seconds: number, first = "", second = ""): void {
-    const series = this.#seriesOf(first, second);
-    let at = 0;
-    while (at < this.#buckets.length && seconds > this.#buckets[at]!) at++;
-    series.counts[at]! += 1;
-    series.sumSeconds += seconds;
+    this.#add(this.#seriesOf(first, second), seconds);
+  }
+
+  /** One more without labels, and what it was: the last one of each bucket is its exemplar. */
+  observeTold(seconds: number, told: E): void {
+    const series = this.#seriesOf("", "");
+    const at = this.#add(series, seconds);
+    const known = series.told[at];
+    if (known === undefined) series.told[at] = { told, seconds };
+    else {
+      known.told = told;
+      known.seconds = seconds;
+    }
+  }
+
+  /** Shown from now on, with nothing counted yet. */
+  show(first: string, second = ""): void {
+    this.#seriesOf(first, second);
   }
 
   /** Values of the first label that are shown now. */
@@ -71,7 +93,16 @@ export class Timings {
     return { name, help, type, aggregator, values };
   }
 
-  #seriesOf(first: string, second: string): Series {
+  /** Answers which bucket it was. */
+  #add(series: Series<E>, seconds: number): number {
+    let at = 0;
+    while (at < this.#buckets.length && seconds > this.#buckets[at]!) at++;
+    series.counts[at]! += 1;
+    series.sumSeconds += seconds;
+    return at;
+  }
+
+  #seriesOf(first: string, second: string): Series<E> {
     let below = this.#series.get(first);
     if (below === undefined) {
       below = new Map();
@@ -79,7 +110,7 @@ export class Timings {
     }
     let series = below.get(second);
     if (series === undefined) {
-      series = { counts: Array.from({ length: this.#buckets.length + 1 }, () => 0), sumSeconds: 0 };
+      series = { counts: Array.from({ length: this.#buckets.length + 1 }, () => 0), sumSeconds: 0, told: [] };
       below.set(second, series);
     }
     return series;
@@ -90,12 +121,18 @@ export class Timings {
     return Object.fromEntries(this.labelNames.map((label, i) => [label, values[i] ?? ""]));
   }
 
-  #show({ counts, sumSeconds }: Series, labels: Readonly<Record<string, string>>, into: Sample[]): void {
+  #show({ counts, sumSeconds, told }: Series<E>, labels: Readonly<Record<string, string>>, into: Sample[]): void {
     let below = 0;
     for (const [i, count] of counts.entries()) {
       below += count;
-      into.push({ metricName: `${this.name}_bucket`, labels: { le: this.#buckets[i] ?? "+Inf", ...labels }, value: below });
+      const le = this.#buckets[i] ?? "+Inf";
+      into.push({ metricName: `${this.name}_bucket`, labels: { le, ...labels }, value: below, exemplar: this.#exemplar(told[i]) });
     }
     into.push({ metricName: `${this.name}_sum`, labels, value: sumSeconds }, { metricName: `${this.name}_count`, labels, value: below });
+  }
+
+  #exemplar(told: Series<E>["told"][number] | undefined): Exemplar | undefined {
+    if (told === undefined || this.#exemplarOf === undefined) return undefined;
+    return { labels: this.#exemplarOf(told.told), value: told.seconds };
   }
 }

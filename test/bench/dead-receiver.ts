@@ -17,7 +17,7 @@ export async function fillBacklog(system: System, load: Load, progress: (text: s
 
 /** What the metrics say is pending for a subscription. */
 export async function pendingOf(system: System, subscription: string): Promise<number> {
-  const text = await (await fetch(`${system.metrics}/metrics`)).text();
+  const text = await (await fetch(`${system.metrics}/metrics/per-subscription`)).text();
   const line = new RegExp(String.raw`^postrider_deliveries_pending\{[^}]*subscription="${subscription}"[^}]*\} (\d+)`, "m").exec(text);
   return Number(line?.[1] ?? 0);
 }

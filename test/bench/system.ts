@@ -92,7 +92,7 @@ export class System {
   async settled(subscriptions: number, withinMs = SETTLED_WITHIN_MS): Promise<void> {
     let ready = 0;
     const areReady = async (): Promise<boolean> => {
-      const text = await (await fetch(`${this.metrics}/metrics`)).text();
+      const text = await (await fetch(`${this.metrics}/metrics/per-subscription`)).text();
       ready = text.match(/^postrider_subscription_ready\{[^}]*\} 1$/gm)?.length ?? 0;
       return ready >= subscriptions;
     };

@@ -160,7 +160,8 @@ it("keeps secrets out of logs, metrics, rows, statuses and the API's answers", {
   await api(`shop/deliveries?token=${CANARIES.apiToken}`);
   await api(`shop/deliveries`, { headers: { authorization: `Basic ${CANARIES.apiToken}` } });
   await api(`behind/subscriptions/proxied/test`, { method: "POST", body: `{"token":"${CANARIES.apiToken}"}` });
-  const metrics = await (await fetch(`${operator.ready.metrics}/metrics`)).text();
+  const pages = ["/metrics", "/metrics/per-subscription"].map(async (path) => (await fetch(`${operator.ready.metrics}${path}`)).text());
+  const metrics = (await Promise.all(pages)).join("\n");
   expect(await operator.signal("SIGTERM")).toBe(0);
 
   // The wire did carry them: else the search below would find nothing for the wrong reason.

@@ -82,7 +82,9 @@ it("forwards what failed as a signed CloudEvent, also when it is killed in betwe
   });
   expect(body).toContain('"data":{"amount":1.10,"id":9007199254740993}');
   const counted = 'postrider_delivery_attempts_total{namespace="shop",subscription="billing#deadletter",outcome="success"} 1';
-  await vi.waitUntil(async () => (await (await fetch(`${operator.ready.metrics}/metrics`)).text()).includes(counted), { timeout: 5_000 });
+  await vi.waitUntil(async () => (await (await fetch(`${operator.ready.metrics}/metrics/per-subscription`)).text()).includes(counted), {
+    timeout: 5_000,
+  });
   expect(await operator.signal("SIGTERM")).toBe(0);
 });
 

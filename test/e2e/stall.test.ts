@@ -67,7 +67,7 @@ describe("a process that stood still", () => {
     receiver.silent = false;
     operator.send("SIGCONT");
     await receiver.until(() => ids.every((id) => receiver.arrivals.has(id)), 10_000);
-    const metrics = await (await fetch(`${operator.ready.metrics}/metrics`)).text();
+    const metrics = await (await fetch(`${operator.ready.metrics}/metrics/per-subscription`)).text();
     expect(metrics).toContain('postrider_circuit_open{namespace="shop",subscription="orders"} 0');
     const shown = (await (await fetch(`${operator.ready.api}/v1/namespaces/shop/subscriptions/orders`)).json()) as {
       status: { conditions: { type: string; status: string }[]; delivery: { consecutiveFailures: number } };

@@ -1,7 +1,7 @@
 {{/* One endpoint of a monitor. Use: dict "context" . "monitor" .Values.serviceMonitor "name" "serviceMonitor" */}}
 {{- define "postrider.monitorEndpoint" -}}
 port: metrics
-path: /metrics
+path: {{ .path }}
 interval: {{ .monitor.interval }}
 scrapeTimeout: {{ .monitor.scrapeTimeout }}
 {{ include "postrider.monitorTLS" . }}
@@ -16,13 +16,24 @@ bearerTokenFile: /var/run/secrets/kubernetes.io/serviceaccount/token
 {{- end }}
 # `namespace` is the subscription's; without this it would become exported_namespace and no rule or dashboard would find it.
 honorLabels: true
-{{- with .monitor.relabelings }}
 relabelings:
+  # Both pages have the same job and instance: without this their series `up` would be one.
+  - sourceLabels: [__metrics_path__]
+    targetLabel: metrics_path
+  {{- with .monitor.relabelings }}
   {{- toYaml . | nindent 2 }}
-{{- end }}
+  {{- end }}
 {{- with .monitor.metricRelabelings }}
 metricRelabelings:
   {{- toYaml . | nindent 2 }}
+{{- end }}
+{{- end }}
+
+{{/* The pages of metrics that there are: the second one is empty where nothing is shown per subscription. */}}
+{{- define "postrider.monitorEndpoints" -}}
+- {{- include "postrider.monitorEndpoint" (merge (dict "path" "/metrics") .) | nindent 2 }}
+{{- if ne (.context.Values.metrics.perSubscription | default "off" | toString) "off" }}
+- {{- include "postrider.monitorEndpoint" (merge (dict "path" "/metrics/per-subscription") .) | nindent 2 }}
 {{- end }}
 {{- end }}
 

@@ -175,7 +175,7 @@ export class SubscriptionReconciler implements Reconciler<"WebhookSubscription">
   }
 
   async #reconcile(key: SubscriptionKey): Promise<void> {
-    const { metrics, clock, reporter } = this.#parts;
+    const { metrics, clock, reporter, resources } = this.#parts;
     if (!this.#mayJudge(key)) {
       this.#held.add(key);
       return;
@@ -194,7 +194,8 @@ export class SubscriptionReconciler implements Reconciler<"WebhookSubscription">
     this.readiness.looked(key);
     metrics?.reconcile.inc({ result: "done" });
     metrics?.reconcileDuration.observe((clock.monotonicMs() - startedMs) / 1_000);
-    this.#gauge.show(key, ready);
+    const { namespace, name } = refOfKey(key);
+    this.#gauge.show(key, ready, resources.get(this.kind, namespace, name)?.spec.events.filter !== undefined);
   }
 
   async #look(key: SubscriptionKey): Promise<Looked> {

@@ -3,6 +3,7 @@ import type { Event } from "../../core/event.ts";
 import type { Outcome } from "../../core/outcome.ts";
 import { pauseUntilMs } from "../../core/retry-after.ts";
 import type { Route } from "../../core/route-table.ts";
+import { traceIdOf } from "../../core/trace-context.ts";
 import type { Clock } from "../../lib/clock.ts";
 import type { BusinessEvents } from "../../observe/events.ts";
 import type { DeliveryId } from "../../store/store.ts";
@@ -19,6 +20,8 @@ export interface Flight extends Turn {
   readonly attempt: number;
   /** Where the delivery has none of its own. */
   readonly recordId: string | undefined;
+  /** How long it waited for us before this attempt, ms. */
+  readonly waitedMs: number;
 }
 
 export interface AftermathParts {
@@ -90,6 +93,7 @@ export class Aftermath {
       decision,
       reason: next.state === "ready" ? undefined : next.reason,
       nextInMs: next.state === "ready" && decision === "retry" ? next.dueAtMs - nowMs : undefined,
+      traceId: traceIdOf(event.extensions["traceparent"]),
       acceptedAtMs: waiting.acceptedAtMs,
       nowMs,
     });

@@ -11,6 +11,7 @@ import type { Route } from "../../core/route-table.ts";
 import type { Clock } from "../../lib/clock.ts";
 import type { Random } from "../../lib/random.ts";
 import type { Soon } from "../../lib/soon.ts";
+import type { BusinessEvents } from "../../observe/events.ts";
 import type { Log } from "../../observe/log.ts";
 import type { Completion, DeliveryId, Store } from "../../store/store.ts";
 import type { Aftermath, Flight } from "./aftermath.ts";
@@ -20,6 +21,8 @@ import { CompletionWriter } from "./completion-writer.ts";
 import type { Landing } from "./landing.ts";
 import type { Lifetime } from "../lifetime.ts";
 import type { EngineBounds } from "../queue/bounds.ts";
+import { kindOf } from "../queue/lane-backlog.ts";
+import { receiverKind } from "../queue/queue-sight.ts";
 import { specMark } from "../lane-state/parking.ts";
 import type { Scheduler, Turn } from "../queue/scheduler.ts";
 import type { Tally } from "../lane-state/tally.ts";
@@ -30,6 +33,7 @@ export interface FlightDeskParts {
   readonly clock: Clock;
   readonly random: Random;
   readonly log: Log;
+  readonly events: Pick<BusinessEvents, "dispatched">;
   readonly deliveryNames: Pick<DeliveryNames, "nameOf">;
   readonly scheduler: Scheduler;
   readonly aftermath: Aftermath;
@@ -101,13 +105,22 @@ export class FlightDesk {
     const path = route.subscription.spec.history.recordIdField;
     // The delivery has its own, unless an older version accepted it, or the field was set later.
     const recordId = turn.waiting.recordId !== undefined || path === undefined ? undefined : recordIdOf(event, path);
-    const flight: Flight = { ...turn, id: turn.waiting.id, route, event, attempt, recordId };
+    const waitedMs = this.#dispatched(turn);
+    const flight: Flight = { ...turn, id: turn.waiting.id, route, event, attempt, recordId, waitedMs };
     const { deadLetter } = turn.waiting;
     const sent = deadLetter === undefined ? event : deadLetterEvent(event, deadLetter, route.subscription, this.#parts.deliveryNames);
     attempter.attempt({ route, event: sent, attempt }).then(
       (done) => this.#ended(flight, done),
       (error: unknown) => this.#ended(flight, this.#broken(error)),
     );
+  }
+
+  /** How long it has waited for us: not for its time, its subscription or its receiver, ms. */
+  #dispatched({ lane, waiting, freeSinceMs }: Turn): number {
+    const { clock, events } = this.#parts;
+    const waitedMs = Math.max(0, clock.nowMs() - Math.max(waiting.dueAtMs, freeSinceMs));
+    events.dispatched(kindOf(waiting) === "fresh" ? "first" : "retry", receiverKind(lane), waitedMs / 1_000);
+    return waitedMs;
   }
 
   /** Ends a delivery whose turn it is without an attempt. */

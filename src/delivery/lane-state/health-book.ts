@@ -4,7 +4,6 @@ import type { Outcome } from "../../core/outcome.ts";
 import type { Clock } from "../../lib/clock.ts";
 import { WriteBehind } from "../../lib/write-behind.ts";
 import type { Log } from "../../observe/log.ts";
-import type { Metrics } from "../../observe/metrics.ts";
 import type { Store } from "../../store/store.ts";
 import type { Lane } from "../queue/lane.ts";
 import type { Scheduler } from "../queue/scheduler.ts";
@@ -18,14 +17,13 @@ export interface HealthBookParts {
   readonly store: Pick<Store, "putState" | "listState" | "deleteState">;
   readonly clock: Clock;
   readonly log: Log;
-  readonly metrics: Metrics;
   /** A failing lane has a smaller share of the slots. */
   readonly scheduler: Pick<Scheduler, "setFailing">;
 }
 
 export type HealthCallback = (uid: string, kind: "transition" | "counters") => void;
 
-/** How every subscription is doing, for status, conditions and gauges; snapshots of what changed survive a restart. */
+/** How every subscription is doing, for status and conditions; snapshots of what changed survive a restart. */
 export class HealthBook implements LanePart {
   readonly stateKind = "health";
   readonly #parts: HealthBookParts;
@@ -147,21 +145,6 @@ export class HealthBook implements LanePart {
   async forget(lane: Lane): Promise<void> {
     this.#snapshots.drop(lane.uid);
     await this.#parts.store.deleteState("health", lane.uid);
-  }
-
-  /** Sets the gauges of some lanes; the caller bounds how many at once. */
-  showGauges(lanes: Iterable<Lane>, nowMs: number): void {
-    const { metrics } = this.#parts;
-    if (metrics.perSubscription !== "full") return;
-    for (const lane of lanes) {
-      const subscription = lane.route?.subscription;
-      if (subscription === undefined) continue;
-      const labels = { namespace: subscription.namespace, subscription: subscription.name };
-      const oldestAtMs = lane.count.pending > 0 ? lane.count.oldestAcceptedAtMs : undefined;
-      metrics.pending.set(labels, lane.count.pending);
-      metrics.oldestPendingAge.set(labels, oldestAtMs === undefined ? 0 : Math.max(0, nowMs - oldestAtMs) / 1_000);
-      metrics.circuitOpen.set(labels, lane.gate.circuitIsOpen ? 1 : 0);
-    }
   }
 }
 

@@ -59,7 +59,9 @@ export class IntakeDesk {
       };
       if (delivery.as === "claimed") {
         // The accept transaction wrote the claim: attempt 1.
-        this.#parts.flights.send({ lane, waiting, hold: lane.takeReserved(), probe: lane.gate.begun, suspect: undefined }, 1, event);
+        const hold = lane.takeReserved();
+        const turn = { lane, waiting, freeSinceMs: waiting.acceptedAtMs, hold, probe: lane.gate.begun, suspect: undefined };
+        this.#parts.flights.send(turn, 1, event);
         continue;
       }
       if (delivery.as === "fresh") {

@@ -162,6 +162,13 @@ export class LaneBacklog {
     return retriesHeld || !this.#headIsDue("retry", nowMs);
   }
 
+  /** Since when the oldest has been due, of those that are; undefined while none is. */
+  dueSinceMs(nowMs: number): number | undefined {
+    let atMs = Math.min(this.#indexDueAtMs, this.#fresh.peek()?.acceptedAtMs ?? Number.POSITIVE_INFINITY);
+    for (const kind of WORK_KINDS) atMs = Math.min(atMs, this.#rows[kind].peek()?.dueAtMs ?? Number.POSITIVE_INFINITY);
+    return atMs <= nowMs ? atMs : undefined;
+  }
+
   /** When the next row is due that is not due now. */
   nextRowAtMs(nowMs: number): number {
     let atMs = this.#indexDueAtMs > nowMs ? this.#indexDueAtMs : Number.POSITIVE_INFINITY;
@@ -289,7 +296,7 @@ export function waitingOf(row: ReadyDelivery, event: Event | undefined, isFresh:
 }
 
 /** A first try, however late, and a resend are no retries. */
-function kindOf(waiting: Waiting): WorkKind {
+export function kindOf(waiting: Waiting): WorkKind {
   return waiting.made === 0 || waiting.resent ? "fresh" : "retry";
 }
 

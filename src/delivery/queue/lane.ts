@@ -33,6 +33,7 @@ export class Lane implements FairLane, Wakeable {
   wakeAtMs = Number.POSITIVE_INFINITY;
   heapAt = -1;
 
+  #freeSinceMs: number;
   #route: Route | undefined;
   #lastRoute: Route | undefined;
   #epoch = SINGLE_OWNER_EPOCH;
@@ -45,6 +46,7 @@ export class Lane implements FairLane, Wakeable {
     this.uid = uid;
     this.namespace = namespace;
     this.count = new LaneCount(nowMs);
+    this.#freeSinceMs = nowMs;
   }
 
   get route(): Route | undefined {
@@ -83,6 +85,26 @@ export class Lane implements FairLane, Wakeable {
   /** Most attempts at once now. */
   get capNow(): number {
     return this.gate.capNow;
+  }
+
+  /** Since when one more might have been sent, as far as the subscription and its receiver go; in the future while it may not. */
+  get freeSinceMs(): number {
+    return this.#freeSinceMs;
+  }
+
+  /** It may send nothing before then; Infinity = until something happens. */
+  closedUntil(atMs: number): void {
+    this.#freeSinceMs = atMs;
+  }
+
+  /** It may send now: it has been free since the time that was known, if that is over. */
+  opened(nowMs: number): void {
+    if (this.#freeSinceMs > nowMs) this.#freeSinceMs = nowMs;
+  }
+
+  /** One of its attempts ends: where it had as many in flight as it may, what waits has waited for the receiver. */
+  roomMade(nowMs: number): void {
+    if (this.fair.inFlight >= this.capNow && this.#freeSinceMs < nowMs) this.#freeSinceMs = nowMs;
   }
 
   /** What the store knows of its queue. */

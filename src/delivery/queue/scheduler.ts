@@ -22,6 +22,8 @@ const WINDOW_KEPT_MS = 5_000;
 export interface Turn {
   readonly lane: Lane;
   readonly waiting: Waiting;
+  /** Since when its lane had been free to send it. */
+  readonly freeSinceMs: number;
   /** Its slot. */
   readonly hold: SlotHold<Lane>;
   /** What the breaker wants back at the end of the attempt; > 0 = a probe. */
@@ -101,6 +103,7 @@ export class Scheduler {
     const nowMs = this.#clock.nowMs();
     const openAtMs = lane.openAtMs(nowMs);
     if (openAtMs > nowMs) {
+      lane.closedUntil(openAtMs);
       for (const kind of WORK_KINDS) this.#queue.withdraw(lane, kind);
       this.#suspects.withdraw(lane);
       if (openAtMs - nowMs > WINDOW_KEPT_MS) {
@@ -110,6 +113,7 @@ export class Scheduler {
       this.#setWake(lane, openAtMs >= FOREVER_MS ? Number.POSITIVE_INFINITY : openAtMs);
       return;
     }
+    lane.opened(nowMs);
     let ready = false;
     for (const kind of WORK_KINDS) {
       if (lane.backlog.hasReady(kind, nowMs)) {
@@ -153,10 +157,12 @@ export class Scheduler {
   }
 
   /** A picked or reserved one gives its slot back. */
-  release({ lane, hold, probe, suspect }: Omit<Turn, "waiting">, ended: FlightEnd): void {
+  release({ lane, hold, probe, suspect }: Omit<Turn, "waiting" | "freeSinceMs">, ended: FlightEnd): void {
     if (suspect !== undefined) this.#suspects.release(lane, suspect);
     if (!ended.sent) lane.gate.abandoned(probe);
-    this.#queue.release(hold, this.#clock.nowMs(), ended.tookMs);
+    const nowMs = this.#clock.nowMs();
+    lane.roomMade(nowMs);
+    this.#queue.release(hold, nowMs, ended.tookMs);
     this.refresh(lane);
     if (this.#queue.hasWaiting || this.#suspects.hasWaiting) this.#soon.ask();
   }
@@ -189,11 +195,12 @@ export class Scheduler {
       this.refresh(lane);
       return undefined;
     }
+    const { freeSinceMs } = lane;
     const probe = lane.gate.started(nowMs);
     if (kind === "retry") this.#retryBudget.take(lane.namespace, nowMs);
     else this.#retryBudget.sent(lane.namespace, nowMs);
     this.refresh(lane);
-    return { lane, waiting, hold, probe, suspect: undefined };
+    return { lane, waiting, freeSinceMs, hold, probe, suspect: undefined };
   }
 
   #mayRetry(namespace: string, nowMs: number): boolean {
@@ -228,9 +235,10 @@ export class Scheduler {
     });
     if (picked === undefined || hold === undefined) return undefined;
     const { lane, waiting, level } = picked;
+    const { freeSinceMs } = lane;
     const probe = lane.gate.started(nowMs);
     this.refresh(lane);
-    return { lane, waiting, hold, probe, suspect: level };
+    return { lane, waiting, freeSinceMs, hold, probe, suspect: level };
   }
 
   #setWake(lane: Lane, atMs: number): void {

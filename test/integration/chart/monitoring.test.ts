@@ -85,10 +85,32 @@ describe("monitors", () => {
     relabelings: [{ targetLabel: "cluster", replacement: "one" }],
     metricRelabelings: [{ action: "drop", sourceLabels: ["__name__"], regex: "nodejs_.*" }],
   };
+  const PAGE = { sourceLabels: ["__metrics_path__"], targetLabel: "metrics_path" };
   const kinds = [
     ["serviceMonitor", "ServiceMonitor", "endpoints"],
     ["podMonitor", "PodMonitor", "podMetricsEndpoints"],
   ] as const;
+
+  it.each(kinds)(
+    "%s scrapes both pages, told apart by a label, and one where nothing is shown per subscription",
+    async (value, kind, endpoints) => {
+      const pages = async (perSubscription?: string | false): Promise<readonly (readonly [string, object])[]> => {
+        const metrics = perSubscription === undefined ? {} : { metrics: { perSubscription } };
+        const found = one(await render({ ...metrics, [value]: { enabled: true } }), kind).spec[endpoints] as {
+          path: string;
+          relabelings: object;
+        }[];
+        return found.map(({ path, relabelings }) => [path, relabelings]);
+      };
+      const both = [
+        ["/metrics", [PAGE]],
+        ["/metrics/per-subscription", [PAGE]],
+      ];
+      expect(await pages()).toEqual(both);
+      expect(await pages("counters")).toEqual(both);
+      for (const off of ["off", false] as const) expect(await pages(off)).toEqual([both[0]]);
+    },
+  );
 
   it.each(kinds)("%s carries relabelings, and looks into the release's namespace from another one", async (value, kind, endpoints) => {
     const monitor = one(await render({ [value]: { ...all, namespace: "monitoring" } }), kind);
@@ -96,7 +118,7 @@ describe("monitors", () => {
     expect(monitor.spec.namespaceSelector).toEqual({ matchNames: ["hooks"] });
     expect(monitor.spec[endpoints][0]).toMatchObject({
       scheme: "http",
-      relabelings: all.relabelings,
+      relabelings: [PAGE, ...all.relabelings],
       metricRelabelings: all.metricRelabelings,
     });
     expect(one(await render({ [value]: all }), kind).spec).not.toHaveProperty("namespaceSelector");

@@ -59,7 +59,7 @@ export async function runningApi(parts: Partial<HandlerParts> = {}, identity = i
 /** A real metrics server; each series makes its page larger by about 270 bytes. */
 export async function runningHealth(series = 0, identity = identityOfLink()): Promise<Running> {
   const metrics = new Metrics({ version: "test", defaults: false });
-  for (let i = 0; i < series; i++) metrics.pending.set({ namespace: `namespace-${i}-${"x".repeat(200)}`, subscription: "orders" }, i);
+  for (let i = 0; i < series; i++) metrics.eventsAccepted.inc(`namespace-${i}-${"x".repeat(200)}`);
   const server = new HealthServer({
     listen: { host: "127.0.0.1", port: 0, identity },
     metrics,

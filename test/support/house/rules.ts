@@ -46,7 +46,7 @@ const OWNERS: readonly { readonly specifier: RegExp; readonly what: string; read
   { specifier: /^@kubernetes\/client-node$/, what: "@kubernetes/client-node", paths: [/^src\/kube\//] },
   { specifier: /^node:sqlite$/, what: "node:sqlite", paths: [/^src\/store\/sqlite\//] },
   { specifier: /^pg$/, what: "pg", paths: [/^src\/store\/postgres\//] },
-  { specifier: /^prom-client$/, what: "prom-client", paths: [/^src\/observe\/metrics\.ts$/] },
+  { specifier: /^prom-client$/, what: "prom-client", paths: [/^src\/observe\/metric-maker\.ts$/] },
   { specifier: /^pino$/, what: "pino", paths: [/^src\/observe\/log\.ts$/] },
 ];
 

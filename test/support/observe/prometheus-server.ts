@@ -8,6 +8,7 @@ import { until } from "../until.ts";
 
 const UP_WITHIN_MS = 20_000;
 const LOOK_EVERY_MS = 200;
+const PAGES = ["/metrics", "/metrics/per-subscription"];
 
 /** Whether a Prometheus can be started on this machine. */
 export function hasPrometheus(): boolean {
@@ -19,7 +20,7 @@ export interface Sample {
   readonly value: number;
 }
 
-/** A real Prometheus that scrapes one target every second. */
+/** A real Prometheus that scrapes both pages of one target every second. */
 export class PrometheusServer {
   readonly url: string;
   readonly #child: ChildProcess;
@@ -42,7 +43,7 @@ export class PrometheusServer {
       stringify({
         global: { scrape_interval: "1s", scrape_timeout: "1s", evaluation_interval: "1s" },
         rule_files: rules,
-        scrape_configs: [{ job_name: "postrider", honor_labels: true, static_configs: [{ targets: [new URL(target).host] }] }],
+        scrape_configs: PAGES.map((path) => scrapeOf(path, new URL(target).host)),
       }),
     );
     const listen = `127.0.0.1:${await freePort()}`;
@@ -94,4 +95,18 @@ export class PrometheusServer {
       );
     await until(isReady, { withinMs: UP_WITHIN_MS, everyMs: LOOK_EVERY_MS, seen: () => "Prometheus is not ready" });
   }
+}
+
+/** As docs/metrics.md says it: the same job for both pages, and a label that tells them apart. */
+function scrapeOf(path: string, target: string): object {
+  return {
+    job_name: `postrider ${path}`,
+    honor_labels: true,
+    metrics_path: path,
+    relabel_configs: [
+      { source_labels: ["__metrics_path__"], target_label: "metrics_path" },
+      { target_label: "job", replacement: "postrider" },
+    ],
+    static_configs: [{ targets: [target] }],
+  };
 }

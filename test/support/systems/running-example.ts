@@ -73,9 +73,9 @@ export class RunningExample {
     return (await answer.json()) as Accepted;
   }
 
-  /** A metric's value summed over all series whose labels contain `labels`, each as `name="value"`. */
+  /** The value of a metric per subscription, summed over all series whose labels contain `labels`, each as `name="value"`. */
   async metric(name: string, ...labels: readonly string[]): Promise<number> {
-    const text = await (await fetch(`${this.operator.ready.metrics}/metrics`)).text();
+    const text = await (await fetch(`${this.operator.ready.metrics}/metrics/per-subscription`)).text();
     const lines = text.split("\n").filter((line) => line.startsWith(`${name}{`) && labels.every((label) => line.includes(label)));
     return lines.reduce((sum, line) => sum + Number(line.slice(line.lastIndexOf(" "))), 0);
   }

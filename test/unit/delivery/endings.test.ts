@@ -71,8 +71,12 @@ test("nothing is left of a deleted subscription: no series, no suspension, no pe
   const gone: Receiver = () => ({ afterMs: 2_000, outcome: outcome("client_error", { statusCode: 410 }) });
   const world = new World({ receiver: gone, asker });
   const [silent, asked, busy] = [routeOf("silent"), routeOf("asked", { handshake: true }), routeOf("busy")];
-  const series = async (): Promise<string[]> => (await world.metrics.expose()).split("\n").filter((line) => line.includes("subscription="));
-  for (const { subscription } of [silent, asked, busy]) world.metrics.showSubscription(subscription.namespace, subscription.name);
+  const series = async (): Promise<string[]> =>
+    [...world.metrics.exposeSubscriptions()]
+      .join("")
+      .split("\n")
+      .filter((line) => line.includes("subscription="));
+  for (const { subscription } of [silent, asked, busy]) world.metrics.showSubscription(subscription, false);
   await world.start([silent, asked, busy]);
   await world.post("ns", ({ subscription }) => subscription !== silent.subscription);
   await world.clock.advance(3_000);

@@ -12,11 +12,8 @@ function listed(text: string): string[] {
 }
 
 async function registered(): Promise<string[]> {
-  const { registry } = new Metrics({ version: "test", defaults: false });
-  const kinds = new Map((await registry.getMetricsAsJSON()).map(({ name, type }) => [name, String(type)]));
-  // The library does not type the names of labels, though every metric has them.
-  const metrics = registry.getMetricsAsArray() as unknown as { readonly name: string; readonly labelNames: readonly string[] }[];
-  return metrics.map(({ name, labelNames }) => `${name} ${kinds.get(name)} ${labelNames.join(", ")}`.trim()).toSorted();
+  const metrics = await new Metrics({ version: "test", defaults: false }).described();
+  return metrics.map(({ name, kind, labelNames }) => `${name} ${kind} ${labelNames.join(", ")}`.trim()).toSorted();
 }
 
 it("docs/metrics.md lists exactly the metrics there are, with their kinds and labels", async () => {

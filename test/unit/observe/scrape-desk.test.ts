@@ -6,7 +6,7 @@ import { ManualClock } from "../../support/time/manual-clock.ts";
 function scene() {
   const clock = new ManualClock();
   const ends: ((error?: Error) => void)[] = [];
-  const desk = new ScrapeDesk({
+  const desk = new ScrapeDesk<string, string>({
     clock,
     make: () =>
       new Promise<string>((resolve, reject) => {
@@ -17,7 +17,7 @@ function scene() {
   const settled = async (): Promise<void> => {
     for (let i = 0; i < 20; i++) await Promise.resolve();
   };
-  const ask = async (): Promise<string> => (await desk.text()).toString();
+  const ask = (page = "one"): Promise<string> => desk.page(page);
   return { clock, ends, ask, settled };
 }
 
@@ -63,4 +63,26 @@ it("one that fails fails for those who asked, and the next is made all the same"
   await settled();
   ends[1]?.();
   expect(await second).toBe("2");
+});
+
+it("another page waits for its turn too, and so do not both begin when the one before ends", async () => {
+  const { clock, ends, ask, settled } = scene();
+  const first = ask();
+  await settled();
+  const [second, third] = [ask("one"), ask("other")];
+  await clock.advance(100);
+  ends[0]?.();
+  await first;
+  await settled();
+  await clock.advance(100);
+  await settled();
+  expect(ends).toHaveLength(2);
+  ends[1]?.();
+  expect(await second).toBe("2");
+  await settled();
+  await clock.advance(100);
+  await settled();
+  expect(ends).toHaveLength(3);
+  ends[2]?.();
+  expect(await third).toBe("3");
 });

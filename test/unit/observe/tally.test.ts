@@ -2,26 +2,24 @@ import { expect, it } from "vitest";
 import { Metrics } from "../../../src/observe/metrics.ts";
 import { Tally } from "../../../src/observe/tally.ts";
 
-it("counts moved between two reads are shown once, and a forgotten subscription's series are gone", async () => {
+it("counts moved between two reads are shown once, and those of a namespace that is forgotten begin again", async () => {
   const metrics = new Metrics({ version: "test", defaults: false });
   const shown = async (): Promise<string[]> =>
-    (await metrics.expose()).split("\n").filter((line) => /^postrider_(delivery_attempts_total|ingest_requests_total)\{/.test(line));
-  metrics.attempts.inc("shop", "orders", "success");
-  metrics.attempts.inc("shop", "orders", "success");
-  metrics.attempts.inc("shop", "bills", "timeout");
-  metrics.ingestRequests.inc("202");
-  const bills = 'postrider_delivery_attempts_total{namespace="shop",subscription="bills",outcome="timeout"} 1';
-  const requests = 'postrider_ingest_requests_total{code="202"} 1';
-  const orders = (count: number): string =>
-    `postrider_delivery_attempts_total{namespace="shop",subscription="orders",outcome="success"} ${count}`;
-  expect((await shown()).toSorted()).toEqual([bills, orders(2), requests].toSorted());
-  metrics.attempts.inc("shop", "orders", "success");
-  expect((await shown()).toSorted()).toEqual([bills, orders(3), requests].toSorted());
-  metrics.attempts.inc("shop", "orders", "success");
-  metrics.forgetSubscription("shop", "orders");
-  expect((await shown()).toSorted()).toEqual([bills, requests].toSorted());
-  metrics.attempts.inc("shop", "orders", "success");
-  expect(await shown()).toContain(orders(1));
+    (await metrics.expose()).split("\n").filter((line) => line.startsWith("postrider_deliveries_ended_total{"));
+  const line = (namespace: string, outcome: string, count: number): string =>
+    `postrider_deliveries_ended_total{namespace="${namespace}",outcome="${outcome}"} ${count}`;
+  metrics.eventsAccepted.inc("shop");
+  metrics.deliveriesEnded.inc("shop", "delivered");
+  metrics.deliveriesEnded.inc("shop", "delivered");
+  metrics.deliveriesEnded.inc("till", "failed");
+  expect(await shown()).toEqual([line("shop", "delivered", 2), line("till", "failed", 1)]);
+  metrics.deliveriesEnded.inc("shop", "delivered");
+  expect(await shown()).toEqual([line("shop", "delivered", 3), line("till", "failed", 1)]);
+  await metrics.forgetNamespaces(new Set(["till"]));
+  await metrics.forgetNamespaces(new Set(["till"]));
+  expect(await shown()).toEqual([line("till", "failed", 1)]);
+  metrics.deliveriesEnded.inc("shop", "delivered");
+  expect(await shown()).toContain(line("shop", "delivered", 1));
 });
 
 it("the series of a namespace go when it has no subscription left and nothing comes in any more", async () => {

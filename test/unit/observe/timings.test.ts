@@ -1,6 +1,5 @@
 import { Histogram, Registry } from "prom-client";
 import { expect, it } from "vitest";
-import { Metrics } from "../../../src/observe/metrics.ts";
 import { Timings } from "../../../src/observe/timings.ts";
 
 const BUCKETS = [0.001, 0.5, 1, 30];
@@ -30,20 +29,4 @@ it.each([
     histogram.observe(Object.fromEntries(labelNames.map((name, i) => [name, values[i] ?? ""])), seconds);
   }
   expect(linesOf(await ours.metrics())).toEqual(linesOf(await theirs.metrics()));
-});
-
-it("forgets a subscription's series and begins it anew", async () => {
-  const metrics = new Metrics({ version: "test", defaults: false });
-  const shown = async (): Promise<string[]> =>
-    (await metrics.expose()).split("\n").filter((line) => line.startsWith("postrider_delivery_attempt_duration_seconds_count{"));
-  const line = (subscription: string, count: number): string =>
-    `postrider_delivery_attempt_duration_seconds_count{namespace="shop",subscription="${subscription}"} ${count}`;
-  metrics.attemptDuration.observe(1, "shop", "orders");
-  metrics.attemptDuration.observe(2, "shop", "orders");
-  metrics.attemptDuration.observe(1, "shop", "bills");
-  expect(await shown()).toEqual([line("orders", 2), line("bills", 1)]);
-  metrics.forgetSubscription("shop", "orders");
-  expect(await shown()).toEqual([line("bills", 1)]);
-  metrics.attemptDuration.observe(1, "shop", "orders");
-  expect(await shown()).toEqual([line("bills", 1), line("orders", 1)]);
 });
