@@ -226,7 +226,7 @@ function firingAlerts(): TableBuilder {
   return table(
     { title: "Alerts", description: "Alerts of Postrider that fire now. A name leads to its runbook. Needs the rules.", unit: "s" },
     [
-      { label: "alertname", title: "Alert", link: { title: "Runbook", url: `${RUNBOOKS}/\${__data.fields.alertname}` } },
+      { label: "alertname", title: "Alert", width: 190, link: { title: "Runbook", url: `${RUNBOOKS}/\${__data.fields.alertname}` } },
       { label: "severity", title: "Severity" },
       { label: "namespace", title: "Namespace" },
       { label: "subscription", title: "Subscription", link: rowToTheSubscription() },

@@ -38,16 +38,23 @@ function importable(dashboard: Dashboard): object {
   };
 }
 
-/** What follows a row that is closed is in it. */
+/** What follows a row that is closed is in it, and takes no room: what comes after moves up. */
 function closed(panels: readonly (Panel | RowPanel)[]): (Panel | RowPanel)[] {
   const shown: (Panel | RowPanel)[] = [];
   let inside: Panel[] | undefined;
+  let [insideFrom, saved] = [0, 0];
   for (const panel of panels) {
+    const { x = 0, y = 0, w = 24, h = 1 } = panel.gridPos ?? {};
     const isRow = "panels" in panel;
-    if (isRow) inside = CLOSED.has(panel.title ?? "") ? [] : undefined;
-    if (inside === undefined) shown.push(panel);
-    else if (isRow) shown.push({ ...panel, collapsed: true, panels: inside });
-    else inside.push(panel);
+    if (isRow) {
+      if (inside !== undefined) saved += y - insideFrom;
+      inside = CLOSED.has(panel.title ?? "") ? [] : undefined;
+      insideFrom = y + h;
+    }
+    const moved = { ...panel, gridPos: { x, y: y - saved, w, h } };
+    if (inside === undefined) shown.push(moved);
+    else if ("panels" in moved) shown.push({ ...moved, collapsed: true, panels: inside });
+    else inside.push(moved);
   }
   return shown;
 }

@@ -69,15 +69,18 @@ export function stat(text: PanelText, expr: string, judged?: Judged): StatBuilde
 
 /** A question that is answered in words: each number that the expression gives has a meaning. */
 export function answer(text: PanelText, expr: string, meanings: Readonly<Record<string, Meaning>>): StatBuilder {
-  return bare(text)
-    .span(STAT_COLUMNS * 2)
-    .height(STAT_ROWS)
-    .colorMode(BigValueColorMode.Background)
-    .graphMode(BigValueGraphMode.None)
-    .textMode(BigValueTextMode.Value)
-    .withTarget(new DataqueryBuilder().expr(expr).range().refId("A"))
-    .mappings([mapped(meanings)])
-    .thresholds(new ThresholdsConfigBuilder().mode(ThresholdsMode.Absolute).steps(stepsOf()));
+  return (
+    bare(text)
+      .span(STAT_COLUMNS * 2)
+      .height(STAT_ROWS)
+      .colorMode(BigValueColorMode.Background)
+      .graphMode(BigValueGraphMode.None)
+      .textMode(BigValueTextMode.Value)
+      .withTarget(new DataqueryBuilder().expr(expr).range().refId("A"))
+      .mappings([mapped(meanings)])
+      // A number without a meaning is how many or how long: trouble.
+      .thresholds(new ThresholdsConfigBuilder().mode(ThresholdsMode.Absolute).steps([{ value: null, color: "orange" }]))
+  );
 }
 
 function bare(text: PanelText): StatBuilder {

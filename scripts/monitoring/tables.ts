@@ -24,6 +24,7 @@ export interface Key {
   readonly label: string;
   readonly title: string;
   readonly link?: { readonly title: string; readonly url: string };
+  readonly width?: number;
 }
 
 /** Rows that share their labels in all queries, the largest value of `sortedBy` first. */
@@ -40,9 +41,10 @@ export function table(text: PanelText, keys: readonly Key[], columns: readonly C
   for (const [i, { expr }] of columns.entries())
     panel.withTarget(new DataqueryBuilder().expr(expr).format(PromQueryFormat.Table).instant().refId(refOf(i)));
   for (const { title, unit, meanings, width } of columns) panel.overrideByName(title, columnStyle(unit, meanings, width));
-  for (const { label, title, link } of keys) {
+  for (const { label, title, link, width } of keys) {
+    const wide = width === undefined ? [] : [{ id: "custom.width", value: width }];
     const links = link === undefined ? [] : [{ id: "links", value: [new DashboardLinkBuilder(link.title).url(link.url).build()] }];
-    panel.overrideByName(label, [{ id: "displayName", value: title }, ...links]);
+    panel.overrideByName(label, [{ id: "displayName", value: title }, ...links, ...wide]);
   }
   return panel;
 }

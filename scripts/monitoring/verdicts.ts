@@ -8,6 +8,8 @@ import type { Meaning } from "./colors.ts";
 const OWN = 'job=~"$job"';
 /** An attempt that could begin and has not for this long: Postrider is late. */
 const LATE_SECONDS = 5;
+/** A single attempt that fails is no trouble: its retry mostly succeeds. */
+const FAILING_SECONDS = 60;
 
 /** What can be wrong with Postrider itself: each is empty unless it is. */
 export const OURS: Readonly<Record<string, string>> = {
@@ -23,7 +25,7 @@ export const OURS: Readonly<Record<string, string>> = {
 };
 
 /** What receivers do. Held by one's own spec is no trouble. */
-const RECEIVERS = `(postrider_subscriptions{${OWN}, state="failing"} > 0 or postrider_subscriptions_held{${OWN}, reason=~"EndpointGone|AutoSuspended|CircuitOpen|RetryAfter|HandshakePending"} > 0 or postrider_endpoint_failure_ratio{${OWN}, namespace=~"$namespace"} > 0.25)`;
+const RECEIVERS = `(min_over_time(postrider_subscriptions{${OWN}, state="failing"}[${String(FAILING_SECONDS)}s]) > 0 or postrider_subscriptions_held{${OWN}, reason=~"EndpointGone|AutoSuspended|CircuitOpen|RetryAfter|HandshakePending"} > 0 or postrider_endpoint_failure_ratio{${OWN}, namespace=~"$namespace"} > 0.25)`;
 
 /** What owners of subscriptions and producers of events have to correct. */
 const OWNERS = `(postrider_subscriptions{${OWN}, state="not_ready"} > 0 or postrider_subscriptions_held{${OWN}, reason="RefsUnresolved"} > 0 or postrider_manifests_refused{${OWN}} > 0 or increase(postrider_filter_errors_total{${OWN}, namespace=~"$namespace"}[15m]) > 0 or sum by (job, namespace) (increase(postrider_ingest_refused_total{${OWN}, code!~"not_ready|stopping|overloaded|store_unavailable|outcome_unknown|disk_low|internal|reviews_unavailable"}[15m])) > 10)`;
@@ -75,7 +77,11 @@ const STATES: readonly State[] = [
   { text: "Suspended by its spec", color: "text", expr: held("BySpec") },
   { text: "Fails partly", color: "yellow", expr: (selector) => `(postrider_endpoint_failure_ratio{${selector}} > 0.25)` },
   { text: "Filter fails", color: "yellow", expr: (selector) => `(increase(postrider_filter_errors_total{${selector}}[15m]) > 0)` },
-  { text: "Failing", color: "orange", expr: (selector) => `(postrider_endpoint_failing_since_timestamp_seconds{${selector}} > 0)` },
+  {
+    text: "Failing",
+    color: "orange",
+    expr: (selector) => `(time() - postrider_endpoint_failing_since_timestamp_seconds{${selector}} > ${String(FAILING_SECONDS)})`,
+  },
   { text: "Paused: Retry-After", color: "purple", expr: held("RetryAfter") },
   { text: "Circuit open", color: "orange", expr: held("CircuitOpen") },
   { text: "Waits for permission", color: "purple", expr: held("HandshakePending") },
@@ -96,13 +102,14 @@ export function statesOf(selector: string): string {
   return each.toReversed().join(" or ");
 }
 
-/** How long it has been so: exactly while a receiver fails; otherwise in steps of 5 minutes, of the last 6 hours. */
+/** How long it has been so: exactly while a receiver fails; otherwise in steps of 5 minutes, of the last 6 hours (0: less than 5 minutes). */
 export function sinceOf(selector: string): string {
   const by = "max by (namespace, subscription)";
   const troubled = `(${statesOf(selector)} > 1)`;
   return [
-    `${by} (time() - (postrider_endpoint_failing_since_timestamp_seconds{${selector}} > 0))`,
+    `${by} (time() - postrider_endpoint_failing_since_timestamp_seconds{${selector}} > ${String(FAILING_SECONDS)})`,
     `(300 * count_over_time(${troubled}[6h:5m]) and on (namespace, subscription) ${troubled})`,
+    `0 * ${troubled}`,
   ].join(" or ");
 }
 

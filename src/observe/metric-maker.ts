@@ -20,7 +20,7 @@ export interface HistogramGiven<L extends string> {
   readonly buckets: readonly number[];
 }
 
-type Sample = MetricValue<string> & { readonly metricName?: string; readonly exemplar?: Exemplar };
+type Sample = MetricValue<string> & { readonly metricName?: string; readonly exemplar?: Exemplar | null };
 
 /** What a metric is called, which kind it is, and its labels. */
 export interface Described {
@@ -95,7 +95,7 @@ export class MetricMaker {
     for (const { name, help, type, values } of await this.#read()) {
       page.head({ name, help, kind: String(type) as MetricKind });
       for (const { metricName, labels, value, exemplar } of values as Sample[])
-        page.line(metricName ?? name, labelText(labels), value, exemplar);
+        page.line(metricName ?? name, labelText(labels), value, exemplar ?? undefined);
     }
     return page.end();
   }

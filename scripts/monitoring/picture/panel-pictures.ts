@@ -46,7 +46,7 @@ export const graphPicture: Drawing = (panel, answers, box, range) => {
   const curves = colored
     .map(({ points, color }) => {
       const at = points.map(([time, value]) => pointIn(plot, range, [time, value / most]));
-      return line(at, color, { base: plot.y + plot.h, opacity: isStacked ? 0.25 : 0.05 });
+      return line(at, color, { base: plot.y + plot.h, opacity: isStacked ? 0.9 : 0.05 });
     })
     .toReversed();
   return axes(plot, range, most, panel.fieldConfig?.defaults ?? {}) + curves.join("") + legend(colored, box);
@@ -158,19 +158,20 @@ export const timelinePicture: Drawing = (panel, answers, box, range) => {
 export const tablePicture: Drawing = (panel, answers, box) => {
   const { columns, rows } = merged(panel, answers);
   if (rows.length === 0) return text(box.x + box.w / 2, box.y + box.h / 2, "None", { size: 16, color: FAINT, anchor: "middle" });
-  const width = (box.w - 12) / columns.length;
+  const places = placesOf(columns, box);
   const head = columns.map(({ title }, i) =>
-    text(box.x + 8 + i * width, box.y + 16, fitted(title, width), { color: "#6ea3ff", bold: true }),
+    text((places[i]?.x ?? 0) + 4, box.y + 16, fitted(title, places[i]?.w ?? 0), { color: "#6ea3ff", bold: true }),
   );
   const fit = Math.floor((box.h - 24) / 20);
   const lines = rows.slice(0, fit).flatMap((row, j) =>
     columns.map(({ style }, i) => {
       const cell = row[i];
-      const at = { x: box.x + 4 + i * width, y: box.y + 24 + j * 20, w: width - 2, h: 18 };
+      const { x, w } = places[i] ?? box;
+      const at = { x, y: box.y + 24 + j * 20, w: w - 2, h: 18 };
       const content = typeof cell === "number" ? written(cell, style) : (cell ?? "");
       const meaning = typeof cell === "number" ? style.mappings?.[0]?.options[String(cell)] : undefined;
       const ground = meaning === undefined ? "" : rect(at, hexOf(meaning.color), 2);
-      return ground + text(at.x + 4, at.y + 13, fitted(content, width - 8), { color: meaning === undefined ? INK : "#111217" });
+      return ground + text(at.x + 4, at.y + 13, fitted(content, w - 6), { color: meaning === undefined ? INK : "#111217" });
     }),
   );
   const more =
@@ -180,12 +181,25 @@ export const tablePicture: Drawing = (panel, answers, box) => {
   return head.join("") + lines.join("") + more;
 };
 
+/** A column has its own width, or its share of what is left. */
+function placesOf(columns: readonly ColumnShown[], box: Box): { readonly x: number; readonly w: number }[] {
+  const given = columns.reduce((sum, { width = 0 }) => sum + width, 0);
+  const share = (box.w - 8 - given) / Math.max(columns.filter(({ width }) => width === undefined).length, 1);
+  let x = box.x + 4;
+  return columns.map(({ width = share }) => {
+    const place = { x, w: width };
+    x += width;
+    return place;
+  });
+}
+
 type Cell = string | number | undefined;
 
 interface ColumnShown {
   readonly title: string;
   readonly field: string;
   readonly style: Style;
+  readonly width: number | undefined;
 }
 
 function merged(
@@ -218,7 +232,7 @@ function columnOf(panel: PicturedPanel, field: string, title: string): ColumnSho
   const of = (id: string): unknown => own?.properties.find((property) => property.id === id)?.value;
   const mappings = of("mappings") as Style["mappings"];
   const style: Style = { unit: (of("unit") as string | undefined) ?? "short", ...(mappings === undefined ? {} : { mappings }) };
-  return { title: (of("displayName") as string | undefined) ?? title, field, style };
+  return { title: (of("displayName") as string | undefined) ?? title, field, style, width: of("custom.width") as number | undefined };
 }
 
 /** Lines of text, as they are. */
