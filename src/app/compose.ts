@@ -36,6 +36,7 @@ import { manifestSource, type ManifestSource, type Provider } from "./manifest-s
 import { readinessChecks } from "./readiness.ts";
 import { RetentionSweep, type Tidied } from "./retention-sweep.ts";
 import { shutDown } from "./shut-down.ts";
+import { StartsBook } from "./starts-book.ts";
 import { Supervisor } from "./supervise.ts";
 import { VERSION } from "./version.ts";
 import { WallClockWatch } from "./wall-clock-watch.ts";
@@ -63,6 +64,7 @@ const EXIT_CLASS_LOST = 69;
 /** Everything that a running operator is made of, named once. */
 interface Rooms extends Pick<ManifestSource, "provider" | "gate" | "lease" | "onJudged"> {
   readonly store: Store;
+  readonly starts: StartsBook;
   readonly authenticators: Authenticators;
   readonly engine: Engine;
   readonly attempter: HttpAttempter;
@@ -98,7 +100,9 @@ export async function startOperator(config: Config, parts: ComposeParts): Promis
   log.info({ event: "store.opened", pending: report.pending, interrupted: report.interrupted }, "store opened");
   try {
     const deliveryNames = await keptDeliveryNames(store, parts.random, log);
-    const rooms = await build(config, parts, { store, metrics, certificates, owner, awayMs: report.clock.awayMs, deliveryNames });
+    const starts = new StartsBook(store, log);
+    await starts.begin(metrics);
+    const rooms = await build(config, parts, { store, starts, metrics, certificates, owner, awayMs: report.clock.awayMs, deliveryNames });
     return await start(rooms, parts, config);
   } catch (error) {
     await store.close();
@@ -119,6 +123,7 @@ function storeOf(config: Config): Store {
 
 interface Ground {
   readonly store: Store;
+  readonly starts: StartsBook;
   readonly metrics: Metrics;
   readonly certificates: Certificates;
   readonly owner: string;
@@ -128,9 +133,9 @@ interface Ground {
 }
 
 async function build(config: Config, parts: ComposeParts, ground: Ground): Promise<Rooms> {
-  const { store, metrics, certificates, deliveryNames } = ground;
+  const { store, starts, metrics, certificates, deliveryNames } = ground;
   const { clock, log } = parts;
-  const events = new BusinessEvents(metrics, log, deliveryNames);
+  const events = new BusinessEvents(metrics, log, deliveryNames, config["log-success-one-in"]);
   const { provider, serviceAccounts, retainNamed, lostSight, ...guard } = await manifestSource(config, { ...parts, ...ground });
   const authenticators = await buildAuthenticators(config, { provider, clock, log });
   const attempter = attempterOf(config, parts, serviceAccounts);
@@ -145,7 +150,7 @@ async function build(config: Config, parts: ComposeParts, ground: Ground): Promi
   };
   const controller = controllerOf(config, parts, { provider, store, engine, metrics, onTable });
   events.onFilterFailed((failed, message) => controller.filterFailed(failed, message));
-  const storeWatch = new StoreWatch(store, metrics, clock);
+  const storeWatch = new StoreWatch({ store, metrics, clock, log });
   const storage = quotaOf({ store, metrics, storeWatch, controller });
   const { gate } = guard;
   const ready = (namespace: string): boolean => gate.closed() === undefined && controller.isReady(namespace) && engine.ready;
@@ -170,7 +175,7 @@ async function build(config: Config, parts: ComposeParts, ground: Ground): Promi
   });
   const checks = readinessChecks({ controller, engine, storeWatch, provider, certificates, gate, lostSight });
   const listen = listenOf(config, "metrics", certificates);
-  const health = new HealthServer({ listen, metrics, clock, authorize: authenticators.metrics, ...checks });
+  const health = new HealthServer({ listen, metrics, clock, log, authorize: authenticators.metrics, ...checks });
   const api = buildApi({
     listen: listenOf(config, "api", certificates),
     authenticator: authenticators.api,
@@ -193,7 +198,7 @@ async function build(config: Config, parts: ComposeParts, ground: Ground): Promi
   const tidied = [payloads, names, engine, namedObjects(retainNamed, controller), seriesOf(metrics, () => table)];
   const { awayMs } = ground;
   const servers = { ingest, api, health, certificates };
-  return { store, provider, authenticators, engine, attempter, controller, ...servers, storeWatch, ...guard, tidied, awayMs };
+  return { store, starts, provider, authenticators, engine, attempter, controller, ...servers, storeWatch, ...guard, tidied, awayMs };
 }
 
 function controllerOf(
@@ -324,7 +329,7 @@ async function start(rooms: Rooms, parts: ComposeParts, config: Config): Promise
   function stop(): void {
     if (stopping) return;
     stopping = true;
-    const stoppable = { ...rooms, desks: [controller, provider] };
+    const stoppable = { ...rooms, store: closingInOrder(rooms), desks: [controller, provider] };
     const shut = shutDown(stoppable, { supervisor, clock, log, drainMs: config["drain-timeout"], kill: parts.kill });
     void shut.then((code) => finish(isLost ? EXIT_CLASS_LOST : code));
   }
@@ -334,6 +339,16 @@ async function start(rooms: Rooms, parts: ComposeParts, config: Config): Promise
     stop,
     isStuck: () => storeWatch.isWaiting(),
     counters: async () => countersOf(store, provider),
+  };
+}
+
+/** The last thing that is written says that the process ended in order. */
+function closingInOrder({ store, starts }: Pick<Rooms, "store" | "starts">): { close(): Promise<void> } {
+  return {
+    close: async () => {
+      await starts.end();
+      await store.close();
+    },
   };
 }
 

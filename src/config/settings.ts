@@ -155,6 +155,9 @@ export const SETTINGS = {
     .describe("the name under which receivers are asked for permission to send (WebHook-Request-Origin)"),
   "dns-server": z.array(z.string()).default([]).describe("ask this resolver (ip or ip:port) for receivers' names; repeatable"),
   "per-subscription-metrics": oneOf(["full", "counters", "off"]).default("full").describe("which metrics are shown per subscription"),
+  "log-success-one-in": whole(1, 1_000_000)
+    .default(1)
+    .describe("log one in N attempts that succeed, with N as the field sampled of the line; failures are always logged"),
   "log-level": oneOf(["trace", "debug", "info", "warn", "error", "fatal", "silent"]).default("info").describe("lowest level logged"),
 } as const;
 

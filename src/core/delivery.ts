@@ -21,24 +21,26 @@ export const STATE_NAMES = {
   discarded: "Discarded",
 } as const satisfies Record<DeliveryState, string>;
 
-/** Why a delivery failed or was discarded: stable words for the API, the dead-letter store and docs/errors.md. */
-export type EndReason =
-  | "Delivered"
-  | "AttemptsExhausted"
-  | "AgeExceeded"
-  | "NotRetryable"
-  | "EndpointGone"
-  | "Quarantined"
-  | "PayloadInvalid"
-  | "SubscriptionDeleted"
-  | "Discarded"
+/** Why a delivery failed: stable words for the API, the dead-letter store, metrics and docs/errors.md. */
+export const FAILURE_REASONS = [
+  "AttemptsExhausted",
+  "AgeExceeded",
+  "NotRetryable",
+  "EndpointGone",
+  "Quarantined",
+  "PayloadInvalid",
+  "SubscriptionDeleted",
   // Its age was used up while a pause held it back; no attempt was made at the end.
-  | "BySpec"
-  | "AutoSuspended"
-  | "RetryAfter"
-  | "CircuitOpen"
-  | "RefsUnresolved"
-  | "HandshakePending";
+  "BySpec",
+  "AutoSuspended",
+  "RetryAfter",
+  "CircuitOpen",
+  "RefsUnresolved",
+  "HandshakePending",
+] as const;
+
+/** How a delivery ended. */
+export type EndReason = (typeof FAILURE_REASONS)[number] | "Delivered" | "Discarded";
 
 /** Three crashed lone tries and a delivery is quarantined (failed), so that one poisoned delivery cannot loop for ever. */
 export const LONE_CRASHES_MAX = 3;

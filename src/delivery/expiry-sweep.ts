@@ -1,4 +1,5 @@
 import type { Clock } from "../lib/clock.ts";
+import type { BusinessEvents } from "../observe/events.ts";
 import type { Log } from "../observe/log.ts";
 import type { Completion, Store } from "../store/store.ts";
 import { expiresAtMs } from "../core/delivery-state.ts";
@@ -25,6 +26,7 @@ export interface ExpirySweepParts {
   readonly scheduler: Pick<Scheduler, "loader">;
   readonly fresh: Pick<FreshMemory, "taken">;
   readonly landing: Pick<Landing, "failedUntried">;
+  readonly events: Pick<BusinessEvents, "deliveriesLost">;
 }
 
 /**
@@ -105,6 +107,9 @@ export class ExpirySweep {
       lane.count.written();
     }
     for (const waiting of fresh) this.#parts.fresh.taken(lane, waiting);
-    for (const wasEnded of changed) if (wasEnded) this.#parts.landing.failedUntried(lane);
+    const lost = ids.filter((_, i) => changed[i] === true);
+    for (const _ of lost) this.#parts.landing.failedUntried(lane, reason);
+    const subscription = lane.route?.subscription;
+    if (subscription !== undefined) this.#parts.events.deliveriesLost(subscription, { reason, count: lost.length, ids: lost });
   }
 }

@@ -1,5 +1,6 @@
 import { BUILT_IN_POLICY } from "../core/policy.ts";
 import type { Clock } from "../lib/clock.ts";
+import type { BusinessEvents } from "../observe/events.ts";
 import type { Log } from "../observe/log.ts";
 import type { Metrics } from "../observe/metrics.ts";
 import type { Store } from "../store/store.ts";
@@ -21,6 +22,7 @@ export interface QueueEndingParts {
   readonly scheduler: Scheduler;
   readonly fresh: Pick<FreshMemory, "taken">;
   readonly tally: Tally;
+  readonly events: Pick<BusinessEvents, "deliveriesLost">;
   readonly laneParts: readonly LanePart[];
   readonly inForce: Pick<RoutesInForce, "isNameTaken">;
   readonly attempter: Pick<Attempter, "forget">;
@@ -67,8 +69,11 @@ export class QueueEnding {
       ended = await store.endAll({ subscription: lane.uid, state, reason, nowMs: clock.nowMs(), historyRetentionMs, limit: END_STEP });
       total += ended;
       // Of a dead letter whose answer is still on its way only the store knows.
-      for (let i = 0; i < ended && lane.count.pending > 0; i++) tally.ended(lane, state);
+      for (let i = 0; i < ended && lane.count.pending > 0; i++) tally.ended(lane, { state, reason });
     }
+    const subscription = (lane.route ?? lane.lastRoute)?.subscription;
+    if (total > 0 && state === "failed" && subscription !== undefined)
+      this.#parts.events.deliveriesLost(subscription, { reason, count: total });
     await this.#forgetIfOver(lane);
     return total;
   }

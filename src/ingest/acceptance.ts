@@ -298,7 +298,8 @@ export class Acceptance {
     const receipts: Receipt[] = [];
     for (const [index, item] of items.entries()) {
       const answer = stored[index]!;
-      if (!answer.duplicate) this.#parts.events.eventAccepted(item.event.namespace, answer.matched);
+      if (answer.duplicate) this.#parts.events.eventDuplicate(item.event.namespace);
+      else this.#parts.events.eventAccepted(item.event.namespace, answer.matched);
       let at = 0;
       for (const some of pieces(item.deliveries)) {
         if (answer.duplicate) this.#parts.intake.abandoned(item.event, some);

@@ -45,6 +45,7 @@ const NO_HEADERS: string[] = [];
 export interface ExchangeEnd {
   /** 0 when the client left before it was answered. */
   readonly status: number;
+  readonly refusal?: Refusal;
 }
 
 /**
@@ -183,7 +184,7 @@ export class Exchange {
   /** Answers with a problem. Body still to come is not wanted any more: the connection ends after it. */
   refuse(refusal: Refusal, options: { readonly linger: boolean; readonly nowMs: number }): void {
     const unread = !this.request.complete && hasBody(this.request);
-    if (!this.#end(refusal.status)) return;
+    if (!this.#end(refusal.status, refusal)) return;
     const body = problemBody(refusal);
     const headers: Record<string, string | number> = {
       "Content-Type": "application/problem+json",
@@ -214,11 +215,11 @@ export class Exchange {
   }
 
   /** True the first time. */
-  #end(status: number): boolean {
+  #end(status: number, refusal?: Refusal): boolean {
     if (!this.isOpen || this.#state === "lingering") return false;
     this.#state = "answered";
     this.#wait = undefined;
-    this.#hooks.onEnd(this, { status });
+    this.#hooks.onEnd(this, refusal === undefined ? { status } : { status, refusal });
     return true;
   }
 

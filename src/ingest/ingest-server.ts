@@ -19,6 +19,8 @@ import { BODY_DEADLINE_MS, Exchange, type ExchangeHooks } from "./exchange.ts";
 import type { LetIn, Reception, Shown } from "./reception.ts";
 import { type Refusal, problemBody, problemHeaders, refuse, RETRY_AFTER_SECONDS } from "./refusal.ts";
 import type { ResultOrder } from "./results/result-answer.ts";
+import { RefusalLog } from "./refusal-log.ts";
+import { askedNamespace } from "./request-head.ts";
 import { TOKEN_WITHIN_BYTES } from "./early-token.ts";
 import { Strangers, STRANGERS_MAX } from "./strangers.ts";
 import type { ResultDesk } from "./results/result-desk.ts";
@@ -111,6 +113,7 @@ export class IngestServer implements Service {
   readonly #open = new Slots<Exchange>();
   readonly #lastOf = new WeakMap<Duplex, Exchange>();
   readonly #strangers: Strangers;
+  readonly #refusals: RefusalLog;
   /** Answers that wait for their readers. */
   readonly #slow: Pot<Exchange>;
   readonly #requests: Shares;
@@ -126,6 +129,7 @@ export class IngestServer implements Service {
     this.#limits = ingestLimits(options);
     const { requests, bodyBytesHeld } = this.#limits;
     this.#slow = new Pot(this.#limits.unreadBytes);
+    this.#refusals = new RefusalLog(options.log, options.clock);
     this.#strangers = new Strangers(this.#limits.strangers, options.events);
     this.#requests = new Shares(requests, Math.min(REQUESTS_FLOOR, requests));
     this.#bytesHeld = new Shares(bodyBytesHeld, Math.min(BODY_BYTES_FLOOR, bodyBytesHeld));
@@ -217,6 +221,7 @@ export class IngestServer implements Service {
       const seconds = exchange.busyMs(this.#options.clock.monotonicMs()) / 1_000;
       // 499 as nginx counts a client that left before it was answered.
       this.#options.events.ingestAnswered(end.status === 0 ? 499 : end.status, seconds);
+      if (end.refusal !== undefined) this.#refused(end.refusal, exchange.request);
     },
   };
 
@@ -346,6 +351,7 @@ export class IngestServer implements Service {
     if (last === undefined || last.response.writableFinished) {
       socket.end(rawAnswer(refusal));
       this.#options.events.ingestAnswered(refusal.status, 0);
+      this.#refused(refusal, undefined);
     } else if (last.isReading) {
       last.response.shouldKeepAlive = false;
       last.refuse(refusal, { linger: false, nowMs: 0 });
@@ -354,6 +360,12 @@ export class IngestServer implements Service {
       last.response.shouldKeepAlive = false;
       last.response.once("close", () => socket.destroy());
     }
+  }
+
+  #refused(refusal: Refusal, request: IncomingMessage | undefined): void {
+    const namespace = askedNamespace(request?.url);
+    this.#options.events.ingestRefused(namespace, refusal.code);
+    this.#refusals.note({ namespace, from: request?.socket.remoteAddress ?? "", refusal });
   }
 
   #startSweep(): () => void {
@@ -383,6 +395,7 @@ export class IngestServer implements Service {
     ];
     await closed;
     for (const cancel of timers) cancel();
+    this.#refusals.flush();
     this.#draining = false;
   }
 

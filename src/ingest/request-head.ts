@@ -218,3 +218,9 @@ function readHookType(encoded: string | undefined): Checked<string | undefined> 
   const mistake = attributeMistake("type", type);
   return mistake === undefined ? { ok: true, value: type } : refused("attribute_invalid", `The event type in the path ${mistake}.`);
 }
+
+/** The namespace in the path of a request, if it is the name of one. */
+export function askedNamespace(url: string | undefined): string | undefined {
+  const name = /^\/v1\/namespaces\/([^/?#]{1,63})(?:[/?#]|$)/.exec(localTarget(url ?? ""))?.[1];
+  return name !== undefined && NAMESPACE.test(name) ? name : undefined;
+}

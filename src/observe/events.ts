@@ -1,35 +1,11 @@
 import type { EndReason, TerminalState } from "../core/delivery.ts";
 import { deadLetterOwner } from "../core/dead-letter.ts";
-import type { DeliveryNames } from "../core/delivery-name.ts";
-import type { Outcome } from "../core/outcome.ts";
 import type { SubscriptionName } from "../core/subscription.ts";
+import { AttemptLines, type AttemptTold, type LostTold, type NamesDeliveries } from "./attempt-lines.ts";
 import type { Log } from "./log.ts";
 import type { DoorWatch } from "../lib/door/door.ts";
 import type { Metrics, StrangerRefusal } from "./metrics.ts";
 import type { ReceiverKind } from "./queue-seen.ts";
-
-type NamesDeliveries = Pick<DeliveryNames, "nameOf">;
-
-/** One attempt, told once: counted and written as one wide log line. */
-export interface AttemptTold extends SubscriptionName {
-  readonly eventId: string;
-  readonly eventType: string;
-  /** The row's; the log line says its name. */
-  readonly deliveryId: number;
-  readonly attempt: number;
-  readonly outcome: Outcome;
-  /** Redacted. */
-  readonly url: string;
-  /** What follows: `delivered`, `failed`, `retry`, `discarded`; `wait`: only another spec can help. */
-  readonly decision: TerminalState | "retry" | "wait";
-  readonly reason: EndReason | undefined;
-  /** Delay until the next attempt, ms. */
-  readonly nextInMs: number | undefined;
-  /** Of the trace that its event belongs to. */
-  readonly traceId: string | undefined;
-  readonly acceptedAtMs: number;
-  readonly nowMs: number;
-}
 
 /** A test that was sent through the API. */
 export interface TestTold extends Pick<AttemptTold, "namespace" | "name" | "eventId" | "eventType" | "outcome" | "url"> {
@@ -46,13 +22,14 @@ export interface FailedFilter extends SubscriptionName {
 export class BusinessEvents {
   readonly #metrics: Metrics;
   readonly #log: Log;
-  readonly #deliveryNames: NamesDeliveries;
+  readonly #attempts: AttemptLines;
   #filterFailed: ((filter: FailedFilter, message: string) => void) | undefined;
 
-  constructor(metrics: Metrics, log: Log, deliveryNames: NamesDeliveries) {
+  /** Of attempts that succeed one in so many has a line. */
+  constructor(metrics: Metrics, log: Log, deliveryNames: NamesDeliveries, successOneIn = 1) {
     this.#metrics = metrics;
     this.#log = log;
-    this.#deliveryNames = deliveryNames;
+    this.#attempts = new AttemptLines(log, deliveryNames, successOneIn);
     metrics.nameExemplars(({ namespace, deliveryId, traceId }) => ({
       delivery_id: deliveryNames.nameOf(namespace, deliveryId),
       ...(traceId === undefined ? {} : { trace_id: traceId }),
@@ -84,6 +61,16 @@ export class BusinessEvents {
     if (matched === 0) this.#metrics.eventsUnmatched.inc({ namespace });
   }
 
+  /** A producer's key came again with the same content: it is answered as before. */
+  eventDuplicate(namespace: string): void {
+    this.#metrics.eventsDuplicate.inc(namespace);
+  }
+
+  /** A request was refused; the namespace is what its sender asked for, and is counted only if it is known. */
+  ingestRefused(namespace: string | undefined, code: string): void {
+    this.#metrics.ingestRefused.inc(namespace !== undefined && this.#metrics.knowsNamespace(namespace) ? namespace : "", code);
+  }
+
   /** A producer's key came again with other content: 409. */
   idempotencyConflict(namespace: string): void {
     this.#metrics.idempotencyConflicts.inc({ namespace });
@@ -113,34 +100,7 @@ export class BusinessEvents {
     this.#metrics.attemptDuration.observeTold(seconds, { namespace, deliveryId: told.deliveryId, traceId: told.traceId });
     this.#metrics.perSubscription.attempted(told, outcome.class, seconds);
     if (told.decision === "delivered") this.#metrics.deliveryLatency.observe((told.nowMs - told.acceptedAtMs) / 1_000, namespace);
-    // Asked before the line is put together: at level warn it would be for nothing.
-    if (this.#log.isLevelEnabled("info")) this.#writeAttempt(told);
-  }
-
-  #writeAttempt(told: AttemptTold): void {
-    const { namespace, name, outcome } = told;
-    this.#log.info(
-      {
-        event: "delivery.attempted",
-        namespace,
-        subscription: name,
-        eventID: told.eventId,
-        eventType: told.eventType,
-        deliveryID: this.#deliveryNames.nameOf(namespace, told.deliveryId),
-        attempt: told.attempt,
-        outcome: outcome.class,
-        statusCode: outcome.statusCode,
-        connectionStatus: outcome.connectionStatus,
-        tlsStatus: outcome.tlsStatus,
-        reconnected: outcome.reconnected,
-        durationMs: Math.round(outcome.durationMs * 10) / 10,
-        url: told.url,
-        decision: told.decision,
-        reason: told.reason,
-        nextInMs: told.nextInMs,
-      },
-      outcome.message,
-    );
+    this.#attempts.write(told);
   }
 
   /** A test was sent: it is in no history, so this line is what tells of it. */
@@ -165,8 +125,14 @@ export class BusinessEvents {
     );
   }
 
-  deliveryEnded(name: SubscriptionName, state: TerminalState): void {
+  deliveryEnded(name: SubscriptionName, state: TerminalState, reason: EndReason): void {
     this.#metrics.perSubscription.ended(name, state);
+    if (state === "failed") this.#metrics.deliveriesFailed.inc(reason);
     if (deadLetterOwner(name.name) === undefined) this.#metrics.deliveriesEnded.inc(name.namespace, state);
+  }
+
+  /** Deliveries have failed for good without an attempt: no other line tells of them. */
+  deliveriesLost(name: SubscriptionName, lost: LostTold): void {
+    if (lost.count > 0) this.#attempts.writeLost(name, lost);
   }
 }

@@ -8,6 +8,7 @@ import { Listener } from "../lib/door/listener.ts";
 import type { ListenAddress } from "../lib/listen.ts";
 import type { Service } from "../lib/service.ts";
 import { STOOD_MIN_MS } from "../lib/timer-wheel.ts";
+import type { Log } from "./log.ts";
 import type { Metrics } from "./metrics.ts";
 import type { ScrapeAccess } from "./scrape-access.ts";
 import { SCRAPE_PATHS, Scrapes, type ScrapePath } from "./scrape.ts";
@@ -24,6 +25,7 @@ export interface HealthServerOptions {
   readonly listen: ListenAddress;
   readonly metrics: Metrics;
   readonly clock: Clock;
+  readonly log: Log;
   /** `/livez`, beside the event loop: what only a new process can mend. */
   readonly alive?: readonly HealthCheck[];
   /** `/readyz`: all must be fine. */
@@ -36,6 +38,8 @@ export interface HealthServerOptions {
 
 /** The loop did not turn for so long: `/livez` fails and Kubernetes starts the Pod anew, in ms. */
 export const LOOP_STALL_MAX_MS = 10_000;
+/** A stall from this on has a line in the log, ms: there is at most one of them a second. */
+const STALL_TOLD_MIN_MS = 1_000;
 const TEXT = "text/plain; charset=utf-8";
 const BEAT_MS = 200;
 /** The lag metric looks back over this many beats. */
@@ -67,7 +71,7 @@ export class HealthServer implements Service {
   constructor(options: HealthServerOptions) {
     this.#options = options;
     this.#lastBeatMs = options.clock.monotonicMs();
-    this.#stalls = new StallCount(options.metrics);
+    this.#stalls = new StallCount(options.metrics, options.log);
     this.#listener = new Listener({
       listen: options.listen,
       http: { headersTimeout: 5_000, requestTimeout: 10_000, keepAliveTimeout: 30_000, requireHostHeader: false },
@@ -200,11 +204,13 @@ function isScrapePath(path: string | undefined): path is ScrapePath {
 /** How often the loop stood still, and for how long at most lately. */
 class StallCount {
   readonly #metrics: Metrics;
+  readonly #log: Log;
   #maxMs = 0;
   #maxBeforeMs = 0;
 
-  constructor(metrics: Metrics) {
+  constructor(metrics: Metrics, log: Log) {
     this.#metrics = metrics;
+    this.#log = log;
     this.#metrics.loopStallMax.set(0);
   }
 
@@ -212,6 +218,11 @@ class StallCount {
   beat(lateMs: number): void {
     if (lateMs < STOOD_MIN_MS) return;
     this.#metrics.loopStalls.inc();
+    this.#metrics.loopStalledSeconds.inc(lateMs / 1_000);
+    if (lateMs >= STALL_TOLD_MIN_MS) {
+      const msg = `the event loop stood still for ${(lateMs / 1_000).toFixed(1)} s: answers and deliveries were late by as much; the process was frozen, short of CPU (see its limit), or collecting garbage`;
+      this.#log.warn({ event: "loop.stalled", stalledMs: Math.round(lateMs) }, msg);
+    }
     this.#maxMs = Math.max(this.#maxMs, lateMs);
     this.#show();
   }

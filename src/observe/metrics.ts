@@ -1,3 +1,4 @@
+import { FAILURE_REASONS } from "../core/delivery.ts";
 import type { SubscriptionName } from "../core/subscription.ts";
 import { CLOSED_FOR, type DoorWatch, HANDSHAKE_RESULTS } from "../lib/door/door.ts";
 import { ANSWER_BUCKETS, ATTEMPT_BUCKETS, COMMIT_BUCKETS, DISPATCH_BUCKETS, LATENCY_BUCKETS, RECONCILE_BUCKETS } from "./buckets.ts";
@@ -17,6 +18,9 @@ const STRANGER_REFUSALS = ["room", "late", "no_token"] as const;
 
 /** Answers of the ingest that alerts look at: a count that is first seen as 1 has not increased. */
 const ALERTED_CODES = ["202", "400", "401", "403", "413", "422", "429", "500", "503", "507"] as const;
+
+/** Refusals that are a producer's trouble: shown for each namespace before the first. */
+const ALERTED_REFUSALS = ["unauthenticated", "forbidden", "event_too_large", "type_unknown", "rate_limited", "quota_exceeded"] as const;
 
 /** A port of ours. */
 export type ServerName = (typeof SERVERS)[number];
@@ -52,6 +56,7 @@ export class Metrics {
   #acceptedBefore: ReadonlyMap<string, number> = new Map();
 
   readonly ingestRequests = this.#make.tally("ingest_requests_total", "Requests on the ingest port by HTTP status code.", ["code"]);
+  readonly ingestRefused = this.#make.tally("ingest_refused_total", "Refused requests by the code of the problem.", ["namespace", "code"]);
   readonly ingestDuration = this.#make.timings({
     name: "ingest_request_duration_seconds",
     help: "Time from the request's first byte to its answer, in seconds.",
@@ -89,6 +94,11 @@ export class Metrics {
   readonly eventsAccepted = this.#make.tally("events_accepted_total", "Events stored durably and answered 2xx (duplicates not counted).", [
     "namespace",
   ]);
+  readonly eventsDuplicate = this.#make.tally(
+    "events_duplicate_total",
+    "Events answered from an earlier acceptance: their idempotency key was known.",
+    ["namespace"],
+  );
   readonly eventsUnmatched = this.#make.counter("events_unmatched_total", "Accepted events that no subscription wanted.", ["namespace"]);
   readonly idempotencyConflicts = this.#make.counter(
     "idempotency_conflicts_total",
@@ -116,6 +126,9 @@ export class Metrics {
     "Deliveries that ended, by outcome; dead letters are not counted.",
     ["namespace", "outcome"],
   );
+  readonly deliveriesFailed = this.#make.tally("deliveries_failed_total", "Deliveries and dead letters that failed for good, by reason.", [
+    "reason",
+  ]);
   readonly deliveryLatency = this.#make.timings({
     name: "delivery_latency_seconds",
     help: "Time from acceptance to the receiver's success, in seconds.",
@@ -131,6 +144,16 @@ export class Metrics {
   });
   readonly storeSize = this.#make.gauge("store_size_bytes", "Size of the store's files, in bytes.", []);
   readonly storeFree = this.#make.gauge("store_free_bytes", "Free space of the store's file system, in bytes.", []);
+  readonly storeCapacity = this.#make.gauge(
+    "store_capacity_bytes",
+    "Size of the store's file system, or what the store may use of it where that is less, in bytes.",
+    [],
+  );
+  readonly storeWritable = this.#make.gauge(
+    "store_writable",
+    "0 while the store takes no events: its disk is full, or does not answer.",
+    [],
+  );
   readonly storeLog = this.#make.gauge("store_log_bytes", "Size of the store's write-ahead log, in bytes; part of its size.", []);
   readonly storeFreeMin = this.#make.gauge("store_free_min_bytes", "Free space below which events are refused with 507, in bytes.", []);
   readonly storeNamespaceBytes = this.#make.gauge("store_namespace_bytes", "Storage that a namespace uses in the store, in bytes.", [
@@ -162,6 +185,11 @@ export class Metrics {
     [],
   );
   readonly classHeld = this.#make.gauge("class_held", "1 while this installation serves its class; with files always.", []);
+  readonly loopStalledSeconds = this.#make.counter(
+    "loop_stalled_seconds_total",
+    "How long the event loop stood still in all, in seconds.",
+    [],
+  );
   readonly loopStallMax = this.#make.gauge(
     "loop_stall_max_seconds",
     "Longest time the event loop stood still in the last 5 to 10 minutes, in seconds (0: never a quarter of a second).",
@@ -218,6 +246,7 @@ export class Metrics {
     "result",
   ]);
   readonly kubernetesEvents = this.#make.counter("kubernetes_events_total", "Kubernetes Events written, by result.", ["result"]);
+  readonly starts = this.#make.counter("starts_total", "Starts since the store was made, by how the process before ended.", ["how"]);
   readonly buildInfo = this.#make.gauge("build_info", "Always 1; the labels name the build.", ["version", "node"]);
 
   constructor(options: { readonly version: string; readonly perSubscription?: PerSubscriptionMetrics; readonly defaults?: boolean }) {
@@ -232,12 +261,14 @@ export class Metrics {
     for (const server of SERVERS) for (const reason of CLOSED_FOR) this.connectionsClosed.inc({ server, reason }, 0);
     for (const reason of STRANGER_REFUSALS) this.strangersRefused.inc({ reason }, 0);
     for (const code of ALERTED_CODES) this.ingestRequests.show(code);
+    for (const code of ALERTED_REFUSALS) this.ingestRefused.show("", code);
+    for (const reason of FAILURE_REASONS) this.deliveriesFailed.show(reason);
     for (const outcome of OUTCOMES) this.attempts.show(outcome);
     for (const receiver of RECEIVER_KINDS) for (const kind of ["first", "retry"]) this.dispatchDelay.show(kind, receiver);
   }
 
   /** The page `/metrics`. */
-  expose(form: PageForm = "text"): Promise<string> {
+  async expose(form: PageForm = "text"): Promise<string> {
     this.storeNamespaceBytes.reset();
     this.storeNamespaceLimit.reset();
     for (const { namespace, bytes, limitBytes } of this.#storage()) {
@@ -246,7 +277,7 @@ export class Metrics {
     }
     this.watchLastEvent.reset();
     for (const [kind, seconds] of this.#silentSeconds()) this.watchLastEvent.set({ kind }, seconds);
-    this.#showTotals();
+    await this.#showTotals();
     return this.#make.page(form);
   }
 
@@ -266,8 +297,8 @@ export class Metrics {
     this.perSubscription.readQueues(queues);
   }
 
-  #showTotals(): void {
-    const totals = totalsOf(this.#queues(), this.perSubscription.known());
+  async #showTotals(): Promise<void> {
+    const totals = await totalsOf(this.#queues(), this.perSubscription.known());
     for (const [state, count] of Object.entries(totals.subscriptions)) this.#subscriptions.set({ state }, count);
     for (const [reason, count] of Object.entries(totals.held)) this.#held.set({ reason }, count);
     for (const [state, count] of Object.entries(totals.deliveries)) this.#queueDeliveries.set({ state }, count);
@@ -313,6 +344,12 @@ export class Metrics {
   showSubscription(subscription: SubscriptionName, hasFilter: boolean): void {
     this.perSubscription.show(subscription, hasFilter);
     for (const outcome of ENDS) this.deliveriesEnded.show(subscription.namespace, outcome);
+    for (const code of ALERTED_REFUSALS) this.ingestRefused.show(subscription.namespace, code);
+  }
+
+  /** Whether a namespace has, or had, a subscription or an event: others may be anybody's words. */
+  knowsNamespace(namespace: string): boolean {
+    return this.deliveriesEnded.has(namespace) || this.eventsAccepted.has(namespace);
   }
 
   /** Forgets a subscription's series, so that deleted ones do not stay for ever. */
@@ -332,7 +369,8 @@ export class Metrics {
       counts.delete(namespace);
       this.eventsUnmatched.remove({ namespace });
       this.idempotencyConflicts.remove({ namespace });
-      for (const tally of [this.eventsAccepted, this.deliveriesEnded]) this.#make.forget(tally, [namespace]);
+      for (const tally of [this.eventsAccepted, this.eventsDuplicate, this.deliveriesEnded, this.ingestRefused])
+        this.#make.forget(tally, [namespace]);
     }
     this.#acceptedBefore = counts;
     for (const namespace of this.deliveryLatency.firsts()) if (!inUse.has(namespace)) this.deliveryLatency.forget(namespace);

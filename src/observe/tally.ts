@@ -35,6 +35,11 @@ export class Tally {
     });
   }
 
+  /** Whether something is known under a value of the first label. */
+  has(first: string): boolean {
+    return this.#root.has(first);
+  }
+
   /** How many values of the first label are known. */
   get size(): number {
     return this.#root.size;

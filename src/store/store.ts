@@ -449,6 +449,8 @@ export interface StoreHealth {
   readonly writable: boolean;
   readonly sizeBytes: number;
   readonly freeBytes: number;
+  /** Size of the file system, or what the store may use of it where that is less. */
+  readonly capacityBytes: number;
   /** Below this the ingest answers 507. */
   readonly freeBytesMin: number;
   /** Of `sizeBytes`, the write-ahead log; 0 where there is none. */

@@ -95,6 +95,9 @@ export class Aftermath {
       nextInMs: next.state === "ready" && decision === "retry" ? next.dueAtMs - nowMs : undefined,
       traceId: traceIdOf(event.extensions["traceparent"]),
       acceptedAtMs: waiting.acceptedAtMs,
+      waitedMs: flight.waitedMs,
+      policy: flight.route.subscription.spec.policyName,
+      keptMs: flight.route.subscription.policy.retention.historyMs,
       nowMs,
     });
   }

@@ -1,12 +1,15 @@
+import type { EndReason } from "../../core/delivery.ts";
 import { spent } from "../../core/delivery-state.ts";
 import type { Clock } from "../../lib/clock.ts";
 import type { Soon } from "../../lib/soon.ts";
+import type { BusinessEvents } from "../../observe/events.ts";
 import type { Log } from "../../observe/log.ts";
-import { StoreError, type Claimed, type Store } from "../../store/store.ts";
+import { StoreError, type Claimed, type DeliveryId, type Store } from "../../store/store.ts";
 import type { ForgottenRows } from "../forgotten-rows.ts";
 import type { Lifetime } from "../lifetime.ts";
 import type { FlightDesk } from "./flight-desk.ts";
 import type { EngineBounds } from "../queue/bounds.ts";
+import type { Lane } from "../queue/lane.ts";
 import type { FreshMemory } from "../queue/fresh-memory.ts";
 import { isLone, type Scheduler, type Turn } from "../queue/scheduler.ts";
 
@@ -18,6 +21,7 @@ export interface ClaimLoopParts {
   readonly store: Pick<Store, "claim">;
   readonly clock: Clock;
   readonly log: Log;
+  readonly events: Pick<BusinessEvents, "deliveriesLost">;
   readonly scheduler: Scheduler;
   readonly soon: Soon;
   readonly fresh: Pick<FreshMemory, "taken">;
@@ -46,25 +50,41 @@ export class ClaimLoop {
     if (!flights.keepsUp() || this.#claimsHeld || !life.isUp) return;
     const { claimsMax } = this.#parts.bounds;
     const batch: Turn[] = [];
+    const spentOf = new Map<Lane, Spent[]>();
     for (let picked = 0; picked < claimsMax; picked++) {
       const turn = scheduler.pick();
       if (turn === undefined) break;
-      if (!this.#endIfSpent(turn)) batch.push(turn);
+      const reason = this.#endIfSpent(turn);
+      if (reason === undefined) batch.push(turn);
+      else noteSpent(spentOf, turn, reason);
       if (picked + 1 === claimsMax) soon.ask();
     }
+    if (spentOf.size > 0) this.#tellSpent(spentOf);
     if (batch.length > 0) void this.#claim(batch);
   }
 
   /** Attempts and age are judged by the policy at claim. */
-  #endIfSpent(turn: Turn): boolean {
+  #endIfSpent(turn: Turn): EndReason | undefined {
     const { lane, waiting } = turn;
     const policy = lane.route?.subscription.policy;
-    if (policy === undefined) return false;
+    if (policy === undefined) return undefined;
     const reason = spent(waiting, policy, { nowMs: this.#parts.clock.nowMs(), livedSinceMs: this.#parts.life.livedSinceMs });
-    if (reason === undefined) return false;
+    if (reason === undefined) return undefined;
     if (waiting.isFresh) this.#parts.fresh.taken(lane, waiting);
     this.#parts.flights.endUntried(turn, reason);
-    return true;
+    return reason;
+  }
+
+  /** One line for each lane and reason: after a long trouble there may be thousands. */
+  #tellSpent(spentOf: ReadonlyMap<Lane, readonly Spent[]>): void {
+    for (const [lane, spent] of spentOf) {
+      const subscription = lane.route?.subscription;
+      if (subscription === undefined) continue;
+      for (const reason of new Set(spent.map((each) => each.reason))) {
+        const ids = spent.filter((each) => each.reason === reason).map(({ id }) => id);
+        this.#parts.events.deliveriesLost(subscription, { reason, count: ids.length, ids });
+      }
+    }
   }
 
   async #claim(turns: readonly Turn[]): Promise<void> {
@@ -111,4 +131,15 @@ export class ClaimLoop {
       this.#parts.soon.ask();
     });
   }
+}
+
+interface Spent {
+  readonly id: DeliveryId;
+  readonly reason: EndReason;
+}
+
+function noteSpent(spentOf: Map<Lane, Spent[]>, { lane, waiting }: Turn, reason: EndReason): void {
+  const spent = spentOf.get(lane) ?? [];
+  spent.push({ id: waiting.id, reason });
+  spentOf.set(lane, spent);
 }

@@ -33,7 +33,7 @@ export interface FlightDeskParts {
   readonly clock: Clock;
   readonly random: Random;
   readonly log: Log;
-  readonly events: Pick<BusinessEvents, "dispatched">;
+  readonly events: Pick<BusinessEvents, "dispatched" | "deliveriesLost">;
   readonly deliveryNames: Pick<DeliveryNames, "nameOf">;
   readonly scheduler: Scheduler;
   readonly aftermath: Aftermath;
@@ -98,7 +98,14 @@ export class FlightDesk {
       // The route changed while the claim was written, or nobody may send any more: as if it had never been claimed.
       const nowMs = this.#parts.clock.nowMs();
       this.#complete(turn, undefined, event === undefined ? BODY_GONE : { state: "ready", dueAtMs: nowMs, uncounted: true });
-      if (event === undefined) tally.ended(lane, "failed");
+      if (event === undefined) {
+        tally.ended(lane, BODY_GONE);
+        this.#parts.events.deliveriesLost(lane.route?.subscription ?? { namespace: lane.namespace, name: "" }, {
+          reason: BODY_GONE.reason,
+          count: 1,
+          ids: [turn.waiting.id],
+        });
+      }
       scheduler.release(turn, { sent: false });
       return;
     }
@@ -125,7 +132,7 @@ export class FlightDesk {
 
   /** Ends a delivery whose turn it is without an attempt. */
   endUntried(turn: Turn, reason: EndReason): void {
-    this.#parts.tally.ended(turn.lane, "failed");
+    this.#parts.tally.ended(turn.lane, { state: "failed", reason });
     this.#complete(turn, undefined, { state: "failed", reason });
     this.#parts.scheduler.release(turn, { sent: false });
   }
@@ -159,7 +166,7 @@ export class FlightDesk {
     const transition = next(counted, outcome, policy, { nowMs, random: random.next() });
     this.#complete(flight, kept === "last" && transition.next.state === "ready" ? undefined : record, stored(transition.next, route));
     if (transition.next.state === "ready") tally.retried(lane);
-    else tally.ended(lane, transition.next.state);
+    else tally.ended(lane, transition.next);
     aftermath.react(flight, outcome, transition);
     aftermath.report(flight, done, transition);
     scheduler.release(flight, { sent: true, tookMs: saysNothing(outcome) ? undefined : outcome.durationMs });

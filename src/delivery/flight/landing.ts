@@ -1,3 +1,4 @@
+import type { EndReason } from "../../core/delivery.ts";
 import { deadLetterQueue, deadLetterRoute } from "../../core/dead-letter.ts";
 import type { Clock } from "../../lib/clock.ts";
 import type { Completion } from "../../store/store.ts";
@@ -59,8 +60,8 @@ export class Landing {
   }
 
   /** A delivery of the lane failed without an attempt, durably. */
-  failedUntried(lane: Lane): void {
-    this.#parts.tally.ended(lane, "failed");
+  failedUntried(lane: Lane, reason: EndReason): void {
+    this.#parts.tally.ended(lane, { state: "failed", reason });
     this.#letterWaits(lane);
     this.someEnded();
   }

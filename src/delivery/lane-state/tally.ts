@@ -1,7 +1,13 @@
-import type { TerminalState } from "../../core/delivery.ts";
+import type { EndReason, TerminalState } from "../../core/delivery.ts";
 import type { BusinessEvents } from "../../observe/events.ts";
 import type { HealthBook } from "./health-book.ts";
 import type { Lane } from "../queue/lane.ts";
+
+/** How a delivery ended, and why. */
+export interface DeliveryEnd {
+  readonly state: TerminalState;
+  readonly reason: EndReason;
+}
 
 /** Counts what enters and leaves each lane, for status and metrics. The store keeps the same counters durably. */
 export class Tally {
@@ -30,10 +36,10 @@ export class Tally {
   }
 
   /** One has ended. */
-  ended(lane: Lane, state: TerminalState): void {
+  ended(lane: Lane, { state, reason }: DeliveryEnd): void {
     lane.count.ended(state);
     const subscription = lane.route?.subscription;
-    if (subscription !== undefined) this.#events.deliveryEnded(subscription, state);
+    if (subscription !== undefined) this.#events.deliveryEnded(subscription, state, reason);
     this.#health.notify(lane, "counters");
   }
 }

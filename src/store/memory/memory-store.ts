@@ -326,7 +326,15 @@ export class MemoryStore implements Store {
 
   async health(): Promise<StoreHealth> {
     const sizeBytes = this.#usage.totalBytes;
-    return { writable: this.#open, sizeBytes, freeBytes: Number.MAX_SAFE_INTEGER, freeBytesMin: 0, logBytes: 0, oldestWriteMs: 0 };
+    return {
+      writable: this.#open,
+      sizeBytes,
+      freeBytes: Number.MAX_SAFE_INTEGER,
+      capacityBytes: Number.MAX_SAFE_INTEGER,
+      freeBytesMin: 0,
+      logBytes: 0,
+      oldestWriteMs: 0,
+    };
   }
 
   usage(): StorageUsage {

@@ -50,6 +50,12 @@ export function freeBytes(directory: string, sizeMax?: number): number {
   return sizeMax === undefined ? free : Math.max(0, Math.min(free, sizeMax - takenBytes(directory)));
 }
 
+/** Bytes that a store may take at most: all of its file system, or `sizeMax`. */
+export function capacityBytes(directory: string, sizeMax?: number): number {
+  const { blocks, bsize } = statfsSync(directory);
+  return Math.min(blocks * bsize, sizeMax ?? Number.POSITIVE_INFINITY);
+}
+
 /** Bytes of the store's files, the reserve among them. */
 function takenBytes(directory: string): number {
   let sum = 0;

@@ -34,7 +34,7 @@ import { ToldTime } from "../told-time.ts";
 import { UsageBook, type StorageUsage } from "../usage-book.ts";
 import type { AnswerTo, Call, ReadCalls, WriteCalls } from "./calls.ts";
 import { databasePath } from "./database.ts";
-import { freeBytes } from "./disk.ts";
+import { capacityBytes, freeBytes } from "./disk.ts";
 import { SqliteThreads } from "./sqlite-threads.ts";
 
 export const RESERVE_BYTES_DEFAULT = 64 * 1_048_576;
@@ -234,11 +234,19 @@ export class SqliteStore implements Store {
     const path = databasePath(this.#options.directory);
     const size = (file: string): number => statSync(file, { throwIfNoEntry: false })?.size ?? 0;
     const freeBytesMin = this.#options.freeBytesMin ?? FREE_BYTES_MIN_DEFAULT;
-    const free = freeBytes(this.#options.directory, this.#options.sizeMax);
+    const { directory, sizeMax } = this.#options;
+    const free = freeBytes(directory, sizeMax);
     const writable = this.#threads !== undefined && this.#closing === undefined && !this.#dead && free >= freeBytesMin;
     const logBytes = size(`${path}-wal`);
     const oldestWriteMs = this.#threads?.writes.oldestMs() ?? 0;
-    return { writable, sizeBytes: size(path) + logBytes, freeBytes: free, freeBytesMin, logBytes, oldestWriteMs };
+    const sizes = {
+      sizeBytes: size(path) + logBytes,
+      freeBytes: free,
+      capacityBytes: capacityBytes(directory, sizeMax),
+      freeBytesMin,
+      logBytes,
+    };
+    return { writable, ...sizes, oldestWriteMs };
   }
 
   usage(): StorageUsage {

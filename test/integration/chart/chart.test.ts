@@ -101,6 +101,7 @@ describe("the operator's arguments", () => {
         className: "second",
         drainTimeoutSeconds: 0,
         logLevel: "debug",
+        logSuccessOneIn: 1_000_000,
         metrics: { perSubscription: false },
         extraArgs: ["--store-reserve=1Mi"],
       },

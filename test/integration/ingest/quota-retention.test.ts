@@ -35,7 +35,7 @@ it(
     cleanups.push(() => rmSync(directory, { recursive: true, force: true }));
     const store = new SqliteStore({ directory, reserveBytes: 0, freeBytesMin: 4 * MI, sizeMax: 40 * MI });
     const clock = new LaterClock();
-    const watch = new StoreWatch(store, new Metrics({ version: "test", defaults: false }), clock);
+    const watch = new StoreWatch({ store, metrics: new Metrics({ version: "test", defaults: false }), clock, log: silentLog });
     const ingest = await runningIngest({ store, clock, roomBytes: () => watch.roomBytes(), routes: [route("orders", ["order.*"])] });
     cleanups.push(() => ingest.stop());
     const look = () => watch.look();

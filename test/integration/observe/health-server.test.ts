@@ -7,6 +7,7 @@ import { BusinessEvents } from "../../../src/observe/events.ts";
 import { Metrics } from "../../../src/observe/metrics.ts";
 import { ManualClock } from "../../support/time/manual-clock.ts";
 import { testDeliveryNames } from "../../support/delivery/test-delivery-names.ts";
+import { recordingLog } from "../../support/recording-log.ts";
 import { silentLog } from "../../support/silent-log.ts";
 
 const abort: AbortController[] = [];
@@ -21,7 +22,16 @@ async function start(state: { store?: string; routes?: string }, authorize?: Scr
   const metrics = new Metrics({ version: "1.2.3" });
   const check = (name: "store" | "routes"): HealthCheck => ({ name, reason: () => state[name] });
   const checks = [check("store"), check("routes")];
-  const server = new HealthServer({ listen: { host: "127.0.0.1", port: 0 }, metrics, clock, authorize, ready: checks, started: checks });
+  const { log, lines } = recordingLog();
+  const server = new HealthServer({
+    listen: { host: "127.0.0.1", port: 0 },
+    metrics,
+    clock,
+    log,
+    authorize,
+    ready: checks,
+    started: checks,
+  });
   const url = await server.open();
   const controller = new AbortController();
   abort.push(controller);
@@ -30,7 +40,7 @@ async function start(state: { store?: string; routes?: string }, authorize?: Scr
     const response = await fetch(url + path, { method });
     return { status: response.status, text: await response.text(), type: response.headers.get("content-type") };
   };
-  return { clock, metrics, get, url };
+  return { clock, metrics, get, url, lines };
 }
 
 describe("health", () => {
@@ -76,26 +86,33 @@ describe("stalls of the loop", () => {
   const shown = async (get: (path: string) => Promise<{ text: string }>) => {
     const { text } = await get("/metrics");
     const value = (name: string): number => Number(new RegExp(`^${name} (\\S+)$`, "m").exec(text)?.[1]);
-    return { count: value("postrider_loop_stalls_total"), longest: value("postrider_loop_stall_max_seconds") };
+    return {
+      count: value("postrider_loop_stalls_total"),
+      total: value("postrider_loop_stalled_seconds_total"),
+      longest: value("postrider_loop_stall_max_seconds"),
+    };
   };
 
   it("are counted from a quarter of a second on, and the longest is shown for 5 to 10 minutes", async () => {
-    const { get, clock } = await start({});
+    const { get, clock, lines } = await start({});
     await clock.advance(10_000);
     for (const ms of [100, 240]) await clock.stall(ms);
-    expect(await shown(get)).toEqual({ count: 0, longest: 0 });
+    expect(await shown(get)).toEqual({ count: 0, total: 0, longest: 0 });
     await clock.advance(1_000);
     await clock.stall(3_000);
     await clock.advance(1_000);
     await clock.stall(600);
-    const { count, longest } = await shown(get);
+    const { count, total, longest } = await shown(get);
     expect(count).toBe(2);
+    expect(total).toBeGreaterThan(3.1);
+    expect(total).toBeLessThanOrEqual(3.6);
+    expect(lines).toMatchObject([{ level: "warn", event: "loop.stalled", msg: expect.stringMatching(/stood still for (2\.[89]|3\.0) s/) }]);
     expect(longest).toBeGreaterThan(2.7);
     expect(longest).toBeLessThanOrEqual(3);
     await clock.advance(240_000);
     expect((await shown(get)).longest).toBe(longest);
     await clock.advance(600_000);
-    expect(await shown(get)).toEqual({ count: 2, longest: 0 });
+    expect(await shown(get)).toEqual({ count: 2, total, longest: 0 });
   });
 });
 

@@ -64,6 +64,7 @@ export async function runningHealth(series = 0, identity = identityOfLink()): Pr
     listen: { host: "127.0.0.1", port: 0, identity },
     metrics,
     clock: new SystemClock(),
+    log: silentLog,
     ready: [],
     started: [],
   });

@@ -13,6 +13,7 @@ import type { HubLimits } from "../../../src/ingest/results/result-hub.ts";
 import { StorageQuota } from "../../../src/ingest/storage-quota.ts";
 import type { StorageLimit } from "../../../src/core/storage-share.ts";
 import type { IdentitySource } from "../../../src/lib/tls/identity-source.ts";
+import type { Log } from "../../../src/observe/log.ts";
 import { BusinessEvents } from "../../../src/observe/events.ts";
 import { Metrics } from "../../../src/observe/metrics.ts";
 import { MemoryStore } from "../../../src/store/memory/memory-store.ts";
@@ -87,6 +88,7 @@ export interface IngestSetup {
   readonly roomBytes?: () => number | undefined;
   readonly storageLimit?: (namespace: string) => StorageLimit;
   readonly drainMs?: number;
+  readonly log?: Log;
   /** Default: 127.0.0.1. */
   readonly host?: string;
   /** Given = TLS. */
@@ -106,7 +108,7 @@ export async function runningIngest(setup: IngestSetup = {}) {
   await store.open({ owner: "test", nowMs: clock.nowMs(), idempotencyTtlMs: 86_400_000 });
   const state = { ready: true, diskLow: false, table: RouteTable.build(setup.routes ?? [route("orders", ["order.*"])]) };
   const metrics = new Metrics({ version: "test", defaults: false });
-  const log = silentLog;
+  const log = setup.log ?? silentLog;
   const events = new BusinessEvents(metrics, log, testDeliveryNames);
   const intake = new RecordingIntake();
   let tell = (_eventId: string | undefined): void => undefined;
