@@ -1,6 +1,7 @@
 import type { Dashboard, Panel, RowPanel } from "@grafana/grafana-foundation-sdk/dashboard";
 import { stringify } from "yaml";
-import { ruleGroups } from "./alerts.ts";
+import { alertmanagerConfig } from "./alertmanager.ts";
+import { ruleGroups, thresholdTable } from "./alerts.ts";
 import { fleetDashboard } from "./fleet-dashboard.ts";
 import { sloGroups } from "./slo.ts";
 import { subscriptionDashboard } from "./subscription-dashboard.ts";
@@ -11,13 +12,15 @@ export function monitoringFiles(): [path: string, content: string][] {
   return [
     ["charts/postrider/dashboards/fleet.json", json(fleetDashboard())],
     ["charts/postrider/dashboards/subscription.json", json(subscriptionDashboard())],
-    rules("alerts", ruleGroups()),
-    rules("slo", sloGroups()),
+    rules("alerts", "alerts", ruleGroups()),
+    rules("thresholds", "alerts", thresholdTable()),
+    rules("slo", "slo", sloGroups()),
+    rules("alertmanager", "alertmanager", alertmanagerConfig()),
   ];
 }
 
-function rules(name: string, groups: object): [path: string, content: string] {
-  const head = `# Generated from scripts/monitoring/${name}.ts by \`npm run generate\`.`;
+function rules(name: string, source: string, groups: object): [path: string, content: string] {
+  const head = `# Generated from scripts/monitoring/${source}.ts by \`npm run generate\`.`;
   return [`charts/postrider/rules/${name}.yaml`, `${head}\n${stringify(groups, { lineWidth: 0, aliasDuplicateObjects: false })}`];
 }
 

@@ -144,6 +144,7 @@ describe("rules", () => {
     const rule = one(await render({ prometheusRule: { enabled: true, ...prometheusRule } }), "PrometheusRule", "pr-postrider");
     return rule.spec.groups.flatMap((group: { rules: object[] }) => group.rules) as {
       alert: string;
+      expr: string;
       for: string;
       labels: Record<string, string>;
       annotations: Record<string, string>;
@@ -169,6 +170,42 @@ describe("rules", () => {
     const full = after.find(({ alert }) => alert === "PostriderDiskFull");
     expect(full).toMatchObject({ for: "10m", labels: { team: "platform", severity: "warning" }, annotations: { dashboard: "x" } });
     expect(after.filter(({ alert }) => alert !== "PostriderDiskFull").every(({ labels }) => labels["severity"] === "page")).toBe(true);
+  });
+
+  it("take other thresholds, in what is asked and in what is said; the others stay", async () => {
+    const before = await rules({});
+    const after = await rules({
+      rules: { PostriderDiskNearlyFull: { thresholds: { factor: 3.5 } }, PostriderLogLong: { thresholds: { bytes: 1_073_741_824 } } },
+    });
+    const of = (all: typeof after, name: string) => all.find(({ alert }) => alert === name);
+    expect(of(before, "PostriderDiskNearlyFull")?.expr).toContain("< 2 * postrider_store_free_min_bytes");
+    expect(of(after, "PostriderDiskNearlyFull")?.expr).toContain("< 3.5 * postrider_store_free_min_bytes");
+    expect(of(after, "PostriderDiskNearlyFull")?.annotations["description"]).toContain("less than {{ 3.5 }} times");
+    expect(Number(/> (.+)$/.exec(of(after, "PostriderLogLong")?.expr ?? "")?.[1])).toBe(1_073_741_824);
+    const changed = after.filter((rule, i) => JSON.stringify(rule) !== JSON.stringify(before[i])).map(({ alert }) => alert);
+    expect(changed).toEqual(["PostriderDiskNearlyFull", "PostriderLogLong"]);
+  });
+
+  it("refuse a threshold that an alert does not have, with those it has", async () => {
+    await expect(rules({ rules: { PostriderDiskNearlyFull: { thresholds: { share: 3 } } } })).rejects.toThrow(
+      /PostriderDiskNearlyFull\.thresholds\.share is not a threshold of this alert: use one of factor/,
+    );
+    await expect(rules({ rules: { PostriderDiskFull: { thresholds: { share: 3 } } } })).rejects.toThrow(/it has none/);
+    await expect(rules({ rules: { PostriderDiskNearlyFull: { thresholds: { factor: "many" } } } })).rejects.toThrow(/factor/);
+  });
+
+  it("link to the dashboard of what they are about, where Grafana's address is known", async () => {
+    for (const { annotations } of await rules({})) expect(annotations).not.toHaveProperty("dashboard_url");
+    const linked = await rules({ dashboardBaseURL: "https://grafana.internal/" });
+    for (const { alert, expr, annotations } of linked) {
+      const url = annotations["dashboard_url"] ?? "";
+      expect(url, alert).toMatch(/^https:\/\/grafana\.internal\/d\/postrider-(fleet|subscription)\?/);
+      if (url.includes("/d/postrider-subscription"))
+        expect(expr, alert).toMatch(/subscription|endpoint|pending|dead_letters|filter_errors/);
+    }
+    expect(linked.find(({ alert }) => alert === "PostriderEndpointDown")?.annotations["dashboard_url"]).toBe(
+      "https://grafana.internal/d/postrider-subscription?var-job={{ $labels.job | urlquery }}&var-namespace={{ $labels.namespace | urlquery }}&var-subscription={{ $labels.subscription | urlquery }}",
+    );
   });
 
   it("refuse a name that is no alert, with those there are", async () => {

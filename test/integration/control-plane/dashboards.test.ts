@@ -1,4 +1,4 @@
-import { mkdtempSync, rmSync } from "node:fs";
+import { mkdtempSync, readFileSync, rmSync } from "node:fs";
 import { createServer, type Server } from "node:http";
 import type { AddressInfo } from "node:net";
 import { tmpdir } from "node:os";
@@ -7,7 +7,8 @@ import { afterAll, beforeAll, describe, expect, it } from "vitest";
 import { ALERTS } from "../../../scripts/monitoring/alerts.ts";
 import { loopbackPolicy, manifestFile, subscription } from "../../support/manifests.ts";
 import { CHART, panels } from "../../support/observe/dashboard-file.ts";
-import { hasPrometheus, PrometheusServer } from "../../support/observe/prometheus-server.ts";
+import { programsFor } from "../../support/observe/programs.ts";
+import { PrometheusServer } from "../../support/observe/prometheus-server.ts";
 import { tlsFlags } from "../../support/operator/tls-flags.ts";
 import { OperatorProcess } from "../../support/operator/operator-process.ts";
 import { makeCertificates } from "../../support/delivery/certificates.ts";
@@ -28,14 +29,17 @@ const FILLED: readonly (readonly [string, string])[] = [
   ["$__range", "60s"],
 ];
 
-if (!hasPrometheus())
-  process.stderr.write("SKIPPED: prometheus is not on this machine, no panel was asked (Debian: apt install prometheus)\n");
+/** Metrics that are agreed upon and not yet fed: the list in docs/metrics.md, which gets shorter with each of them. */
+const AGREED: ReadonlySet<string> = new Set(
+  /## What comes next[^]*/.exec(readFileSync(join(CHART, "../../docs/metrics.md"), "utf8"))?.[0].match(/\bpostrider_[a-z_]+/g),
+);
+const programs = await programsFor("panels and alerts on a real Prometheus", ["prometheus"]);
 
 /** The binary on a real API server, under the chart's rights, scraped by a real Prometheus while traffic flows. */
 describeOnControlPlane(
   "dashboards and alerts",
   () => {
-    describe.skipIf(!hasPrometheus())("against a real Prometheus", () => {
+    describe.skipIf(programs === undefined)("against a real Prometheus", () => {
       let controlPlane: ControlPlane;
       let operator: OperatorProcess;
       let prometheus: PrometheusServer;
@@ -56,7 +60,11 @@ describeOnControlPlane(
           input: manifests((receiver.address() as AddressInfo).port),
         });
         operator = await OperatorProcess.start({ kubeconfig: chart.operatorKubeconfig, store: `sqlite:${store}`, flags: apiTls(store) });
-        prometheus = await PrometheusServer.start(operator.ready.metrics, [join(CHART, "rules/alerts.yaml")]);
+        prometheus = await PrometheusServer.start(
+          programs?.prometheus ?? "",
+          [{ job: "postrider", url: operator.ready.metrics }],
+          [join(CHART, "rules/alerts.yaml")],
+        );
         // The first failure must be seen as an increase: from a series that was there at 0.
         const zero = 'postrider_deliveries_total{outcome="failed",subscription="fails"} == 0';
         await until(async () => (await prometheus.query(zero)).length > 0, { withinMs: SHOWN_WITHIN_MS, everyMs: LOOK_EVERY_MS });
@@ -97,7 +105,7 @@ describeOnControlPlane(
         const names = await prometheus.names();
         const read = ALERTS.flatMap(({ expr }) => expr.match(/\b(postrider|process)_[a-z_]+/g) ?? []);
         expect(read.length).toBeGreaterThan(ALERTS.length);
-        expect(read.filter((name) => !names.has(name))).toEqual([]);
+        expect(read.filter((name) => !names.has(name) && !AGREED.has(name))).toEqual([]);
         const rules = await prometheus.rules();
         expect(rules.map(({ name }) => name)).toEqual(ALERTS.map(({ name }) => name));
         expect(rules.filter(({ health }) => health !== "ok")).toEqual([]);

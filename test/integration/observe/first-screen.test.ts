@@ -1,9 +1,4 @@
-import { spawnSync } from "node:child_process";
-import { mkdtempSync, rmSync, writeFileSync } from "node:fs";
-import { tmpdir } from "node:os";
-import { join } from "node:path";
-import { afterAll, beforeAll, describe, expect, it } from "vitest";
-import { stringify } from "yaml";
+import { describe, expect, it } from "vitest";
 import {
   DELIVERING,
   IS_IT_DELIVERING,
@@ -14,14 +9,12 @@ import {
   WHOSE,
 } from "../../../scripts/monitoring/verdicts.ts";
 import type { Meaning } from "../../../scripts/monitoring/colors.ts";
+import { PROMTOOL, storyComplaint } from "../../support/observe/rule-tests.ts";
+import type { Check } from "../../support/observe/rule-tests.ts";
 import { TROUBLES, WELL } from "../../support/observe/trouble-series.ts";
 
 /** Everything begins an hour before it is looked at. */
 const SEEN_AT = "120m";
-
-const hasPromtool = spawnSync("promtool", ["--version"]).error === undefined;
-if (!hasPromtool)
-  process.stderr.write("SKIPPED: promtool is not on this machine, the first screen was not tried (Debian: apt install prometheus)\n");
 
 const filled = (expr: string): string => expr.replaceAll("$job", ".*").replaceAll("$namespace", ".*");
 
@@ -31,23 +24,8 @@ function codeOf(meanings: Readonly<Record<string, Meaning>>, text: string): numb
   return Number(code);
 }
 
-describe.skipIf(!hasPromtool)("the first screen", () => {
-  let folder: string;
-  beforeAll(() => {
-    folder = mkdtempSync(join(tmpdir(), "postrider-first-screen-"));
-  });
-  afterAll(() => rmSync(folder, { recursive: true, force: true }));
-
-  function complaint(series: Readonly<Record<string, string>>, checks: readonly object[]): string | undefined {
-    const file = join(folder, "tests.yaml");
-    const input = Object.entries(series).map(([name, values]) => ({ series: name, values }));
-    const tests = [{ interval: "1m", input_series: input, promql_expr_test: checks }];
-    writeFileSync(file, stringify({ rule_files: [], evaluation_interval: "1m", tests }));
-    const { status, stdout, stderr } = spawnSync("promtool", ["test", "rules", file], { encoding: "utf8" });
-    return status === 0 ? undefined : `${stdout}${stderr}`;
-  }
-
-  const is = (expr: string, value: number): object => ({
+describe.skipIf(PROMTOOL === undefined)("the first screen", () => {
+  const is = (expr: string, value: number): Check => ({
     expr: filled(expr),
     eval_time: SEEN_AT,
     exp_samples: [{ labels: "{}", value }],
@@ -66,6 +44,6 @@ describe.skipIf(!hasPromtool)("the first screen", () => {
       is(`round(${SINCE_WHEN} / 60)`, sinceMinutes),
       { expr: filled(statesOf('job=~"$job", namespace=~"$namespace"')), eval_time: SEEN_AT, exp_samples: rows },
     ];
-    expect(complaint({ ...WELL, ...series }, checks)).toBeUndefined();
+    expect(storyComplaint([], { ...WELL, ...series }, checks)).toBeUndefined();
   });
 });

