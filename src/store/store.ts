@@ -70,10 +70,7 @@ export interface Store {
   setForwarding(subscription: string, on: boolean): Promise<void>;
   /** Which queues hold rows that wait for another spec, and under which marks: a mark may still be named after its last row has gone. */
   parked(): Promise<readonly ParkedQueue[]>;
-  /**
-   * Makes due at once the rows of a queue that wait for another spec than the one with this mark. Looks at most at `limit`; answers at how
-   * many, so fewer than `limit` means that none is left.
-   */
+  /** Makes due the rows of a queue that wait for another spec than that of this mark. Looks at `limit` at most; answers at how many: fewer = none is left. */
   unpark(request: UnparkRequest): Promise<number>;
   /** All queues with what is known of them: counts, pauses, epoch. */
   queues(): Promise<readonly QueueState[]>;
