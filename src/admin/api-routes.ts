@@ -3,7 +3,7 @@ import { HISTORY_GROUP, type ApiAccess } from "./authenticator.ts";
 /** What a call asks for, once its path is understood. */
 export type ApiAction =
   | { readonly kind: "subscriptions" }
-  | { readonly kind: "subscription" | "test" | "resume"; readonly name: string }
+  | { readonly kind: "subscription" | "test" | "pause" | "resume"; readonly name: string }
   | { readonly kind: "event"; readonly id: string }
   | { readonly kind: "events" | "deliveries" | "attempts" }
   | { readonly kind: "delivery" | "deliveryAttempts" | "resend"; readonly deliveryName: string };
@@ -50,6 +50,12 @@ const PATTERNS: readonly Pattern[] = [
     method: "POST",
     path: new RegExp(`^/subscriptions/(${NAME})/test$`),
     action: (name) => ({ kind: "test", name }),
+    access: { verb: "create", group: HISTORY_GROUP, resource: "deliverytests" },
+  },
+  {
+    method: "POST",
+    path: new RegExp(`^/subscriptions/(${NAME})/pause$`),
+    action: (name) => ({ kind: "pause", name }),
     access: { verb: "create", group: HISTORY_GROUP, resource: "deliverytests" },
   },
   {

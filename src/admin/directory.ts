@@ -58,7 +58,9 @@ export interface DeliveryActs {
    * suspension. On abort what is under way is cut off and its connection closed.
    */
   test(request: TestRequest, signal: AbortSignal): Promise<TestResult>;
-  /** Lifts an automatic suspension and closes the circuit. */
+  /** Holds back everything of it until `resume`; the message says who or why. False when the engine does not know it. */
+  pause(uid: string, message: string): Promise<boolean>;
+  /** Lifts an automatic suspension and a pause, and closes the circuit. */
   resume(uid: string): Promise<void>;
   /** Why deliveries of this queue (a subscription's uid, or that of its dead letters) wait although they are due; undefined = nothing holds them back. */
   heldBack(queue: string): Hold | undefined;

@@ -12,6 +12,7 @@ import { DeliveryEnds, readResendWait, type WaitOrder } from "./delivery-ends.ts
 import { readEventQuery } from "./event-query.ts";
 import { readHistoryQuery, readLogQuery, type HistoryQuery, type QueryContext, type QueryRead } from "./history-query.ts";
 import { TestPots } from "./test-pots.ts";
+import { readPauseRequest } from "./pause-request.ts";
 import { readTestRequest } from "./test-request.ts";
 import { eventRowView, eventView, summaryView, testView, type DeliveryLabel } from "./views.ts";
 
@@ -81,6 +82,8 @@ export class ApiHandlers {
         return this.#resend(call, action.deliveryName);
       case "test":
         return this.#test(call, action.name);
+      case "pause":
+        return this.#pause(call, action.name);
       case "resume":
         return this.#resume(namespace, action.name);
       default:
@@ -199,13 +202,24 @@ export class ApiHandlers {
     }
   }
 
+  async #pause({ route: { namespace }, body }: ApiCall, name: string): Promise<ApiAnswer> {
+    const found = this.#parts.directory.get(namespace, name);
+    if (found === undefined) return this.#noSuchSubscription(namespace, name);
+    const read = readPauseRequest(body);
+    if (!read.ok) return problem(read.problem);
+    if (isSuspendedBySpec(found)) return suspendedBySpec(found);
+    const message = `paused through the API${read.reason === undefined ? "" : `: ${read.reason}`}; ends with resume`;
+    if (await this.#parts.acts.pause(found.uid, message)) return ok({ namespace, name, paused: true });
+    return problem({
+      code: "subscription_not_ready",
+      detail: "The subscription has not been accepted, so nothing is sent: see its conditions.",
+    });
+  }
+
   async #resume(namespace: string, name: string): Promise<ApiAnswer> {
     const found = this.#parts.directory.get(namespace, name);
     if (found === undefined) return this.#noSuchSubscription(namespace, name);
-    if (isSuspendedBySpec(found)) {
-      const detail = `spec.suspend of subscription ${name} is true, which this call cannot change: set it to false in the manifest, or with kubectl patch webhooksubscription ${name} -n ${namespace} --type merge -p '{"spec":{"suspend":false}}'`;
-      return problem({ code: "suspended_by_spec", detail });
-    }
+    if (isSuspendedBySpec(found)) return suspendedBySpec(found);
     await this.#parts.acts.resume(found.uid);
     return ok({ namespace, name, resumed: true });
   }
@@ -268,6 +282,11 @@ export class ApiHandlers {
         : `There is no subscription ${name} in namespace ${namespace}, because its manifest was rejected: ${refusal}`;
     return problem({ code: "subscription_not_found", detail });
   }
+}
+
+function suspendedBySpec({ namespace, name }: KnownSubscription): ApiAnswer {
+  const detail = `spec.suspend of subscription ${name} is true, which this call cannot change: set it to false in the manifest, or with kubectl patch webhooksubscription ${name} -n ${namespace} --type merge -p '{"spec":{"suspend":false}}'`;
+  return problem({ code: "suspended_by_spec", detail });
 }
 
 function isSuspendedBySpec({ spec }: KnownSubscription): boolean {

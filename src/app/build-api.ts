@@ -41,8 +41,8 @@ export interface ApiGround {
 /** The read and act API, joined to the engine that acts and to those who know the subscriptions. */
 export function buildApi(ground: ApiGround): ApiServer {
   const { listen, authenticator, clock, log, events, store, engine, attempter, payloads, table } = ground;
-  const resume = (uid: string): Promise<void> => engine.resume(uid);
-  const tests = new TestSender({ clock, attempter, table, resume, events, laneOf: (uid) => engine.laneOf(uid) });
+  const recover = (uid: string): Promise<void> => engine.recover(uid);
+  const tests = new TestSender({ clock, attempter, table, recover, events, laneOf: (uid) => engine.laneOf(uid) });
   return new ApiServer({
     listen,
     authenticator,
@@ -57,7 +57,8 @@ export function buildApi(ground: ApiGround): ApiServer {
       resend: (id) => engine.resend(id),
       storageFull: (namespace) => ground.storage.full(namespace)?.detail,
       test: (order, signal) => tests.send(order, signal),
-      resume,
+      pause: (uid, message) => engine.pause(uid, message),
+      resume: (uid) => engine.resume(uid),
       heldBack: (queue) => engine.heldBack(queue),
       bodyOf: (attempt, event) => payloads.bodyOf(attempt, event),
     },

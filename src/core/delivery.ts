@@ -34,6 +34,7 @@ export type EndReason =
   | "Discarded"
   // Its age was used up while a pause held it back; no attempt was made at the end.
   | "BySpec"
+  | "Paused"
   | "AutoSuspended"
   | "RetryAfter"
   | "CircuitOpen"

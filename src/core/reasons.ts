@@ -60,7 +60,7 @@ export const CONDITION_REASONS = {
     "Blocked",
     "HandshakePending",
   ],
-  Suspended: ["NotSuspended", "BySpec", "AutoSuspended", "EndpointGone"],
+  Suspended: ["NotSuspended", "BySpec", "AutoSuspended", "EndpointGone", "Paused"],
   /** kstatus; while there is something to do, the reason is that of the condition behind it. */
   Reconciling: ["Reconciled"],
   Stalled: ["Reconciled"],

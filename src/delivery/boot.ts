@@ -20,7 +20,8 @@ export async function bootEngine({ store, scheduler, fresh, laneParts }: BootPar
   const queues = await store.queues();
   const laneOf = (uid: string) => scheduler.lanes.get(uid);
   for (const queue of queues) scheduler.lane(queue.subscription, queue.namespace).restore(queue);
-  for (const part of laneParts) await part.restore({ queues, laneOf, awayMs });
+  const laneFor = (uid: string, namespace: string) => scheduler.lane(uid, namespace);
+  for (const part of laneParts) await part.restore({ queues, laneOf, laneFor, awayMs });
   for (const { subscription, dueAtMs } of await store.nextDue(queues.length)) laneOf(subscription)?.backlog.noteDue(dueAtMs);
   await loadFresh(store, scheduler, fresh);
 }

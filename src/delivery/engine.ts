@@ -126,12 +126,26 @@ export class Engine implements Service {
     this.#all.landing.onEnded(listener);
   }
 
-  /** Lifts an automatic suspension and closes the circuit. Durable when it resolves. */
+  /** Holds back everything that is and will be due, until `resume`. False when there is no such subscription. Durable when it resolves. */
+  async pause(uid: string, message: string): Promise<boolean> {
+    const lane = this.laneOf(uid);
+    if (lane === undefined) return false;
+    await this.#all.pauses.pauseByHand(lane, message);
+    return true;
+  }
+
+  /** Lifts an automatic suspension and a pause, and closes the circuit. Durable when it resolves. */
   async resume(uid: string): Promise<void> {
-    for (const queue of [uid, deadLetterQueue(uid)]) {
-      const lane = this.lanes.get(queue);
-      if (lane !== undefined) await this.#all.pauses.resume(lane);
-    }
+    for (const lane of this.#lanesOf(uid)) await this.#all.pauses.resume(lane);
+  }
+
+  /** The receiver has been seen to work: lifts what it brought about, and no pause by a person. Durable when it resolves. */
+  async recover(uid: string): Promise<void> {
+    for (const lane of this.#lanesOf(uid)) await this.#all.pauses.recover(lane);
+  }
+
+  #lanesOf(uid: string): readonly Lane[] {
+    return [uid, deadLetterQueue(uid)].map((queue) => this.lanes.get(queue)).filter((lane) => lane !== undefined);
   }
 
   /** Deliveries of the subscription not ended yet, dead letters on their way included. */

@@ -19,7 +19,7 @@ export interface TestSenderParts {
   readonly laneOf: (uid: string) => Pick<Lane, "fair" | "gate"> | undefined;
   readonly events: Pick<BusinessEvents, "testEnded">;
   /** Lifts an automatic suspension. */
-  readonly resume: (uid: string) => Promise<void>;
+  readonly recover: (uid: string) => Promise<void>;
 }
 
 export interface TestOrder {
@@ -68,13 +68,13 @@ export class TestSender {
   }
 
   async #send(route: Route, event: Event, signal: AbortSignal): Promise<TestDone> {
-    const { attempter, events, resume } = this.#parts;
+    const { attempter, events, recover } = this.#parts;
     const { uid, namespace, name } = route.subscription;
     this.#count(uid, 1);
     try {
       const { outcome, url } = await attempter.attempt({ route, event, attempt: 1, timeoutMaxMs: TEST_TIMEOUT_MAX_MS, signal });
       events.testEnded({ namespace, name, eventId: event.id, eventType: event.type, url, outcome, callerGone: signal.aborted });
-      if (outcome.class === "success") await resume(uid);
+      if (outcome.class === "success") await recover(uid);
       return { kind: "tested", event, url, outcome };
     } finally {
       this.#count(uid, -1);

@@ -88,10 +88,7 @@ export interface Store {
    */
   setClock(frame: Pick<ClockFrame, "offsetMs">): void;
   readEvent(namespace: string, eventId: string): Promise<Event | undefined>;
-  /**
-   * One page of what a namespace has sent, newest first, whether anybody wanted it or not, while it is kept. Bounded as `history` is: a page may hold fewer
-   * rows than its limit although there are more, and `nextBefore` goes on from there.
-   */
+  /** One page of what a namespace has sent, newest first, whether anybody wanted it or not. Bounded as `history` is; `nextBefore` goes on from there. */
   events(filter: EventFilter): Promise<EventPage>;
   /**
    * What became of an event, by its id alone, for whoever may ask in `namespace`: undefined when the id never was or is of another namespace.
@@ -294,6 +291,7 @@ export interface UnparkRequest extends ParkedQueue {
 
 export type PauseReason =
   | "BySpec"
+  | "Paused"
   | "AutoSuspended"
   | "EndpointGone"
   | "RetryAfter"

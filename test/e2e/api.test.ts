@@ -36,11 +36,7 @@ describe("the read and act API, through the binary", () => {
     receiver = await RecordingReceiver.start();
     mkdirSync(join(directory, "manifests"));
     writeFileSync(join(directory, "manifests", "all.yaml"), manifests(receiver.url));
-    operator = await OperatorProcess.start({
-      manifests: join(directory, "manifests"),
-      store: `sqlite:${join(directory, "store")}`,
-      auth: ["--ingest-auth", "none", "--api-auth", "static"],
-    });
+    operator = await start();
   });
   afterAll(async () => {
     await operator?.signal("SIGKILL");
@@ -48,6 +44,12 @@ describe("the read and act API, through the binary", () => {
     rmSync(directory, { recursive: true, force: true });
   });
 
+  const start = (): Promise<OperatorProcess> =>
+    OperatorProcess.start({
+      manifests: join(directory, "manifests"),
+      store: `sqlite:${join(directory, "store")}`,
+      auth: ["--ingest-auth", "none", "--api-auth", "static"],
+    });
   const call = async (
     path: string,
     init: RequestInit & { token?: string } = {},
@@ -206,6 +208,26 @@ describe("the read and act API, through the binary", () => {
       body: { id, state: "Delivered", attempts: 4, lastAttempt: { statusCode: 200 } },
     });
     expect(await again("2h")).toMatchObject({ status: 400, body: { code: "parameter_invalid" } });
+  });
+
+  it("pauses a subscription over a kill, says so in its status, and resumes it", async () => {
+    receiver.answer = { status: 200 };
+    const act = (what: string, body = ""): ReturnType<typeof call> => call(`shop/subscriptions/form/${what}`, { method: "POST", body });
+    expect((await act("pause", '{"reason":"they move"}')).status).toBe(200);
+    await publish("order.paused", { id: "r11" });
+    await operator.signal("SIGKILL");
+    operator = await start();
+    const paused = async (): Promise<Json> =>
+      (await call("shop/subscriptions/form")).body.status?.conditions?.find(({ type }: Json) => type === "Suspended");
+    const message = "paused through the API: they move; ends with resume";
+    expect(await untilGiven(async () => ((await paused())?.status === "True" ? paused() : undefined), { withinMs: WAIT_MS })).toMatchObject(
+      { reason: "Paused", message },
+    );
+    const row = await settled("r11", ({ waitingFor }) => waitingFor !== null);
+    expect(row).toMatchObject({ state: "Ready", attempts: 0, waitingFor: { reason: "Paused", untilTime: null }, nextAttemptTime: null });
+    expect((await act("resume")).status).toBe(200);
+    await settled("r11", ({ state }) => state === "Delivered");
+    expect(await paused()).toMatchObject({ status: "False" });
   });
 
   it("lists what was sent, also what nobody wanted", async () => {

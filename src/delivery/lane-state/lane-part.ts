@@ -5,6 +5,8 @@ import type { Lane } from "../queue/lane.ts";
 export interface LaneStart {
   readonly queues: readonly QueueState[];
   readonly laneOf: (uid: string) => Lane | undefined;
+  /** The same, made where there is none yet. */
+  readonly laneFor: (uid: string, namespace: string) => Lane;
   /** How long nobody ran before this start, ms: it counts in no age. */
   readonly awayMs: number;
 }

@@ -20,19 +20,24 @@ export interface PauseKeeperParts {
 }
 
 interface StoredSuspension {
-  readonly suspension: Suspension;
+  /** Automatic. */
+  readonly suspension?: Suspension | undefined;
   readonly endpoint: string;
+  /** By a person. */
+  readonly paused?: Suspension | undefined;
+  /** Where it is paused by a person. */
+  readonly namespace?: string | undefined;
 }
 
 /** What is not in the store yet: the end of one reason (null = lifted), or a suspension that is kept or goes. */
 type Change =
   | { readonly kind: "pause"; readonly lane: Lane; readonly reason: PauseReason; readonly untilMs: number | null }
-  | { readonly kind: "suspension"; readonly lane: Lane; readonly isKept: boolean };
+  | { readonly kind: "suspension"; readonly lane: Lane };
 
 type AutomaticReason = "AutoSuspended" | "EndpointGone";
 
 /**
- * Pauses that the receiver brought about; those of the spec are worked out from the route, see LaneGate. Each reason has its own end, and rows are
+ * Pauses that the receiver or a person brought about; those of the spec are worked out from the route, see LaneGate. A person's is kept with its message. Each reason has its own end, and rows are
  * never touched. They act in memory at once and are written behind; a crash in between costs at most one attempt that a pause would have held back.
  */
 export class PauseKeeper implements LanePart {
@@ -52,16 +57,18 @@ export class PauseKeeper implements LanePart {
   }
 
   /** At boot: what the queues were paused for, and automatic suspensions with their messages. */
-  async restore({ queues, laneOf }: LaneStart): Promise<void> {
+  async restore({ queues, laneOf, laneFor }: LaneStart): Promise<void> {
     const nowMs = this.#parts.clock.nowMs();
     for (const queue of queues) {
       const lane = laneOf(queue.subscription);
       if (lane !== undefined) this.#restorePauses(lane, queue, nowMs);
     }
     for (const { key, value } of await this.#parts.store.listState("suspension")) {
-      const lane = laneOf(key);
       const stored = parse(value);
-      if (lane !== undefined && stored !== undefined) restoreSuspension(lane, stored);
+      if (stored === undefined) continue;
+      // A subscription may have been paused before anything was ever owed to it.
+      const lane = stored.namespace === undefined ? laneOf(key) : laneFor(key, stored.namespace);
+      if (lane !== undefined) restoreSuspension(lane, stored);
     }
   }
 
@@ -85,17 +92,35 @@ export class PauseKeeper implements LanePart {
     void this.flush();
   }
 
-  /** Automatic suspension: until the endpoint changes or somebody resumes. */
+  /** Automatic suspension: until the endpoint changes or a person resumes. */
   suspend(lane: Lane, reason: AutomaticReason, message: string): void {
     if (lane.standing.suspended?.reason === reason) return;
     const endpoint = lane.route === undefined ? "" : endpointDigest(lane.route);
     lane.standing.suspend({ reason, message, sinceMs: this.#parts.clock.nowMs() }, endpoint);
-    this.#noteSuspension(lane, true);
+    this.#noteSuspension(lane);
     this.set(lane, reason, FOREVER_MS);
   }
 
-  /** Lifts an automatic suspension and closes the breaker. Durable when it resolves. */
+  /** A person pauses it, until one resumes. Once more replaces the message. Durable when it resolves. */
+  async pauseByHand(lane: Lane, message: string): Promise<void> {
+    const sinceMs = lane.standing.paused?.sinceMs ?? this.#parts.clock.nowMs();
+    lane.standing.pause({ reason: "Paused", message, sinceMs });
+    this.#noteSuspension(lane);
+    lane.gate.pause("Paused", FOREVER_MS);
+    this.#parts.changed(lane);
+    await this.flush();
+  }
+
+  /** Lifts an automatic suspension and a person's pause, and closes the breaker. Durable when it resolves. */
   async resume(lane: Lane): Promise<void> {
+    lane.standing.pause(undefined);
+    lane.gate.pause("Paused", null);
+    this.#lift(lane);
+    await this.flush();
+  }
+
+  /** The receiver has been seen to work: lifts what it brought about itself. Durable when it resolves. */
+  async recover(lane: Lane): Promise<void> {
     this.#lift(lane);
     await this.flush();
   }
@@ -115,8 +140,10 @@ export class PauseKeeper implements LanePart {
 
   /** The subscription is gone: so is what is kept of its suspension. */
   forget(lane: Lane): Promise<void> {
-    if (lane.standing.suspendedEndpoint !== undefined) {
-      this.#noteSuspension(lane, false);
+    if (isKept(lane)) {
+      lane.standing.pause(undefined);
+      lane.standing.lift();
+      this.#noteSuspension(lane);
       void this.flush();
     }
     // Not waited for: a store in trouble would keep the lane. What is left of it then is dropped with the leftovers.
@@ -127,8 +154,8 @@ export class PauseKeeper implements LanePart {
     this.#changes.note(`${reason} ${lane.uid}`, { kind: "pause", lane, reason, untilMs });
   }
 
-  #noteSuspension(lane: Lane, isKept: boolean): void {
-    this.#changes.note(`suspension ${lane.uid}`, { kind: "suspension", lane, isKept });
+  #noteSuspension(lane: Lane): void {
+    this.#changes.note(`suspension ${lane.uid}`, { kind: "suspension", lane });
   }
 
   #shorten(lane: Lane, reason: "RetryAfter" | "CircuitOpen", latestMs: number): void {
@@ -143,7 +170,7 @@ export class PauseKeeper implements LanePart {
   #lift(lane: Lane): void {
     lane.standing.lift();
     lane.gate.closeCircuit();
-    this.#noteSuspension(lane, false);
+    this.#noteSuspension(lane);
     for (const reason of ["EndpointGone", "AutoSuspended", "CircuitOpen", "RetryAfter"] as const) this.set(lane, reason, null);
     this.#parts.changed(lane);
   }
@@ -151,10 +178,10 @@ export class PauseKeeper implements LanePart {
   /** Suspensions first: of a pause without one nobody would know what lifts it. */
   async #write(changes: readonly Change[]): Promise<void> {
     const { store } = this.#parts;
-    const suspensions = changes.filter((change) => change.kind === "suspension");
-    const kept = suspensions.filter(({ isKept }) => isKept).map(({ lane }) => lane);
+    const suspensions = changes.filter((change) => change.kind === "suspension").map(({ lane }) => lane);
+    const kept = suspensions.filter(isKept);
     if (kept.length > 0) await store.putState(kept.map((lane) => ({ kind: "suspension", key: lane.uid, value: textOf(lane) })));
-    for (const { lane, isKept } of suspensions) if (!isKept) await store.deleteState("suspension", lane.uid);
+    for (const lane of suspensions) if (!kept.includes(lane)) await store.deleteState("suspension", lane.uid);
     const pauses = changes.filter((change) => change.kind === "pause");
     await Promise.all(pauses.map(({ lane, reason, untilMs }) => store.setPause(lane.uid, reason, untilMs)));
   }
@@ -166,21 +193,31 @@ export class PauseKeeper implements LanePart {
   }
 }
 
-function restoreSuspension(lane: Lane, { suspension, endpoint }: StoredSuspension): void {
-  const { reason } = suspension;
-  if (reason === "BySpec") return;
-  lane.standing.suspend(suspension, endpoint);
-  lane.gate.pause(reason, FOREVER_MS);
+function restoreSuspension(lane: Lane, { suspension, endpoint, paused }: StoredSuspension): void {
+  if (suspension !== undefined && suspension.reason !== "BySpec") {
+    lane.standing.suspend(suspension, endpoint);
+    lane.gate.pause(suspension.reason, FOREVER_MS);
+  }
+  if (paused === undefined) return;
+  lane.standing.pause(paused);
+  lane.gate.pause("Paused", FOREVER_MS);
 }
 
-function textOf(lane: Lane): string {
-  return JSON.stringify({ suspension: lane.standing.suspended, endpoint: lane.standing.suspendedEndpoint ?? "" });
+function isKept({ standing }: Lane): boolean {
+  return standing.suspended !== undefined || standing.paused !== undefined;
+}
+
+function textOf({ standing, namespace: home }: Lane): string {
+  const { suspended: suspension, suspendedEndpoint: endpoint = "", paused } = standing;
+  const namespace = paused === undefined ? undefined : home;
+  return JSON.stringify({ suspension, endpoint, paused, namespace } satisfies StoredSuspension);
 }
 
 function parse(text: string): StoredSuspension | undefined {
   try {
     const value = JSON.parse(text) as Partial<StoredSuspension>;
-    return value.suspension === undefined ? undefined : { suspension: value.suspension, endpoint: value.endpoint ?? "" };
+    const { suspension, endpoint = "", paused, namespace } = value;
+    return suspension === undefined && paused === undefined ? undefined : { suspension, endpoint, paused, namespace };
   } catch {
     return undefined;
   }

@@ -6,7 +6,7 @@ import type { PauseReason } from "../../store/store.ts";
 
 /** Pauses that follow from the spec in force. They are never stored: derived, they are right again with the next route. */
 export type SpecPause = Extract<PauseReason, "BySpec" | "RefsUnresolved">;
-/** Pauses that the receiver brought about. */
+/** Pauses that the receiver, or with `Paused` a person, brought about. */
 export type ReceiverPause = Exclude<PauseReason, SpecPause>;
 
 /** What holds a lane back. */

@@ -18,6 +18,7 @@ export class LaneStanding {
   #suspended: Suspension | undefined;
   #suspendedEndpoint: string | undefined;
   #suspendedBySpec: Suspension | undefined;
+  #paused: Suspension | undefined;
 
   get record(): Readonly<EndpointRecord> {
     return this.#record;
@@ -35,7 +36,17 @@ export class LaneStanding {
 
   /** Why deliveries are not going out although the subscription is accepted. */
   get suspension(): Suspension | undefined {
-    return this.#suspended ?? this.#suspendedBySpec;
+    return this.#paused ?? this.#suspended ?? this.#suspendedBySpec;
+  }
+
+  /** A person has paused it. */
+  get paused(): Suspension | undefined {
+    return this.#paused;
+  }
+
+  /** A person pauses it, or (undefined) no longer does. */
+  pause(paused: Suspension | undefined): void {
+    this.#paused = paused;
   }
 
   /** The verdict on the endpoint, or that it has not given permission. */

@@ -13,6 +13,7 @@ const TEXTS: Readonly<Record<EndReason, (last: string) => string>> = {
   SubscriptionDeleted: () => "the subscription was deleted before the delivery succeeded",
   Discarded: () => "the subscription was deleted with deletionPolicy: Discard",
   BySpec: () => "retry.maxAge was over while spec.suspend was true",
+  Paused: () => "retry.maxAge was over while the subscription was paused through the API",
   AutoSuspended: () => "retry.maxAge was over while the subscription was suspended because every attempt failed",
   RetryAfter: () => "retry.maxAge was over while the receiver's Retry-After paused deliveries",
   CircuitOpen: () => "retry.maxAge was over while the circuit was open",

@@ -42,7 +42,15 @@ describe("the API's server", () => {
         readBody: nothing,
       },
       directory: { list: () => [], get: () => undefined, nameOf: () => undefined, uidsOf: () => [] },
-      acts: { storageFull: () => undefined, resend: nothing, test: nothing, resume: nothing, heldBack: () => undefined, bodyOf: nothing },
+      acts: {
+        storageFull: () => undefined,
+        resend: nothing,
+        test: nothing,
+        pause: nothing,
+        resume: nothing,
+        heldBack: () => undefined,
+        bodyOf: nothing,
+      },
     });
     url = await server.open();
     stop = new AbortController();

@@ -57,7 +57,7 @@ beforeEach(async () => {
     status: null,
   });
   const events = { testEnded: (one: (typeof told)[number]) => told.push(one) };
-  const tests = new TestSender({ clock, attempter, table: () => table, resume: async () => undefined, events, laneOf: () => undefined });
+  const tests = new TestSender({ clock, attempter, table: () => table, recover: async () => undefined, events, laneOf: () => undefined });
   const server = new ApiServer({
     listen: { host: "127.0.0.1", port: 0 },
     authenticator: apiOpenToAll,
@@ -83,6 +83,7 @@ beforeEach(async () => {
     acts: {
       storageFull: () => undefined,
       resend: nothing,
+      pause: nothing,
       resume: nothing,
       heldBack: () => undefined,
       bodyOf: nothing,

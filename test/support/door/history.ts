@@ -75,6 +75,7 @@ export function historyOf(setup: HistorySetup): Pick<HandlerParts, "store" | "ac
       storageFull: () => undefined,
       resend: nothing,
       test: nothing,
+      pause: nothing,
       resume: nothing,
       heldBack: () => undefined,
       bodyOf: () => Buffer.alloc(bodyBytes, "x"),

@@ -48,6 +48,7 @@ export async function runningApi(parts: Partial<HandlerParts> = {}, identity = i
       storageFull: () => undefined,
       resend: nothing,
       test: nothing,
+      pause: nothing,
       resume: nothing,
       heldBack: () => undefined,
       bodyOf: () => undefined,

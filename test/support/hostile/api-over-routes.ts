@@ -53,7 +53,7 @@ export class ApiOverRoutes {
     await store.open({ owner: "test", nowMs: clock.nowMs(), idempotencyTtlMs: 1_000 });
     engine.publish(table);
     const laneOf = (uid: string) => engine.laneOf(uid);
-    const tests = new TestSender({ clock, attempter, table: () => table, resume: (uid) => engine.resume(uid), events, laneOf });
+    const tests = new TestSender({ clock, attempter, table: () => table, recover: (uid) => engine.recover(uid), events, laneOf });
     const known = routes.map(({ subscription: { uid, namespace, name } }): KnownSubscription => ({
       uid,
       namespace,
@@ -80,6 +80,7 @@ export class ApiOverRoutes {
         storageFull: () => undefined,
         resend: (id) => engine.resend(id),
         test: (order, signal) => tests.send(order, signal),
+        pause: (uid, message) => engine.pause(uid, message),
         resume: (uid) => engine.resume(uid),
         heldBack: (queue) => engine.heldBack(queue),
         bodyOf: () => undefined,

@@ -89,8 +89,9 @@ function wrongPauses(lane: Lane, nowMs: number): Wrong[] {
   const holds: Record<typeof pause.reason, boolean> = {
     BySpec: subscription.spec.suspend,
     RefsUnresolved: subscription.target === undefined,
-    AutoSuspended: lane.standing.suspension?.reason === "AutoSuspended",
-    EndpointGone: lane.standing.suspension?.reason === "EndpointGone",
+    Paused: lane.standing.paused !== undefined,
+    AutoSuspended: lane.standing.suspended?.reason === "AutoSuspended",
+    EndpointGone: lane.standing.suspended?.reason === "EndpointGone",
     HandshakePending: subscription.spec.verification !== undefined,
     CircuitOpen: lane.gate.circuitIsOpen && leftMs <= policy.circuitBreaker.openForMs,
     RetryAfter: leftMs <= policy.retry.retryAfterMaxMs,

@@ -19,7 +19,7 @@ const NAME = testDeliveryNames.nameOf("shop", RECORD.id);
 const KNOWN = { uid: "uid-1", namespace: "shop", name: "orders", generation: 1, spec: null, status: null };
 
 /** POSTs below namespace `shop`, the engine answering as given. */
-function caller(acts: Partial<DeliveryActs>, spec: unknown = null): (path: string) => Promise<ApiAnswer> {
+function caller(acts: Partial<DeliveryActs>, spec: unknown = null): (path: string, body?: string) => Promise<ApiAnswer> {
   const handlers = new ApiHandlers({
     clock: new ManualClock(NOW_MS),
     deliveryNames: testDeliveryNames,
@@ -37,19 +37,20 @@ function caller(acts: Partial<DeliveryActs>, spec: unknown = null): (path: strin
       storageFull: () => undefined,
       resend: unused,
       test: unused,
+      pause: unused,
       resume: unused,
       heldBack: () => undefined,
       bodyOf: unused,
       ...acts,
     },
   });
-  return (path) => {
+  return (path, body = "") => {
     const routed = routeOf("POST", `/v1/namespaces/shop${path}`);
     if (routed.kind !== "route") throw new Error(routed.kind);
     return handlers.answer({
       route: routed.route,
       parameters: new URLSearchParams(),
-      body: new Uint8Array(0),
+      body: Buffer.from(body),
       signal: AbortSignal.any([]),
     });
   };
@@ -125,4 +126,31 @@ it("a subscription that its spec suspends is not resumed: the answer says what t
   expect(resumed).toEqual([]);
   expect((await caller({ resume }, { suspend: false })("/subscriptions/orders/resume")).status).toBe(200);
   expect(resumed).toEqual(["uid-1"]);
+});
+
+it.each([
+  ["", "paused through the API; ends with resume"],
+  ["{}", "paused through the API; ends with resume"],
+  ['{"reason":"they move \\u00fc"}', "paused through the API: they move ü; ends with resume"],
+])("a subscription is paused with %j, and its condition says so", async (body, message) => {
+  const told: unknown[] = [];
+  const call = caller({ pause: async (...args) => told.push(args) > 0 });
+  expect(await call("/subscriptions/orders/pause", body)).toMatchObject({ status: 200, body: { name: "orders", paused: true } });
+  expect(told).toEqual([["uid-1", message]]);
+});
+
+it.each(['{"reason":7}', '{"reason":""}', '{"reason":"  "}', `{"reason":"${"x".repeat(257)}"}`, '{"why":"x"}', "[]", "{"])(
+  "a subscription is not paused with %.30j…",
+  async (body) => {
+    expect(await caller({})("/subscriptions/orders/pause", body)).toMatchObject({ status: 400, body: { code: "body_invalid" } });
+  },
+);
+
+it("a subscription that its spec suspends, and one that was never accepted, are not paused", async () => {
+  const pause = async (): Promise<boolean> => false;
+  expect(await caller({}, { suspend: true })("/subscriptions/orders/pause")).toMatchObject({
+    status: 409,
+    body: { code: "suspended_by_spec" },
+  });
+  expect(await caller({ pause })("/subscriptions/orders/pause")).toMatchObject({ status: 409, body: { code: "subscription_not_ready" } });
 });

@@ -7,6 +7,7 @@ it.each([
   ["GET", "/subscriptions", "list", "webhooksubscriptions", undefined],
   ["GET", "/subscriptions/orders", "get", "webhooksubscriptions", undefined],
   ["POST", "/subscriptions/orders/test", "create", "deliverytests", undefined],
+  ["POST", "/subscriptions/orders/pause", "create", "deliverytests", undefined],
   ["POST", "/subscriptions/orders/resume", "create", "deliverytests", undefined],
   ["GET", "/events/01a20613-93b3-7000-83f7-5f92e0cdaa99", "get", "events", undefined],
   ["GET", "/events", "list", "events", undefined],

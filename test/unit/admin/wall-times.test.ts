@@ -28,6 +28,7 @@ async function scene(stepMs: number) {
       storageFull: () => undefined,
       resend: async () => "not_found",
       test: async () => ({ kind: "blocked", message: "" }),
+      pause: async () => false,
       resume: async () => undefined,
       heldBack: (queue) => world.engine.heldBack(queue),
       bodyOf: () => undefined,

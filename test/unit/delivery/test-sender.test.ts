@@ -23,7 +23,7 @@ it("a test without a subscription or without its references sends nothing and sa
     blocked: { reason: "SecretNotFound" as const, message: "Secret s is not there" },
   };
   const sender = (table: RouteTable): TestSender =>
-    new TestSender({ ...NOBODY, clock: new ManualClock(), attempter: { attempt: unused }, table: () => table, resume: unused });
+    new TestSender({ ...NOBODY, clock: new ManualClock(), attempter: { attempt: unused }, table: () => table, recover: unused });
   expect(await sender(RouteTable.empty).send(ORDER, STAYS)).toMatchObject({ kind: "blocked" });
   const blocked = RouteTable.build([{ ...route, subscription }]);
   expect(await sender(blocked).send(ORDER, STAYS)).toEqual({ kind: "blocked", message: "Secret s is not there" });
@@ -44,7 +44,7 @@ it("a test that fails leaves a suspension, one that succeeds ends it, and neithe
     clock: world.clock,
     attempter: { attempt: async ({ event }: AttemptInput) => ({ ...DONE, outcome: answer, event }) },
     table: () => RouteTable.build([route]),
-    resume: (uid) => world.engine.resume(uid),
+    recover: (uid) => world.engine.recover(uid),
   });
   const order = { ...ORDER, namespace: route.subscription.namespace, uid: "a" };
   expect(await tests.send(order, STAYS)).toMatchObject({ kind: "tested", outcome: { statusCode: 410 } });
@@ -76,7 +76,7 @@ function underCeilings(ceilings: Subscription["ceilings"], change: Parameters<ty
     clock,
     attempter: { attempt },
     table: () => table,
-    resume: async () => undefined,
+    recover: async () => undefined,
     laneOf: () => lane,
   });
   const test = async () => {
