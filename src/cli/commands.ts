@@ -107,10 +107,15 @@ const ENTRIES: Readonly<Record<string, Entry>> = {
     description: "send a test event to a subscription's endpoint, and say what came back",
     load: async ({ clock }) => (await import("./history/test.ts")).testCommand(clock),
   },
+  pause: {
+    group: HISTORY,
+    description: "hold the deliveries of a subscription back until resume",
+    load: async ({ clock }) => (await import("./history/pause.ts")).pauseCommand(clock),
+  },
   resume: {
     group: HISTORY,
-    description: "lift the automatic suspension of a subscription",
-    load: async ({ clock }) => (await import("./history/resume.ts")).resumeCommand(clock),
+    description: "lift the pause or automatic suspension of a subscription",
+    load: async ({ clock }) => (await import("./history/pause.ts")).resumeCommand(clock),
   },
   publish: {
     group: DEVELOP,

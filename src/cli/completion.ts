@@ -60,7 +60,7 @@ function flagOf({ long, short, required, optional, description }: Option): Comma
 }
 
 /** Commands whose argument is the name of a subscription. */
-const NAMED = "status|test|resume|subscriptions";
+const NAMED = "status|test|pause|resume|subscriptions";
 const STATES = "pending ready claimed delivered failed discarded";
 
 const ZSH_HEAD = "autoload -U +X bashcompinit && bashcompinit\n";

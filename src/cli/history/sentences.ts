@@ -12,6 +12,7 @@ export interface Reading {
 /** What makes deliveries wait in addition to their schedule, in words; `NAME` is the subscription. */
 const WAITS: Readonly<Record<string, string>> = {
   BySpec: "spec.suspend of NAME is true",
+  Paused: "NAME is paused through the API: postrider resume",
   AutoSuspended: "NAME is suspended, because its receiver failed for too long: postrider resume",
   EndpointGone: "the receiver answered 410 Gone: postrider resume, once it is back",
   CircuitOpen: "the circuit of NAME is open, because its receiver fails",

@@ -104,6 +104,7 @@ function sentence(message: string): string {
 
 function resumeAdvice({ reason }: ConditionRow, name: string, namespace: string): string[] {
   if (reason === "BySpec") return [`Set spec.suspend to false in the manifest of ${name}, where it is kept.`];
+  if (reason === "Paused") return [`Let it send again: postrider resume -n ${namespace} ${name}`];
   return [`Check first: postrider test -n ${namespace} ${name}`, `Then: postrider resume -n ${namespace} ${name}`];
 }
 

@@ -115,6 +115,23 @@ describe("the night story", () => {
     expect(unknown.err).toContain("refused with 404 subscription_not_found");
   });
 
+  it("pauses with a reason that status shows, and resumes", async () => {
+    expect((await shop("pause", "plain", "--reason", "ticket 4711")).out).toContain(
+      "plain is paused: its deliveries wait until postrider resume",
+    );
+    await publish("plain", '{"id":"p-1"}');
+    const status = await shop("status", "plain");
+    expect(status.out).toContain("plain: suspended (Paused)");
+    expect(status.out).toContain("ticket 4711");
+    expect(status.out).toContain("Let it send again: postrider resume -n shop plain");
+    const waiting = (await shop("deliveries", "-s", "plain", "-o", "name")).out.trim();
+    expect((await shop("deliveries", waiting)).out).toContain("State:         Ready (Paused)");
+    receiver.answer = { status: 200 };
+    expect((await shop("resume", "plain")).code).toBe(0);
+    await expect.poll(async () => (await shop("deliveries", waiting)).out, WAIT).toContain("State:         Delivered");
+    expect((await shop("pause", "held")).err).toContain("suspended_by_spec");
+  });
+
   it("tests a receiver, resumes, and says what its spec forbids", async () => {
     receiver.answer = { status: 200 };
     const good = await shop("test", "crm", "--data", '{"n":1.0}', "--type", "order.paid");
@@ -247,7 +264,7 @@ describe("as a process", () => {
     );
     expect(head.err).toBe("");
     expect(head.out).toContain("codes 0");
-    const piped = await inShell(`${node} deliveries ${argv} --state delivered -o name | ${node} resend ${argv} -`);
+    const piped = await inShell(`${node} deliveries ${argv} --state delivered -s crm -o name | ${node} resend ${argv} -`);
     expect(piped).toMatchObject({ code: 0, err: "" });
     expect(piped.out).toMatch(/^[0-9a-f]{32} resent$/m);
   });
