@@ -97,6 +97,11 @@ const ENTRIES: Readonly<Record<string, Entry>> = {
     description: "say in a sentence how a subscription is, and what to do",
     load: async ({ clock }) => (await import("./history/status.ts")).statusCommand(clock),
   },
+  tail: {
+    group: HISTORY,
+    description: "show attempts as they come, until ^C",
+    load: async ({ clock, signals }) => (await import("./history/tail.ts")).tailCommand(clock, signals),
+  },
   resend: {
     group: HISTORY,
     description: "send deliveries again, each once",

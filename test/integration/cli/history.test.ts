@@ -1,8 +1,10 @@
-import { execFile } from "node:child_process";
+import { execFile, spawn } from "node:child_process";
 import { mkdirSync, mkdtempSync, rmSync, writeFileSync } from "node:fs";
+import { type AddressInfo, connect, createServer, type Server, type Socket } from "node:net";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { afterAll, afterEach, beforeAll, describe, expect, it, vi } from "vitest";
+import type { AttemptRow } from "../../../src/cli/api/rows.ts";
 import { type CliRun, cliRuns } from "../../support/cli/cli-runs.ts";
 import { RecordingReceiver } from "../../support/fields/recording-receiver.ts";
 import { loopbackPolicy, manifestFile, secret, subscription } from "../../support/manifests.ts";
@@ -256,6 +258,36 @@ describe("what goes wrong is said in a line", () => {
 describe("as a process", () => {
   const main = join(import.meta.dirname, "../../../src/main.ts");
 
+  it("tail shows each attempt once as it comes, waits for an operator that is away, and ends with 130 after ^C", async () => {
+    const argv = ["-n", "shop", "--token-file", join(directory, "token"), "-o", "jsonl", "-s", "crm", "--failed"];
+    // Between the two stands a port that can go away.
+    const link = await Link.to(operator.ready.api);
+    const child = spawn(process.execPath, [main, "tail", ...argv, "--server", link.url]);
+    const seen = { out: "", err: "" };
+    child.stdout.setEncoding("utf8").on("data", (text: string) => (seen.out += text));
+    child.stderr.setEncoding("utf8").on("data", (text: string) => (seen.err += text));
+    const records = (): string[] =>
+      seen.out
+        .trim()
+        .split("\n")
+        .filter((line) => line !== "")
+        .map((line) => (JSON.parse(line) as AttemptRow).recordID ?? "");
+    await expect.poll(() => seen.err, WAIT).toContain("Following attempts of namespace shop");
+    receiver.answer = { status: 500 };
+    await publish("order.paid", '{"id":"tail-1"}');
+    await expect.poll(records, WAIT).toEqual(["tail-1"]);
+    await link.close();
+    await expect.poll(() => seen.err, WAIT).toContain("Asking again until it answers.");
+    await publish("order.paid", '{"id":"tail-2"}');
+    await link.open();
+    await expect.poll(records, WAIT).toEqual(["tail-1", "tail-2"]);
+    expect(seen.err).toContain("The operator answers again.");
+    const ended = new Promise((done) => child.once("exit", done));
+    child.kill("SIGINT");
+    expect(await ended).toBe(130);
+    await link.close();
+  });
+
   it("a reader that leaves early is no error, and ids go from one command into the next", async () => {
     const argv = ["-n", "shop", "--server", operator.ready.api, "--token-file", join(directory, "token")].join(" ");
     const node = `"${process.execPath}" "${main}"`;
@@ -269,6 +301,42 @@ describe("as a process", () => {
     expect(piped.out).toMatch(/^[0-9a-f]{32} resent$/m);
   });
 });
+
+/** A port in front of another that can be closed with all of its connections, and opened again. */
+class Link {
+  url = "";
+  #port = 0;
+  readonly #target: URL;
+  #server: Server | undefined;
+  readonly #sockets = new Set<Socket>();
+
+  private constructor(target: string) {
+    this.#target = new URL(target);
+  }
+
+  static async to(target: string): Promise<Link> {
+    const link = new Link(target);
+    await link.open();
+    return link;
+  }
+
+  async open(): Promise<void> {
+    const server = createServer((socket) => {
+      const upstream = connect(Number(this.#target.port), this.#target.hostname);
+      for (const one of [socket, upstream]) this.#sockets.add(one.on("error", () => undefined));
+      socket.pipe(upstream).pipe(socket);
+    });
+    await new Promise<void>((done) => server.listen(this.#port, "127.0.0.1", done));
+    this.#server = server;
+    this.#port = (server.address() as AddressInfo).port;
+    this.url = `http://127.0.0.1:${this.#port}`;
+  }
+
+  async close(): Promise<void> {
+    for (const socket of this.#sockets) socket.destroy();
+    await new Promise((done) => this.#server?.close(done));
+  }
+}
 
 function inShell(script: string): Promise<CliRun> {
   return new Promise((done) => {
