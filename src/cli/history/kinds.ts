@@ -32,7 +32,7 @@ export const DELIVERIES: Kind<DeliveryRow> = {
     { title: "TRIES", text: ({ attempts }) => String(attempts), right: true },
     { title: "WHY", text: whyOf, shrink: { to: 8, first: 1, at: "end" } },
     { title: "NEXT", text: ({ nextAttemptTime }) => timeText(nextAttemptTime, utc), wide: true },
-    { title: "EVENT", text: ({ eventID }) => eventID, wide: true },
+    { title: "WEBHOOK-ID", text: ({ eventID }) => eventID, wide: true },
     { title: "URL", text: ({ url }) => url ?? "", wide: true },
   ],
 };
