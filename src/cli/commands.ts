@@ -97,6 +97,11 @@ const ENTRIES: Readonly<Record<string, Entry>> = {
     description: "say in a sentence how a subscription is, and what to do",
     load: async ({ clock }) => (await import("./history/status.ts")).statusCommand(clock),
   },
+  tail: {
+    group: HISTORY,
+    description: "show attempts as they come, until ^C",
+    load: async ({ clock, signals }) => (await import("./history/tail.ts")).tailCommand(clock, signals),
+  },
   resend: {
     group: HISTORY,
     description: "send deliveries again, each once",
@@ -107,10 +112,15 @@ const ENTRIES: Readonly<Record<string, Entry>> = {
     description: "send a test event to a subscription's endpoint, and say what came back",
     load: async ({ clock }) => (await import("./history/test.ts")).testCommand(clock),
   },
+  pause: {
+    group: HISTORY,
+    description: "hold the deliveries of a subscription back until resume",
+    load: async ({ clock }) => (await import("./history/pause.ts")).pauseCommand(clock),
+  },
   resume: {
     group: HISTORY,
-    description: "lift the automatic suspension of a subscription",
-    load: async ({ clock }) => (await import("./history/resume.ts")).resumeCommand(clock),
+    description: "lift the pause or automatic suspension of a subscription",
+    load: async ({ clock }) => (await import("./history/pause.ts")).resumeCommand(clock),
   },
   publish: {
     group: DEVELOP,

@@ -10,7 +10,7 @@ const EXAMPLES = `
 Examples:
   # bash: for this shell, and for all later ones
   source <(postrider completion bash)
-  postrider completion bash > ~/.local/share/bash-completion/completions/postrider
+  postrider completion bash >> ~/.bash_completion
 
   # zsh, in ~/.zshrc
   source <(postrider completion zsh)
@@ -60,7 +60,7 @@ function flagOf({ long, short, required, optional, description }: Option): Comma
 }
 
 /** Commands whose argument is the name of a subscription. */
-const NAMED = "status|test|resume|subscriptions";
+const NAMED = "status|test|pause|resume|subscriptions";
 const STATES = "pending ready claimed delivered failed discarded";
 
 const ZSH_HEAD = "autoload -U +X bashcompinit && bashcompinit\n";
@@ -97,7 +97,7 @@ ${cases.join("\n")}
   case "$prev" in
     -o|--output)
       case "$command" in
-        subscriptions|deliveries|attempts|events) words="${FORMATS.join(" ")}" ;;
+        subscriptions|deliveries|attempts|events|tail) words="${FORMATS.join(" ")}" ;;
         *) words="text json" ;;
       esac ;;
     --color) words="auto always never" ;;

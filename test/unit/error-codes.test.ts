@@ -11,7 +11,10 @@ const pages = `${read("docs/errors.md")}\n${read("docs/endpoints.md")}`;
 const READ_ONLY = new Set([
   "NODE_COMPILE_CACHE",
   "NO_COLOR",
+  "CLICOLOR_FORCE",
   "POSTRIDER_TOKEN",
+  "POSTRIDER_SERVER",
+  "POSTRIDER_NAMESPACE",
   "EADDRINUSE",
   "EACCES",
   "EISDIR",

@@ -192,7 +192,8 @@ function hasRecordId({ spec }: SubscriptionRow): boolean {
 function retentions(subscriptions: readonly SubscriptionRow[]): string {
   const kept = subscriptions.map(({ name, status }) => [name, status?.effectivePolicy?.values?.retention?.history] as const);
   const known = kept.filter(([, history]) => history !== undefined);
-  return known.length === 0
-    ? "deliveries are kept as retention.history of their policy says"
-    : `deliveries are kept for ${known.map(([name, history]) => `${history} (${name})`).join(", ")} after they ended`;
+  if (known.length === 0) return "deliveries are kept as retention.history of their policy says";
+  const lengths = new Set(known.map(([, history]) => history));
+  const each = lengths.size === 1 ? (known[0]?.[1] ?? "") : known.map(([name, history]) => `${history} (${name})`).join(", ");
+  return `deliveries are kept for ${each} after they ended`;
 }

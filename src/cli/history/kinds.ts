@@ -32,7 +32,7 @@ export const DELIVERIES: Kind<DeliveryRow> = {
     { title: "TRIES", text: ({ attempts }) => String(attempts), right: true },
     { title: "WHY", text: whyOf, shrink: { to: 8, first: 1, at: "end" } },
     { title: "NEXT", text: ({ nextAttemptTime }) => timeText(nextAttemptTime, utc), wide: true },
-    { title: "EVENT", text: ({ eventID }) => eventID, wide: true },
+    { title: "WEBHOOK-ID", text: ({ eventID }) => eventID, wide: true },
     { title: "URL", text: ({ url }) => url ?? "", wide: true },
   ],
 };
@@ -106,6 +106,7 @@ export function stateWord(row: SubscriptionRow): { readonly word: string; readon
   if (ready !== undefined && ready.status !== "True") return { word: ready.reason, colour: "red" };
   const healthy = conditionOf(row, "EndpointHealthy");
   if (healthy?.status === "False") return { word: healthy.reason, colour: "red" };
+  if ((row.status?.delivery?.consecutiveFailures ?? 0) > 0) return { word: "Failing", colour: "yellow" };
   return healthy?.status === "True" ? { word: healthy.reason, colour: "green" } : { word: "Idle", colour: undefined };
 }
 

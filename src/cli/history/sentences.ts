@@ -12,6 +12,7 @@ export interface Reading {
 /** What makes deliveries wait in addition to their schedule, in words; `NAME` is the subscription. */
 const WAITS: Readonly<Record<string, string>> = {
   BySpec: "spec.suspend of NAME is true",
+  Paused: "NAME is paused through the API: postrider resume",
   AutoSuspended: "NAME is suspended, because its receiver failed for too long: postrider resume",
   EndpointGone: "the receiver answered 410 Gone: postrider resume, once it is back",
   CircuitOpen: "the circuit of NAME is open, because its receiver fails",
@@ -30,26 +31,26 @@ export function deliverySentence(row: DeliveryRow, reading: Reading): string {
   const tries = row.attempts === 1 ? "1 attempt" : `${row.attempts} attempts`;
   switch (row.state) {
     case "Delivered":
-      return `delivered to ${kind} ${timeOf(row.endedTime, reading)} after ${tries} (${answerText(answer)})`;
+      return `delivered to ${kind}${timeOf(row.endedTime, reading)} after ${tries} (${answerText(answer)})`;
     case "Failed":
     case "Discarded": {
       const why = [row.reason, row.lastAttempt?.message].filter((part) => part !== null && part !== undefined && part !== "").join(": ");
       const again = row.subscription === null ? "" : `. Send it again: postrider resend -n ${reading.namespace} ${row.id}`;
-      return `${row.state === "Failed" ? "failed" : "discarded"} for ${kind} ${timeOf(row.endedTime, reading)} after ${tries}${why === "" ? "" : ` (${why})`}${again}`;
+      return `${row.state === "Failed" ? "failed" : "discarded"} for ${kind}${timeOf(row.endedTime, reading)} after ${tries}${why === "" ? "" : ` (${why})`}${again}`;
     }
     case "Claimed":
       return `in flight to ${kind} now, attempt ${row.attempts + 1}`;
     default:
-      return `waits for ${kind}, ${row.attempts === 0 ? "not tried yet" : `${tries}, the last one ${answerText(answer)}`}: ${waitText(row, reading)}`;
+      return `waits for ${kind}, ${row.attempts === 0 ? "not tried yet" : `${tries}${answer === "" ? "" : `, the last one ${answerText(answer)}`}`}: ${waitText(row, reading)}`;
   }
 }
 
 function answerText(answer: string): string {
-  return /^\d+$/.test(answer) ? `HTTP ${answer}` : answer === "" ? "no attempt is kept" : answer;
+  return /^\d+$/.test(answer) ? `HTTP ${answer}` : answer === "" ? "the attempt is not kept" : answer;
 }
 
 function timeOf(time: string | null, { utc }: Reading): string {
-  return time === null ? "" : `at ${timeText(time, utc)}`;
+  return time === null ? "" : ` at ${timeText(time, utc)}`;
 }
 
 /** Why it waits, and until when. */

@@ -55,7 +55,7 @@ function stateOf(row: SubscriptionRow, reading: Reading): State {
   const { name, status } = row;
   const { namespace } = reading;
   const say = (words: string, condition: ConditionRow | undefined, advice: readonly string[] = []): State => ({
-    head: shown`${name}: ${words}${since(condition, reading)}${condition === undefined ? "." : `. ${condition.message}`}`,
+    head: shown`${name}: ${words}${since(condition, reading)}${condition === undefined ? "." : `. ${sentence(condition.message)}`}`,
     advice,
   });
   const accepted = conditionOf(row, "Accepted");
@@ -75,17 +75,36 @@ function stateOf(row: SubscriptionRow, reading: Reading): State {
     const { head } = say(`failing (${healthy.reason})`, healthy);
     return {
       head: shown`${head}${probe}`,
-      advice: [
-        `What was sent and answered: postrider attempts -n ${namespace} -s ${name} --limit 5`,
-        `What the receiver says now: postrider test -n ${namespace} ${name}`,
-      ],
+      advice: failingAdvice(name, namespace),
     };
   }
+  const failures = status?.delivery?.consecutiveFailures ?? 0;
+  if (failures > 0)
+    return { head: shown`${name}: failing${streak(status?.delivery, failures, reading)}`, advice: failingAdvice(name, namespace) };
   return healthy?.status === "True" ? say("delivering", healthy) : say("ready; nothing has been sent lately", undefined);
+}
+
+/** Too few to count as unhealthy for the operator, but a person who asks now must not read that all is well. */
+function streak(delivery: DeliveryCounts | undefined, failures: number, { nowMs, utc }: Reading): string {
+  const time = delivery?.lastFailureTime;
+  const last = time === undefined ? "" : `, the last one at ${timeText(time, utc)} (${lengthText(nowMs - Date.parse(time))} ago)`;
+  return `: ${failures === 1 ? "the last attempt has failed" : `${failures} attempts have failed in a row`}${last}. That is too few to open its circuit.`;
+}
+
+function failingAdvice(name: string, namespace: string): string[] {
+  return [
+    `What was sent and answered: postrider attempts -n ${namespace} -s ${name} --limit 5`,
+    `What the receiver says now: postrider test -n ${namespace} ${name}`,
+  ];
+}
+
+function sentence(message: string): string {
+  return /[.!?]$/.test(message) ? message : `${message}.`;
 }
 
 function resumeAdvice({ reason }: ConditionRow, name: string, namespace: string): string[] {
   if (reason === "BySpec") return [`Set spec.suspend to false in the manifest of ${name}, where it is kept.`];
+  if (reason === "Paused") return [`Let it send again: postrider resume -n ${namespace} ${name}`];
   return [`Check first: postrider test -n ${namespace} ${name}`, `Then: postrider resume -n ${namespace} ${name}`];
 }
 
@@ -96,11 +115,10 @@ function since(condition: ConditionRow | undefined, { nowMs, utc }: Reading): st
 
 function countLines(delivery: DeliveryCounts | undefined, { nowMs, utc }: Reading): Shown[] {
   if (delivery === undefined) return [shown`No event was accepted for it yet.`];
-  const { pending = 0, delivered = 0, failed = 0, consecutiveFailures = 0, oldestPendingTime, lastSuccessTime, lastAttempt } = delivery;
+  const { pending = 0, delivered = 0, failed = 0, oldestPendingTime, lastSuccessTime, lastAttempt } = delivery;
   const oldest = oldestPendingTime === undefined ? "" : `, the oldest for ${lengthText(nowMs - Date.parse(oldestPendingTime))}`;
   const success = lastSuccessTime === undefined ? "It never succeeded" : `The last success was at ${timeText(lastSuccessTime, utc)}`;
-  const streak = consecutiveFailures === 0 ? "" : `, ${consecutiveFailures} attempts have failed in a row`;
   const answer = lastAnswer(lastAttempt);
   const last = answer === "" ? "" : `; the last answer was ${/^\d/.test(answer) ? `HTTP ${answer}` : answer}`;
-  return [shown`${pending} waiting${oldest}; ${delivered} delivered, ${failed} failed for good. ${success}${streak}${last}.`];
+  return [shown`${pending} waiting${oldest}; ${delivered} delivered, ${failed} failed for good. ${success}${last}.`];
 }

@@ -1,8 +1,10 @@
-import { execFile } from "node:child_process";
+import { execFile, spawn } from "node:child_process";
 import { mkdirSync, mkdtempSync, rmSync, writeFileSync } from "node:fs";
+import { type AddressInfo, connect, createServer, type Server, type Socket } from "node:net";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { afterAll, afterEach, beforeAll, describe, expect, it, vi } from "vitest";
+import type { AttemptRow } from "../../../src/cli/api/rows.ts";
 import { type CliRun, cliRuns } from "../../support/cli/cli-runs.ts";
 import { RecordingReceiver } from "../../support/fields/recording-receiver.ts";
 import { loopbackPolicy, manifestFile, secret, subscription } from "../../support/manifests.ts";
@@ -113,6 +115,23 @@ describe("the night story", () => {
     const unknown = await shop("status", "nothing");
     expect(unknown).toMatchObject({ code: 1, out: "" });
     expect(unknown.err).toContain("refused with 404 subscription_not_found");
+  });
+
+  it("pauses with a reason that status shows, and resumes", async () => {
+    expect((await shop("pause", "plain", "--reason", "ticket 4711")).out).toContain(
+      "plain is paused: its deliveries wait until postrider resume",
+    );
+    await publish("plain", '{"id":"p-1"}');
+    const status = await shop("status", "plain");
+    expect(status.out).toContain("plain: suspended (Paused)");
+    expect(status.out).toContain("ticket 4711");
+    expect(status.out).toContain("Let it send again: postrider resume -n shop plain");
+    const waiting = (await shop("deliveries", "-s", "plain", "-o", "name")).out.trim();
+    expect((await shop("deliveries", waiting)).out).toContain("State:         Ready (Paused)");
+    receiver.answer = { status: 200 };
+    expect((await shop("resume", "plain")).code).toBe(0);
+    await expect.poll(async () => (await shop("deliveries", waiting)).out, WAIT).toContain("State:         Delivered");
+    expect((await shop("pause", "held")).err).toContain("suspended_by_spec");
   });
 
   it("tests a receiver, resumes, and says what its spec forbids", async () => {
@@ -239,6 +258,36 @@ describe("what goes wrong is said in a line", () => {
 describe("as a process", () => {
   const main = join(import.meta.dirname, "../../../src/main.ts");
 
+  it("tail shows each attempt once as it comes, waits for an operator that is away, and ends with 130 after ^C", async () => {
+    const argv = ["-n", "shop", "--token-file", join(directory, "token"), "-o", "jsonl", "-s", "crm", "--failed"];
+    // Between the two stands a port that can go away.
+    const link = await Link.to(operator.ready.api);
+    const child = spawn(process.execPath, [main, "tail", ...argv, "--server", link.url]);
+    const seen = { out: "", err: "" };
+    child.stdout.setEncoding("utf8").on("data", (text: string) => (seen.out += text));
+    child.stderr.setEncoding("utf8").on("data", (text: string) => (seen.err += text));
+    const records = (): string[] =>
+      seen.out
+        .trim()
+        .split("\n")
+        .filter((line) => line !== "")
+        .map((line) => (JSON.parse(line) as AttemptRow).recordID ?? "");
+    await expect.poll(() => seen.err, WAIT).toContain("Following attempts of namespace shop");
+    receiver.answer = { status: 500 };
+    await publish("order.paid", '{"id":"tail-1"}');
+    await expect.poll(records, WAIT).toEqual(["tail-1"]);
+    await link.close();
+    await expect.poll(() => seen.err, WAIT).toContain("Asking again until it answers.");
+    await publish("order.paid", '{"id":"tail-2"}');
+    await link.open();
+    await expect.poll(records, WAIT).toEqual(["tail-1", "tail-2"]);
+    expect(seen.err).toContain("The operator answers again.");
+    const ended = new Promise((done) => child.once("exit", done));
+    child.kill("SIGINT");
+    expect(await ended).toBe(130);
+    await link.close();
+  });
+
   it("a reader that leaves early is no error, and ids go from one command into the next", async () => {
     const argv = ["-n", "shop", "--server", operator.ready.api, "--token-file", join(directory, "token")].join(" ");
     const node = `"${process.execPath}" "${main}"`;
@@ -247,11 +296,47 @@ describe("as a process", () => {
     );
     expect(head.err).toBe("");
     expect(head.out).toContain("codes 0");
-    const piped = await inShell(`${node} deliveries ${argv} --state delivered -o name | ${node} resend ${argv} -`);
+    const piped = await inShell(`${node} deliveries ${argv} --state delivered -s crm -o name | ${node} resend ${argv} -`);
     expect(piped).toMatchObject({ code: 0, err: "" });
     expect(piped.out).toMatch(/^[0-9a-f]{32} resent$/m);
   });
 });
+
+/** A port in front of another that can be closed with all of its connections, and opened again. */
+class Link {
+  url = "";
+  #port = 0;
+  readonly #target: URL;
+  #server: Server | undefined;
+  readonly #sockets = new Set<Socket>();
+
+  private constructor(target: string) {
+    this.#target = new URL(target);
+  }
+
+  static async to(target: string): Promise<Link> {
+    const link = new Link(target);
+    await link.open();
+    return link;
+  }
+
+  async open(): Promise<void> {
+    const server = createServer((socket) => {
+      const upstream = connect(Number(this.#target.port), this.#target.hostname);
+      for (const one of [socket, upstream]) this.#sockets.add(one.on("error", () => undefined));
+      socket.pipe(upstream).pipe(socket);
+    });
+    await new Promise<void>((done) => server.listen(this.#port, "127.0.0.1", done));
+    this.#server = server;
+    this.#port = (server.address() as AddressInfo).port;
+    this.url = `http://127.0.0.1:${this.#port}`;
+  }
+
+  async close(): Promise<void> {
+    for (const socket of this.#sockets) socket.destroy();
+    await new Promise((done) => this.#server?.close(done));
+  }
+}
 
 function inShell(script: string): Promise<CliRun> {
   return new Promise((done) => {
