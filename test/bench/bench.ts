@@ -2,6 +2,7 @@ import { writeFileSync } from "node:fs";
 import { availableParallelism } from "node:os";
 import { parseArgs } from "node:util";
 import { benchAgainst } from "./against.ts";
+import { gateLine, gates, isMet } from "./gates.ts";
 import { Load } from "./load.ts";
 import { CAN_PIN } from "./machine.ts";
 import type { BenchContext, Row } from "./row.ts";
@@ -35,14 +36,19 @@ const { values } = parseArgs({
     quick: { type: "boolean", default: false },
     json: { type: "string" },
     against: { type: "string" },
+    gates: { type: "boolean", default: false },
     help: { type: "boolean", default: false },
   },
 });
 
 if (values.help) {
   console.log(
-    `npm run bench -- [--rows ${Object.keys(ROWS).join(",")}] [--quick] [--json FILE]\nnpm run bench -- --against REVISION [--quick]\n\nEvery figure comes from real runs, bare figures measured beside them, median of 3 rounds (--quick: one short round). --against runs another revision beside this one, and pairs them window by window.`,
+    `npm run bench -- [--rows ${Object.keys(ROWS).join(",")}] [--quick] [--json FILE]\nnpm run bench -- --against REVISION [--quick]\nnpm run bench -- --gates\n\nEvery figure comes from real runs, bare figures measured beside them, median of 3 rounds (--quick: one short round). --against runs another revision beside this one, and pairs them window by window. --gates fails when CPU or memory has got worse against what is measured beside it.`,
   );
+} else if (values.gates) {
+  const all = await gates((text) => console.error(`  ${text}`));
+  console.log(all.map(gateLine).join("\n"));
+  process.exitCode = all.every(isMet) ? 0 : 1;
 } else if (values.against !== undefined) {
   const lines = await benchAgainst(values.against, values.quick ? 6 : 20, (text) => console.error(`  ${text}`));
   console.log(lines.join("\n"));

@@ -6,7 +6,7 @@ import { cpuSecondsOf, lineReader, startPinned } from "../machine.ts";
 import { median, row, type BenchContext, type Row } from "../row.ts";
 import { System } from "../system.ts";
 
-const CONNECTIONS = 128;
+export const CONNECTIONS = 128;
 const WARM_UP_MS = 6_000;
 
 interface Round {
@@ -38,6 +38,12 @@ async function bareStore(context: BenchContext): Promise<Rate> {
   }
 }
 
+/** What a delivery is made of, each alone. */
+export async function measureParts(context: BenchContext): Promise<Pick<Round, "bare" | "answer" | "store">> {
+  const bare = await bareScript("bare-dispatch", [`http://${context.load.address}/hook`, String(CONNECTIONS), String(context.seconds)]);
+  return { bare, answer: await bareAnswer(context), store: await bareStore(context) };
+}
+
 async function endToEnd(context: BenchContext): Promise<Rate> {
   const system = await System.start({
     receiver: context.load.address,
@@ -61,9 +67,7 @@ async function endToEnd(context: BenchContext): Promise<Rate> {
 export async function throughputRows(context: BenchContext): Promise<Row[]> {
   const rounds: Round[] = [];
   for (let round = 1; round <= context.rounds; round++) {
-    const bare = await bareScript("bare-dispatch", [`http://${context.load.address}/hook`, String(CONNECTIONS), String(context.seconds)]);
-    const answer = await bareAnswer(context);
-    const store = await bareStore(context);
+    const { bare, answer, store } = await measureParts(context);
     const whole = await endToEnd(context);
     rounds.push({ bare, answer, store, endToEnd: whole });
     const told = Object.entries({ bare, "202": answer, store, "end to end": whole });
