@@ -402,8 +402,9 @@ export class Metrics {
   async forgetNamespaces(inUse: ReadonlySet<string>): Promise<void> {
     const accepted = await this.#make.registry.getSingleMetric("postrider_events_accepted_total")?.get();
     const counts = new Map((accepted?.values ?? []).map(({ labels, value }) => [String(labels["namespace"] ?? ""), value]));
-    for (const [namespace, count] of counts) {
-      if (inUse.has(namespace) || this.#acceptedBefore.get(namespace) !== count) continue;
+    // One whose subscription never had an event has series as well.
+    for (const namespace of new Set([...counts.keys(), ...this.deliveriesEnded.firsts(), ...this.ingestRefused.firsts()])) {
+      if (namespace === "" || inUse.has(namespace) || this.#acceptedBefore.get(namespace) !== counts.get(namespace)) continue;
       counts.delete(namespace);
       this.eventsUnmatched.remove({ namespace });
       this.idempotencyConflicts.remove({ namespace });
