@@ -188,7 +188,7 @@ const ENGINE_FAULTS: readonly Planted[] = [
   {
     name: "a slot is not given back",
     file: "src/delivery/queue/scheduler.ts",
-    find: `    this.#queue.release(hold, this.#clock.nowMs(), ended.tookMs);\n`,
+    find: `    this.#queue.release(hold, nowMs, ended.tookMs);\n`,
     replace: ``,
     suite: UNKIND,
   },

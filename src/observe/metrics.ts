@@ -155,6 +155,11 @@ export class Metrics {
     buckets: LATENCY_BUCKETS,
   });
   readonly tests = this.#make.counter("tests_total", "Test events sent through the API, by outcome.", ["namespace", "outcome"]);
+  readonly #deadLetters = this.#make.gauge(
+    "dead_letters_unsent",
+    "Failed deliveries in the store that were neither delivered later nor forwarded.",
+    [],
+  );
   readonly storeCommitDuration = this.#make.histogram({
     name: "store_commit_duration_seconds",
     help: "Duration of one group commit, fsync included, in seconds.",
@@ -323,6 +328,7 @@ export class Metrics {
     for (const [reason, count] of Object.entries(totals.held)) this.#held.set({ reason }, count);
     for (const [state, count] of Object.entries(totals.deliveries)) this.#queueDeliveries.set({ state }, count);
     this.#late.set(totals.late);
+    this.#deadLetters.set(totals.deadLetters);
     this.#oldestPendingAge.set(totals.oldestAgeSeconds);
     this.#oldestDueAge.set(totals.dueAgeSeconds);
     this.#inFlightOf.reset();
@@ -396,8 +402,9 @@ export class Metrics {
   async forgetNamespaces(inUse: ReadonlySet<string>): Promise<void> {
     const accepted = await this.#make.registry.getSingleMetric("postrider_events_accepted_total")?.get();
     const counts = new Map((accepted?.values ?? []).map(({ labels, value }) => [String(labels["namespace"] ?? ""), value]));
-    for (const [namespace, count] of counts) {
-      if (inUse.has(namespace) || this.#acceptedBefore.get(namespace) !== count) continue;
+    // One whose subscription never had an event has series as well.
+    for (const namespace of new Set([...counts.keys(), ...this.deliveriesEnded.firsts(), ...this.ingestRefused.firsts()])) {
+      if (namespace === "" || inUse.has(namespace) || this.#acceptedBefore.get(namespace) !== counts.get(namespace)) continue;
       counts.delete(namespace);
       this.eventsUnmatched.remove({ namespace });
       this.idempotencyConflicts.remove({ namespace });

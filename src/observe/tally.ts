@@ -40,6 +40,11 @@ export class Tally {
     return this.#root.has(first);
   }
 
+  /** Values of the first label that are known. */
+  firsts(): Iterable<string> {
+    return this.#root.keys();
+  }
+
   /** How many values of the first label are known. */
   get size(): number {
     return this.#root.size;

@@ -39,6 +39,19 @@ it("the series of a namespace go when it has no subscription left and nothing co
   expect(await metrics.expose()).toContain('postrider_events_accepted_total{namespace="gone"} 1');
 });
 
+it("nor is anything left of one that had a subscription and never an event; what belongs to no namespace stays", async () => {
+  const metrics = new Metrics({ version: "test", defaults: false });
+  metrics.showSubscription({ namespace: "quiet", name: "orders" }, false);
+  metrics.ingestRefused.inc("", "unauthenticated");
+  await metrics.forgetNamespaces(new Set(["quiet"]));
+  expect(await metrics.expose()).toContain('namespace="quiet"');
+  await metrics.forgetNamespaces(new Set());
+  const text = await metrics.expose();
+  expect(text).not.toContain('namespace="quiet"');
+  expect(text).toContain('postrider_ingest_refused_total{namespace="",code="unauthenticated"} 1');
+  expect(metrics.knowsNamespace("quiet")).toBe(false);
+});
+
 it("nothing is left of a namespace whose last subscription is forgotten", () => {
   const tally = new Tally();
   for (const name of ["orders", "bills"]) tally.inc("shop", name, "success");
