@@ -1,3 +1,4 @@
+import { readFileSync } from "node:fs";
 import { join } from "node:path";
 import { afterAll, beforeAll, describe, expect, it } from "vitest";
 import type { Meaning } from "../../../scripts/monitoring/colors.ts";
@@ -12,7 +13,7 @@ import { TroubleLab } from "../../support/observe/trouble-lab.ts";
 const SHOWN = { timeout: 60_000, interval: 500 };
 const WITHIN_MS = 70_000;
 const VARIABLES = { $job: ".*", $namespace: "shop", $subscription: "dead", $__rate_interval: "15s", $__range: "60s" } as const;
-/** What only a cluster, an hour of recording rules, or a success of this receiver can show. */
+/** What only a cluster, a whole hour, a success of this receiver, a filter, a stall or a day of retention can show. */
 const EMPTY_HERE: ReadonlySet<string> = new Set([
   "Budget: accepted",
   "Budget: sent in time",
@@ -21,9 +22,14 @@ const EMPTY_HERE: ReadonlySet<string> = new Set([
   "Last success",
   "Drains in",
   "First dead letter deleted in",
-  "Starts",
+  "Deliveries that succeeded",
+  "Filter errors",
+  "Dead letters",
 ]);
 
+/** Metrics that are agreed upon and not yet fed: the list in docs/metrics.md, which gets shorter with each of them. */
+const AGREED: readonly string[] =
+  /## What comes next[^]*/.exec(readFileSync(join(CHART, "../../docs/metrics.md"), "utf8"))?.[0].match(/\bpostrider_[a-z_]+/g) ?? [];
 const programs = await programsFor("the dashboards of a process in trouble", ["prometheus"]);
 
 function filled(expr: string): string {
@@ -43,7 +49,7 @@ describe.skipIf(programs === undefined)(
         [{ job: "postrider", url: lab.operator.ready.metrics }],
         [join(CHART, "rules/alerts.yaml"), join(CHART, "rules/slo.yaml")],
       );
-    });
+    }, WITHIN_MS);
     afterAll(async () => {
       await prometheus?.stop();
       await lab?.stop();
@@ -81,7 +87,9 @@ describe.skipIf(programs === undefined)(
 
     it.each(["fleet", "subscription"])("every panel of %s shows data", async (name) => {
       const queries = panels(name).flatMap(({ title, targets = [] }) =>
-        EMPTY_HERE.has(title) ? [] : targets.map(({ expr }) => [title, filled(expr)] as const),
+        EMPTY_HERE.has(title) || targets.some(({ expr }) => AGREED.some((name) => expr.includes(name)))
+          ? []
+          : targets.map(({ expr }) => [title, filled(expr)] as const),
       );
       expect(queries.length).toBeGreaterThan(15);
       const unanswered = async (): Promise<string[]> => {
