@@ -57,7 +57,7 @@ export const RECEIVER_ALERTS: readonly Alert[] = [
   },
   {
     name: "PostriderEndpointFailing",
-    expr: `${FAILING} > %seconds% < %until%`,
+    expr: unless(`${FAILING} > %seconds% < %until%`, HELD(LAST_ALL), "reason"),
     for: "0m",
     severity: "info",
     summary: `The receiver of ${SUBSCRIPTION} fails.`,
