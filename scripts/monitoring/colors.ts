@@ -30,7 +30,17 @@ const COLORS: Readonly<Record<string, Readonly<Record<string, string>>>> = {
   result: { done: "green", error: "red" },
 };
 /** Lines that are no label's value: whose time it is, and limits. */
-const NAMED: Readonly<Record<string, string>> = { us: "blue", them: "orange", floor: "red", limit: "red", capacity: "text", free: "green" };
+const NAMED: Readonly<Record<string, string>> = {
+  us: "blue",
+  them: "orange",
+  accepted: "blue",
+  unmatched: "yellow",
+  duplicates: "text",
+  floor: "red",
+  limit: "red",
+  capacity: "text",
+  free: "green",
+};
 
 /** A pattern of names of lines, and their colour. */
 export type Colored = readonly [pattern: string, color: string];

@@ -56,7 +56,7 @@ export interface Variables {
   readonly [name: string]: string;
 }
 
-const STEPS = 120;
+const STEPS = 80;
 /** Grafana's smallest interval for rates: four scrapes. */
 const RATE_SECONDS_MIN = 60;
 

@@ -9,6 +9,7 @@ export type Drawing = (panel: PicturedPanel, answers: readonly (readonly Course[
 const AXIS_WIDTH = 62;
 const LEGEND_HEIGHT = 20;
 const LETTER = 6.6;
+const SHADES = 8;
 
 /** The last value, in its colour, above its course. */
 export const statPicture: Drawing = (panel, answers, box, range) => {
@@ -117,14 +118,17 @@ export const heatmapPicture: Drawing = (panel, answers, box, range) => {
   );
   const most = Math.max(...counts.flat(), 1);
   const size = { w: plot.w / Math.max(at.length, 1), h: plot.h / Math.max(bounds.length, 1) };
-  const cells = counts.flatMap((row, i) =>
-    row.map((count, j) => {
-      if (count < 0.01) return "";
-      const cell = { x: plot.x + j * size.w, y: plot.y + plot.h - (i + 1) * size.h, w: size.w + 0.3, h: size.h - 0.5 };
-      const light = 25 + 45 * Math.sqrt(count / most);
-      return rect(cell, `hsl(28,90%,${px(light)}%)`);
-    }),
-  );
+  // One path for all cells of a shade: a picture of a rectangle for each would be half a megabyte.
+  const shades = new Map<number, string>();
+  for (const [i, row] of counts.entries()) {
+    for (const [j, count] of row.entries()) {
+      if (count < 0.01) continue;
+      const shade = Math.ceil(SHADES * Math.sqrt(count / most));
+      const [x, y, w, h] = [plot.x + j * size.w, plot.y + plot.h - (i + 1) * size.h, size.w + 0.3, size.h - 0.5].map(px);
+      shades.set(shade, `${shades.get(shade) ?? ""}M${x} ${y}h${w}v${h}h-${w}z`);
+    }
+  }
+  const cells = [...shades].map(([shade, path]) => `<path d="${path}" fill="hsl(28,90%,${px(25 + (45 * shade) / SHADES)}%)"/>`);
   const labels = bounds.map(({ bound }, i) => {
     const y = plot.y + plot.h - (i + 0.5) * size.h + 3;
     const name = Number.isFinite(bound) ? written(bound, { unit: panel.fieldConfig?.defaults.unit ?? "short" }) : "more";

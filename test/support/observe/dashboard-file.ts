@@ -37,3 +37,31 @@ export const dashboard = (name: string): Dashboard => JSON.parse(readFileSync(jo
 export const all = (name: string): readonly Panel[] => dashboard(name).panels.flatMap((panel) => [panel].concat(panel.panels ?? []));
 /** Those that ask Prometheus. */
 export const panels = (name: string): readonly Panel[] => all(name).filter(({ datasource }) => datasource?.type === "prometheus");
+
+/** Metrics that are agreed upon and not yet fed: the list in docs/metrics.md, which gets shorter with each of them. */
+const AGREED: readonly string[] =
+  /## What comes next[^]*/.exec(readFileSync(join(CHART, "../../docs/metrics.md"), "utf8"))?.[0].match(/\bpostrider_[a-z_]+/g) ?? [];
+
+/** Panels that need a whole hour of recording rules, or a success, a backlog that shrinks or a filter of the one subscription that is shown. */
+export const SHOWN_LATER: ReadonlySet<string> = new Set([
+  "Budget: accepted",
+  "Budget: sent in time",
+  "Last success",
+  "Drains in",
+  "First dead letter deleted in",
+  "Deliveries that succeeded",
+  "Filter errors",
+]);
+
+/** Titles of the panels of which no query answers a number: a table has columns for what only some have. */
+export async function withoutData(
+  shown: readonly Panel[],
+  ask: (expr: string) => Promise<readonly { readonly value: number }[]>,
+): Promise<string[]> {
+  const answered = shown.map(async ({ title, targets = [] }) => {
+    if (targets.some(({ expr }) => AGREED.some((name) => expr.includes(name)))) return [];
+    const answers = await Promise.all(targets.map(({ expr }) => ask(expr)));
+    return answers.some((samples) => samples.some(({ value }) => Number.isFinite(value))) ? [] : [title];
+  });
+  return (await Promise.all(answered)).flat();
+}

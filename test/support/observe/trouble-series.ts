@@ -251,7 +251,7 @@ export const TROUBLES: readonly Trouble[] = [
     delivering: "No: another installation serves its class",
     whose: "Us",
     who: {},
-    sinceMinutes: 59,
+    sinceMinutes: 60,
   },
   {
     name: "the API server is silent",
