@@ -5,8 +5,11 @@ export const SUBSCRIPTION_UID = "postrider-subscription";
 export const FLEET_DASHBOARD = `/d/${FLEET_UID}`;
 export const SUBSCRIPTION_DASHBOARD = `/d/${SUBSCRIPTION_UID}`;
 
+/** Where the runbooks are published, as the dashboard's variable says. */
+export const RUNBOOKS = "${runbooks}";
+
 /** What both dashboards share. The namespace is left out: "all of them" is no namespace that a single subscription could be in. */
-export const SAME_SOURCE = "${datasource:queryparam}&${job:queryparam}";
+export const SAME_SOURCE = "${datasource:queryparam}&${job:queryparam}&${runbooks:queryparam}";
 
 /** A link above a dashboard, to the other one and the same time. */
 export function linkTo(title: string, url: string): DashboardLinkBuilder {
@@ -15,11 +18,15 @@ export function linkTo(title: string, url: string): DashboardLinkBuilder {
 
 /** From a line of a graph to the subscription that it stands for (`orders#deadletter` has a character that ends a URL). */
 export function toTheSubscription(): DashboardLinkBuilder {
-  const it = `var-namespace=${label("namespace")}&var-subscription=${label("subscription")}`;
-  const url = `${SUBSCRIPTION_DASHBOARD}?${SAME_SOURCE}&${it}&\${__url_time_range}`;
-  return new DashboardLinkBuilder("This subscription").url(url);
+  return new DashboardLinkBuilder("This subscription").url(subscriptionUrl((name) => `\${__field.labels.${name}:percentencode}`));
 }
 
-function label(name: string): string {
-  return `\${__field.labels.${name}:percentencode}`;
+/** From a row of a table to its subscription. */
+export function rowToTheSubscription(): { readonly title: string; readonly url: string } {
+  return { title: "This subscription", url: subscriptionUrl((name) => `\${__data.fields.${name}:percentencode}`) };
+}
+
+function subscriptionUrl(valueOf: (label: string) => string): string {
+  const it = `var-namespace=${valueOf("namespace")}&var-subscription=${valueOf("subscription")}`;
+  return `${SUBSCRIPTION_DASHBOARD}?${SAME_SOURCE}&${it}&\${__url_time_range}`;
 }

@@ -34,7 +34,8 @@ export function readinessChecks(parts: ReadinessParts): ReadinessChecks {
     },
     { name: "engine", reason: () => (engine.ready ? undefined : "the store's deliveries have not been read yet") },
   ];
-  // None of these is a reason to fail: what was good before stays in force.
+  // None of these is a reason to fail: what was good before stays in force, and on a full disk deliveries continue.
+  ready.push({ name: "disk", reason: () => undefined, note: () => storeWatch.fullNote() });
   if (provider instanceof FileProvider) ready.push({ name: "manifests", reason: () => undefined, note: () => provider.refusedNote() });
   if (lostSight !== undefined) ready.push({ name: "watches", reason: () => undefined, note: lostSight });
   const alive = [{ name: "store", reason: () => storeWatch.hanging() }];

@@ -28,6 +28,20 @@ export const OUTCOME_NAMES = {
 /** How the message of an outcome that is `reconnected` ends: the log of attempts keeps the message, and knows it by this. */
 export const RECONNECTED_NOTE = " (on a new connection: the receiver had closed the one that was kept)";
 
+/** How long the parts of making a connection took, ms; a part that was not needed is undefined. */
+export interface ConnectTimes {
+  readonly dnsMs: number | undefined;
+  /** TCP, and the tunnel of an egress proxy. */
+  readonly connectMs: number | undefined;
+  readonly tlsMs: number | undefined;
+}
+
+/** How long the parts of an attempt took, ms; a kept connection needs no new one. */
+export interface AttemptPhases extends Partial<ConnectTimes> {
+  /** From when the request was handed to its connection until the answer began. */
+  readonly firstByteMs: number | undefined;
+}
+
 /** The result of one HTTP attempt, as seen by the state machine and the attempt log. */
 export interface Outcome {
   readonly class: OutcomeClass;
@@ -42,6 +56,8 @@ export interface Outcome {
   /** Parsed Retry-After in ms from now, when the answer had a valid one. */
   readonly retryAfterMs: number | undefined;
   readonly durationMs: number;
+  /** Absent where no request went out. */
+  readonly phases?: AttemptPhases;
   readonly responseHeaders: readonly (readonly [string, string])[];
   /** At most the captured bytes. */
   readonly responseBody: Uint8Array;

@@ -33,6 +33,8 @@ export class StoreWatch implements Service {
   /** When the disk was last seen full, on the monotonic clock, as long as the log says that it is. */
   #toldLowMs: number | undefined;
   #low = false;
+  #freeBytes = 0;
+  #freeBytesMin = 0;
   #roomBytes: number | undefined;
   #oldestWriteMs = 0;
 
@@ -46,6 +48,12 @@ export class StoreWatch implements Service {
   /** Free space was below the store's floor when last looked at. */
   low(): boolean {
     return this.#low;
+  }
+
+  /** What those who look at `/readyz` must know although it is no reason to fail: a full disk. */
+  fullNote(): string | undefined {
+    if (!this.#low) return undefined;
+    return `the disk is full: events are refused with 507, and deliveries continue: ${this.#freeBytes} bytes are free, --store-free-min is ${this.#freeBytesMin}`;
   }
 
   /** What the store's volume has for events, as last looked at, bytes: without what is kept free, and without the log. */
@@ -70,6 +78,8 @@ export class StoreWatch implements Service {
     const health = await this.#store.health().catch(() => undefined);
     if (health === undefined) return;
     this.#roomBytes = health.sizeBytes - health.logBytes + health.freeBytes - health.freeBytesMin;
+    this.#freeBytes = health.freeBytes;
+    this.#freeBytesMin = health.freeBytesMin;
     this.#low = health.freeBytes < health.freeBytesMin;
     this.#oldestWriteMs = health.oldestWriteMs;
     this.#metrics.storeSize.set(health.sizeBytes);

@@ -98,7 +98,11 @@ export class AttemptLines {
       tlsStatus: outcome.tlsStatus,
       reconnected: outcome.reconnected,
       waitedMs: Math.round(told.waitedMs),
-      durationMs: Math.round(outcome.durationMs * 10) / 10,
+      durationMs: tenths(outcome.durationMs),
+      dnsMs: tenths(outcome.phases?.dnsMs),
+      connectMs: tenths(outcome.phases?.connectMs),
+      tlsMs: tenths(outcome.phases?.tlsMs),
+      firstByteMs: tenths(outcome.phases?.firstByteMs),
       ageMs: Math.round(told.nowMs - told.acceptedAtMs),
       url: told.url,
       decision: told.decision,
@@ -115,6 +119,10 @@ export class AttemptLines {
     const id = this.#deliveryNames.nameOf(namespace, deliveryId);
     return `${message}; failed for good (${reason}); to send it again within ${spanOf(keptMs)}: ${resendOf(namespace, id)}`;
   }
+}
+
+function tenths(ms: number | undefined): number | undefined {
+  return ms === undefined ? undefined : Math.round(ms * 10) / 10;
 }
 
 function resendOf(namespace: string, id: string): string {

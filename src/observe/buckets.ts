@@ -6,6 +6,8 @@ export const ANSWER_BUCKETS = [0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.2
 export const ATTEMPT_BUCKETS = [0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2, 3, 5, 10, 15, 20, 30, 60, 120, 300];
 /** The same for each subscription, where every bound costs a line for each of them. */
 export const SUBSCRIPTION_ATTEMPT_BUCKETS = [0.025, 0.1, 0.25, 0.5, 1, 2, 5, 10, 15, 30, 60];
+/** A part of an attempt. */
+export const PHASE_BUCKETS = [0.001, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2, 5, 10, 30];
 /** From due to begun; 1 is the bound of its SLO. */
 export const DISPATCH_BUCKETS = [0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2, 5, 10, 30, 60, 300];
 /** From acceptance to success: retries last up to four days; 60 is the bound of its SLO. */

@@ -98,6 +98,7 @@ export class BusinessEvents {
     const seconds = outcome.durationMs / 1_000;
     this.#metrics.attempts.inc(outcome.class);
     this.#metrics.attemptDuration.observeTold(seconds, { namespace, deliveryId: told.deliveryId, traceId: told.traceId });
+    if (outcome.phases !== undefined) this.#metrics.phasesTook(outcome.phases);
     this.#metrics.perSubscription.attempted(told, outcome.class, seconds);
     if (told.decision === "delivered") this.#metrics.deliveryLatency.observe((told.nowMs - told.acceptedAtMs) / 1_000, namespace);
     this.#attempts.write(told);

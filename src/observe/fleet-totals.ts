@@ -1,3 +1,4 @@
+import { setImmediate as nextTurn } from "node:timers/promises";
 import type { SubscriptionName } from "../core/subscription.ts";
 import { HELD_REASONS, type HeldReason, type QueueSeen } from "./queue-seen.ts";
 
@@ -22,46 +23,69 @@ export interface FleetTotals {
 /** These end by themselves: a subscription that is held by one is failing, not waiting for anyone. */
 const PASSING: ReadonlySet<HeldReason> = new Set(["CircuitOpen", "RetryAfter"]);
 
-/** Adds up the queues and the subscriptions; one without a queue has sent nothing yet. */
-export function totalsOf(queues: Iterable<QueueSeen>, known: Iterable<SubscriptionName & { readonly ready: boolean }>): FleetTotals {
-  const deliveries = zeros(QUEUE_STATES);
-  const held = zeros(HELD_REASONS);
-  const subscriptions = zeros(SUBSCRIPTION_STATES);
-  const inFlightOf = new Map<string, number>();
-  const troubled = new Map<string, "held" | "failing">();
-  let [late, oldestAgeSeconds, dueAgeSeconds] = [0, 0, 0];
+/** Queues added up before others have their turn: about 5 ms. */
+const QUEUES_A_TURN = 2_500;
+
+/** Adds up the queues and the subscriptions; one without a queue has sent nothing yet. Between pieces of it others have their turn. */
+export async function totalsOf(
+  queues: Iterable<QueueSeen>,
+  known: Iterable<SubscriptionName & { readonly ready: boolean }>,
+): Promise<FleetTotals> {
+  const sum = new FleetSum();
+  let added = 0;
   for (const queue of queues) {
-    const waiting = Math.max(0, queue.pending - queue.inFlight);
-    deliveries.in_flight += queue.inFlight;
-    deliveries[stateOf(queue)] += waiting;
-    if (queue.held !== undefined) held[queue.held] += 1;
-    if (queue.inFlight > 0) inFlightOf.set(queue.namespace, (inFlightOf.get(queue.namespace) ?? 0) + queue.inFlight);
-    oldestAgeSeconds = Math.max(oldestAgeSeconds, queue.oldestAgeSeconds ?? 0);
-    dueAgeSeconds = Math.max(dueAgeSeconds, queue.dueAgeSeconds ?? 0);
-    if (queue.isDeadLetters) continue;
-    if ((queue.oldestAgeSeconds ?? 0) > LATE_SECONDS) late += 1;
-    const trouble = troubleOf(queue);
-    if (trouble !== undefined) troubled.set(keyOf(queue), trouble);
+    sum.add(queue);
+    if (++added % QUEUES_A_TURN === 0) await nextTurn();
   }
   for (const subscription of known) {
-    const trouble = troubled.size === 0 ? undefined : troubled.get(keyOf(subscription));
-    subscriptions[subscription.ready ? (trouble ?? "ready") : "not_ready"] += 1;
+    sum.addSubscription(subscription);
+    if (++added % QUEUES_A_TURN === 0) await nextTurn();
   }
-  return { subscriptions, held, deliveries, late, oldestAgeSeconds, dueAgeSeconds, inFlightOf };
+  return sum;
 }
 
-function stateOf({ held, dueAgeSeconds }: QueueSeen): QueueState {
-  if (held !== undefined) return "held";
-  return dueAgeSeconds === undefined ? "waiting" : "due";
+class FleetSum implements FleetTotals {
+  readonly deliveries = zeros(QUEUE_STATES);
+  readonly held = zeros(HELD_REASONS);
+  readonly subscriptions = zeros(SUBSCRIPTION_STATES);
+  readonly inFlightOf = new Map<string, number>();
+  late = 0;
+  oldestAgeSeconds = 0;
+  dueAgeSeconds = 0;
+  /** By namespace and name. */
+  readonly #troubled = new Map<string, Map<string, "held" | "failing">>();
+
+  add(queue: QueueSeen): void {
+    const { namespace, pending, inFlight, held } = queue;
+    const oldestAgeSeconds = queue.oldestAgeSeconds ?? 0;
+    this.deliveries.in_flight += inFlight;
+    if (pending > inFlight) this.#addWaiting(queue, held, pending - inFlight);
+    if (held !== undefined) this.held[held] += 1;
+    if (inFlight > 0) this.inFlightOf.set(namespace, (this.inFlightOf.get(namespace) ?? 0) + inFlight);
+    this.oldestAgeSeconds = Math.max(this.oldestAgeSeconds, oldestAgeSeconds);
+    if (queue.isDeadLetters) return;
+    if (oldestAgeSeconds > LATE_SECONDS) this.late += 1;
+    const trouble = troubleOf(held, queue.failingSinceSeconds);
+    if (trouble === undefined) return;
+    let below = this.#troubled.get(namespace);
+    if (below === undefined) this.#troubled.set(namespace, (below = new Map()));
+    below.set(queue.name, trouble);
+  }
+
+  addSubscription({ namespace, name, ready }: SubscriptionName & { readonly ready: boolean }): void {
+    this.subscriptions[ready ? (this.#troubled.get(namespace)?.get(name) ?? "ready") : "not_ready"] += 1;
+  }
+
+  #addWaiting(queue: QueueSeen, held: HeldReason | undefined, waiting: number): void {
+    const dueAgeSeconds = held === undefined ? queue.dueAgeSeconds : undefined;
+    this.deliveries[held !== undefined ? "held" : dueAgeSeconds === undefined ? "waiting" : "due"] += waiting;
+    this.dueAgeSeconds = Math.max(this.dueAgeSeconds, dueAgeSeconds ?? 0);
+  }
 }
 
-function troubleOf({ held, failingSinceSeconds }: QueueSeen): "held" | "failing" | undefined {
+function troubleOf(held: HeldReason | undefined, failingSinceSeconds: number | undefined): "held" | "failing" | undefined {
   if (held !== undefined && !PASSING.has(held)) return "held";
   return failingSinceSeconds === undefined && held === undefined ? undefined : "failing";
-}
-
-function keyOf({ namespace, name }: SubscriptionName): string {
-  return `${namespace}/${name}`;
 }
 
 function zeros<const T extends string>(words: readonly T[]): Record<T, number> {

@@ -1,7 +1,16 @@
 import { FAILURE_REASONS } from "../core/delivery.ts";
+import type { AttemptPhases } from "../core/outcome.ts";
 import type { SubscriptionName } from "../core/subscription.ts";
 import { CLOSED_FOR, type DoorWatch, HANDSHAKE_RESULTS } from "../lib/door/door.ts";
-import { ANSWER_BUCKETS, ATTEMPT_BUCKETS, COMMIT_BUCKETS, DISPATCH_BUCKETS, LATENCY_BUCKETS, RECONCILE_BUCKETS } from "./buckets.ts";
+import {
+  ANSWER_BUCKETS,
+  ATTEMPT_BUCKETS,
+  COMMIT_BUCKETS,
+  DISPATCH_BUCKETS,
+  LATENCY_BUCKETS,
+  PHASE_BUCKETS,
+  RECONCILE_BUCKETS,
+} from "./buckets.ts";
 import type { PageForm } from "./exposition.ts";
 import { totalsOf } from "./fleet-totals.ts";
 import { type Described, MetricMaker } from "./metric-maker.ts";
@@ -21,6 +30,10 @@ const ALERTED_CODES = ["202", "400", "401", "403", "413", "422", "429", "500", "
 
 /** Refusals that are a producer's trouble: shown for each namespace before the first. */
 const ALERTED_REFUSALS = ["unauthenticated", "forbidden", "event_too_large", "type_unknown", "rate_limited", "quota_exceeded"] as const;
+
+/** Parts of an attempt. */
+const PHASES = ["dns", "connect", "tls", "first_byte"] as const;
+type Phase = (typeof PHASES)[number];
 
 /** A port of ours. */
 export type ServerName = (typeof SERVERS)[number];
@@ -115,6 +128,12 @@ export class Metrics {
     },
     (timed) => this.#exemplarOf(timed),
   );
+  readonly attemptPhase = this.#make.timings({
+    name: "attempt_phase_seconds",
+    help: "Time that parts of an attempt took, in seconds.",
+    labelNames: ["phase"],
+    buckets: PHASE_BUCKETS,
+  });
   readonly dispatchDelay = this.#make.timings({
     name: "dispatch_delay_seconds",
     help: "Time from when a delivery was due and its subscription free to send until its attempt begins, in seconds.",
@@ -263,12 +282,13 @@ export class Metrics {
     for (const code of ALERTED_CODES) this.ingestRequests.show(code);
     for (const code of ALERTED_REFUSALS) this.ingestRefused.show("", code);
     for (const reason of FAILURE_REASONS) this.deliveriesFailed.show(reason);
+    for (const phase of PHASES) this.attemptPhase.show(phase);
     for (const outcome of OUTCOMES) this.attempts.show(outcome);
     for (const receiver of RECEIVER_KINDS) for (const kind of ["first", "retry"]) this.dispatchDelay.show(kind, receiver);
   }
 
   /** The page `/metrics`. */
-  expose(form: PageForm = "text"): Promise<string> {
+  async expose(form: PageForm = "text"): Promise<string> {
     this.storeNamespaceBytes.reset();
     this.storeNamespaceLimit.reset();
     for (const { namespace, bytes, limitBytes } of this.#storage()) {
@@ -277,7 +297,7 @@ export class Metrics {
     }
     this.watchLastEvent.reset();
     for (const [kind, seconds] of this.#silentSeconds()) this.watchLastEvent.set({ kind }, seconds);
-    this.#showTotals();
+    await this.#showTotals();
     return this.#make.page(form);
   }
 
@@ -297,8 +317,8 @@ export class Metrics {
     this.perSubscription.readQueues(queues);
   }
 
-  #showTotals(): void {
-    const totals = totalsOf(this.#queues(), this.perSubscription.known());
+  async #showTotals(): Promise<void> {
+    const totals = await totalsOf(this.#queues(), this.perSubscription.known());
     for (const [state, count] of Object.entries(totals.subscriptions)) this.#subscriptions.set({ state }, count);
     for (const [reason, count] of Object.entries(totals.held)) this.#held.set({ reason }, count);
     for (const [state, count] of Object.entries(totals.deliveries)) this.#queueDeliveries.set({ state }, count);
@@ -350,6 +370,18 @@ export class Metrics {
   /** Whether a namespace has, or had, a subscription or an event: others may be anybody's words. */
   knowsNamespace(namespace: string): boolean {
     return this.deliveriesEnded.has(namespace) || this.eventsAccepted.has(namespace);
+  }
+
+  /** Counts what the parts of an attempt took; a kept connection had no others than the last. */
+  phasesTook({ dnsMs, connectMs, tlsMs, firstByteMs }: AttemptPhases): void {
+    this.#phaseTook("dns", dnsMs);
+    this.#phaseTook("connect", connectMs);
+    this.#phaseTook("tls", tlsMs);
+    this.#phaseTook("first_byte", firstByteMs);
+  }
+
+  #phaseTook(phase: Phase, ms: number | undefined): void {
+    if (ms !== undefined) this.attemptPhase.observe(ms / 1_000, phase);
   }
 
   /** Forgets a subscription's series, so that deleted ones do not stay for ever. */

@@ -3,6 +3,7 @@ import type { Socket } from "node:net";
 import { connect as connectTls } from "node:tls";
 import type { SecureContext, TLSSocket } from "node:tls";
 import { literalAddress } from "../../core/egress/url-rules.ts";
+import type { ConnectTimes } from "../../core/outcome.ts";
 import { unreachable } from "../../lib/assert.ts";
 import type { Clock } from "../../lib/clock.ts";
 import type { WheelEntry } from "../../lib/timer-wheel.ts";
@@ -29,6 +30,12 @@ export interface DialParts {
   readonly reach: ReachBook;
 }
 
+/** A connection, and what making it took. */
+export interface Dialled {
+  readonly socket: Socket;
+  readonly times: ConnectTimes;
+}
+
 /** One connection under way, to the first of some vetted addresses that can be had. */
 export class Dial implements WheelEntry {
   readonly #target: ConnectTarget;
@@ -37,6 +44,11 @@ export class Dial implements WheelEntry {
   /** Rejects at the limit. */
   readonly overdue: Promise<never>;
   #expire: (failure: ConnectFailure) => void = () => undefined;
+  /** When the addresses were known, and whether a name was asked for them. */
+  #foundMs: number;
+  #isNamed = false;
+  /** When the TLS handshake of a socket began. */
+  readonly #tlsSinceMs = new Map<Socket, number>();
   /** Among the receiver's addresses; undefined until they are known. */
   #race: AddressRace | undefined;
 
@@ -44,6 +56,7 @@ export class Dial implements WheelEntry {
     this.#target = target;
     this.#parts = parts;
     this.#startedMs = parts.clock.monotonicMs();
+    this.#foundMs = this.#startedMs;
     this.overdue = new Promise((_resolve, reject) => {
       this.#expire = reject;
     });
@@ -81,6 +94,29 @@ export class Dial implements WheelEntry {
       default:
         return unreachable(phase);
     }
+  }
+
+  /** The addresses are known; `isNamed`: a name was asked for them. */
+  found(isNamed: boolean): void {
+    this.#foundMs = this.#parts.clock.monotonicMs();
+    this.#isNamed = isNamed;
+  }
+
+  /** The socket that won, with what it took until now. */
+  timed(socket: Socket): Dialled {
+    const nowMs = this.#parts.clock.monotonicMs();
+    const tlsSinceMs = this.#tlsSinceMs.get(socket);
+    const times = {
+      dnsMs: this.#isNamed ? this.#foundMs - this.#startedMs : undefined,
+      connectMs: (tlsSinceMs ?? nowMs) - this.#foundMs,
+      tlsMs: tlsSinceMs === undefined ? undefined : nowMs - tlsSinceMs,
+    };
+    return { socket, times };
+  }
+
+  #tlsBegins(socket: Socket, runner: Runner): void {
+    this.#tlsSinceMs.set(socket, this.#parts.clock.monotonicMs());
+    runner.answered("tls");
   }
 
   /** A socket to one of `addresses`, or the most telling failure. */
@@ -125,7 +161,7 @@ export class Dial implements WheelEntry {
     const { tls, dial, port } = this.#target;
     const peer = { host: address, port: dial?.port ?? port };
     const socket = tls ? endingOnAlert(connectTls({ ...peer, ...handshakeOptions(this.#receiver(address)) })) : connectTcp(peer);
-    if (tls) socket.once("connect", () => runner.answered("tls"));
+    if (tls) socket.once("connect", () => this.#tlsBegins(socket, runner));
     return kept(socket, runner, () => ready(socket, tls, (error) => socketFailure(error, runner.phase === "tls")));
   }
 
@@ -138,7 +174,7 @@ export class Dial implements WheelEntry {
     if (!this.#target.tls) return leg;
     const socket = endingOnAlert(connectTls({ socket: leg, ...handshakeOptions(this.#receiver(address)) }));
     socket.once("close", () => leg.destroy());
-    runner.answered("tls");
+    this.#tlsBegins(socket, runner);
     return kept(socket, runner, () => ready(socket, true, (error) => socketFailure(error, true)));
   }
 

@@ -1,4 +1,3 @@
-import type { Socket } from "node:net";
 import type { SecureContext } from "node:tls";
 import { judgeService, judgeUrl, literalAddress } from "../../core/egress/url-rules.ts";
 import { judgeAddress } from "../../core/egress/address-rules.ts";
@@ -9,7 +8,7 @@ import type { Clock } from "../../lib/clock.ts";
 import type { TimerWheel } from "../../lib/timer-wheel.ts";
 import { ConnectFailure, dnsFailure } from "./connect-failure.ts";
 import type { ConnectTarget, ProxyAddresses } from "./connect-target.ts";
-import { Dial } from "./dial.ts";
+import { Dial, type Dialled } from "./dial.ts";
 import { ReachBook } from "./reach-book.ts";
 import { isLocalhost } from "./resolver.ts";
 import type { NameResolver } from "./resolver.ts";
@@ -53,14 +52,18 @@ export class EgressGuard {
    * A connected (for https: verified) socket, or a ConnectFailure, by `limitMs`. The TLS server name is the URL's host or `serverName`,
    * whatever address was dialled. Nothing is left open on failure.
    */
-  async connect(target: ConnectTarget): Promise<Socket> {
+  async connect(target: ConnectTarget): Promise<Dialled> {
     const dial = new Dial(target, { clock: this.#clock, reach: this.#reach });
     const slot = this.#wheel.add(target.limitMs, dial);
     try {
       const addresses = await Promise.race([this.#vetted(target), dial.overdue]);
-      if (target.proxy === undefined || target.dial !== undefined) return await dial.anyOf(addresses);
+      if (target.proxy === undefined || target.dial !== undefined) {
+        dial.found(target.dial === undefined && literalAddress(target.hostname) === undefined);
+        return dial.timed(await dial.anyOf(addresses));
+      }
       const proxy = await Promise.race([this.#located(target.proxy), dial.overdue]);
-      return await dial.anyThrough(proxy, addresses);
+      dial.found(true);
+      return dial.timed(await dial.anyThrough(proxy, addresses));
     } finally {
       this.#wheel.cancel(slot);
     }

@@ -132,8 +132,8 @@ export class Dispatcher {
     } catch (error) {
       throw unusableCertificates(error);
     }
-    const socket = await this.#guard.connect({ ...target, secureContext });
-    return { socket: limitAnswers(socket), lifeMs: this.#guard.lifeMs(target) };
+    const { socket, times } = await this.#guard.connect({ ...target, secureContext });
+    return { socket: limitAnswers(socket), times, lifeMs: this.#guard.lifeMs(target) };
   }
 
   #sweep(): void {

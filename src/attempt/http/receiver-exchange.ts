@@ -1,6 +1,6 @@
 import { STATUS_CODES } from "node:http";
 import { RECONNECTED_NOTE } from "../../core/outcome.ts";
-import type { Outcome, OutcomeClass } from "../../core/outcome.ts";
+import type { ConnectTimes, Outcome, OutcomeClass } from "../../core/outcome.ts";
 import { inRanges } from "../../core/policy.ts";
 import type { Policy } from "../../core/policy.ts";
 import { parseRetryAfter } from "../../core/retry-after.ts";
@@ -81,6 +81,11 @@ export class ReceiverExchange implements DispatchHandler, WheelEntry {
   #before: string | undefined;
   /** The connection that was kept was dead, and another one is made. */
   #reconnected = false;
+  /** What making its connection took, where it has a new one. */
+  #times: ConnectTimes | undefined;
+  /** When the request was handed to its connection. */
+  #requestedMs: number | undefined;
+  #firstByteMs: number | undefined;
 
   constructor(options: ReceiverExchangeOptions) {
     this.#options = options;
@@ -97,7 +102,12 @@ export class ReceiverExchange implements DispatchHandler, WheelEntry {
     this.#before = what;
   }
 
+  onConnected(times: ConnectTimes): void {
+    this.#times = times;
+  }
+
   onRequestStart(controller: DispatchController): void {
+    this.#requestedMs = this.#options.clock.monotonicMs();
     if (!this.#done) this.#refuseStale();
     this.#controller = controller;
     if (this.#done) controller.abort(LET_GO);
@@ -123,6 +133,7 @@ export class ReceiverExchange implements DispatchHandler, WheelEntry {
   /** The first byte of an answer, of an interim one too. */
   onResponseStarted(): void {
     this.#begun = true;
+    if (this.#requestedMs !== undefined) this.#firstByteMs ??= this.#options.clock.monotonicMs() - this.#requestedMs;
   }
 
   onResponseStart(controller: DispatchController, statusCode: number, headers: ResponseHeaders): void {
@@ -230,9 +241,15 @@ export class ReceiverExchange implements DispatchHandler, WheelEntry {
   #settle(outcome: Outcome): void {
     if (this.#done) return;
     this.#done = true;
-    this.#options.done(this.#reconnected ? reconnected(this.#excused(outcome)) : this.#excused(outcome));
+    const excused = this.#phased(this.#excused(outcome));
+    this.#options.done(this.#reconnected ? reconnected(excused) : excused);
     // Afterwards, so that nothing undici does in `abort` can come between the outcome and its reader.
     if (this.#controller !== undefined && !this.#controller.aborted) this.#controller.abort(LET_GO);
+  }
+
+  #phased(outcome: Outcome): Outcome {
+    if (this.#requestedMs === undefined) return outcome;
+    return { ...outcome, phases: { ...this.#times, firstByteMs: this.#firstByteMs } };
   }
 
   /** A failure that may be our own standing still is not the receiver's. */

@@ -1,6 +1,7 @@
 import type { Socket } from "node:net";
 import { Client, errors } from "undici";
 import type { Dispatcher } from "undici";
+import type { ConnectTimes } from "../../core/outcome.ts";
 import type { Clock } from "../../lib/clock.ts";
 import { errorCode } from "../../lib/error-code.ts";
 
@@ -18,11 +19,14 @@ export interface DispatchHandler extends Dispatcher.DispatchHandler {
    * a new connection, and everything of the handler is called anew.
    */
   onReconnect?(): boolean;
+  /** The request is the first on its connection: what that took. Before `onRequestStart`. */
+  onConnected?(times: ConnectTimes): void;
 }
 
-/** A connection, and how long it may be used. */
+/** A connection, what making it took, and how long it may be used. */
 export interface Connection {
   readonly socket: Socket;
+  readonly times: ConnectTimes;
   readonly lifeMs: number;
 }
 
@@ -211,6 +215,11 @@ class KeptClient extends Client {
     this.dispatch(request, new TwiceAtMost(this, request, handler));
   }
 
+  /** What making the connection of now took. */
+  get times(): ConnectTimes | undefined {
+    return this.#connection?.times;
+  }
+
   /** A request begins. @returns whether the connection has carried one before. */
   takeConnection(): boolean {
     this.#requests += 1;
@@ -253,7 +262,10 @@ class TwiceAtMost implements Dispatcher.DispatchHandler {
   }
 
   onRequestStart(controller: Dispatcher.DispatchController, context: unknown): void {
-    this.#mayGoAgain = this.#client.takeConnection() && !this.#isSecond;
+    const isKept = this.#client.takeConnection();
+    this.#mayGoAgain = isKept && !this.#isSecond;
+    const { times } = this.#client;
+    if (!isKept && times !== undefined) this.#handler.onConnected?.(times);
     this.#handler.onRequestStart?.(controller, context);
   }
 

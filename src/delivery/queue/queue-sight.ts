@@ -1,5 +1,6 @@
 import { deadLetterOwner } from "../../core/dead-letter.ts";
 import { FAILING, SLOW } from "../../core/fairness/fair-share.ts";
+import type { SubscriptionName } from "../../core/subscription.ts";
 import type { Clock } from "../../lib/clock.ts";
 import type { QueueSeen, ReceiverKind } from "../../observe/queue-seen.ts";
 import type { Lane } from "./lane.ts";
@@ -13,35 +14,85 @@ export function receiverKind({ fair: { standing, pace } }: Lane): ReceiverKind {
   return standing === SLOW && !pace.isUntried ? "slow" : "well";
 }
 
-/** The queues that have a route, as metrics show them. Nothing of it is kept: whoever reads it pays for it. */
+/** The queues that have a route, as metrics show them. Nothing of it is kept: whoever reads a field pays for it. */
 export function* queuesSeen(lanes: Iterable<Lane>, clock: Clock): Iterable<QueueSeen> {
   const nowMs = clock.nowMs();
-  for (const lane of lanes) if (lane.route !== undefined) yield seen(lane, nowMs, clock);
+  for (const lane of lanes) {
+    const subscription = lane.route?.subscription;
+    if (subscription !== undefined) yield new LaneSeen(lane, subscription, { nowMs, clock });
+  }
 }
 
-function seen(lane: Lane, nowMs: number, clock: Clock): QueueSeen {
-  const { count, gate, standing, fair } = lane;
-  const { record } = standing;
-  const { namespace, name } = lane.route?.subscription ?? { namespace: lane.namespace, name: "" };
-  const circuitIsOpen = gate.circuitIsOpen;
-  const shown = (atMs: number | undefined): number | undefined => (atMs === undefined ? undefined : clock.shownMs(atMs) / 1_000);
-  const dueSinceMs = count.pending > fair.inFlight ? dueSince(lane, nowMs) : undefined;
-  const oldestAtMs = count.pending > 0 ? count.oldestAcceptedAtMs : undefined;
-  return {
-    namespace,
-    name,
-    isDeadLetters: deadLetterOwner(lane.uid) !== undefined,
-    pending: count.pending,
-    inFlight: fair.inFlight,
-    oldestAgeSeconds: oldestAtMs === undefined ? undefined : Math.max(0, nowMs - oldestAtMs) / 1_000,
-    dueAgeSeconds: dueSinceMs === undefined ? undefined : (nowMs - dueSinceMs) / 1_000,
-    held: gate.pausedUntil(nowMs)?.reason ?? (circuitIsOpen ? "CircuitOpen" : undefined),
-    circuitIsOpen,
-    failingSinceSeconds: shown(record.failingSinceMs),
-    failureRatio: record.failureShare < SHARE_SHOWN_MIN ? undefined : Math.round(record.failureShare * 1_000) / 1_000,
-    lastSuccessSeconds: shown(record.lastSuccessAtMs),
-    nextAttemptSeconds: shown(nextAttemptMs(lane, nowMs)),
-  };
+interface Moment {
+  readonly nowMs: number;
+  readonly clock: Clock;
+}
+
+/** A lane at a moment. */
+class LaneSeen implements QueueSeen {
+  readonly namespace: string;
+  readonly name: string;
+  readonly #lane: Lane;
+  readonly #moment: Moment;
+
+  constructor(lane: Lane, { namespace, name }: SubscriptionName, moment: Moment) {
+    this.namespace = namespace;
+    this.name = name;
+    this.#lane = lane;
+    this.#moment = moment;
+  }
+
+  get isDeadLetters(): boolean {
+    return deadLetterOwner(this.#lane.uid) !== undefined;
+  }
+
+  get pending(): number {
+    return this.#lane.count.pending;
+  }
+
+  get inFlight(): number {
+    return this.#lane.fair.inFlight;
+  }
+
+  get oldestAgeSeconds(): number | undefined {
+    const { pending, oldestAcceptedAtMs } = this.#lane.count;
+    if (pending === 0 || oldestAcceptedAtMs === undefined) return undefined;
+    return Math.max(0, this.#moment.nowMs - oldestAcceptedAtMs) / 1_000;
+  }
+
+  get dueAgeSeconds(): number | undefined {
+    const sinceMs = this.pending > this.inFlight ? dueSince(this.#lane, this.#moment.nowMs) : undefined;
+    return sinceMs === undefined ? undefined : (this.#moment.nowMs - sinceMs) / 1_000;
+  }
+
+  get held(): QueueSeen["held"] {
+    return this.#lane.gate.pausedUntil(this.#moment.nowMs)?.reason ?? (this.circuitIsOpen ? "CircuitOpen" : undefined);
+  }
+
+  get circuitIsOpen(): boolean {
+    return this.#lane.gate.circuitIsOpen;
+  }
+
+  get failingSinceSeconds(): number | undefined {
+    return this.#shown(this.#lane.standing.record.failingSinceMs);
+  }
+
+  get failureRatio(): number | undefined {
+    const { failureShare } = this.#lane.standing.record;
+    return failureShare < SHARE_SHOWN_MIN ? undefined : Math.round(failureShare * 1_000) / 1_000;
+  }
+
+  get lastSuccessSeconds(): number | undefined {
+    return this.#shown(this.#lane.standing.record.lastSuccessAtMs);
+  }
+
+  get nextAttemptSeconds(): number | undefined {
+    return this.#shown(nextAttemptMs(this.#lane, this.#moment.nowMs));
+  }
+
+  #shown(atMs: number | undefined): number | undefined {
+    return atMs === undefined ? undefined : this.#moment.clock.shownMs(atMs) / 1_000;
+  }
 }
 
 /** Since when the oldest could have been sent that waits for nobody but us. */

@@ -36,7 +36,7 @@ async function world(connections: number, lifeMs = 60_000) {
     connect: async () => {
       const socket = connect(port, "127.0.0.1");
       await once(socket, "connect");
-      return { socket, lifeMs };
+      return { socket, times: { dnsMs: undefined, connectMs: 1, tlsMs: undefined }, lifeMs };
     },
     clock: { monotonicMs: () => nowMs },
   });

@@ -38,6 +38,14 @@ describe("what Prometheus and Grafana are given", () => {
     }
   });
 
+  it("links panels to the runbooks where they are published", async () => {
+    const base = { prometheusRule: { runbookBaseURL: "https://wiki.example.com/rb/" } };
+    const maps = (await render({ ...base, dashboards: { enabled: true } })).filter(({ kind }) => kind === "ConfigMap");
+    const texts = maps.map((map) => Object.values((map as Rendered & { data?: Record<string, string> }).data ?? {}).join(""));
+    expect(texts.filter((text) => text.includes('"query": "https://wiki.example.com/rb"')).length).toBe(2);
+    expect(texts.filter((text) => text.includes("https://postrider.dev/runbooks"))).toEqual([]);
+  });
+
   it("keeps the subscription's own namespace label, and scrapes once", async () => {
     expect(one(await render({ serviceMonitor: { enabled: true } }), "ServiceMonitor").spec.endpoints[0].honorLabels).toBe(true);
     const monitor = one(await render({ podMonitor: { enabled: true } }), "PodMonitor");

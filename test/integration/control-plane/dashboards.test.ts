@@ -6,6 +6,7 @@ import { join } from "node:path";
 import { afterAll, beforeAll, describe, expect, it } from "vitest";
 import { ALERTS } from "../../../scripts/monitoring/alerts.ts";
 import { loopbackPolicy, manifestFile, subscription } from "../../support/manifests.ts";
+import { CHART, panels } from "../../support/observe/dashboard-file.ts";
 import { programsFor } from "../../support/observe/programs.ts";
 import { PrometheusServer } from "../../support/observe/prometheus-server.ts";
 import { tlsFlags } from "../../support/operator/tls-flags.ts";
@@ -16,7 +17,6 @@ import { installChart } from "../../support/kube/installed-chart.ts";
 import { describeOnControlPlane } from "../../support/kube/shared-control-plane.ts";
 import { until } from "../../support/until.ts";
 
-const CHART = join(import.meta.dirname, "../../../charts/postrider");
 const NS = "shop";
 /** All panels must show something within this time of traffic. */
 const SHOWN_WITHIN_MS = 45_000;
@@ -28,68 +28,6 @@ const FILLED: readonly (readonly [string, string])[] = [
   ["$__rate_interval", "15s"],
   ["$__range", "60s"],
 ];
-
-interface Panel {
-  readonly id: number;
-  readonly type: string;
-  readonly title: string;
-  readonly description?: string;
-  readonly datasource?: { readonly type: string; readonly uid: string };
-  readonly targets?: readonly { readonly expr: string; readonly legendFormat?: string }[];
-  readonly fieldConfig?: { readonly defaults: { readonly unit?: string; readonly links?: readonly { readonly url: string }[] } };
-}
-
-interface Dashboard {
-  readonly uid: string;
-  readonly links: readonly { readonly url: string; readonly includeVars: boolean }[];
-  readonly panels: readonly Panel[];
-  readonly templating: { readonly list: readonly { readonly name: string; readonly type: string; readonly query: unknown }[] };
-}
-
-const DASHBOARDS = ["fleet", "subscription"] as const;
-const dashboard = (name: string): Dashboard => JSON.parse(readFileSync(join(CHART, `dashboards/${name}.json`), "utf8")) as Dashboard;
-const panels = (name: string): readonly Panel[] => dashboard(name).panels.filter(({ type }) => type !== "row");
-
-describe.each(DASHBOARDS)("the dashboard %s", (name) => {
-  it("can be imported as it is: the data source is a variable, rates take Grafana's interval, everything has a unit and a word of explanation", () => {
-    expect(dashboard(name).templating.list[0]).toMatchObject({ name: "datasource", type: "datasource", query: "prometheus" });
-    for (const panel of panels(name)) {
-      expect(panel.datasource, panel.title).toEqual({ type: "prometheus", uid: "${datasource}" });
-      expect(panel.fieldConfig?.defaults.unit, panel.title).toMatch(/^(ops|reqps|short|s|bytes|percentunit)$/);
-      expect(panel.description, panel.title).toMatch(/\.$/);
-      for (const { expr } of panel.targets ?? [])
-        expect(expr.replaceAll(/\[\$__(rate_interval|range)\]/g, ""), panel.title).not.toMatch(/\[/);
-    }
-  });
-});
-
-describe("the way from one dashboard to the other", () => {
-  const uids = DASHBOARDS.map((name) => dashboard(name).uid);
-  const links = DASHBOARDS.flatMap((name) => [
-    ...dashboard(name).links,
-    ...panels(name).flatMap(({ fieldConfig }) => fieldConfig?.defaults.links ?? []),
-  ]);
-
-  it("leads to one that is there, and never carries several namespaces to where one is chosen", () => {
-    expect(links.length).toBeGreaterThanOrEqual(5);
-    for (const { url } of links) expect(uids).toContain(/^\/d\/([^?]+)\?/.exec(url)?.[1]);
-    for (const { links: above } of DASHBOARDS.map(dashboard)) expect(above.filter(({ includeVars }) => includeVars)).toEqual([]);
-    expect(links.filter(({ url }) => url.startsWith("/d/postrider-subscription") && url.includes("${namespace"))).toEqual([]);
-  });
-
-  it("starts at every line of who is in trouble, and every panel has a number of its own", () => {
-    const named = panels("fleet").filter(({ targets }) => targets?.some(({ legendFormat }) => legendFormat?.includes("{{subscription}}")));
-    expect(named.length).toBe(3);
-    for (const { fieldConfig } of named)
-      expect(fieldConfig?.defaults.links?.[0]?.url).toContain("var-subscription=${__field.labels.subscription:percentencode}");
-    for (const name of DASHBOARDS) expect(new Set(dashboard(name).panels.map(({ id }) => id)).size).toBe(dashboard(name).panels.length);
-  });
-
-  it("never draws a line for each namespace or subscription there is", () => {
-    const all = panels("fleet").flatMap(({ title, targets }) => (targets ?? []).map(({ expr }) => ({ title, expr })));
-    expect(all.filter(({ expr }) => /by \([^)]*(namespace|subscription)/.test(expr) && !expr.startsWith("topk("))).toEqual([]);
-  });
-});
 
 /** Metrics that are agreed upon and not yet fed: the list in docs/metrics.md, which gets shorter with each of them. */
 const AGREED: ReadonlySet<string> = new Set(

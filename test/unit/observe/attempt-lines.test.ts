@@ -56,6 +56,19 @@ it("the line of an attempt says how long it waited for us, how long the receiver
   expect(lines[0]).not.toHaveProperty("sampled");
 });
 
+it("the parts of an attempt are in its line and counted, those that it did not need are not", async () => {
+  const { events, lines, metrics } = scene();
+  const parts = { dnsMs: 1.25, connectMs: 2, tlsMs: undefined, firstByteMs: 300 };
+  events.attemptEnded(told({ outcome: outcome("success", { phases: parts }) }));
+  events.attemptEnded(told({ outcome: outcome("success", { phases: { firstByteMs: 10 } }) }));
+  expect(lines[0]).toMatchObject({ dnsMs: 1.3, connectMs: 2, tlsMs: undefined, firstByteMs: 300 });
+  const text = await metrics.expose();
+  const counts = ["dns", "connect", "tls", "first_byte"].map(
+    (phase) => new RegExp(`^postrider_attempt_phase_seconds_count\\{phase="${phase}"\\} (\\d+)$`, "m").exec(text)?.[1],
+  );
+  expect(counts).toEqual(["1", "1", "0", "2"]);
+});
+
 it("of successes one in so many is written, with the number; of failures each is", () => {
   const { events, lines, metrics } = scene(10);
   for (let i = 0; i < 35; i++) events.attemptEnded(told());
