@@ -53,7 +53,7 @@ export class QueueActs {
     const result = await store.resend(id, nowMs).finally(() => lane.count.answered());
     if (result !== "resent") return result;
     routes.adopt(lane, inForce.routeOf(lane.uid));
-    tally.resent(lane, nowMs);
+    tally.resent(lane, nowMs, record.state === "failed" ? record.endedAtMs : undefined);
     lane.backlog.noteDue(nowMs);
     scheduler.refresh(lane);
     return result;

@@ -15,6 +15,7 @@ export interface FleetTotals {
   readonly held: Readonly<Record<HeldReason, number>>;
   readonly deliveries: Readonly<Record<QueueState, number>>;
   readonly late: number;
+  readonly deadLetters: number;
   readonly oldestAgeSeconds: number;
   readonly dueAgeSeconds: number;
   readonly inFlightOf: ReadonlyMap<string, number>;
@@ -50,6 +51,7 @@ class FleetSum implements FleetTotals {
   readonly subscriptions = zeros(SUBSCRIPTION_STATES);
   readonly inFlightOf = new Map<string, number>();
   late = 0;
+  deadLetters = 0;
   oldestAgeSeconds = 0;
   dueAgeSeconds = 0;
   /** By namespace and name. */
@@ -63,6 +65,7 @@ class FleetSum implements FleetTotals {
     if (held !== undefined) this.held[held] += 1;
     if (inFlight > 0) this.inFlightOf.set(namespace, (this.inFlightOf.get(namespace) ?? 0) + inFlight);
     this.oldestAgeSeconds = Math.max(this.oldestAgeSeconds, oldestAgeSeconds);
+    this.deadLetters += queue.deadLetters ?? 0;
     if (queue.isDeadLetters) return;
     if (oldestAgeSeconds > LATE_SECONDS) this.late += 1;
     const trouble = troubleOf(held, queue.failingSinceSeconds);

@@ -155,6 +155,11 @@ export class Metrics {
     buckets: LATENCY_BUCKETS,
   });
   readonly tests = this.#make.counter("tests_total", "Test events sent through the API, by outcome.", ["namespace", "outcome"]);
+  readonly #deadLetters = this.#make.gauge(
+    "dead_letters_unsent",
+    "Failed deliveries in the store that were neither delivered later nor forwarded.",
+    [],
+  );
   readonly storeCommitDuration = this.#make.histogram({
     name: "store_commit_duration_seconds",
     help: "Duration of one group commit, fsync included, in seconds.",
@@ -323,6 +328,7 @@ export class Metrics {
     for (const [reason, count] of Object.entries(totals.held)) this.#held.set({ reason }, count);
     for (const [state, count] of Object.entries(totals.deliveries)) this.#queueDeliveries.set({ state }, count);
     this.#late.set(totals.late);
+    this.#deadLetters.set(totals.deadLetters);
     this.#oldestPendingAge.set(totals.oldestAgeSeconds);
     this.#oldestDueAge.set(totals.dueAgeSeconds);
     this.#inFlightOf.reset();

@@ -32,6 +32,10 @@ export interface QueueSeen extends SubscriptionName {
   readonly failingSinceSeconds: number | undefined;
   /** Over about the last 20 attempts; undefined before the first failure. */
   readonly failureRatio: number | undefined;
+  /** Failed deliveries that lie in the store, neither delivered later nor forwarded; undefined where none has failed. */
+  readonly deadLetters: number | undefined;
+  /** When the first of them is deleted. */
+  readonly deadLettersExpirySeconds: number | undefined;
   readonly lastSuccessSeconds: number | undefined;
   /** Undefined while nothing is pending, or only an event brings it. */
   readonly nextAttemptSeconds: number | undefined;

@@ -170,6 +170,16 @@ export class SubscriptionSeries {
         "Age of the oldest delivery that has not ended, in seconds.",
         (queue) => queue.oldestAgeSeconds ?? 0,
       ),
+      gauge(
+        "dead_letters",
+        "Failed deliveries in the store that were neither delivered later nor forwarded.",
+        (queue) => queue.deadLetters,
+      ),
+      gauge(
+        "dead_letters_oldest_expiry_timestamp_seconds",
+        "When the first of the dead letters is deleted, in seconds since 1970.",
+        (queue) => queue.deadLettersExpirySeconds,
+      ),
     ];
   }
 

@@ -38,8 +38,7 @@ export class HealthBook implements LanePart {
     this.#snapshots = new WriteBehind({
       clock,
       batchMax: BATCH_MAX,
-      write: (lanes) =>
-        store.putState(lanes.map(([key, { standing }]) => ({ kind: "health", key, value: JSON.stringify(standing.record) }))),
+      write: (lanes) => store.putState(lanes.map(([key, lane]) => ({ kind: "health", key, value: textOf(lane) }))),
       failed: (error) => {
         log.warn({ err: error }, "health snapshots could not be stored: retrying");
         return true;
@@ -56,7 +55,9 @@ export class HealthBook implements LanePart {
     for (const { key, value } of await this.#parts.store.listState("health")) {
       const lane = laneOf(key);
       if (lane === undefined) continue;
-      lane.standing.restore(parse(value), awayMs);
+      const { letters, ...record } = parse(value);
+      if (letters !== undefined) lane.lettersMade().restore(letters);
+      lane.standing.restore(record, awayMs);
       lane.standing.judge(lane.gate.circuitIsOpen);
       this.#parts.scheduler.setFailing(lane, lane.standing.record.consecutiveFailures >= FAILING_AFTER);
     }
@@ -82,6 +83,11 @@ export class HealthBook implements LanePart {
   unsendable(lane: Lane, attempt: LastAttempt, outcome: Outcome): void {
     lane.standing.unsendable(failureOf(attempt, outcome));
     this.changed(lane);
+  }
+
+  /** Something that its snapshot has moved. */
+  noted(lane: Lane): void {
+    this.#snapshots.note(lane.uid, lane);
   }
 
   /** Numbers, pauses or verdict of the lane may have moved. */
@@ -153,9 +159,16 @@ function failureOf({ atMs, eventId, eventType, attempt, statusCode, durationMs }
   return { eventId, eventType, attempt, atMs, statusCode, durationMs, reason: outcome.class, message };
 }
 
-function parse(text: string): Partial<EndpointRecord> {
+/** What survives a restart. Older versions leave out what they do not know. */
+type Snapshot = Partial<EndpointRecord> & { readonly letters?: unknown };
+
+function textOf({ standing, letters }: Lane): string {
+  return JSON.stringify(letters === undefined ? standing.record : { ...standing.record, letters: letters.kept });
+}
+
+function parse(text: string): Snapshot {
   try {
-    return JSON.parse(text) as Partial<EndpointRecord>;
+    return JSON.parse(text) as Snapshot;
   } catch {
     // A snapshot is a convenience: a broken one is as good as none.
     return {};

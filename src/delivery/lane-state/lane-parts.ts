@@ -39,7 +39,7 @@ export interface LaneParts {
 export function lanePartsOf(given: LanePartsGiven): LaneParts {
   const { scheduler } = given;
   const health = new HealthBook(given);
-  const tally = new Tally(health, given.events);
+  const tally = new Tally(health, given.events, given.clock);
   // Pauses, rate or message of the lane moved.
   const changed = (lane: Lane): void => {
     scheduler.refresh(lane);

@@ -1,4 +1,5 @@
 import type { EndReason, TerminalState } from "../../core/delivery.ts";
+import type { Clock } from "../../lib/clock.ts";
 import type { BusinessEvents } from "../../observe/events.ts";
 import type { HealthBook } from "./health-book.ts";
 import type { Lane } from "../queue/lane.ts";
@@ -13,10 +14,12 @@ export interface DeliveryEnd {
 export class Tally {
   readonly #health: HealthBook;
   readonly #events: BusinessEvents;
+  readonly #clock: Pick<Clock, "nowMs">;
 
-  constructor(health: HealthBook, events: BusinessEvents) {
+  constructor(health: HealthBook, events: BusinessEvents, clock: Pick<Clock, "nowMs">) {
     this.#health = health;
     this.#events = events;
+    this.#clock = clock;
   }
 
   /** One more is owed, accepted at `nowMs`. */
@@ -25,9 +28,13 @@ export class Tally {
     this.#health.notify(lane, "counters");
   }
 
-  /** One that had ended is owed again. */
-  resent(lane: Lane, nowMs: number): void {
+  /** One that had ended is owed again; `failedAtMs` = when it had failed, if it had. */
+  resent(lane: Lane, nowMs: number, failedAtMs: number | undefined): void {
     lane.count.resent(nowMs);
+    const historyMs = lane.route?.subscription.policy.retention.historyMs;
+    if (failedAtMs === undefined || historyMs === undefined) return;
+    lane.letters?.resent(failedAtMs + historyMs);
+    this.#health.noted(lane);
   }
 
   /** One will be tried again. What follows from the attempt reports it. */
@@ -39,7 +46,14 @@ export class Tally {
   ended(lane: Lane, { state, reason }: DeliveryEnd): void {
     lane.count.ended(state);
     const subscription = lane.route?.subscription;
-    if (subscription !== undefined) this.#events.deliveryEnded(subscription, state, reason);
+    if (subscription !== undefined) {
+      this.#events.deliveryEnded(subscription, state, reason);
+      // One that is forwarded lies there as well, but its dead letter stands for it.
+      if (state === "failed" && !lane.forwards) {
+        lane.lettersMade().failed(this.#clock.nowMs() + subscription.policy.retention.historyMs);
+        this.#health.noted(lane);
+      }
+    }
     this.#health.notify(lane, "counters");
   }
 }

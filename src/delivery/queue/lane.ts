@@ -1,5 +1,6 @@
 import { fairMarks, type FairLane, type FairMarks } from "../../core/fairness/fair-share.ts";
 import type { SlotHold } from "../../core/fairness/slot-hold.ts";
+import { LetterCount } from "../../core/letter-count.ts";
 import { Line } from "../../core/line.ts";
 import type { Route } from "../../core/route-table.ts";
 import { assert } from "../../lib/assert.ts";
@@ -27,6 +28,8 @@ export class Lane implements FairLane, Wakeable {
   readonly standing = new LaneStanding();
   readonly keys = new LaneKeys();
   readonly count: LaneCount;
+  /** Made with the first that fails: most queues have none. */
+  #letters: LetterCount | undefined;
   /** The fair queue's marks: it alone writes them. */
   readonly fair: FairMarks = fairMarks();
   /** The wake heap's marks: it alone writes them. */
@@ -105,6 +108,16 @@ export class Lane implements FairLane, Wakeable {
   /** One of its attempts ends: where it had as many in flight as it may, what waits has waited for the receiver. */
   roomMade(nowMs: number): void {
     if (this.fair.inFlight >= this.capNow && this.#freeSinceMs < nowMs) this.#freeSinceMs = nowMs;
+  }
+
+  /** Failed deliveries that lie in the store; undefined while none is known. */
+  get letters(): LetterCount | undefined {
+    return this.#letters;
+  }
+
+  /** The same, made where there is none yet. */
+  lettersMade(): LetterCount {
+    return (this.#letters ??= new LetterCount());
   }
 
   /** What the store knows of its queue. */

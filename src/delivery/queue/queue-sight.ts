@@ -82,6 +82,14 @@ class LaneSeen implements QueueSeen {
     return failureShare < SHARE_SHOWN_MIN ? undefined : Math.round(failureShare * 1_000) / 1_000;
   }
 
+  get deadLetters(): number | undefined {
+    return this.#lane.letters?.at(this.#moment.nowMs).count;
+  }
+
+  get deadLettersExpirySeconds(): number | undefined {
+    return this.#shown(this.#lane.letters?.at(this.#moment.nowMs).oldestExpiryMs);
+  }
+
   get lastSuccessSeconds(): number | undefined {
     return this.#shown(this.#lane.standing.record.lastSuccessAtMs);
   }

@@ -1,3 +1,4 @@
+import { FAILURE_REASONS } from "../../../src/core/delivery.ts";
 import { readFileSync } from "node:fs";
 import { join } from "node:path";
 import { expect, it } from "vitest";
@@ -14,7 +15,7 @@ function wordsOf(file: string, type: string): string[] {
 }
 
 it("docs/errors.md explains every EndReason", () => {
-  const words = wordsOf("src/core/delivery.ts", "EndReason");
+  const words = [...wordsOf("src/core/delivery.ts", "EndReason"), ...FAILURE_REASONS];
   expect(words.length).toBeGreaterThanOrEqual(10);
   expect(words.filter((word) => !page.includes(`\`${word}\``))).toEqual([]);
 });

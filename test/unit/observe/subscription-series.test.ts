@@ -17,6 +17,8 @@ function seen(part: Partial<QueueSeen> = {}): QueueSeen {
     circuitIsOpen: false,
     failingSinceSeconds: undefined,
     failureRatio: undefined,
+    deadLetters: undefined,
+    deadLettersExpirySeconds: undefined,
     lastSuccessSeconds: undefined,
     nextAttemptSeconds: undefined,
     ...part,
