@@ -75,6 +75,10 @@ export default defineConfig({
         test: { name: "fence", include: [ATTACKS], testTimeout: 60_000, fileParallelism: false },
       },
       {
+        // Every trouble beside a real Prometheus: minutes, so not part of `npm test`, which has a smaller table (test/e2e/trouble.test.ts).
+        test: { name: "trouble", include: ["test/trouble/**/*.test.ts"], testTimeout: 60_000, fileParallelism: false },
+      },
+      {
         // Real Pods on a real node: root and Linux, see test/support/node. Not part of `npm test`.
         test: {
           name: "cluster",

@@ -23,18 +23,22 @@ export const SHOP_ROWS: readonly Row[] = [
   row("the receiver hangs", "hangs", "EndpointDown", "EndpointFailing"),
   row("one event only, and the receiver answers 500", "rare", "EndpointDown", "EndpointFailing"),
   { ...row("every second attempt fails", "half", "EndpointUnreliable"), slow: true },
-  row("the receiver answers 410", "gone", "SubscriptionSuspended"),
+  row("the receiver answers 410", "gone", "DeliveriesFailed", "SubscriptionSuspended"),
   row("the receiver's certificate has expired", "certificate", "EndpointDown", "EndpointFailing"),
   row("the host's name does not exist", "nameless", "EndpointDown", "EndpointFailing"),
   row("the receiver answers 429 with Retry-After 600", "pauses", "EndpointDown", "EndpointFailing"),
   row("a Secret is missing", "unsigned", "SubscriptionNotReady"),
   row("the policy forbids the endpoint's address", "forbidden", "SubscriptionNotReady"),
   row("suspended by its spec, with deliveries pending for hours", "suspended"),
+  row("suspended for longer than deliveries may wait", "aged", "DeliveriesFailed"),
   row("the filter cannot be evaluated", "filtered", "FilterErrors"),
   { trouble: "no subscription matches the events", name: "odd", of: "namespace", alerts: ["EventsUnmatched"] },
   { trouble: "a producer's events are malformed", name: "loud", of: "namespace", alerts: ["ProducerRefused"] },
   { trouble: "a manifest file is broken", name: "", of: "installation", alerts: ["ManifestsRefused"] },
 ];
+
+/** Alerts that need more than half a minute: six hours at any pace, and dead letters, which are counted once a minute. */
+export const LATE: ReadonlySet<string> = new Set(["EndpointDown", "DeliveriesFailed"]);
 
 /** Enough that are well: six failing ones among them are no common cause. */
 const CALM = 40;
@@ -44,6 +48,7 @@ export function shopManifests(receivers: TroubleReceivers): string {
   return manifestFile(
     loopbackPolicy(),
     namedPolicy("shop", "impatient", "timeout: 500ms"),
+    namedPolicy("shop", "brief", "retry: {maxAge: 5s}"),
     at("well", "/ok"),
     at("steady", "/500"),
     at("hangs", "/hangs", ["policyRef: {name: impatient}"]),
@@ -56,6 +61,7 @@ export function shopManifests(receivers: TroubleReceivers): string {
     subscription({ name: "unsigned", url: receivers.url("/ok"), signing: "{secretRefs: [{name: missing, key: secret}]}" }),
     subscription({ name: "forbidden", url: "http://10.0.0.1/hooks" }),
     at("suspended", "/ok", ["suspend: true"]),
+    at("aged", "/ok", ["suspend: true", "policyRef: {name: brief}"]),
     subscription({ name: "filtered", filter: "event.data.size > 1", url: receivers.url("/ok") }),
     ...Array.from({ length: CALM }, (_, i) => subscription({ name: `calm-${i}`, types: ["calm.*"], url: receivers.url("/ok") })),
     subscription({ name: "quiet", namespace: "loud", url: receivers.url("/ok") }),
