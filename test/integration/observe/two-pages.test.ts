@@ -4,7 +4,8 @@ import { afterEach, describe, expect, it } from "vitest";
 import { SystemClock } from "../../../src/lib/clock.ts";
 import { HealthServer } from "../../../src/observe/health-server.ts";
 import { Metrics } from "../../../src/observe/metrics.ts";
-import { hasPrometheus, PrometheusServer } from "../../support/observe/prometheus-server.ts";
+import { programsFor } from "../../support/observe/programs.ts";
+import { PrometheusServer } from "../../support/observe/prometheus-server.ts";
 import { silentLog } from "../../support/silent-log.ts";
 
 const ORDERS = { namespace: "shop", name: 'odd "name"\\' };
@@ -99,12 +100,12 @@ describe("the two pages", () => {
   });
 });
 
-if (!hasPrometheus())
-  process.stderr.write("SKIPPED: prometheus is not on this machine, no page was scraped (Debian: apt install prometheus)\n");
-describe.skipIf(!hasPrometheus())("a real Prometheus", () => {
+const programs = await programsFor("both pages of metrics, scraped", ["prometheus"]);
+
+describe.skipIf(programs === undefined)("a real Prometheus", () => {
   it("takes both pages as one job, told apart by a label, with le as a float", { timeout: 60_000 }, async () => {
     const { url, metrics } = await running();
-    const prometheus = await PrometheusServer.start(url, []);
+    const prometheus = await PrometheusServer.start(programs?.prometheus ?? "", [{ job: "postrider", url }], []);
     endings.push(() => prometheus.stop());
     const up = async (): Promise<readonly (string | number | undefined)[][]> =>
       (await prometheus.query('up{job="postrider"}'))
