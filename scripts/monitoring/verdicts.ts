@@ -75,6 +75,7 @@ export interface State extends Meaning {
 const held = (reason: string) => (selector: string) => `postrider_subscription_held{${selector}, reason="${reason}"}`;
 const STATES: readonly State[] = [
   { text: "Suspended by its spec", color: "text", expr: held("BySpec") },
+  { text: "Paused through the API", color: "text", expr: held("Paused") },
   { text: "Fails partly", color: "yellow", expr: (selector) => `(postrider_endpoint_failure_ratio{${selector}} > 0.25)` },
   { text: "Filter fails", color: "yellow", expr: (selector) => `(increase(postrider_filter_errors_total{${selector}}[15m]) > 0)` },
   {

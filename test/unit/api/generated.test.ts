@@ -5,7 +5,7 @@ import { join } from "node:path";
 import { afterEach, beforeEach, expect, it } from "vitest";
 
 const ROOT = join(import.meta.dirname, "../../..");
-const GENERATED = ["crds", "docs/spec", "src/api/generated", "src/store/sqlite/generated", "charts/postrider"];
+const GENERATED = ["crds", "docs/spec", "docs/cli.md", "src/api/generated", "src/store/sqlite/generated", "charts/postrider"];
 
 let copy: string;
 
