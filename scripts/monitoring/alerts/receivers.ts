@@ -3,6 +3,8 @@ import type { Alert } from "../alert.ts";
 
 const SINCE = worst(lately("postrider_endpoint_failing_since_timestamp_seconds"));
 const FAILING = `time() - ${SINCE}`;
+/** For long enough to have an alert of its own: a receiver that fails now and then is failing at many a scrape. */
+const DOWN = `(${FAILING} > %failing%)`;
 const HELD = (reasons: string): string => worst(lately(`postrider_subscription_held{reason=~"${reasons}"}`));
 const LAST_ALL = "EndpointGone|AutoSuspended";
 const ALL = total("postrider_subscriptions", "state");
@@ -82,14 +84,14 @@ export const RECEIVER_ALERTS: readonly Alert[] = [
     // Attempts that fail now and then, and did so lately: what a short failure left behind in the share of the last attempts is no reason.
     expr: unless(
       `${worst(lately("postrider_endpoint_failure_ratio"))} > %share% and ${total('increase(postrider_delivery_attempts_total{outcome!="success"}[2h])', "outcome")} > 0`,
-      SINCE,
+      DOWN,
     ),
     for: "30m",
     severity: "info",
     summary: `The receiver of ${SUBSCRIPTION} fails now and then.`,
     description:
       "{{ $value | humanizePercentage }} of its last attempts failed. Its deliveries arrive late, and some of them fail for good if this lasts.",
-    thresholds: { share: 0.2 },
+    thresholds: { share: 0.2, failing: 900 },
     dashboard: "subscription",
   },
   {
@@ -97,14 +99,14 @@ export const RECEIVER_ALERTS: readonly Alert[] = [
     // Not where another alert names the cause, and not where the spec asks for it.
     expr: unless(
       unless(`${worst(lately("postrider_oldest_pending_age_seconds"))} > %seconds%`, HELD(`${LAST_ALL}|BySpec|RefsUnresolved`), "reason"),
-      SINCE,
+      DOWN,
     ),
     for: "15m",
     severity: "warning",
     summary: `Deliveries of ${SUBSCRIPTION} wait for hours.`,
     description:
       "The oldest has waited {{ $value | humanizeDuration }} although its receiver answers: it is too slow for its events, its rateLimit or maxInFlight is too low, or it asks for pauses. At the policy's retry.maxAge deliveries fail for good.",
-    thresholds: { seconds: 21_600 },
+    thresholds: { seconds: 21_600, failing: 900 },
     dashboard: "subscription",
   },
   {

@@ -58,7 +58,9 @@ export const RECEIVER_STORIES: Readonly<Record<string, Story>> = {
     clear: "480m",
   },
   PostriderEndpointUnreliable: {
+    // Every other scrape finds it failing, since its last attempt.
     series: {
+      [SINCE(POD_A, ONE)]: Array.from({ length: 32 }, (_, n) => `${n * 120} stale`).join(" "),
       [`postrider_endpoint_failure_ratio{${POD_A},${ONE}}`]: "0x5 0.49x60 0.05x60",
       [`postrider_delivery_attempts_total{${POD_A},${ONE},outcome="success"}`]: "0+1x125",
       [`postrider_delivery_attempts_total{${POD_A},${ONE},outcome="server_error"}`]: "0+1x65 65x60",

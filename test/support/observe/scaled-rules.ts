@@ -17,7 +17,8 @@ const AGES: Readonly<Record<string, readonly string[]>> = {
   PostriderManyReceiversFailing: ["within"],
   PostriderEndpointFailing: ["seconds", "until"],
   PostriderEndpointDown: ["seconds"],
-  PostriderBacklogOld: ["seconds"],
+  PostriderEndpointUnreliable: ["failing"],
+  PostriderBacklogOld: ["seconds", "failing"],
   PostriderSendsLate: ["seconds"],
 };
 
