@@ -61,17 +61,12 @@ export class IngestPace {
     return undefined;
   }
 
-  /** A delivery of the lane left memory: one more may come, and all once half of it is empty, for what comes is committed first. */
+  /** A delivery of the lane left memory. All go once half of it is empty: what comes together is committed together, and one at a time would cost a commit each. */
   left(lane: Lane): void {
     const line = this.#lanes.get(lane);
-    if (line === undefined || this.#isFull(lane)) return;
-    const isLow = lane.backlog.freshCount < this.#fullAt(lane) / 2;
-    for (let first = line.shift(); first !== undefined; first = line.shift()) {
-      if (first.isOver) continue;
-      this.#release(first);
-      if (!isLow) break;
-    }
-    if (line.length === 0) this.#lanes.delete(lane);
+    if (line === undefined || lane.backlog.freshCount >= this.#fullAt(lane) / 2) return;
+    this.#lanes.delete(lane);
+    for (let first = line.shift(); first !== undefined; first = line.shift()) if (!first.isOver) this.#release(first);
   }
 
   #isFull(lane: Lane): boolean {
