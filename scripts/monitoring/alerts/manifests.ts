@@ -54,7 +54,7 @@ export const MANIFEST_ALERTS: readonly Alert[] = [
     severity: "warning",
     summary: "Manifest files are rejected.",
     description:
-      "{{ $value }} files or manifests cannot be used; their last good state stays in force, and one that is new has no effect. The log line manifest.refused names the file, the line and the fix; so does `postrider check`.",
+      "{{ $value }} files or manifests cannot be used; their last good state stays in force, and one that is new has no effect. The log line manifest.refused names the file, the line and the fix; so does `postrider validate`.",
     dashboard: "fleet",
   },
   {
