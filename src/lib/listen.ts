@@ -34,9 +34,10 @@ function listenFault({ host, port, flag }: ListenAddress, { code, message }: Nod
 
 /**
  * Connections that the kernel may hold until the event loop takes them in; it takes its own bound (`net.core.somaxconn`, 4,096 on Linux) where that is lower.
- * Node's 511 are full after one busy turn beside a crowd, and who is dropped then tries again after a whole second.
+ * Node's 511 are full after one busy turn beside a crowd, and who is dropped then tries again after a whole second. With TLS it stays at that: what comes
+ * in one turn must fit into the line of those whose handshake waits (HELLOS_WAITING_MAX).
  */
-const BACKLOG = 4_096;
+const BACKLOG = { plain: 4_096, tls: 511 } as const;
 
 /** Node's own switch, which its types leave out. */
 type HalfOpenServer = Server & { httpAllowHalfOpen: boolean };
@@ -48,10 +49,13 @@ export async function listenOn(server: Server, address: ListenAddress): Promise<
   await new Promise<void>((resolve, reject) => {
     const refused = (error: Error): void => reject(new ListenError(address, error));
     server.once("error", refused);
-    server.listen({ host: host === "" ? undefined : host, port, backlog: BACKLOG }, () => {
-      server.off("error", refused);
-      resolve();
-    });
+    server.listen(
+      { host: host === "" ? undefined : host, port, backlog: address.identity === undefined ? BACKLOG.plain : BACKLOG.tls },
+      () => {
+        server.off("error", refused);
+        resolve();
+      },
+    );
   });
   const bound = (server.address() as AddressInfo).port;
   return `${address.identity === undefined ? "http" : "https"}://${host.includes(":") ? `[${host}]` : host || "0.0.0.0"}:${bound}`;
