@@ -98,15 +98,18 @@ export const RECEIVER_ALERTS: readonly Alert[] = [
     name: "PostriderBacklogOld",
     // Not where another alert names the cause, and not where the spec asks for it.
     expr: unless(
-      unless(`${worst(lately("postrider_oldest_pending_age_seconds"))} > %seconds%`, HELD(`${LAST_ALL}|BySpec|RefsUnresolved`), "reason"),
-      DOWN,
+      unless(
+        unless(`${worst(lately("postrider_oldest_pending_age_seconds"))} > %seconds%`, HELD(`${LAST_ALL}|BySpec|RefsUnresolved`), "reason"),
+        DOWN,
+      ),
+      `${worst(lately("postrider_endpoint_failure_ratio"))} > %share%`,
     ),
     for: "15m",
     severity: "warning",
     summary: `Deliveries of ${SUBSCRIPTION} wait for hours.`,
     description:
       "The oldest has waited {{ $value | humanizeDuration }} although its receiver answers: it is too slow for its events, its rateLimit or maxInFlight is too low, or it asks for pauses. At the policy's retry.maxAge deliveries fail for good.",
-    thresholds: { seconds: 21_600, failing: 900 },
+    thresholds: { seconds: 21_600, failing: 900, share: 0.2 },
     dashboard: "subscription",
   },
   {

@@ -78,6 +78,8 @@ export const RECEIVER_STORIES: Readonly<Record<string, Story>> = {
       'postrider_subscription_held{job="postrider",instance="a:9090",namespace="shop",subscription="off",reason="BySpec"}': "1x80",
       'postrider_oldest_pending_age_seconds{job="postrider",instance="a:9090",namespace="shop",subscription="dead"}': "30000+60x80",
       [SINCE(POD_A, 'namespace="shop",subscription="dead"')]: "1x80",
+      'postrider_oldest_pending_age_seconds{job="postrider",instance="a:9090",namespace="shop",subscription="half"}': "30000+60x80",
+      'postrider_endpoint_failure_ratio{job="postrider",instance="a:9090",namespace="shop",subscription="half"}': "0.49x80",
     },
     labels: `${JOB},${ONE}`,
     fires: "19m",
