@@ -1,4 +1,5 @@
 import type { TLSSocket } from "node:tls";
+import { validityOf } from "./validity.ts";
 
 /** A client's certificate: valid until then, ms since the Unix epoch, or why not, for a person. */
 export type ClientCertificate = { readonly ok: true; readonly untilMs: number } | { readonly ok: false; readonly detail: string };
@@ -17,7 +18,7 @@ const FOREIGN =
 export function judgeClient(socket: Pick<TLSSocket, "authorized" | "authorizationError" | "getPeerX509Certificate">): ClientCertificate {
   const certificate = socket.getPeerX509Certificate();
   if (certificate === undefined) return { ok: false, detail: MISSING };
-  if (socket.authorized) return { ok: true, untilMs: certificate.validToDate.getTime() };
+  if (socket.authorized) return { ok: true, untilMs: validityOf(certificate).notAfterMs };
   const code = String(socket.authorizationError);
   return { ok: false, detail: `The client certificate ${FAULTS[code] ?? FOREIGN} (${code.slice(0, 64)}).` };
 }

@@ -1,5 +1,6 @@
 import { createHash, createPrivateKey, type KeyObject, X509Certificate } from "node:crypto";
 import { createSecureContext, type SecureContextOptions } from "node:tls";
+import { validityOf } from "./validity.ts";
 import { readCertificates } from "./pem-certificates.ts";
 
 /** What a server shows its clients, and whose clients it believes; complete and consistent. */
@@ -40,7 +41,7 @@ export function identityOf(texts: IdentityTexts): IdentityRead {
   if (mismatch !== undefined) return faulty("certificate", mismatch);
   const certificate = `${found.certificates.join("\n")}\n`;
   const [own] = chain as [X509Certificate, ...X509Certificate[]];
-  const [notBeforeMs, notAfterMs] = [own.validFromDate.getTime(), own.validToDate.getTime()];
+  const { notBeforeMs, notAfterMs } = validityOf(own);
   if (Number.isNaN(notBeforeMs) || Number.isNaN(notAfterMs))
     return faulty("certificate", "from when to when it is valid cannot be read: issue it again");
   const authorities = texts.clientAuthorities === undefined ? undefined : readCertificates(texts.clientAuthorities);
