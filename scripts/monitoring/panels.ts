@@ -138,18 +138,20 @@ export function graph(text: PanelText, lines: readonly Line[], stacked = false):
     .tooltip(new VizTooltipOptionsBuilder().mode(TooltipDisplayMode.Multi).sort(SortOrder.Descending));
   if (text.runbook !== undefined) panel.links([runbook(text.runbook)]);
   if (stacked) panel.stacking(new StackingConfigBuilder().mode(StackingMode.Normal));
-  for (const [i, [expr, legend]] of lines.entries()) {
-    panel.withTarget(
-      new DataqueryBuilder()
-        .expr(expr)
-        .legendFormat(legend)
-        .range()
-        .refId(String.fromCodePoint(0x41 + i)),
-    );
-  }
+  for (const query of queriesOf(lines)) panel.withTarget(query);
   for (const [pattern, color] of colorsOf(lines.map(([, legend]) => legend)))
     panel.overrideByRegexp(pattern, [{ id: "color", value: { mode: FieldColorModeId.Fixed, fixedColor: color } }]);
   return panel;
+}
+
+function queriesOf(lines: readonly Line[]): DataqueryBuilder[] {
+  return lines.map(([expr, legend], i) =>
+    new DataqueryBuilder()
+      .expr(expr)
+      .legendFormat(legend)
+      .range()
+      .refId(String.fromCodePoint(0x41 + i)),
+  );
 }
 
 /** Every observation of a histogram, as colours over time: what percentiles hide, such as two groups. */
@@ -187,15 +189,7 @@ export function timeline(text: PanelText, lines: readonly Line[], meanings: Read
     .mergeValues(true)
     .colorScheme(new FieldColorBuilder().mode(FieldColorModeId.Thresholds))
     .mappings([mapped(meanings)]);
-  for (const [i, [expr, legend]] of lines.entries()) {
-    panel.withTarget(
-      new DataqueryBuilder()
-        .expr(expr)
-        .legendFormat(legend)
-        .range()
-        .refId(String.fromCodePoint(0x41 + i)),
-    );
-  }
+  for (const query of queriesOf(lines)) panel.withTarget(query);
   return panel;
 }
 

@@ -1,8 +1,8 @@
+import { pause } from "../lib/abort.ts";
 import { parseDuration } from "../lib/duration.ts";
 import type { Clock } from "../lib/clock.ts";
 import type { DeliveryId, Store } from "../store/store.ts";
-import type { ApiProblem } from "./api-problem.ts";
-import { readParameters } from "./history-query.ts";
+import { type Refused, refused, readParameters } from "./history-query.ts";
 
 /** As the ingest's `wait`: proxies give up at 60 s. */
 export const RESEND_WAIT_MS_MAX = 55_000;
@@ -19,9 +19,7 @@ export interface WaitOrder {
 }
 
 /** How long a caller of `resend` wants to wait, 0 = not at all. */
-export function readResendWait(
-  parameters: URLSearchParams,
-): { readonly ok: true; readonly ms: number } | { readonly ok: false; readonly problem: ApiProblem } {
+export function readResendWait(parameters: URLSearchParams): { readonly ok: true; readonly ms: number } | Refused {
   const given = readParameters(parameters, ["wait"]);
   if (typeof given === "string") return refused(given);
   const text = given.get("wait");
@@ -32,17 +30,13 @@ export function readResendWait(
   return { ok: true, ms };
 }
 
-function refused(detail: string): { readonly ok: false; readonly problem: ApiProblem } {
-  return { ok: false, problem: { code: "parameter_invalid", detail: `${detail}.` } };
-}
-
 /** Waits for deliveries to end, by looking: few people wait, and what ends is told to nobody else. */
 export class DeliveryEnds {
   readonly #store: Pick<Store, "readDelivery">;
-  readonly #clock: Pick<Clock, "after" | "monotonicMs">;
+  readonly #clock: Clock;
   #waiting = 0;
 
-  constructor(store: Pick<Store, "readDelivery">, clock: Pick<Clock, "after" | "monotonicMs">) {
+  constructor(store: Pick<Store, "readDelivery">, clock: Clock) {
     this.#store = store;
     this.#clock = clock;
   }
@@ -56,24 +50,12 @@ export class DeliveryEnds {
       for (let lookMs = FIRST_LOOK_MS; ; lookMs = Math.min(2 * lookMs, LOOK_MS_MAX)) {
         const leftMs = untilMs - this.#clock.monotonicMs();
         if (leftMs <= 0 || signal.aborted) return false;
-        await this.#pause(Math.min(lookMs, leftMs), signal);
+        await pause(this.#clock, Math.min(lookMs, leftMs), signal);
         const record = await this.#store.readDelivery(id);
         if (record === undefined || (record.state !== "ready" && record.state !== "claimed")) return true;
       }
     } finally {
       this.#waiting--;
     }
-  }
-
-  #pause(ms: number, signal: AbortSignal): Promise<void> {
-    return new Promise((done) => {
-      const end = (): void => {
-        cancel();
-        signal.removeEventListener("abort", end);
-        done();
-      };
-      const cancel = this.#clock.after(ms, end);
-      signal.addEventListener("abort", end, { once: true });
-    });
   }
 }

@@ -1,12 +1,9 @@
 import type { EventFilter } from "../store/event-page.ts";
-import type { ApiProblem } from "./api-problem.ts";
-import { type QueryContext, readPage, readParameters } from "./history-query.ts";
+import { type QueryContext, type Refused, readPage, readParameters, refused } from "./history-query.ts";
 
 const PARAMETERS = ["type", "sourceID", "matched", "since", "until", "limit", "cursor"] as const;
 
-export type EventQueryRead =
-  | { readonly ok: true; readonly query: Omit<EventFilter, "namespace"> }
-  | { readonly ok: false; readonly problem: ApiProblem };
+export type EventQueryRead = { readonly ok: true; readonly query: Omit<EventFilter, "namespace"> } | Refused;
 
 /** Reads the parameters of the list of events. */
 export function readEventQuery(parameters: URLSearchParams, context: QueryContext): EventQueryRead {
@@ -23,8 +20,4 @@ export function readEventQuery(parameters: URLSearchParams, context: QueryContex
     ...(matched === undefined ? {} : { matched: matched === "true" }),
   };
   return { ok: true, query };
-}
-
-function refused(detail: string): EventQueryRead {
-  return { ok: false, problem: { code: "parameter_invalid", detail: `${detail}.` } };
 }

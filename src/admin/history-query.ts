@@ -22,7 +22,13 @@ export interface HistoryQuery extends Omit<HistoryFilter, "namespace" | "subscri
   readonly subscriptionName?: string;
 }
 
-export type QueryRead = { readonly ok: true; readonly query: HistoryQuery } | { readonly ok: false; readonly problem: ApiProblem };
+/** Parameters that a call cannot be answered with. */
+export interface Refused {
+  readonly ok: false;
+  readonly problem: ApiProblem;
+}
+
+export type QueryRead = { readonly ok: true; readonly query: HistoryQuery } | Refused;
 
 /** What a query is read with: the cursors that this list's pages gave, and the wall's time. */
 export interface QueryContext {
@@ -143,6 +149,7 @@ function whole(text: string, max: number): number | undefined {
   return value >= 1 && value <= max ? value : undefined;
 }
 
-function refused(detail: string): QueryRead {
+/** `detail` without its full stop. */
+export function refused(detail: string): Refused {
   return { ok: false, problem: { code: "parameter_invalid", detail: `${detail}.` } };
 }
