@@ -10,12 +10,10 @@ import { EVENT_BYTES_MAX } from "../../../src/core/event.ts";
 import { SystemClock } from "../../../src/lib/clock.ts";
 import { testDeliveryNames } from "../../support/delivery/test-delivery-names.ts";
 import { silentLog } from "../../support/silent-log.ts";
+import { UNREACHED } from "../../support/door/unreached.ts";
 
 const TOKEN = "a-token-of-sixteen-bytes";
 const TEST_PATH = "/v1/namespaces/shop/subscriptions/orders/test";
-const nothing = (): never => {
-  throw new Error("must not be reached");
-};
 
 describe("the API's server", () => {
   const log = silentLog;
@@ -32,25 +30,9 @@ describe("the API's server", () => {
       watch: { open: () => undefined, closed: () => undefined, shaken: () => undefined },
       clock: new SystemClock(),
       deliveryNames: testDeliveryNames,
-      store: {
-        advanceTo: () => undefined,
-        history: nothing,
-        readDelivery: nothing,
-        attemptsOf: nothing,
-        readEvent: nothing,
-        events: nothing,
-        readBody: nothing,
-      },
-      directory: { list: () => [], get: () => undefined, nameOf: () => undefined, uidsOf: () => [] },
-      acts: {
-        storageFull: () => undefined,
-        resend: nothing,
-        test: nothing,
-        pause: nothing,
-        resume: nothing,
-        heldBack: () => undefined,
-        bodyOf: nothing,
-      },
+      store: UNREACHED.store,
+      directory: UNREACHED.directory,
+      acts: UNREACHED.acts,
     });
     url = await server.open();
     stop = new AbortController();

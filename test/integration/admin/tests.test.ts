@@ -13,11 +13,9 @@ import { TestSender } from "../../../src/delivery/test-sender.ts";
 import { SystemClock } from "../../../src/lib/clock.ts";
 import { aRoute } from "../../support/delivery/attempt-input.ts";
 import { silentLog } from "../../support/silent-log.ts";
+import { UNREACHED } from "../../support/door/unreached.ts";
 
 const WAIT = { timeout: 20_000, interval: 10 };
-const nothing = (): never => {
-  throw new Error("must not be reached");
-};
 
 let receiver: Server;
 /** Requests that hang, and the receiver's connections. */
@@ -65,30 +63,14 @@ beforeEach(async () => {
     clock,
     watch: new Metrics({ version: "test", defaults: false }).doorOf("api"),
     deliveryNames: testDeliveryNames,
-    store: {
-      advanceTo: () => undefined,
-      history: nothing,
-      readDelivery: nothing,
-      attemptsOf: nothing,
-      readEvent: nothing,
-      events: nothing,
-      readBody: nothing,
-    },
+    store: UNREACHED.store,
     directory: {
       list: () => [],
       get: (namespace, name) => routes.map(known).find((one) => one.namespace === namespace && one.name === name),
       nameOf: () => undefined,
       uidsOf: () => [],
     },
-    acts: {
-      storageFull: () => undefined,
-      resend: nothing,
-      pause: nothing,
-      resume: nothing,
-      heldBack: () => undefined,
-      bodyOf: nothing,
-      test: (order, signal) => tests.send(order, signal),
-    },
+    acts: { ...UNREACHED.acts, test: (order, signal) => tests.send(order, signal) },
   });
   url = await server.open();
   const abort = new AbortController();

@@ -1,5 +1,6 @@
 import type { HandlerParts } from "../../../src/admin/handlers.ts";
 import type { AttemptRecord, DeliverySummary } from "../../../src/store/store.ts";
+import { UNREACHED } from "./unreached.ts";
 
 export interface HistorySetup {
   /** Deliveries of a namespace; ids count down from this number. */
@@ -51,12 +52,9 @@ export function historyOf(setup: HistorySetup): Pick<HandlerParts, "store" | "ac
     responseHeaders: [],
     responseBody: undefined,
   });
-  const nothing = async (): Promise<never> => {
-    throw new Error("must not be reached");
-  };
   return {
     store: {
-      advanceTo: () => undefined,
+      ...UNREACHED.store,
       history: async ({ namespace, limit, beforeId = deliveries + 1 }) => {
         const ids = Array.from({ length: Math.max(0, Math.min(limit, beforeId - 1)) }, (_, i) => beforeId - 1 - i);
         const last = ids.at(-1) ?? 1;
@@ -67,18 +65,8 @@ export function historyOf(setup: HistorySetup): Pick<HandlerParts, "store" | "ac
         setup.onAttempts?.();
         return Array.from({ length: attemptsEach }, (_, i) => attempt(id, i + 1));
       },
-      readEvent: nothing,
-      events: nothing,
       readBody: async () => undefined,
     },
-    acts: {
-      storageFull: () => undefined,
-      resend: nothing,
-      test: nothing,
-      pause: nothing,
-      resume: nothing,
-      heldBack: () => undefined,
-      bodyOf: () => Buffer.alloc(bodyBytes, "x"),
-    },
+    acts: { ...UNREACHED.acts, bodyOf: () => Buffer.alloc(bodyBytes, "x") },
   };
 }

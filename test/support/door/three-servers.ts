@@ -8,6 +8,7 @@ import { HealthServer } from "../../../src/observe/health-server.ts";
 import { Metrics } from "../../../src/observe/metrics.ts";
 import { silentLog } from "../silent-log.ts";
 import { identityOfLink } from "./link.ts";
+import { UNREACHED } from "./unreached.ts";
 
 export const API_TOKEN = "a-token-of-sixteen-bytes";
 
@@ -19,9 +20,6 @@ interface Running {
 
 /** A real API server; the store answers nothing unless given. `shop` and `depot` have a token each (that of depot with `-2`). */
 export async function runningApi(parts: Partial<HandlerParts> = {}, identity = identityOfLink()): Promise<Running> {
-  const nothing = async (): Promise<never> => {
-    throw new Error("must not be reached");
-  };
   const metrics = new Metrics({ version: "test", defaults: false });
   const tokens = new Map([
     ["shop", [tokenDigest(API_TOKEN), tokenDigest(`${API_TOKEN}-other`)]],
@@ -34,25 +32,7 @@ export async function runningApi(parts: Partial<HandlerParts> = {}, identity = i
     watch: metrics.doorOf("api"),
     clock: new SystemClock(),
     deliveryNames: testDeliveryNames,
-    store: {
-      advanceTo: () => undefined,
-      history: nothing,
-      readDelivery: nothing,
-      attemptsOf: nothing,
-      readEvent: nothing,
-      events: nothing,
-      readBody: nothing,
-    },
-    directory: { list: () => [], get: () => undefined, nameOf: () => undefined, uidsOf: () => [] },
-    acts: {
-      storageFull: () => undefined,
-      resend: nothing,
-      test: nothing,
-      pause: nothing,
-      resume: nothing,
-      heldBack: () => undefined,
-      bodyOf: () => undefined,
-    },
+    ...UNREACHED,
     ...parts,
   });
   return { ...(await started(server)), metrics };

@@ -7,10 +7,8 @@ import type { ApiAnswer } from "../../../src/admin/api-problem.ts";
 import type { DeliveryRecord } from "../../../src/store/store.ts";
 import { ManualClock } from "../../support/time/manual-clock.ts";
 import { testDeliveryNames } from "../../support/delivery/test-delivery-names.ts";
+import { UNREACHED } from "../../support/door/unreached.ts";
 
-const unused = (): never => {
-  throw new Error("must not be reached");
-};
 const NOW_MS = Date.UTC(2026, 0, 1);
 /** What the store was told of the time. */
 const told: number[] = [];
@@ -23,26 +21,9 @@ function caller(acts: Partial<DeliveryActs>, spec: unknown = null): (path: strin
   const handlers = new ApiHandlers({
     clock: new ManualClock(NOW_MS),
     deliveryNames: testDeliveryNames,
-    store: {
-      advanceTo: (nowMs) => told.push(nowMs),
-      history: unused,
-      attemptsOf: unused,
-      readEvent: unused,
-      events: unused,
-      readBody: unused,
-      readDelivery: async () => RECORD,
-    },
+    store: { ...UNREACHED.store, advanceTo: (nowMs) => told.push(nowMs), readDelivery: async () => RECORD },
     directory: { list: () => [KNOWN], get: () => ({ ...KNOWN, spec }), nameOf: () => KNOWN.name, uidsOf: () => [] },
-    acts: {
-      storageFull: () => undefined,
-      resend: unused,
-      test: unused,
-      pause: unused,
-      resume: unused,
-      heldBack: () => undefined,
-      bodyOf: unused,
-      ...acts,
-    },
+    acts: { ...UNREACHED.acts, ...acts },
   });
   return (path, body = "") => {
     const routed = routeOf("POST", `/v1/namespaces/shop${path}`);

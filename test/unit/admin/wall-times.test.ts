@@ -5,6 +5,7 @@ import { attemptView } from "../../../src/admin/views.ts";
 import type { AttemptRecord } from "../../../src/store/store.ts";
 import { outcome, routeOf, World } from "../../support/sim/world.ts";
 import { testDeliveryNames } from "../../support/delivery/test-delivery-names.ts";
+import { UNREACHED } from "../../support/door/unreached.ts";
 
 const HOUR = 3_600_000;
 const YEAR = 365 * 24 * HOUR;
@@ -24,15 +25,7 @@ async function scene(stepMs: number) {
     deliveryNames: testDeliveryNames,
     store: world.store,
     directory: { list: () => [], get: () => undefined, nameOf: () => "a", uidsOf: () => [] },
-    acts: {
-      storageFull: () => undefined,
-      resend: async () => "not_found",
-      test: async () => ({ kind: "blocked", message: "" }),
-      pause: async () => false,
-      resume: async () => undefined,
-      heldBack: (queue) => world.engine.heldBack(queue),
-      bodyOf: () => undefined,
-    },
+    acts: { ...UNREACHED.acts, heldBack: (queue) => world.engine.heldBack(queue), bodyOf: () => undefined },
   });
   const get = async (path: string, query: Record<string, string> = {}): Promise<Record<string, unknown>> => {
     const routed = apiRouteOf("GET", `/v1/namespaces/ns/${path}`);
