@@ -1,21 +1,12 @@
-import { mkdtempSync, rmSync } from "node:fs";
-import { tmpdir } from "node:os";
-import { join } from "node:path";
 import { afterAll, beforeAll, describe, expect, it } from "vitest";
-import { makeCertificates } from "../support/delivery/certificates.ts";
-import { AlertRecord } from "../support/observe/alert-record.ts";
 import { programsFor } from "../support/observe/programs.ts";
-import { PrometheusServer } from "../support/observe/prometheus-server.ts";
-import { writeScaledRules } from "../support/observe/scaled-rules.ts";
 import { CAN_TRACE, CLUSTER_ROWS, makeTrouble, NEEDS_STRACE, startCluster } from "../support/observe/trouble-cluster.ts";
-import { TroubleInstallation } from "../support/observe/trouble-installation.ts";
-import { TroubleReceivers } from "../support/observe/trouble-receivers.ts";
-import { BROKEN_MANIFEST, SHOP_ROWS, shopManifests, shopTraffic } from "../support/observe/trouble-rows.ts";
+import { SHOP_ROWS } from "../support/observe/trouble-rows.ts";
+import { LOOK_EVERY_MS, placeOf, TroubleWatch } from "../support/observe/trouble-watch.ts";
 import { until } from "../support/until.ts";
 
 /** A minute is two seconds, an hour twelve. */
 const PACE = { minutes: 30, hours: 300 };
-const LOOK_EVERY_MS = 500;
 const STARTED_WITHIN_MS = 60_000;
 /** Scrapes, one a second, after which the slowest rule has had its time: 6 hours and 15 minutes of a backlog, and some more. */
 const SCRAPES = 130;
@@ -36,63 +27,34 @@ if (!CAN_TRACE) process.stderr.write("SKIPPED: slow and hanging disks, because s
 
 /** The real binary in trouble, the shipped rules, a real Prometheus: each row fires what it should and nothing else. */
 describe.skipIf(programs === undefined)("trouble, at thirty times the pace of life", () => {
-  const folder = mkdtempSync(join(tmpdir(), "postrider-trouble-"));
-  const stops: (() => void | Promise<void>)[] = [];
+  const watch = new TroubleWatch();
   const clusterRows = CLUSTER_ROWS.filter(({ name }) => CAN_TRACE || !NEEDS_STRACE.has(name));
-  let record: AlertRecord;
-  let prometheus: PrometheusServer;
 
   beforeAll(async () => {
-    const expired = makeCertificates()?.expired;
-    if (expired === undefined) throw new Error("this test needs the openssl command");
-    const receivers = await TroubleReceivers.start(expired);
-    stops.push(() => receivers.stop());
+    const receivers = await watch.receivers();
     receivers.becomes("/shared", 204);
-    const shop = await TroubleInstallation.start("shop", shopManifests(receivers));
     const others = await startCluster(receivers);
-    const all = [shop, ...others.values()];
-    stops.push(...all.map((installation) => () => installation.stop()));
-    shop.write("broken.yaml", BROKEN_MANIFEST);
-    const rules = join(folder, "rules.yaml");
-    writeScaledRules(rules, PACE);
-    prometheus = await PrometheusServer.start(
-      programs?.prometheus ?? "",
-      all.map(({ target }) => target),
-      [rules],
-    );
-    stops.push(() => prometheus.stop());
-    // Before the first scrape Postrider is absent, and rightly so.
-    const scraped = async (): Promise<boolean> =>
-      (await prometheus.query("postrider_build_info")).length === all.length &&
-      (await prometheus.query('ALERTS{alertname="PostriderAbsent"}')).length === 0;
-    await until(scraped, { withinMs: STARTED_WITHIN_MS, everyMs: LOOK_EVERY_MS, seen: () => "not scraped" });
-    record = new AlertRecord(prometheus);
-    stops.push(() => record.stop(), shopTraffic(shop));
+    await watch.begin(receivers, [...others.values()], { program: programs?.prometheus ?? "", pace: PACE, withinMs: STARTED_WITHIN_MS });
+    const { prometheus } = watch;
     const trouble = await makeTrouble(others, receivers, prometheus);
-    stops.push(() => trouble.stop());
+    watch.endsWith(() => trouble.stop());
     const scrapes = async (): Promise<boolean> =>
       (await prometheus.query(`count_over_time(up{job="shop",metrics_path="/metrics"}[15m]) >= ${SCRAPES}`)).length > 0;
     await until(scrapes, { withinMs: WHOLE_WITHIN_MS, everyMs: LOOK_EVERY_MS, seen: () => `fewer than ${SCRAPES} scrapes` });
   }, WHOLE_WITHIN_MS);
-
-  afterAll(async () => {
-    for (const stop of stops.toReversed()) await stop();
-    rmSync(folder, { recursive: true, force: true });
-  });
-
-  const placeOf = ({ of, name }: (typeof SHOP_ROWS)[number]): string => `shop ${of === "subscription" ? `shop/${name}` : name}`.trim();
+  afterAll(() => watch.stop());
 
   it.each(SHOP_ROWS)("$trouble", (row) => {
-    expect(record.at(placeOf(row))).toEqual(row.alerts);
+    expect(watch.record.at(placeOf(row))).toEqual(row.alerts);
   });
 
   it.each(clusterRows)("$trouble", ({ name, alerts }) => {
     const allowed = WITH_IT[name] ?? [];
     const required = alerts.filter((alert) => !allowed.includes(alert));
-    const fired = record.at(name);
+    const fired = watch.record.at(name);
     expect(fired.filter((alert) => !allowed.includes(alert))).toEqual(required);
     const singles = new Set(
-      record
+      watch.record
         .all()
         .filter(({ where }) => where.startsWith(`${name} `))
         .map(({ alert }) => alert),
@@ -102,9 +64,9 @@ describe.skipIf(programs === undefined)("trouble, at thirty times the pace of li
 
   it("nothing else fires, and Prometheus could evaluate every rule", async () => {
     const places = new Set(SHOP_ROWS.map(placeOf));
-    expect(record.all().filter(({ where }) => where.startsWith("shop") && !places.has(where))).toEqual([]);
+    expect(watch.record.all().filter(({ where }) => where.startsWith("shop") && !places.has(where))).toEqual([]);
     const jobs = new Set(["shop", ...clusterRows.map(({ name }) => name)]);
-    expect(record.all().filter(({ where }) => !jobs.has(where.split(" ")[0] ?? ""))).toEqual([]);
-    expect((await prometheus.rules()).filter(({ health }) => health !== "ok")).toEqual([]);
+    expect(watch.record.all().filter(({ where }) => !jobs.has(where.split(" ")[0] ?? ""))).toEqual([]);
+    expect((await watch.prometheus.rules()).filter(({ health }) => health !== "ok")).toEqual([]);
   });
 });

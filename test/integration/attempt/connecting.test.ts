@@ -1,8 +1,7 @@
-import { once } from "node:events";
 import { createServer as createHttpsServer } from "node:https";
 import { createServer as createHttpServer } from "node:http";
 import { createServer as createTcpServer } from "node:net";
-import type { AddressInfo, Server } from "node:net";
+import type { Server } from "node:net";
 import { afterEach, describe, expect, test } from "vitest";
 import corpus from "../../corpus/destinations.json" with { type: "json" };
 import { BUILT_IN_EGRESS } from "../../../src/core/policy.ts";
@@ -15,6 +14,7 @@ import { makeCertificates } from "../../support/delivery/certificates.ts";
 import type { Certificate } from "../../support/delivery/certificates.ts";
 import { startNameServer } from "../../support/delivery/name-server.ts";
 import type { Zone } from "../../support/delivery/name-server.ts";
+import { listeningPort } from "../../support/listening-port.ts";
 
 const certificates = makeCertificates();
 const endings: (() => unknown)[] = [];
@@ -22,11 +22,9 @@ afterEach(async () => {
   for (const end of endings.splice(0).toReversed()) await end();
 });
 
-async function portOf(server: Server): Promise<number> {
-  server.listen(0, "127.0.0.1");
-  await once(server, "listening");
+function portOf(server: Server): Promise<number> {
   endings.push(() => server.close());
-  return (server.address() as AddressInfo).port;
+  return listeningPort(server);
 }
 
 function attempterWith(options: { ca?: readonly string[]; servers?: readonly string[]; timeoutMs?: number } = {}): HttpAttempter {

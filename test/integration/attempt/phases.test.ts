@@ -1,7 +1,7 @@
 import { once } from "node:events";
 import { createServer as createHttpServer, type RequestListener } from "node:http";
 import { createServer as createHttpsServer } from "node:https";
-import type { AddressInfo, Server } from "node:net";
+import type { Server } from "node:net";
 import { afterEach, expect, test } from "vitest";
 import { DnsResolver } from "../../../src/attempt/connect/resolver.ts";
 import { HttpAttempter } from "../../../src/attempt/http-attempter.ts";
@@ -9,6 +9,7 @@ import type { Outcome } from "../../../src/core/outcome.ts";
 import { SystemClock } from "../../../src/lib/clock.ts";
 import { anEvent, aRoute, LOOPBACK_EGRESS } from "../../support/delivery/attempt-input.ts";
 import { makeCertificates } from "../../support/delivery/certificates.ts";
+import { listeningPort } from "../../support/listening-port.ts";
 
 const certificates = makeCertificates();
 const ANSWERS_AFTER_MS = 120;
@@ -17,11 +18,9 @@ afterEach(async () => {
   for (const end of endings.splice(0).toReversed()) await end();
 });
 
-async function portOf(server: Server): Promise<number> {
-  server.listen(0, "127.0.0.1");
-  await once(server, "listening");
+function portOf(server: Server): Promise<number> {
   endings.push(() => server.close());
-  return (server.address() as AddressInfo).port;
+  return listeningPort(server);
 }
 
 const slowly: RequestListener = (request, response) => {

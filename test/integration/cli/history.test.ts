@@ -1,18 +1,17 @@
 import { execFile, spawn } from "node:child_process";
-import { mkdirSync, mkdtempSync, rmSync, writeFileSync } from "node:fs";
 import { type AddressInfo, connect, createServer, type Server, type Socket } from "node:net";
-import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { afterAll, afterEach, beforeAll, describe, expect, it, vi } from "vitest";
 import type { AttemptRow } from "../../../src/cli/api/rows.ts";
 import { type CliRun, cliRuns } from "../../support/cli/cli-runs.ts";
-import { RecordingReceiver } from "../../support/fields/recording-receiver.ts";
-import { loopbackPolicy, manifestFile, secret, subscription } from "../../support/manifests.ts";
-import { OperatorProcess } from "../../support/operator/operator-process.ts";
+import type { RecordingReceiver } from "../../support/fields/recording-receiver.ts";
+import { loopbackPolicy, manifestFile, subscription } from "../../support/manifests.ts";
+import type { OperatorProcess } from "../../support/operator/operator-process.ts";
+import { ShopOperator, SHOP_TOKEN } from "../../support/cli/shop-operator.ts";
 
-const TOKEN = "a-token-of-the-api-of-shop";
 const WAIT = { timeout: 15_000 };
-const directory = mkdtempSync(join(tmpdir(), "postrider-cli-"));
+let directory: string;
+let running: ShopOperator;
 const cli = cliRuns();
 let receiver: RecordingReceiver;
 let operator: OperatorProcess;
@@ -23,25 +22,13 @@ const manifests = (url: string): string =>
     subscription({ name: "crm", url: `${url}/crm`, more: ["history: {recordIDField: data.id}"] }),
     subscription({ name: "held", types: ["held.*"], url: `${url}/held`, more: ["suspend: true", "history: {recordIDField: data.id}"] }),
     subscription({ name: "plain", types: ["plain"], url: `${url}/plain` }),
-    secret("shop", "api", "api-token", { support: TOKEN }),
   );
 
 beforeAll(async () => {
-  receiver = await RecordingReceiver.start();
-  mkdirSync(join(directory, "manifests"));
-  writeFileSync(join(directory, "manifests", "all.yaml"), manifests(receiver.url));
-  writeFileSync(join(directory, "token"), `${TOKEN}\n`);
-  operator = await OperatorProcess.start({
-    manifests: join(directory, "manifests"),
-    store: `sqlite:${join(directory, "store")}`,
-    auth: ["--ingest-auth", "none", "--api-auth", "static"],
-  });
+  running = await ShopOperator.start(manifests);
+  ({ directory, receiver, operator } = running);
 });
-afterAll(async () => {
-  await operator?.signal("SIGKILL");
-  await receiver?.stop();
-  rmSync(directory, { recursive: true, force: true });
-});
+afterAll(() => running?.stop());
 afterEach(() => vi.unstubAllEnvs());
 
 const shop = (...argv: readonly string[]) =>
@@ -249,7 +236,7 @@ describe("what goes wrong is said in a line", () => {
     expect((await cli("deliveries")).err).toContain("The token may have expired");
     vi.stubEnv("POSTRIDER_TOKEN", "two words");
     expect((await cli("deliveries")).err).toContain("POSTRIDER_TOKEN does not hold a token");
-    vi.stubEnv("POSTRIDER_TOKEN", TOKEN);
+    vi.stubEnv("POSTRIDER_TOKEN", SHOP_TOKEN);
     expect((await cli("deliveries")).code).toBe(0);
     expect((await cli("deliveries", "--server", operator.ready.ingest)).err).toMatch(/Is --server the API port|not_found/);
   });

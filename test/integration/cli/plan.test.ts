@@ -1,14 +1,14 @@
-import { mkdirSync, mkdtempSync, rmSync, writeFileSync } from "node:fs";
-import { tmpdir } from "node:os";
+import { writeFileSync } from "node:fs";
 import { join } from "node:path";
 import { afterAll, beforeAll, describe, expect, it } from "vitest";
 import { cliRuns, type CliRun } from "../../support/cli/cli-runs.ts";
-import { RecordingReceiver } from "../../support/fields/recording-receiver.ts";
-import { loopbackPolicy, manifestFile, namedPolicy, secret, subscription } from "../../support/manifests.ts";
-import { OperatorProcess } from "../../support/operator/operator-process.ts";
+import type { RecordingReceiver } from "../../support/fields/recording-receiver.ts";
+import { loopbackPolicy, manifestFile, namedPolicy, subscription } from "../../support/manifests.ts";
+import type { OperatorProcess } from "../../support/operator/operator-process.ts";
+import { ShopOperator } from "../../support/cli/shop-operator.ts";
 
-const TOKEN = "a-token-of-the-api-of-shop";
-const directory = mkdtempSync(join(tmpdir(), "postrider-plan-"));
+let directory: string;
+let running: ShopOperator;
 const cli = cliRuns();
 let receiver: RecordingReceiver;
 let operator: OperatorProcess;
@@ -16,22 +16,14 @@ let operator: OperatorProcess;
 const ids: Record<string, string> = {};
 
 const crm = (more: Partial<Parameters<typeof subscription>[0]> = {}): string =>
-  subscription({ name: "crm", filter: "event.data.total > 10", url: `${receiver.url}/crm`, ...more });
+  subscription({ name: "crm", filter: "event.data.total > 10", url: more.url ?? `${receiver.url}/crm`, ...more });
 const slow = (maxInFlight: number): string => namedPolicy("shop", "slow", `maxInFlight: ${maxInFlight}`);
-const orders = (more: readonly string[] = []): string =>
-  subscription({ name: "orders", types: ["order.paid"], url: `${receiver.url}/orders`, more: ["policyRef: {name: slow}", ...more] });
+const orders = (more: readonly string[] = [], url = receiver.url): string =>
+  subscription({ name: "orders", types: ["order.paid"], url: `${url}/orders`, more: ["policyRef: {name: slow}", ...more] });
 
 beforeAll(async () => {
-  receiver = await RecordingReceiver.start();
-  mkdirSync(join(directory, "manifests"));
-  const applied = manifestFile(loopbackPolicy(), slow(5), crm(), orders(), secret("shop", "api", "api-token", { support: TOKEN }));
-  writeFileSync(join(directory, "manifests", "all.yaml"), applied);
-  writeFileSync(join(directory, "token"), TOKEN);
-  operator = await OperatorProcess.start({
-    manifests: join(directory, "manifests"),
-    store: `sqlite:${join(directory, "store")}`,
-    auth: ["--ingest-auth", "none", "--api-auth", "static"],
-  });
+  running = await ShopOperator.start((url) => manifestFile(loopbackPolicy(), slow(5), crm({ url: `${url}/crm` }), orders([], url)));
+  ({ directory, receiver, operator } = running);
   for (const [name, type, data] of [
     ["small", "order.paid", '{"id":"o-1","total":5}'],
     ["middle", "order.paid", '{"id":"o-2","total":12.50}'],
@@ -46,11 +38,7 @@ beforeAll(async () => {
     ids[name] = ((await answer.json()) as { id: string }).id;
   }
 });
-afterAll(async () => {
-  await operator?.signal("SIGKILL");
-  await receiver?.stop();
-  rmSync(directory, { recursive: true, force: true });
-});
+afterAll(() => running?.stop());
 
 interface Planned {
   readonly changed: boolean;

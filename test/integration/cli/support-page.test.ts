@@ -1,12 +1,12 @@
 import { execFile } from "node:child_process";
-import { chmodSync, mkdirSync, mkdtempSync, readFileSync, rmSync, writeFileSync } from "node:fs";
-import { tmpdir } from "node:os";
+import { chmodSync, readFileSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
 import { afterAll, beforeAll, expect, it } from "vitest";
-import { RecordingReceiver } from "../../support/fields/recording-receiver.ts";
-import { loopbackPolicy, manifestFile, secret, subscription } from "../../support/manifests.ts";
-import { OperatorProcess } from "../../support/operator/operator-process.ts";
+import type { RecordingReceiver } from "../../support/fields/recording-receiver.ts";
+import { loopbackPolicy, manifestFile, subscription } from "../../support/manifests.ts";
+import type { OperatorProcess } from "../../support/operator/operator-process.ts";
 import { until } from "../../support/until.ts";
+import { ShopOperator, SHOP_TOKEN } from "../../support/cli/shop-operator.ts";
 
 /**
  * Runs every command of docs/support.md in order. With POSTRIDER_WRITE_PAGES=1 the outputs of the page are written instead of compared: then look at
@@ -15,35 +15,25 @@ import { until } from "../../support/until.ts";
 const ROOT = join(import.meta.dirname, "../../..");
 const PAGE = join(ROOT, "docs/support.md");
 const writes = process.env["POSTRIDER_WRITE_PAGES"] === "1";
-const TOKEN = "a-token-of-the-api-of-shop";
-const directory = mkdtempSync(join(tmpdir(), "postrider-support-"));
+let directory: string;
+let running: ShopOperator;
 let receiver: RecordingReceiver;
 let operator: OperatorProcess;
 
 beforeAll(async () => {
-  receiver = await RecordingReceiver.start();
-  mkdirSync(join(directory, "manifests"));
   const record = "history: {recordIDField: data.id}";
-  const manifests = manifestFile(
-    loopbackPolicy("retry: {maxAttempts: 1}"),
-    subscription({ name: "crm", types: ["order.*"], url: `${receiver.url}/hooks`, more: [record] }),
-    subscription({ name: "held", types: ["parcel.*"], url: `${receiver.url}/parcels`, more: [record, "suspend: true"] }),
-    secret("shop", "api", "api-token", { support: TOKEN }),
+  running = await ShopOperator.start((url) =>
+    manifestFile(
+      loopbackPolicy("retry: {maxAttempts: 1}"),
+      subscription({ name: "crm", types: ["order.*"], url: `${url}/hooks`, more: [record] }),
+      subscription({ name: "held", types: ["parcel.*"], url: `${url}/parcels`, more: [record, "suspend: true"] }),
+    ),
   );
-  writeFileSync(join(directory, "manifests", "all.yaml"), manifests);
+  ({ directory, receiver, operator } = running);
   writeFileSync(join(directory, "postrider"), `#!/bin/sh\nexec "${process.execPath}" "${join(ROOT, "src/main.ts")}" "$@"\n`);
   chmodSync(join(directory, "postrider"), 0o755);
-  operator = await OperatorProcess.start({
-    manifests: join(directory, "manifests"),
-    store: `sqlite:${join(directory, "store")}`,
-    auth: ["--ingest-auth", "none", "--api-auth", "static"],
-  });
 });
-afterAll(async () => {
-  await operator?.signal("SIGKILL");
-  await receiver?.stop();
-  rmSync(directory, { recursive: true, force: true });
-});
+afterAll(() => running?.stop());
 
 async function publish(type: string, id: string, sourceId: string): Promise<void> {
   const body = JSON.stringify({ specversion: "1.0", id: sourceId, source: "/shop", type, data: { id, total: 12 } });
@@ -55,7 +45,7 @@ async function publish(type: string, id: string, sourceId: string): Promise<void
 async function failed(count: number): Promise<void> {
   const url = `${operator.ready.api}/v1/namespaces/shop/deliveries?state=failed`;
   const ended = async (): Promise<number> =>
-    ((await (await fetch(url, { headers: { authorization: `Bearer ${TOKEN}` } })).json()) as { items: unknown[] }).items.length;
+    ((await (await fetch(url, { headers: { authorization: `Bearer ${SHOP_TOKEN}` } })).json()) as { items: unknown[] }).items.length;
   await until(async () => (await ended()) === count);
 }
 
@@ -91,7 +81,7 @@ function run(command: string): Promise<string> {
   const env = {
     PATH: `${directory}:${process.env["PATH"] ?? ""}`,
     POSTRIDER_SERVER: operator.ready.api,
-    POSTRIDER_TOKEN: TOKEN,
+    POSTRIDER_TOKEN: SHOP_TOKEN,
     POSTRIDER_NAMESPACE: "shop",
     TZ: "UTC",
   };
